@@ -1,0 +1,199 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as ort from 'onnxruntime-node';
+import { GraphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
+import { gather } from './compile.js';
+import type { ElementName } from './proto.js';
+import type { Operator, RecordAttributes, TensorData } from './record.js';
+import { SessionCache, type SessionOptions } from './sessions.js';
+
+export const BACKEND = 'onnx';
+
+const ELEMENTS = new Set<string>(['float32', 'int32', 'bool'] satisfies ElementName[]);
+
+/**
+ * The TensorFlow.js backend on ONNX Runtime.
+ *
+ * Kernels only record. `read()` compiles all tensors that are alive and not computed into one ONNX
+ * graph, runs it, and gives every one of them its values. Graphs of the same structure share a
+ * session, so the steps of a training run, and the batches of a slide, compile once.
+ */
+export class OnnxBackend extends tf.KernelBackend {
+  readonly #data: tf.DataStorage<TensorData>;
+  readonly #pending = new Set<TensorData>();
+  readonly #sessions: SessionCache;
+  #flushing: Promise<void> = Promise.resolve();
+  #releasing: Promise<void> = Promise.resolve();
+  #recorded = 0;
+  #constants = 0;
+
+  constructor(options: SessionOptions) {
+    super();
+    this.#data = new tf.DataStorage<TensorData>(this, tf.engine());
+    this.#sessions = new SessionCache(options);
+  }
+
+  /** What the backend holds: tensors not computed yet, compiled graphs, graphs compiled so far. */
+  get stats(): { readonly pending: number; readonly sessions: number; readonly compiled: number } {
+    return { pending: this.#pending.size, ...this.#sessions.stats };
+  }
+
+  /** Records one operator; its output is computed when it, or anything after it, is read. */
+  record(
+    operator: Operator,
+    inputs: readonly tf.TensorInfo[],
+    attributes: RecordAttributes,
+    shape: readonly number[],
+    dtype: tf.DataType,
+  ): tf.TensorInfo {
+    const data = this.#add(shape, dtype, null);
+    data.source = {
+      id: this.#recorded++,
+      operator,
+      inputs: inputs.map((info) => this.#data.get(info.dataId)),
+      attributes,
+      type: data.type,
+    };
+    this.#pending.add(data);
+    return this.#info(data);
+  }
+
+  /** The same values under another shape. Costs nothing where the tensor is computed. */
+  reshape(x: tf.TensorInfo, shape: readonly number[], operator: Operator): tf.TensorInfo {
+    const { values, constantId } = this.#data.get(x.dataId);
+    if (values === null || constantId !== null) return this.record(operator, [x], { shape }, shape, x.dtype);
+    return this.#info(this.#add(shape, x.dtype, values));
+  }
+
+  /** Makes computed tensors constants of the graphs that read them: for weights that stay as they are. */
+  async freeze(tensors: readonly tf.Tensor[]): Promise<void> {
+    for (const tensor of tensors) {
+      await this.read(tensor.dataId);
+      this.#data.get(tensor.dataId).constantId ??= this.#constants++;
+    }
+  }
+
+  override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {
+    return this.#info(this.#add(shape, dtype, values)).dataId;
+  }
+
+  override move(
+    dataId: tf.DataId,
+    values: tf.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void {
+    const data = this.#add(shape, dtype, values);
+    data.refCount = refCount;
+    this.#data.set(dataId, data);
+  }
+
+  override async read(dataId: tf.DataId): Promise<tf.BackendValues> {
+    const data = this.#data.get(dataId);
+    if (data.values === null) {
+      const turn = this.#flushing.then(() => (data.values === null ? this.#flush(data) : undefined));
+      this.#flushing = turn.catch(() => undefined);
+      await turn;
+    }
+    return data.values!;
+  }
+
+  override readSync(dataId: tf.DataId): tf.BackendValues {
+    const { values } = this.#data.get(dataId);
+    if (values === null) throw new PendingReadError();
+    return values;
+  }
+
+  override incRef(dataId: tf.DataId): void {
+    this.#data.get(dataId).refCount++;
+  }
+
+  override refCount(dataId: tf.DataId): number {
+    return this.#data.has(dataId) ? this.#data.get(dataId).refCount : 0;
+  }
+
+  override disposeData(dataId: tf.DataId, force = false): boolean {
+    if (!this.#data.has(dataId)) return true;
+    const data = this.#data.get(dataId);
+    data.refCount--;
+    if (data.refCount > 0 && !force) return false;
+    this.#data.delete(dataId);
+    this.#pending.delete(data);
+    const { constantId } = data;
+    if (constantId !== null) {
+      this.#releasing = this.#releasing.then(() => this.#sessions.releaseConstant(constantId));
+    }
+    return true;
+  }
+
+  /** Waits for sessions of disposed frozen tensors to be gone. */
+  settled(): Promise<void> {
+    return this.#releasing;
+  }
+
+  /** Releases every session. The backend compiles again when it is used again. */
+  async close(): Promise<void> {
+    await this.#flushing;
+    await this.#releasing;
+    await this.#sessions.clear();
+  }
+
+  override numDataIds(): number {
+    return this.#data.numDataIds();
+  }
+
+  override memory(): { unreliable: boolean } {
+    return { unreliable: false };
+  }
+
+  override floatPrecision(): 16 | 32 {
+    return 32;
+  }
+
+  override epsilon(): number {
+    return 1e-7;
+  }
+
+  override timerAvailable(): boolean {
+    return false;
+  }
+
+  #add(shape: readonly number[], dtype: tf.DataType, values: tf.BackendValues | null): TensorData {
+    if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it holds no tensors of ${dtype}`);
+    const type = { shape: [...shape], dtype: dtype as ElementName };
+    return { type, refCount: 1, values, source: null, constantId: null };
+  }
+
+  #info(data: TensorData): tf.TensorInfo {
+    const dataId = {};
+    this.#data.set(dataId, data);
+    return { dataId, shape: [...data.type.shape], dtype: data.type.dtype };
+  }
+
+  async #flush(wanted: TensorData): Promise<void> {
+    const outputs = this.#pending.has(wanted) ? [...this.#pending] : [wanted];
+    const program = gather(outputs);
+    await this.#releasing;
+    const session = await this.#sessions.get(program);
+    const feeds = Object.fromEntries(
+      program.feeds.map((data, i) => [
+        `i${i}`,
+        new ort.Tensor(data.type.dtype, data.values as Float32Array, data.type.shape),
+      ]),
+    );
+    let results: ort.InferenceSession.OnnxValueMapType;
+    try {
+      results = await session.run(feeds);
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new GraphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators: ${message}`, {
+        cause,
+      });
+    }
+    for (const [i, data] of outputs.entries()) {
+      data.values = results[`o${i}`]!.data as Float32Array;
+      data.source = null;
+      this.#pending.delete(data);
+    }
+  }
+}

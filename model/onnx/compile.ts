@@ -1,0 +1,97 @@
+import { encodeModel } from './proto.js';
+import type { Recorded, TensorData } from './record.js';
+import { GraphWriter, Value } from './writer.js';
+
+/** The recorded operators behind some tensors, in the order in which they were recorded. */
+export interface Program {
+  readonly nodes: readonly Recorded[];
+  /** Tensors with values that the nodes read, fed at each run. */
+  readonly feeds: readonly TensorData[];
+  /** Frozen tensors that the nodes read, part of the graph. */
+  readonly constants: readonly TensorData[];
+  readonly outputs: readonly TensorData[];
+  /** Two programs with the same key are the same graph and share a session. */
+  readonly key: string;
+}
+
+/** Gathers what must run to give `outputs` their values, and names its structure. */
+export function gather(outputs: readonly TensorData[]): Program {
+  const found = new Set<Recorded>();
+  const feeds = new Map<TensorData, number>();
+  const constants = new Map<TensorData, number>();
+  const stack = [...outputs];
+  while (stack.length > 0) {
+    const data = stack.pop()!;
+    if (data.source === null || found.has(data.source)) continue;
+    found.add(data.source);
+    stack.push(...data.source.inputs);
+  }
+  const nodes = [...found].sort((a, b) => a.id - b.id);
+  const index = new Map(nodes.map((node, i) => [node, i]));
+  for (const data of nodes.flatMap((node) => node.inputs)) {
+    if (data.source !== null) continue;
+    const kind = data.constantId === null ? feeds : constants;
+    if (!kind.has(data)) kind.set(data, kind.size);
+  }
+  const symbolic = constants.size > 0;
+  const reference = (data: TensorData): string => {
+    if (data.source !== null) return `${index.get(data.source)}`;
+    return data.constantId === null ? `f${feeds.get(data)}` : `c${data.constantId}`;
+  };
+  const parts = nodes.map((node) => {
+    const shapes = node.operator.shapeBound === true ? node.inputs.map((i) => `[${i.type.shape}]`) : '';
+    return `${node.operator.name}(${node.inputs.map(reference)})${shapes}${JSON.stringify(node.attributes)}`;
+  });
+  const fed = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', symbolic)}]`);
+  return {
+    nodes,
+    feeds: [...feeds.keys()],
+    constants: [...constants.keys()],
+    outputs,
+    key: `${fed.join()};${parts.join(';')};${outputs.map(reference)}`,
+  };
+}
+
+/**
+ * The dimensions that a graph declares for a tensor fed to it. A frozen network leaves batch, height
+ * and width of its images open, so that one session serves every tile shape; a training graph states
+ * them all, so that ONNX Runtime can plan its memory.
+ */
+function feedDims(data: TensorData, name: string, symbolic: boolean): (number | string)[] {
+  const { shape } = data.type;
+  return shape.map((dim, i) => (symbolic && shape.length === 4 && i < 3 ? `${name}_${i}` : dim));
+}
+
+/** Writes a program as an ONNX model whose inputs are `i0…` and outputs `o0…`, in program order. */
+export function compile(program: Program): Uint8Array {
+  const graph = new GraphWriter();
+  const values = new Map<TensorData | Recorded, Value>();
+  const valueOf = (data: TensorData): Value => values.get(data.source ?? data)!;
+  const symbolic = program.constants.length > 0;
+  for (const [i, data] of program.feeds.entries()) {
+    const name = `i${i}`;
+    graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, symbolic) });
+    values.set(data, new Value(graph, data.type, name));
+  }
+  for (const data of program.constants) {
+    const array = data.values as Float32Array | Int32Array | Uint8Array;
+    const name = graph.initializer(data.type.dtype, data.type.shape, array);
+    values.set(data, new Value(graph, data.type, name));
+  }
+  for (const node of program.nodes) {
+    const inputs = node.inputs.map(valueOf);
+    values.set(node, node.operator.write(graph, inputs, node.attributes, node.type));
+  }
+  for (const [i, data] of program.outputs.entries()) {
+    const name = `o${i}`;
+    graph.nodes.push({
+      opType: 'Identity',
+      input: [valueOf(data).plain],
+      output: [name],
+      attribute: [],
+    });
+    const dims = symbolic ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
+    graph.outputs.push({ name, element: data.type.dtype, dims });
+  }
+  return encodeModel(graph);
+}

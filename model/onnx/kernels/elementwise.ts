@@ -1,0 +1,162 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ElementName } from '../proto.js';
+import type { Operator, RecordAttributes } from '../record.js';
+import { type GraphWriter, type Layout, NCHW, Value } from '../writer.js';
+import { type Binary, type Kernel, kernel, type Unary } from './kernel.js';
+
+type Formula = (g: GraphWriter, x: readonly string[], attributes: RecordAttributes) => string;
+
+/**
+ * An operator that computes each element from the elements at the same place, with broadcasting.
+ * It works in NCHW as soon as one of its images exists only there.
+ */
+export function elementwise(name: string, compute: ElementName | null, formula: Formula): Operator {
+  return {
+    name,
+    write(g, inputs, attributes, type) {
+      const rank = type.shape.length;
+      const nchw = rank === 4 && inputs.some((v) => v.rank === 4 && v.has(NCHW) && !v.has([0, 1, 2, 3]));
+      const names = inputs.map((v) => {
+        const x = nchw ? broadcastable(g, v) : v.plain;
+        return compute === null || v.type.dtype === compute ? x : g.cast(x, compute);
+      });
+      const layout: Layout | undefined = nchw ? NCHW : undefined;
+      return new Value(g, type, formula(g, names, attributes), layout);
+    },
+  };
+}
+
+/** A tensor of rank up to 4 as one that broadcasts against NCHW. */
+function broadcastable(g: GraphWriter, v: Value): string {
+  if (v.rank === 4) return v.as(NCHW);
+  if (v.rank === 0) return v.plain;
+  const missing = Array.from({ length: 4 - v.rank }, (_, i) => i);
+  return g.op('Transpose', [g.op('Unsqueeze', [v.plain, g.ints(missing)])], { perm: NCHW });
+}
+
+const call =
+  (opType: string): Formula =>
+  (g, x) =>
+    g.op(opType, x);
+
+/** Float functions of one tensor; integers are cast to float first, as TensorFlow.js does. */
+const floatUnary: Record<string, Formula> = {
+  Ceil: call('Ceil'),
+  Exp: call('Exp'),
+  Floor: call('Floor'),
+  Log: call('Log'),
+  Log1p: (g, [x]) => g.op('Log', [g.op('Add', [x!, g.scalar(1)])]),
+  Reciprocal: call('Reciprocal'),
+  Round: call('Round'),
+  Rsqrt: (g, [x]) => g.op('Reciprocal', [g.op('Sqrt', [x!])]),
+  Sigmoid: call('Sigmoid'),
+  Softplus: call('Softplus'),
+  Sqrt: call('Sqrt'),
+  Tanh: call('Tanh'),
+};
+
+/** Functions of one tensor that keep its type. */
+const sameTypeUnary: Record<string, Formula> = {
+  Abs: call('Abs'),
+  Neg: call('Neg'),
+  Relu: call('Relu'),
+  Sign: call('Sign'),
+  Square: (g, [x]) => g.op('Mul', [x!, x!]),
+};
+
+function unary(name: string, compute: ElementName | null, formula: Formula): Kernel {
+  const operator = elementwise(name, compute, formula);
+  return kernel<Unary>(name, ({ inputs: { x }, backend }) =>
+    backend.record(operator, [x], {}, x.shape, compute ?? x.dtype),
+  );
+}
+
+function binary(
+  name: string,
+  formula: Formula,
+  types: { readonly compute?: ElementName; readonly output?: ElementName } = {},
+): Kernel {
+  const operators = new Map<ElementName, Operator>();
+  return kernel<Binary>(name, ({ inputs: { a, b }, backend }) => {
+    const common = tf.upcastType(a.dtype, b.dtype) as ElementName;
+    const compute = types.compute ?? (common === 'bool' ? 'int32' : common);
+    let operator = operators.get(compute);
+    if (!operator) operators.set(compute, (operator = elementwise(`${name}:${compute}`, compute, formula)));
+    const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+    return backend.record(operator, [a, b], {}, shape, types.output ?? compute);
+  });
+}
+
+const compared = (name: string, opType = name): Kernel => binary(name, call(opType), { output: 'bool' });
+const logical = (name: string, opType: string): Kernel =>
+  binary(name, call(opType), { compute: 'bool', output: 'bool' });
+
+const addN = elementwise('AddN', null, (g, [first, ...rest]) =>
+  rest.reduce((sum, x) => g.op('Add', [sum, x]), first!),
+);
+
+const step = elementwise('Step', 'float32', (g, [x], { alpha }) =>
+  g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha as number)]),
+);
+
+const clip = elementwise('ClipByValue', 'float32', (g, [x], { min, max }) =>
+  g.op('Clip', [x!, g.scalar(min as number), g.scalar(max as number)]),
+);
+
+const not = elementwise('LogicalNot', 'bool', call('Not'));
+
+/** A condition of rank 1 chooses along the first dimension of tensors of higher rank. */
+const select: Operator = {
+  name: 'Select',
+  write(g, [condition, t, e], _attributes, type) {
+    const missing = Array.from(
+      { length: type.shape.length - condition!.rank },
+      (_, i) => i + condition!.rank,
+    );
+    const hit =
+      missing.length === 0 ? condition!.plain : g.op('Unsqueeze', [condition!.plain, g.ints(missing)]);
+    return new Value(g, type, g.op('Where', [hit, t!.plain, e!.plain]));
+  },
+};
+
+export const elementwiseKernels: readonly Kernel[] = [
+  ...Object.entries(floatUnary).map(([name, formula]) => unary(name, 'float32', formula)),
+  ...Object.entries(sameTypeUnary).map(([name, formula]) => unary(name, null, formula)),
+  binary('Add', call('Add')),
+  binary('Sub', call('Sub')),
+  binary('Multiply', call('Mul')),
+  binary('RealDiv', call('Div'), { compute: 'float32' }),
+  binary('Maximum', call('Max')),
+  binary('Minimum', call('Min')),
+  binary('Pow', call('Pow')),
+  binary('SquaredDifference', (g, x) => {
+    const difference = g.op('Sub', x);
+    return g.op('Mul', [difference, difference]);
+  }),
+  compared('Equal'),
+  binary('NotEqual', (g, x) => g.op('Not', [g.op('Equal', x)]), { output: 'bool' }),
+  compared('Greater'),
+  compared('GreaterEqual', 'GreaterOrEqual'),
+  compared('Less'),
+  compared('LessEqual', 'LessOrEqual'),
+  logical('LogicalAnd', 'And'),
+  logical('LogicalOr', 'Or'),
+  kernel<Unary>('LogicalNot', ({ inputs: { x }, backend }) => backend.record(not, [x], {}, x.shape, 'bool')),
+  kernel<Record<string, tf.TensorInfo>>('AddN', ({ inputs, backend }) => {
+    const terms = Object.values(inputs);
+    return backend.record(addN, terms, {}, terms[0]!.shape, terms[0]!.dtype);
+  }),
+  kernel<Unary, { alpha: number }>('Step', ({ inputs: { x }, attrs: { alpha }, backend }) =>
+    backend.record(step, [x], { alpha }, x.shape, 'float32'),
+  ),
+  kernel<Unary, { clipValueMin: number; clipValueMax: number }>(
+    'ClipByValue',
+    ({ inputs: { x }, attrs: { clipValueMin: min, clipValueMax: max }, backend }) =>
+      backend.record(clip, [x], { min, max }, x.shape, 'float32'),
+  ),
+  kernel<{ condition: tf.TensorInfo; t: tf.TensorInfo; e: tf.TensorInfo }>(
+    'Select',
+    ({ inputs: { condition, t, e }, backend }) =>
+      backend.record(select, [condition, t, e], {}, t.shape, tf.upcastType(t.dtype, e.dtype)),
+  ),
+];

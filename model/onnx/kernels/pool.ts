@@ -1,0 +1,75 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { UnsupportedKernelError } from '../../errors.js';
+import type { Operator, RecordAttributes } from '../record.js';
+import { NCHW, Value } from '../writer.js';
+import { type Kernel, kernel } from './kernel.js';
+
+interface PoolAttributes {
+  readonly filterSize: number | [number, number];
+  readonly strides: number | [number, number];
+  readonly pad: number | 'valid' | 'same' | tf.backend_util.ExplicitPadding;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+function geometryOf(x: tf.TensorInfo, attrs: PoolAttributes) {
+  const info = tf.backend_util.computePool2DInfo(
+    x.shape as [number, number, number, number],
+    attrs.filterSize,
+    attrs.strides,
+    1,
+    attrs.pad,
+    attrs.dimRoundingMode,
+  );
+  const { top, left, bottom, right } = info.padInfo;
+  const attributes = {
+    kernel: [info.filterHeight, info.filterWidth],
+    strides: [info.strideHeight, info.strideWidth],
+    pads: [top, left, bottom, right],
+  } satisfies RecordAttributes;
+  return { info, attributes };
+}
+
+function onnxAttributes(attributes: RecordAttributes) {
+  return {
+    kernel_shape: attributes['kernel'] as number[],
+    strides: attributes['strides'] as number[],
+    pads: attributes['pads'] as number[],
+  };
+}
+
+const maxPool: Operator = {
+  name: 'MaxPool',
+  write: (g, [x], attributes, type) =>
+    new Value(g, type, g.op('MaxPool', [x!.as(NCHW)], onnxAttributes(attributes)), NCHW),
+};
+
+/** Sends each gradient to the first greatest pixel of its window, as TensorFlow.js does. */
+const maxPoolGradient: Operator = {
+  name: 'MaxPoolGrad',
+  shapeBound: true,
+  write(g, [dy, x], attributes, type) {
+    const pool = onnxAttributes(attributes);
+    const [, where] = g.ops('MaxPool', [x!.as(NCHW)], pool, 2);
+    const [batch, height, width, channels] = type.shape;
+    const shape = g.ints([batch!, channels!, height!, width!]);
+    return new Value(g, type, g.op('MaxUnpool', [dy!.as(NCHW), where!, shape], pool), NCHW);
+  },
+};
+
+export const poolKernels: readonly Kernel[] = [
+  kernel<{ x: tf.TensorInfo }, PoolAttributes>('MaxPool', ({ inputs: { x }, attrs, backend }) => {
+    const { info, attributes } = geometryOf(x, attrs);
+    return backend.record(maxPool, [x], attributes, info.outShape, x.dtype);
+  }),
+  kernel<{ dy: tf.TensorInfo; input: tf.TensorInfo }, PoolAttributes>(
+    'MaxPoolGrad',
+    ({ inputs: { dy, input }, attrs, backend }) => {
+      const { info, attributes } = geometryOf(input, attrs);
+      const overlapping = info.strideHeight < info.filterHeight || info.strideWidth < info.filterWidth;
+      if (overlapping || attributes.pads.some((p) => p > 0)) {
+        throw new UnsupportedKernelError('MaxPoolGrad', 'windows that overlap or are padded');
+      }
+      return backend.record(maxPoolGradient, [dy, input], attributes, input.shape, 'float32');
+    },
+  ),
+];

@@ -1,0 +1,127 @@
+import protobuf from 'protobufjs/light.js';
+
+/** ONNX element types (`TensorProto.DataType`) that the backend uses. */
+export const ElementType = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+/** The types of TensorFlow.js that the backend holds; `int64` is for ONNX's own shapes and axes. */
+export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
+
+/** An attribute's value: a number is an INT where it is whole, unless wrapped as `{ float }`. */
+export type AttributeValue = number | string | readonly number[] | { readonly float: number };
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+export interface NodeProto {
+  opType: string;
+  input: string[];
+  output: string[];
+  attribute: object[];
+}
+
+export interface TensorProto {
+  name: string;
+  dims: number[];
+  dataType: number;
+  rawData: Uint8Array;
+}
+
+/** A tensor that enters or leaves the graph; a string is a dimension known only at run time. */
+export interface ValueInfo {
+  name: string;
+  element: ElementName;
+  dims: readonly (number | string)[];
+}
+
+const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
+
+/** The messages of onnx.proto3 that a graph needs, with their field numbers. */
+const root = protobuf.Root.fromJSON({
+  nested: {
+    Attribute: {
+      fields: {
+        name: field(1, 'string'),
+        f: field(2, 'float'),
+        i: field(3, 'int64'),
+        s: field(4, 'bytes'),
+        ints: field(8, 'int64', 'repeated'),
+        type: field(20, 'int32'),
+      },
+    },
+    Node: {
+      fields: {
+        input: field(1, 'string', 'repeated'),
+        output: field(2, 'string', 'repeated'),
+        opType: field(4, 'string'),
+        attribute: field(5, 'Attribute', 'repeated'),
+      },
+    },
+    Tensor: {
+      fields: {
+        dims: field(1, 'int64', 'repeated'),
+        dataType: field(2, 'int32'),
+        name: field(8, 'string'),
+        rawData: field(9, 'bytes'),
+      },
+    },
+    Dimension: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
+    Shape: { fields: { dim: field(1, 'Dimension', 'repeated') } },
+    TensorType: { fields: { elemType: field(1, 'int32'), shape: field(2, 'Shape') } },
+    Type: { fields: { tensorType: field(1, 'TensorType') } },
+    ValueInfo: { fields: { name: field(1, 'string'), type: field(2, 'Type') } },
+    Graph: {
+      fields: {
+        node: field(1, 'Node', 'repeated'),
+        name: field(2, 'string'),
+        initializer: field(5, 'Tensor', 'repeated'),
+        input: field(11, 'ValueInfo', 'repeated'),
+        output: field(12, 'ValueInfo', 'repeated'),
+      },
+    },
+    Opset: { fields: { domain: field(1, 'string'), version: field(2, 'int64') } },
+    Model: {
+      fields: {
+        irVersion: field(1, 'int64'),
+        producerName: field(2, 'string'),
+        graph: field(7, 'Graph'),
+        opsetImport: field(8, 'Opset', 'repeated'),
+      },
+    },
+  },
+});
+const Model = root.lookupType('Model');
+
+const FLOAT = 1;
+const INT = 2;
+const STRING = 3;
+const INTS = 7;
+
+export function attributeProto(name: string, value: AttributeValue): object {
+  if (typeof value === 'number') return { name, type: INT, i: value };
+  if (typeof value === 'string') return { name, type: STRING, s: Buffer.from(value) };
+  if ('float' in value) return { name, type: FLOAT, f: value.float };
+  return { name, type: INTS, ints: [...value] };
+}
+
+function valueInfoProto({ name, element, dims }: ValueInfo): object {
+  const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType: ElementType[element], shape: { dim } } } };
+}
+
+/** Serialises a graph as an ONNX model (IR 8, opset 18). */
+export function encodeModel(graph: {
+  nodes: readonly NodeProto[];
+  initializers: readonly TensorProto[];
+  inputs: readonly ValueInfo[];
+  outputs: readonly ValueInfo[];
+}): Uint8Array {
+  return Model.encode({
+    irVersion: 8,
+    producerName: 'unseam',
+    opsetImport: [{ domain: '', version: 18 }],
+    graph: {
+      name: 'recorded',
+      node: graph.nodes,
+      initializer: graph.initializers,
+      input: graph.inputs.map(valueInfoProto),
+      output: graph.outputs.map(valueInfoProto),
+    },
+  }).finish();
+}

@@ -1,0 +1,34 @@
+import * as tf from '@tensorflow/tfjs-core';
+// For its side effect: core's own Node build registers no gradients, the layers' build registers all.
+import '@tensorflow/tfjs-layers';
+import { BACKEND, OnnxBackend } from './backend.js';
+import { convKernels } from './kernels/conv.js';
+import { elementwiseKernels } from './kernels/elementwise.js';
+import type { Kernel } from './kernels/kernel.js';
+import { poolKernels } from './kernels/pool.js';
+import { reduceKernels } from './kernels/reduce.js';
+import { shapeKernels } from './kernels/shape.js';
+import type { SessionOptions } from './sessions.js';
+
+/** Every kernel of the backend. */
+export const kernels: readonly Kernel[] = [
+  ...elementwiseKernels,
+  ...reduceKernels,
+  ...shapeKernels,
+  ...convKernels,
+  ...poolKernels,
+];
+
+/**
+ * Registers the `onnx` backend with this thread's TensorFlow.js and makes it the one in use. To be
+ * called once a thread; everything tfjs asks for afterwards is recorded and run by ONNX Runtime.
+ */
+export async function useOnnxBackend(options: SessionOptions): Promise<OnnxBackend> {
+  const backend = new OnnxBackend(options);
+  tf.registerBackend(BACKEND, () => backend);
+  for (const { name, run } of kernels) {
+    tf.registerKernel({ kernelName: name, backendName: BACKEND, kernelFunc: run as tf.KernelFunc });
+  }
+  await tf.setBackend(BACKEND);
+  return backend;
+}

@@ -1,0 +1,86 @@
+import * as ort from 'onnxruntime-node';
+import { GraphError } from '../errors.js';
+import { compile, type Program } from './compile.js';
+
+export interface SessionOptions {
+  /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
+  readonly provider: string;
+  /** Threads inside one operator, at least 1. */
+  readonly threads: number;
+  /** Compiled graphs kept, at least 1; the least recently run goes first. */
+  readonly maxSessions: number;
+}
+
+interface Entry {
+  readonly session: Promise<ort.InferenceSession>;
+  readonly constantIds: ReadonlySet<number>;
+}
+
+/** Compiled graphs by structure, bounded, least recently used evicted. */
+export class SessionCache {
+  readonly #entries = new Map<string, Entry>();
+  #compiled = 0;
+
+  constructor(private readonly options: SessionOptions) {}
+
+  /** Sessions held, and graphs compiled so far. */
+  get stats(): { readonly sessions: number; readonly compiled: number } {
+    return { sessions: this.#entries.size, compiled: this.#compiled };
+  }
+
+  async get(program: Program): Promise<ort.InferenceSession> {
+    const known = this.#entries.get(program.key);
+    if (known) {
+      this.#entries.delete(program.key);
+      this.#entries.set(program.key, known);
+      return known.session;
+    }
+    const entry: Entry = {
+      session: this.#create(program),
+      constantIds: new Set(program.constants.map((data) => data.constantId!)),
+    };
+    this.#entries.set(program.key, entry);
+    try {
+      const session = await entry.session;
+      this.#compiled++;
+      for (const [key, old] of this.#entries) {
+        if (this.#entries.size <= this.options.maxSessions) break;
+        await this.#release(key, old);
+      }
+      return session;
+    } catch (cause) {
+      this.#entries.delete(program.key);
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new GraphError(`ONNX Runtime refused a graph of ${program.nodes.length} operators: ${message}`, {
+        cause,
+      });
+    }
+  }
+
+  /** Releases the sessions into which a frozen tensor was compiled. */
+  async releaseConstant(constantId: number): Promise<void> {
+    for (const [key, entry] of this.#entries) {
+      if (entry.constantIds.has(constantId)) await this.#release(key, entry);
+    }
+  }
+
+  async clear(): Promise<void> {
+    for (const [key, entry] of this.#entries) await this.#release(key, entry);
+  }
+
+  async #release(key: string, entry: Entry): Promise<void> {
+    this.#entries.delete(key);
+    await (await entry.session).release();
+  }
+
+  #create(program: Program): Promise<ort.InferenceSession> {
+    return ort.InferenceSession.create(compile(program), {
+      executionProviders: [this.options.provider],
+      intraOpNumThreads: this.options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+    });
+  }
+}

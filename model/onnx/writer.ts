@@ -1,0 +1,137 @@
+import {
+  type Attributes,
+  attributeProto,
+  type ElementName,
+  ElementType,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfo,
+} from './proto.js';
+
+/** A tensor's shape and type, in TensorFlow.js's order of dimensions. */
+export interface TensorType {
+  readonly shape: readonly number[];
+  readonly dtype: ElementName;
+}
+
+/** How an array lies in memory, as a permutation of TensorFlow.js's dimensions. */
+export type Layout = readonly number[];
+/** Images: `[N, H, W, C]` held as `[N, C, H, W]`, which ONNX convolves. */
+export const NCHW: Layout = [0, 3, 1, 2];
+/** Filters: `[H, W, I, O]` held as `[O, I, H, W]`. */
+export const OIHW: Layout = [3, 2, 0, 1];
+/** Filters of the gradient by input: `[H, W, I, O]` held as `[I, O, H, W]`. */
+export const IOHW: Layout = [2, 3, 0, 1];
+
+const plain = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);
+
+/**
+ * One tensor in the graph that is being written, under every layout in which it exists so far.
+ * Layouts are asked for, and a Transpose is written only where one is missing: that keeps a chain of
+ * image operators in NCHW throughout, with a Transpose at its two ends.
+ */
+export class Value {
+  readonly #names = new Map<string, string>();
+
+  constructor(
+    private readonly graph: GraphWriter,
+    readonly type: TensorType,
+    name: string,
+    layout: Layout = plain(type.shape.length),
+  ) {
+    this.#names.set(layout.join(), name);
+  }
+
+  get rank(): number {
+    return this.type.shape.length;
+  }
+
+  has(layout: Layout): boolean {
+    return this.#names.has(layout.join());
+  }
+
+  /** The name of this tensor in TensorFlow.js's own layout. */
+  get plain(): string {
+    return this.as(plain(this.rank));
+  }
+
+  /** The name of this tensor in the given layout. */
+  as(layout: Layout): string {
+    const key = layout.join();
+    const known = this.#names.get(key);
+    if (known !== undefined) return known;
+    const [fromKey, from] = this.#names.entries().next().value!;
+    const held = fromKey.split(',').map(Number);
+    const name = this.graph.op('Transpose', [from], { perm: layout.map((dim) => held.indexOf(dim)) });
+    this.#names.set(key, name);
+    return name;
+  }
+}
+
+/** Collects the nodes and initialisers of one ONNX graph; equal nodes are written once. */
+export class GraphWriter {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  readonly inputs: ValueInfo[] = [];
+  readonly outputs: ValueInfo[] = [];
+  readonly #written = new Map<string, string[]>();
+  #names = 0;
+
+  /** Writes a node with one output and returns the output's name. */
+  op(opType: string, inputs: readonly string[], attributes: Attributes = {}): string {
+    return this.ops(opType, inputs, attributes, 1)[0]!;
+  }
+
+  /** Writes a node with several outputs. */
+  ops(opType: string, inputs: readonly string[], attributes: Attributes, outputs: number): string[] {
+    const key = `${opType}(${inputs.join()})${JSON.stringify(attributes)}${outputs}`;
+    const known = this.#written.get(key);
+    if (known) return known;
+    const output = Array.from({ length: outputs }, () => `v${this.#names++}`);
+    this.nodes.push({
+      opType,
+      input: [...inputs],
+      output,
+      attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+    });
+    this.#written.set(key, output);
+    return output;
+  }
+
+  /** A small constant of `int64`: axes, shapes, starts. */
+  ints(values: readonly number[]): string {
+    return this.#constant('int64', [values.length], values, () => BigInt64Array.from(values.map(BigInt)));
+  }
+
+  /** A scalar constant. */
+  scalar(value: number, dtype: ElementName = 'float32'): string {
+    const array = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
+    return this.#constant(dtype, [], [value], () => array.of(value));
+  }
+
+  cast(name: string, to: ElementName): string {
+    return this.op('Cast', [name], { to: ElementType[to] });
+  }
+
+  #constant(
+    dtype: keyof typeof ElementType,
+    dims: number[],
+    values: readonly number[],
+    array: () => ArrayBufferView,
+  ): string {
+    const key = `const ${dtype}[${dims}]${values.map((v) => (Object.is(v, -0) ? '-0' : v))}`;
+    const known = this.#written.get(key);
+    if (known) return known[0]!;
+    const name = this.initializer(dtype, dims, array());
+    this.#written.set(key, [name]);
+    return name;
+  }
+
+  /** Adds weights, or any array, as a constant of the graph. */
+  initializer(dtype: keyof typeof ElementType, dims: readonly number[], array: ArrayBufferView): string {
+    const name = `c${this.#names++}`;
+    const rawData = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    this.initializers.push({ name, dims: [...dims], dataType: ElementType[dtype], rawData });
+    return name;
+  }
+}

@@ -1,0 +1,53 @@
+import '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
+import type { OnnxBackend } from '../../model/onnx/backend.js';
+import { useOnnxBackend } from '../../model/onnx/register.js';
+
+tf.env().set('IS_TEST', true);
+
+/** The `onnx` backend, registered beside tfjs's own `cpu` backend, which is the oracle. */
+export function onnxBesideCpu(): Promise<OnnxBackend> {
+  return useOnnxBackend({ provider: 'cpu', threads: 1, maxSessions: 64 });
+}
+
+/** Runs a computation on one backend and returns the values of its tensors. */
+export async function valuesOn(
+  backend: 'cpu' | 'onnx',
+  compute: () => tf.Tensor | tf.Tensor[],
+): Promise<{ shape: number[]; dtype: string; values: number[] }[]> {
+  await tf.setBackend(backend);
+  const result = tf.tidy(compute);
+  const tensors = Array.isArray(result) ? result : [result];
+  try {
+    const values = [];
+    for (const t of tensors)
+      values.push({ shape: t.shape, dtype: t.dtype, values: Array.from(await t.data()) });
+    return values;
+  } finally {
+    tf.dispose(tensors);
+  }
+}
+
+/** The largest difference of two arrays, relative to the largest magnitude in them (at least 1). */
+export function difference(a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  const scale = Math.max(1, ...a.map(Math.abs));
+  let worst = 0;
+  for (const [i, x] of a.entries()) {
+    if (Object.is(x, b[i]) || (Number.isNaN(x) && Number.isNaN(b[i]))) continue;
+    const d = Math.abs(x - b[i]!) / scale;
+    if (!(d <= worst)) worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : d;
+  }
+  return worst;
+}
+
+/** Reproducible values in [low, high), from a 32-bit generator (mulberry32). */
+export function noise(count: number, seed = 1, low = -1, high = 1): Float32Array {
+  let state = seed >>> 0;
+  return Float32Array.from({ length: count }, () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return low + (((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * (high - low);
+  });
+}
