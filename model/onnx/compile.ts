@@ -66,7 +66,7 @@ function feedDims(data: TensorData, name: string, symbolic: boolean): (number | 
 export function compile(program: Program): Uint8Array {
   const graph = new GraphWriter();
   const values = new Map<TensorData | Recorded, Value>();
-  const valueOf = (data: TensorData): Value => values.get(data.source ?? data)!;
+  const held = (data: TensorData): Value => values.get(data.source ?? data)!;
   const symbolic = program.constants.length > 0;
   for (const [i, data] of program.feeds.entries()) {
     const name = `i${i}`;
@@ -79,14 +79,14 @@ export function compile(program: Program): Uint8Array {
     values.set(data, new Value(graph, data.type, name));
   }
   for (const node of program.nodes) {
-    const inputs = node.inputs.map(valueOf);
+    const inputs = node.inputs.map(held);
     values.set(node, node.operator.write(graph, inputs, node.attributes, node.type));
   }
   for (const [i, data] of program.outputs.entries()) {
     const name = `o${i}`;
     graph.nodes.push({
       opType: 'Identity',
-      input: [valueOf(data).plain],
+      input: [held(data).plain],
       output: [name],
       attribute: [],
     });

@@ -1,0 +1,90 @@
+import type { Card } from './card.js';
+import type { OutputKind, TileBatch } from './frozen.js';
+import type { TileGeometry } from './geometry.js';
+import { ThreadClient } from './rpc.js';
+import type { TrainerConfig, TrainingBatch } from './train/trainer.js';
+import { engineVersions } from './versions.js';
+
+export interface EngineOptions {
+  /** ONNX Runtime's execution provider. */
+  readonly provider: 'cpu';
+  /** Threads inside one operator, at least 1. */
+  readonly threads: number;
+}
+
+/** A model that the engine holds. */
+export interface EngineModel {
+  readonly id: number;
+  readonly card: Card;
+  readonly geometry: TileGeometry;
+  /** Whether two tile shapes agreed in every bit on this device when the model was loaded. */
+  readonly exact: boolean;
+}
+
+/** One device, in a thread of its own, and the models on it. No tensor leaves it. */
+export class Engine {
+  readonly versions = engineVersions();
+
+  private constructor(
+    private readonly thread: ThreadClient,
+    readonly options: EngineOptions,
+  ) {}
+
+  /** The device in words, as receipts state it. */
+  get device(): string {
+    return `${this.options.provider} (${this.options.threads} threads)`;
+  }
+
+  static start(options: EngineOptions): Engine {
+    return new Engine(new ThreadClient(new URL('./engine-thread.js', import.meta.url), options), options);
+  }
+
+  /**
+   * Loads a model folder, freezes it and tests that it tiles exactly here.
+   * @throws CheckpointError, InexactModelError (by `code`)
+   */
+  load(folder: string): Promise<EngineModel> {
+    return this.thread.call('load', { folder });
+  }
+
+  /** Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape. */
+  predict(id: number, batch: TileBatch, output: OutputKind): Promise<Uint8Array | Float32Array> {
+    return this.thread.call('predict', { id, batch, output }, [batch.data.buffer as ArrayBuffer]);
+  }
+
+  unload(id: number): Promise<void> {
+    return this.thread.call('unload', { id });
+  }
+
+  /** Builds a network to be trained on this device; one at a time. */
+  async train(config: TrainerConfig): Promise<Trainee> {
+    return new Trainee(this.thread, await this.thread.call('train', config));
+  }
+
+  async close(): Promise<void> {
+    await this.thread.call('close', {}).catch(() => undefined);
+    await this.thread.terminate();
+  }
+}
+
+/** The near side of a network in training. */
+export class Trainee {
+  constructor(
+    private readonly thread: ThreadClient,
+    readonly facts: { readonly geometry: TileGeometry; readonly parameters: number },
+  ) {}
+
+  /** One step; returns the loss. The batch's pixels are handed over. */
+  step(batch: TrainingBatch): Promise<number> {
+    return this.thread.call('step', batch, [batch.pixels.buffer as ArrayBuffer]);
+  }
+
+  /** Freezes a copy for validation; give its id to `Engine.predict` and `unload`. */
+  snapshot(): Promise<number> {
+    return this.thread.call('snapshot', {});
+  }
+
+  save(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
+    return this.thread.call('save', { folder, card });
+  }
+}

@@ -1,0 +1,13 @@
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+/** The versions of what computes a mask, for receipts and cards. */
+export function engineVersions(): Record<string, string> {
+  const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
+  return {
+    node: process.versions.node,
+    'onnxruntime-node': version('onnxruntime-node'),
+    '@tensorflow/tfjs-core': version('@tensorflow/tfjs-core'),
+  };
+}

@@ -1,0 +1,65 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Command, Option } from 'commander';
+import type { Size } from '../../tiling/geometry.js';
+import type { MaskSink } from '../../tiling/sink.js';
+import { PngSink } from '../../tiling/sinks/png.js';
+import { TiffSink } from '../../tiling/sinks/tiff.js';
+import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
+import { integer } from '../config.js';
+import { RequestError } from '../errors.js';
+import type { Format } from '../outputs.js';
+import type { CommandContext } from './shared.js';
+
+interface SampleFlags {
+  readonly out: string;
+  readonly kind: SampleKind;
+  readonly size: Size;
+  readonly count: number;
+  readonly seed: number;
+  readonly format: Format;
+}
+
+export function samplesCommand(program: Command, context: CommandContext): void {
+  program
+    .command('samples')
+    .description('make synthetic microscopy with labels, to try things on')
+    .requiredOption('-o, --out <folder>', 'folder; images/ and labels/ are made in it')
+    .addOption(new Option('-k, --kind <kind>', 'what to paint').choices(Object.keys(SAMPLE_KINDS)).default('shapes'))
+    .option('-s, --size <size>', 'side in px, or WIDTHxHEIGHT', parseSize, { width: 512, height: 512 })
+    .option('-n, --count <n>', 'how many', integer(1, 100_000), 1)
+    .option('--seed <n>', 'seed of the first; each next one has the next seed', integer(0, 2 ** 31), 1)
+    .addOption(new Option('-f, --format <format>', 'png or tiled tiff').choices(['png', 'tiff']).default('png'))
+    .action(async ({ out, kind, size, count, seed, format }: SampleFlags) => {
+      const ending = format === 'png' ? 'png' : 'tif';
+      for (let i = 0; i < count; i++) {
+        context.signal.throwIfAborted();
+        const name = `${kind}-${String(seed + i).padStart(4, '0')}.${ending}`;
+        const open = (folder: string) => openSample(join(out, folder, name), size, format);
+        const sinks = { image: await open('images'), labels: await open('labels') };
+        try {
+          await writeSample(kind, size, seed + i, sinks, context.signal);
+        } catch (error) {
+          await Promise.all([sinks.image.abort(), sinks.labels.abort()]);
+          throw error;
+        }
+      }
+      context.stderr(`${count} × ${size.width}×${size.height} px of ${kind} in ${out}/images, labels in ${out}/labels`);
+    });
+}
+
+async function openSample(path: string, size: Size, format: Format): Promise<MaskSink> {
+  await mkdir(dirname(path), { recursive: true });
+  return format === 'png'
+    ? PngSink.create(path, size, { channels: 1, resolution: null })
+    : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', resolution: null });
+}
+
+function parseSize(text: string): Size {
+  const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
+  const size = { width: Number(match?.[1]), height: Number(match?.[2] ?? match?.[1]) };
+  if (!(size.width >= 1 && size.height >= 1)) {
+    throw new RequestError('bad-request', `a size is a side in px or WIDTHxHEIGHT, not "${text}"`);
+  }
+  return size;
+}

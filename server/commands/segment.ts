@@ -1,0 +1,127 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join, parse } from 'node:path';
+import type { Command } from 'commander';
+import { parseTileChoice } from '../../tiling/plan.js';
+import { RequestError } from '../errors.js';
+import { defaultFormat, formatOfFile, type Format, type Output, parseOutput } from '../outputs.js';
+import { codeOf, problemOf } from '../problems.js';
+import { ProgressBar } from '../progress.js';
+import type { Receipt } from '../receipt.js';
+import { type CommandContext, type EngineFlags, engineOptions, withSegmenter } from './shared.js';
+
+interface SegmentFlags extends EngineFlags {
+  readonly out: string;
+  readonly model?: string;
+  readonly tile: string;
+  readonly output: string;
+  readonly json?: boolean;
+}
+
+interface Task {
+  readonly input: string;
+  readonly result: string;
+  readonly format: Format;
+}
+
+export function segmentCommand(program: Command, context: CommandContext): void {
+  engineOptions(program.command('segment'))
+    .description('segment images: one, several, or a folder of them')
+    .argument('<images...>', 'image files or folders')
+    .requiredOption('-o, --out <path>', 'result file (.png, .tif); a folder for several images')
+    .option('-m, --model <name>', 'model; may be left out where there is only one')
+    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
+    .option('--output <kind>', 'labels, probabilities or overlay', 'labels')
+    .option('--json', 'print a receipt, one line of JSON an image')
+    .action(async (images: string[], flags: SegmentFlags) => {
+      const output = parseOutput(flags.output);
+      const tile = parseTileChoice(flags.tile);
+      const tasks = await tasksOf(images, flags.out, output);
+      const failures = await withSegmenter(flags, async (segmenter) => {
+        const codes: string[] = [];
+        for (const [i, task] of tasks.entries()) {
+          context.signal.throwIfAborted();
+          const bar = new ProgressBar(`${parse(task.input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} left`);
+          const started = performance.now();
+          try {
+            const receipt = await segmenter.run({
+              id: `${i}`,
+              ...task,
+              model: flags.model,
+              output,
+              tile,
+              signal: context.signal,
+              onProgress: ({ tilesDone, tiles, pixelsDone }) => {
+                const speed = (pixelsDone / (performance.now() - started) / 1000).toFixed(2);
+                bar.update(tilesDone, tiles, { speed });
+              },
+            });
+            bar.stop();
+            report(context, flags.json === true, task, receipt);
+          } catch (error) {
+            bar.stop();
+            if (context.signal.aborted || tasks.length === 1) throw error;
+            codes.push(codeOf(error));
+            context.stderr(`${task.input}: ${(error as Error).message}`);
+          }
+        }
+        return codes;
+      });
+      if (tasks.length > 1) {
+        context.stderr(`${tasks.length - failures.length} of ${tasks.length} images segmented`);
+      }
+      if (failures.length > 0) process.exitCode = problemOf(failures[0]!).exitCode;
+    });
+}
+
+function report(context: CommandContext, json: boolean, task: Task, receipt: Receipt): void {
+  if (json) {
+    context.stdout(JSON.stringify({ input: task.input, result: task.result, ...receipt }));
+    return;
+  }
+  const { image, plan, durationMs, exact } = receipt;
+  const speed = ((image.width * image.height) / durationMs / 1000).toFixed(2);
+  context.stderr(
+    `${task.result}: ${image.width}×${image.height} px, ${plan.tiles} tiles of ${plan.tile}, ` +
+      `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exact ? ', exact' : ''}`,
+  );
+  for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);
+}
+
+/** One image goes to the file named; several, or a folder, go into a folder under their own names. */
+async function tasksOf(images: readonly string[], out: string, output: Output): Promise<Task[]> {
+  const folderNamed = (await isFolder(out)) || parse(out).ext === '';
+  const [only] = images;
+  if (images.length === 1 && !(await isFolder(only!)) && !folderNamed) {
+    return [{ input: only!, result: out, format: formatOfFile(out) }];
+  }
+  if (!folderNamed) throw new RequestError('bad-request', `"${out}" is one file; several images need a folder`);
+  await mkdir(out, { recursive: true });
+  const inputs: string[] = [];
+  for (const image of images) {
+    if (!(await isFolder(image))) inputs.push(image);
+    else inputs.push(...(await filesOf(image)));
+  }
+  const format = defaultFormat(output);
+  const ending = format === 'png' ? 'png' : 'tif';
+  const tasks = inputs.map((input) => ({ input, result: join(out, `${parse(input).name}.${ending}`), format }));
+  const seen = new Map<string, string>();
+  for (const { input, result } of tasks) {
+    const other = seen.get(result);
+    if (other !== undefined) throw new RequestError('bad-request', `${other} and ${input} would both become ${result}`);
+    seen.set(result, input);
+  }
+  if (tasks.length === 0) throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
+  return tasks;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ?? false;
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+  return files.map(({ name }) => join(folder, name)).sort();
+}
+

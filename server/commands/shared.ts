@@ -1,0 +1,60 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { DEFAULTS, ENVIRONMENT, integer } from '../config.js';
+import { Segmenter } from '../segmenter.js';
+
+/** What commands are given besides their options. */
+export interface CommandContext {
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly stdout: (line: string) => void;
+  readonly stderr: (line: string) => void;
+}
+
+export interface EngineFlags {
+  readonly models: string;
+  readonly threads: number;
+  readonly scratch: string;
+  readonly maxPixels: number;
+}
+
+/** The options of every command that runs a network. */
+export function engineOptions(command: Command): Command {
+  const { models, threads, scratch, maxPixels } = ENVIRONMENT;
+  return command
+    .addOption(new Option('--models <folder>', 'folder of models').env(models).default(DEFAULTS.models, 'those of the package'))
+    .addOption(
+      new Option('--threads <n>', 'threads of the engine').env(threads).argParser(integer(1, 1024)).default(DEFAULTS.threads, 'all cores'),
+    )
+    .addOption(new Option('--scratch <folder>', 'where pictures are unpacked').env(scratch).default(DEFAULTS.scratch))
+    .addOption(
+      new Option('--max-pixels <n>', 'largest image, width times height').env(maxPixels).argParser(integer(1, Number.MAX_SAFE_INTEGER)).default(DEFAULTS.maxPixels),
+    );
+}
+
+/** Runs `work` with a folder for scratch files that is gone afterwards. */
+export async function withScratch<Result>(parent: string, work: (dir: string) => Promise<Result>): Promise<Result> {
+  const dir = await mkdtemp(join(parent, 'unseam-'));
+  try {
+    return await work(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Runs `work` with a warm engine. */
+export function withSegmenter<Result>(
+  flags: EngineFlags,
+  work: (segmenter: Segmenter) => Promise<Result>,
+): Promise<Result> {
+  return withScratch(flags.scratch, async (scratchDir) => {
+    const { models: modelsDir, maxPixels, threads } = flags;
+    const segmenter = new Segmenter({ modelsDir, scratchDir, maxPixels, engine: { provider: 'cpu', threads } });
+    try {
+      return await work(segmenter);
+    } finally {
+      await segmenter.close();
+    }
+  });
+}

@@ -1,0 +1,56 @@
+import { availableParallelism, tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { InvalidArgumentError } from 'commander';
+
+/** The environment variables that are read, here and nowhere else; a flag goes before its variable. */
+export const ENVIRONMENT = {
+  models: 'UNSEAM_MODELS',
+  threads: 'UNSEAM_THREADS',
+  scratch: 'UNSEAM_SCRATCH',
+  maxPixels: 'UNSEAM_MAX_PIXELS',
+  host: 'UNSEAM_HOST',
+  port: 'UNSEAM_PORT',
+  maxBody: 'UNSEAM_MAX_BODY',
+  logLevel: 'UNSEAM_LOG_LEVEL',
+} as const;
+
+export const DEFAULTS = {
+  /** The models that come with the package: `models/` beside `dist/`. */
+  models: fileURLToPath(new URL('../../models', import.meta.url)),
+  threads: availableParallelism(),
+  scratch: tmpdir(),
+  /** A slide of 100,000 × 100,000 px, and half as much again. */
+  maxPixels: 15_000_000_000,
+  host: '127.0.0.1',
+  port: 8080,
+  maxBodyBytes: 8 * 2 ** 30,
+  idleTimeoutMs: 60_000,
+  concurrency: 4,
+  queueLimit: 64,
+  logLevel: 'info',
+} as const;
+
+/** For commander: an integer in a range. */
+export function integer(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new InvalidArgumentError(`It must be an integer from ${low} to ${high}.`);
+    }
+    return value;
+  };
+}
+
+/** For commander: a positive number. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
+  return value;
+}
+
+/** For commander: bytes, with K, M, G or T for powers of 1024. */
+export function bytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(text);
+  if (!match) throw new InvalidArgumentError('It must be a number of bytes, such as 500M or 8G.');
+  return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] || ' ').toUpperCase()));
+}

@@ -1,0 +1,69 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Card } from '../model/card.js';
+import { readCard } from '../model/checkpoint.js';
+import { UnknownModelError } from '../model/errors.js';
+import { RequestError } from './errors.js';
+
+export interface ModelFolder {
+  readonly name: string;
+  readonly version: number;
+  readonly folder: string;
+}
+
+/**
+ * The models of a folder, `NAME/VERSION/`. Looked up anew at each call, so that a version that
+ * appears is served without a restart.
+ */
+export class ModelShelf {
+  constructor(private readonly root: string) {}
+
+  /** The highest version of each model, by name. */
+  async list(): Promise<ModelFolder[]> {
+    const names = await subfolders(this.root);
+    const found = await Promise.all(names.map((name) => this.#newest(name)));
+    return found.filter((model) => model !== null);
+  }
+
+  /** With their cards; a folder without a readable one is left out. */
+  async cards(): Promise<Card[]> {
+    const cards = await Promise.all((await this.list()).map(({ folder }) => readCard(folder).catch(() => null)));
+    return cards.filter((card) => card !== null);
+  }
+
+  /**
+   * The folder of a model: the one asked for, or the only one there is.
+   * @throws UnknownModelError, RequestError where none is named and there are several
+   */
+  async find(name: string | undefined): Promise<ModelFolder> {
+    const models = await this.list();
+    const known = models.map((model) => model.name);
+    if (name === undefined && models.length === 1) return models[0]!;
+    if (name === undefined) throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
+    const model = models.find((candidate) => candidate.name === name);
+    if (!model) throw new UnknownModelError(name, known);
+    return model;
+  }
+
+  /** The folder for the next version of a model, which does not exist yet. */
+  async nextVersion(name: string): Promise<ModelFolder> {
+    const version = ((await this.#newest(name))?.version ?? 0) + 1;
+    return { name, version, folder: join(this.root, name, String(version)) };
+  }
+
+  async #newest(name: string): Promise<ModelFolder | null> {
+    const folder = join(this.root, name);
+    const versions = (await subfolders(folder)).filter((v) => /^[1-9]\d{0,8}$/.test(v)).map(Number);
+    if (versions.length === 0) return null;
+    const version = Math.max(...versions);
+    return { name, version, folder: join(folder, String(version)) };
+  }
+}
+
+async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => entry.name)
+    .sort();
+}

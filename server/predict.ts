@@ -1,0 +1,70 @@
+import { Batcher, systemClock } from '../model/batcher.js';
+import type { Engine, EngineModel } from '../model/engine.js';
+import type { OutputKind, TileBatch } from '../model/frozen.js';
+import type { MaskArray } from '../tiling/sink.js';
+import type { Predict } from './segment.js';
+
+/** Pixels that one batch aims at: beyond this, on a CPU, a larger batch costs memory and gains nothing. */
+const BATCH_PX = 500_000;
+const MAX_BATCH = 16;
+const MAX_DELAY_MS = 2;
+
+interface Item {
+  readonly model: Pick<EngineModel, 'id' | 'exact'>;
+  readonly tile: TileBatch;
+  readonly output: OutputKind;
+}
+
+/** Puts tiles of all jobs that an engine works on into shared batches. */
+export class TilePredictor {
+  readonly #batcher: Batcher<Item, MaskArray>;
+
+  /** @param onBatch called after each batch with its tiles and how long the device ran, in ms */
+  constructor(engine: Engine, onBatch: (tiles: number, ranMs: number) => void = () => {}) {
+    this.#batcher = new Batcher<Item, MaskArray>({
+      maxBatch: ({ model, tile }) => {
+        const fitting = Math.floor(BATCH_PX / (tile.width * tile.height));
+        return model.exact ? Math.min(MAX_BATCH, Math.max(1, fitting)) : 1;
+      },
+      maxDelayMs: MAX_DELAY_MS,
+      maxInFlight: 2,
+      clock: systemClock,
+      run: async (items) => {
+        const started = performance.now();
+        const [{ model, output }] = items as [Item];
+        const results = split(await engine.predict(model.id, join(items.map(({ tile }) => tile)), output), items.length);
+        onBatch(items.length, performance.now() - started);
+        return results;
+      },
+    });
+  }
+
+  /** Tiles that wait for a batch. */
+  get depth(): number {
+    return this.#batcher.depth;
+  }
+
+  /** How one job has its tiles segmented by one model. */
+  for(job: string, model: Pick<EngineModel, 'id' | 'exact'>): Predict {
+    return (tile, output, signal) => {
+      const kind = tile.data instanceof Uint8Array ? 8 : 16;
+      const group = [model.id, output, tile.width, tile.height, tile.channels, kind].join();
+      return this.#batcher.submit({ group, job, item: { model, tile, output }, signal });
+    };
+  }
+}
+
+function join(tiles: readonly TileBatch[]): TileBatch {
+  const [first] = tiles as [TileBatch];
+  if (tiles.length === 1) return first;
+  const { length } = first.data;
+  const Pixels = first.data instanceof Uint8Array ? Uint8Array : Uint16Array;
+  const data = new Pixels(tiles.length * length);
+  for (const [i, tile] of tiles.entries()) data.set(tile.data, i * length);
+  return { ...first, data, count: tiles.length };
+}
+
+function split(result: MaskArray, count: number): MaskArray[] {
+  const length = result.length / count;
+  return Array.from({ length: count }, (_, i) => result.subarray(i * length, (i + 1) * length));
+}

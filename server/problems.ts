@@ -1,0 +1,54 @@
+/** What an error is for a client: an HTTP status, an exit code of the command line, a title. */
+export interface Problem {
+  readonly code: string;
+  readonly status: number;
+  readonly exitCode: number;
+  readonly title: string;
+}
+
+/** Every error class of the product by its stable code. */
+const TABLE: Record<string, Omit<Problem, 'code'>> = {
+  'bad-request': { status: 400, exitCode: 2, title: 'A parameter is not as it must be' },
+  'bad-tile': { status: 400, exitCode: 2, title: 'The model cannot take tiles of this size' },
+  'bad-data': { status: 400, exitCode: 2, title: 'The training data is not as it must be' },
+  'bad-model-config': { status: 400, exitCode: 2, title: 'The network cannot be built' },
+  'not-found': { status: 404, exitCode: 3, title: 'There is nothing of that name' },
+  'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },
+  'unsupported-output': { status: 406, exitCode: 2, title: 'The result cannot be written like this' },
+  'image-too-large': { status: 413, exitCode: 4, title: 'The image has too many pixels' },
+  'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
+  'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
+  'corrupt-image': { status: 422, exitCode: 6, title: 'The image is damaged' },
+  'bad-checkpoint': { status: 500, exitCode: 7, title: 'The model folder is damaged' },
+  'inexact-model': { status: 500, exitCode: 7, title: 'The model cannot be tiled exactly' },
+  'unsupported-kernel': { status: 500, exitCode: 7, title: 'The model asks for what the engine lacks' },
+  busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
+  'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
+  'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
+  cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
+  internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
+};
+
+const SYSTEM_CODES: Record<string, string> = { ENOSPC: 'disk-full', ENOENT: 'not-found', EISDIR: 'bad-request' };
+
+/** The stable code of any error; `internal` for what is not foreseen. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'internal';
+  if (error.name === 'AbortError') return 'cancelled';
+  const { code } = error as Error & { readonly code?: unknown };
+  if (typeof code !== 'string') return 'internal';
+  return code in TABLE ? code : (SYSTEM_CODES[code] ?? 'internal');
+}
+
+export function problemOf(code: string): Problem {
+  const known = code in TABLE ? code : 'internal';
+  return { code: known, ...TABLE[known]! };
+}
+
+/** What a client may read of an error: nothing of what was not foreseen, no path of a system error. */
+export function detailOf(error: unknown): string {
+  const { code, message } = error as Error & { readonly code?: unknown };
+  const known = codeOf(error);
+  if (known === 'internal') return 'an internal error; the log has it';
+  return typeof code === 'string' && code in SYSTEM_CODES ? problemOf(known).title : message;
+}

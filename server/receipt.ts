@@ -1,0 +1,54 @@
+import type { EngineModel } from '../model/engine.js';
+import type { ChannelConversion } from '../model/normalize.js';
+import { haloShare, type TilePlan } from '../tiling/plan.js';
+import type { ImageSource } from '../tiling/source.js';
+import type { Stage } from './segment.js';
+
+/** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
+export interface Receipt {
+  readonly model: { readonly name: string; readonly version: number; readonly sha256: string };
+  readonly image: { readonly width: number; readonly height: number; readonly channels: number; readonly dtype: string };
+  readonly output: { readonly kind: string; readonly format: string };
+  readonly plan: {
+    readonly tile: string;
+    readonly halo: number;
+    readonly stride: string;
+    readonly tiles: number;
+    /** Share of the computed px that no tile owns. */
+    readonly haloShare: number;
+  };
+  readonly normalisation: string;
+  readonly channels: ChannelConversion;
+  /** Whether this device passed the model's tiling test; see `selfTest`. */
+  readonly exact: boolean;
+  readonly device: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly classes: readonly { readonly name: string; readonly colour: string | null }[];
+  readonly warnings: readonly string[];
+  /** Summed over tiles, in ms; stages of different tiles overlap. */
+  readonly stagesMs: Readonly<Partial<Record<Stage, number>>>;
+  readonly durationMs: number;
+}
+
+export function planFacts(plan: TilePlan): Receipt['plan'] {
+  return {
+    tile: `${plan.tile.width}x${plan.tile.height}`,
+    halo: plan.halo,
+    stride: `${plan.stride.width}x${plan.stride.height}`,
+    tiles: plan.count,
+    haloShare: Number(haloShare(plan).toFixed(4)),
+  };
+}
+
+export function modelFacts({ card, exact }: EngineModel) {
+  return {
+    model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
+    normalisation: card.normalisation,
+    classes: card.classes,
+    exact,
+  };
+}
+
+export function imageFacts({ size, channels, dtype }: ImageSource): Receipt['image'] {
+  return { ...size, channels, dtype };
+}

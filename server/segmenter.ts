@@ -1,0 +1,196 @@
+import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
+import { channelConversion } from '../model/normalize.js';
+import { UnsupportedImageError } from '../tiling/errors.js';
+import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../tiling/plan.js';
+import type { ImageSource } from '../tiling/source.js';
+import { openImage } from '../tiling/sources/open.js';
+import { ModelShelf } from './models.js';
+import { checkOutput, type Format, openSink, type Output, predicted } from './outputs.js';
+import { TilePredictor } from './predict.js';
+import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
+import { type Stage, segment } from './segment.js';
+
+export interface SegmenterOptions {
+  readonly modelsDir: string;
+  readonly scratchDir: string;
+  readonly maxPixels: number;
+  readonly engine: EngineOptions;
+  /** Called after each batch: its tiles, and how long the device ran, in ms. */
+  readonly onBatch?: (tiles: number, ranMs: number) => void;
+}
+
+export interface SegmentJob {
+  readonly id: string;
+  readonly input: string;
+  /** The file to write; it appears when it is complete. */
+  readonly result: string;
+  readonly model: string | undefined;
+  readonly output: Output;
+  readonly format: Format;
+  readonly tile: TileChoice;
+  readonly signal: AbortSignal;
+  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly tilesDone: number;
+  readonly tiles: number;
+  readonly pixelsDone: number;
+  /** Px that the network computed for the tile just done, halo included; 0 before the first. */
+  readonly computedPixels: number;
+}
+
+/** Models that are kept loaded; the least recently used is unloaded. */
+const MAX_LOADED = 4;
+
+/** Segments files on one device: what the command line and a worker process both run. */
+export class Segmenter {
+  readonly shelf: ModelShelf;
+  readonly #engine: Engine;
+  readonly #predictor: TilePredictor;
+  readonly #loaded = new Map<string, Promise<EngineModel>>();
+  readonly #inUse = new Map<string, number>();
+
+  constructor(private readonly options: SegmenterOptions) {
+    this.shelf = new ModelShelf(options.modelsDir);
+    this.#engine = Engine.start(options.engine);
+    this.#predictor = new TilePredictor(this.#engine, options.onBatch);
+  }
+
+  get device(): string {
+    return this.#engine.device;
+  }
+
+  /** Tiles that wait for a batch. */
+  get depth(): number {
+    return this.#predictor.depth;
+  }
+
+  /** Segments one file. On failure nothing of the result is left. */
+  async run(job: SegmentJob): Promise<Receipt> {
+    const started = performance.now();
+    checkOutput(job.output, job.format);
+    const { folder } = await this.shelf.find(job.model);
+    const { scratchDir, maxPixels } = this.options;
+    const opening = performance.now();
+    const source = await openImage(job.input, { scratchDir, maxPixels, signal: job.signal });
+    const stagesMs: Partial<Record<Stage, number>> = {};
+    const onStage = (stage: Stage, ms: number) => {
+      stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
+      job.onStage?.(stage, ms);
+    };
+    onStage('decode', performance.now() - opening);
+    this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
+    try {
+      const model = await this.#load(folder);
+      const { plan, warnings, conversion } = planFor(source, model, job.tile);
+      const sink = await openSink(job.result, job, source, model.card);
+      const done = { tilesDone: 0, tiles: plan.count, pixelsDone: 0, computedPixels: 0 };
+      job.onProgress?.(done);
+      await segment({
+        source,
+        plan,
+        output: predicted(job.output),
+        classes: model.card.classes.length,
+        sink,
+        predict: this.#predictor.for(job.id, model),
+        signal: job.signal,
+        onStage,
+        onTile: ({ write, read }) => {
+          done.tilesDone++;
+          done.pixelsDone += write.width * write.height;
+          done.computedPixels = read.width * read.height;
+          job.onProgress?.(done);
+        },
+      });
+      for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
+      return {
+        ...modelFacts(model),
+        image: imageFacts(source),
+        output: { kind: job.output, format: job.format },
+        plan: planFacts(plan),
+        channels: conversion,
+        device: this.#engine.device,
+        versions: this.#engine.versions,
+        warnings,
+        stagesMs,
+        durationMs: round(performance.now() - started),
+      };
+    } finally {
+      this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
+      await source.close();
+    }
+  }
+
+  /** What `run` would do with an image, from its header alone. */
+  async plan(input: string, model: string | undefined, tile: TileChoice) {
+    const { folder } = await this.shelf.find(model);
+    const { scratchDir, maxPixels } = this.options;
+    const source = await openImage(input, { scratchDir, maxPixels });
+    try {
+      const loaded = await this.#load(folder);
+      const { plan, warnings, conversion } = planFor(source, loaded, tile);
+      return {
+        ...modelFacts(loaded),
+        image: imageFacts(source),
+        plan: planFacts(plan),
+        channels: conversion,
+        device: this.#engine.device,
+        warnings,
+      };
+    } finally {
+      await source.close();
+    }
+  }
+
+  /** Loads a model before it is needed. */
+  async warmUp(name: string): Promise<void> {
+    await this.#load((await this.shelf.find(name)).folder);
+  }
+
+  async close(): Promise<void> {
+    await this.#engine.close();
+  }
+
+  async #load(folder: string): Promise<EngineModel> {
+    const known = this.#loaded.get(folder);
+    this.#loaded.delete(folder);
+    const model = known ?? this.#engine.load(folder);
+    this.#loaded.set(folder, model);
+    try {
+      await model;
+    } catch (error) {
+      this.#loaded.delete(folder);
+      throw error;
+    }
+    for (const [oldest, loaded] of this.#loaded) {
+      if (this.#loaded.size <= MAX_LOADED) break;
+      if ((this.#inUse.get(oldest) ?? 0) > 0) continue;
+      this.#loaded.delete(oldest);
+      await this.#engine.unload((await loaded).id);
+    }
+    return model;
+  }
+}
+
+/** @throws TileSizeError, UnsupportedImageError */
+function planFor(source: ImageSource, { card, geometry, exact }: EngineModel, tile: TileChoice) {
+  const conversion = channelConversion(source.channels, card.inputChannels);
+  if (conversion === null) {
+    throw new UnsupportedImageError(
+      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}`,
+    );
+  }
+  const warnings = [...source.notes];
+  let choice = tile;
+  if (!exact) {
+    // Where sizes do not agree bit for bit, one size for all at least makes results repeatable.
+    choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
+    warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
+  }
+  const plan: TilePlan = planTiles(source.size, { tile: chooseTile(source.size, choice, geometry), rule: geometry });
+  return { plan, warnings, conversion };
+}
+
+const round = (ms: number): number => Math.round(ms * 10) / 10;

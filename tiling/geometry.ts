@@ -1,0 +1,37 @@
+/** Width and height in px. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Half-open: `start` belongs to it, `stop` does not. */
+export interface Interval {
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** A rectangle of px; `x` and `y` are its first column and row in the frame that its name tells. */
+export interface Rect extends Size {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The columns of a rectangle. */
+export function columns(rect: Rect): Interval {
+  return { start: rect.x, stop: rect.x + rect.width };
+}
+
+/** The rows of a rectangle. */
+export function rows(rect: Rect): Interval {
+  return { start: rect.y, stop: rect.y + rect.height };
+}
+
+/** The rectangle of these columns and rows. */
+export function rectOf(x: Interval, y: Interval): Rect {
+  return { x: x.start, y: y.start, width: x.stop - x.start, height: y.stop - y.start };
+}
+
+/** Cuts `[0, length)` into runs of `step`; the last may be shorter. Lazy. */
+export function* runs({ start, stop }: Interval, step: number): Generator<Interval> {
+  for (let at = start; at < stop; at += step) yield { start: at, stop: Math.min(at + step, stop) };
+}

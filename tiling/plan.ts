@@ -1,0 +1,168 @@
+import { TileSizeError } from './errors.js';
+import { type Interval, type Rect, rectOf, runs, type Size } from './geometry.js';
+
+/**
+ * Three rectangles, never one "tile":
+ *
+ *     +----------- read -----------+   read:  what the network sees, in image px; it leaves the image
+ *     |  halo                      |          where it is mirrored
+ *     |     +--- valid out ---+    |   write: the pixels that the tile owns, in image px; the write
+ *     |     | write     :     |    |          rectangles of a plan partition the image
+ *     |     |           :     |    |   crop:  `write` in the px of the tile's output
+ *     |     |...........:     |    |
+ *     |     +-----------------+    |
+ *     +----------------------------+
+ */
+export interface Tile {
+  readonly index: number;
+  readonly read: Rect;
+  readonly write: Rect;
+  readonly crop: Rect;
+}
+
+/** Tiles of one row of tiles in one column block: what is emitted together, as rows of the mask. */
+export interface Band {
+  readonly index: number;
+  /** The pixels of all of its tiles, in image px. */
+  readonly write: Rect;
+  readonly tiles: readonly Tile[];
+}
+
+/** What the network allows; see `TileGeometry` in `model/`. */
+export interface TileRule {
+  /** Input px that the output lacks on each side. */
+  readonly halo: number;
+  /** Read origins must be congruent modulo this: the phase of the poolings. */
+  readonly multiple: number;
+  /** Valid tile sides are `smallest + k·multiple` px. */
+  readonly smallest: number;
+}
+
+export interface TilePlan {
+  readonly image: Size;
+  /** The network's input, in px. */
+  readonly tile: Size;
+  readonly halo: number;
+  /** Distance of neighbouring tiles: the largest multiple that fits in the output. */
+  readonly stride: Size;
+  /** Number of tiles. */
+  readonly count: number;
+  /** Lazy; column block by column block, from the top, from the left. */
+  bands(): Generator<Band>;
+}
+
+/**
+ * Wide images are worked through in blocks of this many columns, each from top to bottom. So a band
+ * of the mask is never longer than this, and memory depends on neither side of the image.
+ */
+export const COLUMN_BLOCK_PX = 8192;
+
+/** Tile sides beyond this are taken only where one tile covers the whole image. */
+const MAX_TILE_PX = COLUMN_BLOCK_PX;
+
+/**
+ * Plans the tiles of an image. Pure, and lazy in the tiles.
+ *
+ * @param tile the network's input in px, both sides valid by the rule
+ * @throws TileSizeError for sides that the network cannot take
+ */
+export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileRule }): TilePlan {
+  const { halo, multiple } = rule;
+  checkSide(tile.width, rule);
+  checkSide(tile.height, rule);
+  const out = { width: tile.width - 2 * halo, height: tile.height - 2 * halo };
+  const whole = out.width >= image.width && out.height >= image.height;
+  if (!whole && Math.max(tile.width, tile.height) > MAX_TILE_PX) {
+    throw new TileSizeError(
+      `tiles of ${tile.width}×${tile.height} px are larger than ${MAX_TILE_PX} px and do not cover the image of ` +
+        `${image.width}×${image.height} px; use "whole" or a smaller tile`,
+    );
+  }
+  const stride = { width: alignDown(out.width, multiple), height: alignDown(out.height, multiple) };
+  const single = { start: 0, stop: Math.max(image.width, 1) };
+  const blocks = (): Iterable<Interval> =>
+    whole ? [single] : runs({ start: 0, stop: image.width }, alignDown(COLUMN_BLOCK_PX, multiple));
+  const step = whole ? image : stride;
+  const across = [...blocks()].reduce((n, b) => n + Math.ceil((b.stop - b.start) / step.width), 0);
+  return {
+    image,
+    tile,
+    halo,
+    stride,
+    count: across * Math.ceil(image.height / step.height),
+    *bands() {
+      let index = 0;
+      let band = 0;
+      for (const block of blocks()) {
+        for (const y of runs({ start: 0, stop: image.height }, step.height)) {
+          const tiles = [...runs(block, step.width)].map((x) => tileAt(index++, rectOf(x, y), tile, halo));
+          yield { index: band++, write: rectOf(block, y), tiles };
+        }
+      }
+    },
+  };
+}
+
+function tileAt(index: number, write: Rect, tile: Size, halo: number): Tile {
+  return {
+    index,
+    write,
+    read: { x: write.x - halo, y: write.y - halo, ...tile },
+    crop: { ...write, x: 0, y: 0 },
+  };
+}
+
+/** How tiles are chosen: one side for both dimensions, two sides, one tile for all, or by the server. */
+export type TileChoice = Size | 'whole' | 'auto';
+
+/**
+ * The side of output, in px, that `auto` aims at: on CPUs the halo is a small part of the work from
+ * here on, and a larger tile only costs memory (`npm run bench -- tile-size`).
+ */
+export const AUTO_OUTPUT_PX = 640;
+
+/**
+ * The tile that a choice means for an image. `auto` covers each side of the image with the fewest
+ * tiles of about `AUTO_OUTPUT_PX`, then makes them as small as that number allows.
+ */
+export function chooseTile(image: Size, choice: TileChoice, rule: TileRule): Size {
+  if (typeof choice === 'object') return choice;
+  const side = (length: number): number => {
+    if (choice === 'whole') return coveringSide(length, rule);
+    const target = alignDown(AUTO_OUTPUT_PX, rule.multiple);
+    const tiles = Math.ceil(length / target);
+    return coveringSide(alignUp(Math.ceil(length / tiles), rule.multiple), rule);
+  };
+  return { width: side(image.width), height: side(image.height) };
+}
+
+/** Reads `572`, `572x828` (width × height), `whole` or `auto`. */
+export function parseTileChoice(text: string): TileChoice {
+  if (text === 'whole' || text === 'auto') return text;
+  const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
+  if (!match) throw new TileSizeError(`a tile is "auto", "whole", a side in px or WIDTHxHEIGHT, not "${text}"`);
+  return { width: Number(match[1]), height: Number(match[2] ?? match[1]) };
+}
+
+/** The smallest valid tile side whose output is at least `length` px. */
+function coveringSide(length: number, { halo, multiple, smallest }: TileRule): number {
+  return smallest + alignUp(Math.max(0, length + 2 * halo - smallest), multiple);
+}
+
+function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
+  if (side >= smallest && (side - smallest) % multiple === 0) return;
+  const below = Math.max(smallest, smallest + alignDown(side - smallest, multiple));
+  throw new TileSizeError(
+    `${side} px is no valid tile side for this model: it takes ${smallest} + k·${multiple} px, ` +
+      `such as ${below} or ${below + multiple} (its halo is ${halo} px a side)`,
+  );
+}
+
+const alignDown = (n: number, multiple: number): number => Math.floor(n / multiple) * multiple;
+const alignUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
+
+/** The share of the network's input px that no tile owns, in [0, 1): what exactness costs. */
+export function haloShare(plan: TilePlan): number {
+  return 1 - (plan.image.width * plan.image.height) / (plan.count * plan.tile.width * plan.tile.height);
+}
+

@@ -1,0 +1,50 @@
+import { columns, type Rect, rectOf, rows } from './geometry.js';
+import { pixelArray, type Raster } from './raster.js';
+import { reflectedInterval, reflectIndex } from './reflect.js';
+import type { ImageSource } from './source.js';
+
+/**
+ * Reads what a tile sees: real pixels inside the image, mirrored ones outside it. `read` is in image
+ * px and may leave the image on every side, by any amount.
+ */
+export async function readTile(source: ImageSource, read: Rect, signal?: AbortSignal): Promise<Raster> {
+  const { size, channels, dtype } = source;
+  const x = reflectedInterval(columns(read), size.width);
+  const y = reflectedInterval(rows(read), size.height);
+  const region = await source.readRegion(rectOf(x, y), signal);
+  if (region.width === read.width && region.height === read.height && read.x === x.start && read.y === y.start) {
+    return region;
+  }
+  const data = pixelArray(dtype, read.width * read.height * channels);
+  // The columns inside the image are one run; only those outside are mirrored one by one.
+  const inside = { start: Math.max(read.x, 0), stop: Math.min(read.x + read.width, size.width) };
+  const outside: [to: number, from: number][] = [];
+  for (let i = 0; i < read.width; i++) {
+    const column = read.x + i;
+    if (column < inside.start || column >= inside.stop) {
+      outside.push([i * channels, (reflectIndex(column, size.width) - x.start) * channels]);
+    }
+  }
+  const rowLength = read.width * channels;
+  const written = new Map<number, number>();
+  for (let j = 0; j < read.height; j++) {
+    const row = reflectIndex(read.y + j, size.height) - y.start;
+    const to = j * rowLength;
+    const same = written.get(row);
+    if (same !== undefined) {
+      data.copyWithin(to, same, same + rowLength);
+      continue;
+    }
+    written.set(row, to);
+    const from = row * region.width * channels;
+    if (inside.stop > inside.start) {
+      const first = from + (inside.start - x.start) * channels;
+      const length = (inside.stop - inside.start) * channels;
+      data.set(region.data.subarray(first, first + length), to + (inside.start - read.x) * channels);
+    }
+    for (const [column, source] of outside) {
+      for (let c = 0; c < channels; c++) data[to + column + c] = region.data[from + source + c]!;
+    }
+  }
+  return { data, width: read.width, height: read.height, channels };
+}

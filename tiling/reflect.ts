@@ -1,0 +1,26 @@
+import type { Interval } from './geometry.js';
+
+/**
+ * Folds an index into `[0, n)` by mirroring at both borders without repeating the edge pixel
+ * (`reflect`, numpy's and OpenCV's word; `symmetric` would repeat it). Any index, any n ≥ 1: an
+ * image narrower than the halo is mirrored as often as it takes.
+ */
+export function reflectIndex(i: number, n: number): number {
+  if (n === 1) return 0;
+  const period = 2 * (n - 1);
+  const folded = ((i % period) + period) % period;
+  return folded < n ? folded : period - folded;
+}
+
+/** The run of `[0, n)` that `reflectIndex` reaches from an interval that may leave it. */
+export function reflectedInterval({ start, stop }: Interval, n: number): Interval {
+  if (stop - start >= 2 * n) return { start: 0, stop: n };
+  let low = n;
+  let high = 0;
+  for (let i = start; i < stop; i++) {
+    const folded = reflectIndex(i, n);
+    low = Math.min(low, folded);
+    high = Math.max(high, folded);
+  }
+  return { start: low, stop: high + 1 };
+}

@@ -1,0 +1,45 @@
+import type { Rect, Size } from '../geometry.js';
+import { runs } from '../geometry.js';
+import { COLUMN_BLOCK_PX } from '../plan.js';
+import type { MaskSink } from '../sink.js';
+import { MEMBRANE_CLASSES, paintMembranes } from './membranes.js';
+import { paintShapes, SHAPE_CLASSES } from './shapes.js';
+
+/**
+ * Paints the pixels of `rect`, which may lie anywhere, into `image` and the classes into `labels`, each
+ * `rect.width · rect.height` long. The same pixel comes out the same whatever the rectangle.
+ */
+export type SamplePainter = (rect: Rect, seed: number, image: Uint8Array, labels: Uint8Array) => void;
+
+/** Synthetic microscopy: gray, 8 bits, of any size. */
+export const SAMPLE_KINDS = {
+  shapes: { paint: paintShapes, classes: SHAPE_CLASSES },
+  membranes: { paint: paintMembranes, classes: MEMBRANE_CLASSES },
+} as const;
+export type SampleKind = keyof typeof SAMPLE_KINDS;
+
+const BAND_PX = 256;
+
+/** Paints a picture and its labels band by band, in the order that sinks want. */
+export async function writeSample(
+  kind: SampleKind,
+  size: Size,
+  seed: number,
+  sinks: { readonly image?: MaskSink; readonly labels?: MaskSink },
+  signal?: AbortSignal,
+): Promise<void> {
+  const { paint } = SAMPLE_KINDS[kind];
+  for (const { start, stop } of runs({ start: 0, stop: size.width }, COLUMN_BLOCK_PX)) {
+    for (const y of runs({ start: 0, stop: size.height }, BAND_PX)) {
+      signal?.throwIfAborted();
+      const rect = { x: start, width: stop - start, y: y.start, height: y.stop - y.start };
+      const image = new Uint8Array(rect.width * rect.height);
+      const labels = new Uint8Array(rect.width * rect.height);
+      paint(rect, seed, image, labels);
+      await sinks.image?.writeBand(rect, image);
+      await sinks.labels?.writeBand(rect, labels);
+    }
+  }
+  await sinks.image?.finish();
+  await sinks.labels?.finish();
+}

@@ -1,0 +1,39 @@
+import type { Rect } from '../geometry.js';
+import type { MaskArray, MaskSink } from '../sink.js';
+import type { ImageSource } from '../source.js';
+
+/** Red, green, blue in 0 to 255; null leaves the picture as it is. */
+export type OverlayColour = readonly [number, number, number] | null;
+
+const OPACITY = 0.45;
+
+/** Tints the picture with the classes' colours; takes labels and passes RGB on to `inner`. */
+export class OverlaySink implements MaskSink {
+  constructor(
+    private readonly inner: MaskSink,
+    private readonly source: ImageSource,
+    private readonly colours: readonly OverlayColour[],
+  ) {}
+
+  async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
+    const { data, channels } = await this.source.readRegion(rect);
+    const shift = this.source.dtype === 'uint16' ? 8 : 0;
+    const rgb = new Uint8Array(rect.width * rect.height * 3);
+    for (let i = 0; i < labels.length; i++) {
+      const colour = this.colours[labels[i]!];
+      for (let c = 0; c < 3; c++) {
+        const pixel = data[i * channels + (channels === 3 ? c : 0)]! >> shift;
+        rgb[i * 3 + c] = colour ? Math.round(pixel * (1 - OPACITY) + colour[c]! * OPACITY) : pixel;
+      }
+    }
+    await this.inner.writeBand(rect, rgb);
+  }
+
+  finish(): Promise<void> {
+    return this.inner.finish();
+  }
+
+  abort(): Promise<void> {
+    return this.inner.abort();
+  }
+}

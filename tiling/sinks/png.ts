@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import { createDeflate, crc32 } from 'node:zlib';
+import type { Rect, Size } from '../geometry.js';
+import type { MaskArray, MaskSink } from '../sink.js';
+import type { Resolution } from '../source.js';
+import { PartialFile } from './partial-file.js';
+
+const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+const LEVEL = 6;
+
+/** Cuts a stream of bytes into blocks of one size, so that what follows cannot depend on its pieces. */
+class Blocks {
+  readonly #block = Buffer.alloc(1 << 16);
+  #filled = 0;
+
+  constructor(private readonly emit: (block: Buffer) => Promise<void>) {}
+
+  async push(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      const length = Math.min(bytes.length - at, this.#block.length - this.#filled);
+      this.#block.set(bytes.subarray(at, at + length), this.#filled);
+      this.#filled += length;
+      at += length;
+      if (this.#filled === this.#block.length) await this.flush();
+    }
+  }
+
+  async flush(): Promise<void> {
+    const block = Buffer.from(this.#block.subarray(0, this.#filled));
+    this.#filled = 0;
+    if (block.length > 0) await this.emit(block);
+  }
+}
+
+/**
+ * An 8-bit PNG, gray or RGB, written row by row. Its bytes depend on the pixels alone: zlib is fed,
+ * and IDAT chunks are cut, in blocks of a fixed size. A picture wider than one column block arrives
+ * block by block; its pixels wait in a file until the rows are whole.
+ */
+export class PngSink implements MaskSink {
+  readonly #deflate = createDeflate({ level: LEVEL });
+  readonly #filtered = new Blocks(async (block) => {
+    if (!this.#deflate.write(block)) await once(this.#deflate, 'drain');
+  });
+  readonly #compressed: Promise<void>;
+  #columnBlocks: PartialFile | null = null;
+
+  private constructor(
+    private readonly path: string,
+    private readonly file: PartialFile,
+    private readonly size: Size,
+    private readonly channels: 1 | 3,
+  ) {
+    this.#compressed = this.#writeCompressed();
+    this.#compressed.catch(() => undefined); // awaited by finish and abort
+  }
+
+  static async create(
+    path: string,
+    size: Size,
+    { channels, resolution }: { readonly channels: 1 | 3; readonly resolution: Resolution | null },
+  ): Promise<PngSink> {
+    const file = await PartialFile.create(path);
+    const header = Buffer.alloc(13);
+    header.writeUInt32BE(size.width, 0);
+    header.writeUInt32BE(size.height, 4);
+    header.set([8, channels === 1 ? 0 : 2], 8); // bit depth, colour type; then deflate, adaptive, no interlace
+    await file.append(SIGNATURE);
+    await file.append(chunk('IHDR', header));
+    if (resolution !== null && resolution.unit !== 1) await file.append(chunk('pHYs', density(resolution)));
+    return new PngSink(path, file, size, channels);
+  }
+
+  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
+    const rowBytes = rect.width * this.channels;
+    const row = (y: number) => data.subarray(y * rowBytes, (y + 1) * rowBytes) as Uint8Array;
+    if (rect.width === this.size.width) {
+      for (let y = 0; y < rect.height; y++) await this.#writeRow(row(y));
+      return;
+    }
+    this.#columnBlocks ??= await PartialFile.create(`${this.path}.blocks`);
+    for (let y = 0; y < rect.height; y++) {
+      await this.#columnBlocks.writeAt(row(y), ((rect.y + y) * this.size.width + rect.x) * this.channels);
+    }
+  }
+
+  async finish(): Promise<void> {
+    if (this.#columnBlocks) {
+      const row = Buffer.alloc(this.size.width * this.channels);
+      for (let y = 0; y < this.size.height; y++) {
+        await this.#columnBlocks.handle.read(row, 0, row.length, y * row.length);
+        await this.#writeRow(row);
+      }
+      await this.#columnBlocks.discard();
+    }
+    await this.#filtered.flush();
+    this.#deflate.end();
+    await this.#compressed;
+    await this.file.append(chunk('IEND', Buffer.alloc(0)));
+    await this.file.commit();
+  }
+
+  async abort(): Promise<void> {
+    this.#deflate.destroy();
+    await this.#compressed.catch(() => undefined);
+    await this.#columnBlocks?.discard();
+    await this.file.discard();
+  }
+
+  async #writeRow(row: Uint8Array): Promise<void> {
+    await this.#filtered.push(NO_FILTER);
+    await this.#filtered.push(row);
+  }
+
+  async #writeCompressed(): Promise<void> {
+    const idat = new Blocks((block) => this.file.append(chunk('IDAT', block)));
+    for await (const bytes of this.#deflate) await idat.push(bytes as Buffer);
+    await idat.flush();
+  }
+}
+
+/** Each row's filter type: none suits labels best, where neighbouring bytes are equal. */
+const NO_FILTER = Uint8Array.of(0);
+
+function chunk(type: string, data: Buffer): Buffer {
+  const bytes = Buffer.alloc(data.length + 12);
+  bytes.writeUInt32BE(data.length, 0);
+  bytes.write(type, 4, 'latin1');
+  bytes.set(data, 8);
+  bytes.writeUInt32BE(crc32(bytes.subarray(4, data.length + 8)), data.length + 8);
+  return bytes;
+}
+
+/** pHYs: pixels per metre across and down. */
+function density({ x, y, unit }: Resolution): Buffer {
+  const perMetre = unit === 2 ? 1 / 0.0254 : 100;
+  const bytes = Buffer.alloc(9);
+  bytes.writeUInt32BE(Math.round(x * perMetre), 0);
+  bytes.writeUInt32BE(Math.round(y * perMetre), 4);
+  bytes[8] = 1;
+  return bytes;
+}

@@ -1,0 +1,131 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import sharp from 'sharp';
+import { CorruptImageError, UnsupportedImageError } from '../errors.js';
+import type { Rect, Size } from '../geometry.js';
+import { type Dtype, pixelArray, type Raster } from '../raster.js';
+import type { ImageSource, Resolution } from '../source.js';
+import { checkPixels, type OpenOptions } from './options.js';
+
+/** libvips' own format: a header of 64 bytes, raw pixels row by row, then XML. */
+const HEADER_BYTES = 64;
+const MAGIC = 0x08f2a6b6;
+const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
+
+/**
+ * A picture without random access (PNG, JPEG and what else sharp reads): it is streamed once into a
+ * scratch file of raw pixels, from which regions are read.
+ */
+export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
+  const picture = sharp(path, {
+    limitInputPixels: false, // checked below, with our own limit
+    failOn: 'error',
+    sequentialRead: true,
+    ignoreIcc: true, // the network sees the stored values
+  });
+  const metadata = await picture.metadata().catch((cause: unknown) => {
+    throw new CorruptImageError(`the picture's header cannot be read: ${messageOf(cause)}`, { cause });
+  });
+  const { width, height, depth, space, hasAlpha, orientation, density } = metadata;
+  checkPixels({ width, height }, options);
+  const gray = space === 'b-w' || space === 'grey16';
+  if (depth !== 'uchar' && depth !== 'ushort') {
+    throw new UnsupportedImageError(`pictures of ${depth} pixels are not read; store 8 or 16 bits a channel`);
+  }
+  if (metadata.channels > 4 || (!gray && metadata.channels < 3) || space === 'cmyk') {
+    const what = `${metadata.channels} channels in colour space "${space}"`;
+    throw new UnsupportedImageError(`pictures of ${what} are not read; store gray or RGB`);
+  }
+  const notes: string[] = [];
+  if (hasAlpha) notes.push('alpha dropped');
+  if (orientation !== undefined && orientation !== 1) notes.push(`EXIF orientation ${orientation} ignored`);
+
+  const scratch = join(options.scratchDir, `${randomUUID()}.v`);
+  const channels = gray ? 1 : 3;
+  const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
+  const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
+  try {
+    await (hasAlpha ? picture.removeAlpha() : picture).toColourspace(spaces[dtype][gray ? 0 : 1]).toFile(scratch);
+    options.signal?.throwIfAborted();
+    const resolution: Resolution | null = density ? { x: density, y: density, unit: 2 } : null;
+    return await RawFile.open(scratch, { width, height }, channels, dtype, resolution, notes);
+  } catch (cause) {
+    await rm(scratch, { force: true });
+    options.signal?.throwIfAborted();
+    if (isDiskFull(cause)) throw cause;
+    throw new CorruptImageError(`the picture cannot be decoded: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The scratch file; removed when closed. */
+class RawFile implements ImageSource {
+  private constructor(
+    private readonly path: string,
+    private readonly file: FileHandle,
+    readonly size: Size,
+    readonly channels: number,
+    readonly dtype: Dtype,
+    readonly resolution: Resolution | null,
+    readonly notes: readonly string[],
+  ) {}
+
+  static async open(
+    path: string,
+    size: Size,
+    channels: number,
+    dtype: Dtype,
+    resolution: Resolution | null,
+    notes: readonly string[],
+  ): Promise<RawFile> {
+    const file = await open(path, constants.O_RDONLY);
+    const header = Buffer.alloc(HEADER_BYTES);
+    await file.read(header, 0, HEADER_BYTES, 0);
+    const [magic, width, height, bands, , format] = [0, 4, 8, 12, 16, 20].map((at) => header.readInt32LE(at));
+    const expected = magic === MAGIC && width === size.width && height === size.height;
+    if (!expected || bands !== channels || FORMATS[format!] !== dtype) {
+      await file.close();
+      throw new Error(`the scratch file is not ${size.width}×${size.height}×${channels} ${dtype}`);
+    }
+    return new RawFile(path, file, size, channels, dtype, resolution, notes);
+  }
+
+  async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
+    signal?.throwIfAborted();
+    const data = pixelArray(this.dtype, rect.width * rect.height * this.channels);
+    const bytes = new Uint8Array(data.buffer);
+    const pixel = this.channels * data.BYTES_PER_ELEMENT;
+    const length = rect.width * pixel;
+    // Rows of a region as wide as the picture are one run.
+    const together = rect.width === this.size.width ? rect.height : 1;
+    const reads: Promise<void>[] = [];
+    for (let row = 0; row < rect.height; row += together) {
+      const position = HEADER_BYTES + ((rect.y + row) * this.size.width + rect.x) * pixel;
+      reads.push(readFully(this.file, bytes.subarray(row * length, (row + together) * length), position));
+    }
+    await Promise.all(reads);
+    return { data, width: rect.width, height: rect.height, channels: this.channels };
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+    await rm(this.path, { force: true });
+  }
+}
+
+async function readFully(file: FileHandle, into: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await file.read(into, done, into.length - done, position + done);
+    if (bytesRead === 0) throw new CorruptImageError('the scratch file ended too early');
+    done += bytesRead;
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!;
+}
+
+function isDiskFull(cause: unknown): boolean {
+  return /ENOSPC|no space left/i.test(messageOf(cause));
+}

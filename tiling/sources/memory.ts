@@ -1,0 +1,27 @@
+import type { Rect } from '../geometry.js';
+import { pixelArray, type Raster } from '../raster.js';
+import type { ImageSource } from '../source.js';
+
+/** An image that is in memory already. */
+export function memorySource(raster: Raster): ImageSource {
+  const { channels, width, height } = raster;
+  const dtype = raster.data instanceof Uint8Array ? 'uint8' : 'uint16';
+  return {
+    size: { width, height },
+    channels,
+    dtype,
+    resolution: null,
+    notes: [],
+    async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
+      signal?.throwIfAborted();
+      const data = pixelArray(dtype, rect.width * rect.height * channels);
+      const length = rect.width * channels;
+      for (let row = 0; row < rect.height; row++) {
+        const from = ((rect.y + row) * width + rect.x) * channels;
+        data.set(raster.data.subarray(from, from + length), row * length);
+      }
+      return { data, width: rect.width, height: rect.height, channels };
+    },
+    async close() {},
+  };
+}

@@ -1,0 +1,308 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { inflate } from 'node:zlib';
+import { fromFile, type GeoTIFFImage, getDecoder } from 'geotiff';
+import { CorruptImageError, UnsupportedImageError } from '../errors.js';
+import { columns, type Rect, rows, type Size } from '../geometry.js';
+import { type Dtype, type PixelArray, pixelArray, type Raster } from '../raster.js';
+import type { ImageSource, Resolution } from '../source.js';
+import { openBitmap } from './bitmap.js';
+import { decodeJpegTile, type JpegColour } from './jpeg-tile.js';
+import { checkPixels, type OpenOptions } from './options.js';
+
+const inflateAsync = promisify(inflate);
+
+/** Decoded chunks kept for the neighbours that share them. */
+const CACHE_BYTES = 96 << 20;
+/** Chunks larger than this make no random access; the image is unpacked into a scratch file instead. */
+const MAX_CHUNK_BYTES = 16 << 20;
+
+const NONE = 1;
+const LZW = 5;
+const JPEG = 7;
+const DEFLATE = [8, 32946];
+
+/** What a TIFF's first image says of itself, checked to be of a kind that is read here. */
+interface Layout {
+  readonly size: Size;
+  /** A tile, or a strip: the file's unit of compression. */
+  readonly chunk: Size;
+  readonly across: number;
+  readonly samples: number;
+  readonly channels: number;
+  readonly dtype: Dtype;
+  readonly compression: number;
+  readonly predictor: number;
+  readonly bigEndian: boolean;
+  readonly jpegColour: JpegColour;
+  readonly jpegTables: Uint8Array | null;
+  readonly offsets: ArrayLike<number | bigint>;
+  readonly byteCounts: ArrayLike<number | bigint>;
+  readonly resolution: Resolution | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * A TIFF, or an Aperio SVS, read by region: strips or tiles; uncompressed, LZW, deflate or JPEG; 8 or
+ * 16 bits; gray, RGB or RGBA, interleaved. The first image of the file is read; an SVS keeps the slide
+ * there, and its thumbnail, label and macro images behind it.
+ *
+ * geotiff parses the directories. Chunks are decoded here, and copied row by row: its own region reader
+ * works value by value.
+ */
+export async function openTiff(path: string, options: OpenOptions): Promise<ImageSource> {
+  const corrupt = (cause: unknown): never => {
+    if (cause instanceof Error && 'code' in cause) throw cause;
+    throw new CorruptImageError(`the TIFF cannot be read: ${(cause as Error).message}`, { cause });
+  };
+  const tiff = await fromFile(path).catch(corrupt);
+  try {
+    const image = await tiff.getImage(0).catch(corrupt);
+    const layout = await layoutOf(image, options).catch(corrupt);
+    if (layout.chunk.width * layout.chunk.height * layout.samples * bytesOf(layout.dtype) > MAX_CHUNK_BYTES) {
+      return await openBitmap(path, options);
+    }
+    const { size: fileBytes } = await stat(path);
+    checkExtent(layout, fileBytes);
+    return new TiffSource(await open(path), layout);
+  } finally {
+    tiff.close();
+  }
+}
+
+class TiffSource implements ImageSource {
+  readonly size: Size;
+  readonly channels: number;
+  readonly dtype: Dtype;
+  readonly resolution: Resolution | null;
+  readonly notes: readonly string[];
+  readonly #chunks = new Map<number, Promise<PixelArray>>();
+  readonly #cached: number;
+
+  constructor(
+    private readonly file: FileHandle,
+    private readonly layout: Layout,
+  ) {
+    ({
+      size: this.size,
+      channels: this.channels,
+      dtype: this.dtype,
+      resolution: this.resolution,
+      notes: this.notes,
+    } = layout);
+    const { width, height } = layout.chunk;
+    const bytes = width * height * this.channels * bytesOf(this.dtype);
+    this.#cached = Math.max(4, Math.floor(CACHE_BYTES / bytes));
+  }
+
+  async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
+    const { channels, layout } = this;
+    const data = pixelArray(this.dtype, rect.width * rect.height * channels);
+    const reads: Promise<void>[] = [];
+    const down = touched(rows(rect), layout.chunk.height);
+    for (let row = down.start; row < down.stop; row++) {
+      const across = touched(columns(rect), layout.chunk.width);
+      for (let column = across.start; column < across.stop; column++) {
+        signal?.throwIfAborted();
+        reads.push(
+          this.#chunk(row * layout.across + column).then((chunk) => copy(chunk, { row, column }, layout, rect, data)),
+        );
+      }
+    }
+    await Promise.all(reads);
+    return { data, width: rect.width, height: rect.height, channels };
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  /** A decoded chunk, kept while it is among the most recently used. */
+  #chunk(index: number): Promise<PixelArray> {
+    const known = this.#chunks.get(index);
+    this.#chunks.delete(index);
+    const chunk = known ?? this.#decode(index);
+    this.#chunks.set(index, chunk);
+    chunk.catch(() => this.#chunks.delete(index));
+    for (const oldest of this.#chunks.keys()) {
+      if (this.#chunks.size <= this.#cached) break;
+      this.#chunks.delete(oldest);
+    }
+    return chunk;
+  }
+
+  async #decode(index: number): Promise<PixelArray> {
+    const { layout } = this;
+    const values = layout.chunk.width * chunkRows(layout, index) * layout.samples;
+    const length = Number(layout.byteCounts[index]);
+    if (length === 0) return pixelArray(this.dtype, values); // a sparse file's empty chunk
+    const stored = Buffer.alloc(length);
+    const { bytesRead } = await this.file.read(stored, 0, length, Number(layout.offsets[index]));
+    if (bytesRead < length) throw new CorruptImageError(`the file ends inside chunk ${index}`);
+    let bytes: Uint8Array;
+    try {
+      bytes = await decompress(stored, layout);
+    } catch (cause) {
+      const message = (cause as Error).message.split('\n')[0];
+      throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${message}`, { cause });
+    }
+    if (bytes.length < values * bytesOf(this.dtype)) {
+      throw new CorruptImageError(
+        `chunk ${index} of the TIFF holds ${bytes.length} bytes, not ${values * bytesOf(this.dtype)}`,
+      );
+    }
+    const data = asPixels(bytes, this.dtype, layout.bigEndian && layout.compression !== JPEG);
+    if (layout.predictor === 2) undoPredictor(data, layout.chunk.width, layout.samples);
+    return data;
+  }
+}
+
+/** Copies the part of a chunk that lies in a region; drops alpha. */
+function copy(
+  chunk: PixelArray,
+  at: { readonly row: number; readonly column: number },
+  { chunk: size, samples, channels }: Layout,
+  rect: Rect,
+  into: PixelArray,
+): void {
+  const [x0, y0] = [at.column * size.width, at.row * size.height];
+  const [left, right] = [Math.max(rect.x, x0), Math.min(rect.x + rect.width, x0 + size.width)];
+  const [top, bottom] = [Math.max(rect.y, y0), Math.min(rect.y + rect.height, y0 + size.height)];
+  for (let y = top; y < bottom; y++) {
+    const from = ((y - y0) * size.width + left - x0) * samples;
+    const to = ((y - rect.y) * rect.width + left - rect.x) * channels;
+    if (samples === channels) {
+      into.set(chunk.subarray(from, from + (right - left) * samples), to);
+      continue;
+    }
+    for (let i = 0; i < right - left; i++) {
+      for (let c = 0; c < channels; c++) into[to + i * channels + c] = chunk[from + i * samples + c]!;
+    }
+  }
+}
+
+async function decompress(stored: Buffer, layout: Layout): Promise<Uint8Array> {
+  const { compression } = layout;
+  if (compression === NONE) return stored;
+  if (compression === JPEG) {
+    const { data, width } = await decodeJpegTile(stored, layout.jpegTables, layout.jpegColour);
+    if (width !== layout.chunk.width) throw new Error(`a JPEG ${width} px wide in a chunk of ${layout.chunk.width}`);
+    return data;
+  }
+  if (compression === LZW) {
+    const decoder = await getDecoder(LZW, {} as Parameters<typeof getDecoder>[1]);
+    const block = stored.buffer.slice(stored.byteOffset, stored.byteOffset + stored.length) as ArrayBuffer;
+    return new Uint8Array(await decoder.decodeBlock(block));
+  }
+  return inflateAsync(stored);
+}
+
+function asPixels(bytes: Uint8Array, dtype: Dtype, swap: boolean): PixelArray {
+  if (dtype === 'uint8') return bytes;
+  const even = bytes.subarray(0, bytes.length & ~1);
+  const own = Buffer.from(even); // aligned and ours to swap
+  if (swap) own.swap16();
+  const aligned = own.byteOffset % 2 === 0 ? own : Buffer.from(own);
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
+}
+
+/** Horizontal differencing: each value was stored as its difference from the one before in its row. */
+function undoPredictor(data: PixelArray, width: number, samples: number): void {
+  const length = width * samples;
+  for (let row = 0; row + length <= data.length; row += length) {
+    for (let i = row + samples; i < row + length; i++) data[i]! += data[i - samples]!;
+  }
+}
+
+async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promise<Layout> {
+  const directory = image.fileDirectory;
+  const number = async (tag: string, otherwise: number): Promise<number> =>
+    Number((await directory.loadValue(tag as 'ImageWidth')) ?? otherwise);
+  const refuse = (what: string): never => {
+    throw new UnsupportedImageError(`TIFFs with ${what} are not read`);
+  };
+  const size = { width: image.getWidth(), height: image.getHeight() };
+  checkPixels(size, options);
+  const samples = image.getSamplesPerPixel();
+  const bits = image.getBitsPerSample();
+  const photometric = await number('PhotometricInterpretation', 1);
+  const compression = await number('Compression', NONE);
+  const predictor = await number('Predictor', 1);
+  if (![NONE, LZW, JPEG, ...DEFLATE].includes(compression)) {
+    refuse(`compression ${compression}; use none, LZW, deflate or JPEG`);
+  }
+  if (image.getSampleFormat() !== 1 || (bits !== 8 && bits !== 16)) {
+    refuse(`${bits}-bit values of sample format ${image.getSampleFormat()}; use unsigned 8 or 16 bits`);
+  }
+  if (compression === JPEG && bits !== 8) refuse('JPEG of more than 8 bits');
+  if (Number(image.planarConfiguration) !== 1 && samples > 1) refuse('separate planes; interleave the channels');
+  if (predictor !== 1 && predictor !== 2) refuse(`predictor ${predictor}; use 1 or 2`);
+  const colour = photometric === 2 || (photometric === 6 && compression === JPEG);
+  if (!colour && photometric !== 1) refuse(`photometric interpretation ${photometric}; use BlackIsZero or RGB`);
+  const channels = colour ? 3 : 1;
+  if (samples < channels || samples > channels + 1) {
+    refuse(`${samples} channels; use gray or RGB, with or without alpha`);
+  }
+  const chunk = {
+    width: image.isTiled ? image.getTileWidth() : size.width,
+    height: Math.min(image.getTileHeight(), image.isTiled ? Number.POSITIVE_INFINITY : size.height),
+  };
+  const unit = await number('ResolutionUnit', 2);
+  const [x, y] = [await ratio(directory, 'XResolution'), await ratio(directory, 'YResolution')];
+  const tables = (await directory.loadValue('JPEGTables' as 'ImageWidth')) as unknown as ArrayLike<number> | undefined;
+  const prefix = image.isTiled ? 'Tile' : 'Strip';
+  const list = async (tag: string) => {
+    const values = (await directory.loadValue(`${prefix}${tag}` as 'TileOffsets')) as unknown;
+    return (typeof values === 'number' ? [values] : (values ?? [])) as ArrayLike<number | bigint>;
+  };
+  return {
+    size,
+    chunk,
+    across: Math.ceil(size.width / chunk.width),
+    samples,
+    channels,
+    dtype: bits === 8 ? 'uint8' : 'uint16',
+    compression,
+    predictor: compression === LZW || DEFLATE.includes(compression) ? predictor : 1,
+    bigEndian: !image.littleEndian,
+    jpegColour: photometric === 6 ? 'ycbcr' : colour ? 'rgb' : 'gray',
+    jpegTables: tables ? Uint8Array.from(tables) : null,
+    offsets: await list('Offsets'),
+    byteCounts: await list('ByteCounts'),
+    resolution: x > 0 && y > 0 && (unit === 1 || unit === 2 || unit === 3) ? { x, y, unit } : null,
+    notes: samples > channels ? ['alpha dropped'] : [],
+  };
+}
+
+async function ratio(directory: GeoTIFFImage['fileDirectory'], tag: string): Promise<number> {
+  const value = (await directory.loadValue(tag as 'ImageWidth')) as unknown;
+  if (typeof value === 'number') return value;
+  const [numerator, denominator] = (value ?? []) as number[];
+  return numerator && denominator ? numerator / denominator : 0;
+}
+
+/** A file cut short is told at once, not after an hour of tiles. */
+function checkExtent({ size, chunk, across, offsets, byteCounts }: Layout, fileBytes: number): void {
+  const chunks = across * Math.ceil(size.height / chunk.height);
+  if (offsets.length < chunks || byteCounts.length < chunks) {
+    throw new CorruptImageError(`the TIFF lists ${offsets.length} chunks; its size needs ${chunks}`);
+  }
+  for (let i = 0; i < chunks; i++) {
+    const end = Number(offsets[i]) + Number(byteCounts[i]);
+    if (end > fileBytes) {
+      throw new CorruptImageError(`the TIFF is cut short: chunk ${i} ends at byte ${end} of ${fileBytes}`);
+    }
+  }
+}
+
+/** Strips: the last one may have fewer rows. Tiles are always whole. */
+function chunkRows({ size, chunk, across }: Layout, index: number): number {
+  if (chunk.width !== size.width) return chunk.height;
+  return Math.min(chunk.height, size.height - Math.floor(index / across) * chunk.height);
+}
+
+function touched({ start, stop }: { start: number; stop: number }, step: number): { start: number; stop: number } {
+  return { start: Math.floor(start / step), stop: Math.ceil(stop / step) };
+}
+
+const bytesOf = (dtype: Dtype): number => (dtype === 'uint8' ? 1 : 2);

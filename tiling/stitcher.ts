@@ -1,0 +1,73 @@
+import type { Band, Tile } from './plan.js';
+import type { MaskArray, MaskSink } from './sink.js';
+
+interface OpenBand {
+  readonly band: Band;
+  readonly data: MaskArray;
+  missing: number;
+}
+
+/**
+ * Puts tiles together. Tiles come in any order; bands leave in the plan's order, each as soon as it
+ * and those before it are complete. `put` waits while the sink is behind, so a slow disk holds back
+ * the network instead of filling memory.
+ */
+export class Stitcher {
+  readonly #open = new Map<number, OpenBand>();
+  #next = 0;
+  #writing: Promise<void> = Promise.resolve();
+
+  /** @param channels values a pixel: 1 for labels, the classes for probabilities */
+  constructor(
+    private readonly sink: MaskSink,
+    private readonly channels: number,
+    private readonly onBand: (band: Band, durationMs: number) => void = () => {},
+  ) {}
+
+  /**
+   * Copies a tile's result to its place: `output` holds `outputWidth` px a row, of which the tile
+   * owns `tile.crop`.
+   */
+  async put(band: Band, tile: Tile, output: MaskArray, outputWidth: number): Promise<void> {
+    const open = this.#open.get(band.index) ?? this.#start(band, output);
+    const { channels } = this;
+    const { write, crop } = tile;
+    const length = write.width * channels;
+    for (let row = 0; row < write.height; row++) {
+      const from = ((crop.y + row) * outputWidth + crop.x) * channels;
+      const to = ((write.y - band.write.y + row) * band.write.width + write.x - band.write.x) * channels;
+      open.data.set(output.subarray(from, from + length), to);
+    }
+    open.missing--;
+    const before = this.#writing;
+    this.#emit();
+    await before;
+  }
+
+  /** Waits until every band has been written. */
+  async drain(): Promise<void> {
+    await this.#writing;
+    if (this.#open.size > 0) throw new Error(`${this.#open.size} bands lack tiles`);
+  }
+
+  #start(band: Band, like: MaskArray): OpenBand {
+    const values = band.write.width * band.write.height * this.channels;
+    const data = like instanceof Uint8Array ? new Uint8Array(values) : new Float32Array(values);
+    const open = { band, data, missing: band.tiles.length };
+    this.#open.set(band.index, open);
+    return open;
+  }
+
+  #emit(): void {
+    for (let open = this.#open.get(this.#next); open?.missing === 0; open = this.#open.get(this.#next)) {
+      const { band, data } = open;
+      this.#open.delete(this.#next++);
+      this.#writing = this.#writing.then(async () => {
+        const started = performance.now();
+        await this.sink.writeBand(band.write, data);
+        this.onBand(band, performance.now() - started);
+      });
+      this.#writing.catch(() => undefined); // reported by the next put, or by drain
+    }
+  }
+}
