@@ -95,7 +95,8 @@ export class Batcher<Item, Result> {
     while (this.#inFlight < maxInFlight) {
       const [oldest] = this.#waiting;
       if (!oldest) return;
-      const ready = this.#fullBatch() ?? (clock.now() - oldest.since >= maxDelayMs ? this.#batch(oldest) : null);
+      const ready =
+        this.#fullBatch() ?? (clock.now() - oldest.since >= maxDelayMs ? this.#batch(oldest) : null);
       if (ready === null) {
         const left = maxDelayMs - (clock.now() - oldest.since);
         this.#cancelTimer = clock.after(left, () => this.#dispatch());

@@ -27,17 +27,19 @@ export async function saveCheckpoint(
   await mkdir(partial, { recursive: true });
   let complete: Card | undefined;
   await model.save(
-    tf.io.withSaveHandler(async ({ weightData, weightSpecs, modelTopology, format, generatedBy, convertedBy }) => {
-      const weights = Buffer.from(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
-      const sha256 = createHash('sha256').update(weights).digest('hex');
-      complete = cardSchema.parse({ ...card, weights: { sha256, bytes: weights.length } });
-      const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
-      const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
-      await writeFile(join(partial, WEIGHTS), weights);
-      await writeFile(join(partial, 'model.json'), JSON.stringify(json));
-      await writeCard(partial, complete);
-      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
-    }),
+    tf.io.withSaveHandler(
+      async ({ weightData, weightSpecs, modelTopology, format, generatedBy, convertedBy }) => {
+        const weights = Buffer.from(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
+        const sha256 = createHash('sha256').update(weights).digest('hex');
+        complete = cardSchema.parse({ ...card, weights: { sha256, bytes: weights.length } });
+        const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
+        const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
+        await writeFile(join(partial, WEIGHTS), weights);
+        await writeFile(join(partial, 'model.json'), JSON.stringify(json));
+        await writeCard(partial, complete);
+        return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
+      },
+    ),
   );
   await rm(folder, { recursive: true, force: true });
   await rename(partial, folder);
@@ -66,9 +68,14 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const weights = await readFile(join(folder, WEIGHTS)).catch(missing(folder, WEIGHTS));
   const sha256 = createHash('sha256').update(weights).digest('hex');
   if (sha256 !== card.weights.sha256) {
-    throw new CheckpointError(`${folder}/${WEIGHTS} is not what the card describes: its SHA-256 is ${sha256}`);
+    throw new CheckpointError(
+      `${folder}/${WEIGHTS} is not what the card describes: its SHA-256 is ${sha256}`,
+    );
   }
-  const weightData = weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.length) as ArrayBuffer;
+  const weightData = weights.buffer.slice(
+    weights.byteOffset,
+    weights.byteOffset + weights.length,
+  ) as ArrayBuffer;
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   return { model, card };

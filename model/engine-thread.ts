@@ -11,7 +11,10 @@ import { Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer
  * The thread that owns a device: ONNX Runtime blocks the thread that calls it, so the backend and the
  * models live here, and only pixels and results cross, transferred.
  */
-const backend = await useOnnxBackend({ ...(workerData as { provider: string; threads: number }), maxSessions: 32 });
+const backend = await useOnnxBackend({
+  ...(workerData as { provider: string; threads: number }),
+  maxSessions: 32,
+});
 const models = new Map<number, FrozenModel>();
 let next = 0;
 let trainer: Trainer | null = null;

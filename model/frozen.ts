@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
+import type { TileGeometry } from './geometry.js';
 import { normalise, type Pixels } from './normalize.js';
 import type { OnnxBackend } from './onnx/backend.js';
-import type { TileGeometry } from './geometry.js';
 
 /** Class indices, one byte a pixel, or softmax probabilities, `classes` floats a pixel. */
 export type OutputKind = 'labels' | 'probabilities';
@@ -58,12 +58,22 @@ export class FrozenModel {
  * Compares tiles with one pass over the image that they make up, the smallest tile among them, on
  * this device: true where every bit agrees. Kernels may differ between sizes, so this is never assumed.
  */
-export async function selfTest(model: FrozenModel, geometry: TileGeometry, channels: number): Promise<boolean> {
+export async function selfTest(
+  model: FrozenModel,
+  geometry: TileGeometry,
+  channels: number,
+): Promise<boolean> {
   const { halo, multiple, smallest } = geometry;
   const size = smallest + 12 * multiple;
-  const image = Uint8Array.from({ length: size * size * channels }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  const image = Uint8Array.from(
+    { length: size * size * channels },
+    (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24,
+  );
   const predict = async (data: Uint8Array, side: number) =>
-    (await model.predict({ data, count: 1, height: side, width: side, channels }, 'probabilities')) as Float32Array;
+    (await model.predict(
+      { data, count: 1, height: side, width: side, channels },
+      'probabilities',
+    )) as Float32Array;
   const whole = await predict(image, size);
   const outWhole = size - 2 * halo;
   const classes = whole.length / outWhole ** 2;

@@ -64,7 +64,8 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): TileGeometry {
   const end = last(model.layers);
   const final = maps.get(single(end, model.outputs).id)!;
   if (final.scale !== 1) throw new InexactModelError(end.name, 'its output is not at the scale of the image');
-  if (final.cut !== 2 * final.offset) throw new InexactModelError(end.name, 'its margins differ in front and behind');
+  if (final.cut !== 2 * final.offset)
+    throw new InexactModelError(end.name, 'its margins differ in front and behind');
 
   const multiple = Math.max(...conditions.map((c) => c.modulus));
   const fits = (n: number) => conditions.every((c) => mod(n, c.modulus) === c.residue);
@@ -92,7 +93,8 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
   switch (kind) {
     case 'Conv2D': {
       const reach = (along('kernelSize') - 1) * (along('dilationRate') ?? 1);
-      if (config['padding'] !== 'valid' && reach > 0) refuse('it pads its input; only "valid" convolutions are exact');
+      if (config.padding !== 'valid' && reach > 0)
+        refuse('it pads its input; only "valid" convolutions are exact');
       if (along('strides') !== 1) refuse('it has a stride; only pooling may shrink the map');
       if (reach % 2 !== 0) refuse('its kernel is even; only odd kernels have a centre');
       return { scale, cut: cut + reach * scale, offset: offset + (reach / 2) * scale };
@@ -100,8 +102,9 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
     case 'MaxPooling2D':
     case 'AveragePooling2D': {
       const size = along('poolSize');
-      if (config['padding'] !== 'valid') refuse('it pads its input; only "valid" pooling is exact');
-      if (along('strides') !== size) refuse('its windows overlap; only strides equal to the window are exact');
+      if (config.padding !== 'valid') refuse('it pads its input; only "valid" pooling is exact');
+      if (along('strides') !== size)
+        refuse('its windows overlap; only strides equal to the window are exact');
       return { scale: scale * size, cut, offset };
     }
     case 'Conv2DTranspose': {
@@ -111,7 +114,7 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
       return { scale: scale / size, cut, offset };
     }
     case 'Cropping2D': {
-      const [before, after] = (config['cropping'] as [number, number][])[axis]!;
+      const [before, after] = (config.cropping as [number, number][])[axis]!;
       return { scale, cut: cut + (before + after) * scale, offset: offset + before * scale };
     }
     case 'Concatenate':
@@ -129,9 +132,13 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
   }
 }
 
-function single(layer: tfl.layers.Layer, tensors: tfl.SymbolicTensor | tfl.SymbolicTensor[]): tfl.SymbolicTensor {
+function single(
+  layer: tfl.layers.Layer,
+  tensors: tfl.SymbolicTensor | tfl.SymbolicTensor[],
+): tfl.SymbolicTensor {
   if (!Array.isArray(tensors)) return tensors;
-  if (tensors.length !== 1) throw new InexactModelError(layer.name, 'only models of one input and one output are tiled');
+  if (tensors.length !== 1)
+    throw new InexactModelError(layer.name, 'only models of one input and one output are tiled');
   return tensors[0]!;
 }
 

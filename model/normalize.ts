@@ -27,7 +27,11 @@ export function channelConversion(imageChannels: number, modelChannels: number):
  * Stored pixels `[n, h, w, channels]` as a network's input `[n, h, w, modelChannels]` in [0, 1].
  * Every step works on each pixel alone, so it cannot depend on the tile. To be called in a tidy scope.
  */
-export function normalise(pixels: Pixels, shape: [number, number, number, number], modelChannels: number): tf.Tensor4D {
+export function normalise(
+  pixels: Pixels,
+  shape: [number, number, number, number],
+  modelChannels: number,
+): tf.Tensor4D {
   const range = pixels instanceof Uint8Array ? 255 : 65535;
   const stored = tf.tensor4d(new Int32Array(pixels), shape, 'int32');
   const x = tf.div(tf.cast(stored, 'float32'), tf.scalar(range)) as tf.Tensor4D;

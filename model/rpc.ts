@@ -75,7 +75,10 @@ export function serveCalls(handlers: Handlers): void {
       parentPort!.postMessage({ id, value } satisfies Answer, [...transfer]);
     } catch (error) {
       const { code, message } = error as Error & { code?: string };
-      parentPort!.postMessage({ id, error: { message, ...(code !== undefined && { code }) } } satisfies Answer);
+      parentPort!.postMessage({
+        id,
+        error: { message, ...(code !== undefined && { code }) },
+      } satisfies Answer);
     }
   };
   parentPort!.on('message', (call: Call) => {

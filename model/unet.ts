@@ -13,7 +13,12 @@ export interface UnetConfig {
 }
 
 /** The paper's own: 23 convolutions, 31,030,658 parameters, 572 px to 388 px. */
-export const PAPER: UnetConfig = { channels: [64, 128, 256, 512, 1024], inputChannels: 1, classes: 2, seed: 0 };
+export const PAPER: UnetConfig = {
+  channels: [64, 128, 256, 512, 1024],
+  inputChannels: 1,
+  classes: 2,
+  seed: 0,
+};
 
 /**
  * Builds the network for square inputs of `size` px. Its outputs are smaller by the halo on every
@@ -44,7 +49,13 @@ export function buildUnet(config: UnetConfig, size = smallestSize(config)): tfl.
   }
   for (let level = depth - 1; level >= 0; level--) {
     const filters = channels[level]!;
-    const up = conv2dTranspose({ name: `up_${level}`, filters, kernelSize: 2, strides: 2, kernelInitializer: he() });
+    const up = conv2dTranspose({
+      name: `up_${level}`,
+      filters,
+      kernelSize: 2,
+      strides: 2,
+      kernelInitializer: he(),
+    });
     x = apply(x, up);
     const skip = skips[level]!;
     const crop = (skip.shape[1]! - x.shape[1]!) / 2;

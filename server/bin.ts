@@ -20,6 +20,8 @@ try {
   const code = codeOf(error);
   const { exitCode } = problemOf(code);
   // What was not foreseen is shown whole, so that it can be reported.
-  context.stderr(code === 'internal' ? ((error as Error).stack ?? String(error)) : `unseam: ${(error as Error).message}`);
+  context.stderr(
+    code === 'internal' ? ((error as Error).stack ?? String(error)) : `unseam: ${(error as Error).message}`,
+  );
   process.exitCode = exitCode;
 }

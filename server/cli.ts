@@ -3,15 +3,19 @@ import { modelsCommand } from './commands/models.js';
 import { planCommand } from './commands/plan.js';
 import { samplesCommand } from './commands/samples.js';
 import { segmentCommand } from './commands/segment.js';
+import { serveCommand } from './commands/serve.js';
 import type { CommandContext } from './commands/shared.js';
 import { trainCommand } from './commands/train.js';
 
 /** The command line; parsing it runs the command. */
 export function createCli(context: CommandContext): Command {
   const program = new Command('unseam')
-    .description('Segments microscopy images of any size, without seams: bit for bit as one pass over the whole image.')
+    .description(
+      'Segments microscopy images of any size, without seams: bit for bit as one pass over the whole image.',
+    )
     .version('0.1.0')
     .showHelpAfterError('(add --help for the options)');
+  serveCommand(program, context);
   segmentCommand(program, context);
   trainCommand(program, context);
   modelsCommand(program, context);

@@ -2,7 +2,7 @@
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   constructor(
-    readonly code: 'bad-request' | 'bad-data' | 'not-found' | 'too-large' | 'unsupported-output' | 'busy' | 'cancelled',
+    readonly code: 'bad-request' | 'bad-data' | 'not-found' | 'too-large' | 'stalled' | 'busy' | 'cancelled',
     message: string,
     options?: ErrorOptions,
   ) {

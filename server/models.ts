@@ -27,7 +27,9 @@ export class ModelShelf {
 
   /** With their cards; a folder without a readable one is left out. */
   async cards(): Promise<Card[]> {
-    const cards = await Promise.all((await this.list()).map(({ folder }) => readCard(folder).catch(() => null)));
+    const cards = await Promise.all(
+      (await this.list()).map(({ folder }) => readCard(folder).catch(() => null)),
+    );
     return cards.filter((card) => card !== null);
   }
 
@@ -39,7 +41,8 @@ export class ModelShelf {
     const models = await this.list();
     const known = models.map((model) => model.name);
     if (name === undefined && models.length === 1) return models[0]!;
-    if (name === undefined) throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
+    if (name === undefined)
+      throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
     const model = models.find((candidate) => candidate.name === name);
     if (!model) throw new UnknownModelError(name, known);
     return model;

@@ -3,7 +3,7 @@ import type { Card } from '../model/card.js';
 import type { OutputKind } from '../model/frozen.js';
 import { UnsupportedOutputError } from '../tiling/errors.js';
 import type { MaskSink } from '../tiling/sink.js';
-import { OverlaySink, type OverlayColour } from '../tiling/sinks/overlay.js';
+import { type OverlayColour, OverlaySink } from '../tiling/sinks/overlay.js';
 import { PngSink } from '../tiling/sinks/png.js';
 import { TiffSink } from '../tiling/sinks/tiff.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -21,7 +21,8 @@ export function parseOutput(text: string): Output {
 }
 
 /** What the network computes for an output. */
-export const predicted = (output: Output): OutputKind => (output === 'probabilities' ? 'probabilities' : 'labels');
+export const predicted = (output: Output): OutputKind =>
+  output === 'probabilities' ? 'probabilities' : 'labels';
 
 /** The format that suits an output best where none is asked for. */
 export const defaultFormat = (output: Output): Format => (output === 'probabilities' ? 'tiff' : 'png');

@@ -32,7 +32,10 @@ export class TilePredictor {
       run: async (items) => {
         const started = performance.now();
         const [{ model, output }] = items as [Item];
-        const results = split(await engine.predict(model.id, join(items.map(({ tile }) => tile)), output), items.length);
+        const results = split(
+          await engine.predict(model.id, join(items.map(({ tile }) => tile)), output),
+          items.length,
+        );
         onBatch(items.length, performance.now() - started);
         return results;
       },

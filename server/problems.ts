@@ -16,6 +16,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },
   'unsupported-output': { status: 406, exitCode: 2, title: 'The result cannot be written like this' },
   'image-too-large': { status: 413, exitCode: 4, title: 'The image has too many pixels' },
+  stalled: { status: 408, exitCode: 1, title: 'The body stopped coming' },
   'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
   'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
   'corrupt-image': { status: 422, exitCode: 6, title: 'The image is damaged' },
@@ -25,11 +26,17 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
   'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
+  'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
   cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
 };
 
-const SYSTEM_CODES: Record<string, string> = { ENOSPC: 'disk-full', ENOENT: 'not-found', EISDIR: 'bad-request' };
+const SYSTEM_CODES: Record<string, string> = {
+  ENOSPC: 'disk-full',
+  ENOENT: 'not-found',
+  EISDIR: 'bad-request',
+  EADDRINUSE: 'address-in-use',
+};
 
 /** The stable code of any error; `internal` for what is not foreseen. */
 export function codeOf(error: unknown): string {

@@ -7,7 +7,9 @@ export class ProgressBar {
 
   /** @param format cli-progress's format; its own words are bar, value, total, percentage, eta_formatted */
   constructor(format: string, stream: NodeJS.WriteStream = process.stderr) {
-    this.#bar = stream.isTTY ? new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true }) : null;
+    this.#bar = stream.isTTY
+      ? new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true })
+      : null;
   }
 
   update(done: number, total: number, words: Record<string, string> = {}): void {

@@ -7,7 +7,12 @@ import type { Stage } from './segment.js';
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
 export interface Receipt {
   readonly model: { readonly name: string; readonly version: number; readonly sha256: string };
-  readonly image: { readonly width: number; readonly height: number; readonly channels: number; readonly dtype: string };
+  readonly image: {
+    readonly width: number;
+    readonly height: number;
+    readonly channels: number;
+    readonly dtype: string;
+  };
   readonly output: { readonly kind: string; readonly format: string };
   readonly plan: {
     readonly tile: string;

@@ -11,7 +11,11 @@ export const STAGES = ['upload', 'decode', 'queue', 'infer', 'stitch', 'encode']
 export type Stage = (typeof STAGES)[number];
 
 /** Segments one tile, alone or in a batch with others. */
-export type Predict = (tile: TileBatch, output: OutputKind, signal: AbortSignal) => Promise<Batched<MaskArray>>;
+export type Predict = (
+  tile: TileBatch,
+  output: OutputKind,
+  signal: AbortSignal,
+) => Promise<Batched<MaskArray>>;
 
 export interface SegmentRequest {
   readonly source: ImageSource;
@@ -36,7 +40,9 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const { source, plan, output, sink, predict, onStage = () => {}, onTile = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
-  const stitcher = new Stitcher(sink, output === 'labels' ? 1 : request.classes, (_band, ms) => onStage('encode', ms));
+  const stitcher = new Stitcher(sink, output === 'labels' ? 1 : request.classes, (_band, ms) =>
+    onStage('encode', ms),
+  );
   const outputWidth = plan.tile.width - 2 * plan.halo;
 
   const work = async (band: Band, tile: Tile): Promise<void> => {

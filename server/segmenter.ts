@@ -5,7 +5,7 @@ import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan }
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { ModelShelf } from './models.js';
-import { checkOutput, type Format, openSink, type Output, predicted } from './outputs.js';
+import { checkOutput, type Format, type Output, openSink, predicted } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
 import { type Stage, segment } from './segment.js';
@@ -189,7 +189,10 @@ function planFor(source: ImageSource, { card, geometry, exact }: EngineModel, ti
     choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
     warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
   }
-  const plan: TilePlan = planTiles(source.size, { tile: chooseTile(source.size, choice, geometry), rule: geometry });
+  const plan: TilePlan = planTiles(source.size, {
+    tile: chooseTile(source.size, choice, geometry),
+    rule: geometry,
+  });
   return { plan, warnings, conversion };
 }
 

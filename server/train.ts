@@ -2,7 +2,7 @@ import type { Card } from '../model/card.js';
 import { writeCard } from '../model/checkpoint.js';
 import type { Engine } from '../model/engine.js';
 import { NORMALISATION } from '../model/normalize.js';
-import { train, type TrainEvent } from '../model/train/loop.js';
+import { type TrainEvent, train } from '../model/train/loop.js';
 import { Random } from '../model/train/random.js';
 import { Confusion } from '../model/train/scores.js';
 import type { UnetConfig } from '../model/unet.js';
@@ -61,7 +61,15 @@ export async function runTraining(request: TrainRequest): Promise<Card> {
       const sink = new MemorySink(image.size, 1);
       const plan = planTiles(image.size, { tile: chooseTile(image.size, 'auto', geometry), rule: geometry });
       const predict = predictor.for(stem, { id, exact: true });
-      await segment({ source: image, plan, output: 'labels', classes: classes.length, sink, predict, signal });
+      await segment({
+        source: image,
+        plan,
+        output: 'labels',
+        classes: classes.length,
+        sink,
+        predict,
+        signal,
+      });
       const truth = await labels.readRegion({ x: 0, y: 0, ...labels.size });
       confusion.add(
         Uint8Array.from(truth.data, (value) => dataset.classOf[value]!),

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
+import { channelConversion, type Pixels } from '../model/normalize.js';
 import { applySymmetry, randomIntensity, randomSymmetry } from '../model/train/augment.js';
-import { type Pixels, channelConversion } from '../model/normalize.js';
 import type { Random } from '../model/train/random.js';
 import type { TrainingBatch } from '../model/train/trainer.js';
 import { runs } from '../tiling/geometry.js';
 import { readTile } from '../tiling/reader.js';
+import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import type { OpenOptions } from '../tiling/sources/options.js';
-import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
 
 /** A picture and its labels. */
@@ -64,7 +64,11 @@ export async function openDataset(
     const values = new Float64Array(256);
     for (const [stem, path] of images) {
       const labelPath = labels.get(stem)!;
-      const pair = { stem, image: await openImage(path, options), labels: await openImage(labelPath, options) };
+      const pair = {
+        stem,
+        image: await openImage(path, options),
+        labels: await openImage(labelPath, options),
+      };
       pairs.push(pair);
       checkPair(pair, path, labelPath, inputChannels);
       await countValues(pair.labels, values);
@@ -162,7 +166,10 @@ export async function randomBatch(
     const label = await readTile(truth, { x, y, width: out, height: out });
     pixels.set(applySymmetry(crop.data, side, channels, symmetry), i * crop.data.length);
     const turned = applySymmetry(label.data as Uint8Array, out, 1, symmetry);
-    labels.set(turned.map((value) => classOf[value]!), i * out * out);
+    labels.set(
+      turned.map((value) => classOf[value]!),
+      i * out * out,
+    );
     gain[i] = intensity.gain;
     bias[i] = intensity.bias;
   }

@@ -140,7 +140,8 @@ export function chooseTile(image: Size, choice: TileChoice, rule: TileRule): Siz
 export function parseTileChoice(text: string): TileChoice {
   if (text === 'whole' || text === 'auto') return text;
   const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
-  if (!match) throw new TileSizeError(`a tile is "auto", "whole", a side in px or WIDTHxHEIGHT, not "${text}"`);
+  if (!match)
+    throw new TileSizeError(`a tile is "auto", "whole", a side in px or WIDTHxHEIGHT, not "${text}"`);
   return { width: Number(match[1]), height: Number(match[2] ?? match[1]) };
 }
 
@@ -165,4 +166,3 @@ const alignUp = (n: number, multiple: number): number => Math.ceil(n / multiple)
 export function haloShare(plan: TilePlan): number {
   return 1 - (plan.image.width * plan.image.height) / (plan.count * plan.tile.width * plan.tile.height);
 }
-

@@ -12,7 +12,12 @@ export async function readTile(source: ImageSource, read: Rect, signal?: AbortSi
   const x = reflectedInterval(columns(read), size.width);
   const y = reflectedInterval(rows(read), size.height);
   const region = await source.readRegion(rectOf(x, y), signal);
-  if (region.width === read.width && region.height === read.height && read.x === x.start && read.y === y.start) {
+  if (
+    region.width === read.width &&
+    region.height === read.height &&
+    read.x === x.start &&
+    read.y === y.start
+  ) {
     return region;
   }
   const data = pixelArray(dtype, read.width * read.height * channels);

@@ -9,7 +9,9 @@ export interface LoopOptions {
   /** The next batch; asked for while the step before it runs. */
   readonly nextBatch: () => Promise<TrainingBatch>;
   /** Scores the network as it stands; lower `error` is better. */
-  readonly validate: (trainee: Trainee) => Promise<{ readonly error: number; readonly scores: Record<string, number> }>;
+  readonly validate: (
+    trainee: Trainee,
+  ) => Promise<{ readonly error: number; readonly scores: Record<string, number> }>;
   readonly signal: AbortSignal;
 }
 

@@ -42,7 +42,10 @@ export class Trainer {
   async step(batch: TrainingBatch): Promise<number> {
     const cost = tf.tidy(() => {
       const { pixels, count, side, channels } = batch;
-      const x = augmented(normalise(pixels, [count, side, side, channels], this.model.inputs[0]!.shape[3]!), batch);
+      const x = augmented(
+        normalise(pixels, [count, side, side, channels], this.model.inputs[0]!.shape[3]!),
+        batch,
+      );
       const { classes } = this.config.unet;
       const truth = tf.oneHot(tf.tensor1d(new Int32Array(batch.labels), 'int32'), classes);
       const loss = (): tf.Scalar => {
@@ -63,7 +66,9 @@ export class Trainer {
     const copy = buildUnet(this.config.unet);
     const weights = this.model.getWeights();
     const values = await Promise.all(weights.map((weight) => weight.data()));
-    tf.tidy(() => copy.setWeights(weights.map((weight, i) => tf.tensor(values[i]!, weight.shape, weight.dtype))));
+    tf.tidy(() =>
+      copy.setWeights(weights.map((weight, i) => tf.tensor(values[i]!, weight.shape, weight.dtype))),
+    );
     return copy;
   }
 }

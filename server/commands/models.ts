@@ -8,7 +8,9 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .command('models')
     .description('list the models, with their scores')
     .addOption(
-      new Option('--models <folder>', 'folder of models').env(ENVIRONMENT.models).default(DEFAULTS.models, 'those of the package'),
+      new Option('--models <folder>', 'folder of models')
+        .env(ENVIRONMENT.models)
+        .default(DEFAULTS.models, 'those of the package'),
     )
     .option('--json', 'print the cards, one line of JSON a model')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
@@ -18,7 +20,9 @@ export function modelsCommand(program: Command, context: CommandContext): void {
           continue;
         }
         const { parameters, halo } = card.architecture;
-        const scores = Object.entries(card.scores).map(([set, s]) => `${set} pixel error ${s['pixelError']?.toFixed(4)}`);
+        const scores = Object.entries(card.scores).map(
+          ([set, s]) => `${set} pixel error ${s.pixelError?.toFixed(4)}`,
+        );
         const classes = card.classes.map(({ name }, c) => `${c} ${name}`).join(', ');
         context.stdout(
           `${card.name} version ${card.version}: ${classes}; ${parameters} parameters, halo ${halo} px; ${scores.join(', ')}`,

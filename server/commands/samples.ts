@@ -2,10 +2,10 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Size } from '../../tiling/geometry.js';
+import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import { TiffSink } from '../../tiling/sinks/tiff.js';
-import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
 import { integer } from '../config.js';
 import { RequestError } from '../errors.js';
 import type { Format } from '../outputs.js';
@@ -25,11 +25,15 @@ export function samplesCommand(program: Command, context: CommandContext): void 
     .command('samples')
     .description('make synthetic microscopy with labels, to try things on')
     .requiredOption('-o, --out <folder>', 'folder; images/ and labels/ are made in it')
-    .addOption(new Option('-k, --kind <kind>', 'what to paint').choices(Object.keys(SAMPLE_KINDS)).default('shapes'))
+    .addOption(
+      new Option('-k, --kind <kind>', 'what to paint').choices(Object.keys(SAMPLE_KINDS)).default('shapes'),
+    )
     .option('-s, --size <size>', 'side in px, or WIDTHxHEIGHT', parseSize, { width: 512, height: 512 })
     .option('-n, --count <n>', 'how many', integer(1, 100_000), 1)
     .option('--seed <n>', 'seed of the first; each next one has the next seed', integer(0, 2 ** 31), 1)
-    .addOption(new Option('-f, --format <format>', 'png or tiled tiff').choices(['png', 'tiff']).default('png'))
+    .addOption(
+      new Option('-f, --format <format>', 'png or tiled tiff').choices(['png', 'tiff']).default('png'),
+    )
     .action(async ({ out, kind, size, count, seed, format }: SampleFlags) => {
       const ending = format === 'png' ? 'png' : 'tif';
       for (let i = 0; i < count; i++) {
@@ -44,7 +48,9 @@ export function samplesCommand(program: Command, context: CommandContext): void 
           throw error;
         }
       }
-      context.stderr(`${count} × ${size.width}×${size.height} px of ${kind} in ${out}/images, labels in ${out}/labels`);
+      context.stderr(
+        `${count} × ${size.width}×${size.height} px of ${kind} in ${out}/images, labels in ${out}/labels`,
+      );
     });
 }
 

@@ -3,7 +3,7 @@ import { join, parse } from 'node:path';
 import type { Command } from 'commander';
 import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
-import { defaultFormat, formatOfFile, type Format, type Output, parseOutput } from '../outputs.js';
+import { defaultFormat, type Format, formatOfFile, type Output, parseOutput } from '../outputs.js';
 import { codeOf, problemOf } from '../problems.js';
 import { ProgressBar } from '../progress.js';
 import type { Receipt } from '../receipt.js';
@@ -40,7 +40,9 @@ export function segmentCommand(program: Command, context: CommandContext): void 
         const codes: string[] = [];
         for (const [i, task] of tasks.entries()) {
           context.signal.throwIfAborted();
-          const bar = new ProgressBar(`${parse(task.input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} left`);
+          const bar = new ProgressBar(
+            `${parse(task.input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} left`,
+          );
           const started = performance.now();
           try {
             const receipt = await segmenter.run({
@@ -94,7 +96,8 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
   if (images.length === 1 && !(await isFolder(only!)) && !folderNamed) {
     return [{ input: only!, result: out, format: formatOfFile(out) }];
   }
-  if (!folderNamed) throw new RequestError('bad-request', `"${out}" is one file; several images need a folder`);
+  if (!folderNamed)
+    throw new RequestError('bad-request', `"${out}" is one file; several images need a folder`);
   await mkdir(out, { recursive: true });
   const inputs: string[] = [];
   for (const image of images) {
@@ -103,14 +106,20 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
   }
   const format = defaultFormat(output);
   const ending = format === 'png' ? 'png' : 'tif';
-  const tasks = inputs.map((input) => ({ input, result: join(out, `${parse(input).name}.${ending}`), format }));
+  const tasks = inputs.map((input) => ({
+    input,
+    result: join(out, `${parse(input).name}.${ending}`),
+    format,
+  }));
   const seen = new Map<string, string>();
   for (const { input, result } of tasks) {
     const other = seen.get(result);
-    if (other !== undefined) throw new RequestError('bad-request', `${other} and ${input} would both become ${result}`);
+    if (other !== undefined)
+      throw new RequestError('bad-request', `${other} and ${input} would both become ${result}`);
     seen.set(result, input);
   }
-  if (tasks.length === 0) throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
+  if (tasks.length === 0)
+    throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
   return tasks;
 }
 
@@ -124,4 +133,3 @@ async function filesOf(folder: string): Promise<string[]> {
   const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
   return files.map(({ name }) => join(folder, name)).sort();
 }
-

@@ -23,18 +23,33 @@ export interface EngineFlags {
 export function engineOptions(command: Command): Command {
   const { models, threads, scratch, maxPixels } = ENVIRONMENT;
   return command
-    .addOption(new Option('--models <folder>', 'folder of models').env(models).default(DEFAULTS.models, 'those of the package'))
     .addOption(
-      new Option('--threads <n>', 'threads of the engine').env(threads).argParser(integer(1, 1024)).default(DEFAULTS.threads, 'all cores'),
+      new Option('--models <folder>', 'folder of models')
+        .env(models)
+        .default(DEFAULTS.models, 'those of the package'),
     )
-    .addOption(new Option('--scratch <folder>', 'where pictures are unpacked').env(scratch).default(DEFAULTS.scratch))
     .addOption(
-      new Option('--max-pixels <n>', 'largest image, width times height').env(maxPixels).argParser(integer(1, Number.MAX_SAFE_INTEGER)).default(DEFAULTS.maxPixels),
+      new Option('--threads <n>', 'threads of the engine')
+        .env(threads)
+        .argParser(integer(1, 1024))
+        .default(DEFAULTS.threads, 'all cores'),
+    )
+    .addOption(
+      new Option('--scratch <folder>', 'where pictures are unpacked').env(scratch).default(DEFAULTS.scratch),
+    )
+    .addOption(
+      new Option('--max-pixels <n>', 'largest image, width times height')
+        .env(maxPixels)
+        .argParser(integer(1, Number.MAX_SAFE_INTEGER))
+        .default(DEFAULTS.maxPixels),
     );
 }
 
 /** Runs `work` with a folder for scratch files that is gone afterwards. */
-export async function withScratch<Result>(parent: string, work: (dir: string) => Promise<Result>): Promise<Result> {
+export async function withScratch<Result>(
+  parent: string,
+  work: (dir: string) => Promise<Result>,
+): Promise<Result> {
   const dir = await mkdtemp(join(parent, 'unseam-'));
   try {
     return await work(dir);
@@ -50,7 +65,12 @@ export function withSegmenter<Result>(
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {
     const { models: modelsDir, maxPixels, threads } = flags;
-    const segmenter = new Segmenter({ modelsDir, scratchDir, maxPixels, engine: { provider: 'cpu', threads } });
+    const segmenter = new Segmenter({
+      modelsDir,
+      scratchDir,
+      maxPixels,
+      engine: { provider: 'cpu', threads },
+    });
     try {
       return await work(segmenter);
     } finally {

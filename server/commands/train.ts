@@ -41,14 +41,23 @@ export function trainCommand(program: Command, context: CommandContext): void {
     .requiredOption('--images <folder>', 'images')
     .requiredOption('--labels <folder>', 'labels of the same names: class indices, or 0 and 255')
     .requiredOption('--name <name>', 'name of the model; a new version of it is made in --models')
-    .requiredOption('--classes <list>', 'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear)', parseClasses)
+    .requiredOption(
+      '--classes <list>',
+      'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear)',
+      parseClasses,
+    )
     .option('--validation <names>', 'images that choose the best network (default: the last fifth)', list)
     .option('--test <names>', 'images that are scored once, at the end', list, [])
-    .option('--channels <list>', 'feature channels of each level', (text) => list(text).map(Number), [16, 32, 64, 128])
+    .option(
+      '--channels <list>',
+      'feature channels of each level',
+      (text) => list(text).map(Number),
+      [16, 32, 64, 128],
+    )
     .addOption(new Option('--input-channels <n>', 'gray or RGB').choices(['1', '3']).default('1'))
     .option('--steps <n>', 'steps of the optimiser', integer(1, 10_000_000), 2000)
     .option('--batch <n>', 'crops in a step', integer(1, 256), 2)
-    .option('--tile <px>', 'side of the crops, the network\'s input', integer(1, 8192), 252)
+    .option('--tile <px>', "side of the crops, the network's input", integer(1, 8192), 252)
     .option('--learning-rate <x>', 'step size of Adam', positive, 1e-3)
     .option('--validate-every <n>', 'steps between validations', integer(1, 10_000_000), 200)
     .option('--seed <n>', 'same seed, same command, same threads: same weights', integer(0, 2 ** 31), 1)
@@ -64,7 +73,9 @@ export function trainCommand(program: Command, context: CommandContext): void {
         const options = { scratchDir, maxPixels: flags.maxPixels, signal: context.signal };
         const dataset = await openDataset(flags, flags.classes.length, inputChannels, options);
         const engine = Engine.start({ provider: 'cpu', threads: flags.threads });
-        const bar = new ProgressBar('{bar} {value}/{total} steps, loss {loss}, {speed} Mpx/s, {eta_formatted} left');
+        const bar = new ProgressBar(
+          '{bar} {value}/{total} steps, loss {loss}, {speed} Mpx/s, {eta_formatted} left',
+        );
         try {
           const stems = dataset.pairs.map(({ stem }) => stem).filter((stem) => !flags.test.includes(stem));
           const validation = flags.validation ?? stems.slice(-Math.max(1, Math.floor(stems.length / 5)));
@@ -75,7 +86,12 @@ export function trainCommand(program: Command, context: CommandContext): void {
             engine,
             dataset,
             validation,
-            unet: { channels: flags.channels, inputChannels, classes: flags.classes.length, seed: flags.seed },
+            unet: {
+              channels: flags.channels,
+              inputChannels,
+              classes: flags.classes.length,
+              seed: flags.seed,
+            },
             about: {
               name: model.name,
               version: model.version,
@@ -93,7 +109,9 @@ export function trainCommand(program: Command, context: CommandContext): void {
                 bar.update(event.step, flags.steps, { loss: recent.toFixed(4), speed });
                 return;
               }
-              const scores = Object.entries(event.scores).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+              const scores = Object.entries(event.scores).map(
+                ([name, value]) => `${name} ${value.toFixed(4)}`,
+              );
               context.stderr(`step ${event.step}: ${scores.join(', ')}${event.best ? ', kept' : ''}`);
             },
           });
@@ -108,7 +126,12 @@ export function trainCommand(program: Command, context: CommandContext): void {
     });
 }
 
-function summarise(context: CommandContext, count: number, classes: Card['classes'], frequencies: readonly number[]): void {
+function summarise(
+  context: CommandContext,
+  count: number,
+  classes: Card['classes'],
+  frequencies: readonly number[],
+): void {
   const all = frequencies.reduce((sum, n) => sum + n, 0);
   const shares = classes.map(({ name }, c) => `${name} ${((100 * frequencies[c]!) / all).toFixed(1)} %`);
   context.stderr(`${count} images, ${(all / 1e6).toFixed(1)} Mpx: ${shares.join(', ')}`);
@@ -123,7 +146,8 @@ function parseClasses(text: string): Card['classes'] {
     const otherwise = i === 0 ? null : PALETTE[(i - 1) % PALETTE.length]!;
     return { name, colour: colour === undefined ? otherwise : colour === 'none' ? null : colour };
   });
-  if (classes.length < 2) throw new RequestError('bad-request', 'name two classes or more; the background is one');
+  if (classes.length < 2)
+    throw new RequestError('bad-request', 'name two classes or more; the background is one');
   return classes;
 }
 
@@ -133,11 +157,14 @@ function commandLine(command: Command): string {
     const key = option.attributeName();
     if (command.getOptionValueSource(key) !== 'cli' || ['models', 'scratch'].includes(key)) return [];
     const value = command.getOptionValue(key) as unknown;
-    return [`${option.long} ${quoted(key === 'classes' ? classList(value as Card['classes']) : String(value))}`];
+    return [
+      `${option.long} ${quoted(key === 'classes' ? classList(value as Card['classes']) : String(value))}`,
+    ];
   });
   return `unseam train ${given.join(' ')}`;
 }
 
 const classList = (classes: Card['classes']): string =>
   classes.map(({ name, colour }) => `${name}:${colour ?? 'none'}`).join(',');
-const quoted = (text: string): string => (/^[\w./,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const quoted = (text: string): string =>
+  /^[\w./,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

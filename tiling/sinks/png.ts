@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createDeflate, crc32 } from 'node:zlib';
+import { crc32, createDeflate } from 'node:zlib';
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { Resolution } from '../source.js';

@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomUUID } from 'node:crypto';
 import sharp from 'sharp';
 import { CorruptImageError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
@@ -47,7 +47,9 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
   const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
   try {
-    await (hasAlpha ? picture.removeAlpha() : picture).toColourspace(spaces[dtype][gray ? 0 : 1]).toFile(scratch);
+    await (hasAlpha ? picture.removeAlpha() : picture)
+      .toColourspace(spaces[dtype][gray ? 0 : 1])
+      .toFile(scratch);
     options.signal?.throwIfAborted();
     const resolution: Resolution | null = density ? { x: density, y: density, unit: 2 } : null;
     return await RawFile.open(scratch, { width, height }, channels, dtype, resolution, notes);

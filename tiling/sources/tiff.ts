@@ -105,7 +105,9 @@ class TiffSource implements ImageSource {
       for (let column = across.start; column < across.stop; column++) {
         signal?.throwIfAborted();
         reads.push(
-          this.#chunk(row * layout.across + column).then((chunk) => copy(chunk, { row, column }, layout, rect, data)),
+          this.#chunk(row * layout.across + column).then((chunk) =>
+            copy(chunk, { row, column }, layout, rect, data),
+          ),
         );
       }
     }
@@ -186,7 +188,8 @@ async function decompress(stored: Buffer, layout: Layout): Promise<Uint8Array> {
   if (compression === NONE) return stored;
   if (compression === JPEG) {
     const { data, width } = await decodeJpegTile(stored, layout.jpegTables, layout.jpegColour);
-    if (width !== layout.chunk.width) throw new Error(`a JPEG ${width} px wide in a chunk of ${layout.chunk.width}`);
+    if (width !== layout.chunk.width)
+      throw new Error(`a JPEG ${width} px wide in a chunk of ${layout.chunk.width}`);
     return data;
   }
   if (compression === LZW) {
@@ -235,10 +238,12 @@ async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promise<Layo
     refuse(`${bits}-bit values of sample format ${image.getSampleFormat()}; use unsigned 8 or 16 bits`);
   }
   if (compression === JPEG && bits !== 8) refuse('JPEG of more than 8 bits');
-  if (Number(image.planarConfiguration) !== 1 && samples > 1) refuse('separate planes; interleave the channels');
+  if (Number(image.planarConfiguration) !== 1 && samples > 1)
+    refuse('separate planes; interleave the channels');
   if (predictor !== 1 && predictor !== 2) refuse(`predictor ${predictor}; use 1 or 2`);
   const colour = photometric === 2 || (photometric === 6 && compression === JPEG);
-  if (!colour && photometric !== 1) refuse(`photometric interpretation ${photometric}; use BlackIsZero or RGB`);
+  if (!colour && photometric !== 1)
+    refuse(`photometric interpretation ${photometric}; use BlackIsZero or RGB`);
   const channels = colour ? 3 : 1;
   if (samples < channels || samples > channels + 1) {
     refuse(`${samples} channels; use gray or RGB, with or without alpha`);
@@ -249,7 +254,9 @@ async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promise<Layo
   };
   const unit = await number('ResolutionUnit', 2);
   const [x, y] = [await ratio(directory, 'XResolution'), await ratio(directory, 'YResolution')];
-  const tables = (await directory.loadValue('JPEGTables' as 'ImageWidth')) as unknown as ArrayLike<number> | undefined;
+  const tables = (await directory.loadValue('JPEGTables' as 'ImageWidth')) as unknown as
+    | ArrayLike<number>
+    | undefined;
   const prefix = image.isTiled ? 'Tile' : 'Strip';
   const list = async (tag: string) => {
     const values = (await directory.loadValue(`${prefix}${tag}` as 'TileOffsets')) as unknown;
@@ -301,7 +308,10 @@ function chunkRows({ size, chunk, across }: Layout, index: number): number {
   return Math.min(chunk.height, size.height - Math.floor(index / across) * chunk.height);
 }
 
-function touched({ start, stop }: { start: number; stop: number }, step: number): { start: number; stop: number } {
+function touched(
+  { start, stop }: { start: number; stop: number },
+  step: number,
+): { start: number; stop: number } {
   return { start: Math.floor(start / step), stop: Math.ceil(stop / step) };
 }
 

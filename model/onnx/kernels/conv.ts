@@ -66,7 +66,7 @@ const convOperator: Operator = {
     const { kernel: kernelShape, strides, dilations, pads } = attributes as ConvGeometry;
     const inputs = [x!.as(NCHW), filter!.as(OIHW), ...(bias ? [bias.plain] : [])];
     const y = g.op('Conv', inputs, { kernel_shape: kernelShape, strides, dilations, pads });
-    const activate = activations[(attributes['activation'] as string | undefined) ?? 'linear']!;
+    const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
     return new Value(g, type, activate(g, y), NCHW);
   },
 };
@@ -91,7 +91,7 @@ const convInputGradient: Operator = {
     const geometry = attributes as ConvGeometry;
     const { kernel: kernelShape, strides, pads, dilations } = geometry;
     const [kh, kw] = kernelShape;
-    const extra = attributes['outputPadding'] as readonly [number, number];
+    const extra = attributes.outputPadding as readonly [number, number];
     if (isBlockwise(geometry) && extra.every((n) => n === 0)) {
       const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
       // [kh, kw, I, O] -> [I, kh, kw, O] -> [I·kh·kw, O, 1, 1], the channel order of DepthToSpace CRD

@@ -31,9 +31,9 @@ function geometryOf(x: tf.TensorInfo, attrs: PoolAttributes) {
 
 function onnxAttributes(attributes: RecordAttributes) {
   return {
-    kernel_shape: attributes['kernel'] as number[],
-    strides: attributes['strides'] as number[],
-    pads: attributes['pads'] as number[],
+    kernel_shape: attributes.kernel as number[],
+    strides: attributes.strides as number[],
+    pads: attributes.pads as number[],
   };
 }
 

@@ -16,8 +16,8 @@ function reducer(opType: string): Operator {
   return {
     name: opType,
     write(g, [x], attributes, type) {
-      const axes = attributes['axes'] as readonly number[];
-      const keepdims = attributes['keepDims'] === true;
+      const axes = attributes.axes as readonly number[];
+      const keepdims = attributes.keepDims === true;
       const ordered = keepdims || axes.includes(3) || axes.length >= 3;
       const nchw = x!.rank === 4 && x!.has(NCHW) && ordered;
       const held = nchw ? x!.as(NCHW) : x!.plain;
@@ -50,7 +50,7 @@ function extreme(name: 'ArgMax' | 'ArgMin'): Kernel {
   const operator: Operator = {
     name,
     write(g, [x], attributes, type) {
-      const axis = attributes['axis'] as number;
+      const axis = attributes.axis as number;
       const nchw = x!.rank === 4 && x!.has(NCHW) && axis === 3;
       const found = g.op(name, [nchw ? x!.as(NCHW) : x!.plain], { axis: nchw ? 1 : axis, keepdims: 0 });
       return new Value(g, type, g.cast(found, 'int32'));

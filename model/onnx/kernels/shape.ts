@@ -12,13 +12,13 @@ const END = 2 ** 31 - 1;
 const reshapeOperator: Operator = {
   name: 'Reshape',
   write: (g, [x], attributes, type) =>
-    new Value(g, type, g.op('Reshape', [x!.plain, g.ints(attributes['shape'] as number[])])),
+    new Value(g, type, g.op('Reshape', [x!.plain, g.ints(attributes.shape as number[])])),
 };
 
 const castOperator: Operator = {
   name: 'Cast',
   write(g, [x], attributes, type) {
-    const to = attributes['to'] as ElementName;
+    const to = attributes.to as ElementName;
     const nchw = x!.rank === 4 && x!.has(NCHW);
     return new Value(g, type, g.cast(nchw ? x!.as(NCHW) : x!.plain, to), nchw ? NCHW : undefined);
   },
@@ -38,8 +38,8 @@ function inLayout(values: readonly Value[]): { readonly nchw: boolean; readonly 
 const sliceOperator: Operator = {
   name: 'Slice',
   write(g, [x], attributes, type) {
-    const begin = attributes['begin'] as number[];
-    const trailing = attributes['trailing'] as number[];
+    const begin = attributes.begin as number[];
+    const trailing = attributes.trailing as number[];
     const { nchw, dims } = inLayout([x!]);
     const axes = dims.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
     if (axes.length === 0) return x!;
@@ -66,11 +66,11 @@ export function slice(
 const padOperator: Operator = {
   name: 'PadV2',
   write(g, [x], attributes, type) {
-    const before = attributes['before'] as number[];
-    const after = attributes['after'] as number[];
+    const before = attributes.before as number[];
+    const after = attributes.after as number[];
     const { nchw, dims } = inLayout([x!]);
     const pads = [...dims.map((dim) => before[dim]!), ...dims.map((dim) => after[dim]!)];
-    const fill = g.scalar(attributes['value'] as number, type.dtype);
+    const fill = g.scalar(attributes.value as number, type.dtype);
     return new Value(g, type, g.op('Pad', [x!.as(dims), g.ints(pads), fill]), nchw ? NCHW : undefined);
   },
 };
@@ -79,7 +79,7 @@ const concatOperator: Operator = {
   name: 'Concat',
   write(g, inputs, attributes, type) {
     const { nchw, dims } = inLayout(inputs);
-    const axis = dims.indexOf(attributes['axis'] as number);
+    const axis = dims.indexOf(attributes.axis as number);
     const name = g.op(
       'Concat',
       inputs.map((v) => v.as(dims)),
@@ -92,7 +92,7 @@ const concatOperator: Operator = {
 const packOperator: Operator = {
   name: 'Pack',
   write(g, inputs, attributes, type) {
-    const axis = attributes['axis'] as number;
+    const axis = attributes.axis as number;
     const parts = inputs.map((v) => g.op('Unsqueeze', [v.plain, g.ints([axis])]));
     return new Value(g, type, g.op('Concat', parts, { axis }));
   },
@@ -101,20 +101,20 @@ const packOperator: Operator = {
 const unpackOperator: Operator = {
   name: 'Unpack',
   write(g, [x], attributes, type) {
-    const at = g.scalar(attributes['at'] as number, 'int32');
-    return new Value(g, type, g.op('Gather', [x!.plain, at], { axis: attributes['axis'] as number }));
+    const at = g.scalar(attributes.at as number, 'int32');
+    return new Value(g, type, g.op('Gather', [x!.plain, at], { axis: attributes.axis as number }));
   },
 };
 
 const transposeOperator: Operator = {
   name: 'Transpose',
-  write: (g, [x], attributes, type) => new Value(g, type, x!.as(attributes['perm'] as number[])),
+  write: (g, [x], attributes, type) => new Value(g, type, x!.as(attributes.perm as number[])),
 };
 
 const reverseOperator: Operator = {
   name: 'Reverse',
   write(g, [x], attributes, type) {
-    const axes = attributes['axes'] as number[];
+    const axes = attributes.axes as number[];
     const name = g.op('Slice', [
       x!.plain,
       g.ints(axes.map(() => -1)),
@@ -129,27 +129,27 @@ const reverseOperator: Operator = {
 const tileOperator: Operator = {
   name: 'Tile',
   write: (g, [x], attributes, type) =>
-    new Value(g, type, g.op('Tile', [x!.plain, g.ints(attributes['reps'] as number[])])),
+    new Value(g, type, g.op('Tile', [x!.plain, g.ints(attributes.reps as number[])])),
 };
 
 const gatherOperator: Operator = {
   name: 'GatherV2',
   write: (g, [x, indices], attributes, type) =>
-    new Value(g, type, g.op('Gather', [x!.plain, indices!.plain], { axis: attributes['axis'] as number })),
+    new Value(g, type, g.op('Gather', [x!.plain, indices!.plain], { axis: attributes.axis as number })),
 };
 
 const oneHotOperator: Operator = {
   name: 'OneHot',
   write(g, [indices], attributes, type) {
-    const depth = attributes['depth'] as number;
+    const depth = attributes.depth as number;
     const classes = g.initializer(
       'int32',
       [depth],
       Int32Array.from({ length: depth }, (_, i) => i),
     );
     const hit = g.op('Equal', [g.op('Unsqueeze', [indices!.plain, g.ints([-1])]), classes]);
-    const on = g.scalar(attributes['onValue'] as number, type.dtype);
-    const off = g.scalar(attributes['offValue'] as number, type.dtype);
+    const on = g.scalar(attributes.onValue as number, type.dtype);
+    const off = g.scalar(attributes.offValue as number, type.dtype);
     return new Value(g, type, g.op('Where', [hit, on, off]));
   },
 };

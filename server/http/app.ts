@@ -1,0 +1,66 @@
+import express, { type Express, type RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import { RequestError } from '../errors.js';
+import type { JobRunner } from '../job-runner.js';
+import type { Metrics } from '../metrics.js';
+import type { ModelShelf } from '../models.js';
+import { problemHandler } from './problem.js';
+import { segmentRoute } from './segment.js';
+import type { UploadLimits } from './upload.js';
+
+export interface AppDependencies {
+  readonly jobs: JobRunner;
+  readonly shelf: ModelShelf;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly scratchDir: string;
+  readonly limits: UploadLimits;
+  /** Why the server takes no work now; null where it does. */
+  readonly unready: () => string | null;
+}
+
+/** The HTTP interface. Does not listen. */
+export function createApp(dependencies: AppDependencies): Express {
+  const { jobs, shelf, metrics, log, scratchDir, limits, unready } = dependencies;
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(timed(metrics));
+
+  app.post('/v1/segment', segmentRoute(jobs, scratchDir, limits));
+  app.get('/v1/models', async (_request, response) => {
+    response.json({ models: await shelf.cards() });
+  });
+  app.get('/livez', (_request, response) => {
+    response.type('text/plain').send('ok\n');
+  });
+  app.get('/readyz', (_request, response) => {
+    const why = unready();
+    response
+      .status(why === null ? 200 : 503)
+      .type('text/plain')
+      .send(`${why ?? 'ok'}\n`);
+  });
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+
+  app.use((request) => {
+    throw new RequestError('not-found', `there is no ${request.method} ${request.path}`);
+  });
+  app.use(problemHandler(log));
+  return app;
+}
+
+/** Observes every request under its route's pattern, so that no path of a client becomes a label. */
+function timed(metrics: Metrics): RequestHandler {
+  return (request, response, next) => {
+    const started = performance.now();
+    response.once('close', () => {
+      const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
+      const status = response.writableFinished ? String(response.statusCode) : '499';
+      const labels = { route, method: request.method, status };
+      metrics.requestDuration.observe(labels, (performance.now() - started) / 1000);
+    });
+    next();
+  };
+}

@@ -1,0 +1,37 @@
+import type { ErrorRequestHandler, Request, Response } from 'express';
+import type { Logger } from 'pino';
+import { codeOf, detailOf, problemOf } from '../problems.js';
+
+/** Seconds after which a client that was turned away may come back. */
+const RETRY_AFTER_S = 2;
+/** How long a client that still sends is listened to after its error, so that it can read it. */
+const LINGER_MS = 1000;
+
+/** Answers an error as `application/problem+json` (RFC 9457). */
+export function sendProblem(request: Request, response: Response, error: unknown): void {
+  const { code, status, title } = problemOf(codeOf(error));
+  if (response.headersSent) {
+    request.socket.destroy();
+    return;
+  }
+  if (status === 429 || status === 503) response.set('Retry-After', String(RETRY_AFTER_S));
+  if (!request.complete) {
+    // The rest of the body is not wanted. Closing at once could cost the client the answer.
+    response.set('Connection', 'close');
+    request.resume();
+    response.once('finish', () => setTimeout(() => request.socket.destroy(), LINGER_MS).unref());
+  }
+  response
+    .status(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) }));
+}
+
+export function problemHandler(log: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    const code = codeOf(error);
+    if (problemOf(code).status >= 500) log.error({ err: error, path: request.path }, 'request failed');
+    else log.info({ code, path: request.path, detail: detailOf(error) }, 'request refused');
+    sendProblem(request, response, error);
+  };
+}

@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Request, RequestHandler, Response } from 'express';
+import { z } from 'zod';
+import { UnsupportedOutputError } from '../../tiling/errors.js';
+import { parseTileChoice } from '../../tiling/plan.js';
+import { RequestError } from '../errors.js';
+import type { JobRunner } from '../job-runner.js';
+import { checkOutput, defaultFormat, FORMATS, type Format, OUTPUTS, type Output } from '../outputs.js';
+import type { Receipt } from '../receipt.js';
+import { STAGES } from '../segment.js';
+import { receiveImage, type UploadLimits } from './upload.js';
+
+const query = z.strictObject({
+  model: z.string().optional(),
+  output: z.enum(OUTPUTS).default('labels'),
+  tile: z.string().default('auto'),
+});
+
+/** `POST /v1/segment`: an image in, its mask out. */
+export function segmentRoute(jobs: JobRunner, scratchDir: string, limits: UploadLimits): RequestHandler {
+  return async (request, response) => {
+    const { model, output, tile } = parseQuery(request);
+    const choice = parseTileChoice(tile);
+    const format = negotiate(request, output);
+    checkOutput(output, format);
+
+    const left = new AbortController();
+    response.once('close', () => {
+      if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
+    });
+    const id = randomUUID();
+    const input = join(scratchDir, `${id}.upload`);
+    const result = join(scratchDir, `${id}.result`);
+    const release = jobs.admit();
+    try {
+      const uploading = performance.now();
+      await receiveImage(request, input, limits);
+      const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
+      jobs.observe('upload', uploadMs);
+      const receipt = await jobs.run({ id, input, result, model, output, format, tile: choice }, left.signal);
+      await send(
+        request,
+        response,
+        result,
+        { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } },
+        limits,
+      );
+    } finally {
+      release();
+      await Promise.all([input, result].map((path) => rm(path, { force: true })));
+    }
+  };
+}
+
+function parseQuery(request: Request) {
+  const parsed = query.safeParse(request.query);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue!.path.join('.');
+  throw new RequestError(
+    'bad-request',
+    where === '' ? issue!.message : `parameter "${where}": ${issue!.message}`,
+  );
+}
+
+/** The format that the client accepts best; its own default where it does not care. */
+function negotiate(request: Request, output: Output): Format {
+  const preferred = defaultFormat(output);
+  const formats = [preferred, ...(Object.keys(FORMATS) as Format[]).filter((format) => format !== preferred)];
+  const accepted = request.accepts(formats.map((format) => FORMATS[format]));
+  const format = formats.find((candidate) => FORMATS[candidate] === accepted);
+  if (!format) throw new UnsupportedOutputError(`results are ${Object.values(FORMATS).join(' or ')}`);
+  return format;
+}
+
+async function send(
+  request: Request,
+  response: Response,
+  result: string,
+  receipt: Receipt,
+  { idleTimeoutMs }: UploadLimits,
+): Promise<void> {
+  const { size } = await stat(result);
+  const timings = STAGES.flatMap((stage) => {
+    const ms = receipt.stagesMs[stage];
+    return ms === undefined ? [] : [`${stage};dur=${ms.toFixed(1)}`];
+  });
+  response.status(200).set({
+    'Content-Type': FORMATS[receipt.output.format as Format],
+    'Content-Length': String(size),
+    'Server-Timing': timings.join(', '),
+    'Unseam-Model': `${receipt.model.name}/${receipt.model.version}`,
+    'Unseam-Exact': String(receipt.exact),
+    'Unseam-Receipt': asciiJson(receipt),
+  });
+  request.socket.setTimeout(idleTimeoutMs, () => request.socket.destroy());
+  await pipeline(createReadStream(result), response).catch((error: unknown) => {
+    if (!response.writableFinished && request.socket.destroyed) return; // the client left
+    throw error;
+  });
+  request.socket.setTimeout(0);
+}
+
+/** JSON that a header can carry. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

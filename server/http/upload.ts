@@ -1,0 +1,92 @@
+import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import busboy from 'busboy';
+import type { Request } from 'express';
+import { RequestError } from '../errors.js';
+
+export interface UploadLimits {
+  readonly maxBytes: number;
+  /** A client that sends nothing for so long is given up. */
+  readonly idleTimeoutMs: number;
+}
+
+/** The multipart field that carries the image. */
+const FIELD = 'image';
+
+/**
+ * Streams a request's image to a file: the body itself, or the multipart field `image`.
+ *
+ * @throws RequestError `too-large`, `bad-request`, `stalled`, or `cancelled` where the client left
+ */
+export async function receiveImage(request: Request, path: string, limits: UploadLimits): Promise<void> {
+  const { maxBytes, idleTimeoutMs } = limits;
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
+  let stalled = false;
+  const onIdle = () => {
+    stalled = true;
+    request.destroy();
+  };
+  request.socket.setTimeout(idleTimeoutMs, onIdle);
+  try {
+    if (request.is('multipart/form-data')) await receiveField(request, path, maxBytes);
+    else await writeBody(request, path, maxBytes);
+  } catch (error) {
+    if (error instanceof RequestError) throw error;
+    if (stalled) throw new RequestError('stalled', `nothing came for ${idleTimeoutMs / 1000} s`);
+    if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
+    throw error;
+  } finally {
+    request.socket.setTimeout(0);
+    request.socket.off('timeout', onIdle);
+  }
+}
+
+async function writeBody(stream: Readable, path: string, maxBytes: number): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    let bytes = 0;
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      await file.writeFile(chunk as Buffer);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function receiveField(request: Request, path: string, maxBytes: number): Promise<void> {
+  const parser = busboy({ headers: request.headers, limits: { files: 1, fields: 16 } });
+  let writing: Promise<void> | null = null;
+  const parsed = new Promise<void>((resolve, reject) => {
+    parser.on('file', (name, stream) => {
+      if (name !== FIELD) {
+        stream.resume();
+        return;
+      }
+      writing = writeBody(stream, path, maxBytes);
+      writing.catch(reject);
+    });
+    parser.on('close', resolve);
+    parser.on('error', (cause) => {
+      reject(
+        new RequestError('bad-request', `the multipart body cannot be read: ${(cause as Error).message}`),
+      );
+    });
+    request.on('error', reject);
+    request.on('close', () => request.complete || reject(new Error('the client left')));
+  });
+  request.pipe(parser);
+  try {
+    await parsed;
+    await writing;
+  } finally {
+    request.unpipe(parser);
+  }
+  if (writing === null)
+    throw new RequestError('bad-request', `the multipart body has no file named "${FIELD}"`);
+}
+
+function tooLarge(maxBytes: number): RequestError {
+  return new RequestError('too-large', `the body is larger than the limit of ${maxBytes} bytes`);
+}

@@ -1,0 +1,90 @@
+import PQueue from 'p-queue';
+import { RequestError } from './errors.js';
+import type { Metrics } from './metrics.js';
+import type { Receipt } from './receipt.js';
+import type { Stage } from './segment.js';
+import type { WorkerClient } from './worker/client.js';
+import type { WorkerJob } from './worker/messages.js';
+
+export interface JobRunnerOptions {
+  readonly worker: WorkerClient;
+  readonly metrics: Metrics;
+  /** Jobs that the worker has at a time; their tiles share batches. */
+  readonly concurrency: number;
+  /** Requests in the server at most, those that upload and those that run included. */
+  readonly limit: number;
+}
+
+/** Admits requests up to a bound, and passes their jobs to the worker in order. */
+export class JobRunner {
+  readonly #queue: PQueue;
+  #admitted = 0;
+
+  constructor(private readonly options: JobRunnerOptions) {
+    this.#queue = new PQueue({ concurrency: options.concurrency });
+  }
+
+  /**
+   * Takes a place; the function returned gives it back.
+   * @throws RequestError `busy` where none is free
+   */
+  admit(): () => void {
+    if (this.#admitted >= this.options.limit) {
+      throw new RequestError('busy', `${this.#admitted} requests are in the server, as many as it takes`);
+    }
+    this.#admitted++;
+    return () => {
+      this.#admitted--;
+    };
+  }
+
+  observe(stage: Stage, durationMs: number): void {
+    this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
+  }
+
+  /** Waits for the worker and runs a job there. Rejects when `signal` aborts, also while it waits. */
+  async run(job: WorkerJob, signal: AbortSignal): Promise<Receipt> {
+    const { worker, metrics } = this.options;
+    const done = { tiles: 0, pixels: 0, computed: 0 };
+    const running = this.#queue.add(
+      async () => {
+        this.#gauge();
+        metrics.jobs.inc({ state: 'running' });
+        try {
+          const receipt = await worker.run(
+            job,
+            {
+              onStage: (stage, ms) => this.observe(stage, ms),
+              onProgress: ({ tilesDone, pixelsDone, computedPixels }) => {
+                done.tiles = tilesDone;
+                done.pixels = pixelsDone;
+                done.computed += computedPixels;
+              },
+            },
+            signal,
+          );
+          const model = receipt.model.name;
+          metrics.tiles.inc({ model }, done.tiles);
+          metrics.pixels.inc({ model }, done.pixels);
+          metrics.haloPixels.inc(done.computed - done.pixels);
+          return receipt;
+        } finally {
+          metrics.jobs.dec({ state: 'running' });
+        }
+      },
+      { signal },
+    );
+    this.#gauge();
+    try {
+      return await running;
+    } finally {
+      this.#gauge();
+    }
+  }
+
+  #gauge(): void {
+    const { metrics } = this.options;
+    metrics.queueDepth.set({ class: 'jobs' }, this.#queue.size);
+    metrics.jobs.set({ state: 'queued' }, this.#queue.size);
+  }
+}

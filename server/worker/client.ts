@@ -1,0 +1,122 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { EngineLostError, ModelError } from '../../model/errors.js';
+import type { Receipt } from '../receipt.js';
+import type { Stage } from '../segment.js';
+import type { Progress } from '../segmenter.js';
+import type { FromWorker, ToWorker, WorkerJob, WorkerOptions } from './messages.js';
+
+export interface JobListener {
+  readonly onStage: (stage: Stage, durationMs: number) => void;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+export interface WorkerEvents {
+  readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  readonly onLost: (why: string) => void;
+}
+
+/** An error of the worker process, with the code that it had there. */
+class WorkerError extends ModelError {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+interface Running extends JobListener {
+  readonly resolve: (receipt: Receipt) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The server's side of its worker process. */
+export class WorkerClient {
+  readonly #child: ChildProcess;
+  readonly #running = new Map<string, Running>();
+  #device: string | null = null;
+  #lost: EngineLostError | null = null;
+  #stopping = false;
+
+  private constructor(private readonly events: WorkerEvents) {
+    this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
+    this.#child.on('message', (message: FromWorker) => this.#receive(message));
+    this.#child.on('exit', (code, signal) =>
+      this.#lose(`the worker process ended (${signal ?? `exit code ${code}`})`),
+    );
+    this.#child.on('error', (error) => this.#lose(`the worker process failed: ${error.message}`));
+  }
+
+  static start(options: WorkerOptions, events: WorkerEvents): WorkerClient {
+    const client = new WorkerClient(events);
+    client.#send({ type: 'start', options });
+    return client;
+  }
+
+  /** The device in words, once the worker is ready; null before and after. */
+  get device(): string | null {
+    return this.#lost ? null : this.#device;
+  }
+
+  /**
+   * Runs a job. When `signal` aborts, the worker stops at the next tile, removes what it wrote, and
+   * the promise rejects.
+   */
+  run(job: WorkerJob, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
+    if (this.#lost) return Promise.reject(this.#lost);
+    const cancel = () => this.#send({ type: 'cancel', id: job.id });
+    return new Promise<Receipt>((resolve, reject) => {
+      this.#running.set(job.id, { ...listener, resolve, reject });
+      this.#send({ type: 'run', job });
+      signal.addEventListener('abort', cancel, { once: true });
+      if (signal.aborted) cancel();
+    }).finally(() => signal.removeEventListener('abort', cancel));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#lost) return;
+    const exited = once(this.#child, 'exit');
+    this.#send({ type: 'stop' });
+    await exited;
+  }
+
+  #send(message: ToWorker): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'ready':
+        this.#device = message.device;
+        break;
+      case 'batch':
+        this.events.onBatch(message.tiles, message.ranMs, message.waiting);
+        break;
+      case 'stage':
+        this.#running.get(message.id)?.onStage(message.stage, message.durationMs);
+        break;
+      case 'progress':
+        this.#running.get(message.id)?.onProgress(message.progress);
+        break;
+      case 'done':
+        this.#running.get(message.id)?.resolve(message.receipt);
+        this.#running.delete(message.id);
+        break;
+      case 'failed':
+        this.#running.get(message.id)?.reject(new WorkerError(message.code, message.message));
+        this.#running.delete(message.id);
+        break;
+    }
+  }
+
+  #lose(why: string): void {
+    if (this.#lost) return;
+    this.#lost = new EngineLostError(why);
+    for (const { reject } of this.#running.values()) reject(this.#lost);
+    this.#running.clear();
+    if (!this.#stopping) this.events.onLost(why);
+  }
+}

@@ -1,0 +1,53 @@
+import { RequestError } from '../errors.js';
+import { codeOf } from '../problems.js';
+import { Segmenter } from '../segmenter.js';
+import type { FromWorker, ToWorker, WorkerJob } from './messages.js';
+
+/** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
+const send = (message: FromWorker): void => void process.send?.(message);
+const running = new Map<string, AbortController>();
+let segmenter: Segmenter | null = null;
+
+async function run(job: WorkerJob): Promise<void> {
+  const controller = new AbortController();
+  running.set(job.id, controller);
+  try {
+    const receipt = await segmenter!.run({
+      ...job,
+      signal: controller.signal,
+      onStage: (stage, durationMs) => send({ type: 'stage', id: job.id, stage, durationMs }),
+      onProgress: (progress) => send({ type: 'progress', id: job.id, progress }),
+    });
+    send({ type: 'done', id: job.id, receipt });
+  } catch (error) {
+    send({ type: 'failed', id: job.id, code: codeOf(error), message: (error as Error).message });
+  } finally {
+    running.delete(job.id);
+  }
+}
+
+process.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'start':
+      segmenter = new Segmenter({
+        ...message.options,
+        onBatch: (tiles, ranMs) => send({ type: 'batch', tiles, ranMs, waiting: segmenter!.depth }),
+      });
+      send({ type: 'ready', device: segmenter.device });
+      break;
+    case 'run':
+      void run(message.job);
+      break;
+    case 'cancel':
+      running.get(message.id)?.abort(new RequestError('cancelled', 'the client left'));
+      break;
+    case 'stop':
+      void Promise.resolve(segmenter?.close()).then(() => process.disconnect());
+      break;
+  }
+});
+
+// Ctrl-C reaches the whole group; the server decides when its worker stops.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+// A server that is gone needs no worker.
+process.on('disconnect', () => process.exit(0));
