@@ -1,15 +1,9 @@
-import type { Rect, Size } from '../geometry.js';
+import type { Size } from '../geometry.js';
 import { runs } from '../geometry.js';
 import { COLUMN_BLOCK_PX } from '../plan.js';
 import type { MaskSink } from '../sink.js';
 import { MEMBRANE_CLASSES, paintMembranes } from './membranes.js';
 import { paintShapes, SHAPE_CLASSES } from './shapes.js';
-
-/**
- * Paints the pixels of `rect`, which may lie anywhere, into `image` and the classes into `labels`, each
- * `rect.width · rect.height` long. The same pixel comes out the same whatever the rectangle.
- */
-export type SamplePainter = (rect: Rect, seed: number, image: Uint8Array, labels: Uint8Array) => void;
 
 /** Synthetic microscopy: gray, 8 bits, of any size. */
 export const SAMPLE_KINDS = {

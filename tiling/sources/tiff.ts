@@ -294,12 +294,20 @@ function checkExtent({ size, chunk, across, offsets, byteCounts }: Layout, fileB
   if (offsets.length < chunks || byteCounts.length < chunks) {
     throw new CorruptImageError(`the TIFF lists ${offsets.length} chunks; its size needs ${chunks}`);
   }
+  let stored = 0;
   for (let i = 0; i < chunks; i++) {
-    const end = Number(offsets[i]) + Number(byteCounts[i]);
+    const [offset, bytes] = [Number(offsets[i]), Number(byteCounts[i])];
+    const end = offset + bytes;
+    // Both 0 is a sparse file's empty chunk. One alone, or nothing but such, is what a lost tail reads as.
+    if ((offset === 0) !== (bytes === 0)) {
+      throw new CorruptImageError(`the TIFF's list of chunks is damaged: chunk ${i} is ${bytes} bytes at ${offset}`);
+    }
+    stored += bytes;
     if (end > fileBytes) {
       throw new CorruptImageError(`the TIFF is cut short: chunk ${i} ends at byte ${end} of ${fileBytes}`);
     }
   }
+  if (stored === 0) throw new CorruptImageError('the TIFF holds no pixels: all of its chunks are empty');
 }
 
 /** Strips: the last one may have fewer rows. Tiles are always whole. */

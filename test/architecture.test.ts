@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const SOURCES = ['server', 'tiling', 'model', 'loadtest'];
+
+/** Every product file with what it imports: files by path from the root, packages by name. */
+function imports(): Map<string, string[]> {
+  const files = SOURCES.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(folder, name)),
+  );
+  return new Map(
+    files.map((file) => {
+      const text = readFileSync(file, 'utf8');
+      const found = text.matchAll(/^(?:import|export)\b[^;'"]*?['"]([^'"]+)['"]/gm);
+      return [file, [...found].map(([, name]) => resolve(file, name!))];
+    }),
+  );
+}
+
+const resolve = (file: string, name: string): string =>
+  name.startsWith('.') ? normalize(join(dirname(file), name)).replace(/\.js$/, '.ts') : name;
+const graph = imports();
+const importers = (matches: RegExp): string[] =>
+  [...graph].filter(([, names]) => names.some((name) => matches.test(name))).map(([file]) => file);
+const outside = (files: string[], ...allowed: string[]): string[] =>
+  files.filter((file) => !allowed.some((prefix) => file.startsWith(prefix)));
+
+describe('the house', () => {
+  it('is read by this test', () => {
+    expect(graph.size).toBeGreaterThan(50);
+    expect(graph.get('server/segment.ts')).toContain('tiling/reader.ts');
+  });
+
+  it('tiling and model never import each other, nor the server', () => {
+    expect(outside(importers(/^model\//), 'model/', 'server/')).toEqual([]);
+    expect(outside(importers(/^tiling\//), 'tiling/', 'server/')).toEqual([]);
+    expect(outside(importers(/^server\//), 'server/')).toEqual([]);
+  });
+
+  it('sharp and geotiff live in tiling/sources and tiling/sinks', () => {
+    expect(outside(importers(/^(sharp|geotiff)$/), 'tiling/sources/', 'tiling/sinks/')).toEqual([]);
+  });
+
+  it('only model imports tfjs and ONNX Runtime', () => {
+    expect(outside(importers(/^(@tensorflow\/|onnxruntime)/), 'model/')).toEqual([]);
+  });
+
+  it('only server imports express, prom-client and p-queue', () => {
+    expect(outside(importers(/^(express|prom-client|p-queue)$/), 'server/')).toEqual([]);
+  });
+
+  it('the load test speaks HTTP and imports no product code', () => {
+    expect([...(graph.get('loadtest/main.ts') ?? [])].filter((name) => /^(server|tiling|model)\//.test(name))).toEqual([]);
+    expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
+  });
+
+  it('no file imports from a folder above its own module, nor in a circle', () => {
+    const state = new Map<string, 'open' | 'done'>();
+    const visit = (file: string, path: string[]): void => {
+      if (state.get(file) === 'done') return;
+      expect(state.get(file), [...path, file].join(' -> ')).not.toBe('open');
+      state.set(file, 'open');
+      for (const name of graph.get(file) ?? []) if (graph.has(name)) visit(name, [...path, file]);
+      state.set(file, 'done');
+    };
+    for (const file of graph.keys()) visit(file, []);
+  });
+
+  it('reads the environment in one place', () => {
+    const readers = [...graph.keys()].filter((file) => /process\.env/.test(readFileSync(file, 'utf8')));
+    expect(outside(readers, 'server/config.ts')).toEqual([]);
+  });
+});
