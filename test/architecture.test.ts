@@ -53,7 +53,9 @@ describe('the house', () => {
   });
 
   it('the load test speaks HTTP and imports no product code', () => {
-    expect([...(graph.get('loadtest/main.ts') ?? [])].filter((name) => /^(server|tiling|model)\//.test(name))).toEqual([]);
+    expect(
+      [...(graph.get('loadtest/main.ts') ?? [])].filter((name) => /^(server|tiling|model)\//.test(name)),
+    ).toEqual([]);
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
   });
 

@@ -30,7 +30,8 @@ export async function writeTestTiff(path: string, image: Raster, options: TestTi
         }
         if (predictor === 2) {
           const start = row * tile.width * channels;
-          for (let i = tile.width * channels - 1; i >= channels; i--) values[start + i]! -= values[start + i - channels]!;
+          for (let i = tile.width * channels - 1; i >= channels; i--)
+            values[start + i]! -= values[start + i - channels]!;
         }
       }
       const raw = Buffer.from(values.buffer);
@@ -38,7 +39,9 @@ export async function writeTestTiff(path: string, image: Raster, options: TestTi
       if (compression === 1) tiles.push(raw);
       else if (compression === 8) tiles.push(deflateSync(raw));
       else {
-        const picture = sharp(raw, { raw: { width: tile.width, height: tile.height, channels: channels as 1 | 3 } });
+        const picture = sharp(raw, {
+          raw: { width: tile.width, height: tile.height, channels: channels as 1 | 3 },
+        });
         const gray = channels === 1 ? picture.toColourspace('b-w') : picture;
         tiles.push(await gray.jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer());
       }
@@ -69,8 +72,10 @@ export async function writeTestTiff(path: string, image: Raster, options: TestTi
   const directory = Buffer.alloc(2 + 12 * tags.length + 4);
   const behind: Buffer[] = [];
   let end = position + directory.length;
-  const u16 = (b: Buffer, v: number, at: number) => (bigEndian ? b.writeUInt16BE(v, at) : b.writeUInt16LE(v, at));
-  const u32 = (b: Buffer, v: number, at: number) => (bigEndian ? b.writeUInt32BE(v, at) : b.writeUInt32LE(v, at));
+  const u16 = (b: Buffer, v: number, at: number) =>
+    bigEndian ? b.writeUInt16BE(v, at) : b.writeUInt16LE(v, at);
+  const u32 = (b: Buffer, v: number, at: number) =>
+    bigEndian ? b.writeUInt32BE(v, at) : b.writeUInt32LE(v, at);
   u16(directory, tags.length, 0);
   for (const [i, [id, type, values]] of tags.entries()) {
     const at = 2 + 12 * i;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseTile, COLUMN_BLOCK_PX, haloShare, parseTileChoice, planTiles } from '../../tiling/plan.js';
+import { COLUMN_BLOCK_PX, chooseTile, haloShare, parseTileChoice, planTiles } from '../../tiling/plan.js';
 
 /** The paper's network, and two shallower ones. */
 const RULES = [
@@ -11,7 +11,10 @@ const RULES = [
 
 describe('a plan', () => {
   it("steps by 384 px, not by the paper's 388, for tiles of 572", () => {
-    const plan = planTiles({ width: 1084, height: 1084 }, { tile: { width: 572, height: 572 }, rule: RULES[0]! });
+    const plan = planTiles(
+      { width: 1084, height: 1084 },
+      { tile: { width: 572, height: 572 }, rule: RULES[0]! },
+    );
     expect(plan.stride).toEqual({ width: 384, height: 384 });
     expect(plan.count).toBe(9);
     const [first] = plan.bands();
@@ -65,20 +68,26 @@ describe('a plan', () => {
   });
 
   it('is lazy: the first tile of a slide of 10 billion pixels comes at once', () => {
-    const plan = planTiles({ width: 100_000, height: 100_000 }, { tile: { width: 572, height: 572 }, rule: RULES[0]! });
+    const plan = planTiles(
+      { width: 100_000, height: 100_000 },
+      { tile: { width: 572, height: 572 }, rule: RULES[0]! },
+    );
     const [first] = plan.bands();
     expect(first!.tiles.length).toBe(22);
     expect(plan.count).toBeGreaterThan(67_000);
   });
 
   it.each([573, 188, 0])('refuses a tile of %i px and names valid ones', (side) => {
-    const plan = () => planTiles({ width: 9, height: 9 }, { tile: { width: side, height: 572 }, rule: RULES[0]! });
+    const plan = () =>
+      planTiles({ width: 9, height: 9 }, { tile: { width: side, height: 572 }, rule: RULES[0]! });
     expect(plan).toThrow(/no valid tile side.*204 \+ k·16/);
   });
 
   it('refuses a giant tile that does not cover the image', () => {
     const tile = { width: 204 + 16 * 1000, height: 572 };
-    expect(() => planTiles({ width: 50_000, height: 500 }, { tile, rule: RULES[0]! })).toThrow(/do not cover/);
+    expect(() => planTiles({ width: 50_000, height: 500 }, { tile, rule: RULES[0]! })).toThrow(
+      /do not cover/,
+    );
   });
 });
 
@@ -98,7 +107,11 @@ describe('the choice of a tile', () => {
 
   it('covers the image once for "whole", and evenly for "auto"', () => {
     for (const rule of RULES) {
-      for (const size of [{ width: 1, height: 1 }, { width: 700, height: 3000 }, { width: 2220, height: 2967 }]) {
+      for (const size of [
+        { width: 1, height: 1 },
+        { width: 700, height: 3000 },
+        { width: 2220, height: 2967 },
+      ]) {
         const whole = planTiles(size, { tile: chooseTile(size, 'whole', rule), rule });
         expect(whole.count).toBe(1);
         const auto = planTiles(size, { tile: chooseTile(size, 'auto', rule), rule });

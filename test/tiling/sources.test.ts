@@ -1,4 +1,4 @@
-import { readFile, readdir, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -72,7 +72,10 @@ describe('a picture without random access', () => {
 
   it("JPEG, ignoring the camera's orientation, with a note", async () => {
     const path = join(folder, 'turned.jpg');
-    await encoded(pattern(60, 40, 3)).withMetadata({ orientation: 6 }).jpeg().toFile(path);
+    await encoded(pattern(60, 40, 3))
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toFile(path);
     const source = await openImage(path, options);
     expect(source.size).toEqual({ width: 60, height: 40 });
     expect(source.notes).toEqual(['EXIF orientation 6 ignored']);
@@ -96,21 +99,36 @@ describe('TIFF', () => {
     for (const [compression] of compressions) {
       for (const predictor of ['none', 'horizontal'] as const) {
         if (compression === 'none' && predictor === 'horizontal') continue;
-        it.each(kinds)(`${layout}, ${compression}, predictor ${predictor}: %i channels, %s`, async (channels, dtype) => {
-          const image = pattern(150, 110, channels, dtype);
-          const path = join(folder, `t-${layout}-${compression}-${predictor}-${channels}${dtype}.tif`);
-          await encoded(image).tiff({ compression, predictor, ...tiling }).toFile(path);
-          await expectPixels(path, image);
-        });
+        it.each(kinds)(
+          `${layout}, ${compression}, predictor ${predictor}: %i channels, %s`,
+          async (channels, dtype) => {
+            const image = pattern(150, 110, channels, dtype);
+            const path = join(folder, `t-${layout}-${compression}-${predictor}-${channels}${dtype}.tif`);
+            await encoded(image)
+              .tiff({ compression, predictor, ...tiling })
+              .toFile(path);
+            await expectPixels(path, image);
+          },
+        );
       }
     }
   }
 
   it.each([1, 3])('JPEG tiles of %i channels decode as libvips decodes the file', async (channels) => {
     const path = join(folder, `jpeg${channels}.tif`);
-    await encoded(pattern(150, 110, channels)).tiff({ compression: 'jpeg', quality: 60, tile: true, tileWidth: 64, tileHeight: 64 }).toFile(path);
-    const { data, info } = await sharp(path).toColourspace(channels === 1 ? 'b-w' : 'srgb').raw().toBuffer({ resolveWithObject: true });
-    await expectPixels(path, { data: new Uint8Array(data), width: 150, height: 110, channels: info.channels });
+    await encoded(pattern(150, 110, channels))
+      .tiff({ compression: 'jpeg', quality: 60, tile: true, tileWidth: 64, tileHeight: 64 })
+      .toFile(path);
+    const { data, info } = await sharp(path)
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    await expectPixels(path, {
+      data: new Uint8Array(data),
+      width: 150,
+      height: 110,
+      channels: info.channels,
+    });
   });
 
   it('JPEG tiles that store RGB, as Aperio writes them, keep their colours', async () => {
@@ -119,25 +137,48 @@ describe('TIFF', () => {
     // Tiles that a decoder would take for YCbCr if it did not know better: the pixels are the YCbCr of a JPEG
     // without its marker, so what must come out are the stored components themselves.
     await writeTestTiff(path, image, { tile: { width: 64, height: 64 }, compression: 7, photometric: 6 });
-    const asYcbcr = await openImage(path, options).then(async (s) => ({ s, r: await s.readRegion({ x: 0, y: 0, width: 64, height: 64 }) }));
+    const asYcbcr = await openImage(path, options).then(async (s) => ({
+      s,
+      r: await s.readRegion({ x: 0, y: 0, width: 64, height: 64 }),
+    }));
     await asYcbcr.s.close();
-    const mean = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((sum, v, i) => sum + Math.abs(v - b[i]!), 0) / a.length;
+    const mean = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a).reduce((sum, v, i) => sum + Math.abs(v - b[i]!), 0) / a.length;
     expect(mean(asYcbcr.r.data, image.data)).toBeLessThan(8);
     const bytes = await readFile(path);
     const at = bytes.indexOf(Buffer.from([262 & 255, 262 >> 8, 3, 0, 1, 0, 0, 0, 6, 0]));
     bytes[at + 8] = 2; // photometric: RGB
     await writeFile(path, bytes);
-    const asRgb = await openImage(path, options).then(async (s) => ({ s, r: await s.readRegion({ x: 0, y: 0, width: 64, height: 64 }) }));
+    const asRgb = await openImage(path, options).then(async (s) => ({
+      s,
+      r: await s.readRegion({ x: 0, y: 0, width: 64, height: 64 }),
+    }));
     await asRgb.s.close();
     // Rec. 601: the first stored component is luma
-    const luma = Array.from({ length: 64 * 64 }, (_, i) => 0.299 * asYcbcr.r.data[3 * i]! + 0.587 * asYcbcr.r.data[3 * i + 1]! + 0.114 * asYcbcr.r.data[3 * i + 2]!);
-    expect(mean(asRgb.r.data.filter((_, i) => i % 3 === 0), luma)).toBeLessThan(1.5);
+    const luma = Array.from(
+      { length: 64 * 64 },
+      (_, i) =>
+        0.299 * asYcbcr.r.data[3 * i]! +
+        0.587 * asYcbcr.r.data[3 * i + 1]! +
+        0.114 * asYcbcr.r.data[3 * i + 2]!,
+    );
+    expect(
+      mean(
+        asRgb.r.data.filter((_, i) => i % 3 === 0),
+        luma,
+      ),
+    ).toBeLessThan(1.5);
   });
 
   it.each([1, 2] as const)('16 bits in big-endian order, predictor %i', async (predictor) => {
     const image = pattern(90, 70, 3, 'uint16');
     const path = join(folder, `be${predictor}.tif`);
-    await writeTestTiff(path, image, { tile: { width: 32, height: 16 }, compression: 8, predictor, bigEndian: true });
+    await writeTestTiff(path, image, {
+      tile: { width: 32, height: 16 },
+      compression: 8,
+      predictor,
+      bigEndian: true,
+    });
     await expectPixels(path, image);
   });
 
@@ -159,7 +200,11 @@ describe('TIFF', () => {
     const path = join(folder, 'resolution.tif');
     await encoded(pattern(20, 20)).tiff({ xres: 4000, yres: 2000, resolutionUnit: 'cm' }).toFile(path);
     const source = await openImage(path, options);
-    expect(source.resolution).toEqual({ x: expect.closeTo(40_000, 0), y: expect.closeTo(20_000, 0), unit: 3 });
+    expect(source.resolution).toEqual({
+      x: expect.closeTo(40_000, 0),
+      y: expect.closeTo(20_000, 0),
+      unit: 3,
+    });
     await source.close();
   });
 });
@@ -184,12 +229,17 @@ describe('what is no image, or damaged, is refused with its reason', () => {
   };
 
   it('nothing', async () => refused(await file('empty', Buffer.alloc(0)), 'unsupported-image', /0 bytes/));
-  it('text', async () => refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /no image/));
+  it('text', async () =>
+    refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /no image/));
   it('SVG', async () => refused(await file('a.svg', Buffer.from('<svg/>')), 'unsupported-image', /no image/));
 
   it('a truncated PNG', async () => {
     const png = await encoded(pattern(200, 200)).png().toBuffer();
-    await refused(await file('cut.png', png.subarray(0, png.length / 2)), 'corrupt-image', /cannot be decoded/);
+    await refused(
+      await file('cut.png', png.subarray(0, png.length / 2)),
+      'corrupt-image',
+      /cannot be decoded/,
+    );
   });
 
   it('a truncated TIFF', async () => {
@@ -231,7 +281,11 @@ describe('what is no image, or damaged, is refused with its reason', () => {
 
   it('five channels', async () => {
     const path = join(folder, 'five.tif');
-    await writeTestTiff(path, pattern(32, 32, 5), { tile: { width: 32, height: 32 }, compression: 8, photometric: 1 });
+    await writeTestTiff(path, pattern(32, 32, 5), {
+      tile: { width: 32, height: 32 },
+      compression: 8,
+      photometric: 1,
+    });
     await refused(path, 'unsupported-image', /5 channels/);
   });
 

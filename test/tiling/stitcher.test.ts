@@ -14,27 +14,33 @@ describe('split, then stitch', () => {
     [37, 23, 26, 14],
     [9000, 5, 26, 14],
     [40, 41, 50, 50],
-  ])('is the identity for %i×%i px in tiles of %i×%i, in any order', async (width, height, tileWidth, tileHeight) => {
-    for (const channels of [1, 2]) {
-      const image = pattern(width, height, channels);
-      const plan = planTiles({ width, height }, { tile: { width: tileWidth, height: tileHeight }, rule });
-      const sink = new MemorySink({ width, height }, channels);
-      const stitcher = new Stitcher(sink, channels);
-      const tiles = [...plan.bands()].flatMap((band) => band.tiles.map((tile) => ({ band, tile })));
-      const outWidth = tileWidth - 2 * rule.halo;
-      const puts = tiles.reverse().map(({ band, tile }) => {
-        const out = new Uint8Array(outWidth * (tileHeight - 2 * rule.halo) * channels).fill(99);
-        for (let y = 0; y < tile.write.height; y++) {
-          const from = ((tile.write.y + y) * width + tile.write.x) * channels;
-          out.set((image.data as Uint8Array).subarray(from, from + tile.write.width * channels), y * outWidth * channels);
-        }
-        return stitcher.put(band, tile, out, outWidth);
-      });
-      await Promise.all(puts);
-      await stitcher.drain();
-      expect(firstDifference(sink.data!, image.data)).toBe(-1);
-    }
-  });
+  ])(
+    'is the identity for %i×%i px in tiles of %i×%i, in any order',
+    async (width, height, tileWidth, tileHeight) => {
+      for (const channels of [1, 2]) {
+        const image = pattern(width, height, channels);
+        const plan = planTiles({ width, height }, { tile: { width: tileWidth, height: tileHeight }, rule });
+        const sink = new MemorySink({ width, height }, channels);
+        const stitcher = new Stitcher(sink, channels);
+        const tiles = [...plan.bands()].flatMap((band) => band.tiles.map((tile) => ({ band, tile })));
+        const outWidth = tileWidth - 2 * rule.halo;
+        const puts = tiles.reverse().map(({ band, tile }) => {
+          const out = new Uint8Array(outWidth * (tileHeight - 2 * rule.halo) * channels).fill(99);
+          for (let y = 0; y < tile.write.height; y++) {
+            const from = ((tile.write.y + y) * width + tile.write.x) * channels;
+            out.set(
+              (image.data as Uint8Array).subarray(from, from + tile.write.width * channels),
+              y * outWidth * channels,
+            );
+          }
+          return stitcher.put(band, tile, out, outWidth);
+        });
+        await Promise.all(puts);
+        await stitcher.drain();
+        expect(firstDifference(sink.data!, image.data)).toBe(-1);
+      }
+    },
+  );
 });
 
 describe('the stitcher', () => {
@@ -61,7 +67,11 @@ describe('the stitcher', () => {
 
   it("passes the sink's error on, and says which bands lack tiles", async () => {
     const full = new Error('disk full');
-    const sink: MaskSink = { writeBand: () => Promise.reject(full), finish: async () => {}, abort: async () => {} };
+    const sink: MaskSink = {
+      writeBand: () => Promise.reject(full),
+      finish: async () => {},
+      abort: async () => {},
+    };
     const stitcher = new Stitcher(sink, 1);
     await stitcher.put(...tileOf(0));
     await expect(stitcher.put(...tileOf(1))).rejects.toBe(full);

@@ -1,5 +1,5 @@
-import { grain, uniform } from './random.js';
 import type { SamplePainter } from './painter.js';
+import { grain, uniform } from './random.js';
 
 /** Mean distance of neighbouring cells, in px. */
 const CELL_PX = 44;

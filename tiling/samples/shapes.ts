@@ -1,6 +1,6 @@
 import type { Rect } from '../geometry.js';
-import { grain, uniform } from './random.js';
 import type { SamplePainter } from './painter.js';
+import { grain, uniform } from './random.js';
 
 /** Side of the square in which one shape lies, in px. */
 const CELL_PX = 64;

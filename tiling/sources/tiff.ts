@@ -300,7 +300,9 @@ function checkExtent({ size, chunk, across, offsets, byteCounts }: Layout, fileB
     const end = offset + bytes;
     // Both 0 is a sparse file's empty chunk. One alone, or nothing but such, is what a lost tail reads as.
     if ((offset === 0) !== (bytes === 0)) {
-      throw new CorruptImageError(`the TIFF's list of chunks is damaged: chunk ${i} is ${bytes} bytes at ${offset}`);
+      throw new CorruptImageError(
+        `the TIFF's list of chunks is damaged: chunk ${i} is ${bytes} bytes at ${offset}`,
+      );
     }
     stored += bytes;
     if (end > fileBytes) {

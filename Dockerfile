@@ -1,0 +1,31 @@
+# Builds with the development dependencies; the image that runs has neither them nor the sources.
+FROM node:22-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY tsconfig.json ./
+COPY server server
+COPY tiling tiling
+COPY model model
+COPY loadtest loadtest
+COPY bench bench
+COPY test test
+RUN npm run build && npm prune --omit=dev --ignore-scripts
+
+FROM node:22-bookworm-slim
+ENV NODE_ENV=production UNSEAM_HOST=0.0.0.0 UNSEAM_PORT=8080 UNSEAM_SCRATCH=/scratch
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist/server dist/server
+COPY --from=build /app/dist/tiling dist/tiling
+COPY --from=build /app/dist/model dist/model
+COPY models models
+RUN mkdir /scratch && chown node /scratch
+USER node
+VOLUME /scratch
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.UNSEAM_PORT + '/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "dist/server/bin.js"]
+CMD ["serve"]

@@ -1,0 +1,173 @@
+import { fileURLToPath } from 'node:url';
+import { Engine, type EngineModel } from '../model/engine.js';
+import { chooseTile, planTiles, type Tile, type TilePlan, type TileRule } from '../tiling/plan.js';
+import type { Raster } from '../tiling/raster.js';
+import { readTile } from '../tiling/reader.js';
+import { hash } from '../tiling/samples/random.js';
+import { memorySource } from '../tiling/sources/memory.js';
+import type { Bench } from './bench.js';
+
+const MODELS = ['shapes', 'em-membrane'];
+const SIZES = [
+  [1, 1],
+  [3, 5000],
+  [1013, 1041],
+  [2048, 2048],
+] as const;
+const BATCHES = [1, 4];
+const THREADS = [2, 1];
+/**
+ * Small tiles compute each pixel hundreds of times. Past this many computed px, an even sample of a
+ * plan's tiles is compared instead of all.
+ */
+const COMPUTED_PX = 16e6;
+
+/** Tile shapes in px: the smallest that the model takes, an oblong one, and three squares. */
+const tilesFor = ({ smallest, multiple }: TileRule) =>
+  [
+    [0, 0],
+    [11, 11],
+    [23, 59],
+    [59, 59],
+    [91, 91],
+  ].map(([w, h]) => ({ width: smallest + w! * multiple, height: smallest + h! * multiple }));
+
+/** Compares stitched tiles, bit for bit, with one pass over the whole mirror-padded image. */
+export const bench: Bench = async (say) => {
+  let values = 0;
+  let differing = 0;
+  let tilesCompared = 0;
+  let tilesPlanned = 0;
+  const unaligned = { values: 0, differing: 0 };
+  for (const name of MODELS) {
+    const folder = fileURLToPath(new URL(`../../models/${name}/1`, import.meta.url));
+    const references = new Map<string, Float32Array>();
+    for (const threads of THREADS) {
+      const engine = Engine.start({ provider: 'cpu', threads });
+      const model = await engine.load(folder);
+      const rule = model.geometry;
+      for (const [width, height] of SIZES) {
+        const image = noisy(width, height);
+        const key = `${width}x${height}`;
+        if (!references.has(key)) {
+          const plan = planTiles(image, { tile: chooseTile(image, 'whole', rule), rule });
+          const whole = new Float32Array(width * height * model.card.classes.length);
+          await run(engine, model, image, plan, 1, Number.POSITIVE_INFINITY, (tile, out, outWidth) =>
+            copy(tile, out, outWidth, whole, width, model.card.classes.length),
+          );
+          references.set(key, whole);
+        }
+        const compare = async (plan: TilePlan, batch: number, tally: { values: number; differing: number }) =>
+          run(engine, model, image, plan, batch, COMPUTED_PX, (tile, out, outWidth) => {
+            const classes = model.card.classes.length;
+            tally.differing += differences(tile, out, outWidth, references.get(key)!, width, classes);
+            tally.values += tile.write.width * tile.write.height * classes;
+          });
+        for (const tile of tilesFor(rule)) {
+          for (const batch of BATCHES) {
+            const plan = planTiles(image, { tile, rule });
+            const tally = { values: 0, differing: 0 };
+            tilesCompared += await compare(plan, batch, tally);
+            tilesPlanned += plan.count;
+            values += tally.values;
+            differing += tally.differing;
+          }
+        }
+        // The check can fail: strides that are no multiple put the poolings out of phase.
+        if (width > 1000 && threads === THREADS[0]) {
+          const tile = tilesFor(rule)[3]!;
+          const plan = planTiles(image, { tile, rule: { ...rule, multiple: 1, smallest: tile.width } });
+          await compare(plan, 1, unaligned);
+        }
+        say(`${name}, ${threads} threads, ${key}: ${differing} of ${values} values differ so far`);
+      }
+      await engine.close();
+    }
+  }
+  const holds = differing === 0 && values > 0 && unaligned.differing > 0;
+  return { values, differing, unaligned, tilesCompared, tilesPlanned, limits: { differing: 0 }, holds };
+};
+
+/** Runs a plan's tiles, or an even sample of them, in batches of one size; returns how many. */
+async function run(
+  engine: Engine,
+  model: EngineModel,
+  image: Raster,
+  plan: TilePlan,
+  batchSize: number,
+  maxComputedPx: number,
+  onTile: (tile: Tile, output: Float32Array, outputWidth: number) => void,
+): Promise<number> {
+  const source = memorySource(image);
+  const { width, height } = plan.tile;
+  const every = Math.max(1, Math.ceil((plan.count * width * height) / maxComputedPx));
+  let done = 0;
+  const flush = async (tiles: Tile[]) => {
+    if (tiles.length === 0) return;
+    const rasters = await Promise.all(tiles.map((tile) => readTile(source, tile.read)));
+    const data = new Uint8Array(tiles.length * width * height * image.channels);
+    for (const [i, raster] of rasters.entries()) data.set(raster.data, i * raster.data.length);
+    const batch = { data, count: tiles.length, height, width, channels: image.channels };
+    const result = (await engine.predict(model.id, batch, 'probabilities')) as Float32Array;
+    const length = result.length / tiles.length;
+    for (const [i, tile] of tiles.entries()) {
+      onTile(tile, result.subarray(i * length, (i + 1) * length), width - 2 * plan.halo);
+    }
+    done += tiles.length;
+  };
+  let waiting: Tile[] = [];
+  for (const band of plan.bands()) {
+    for (const tile of band.tiles) {
+      if (tile.index % every !== 0 && tile.index !== plan.count - 1) continue;
+      waiting.push(tile);
+      if (waiting.length === batchSize) {
+        await flush(waiting);
+        waiting = [];
+      }
+    }
+  }
+  await flush(waiting);
+  return done;
+}
+
+function copy(
+  tile: Tile,
+  out: Float32Array,
+  outWidth: number,
+  into: Float32Array,
+  width: number,
+  classes: number,
+): void {
+  const length = tile.write.width * classes;
+  for (let y = 0; y < tile.write.height; y++) {
+    const from = y * outWidth * classes;
+    into.set(out.subarray(from, from + length), ((tile.write.y + y) * width + tile.write.x) * classes);
+  }
+}
+
+function differences(
+  tile: Tile,
+  out: Float32Array,
+  outWidth: number,
+  whole: Float32Array,
+  width: number,
+  classes: number,
+): number {
+  const a = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  const b = new Uint32Array(whole.buffer, whole.byteOffset, whole.length);
+  let count = 0;
+  for (let y = 0; y < tile.write.height; y++) {
+    const from = y * outWidth * classes;
+    const at = ((tile.write.y + y) * width + tile.write.x) * classes;
+    for (let i = 0; i < tile.write.width * classes; i++) if (a[from + i] !== b[at + i]) count++;
+  }
+  return count;
+}
+
+function noisy(width: number, height: number): Raster {
+  const data = Uint8Array.from(
+    { length: width * height },
+    (_, i) => hash(i % width, Math.floor(i / width), 7) & 255,
+  );
+  return { data, width, height, channels: 1 };
+}

@@ -1,0 +1,22 @@
+import { availableParallelism, cpus } from 'node:os';
+import type { Bench } from './bench.js';
+
+/** Every benchmark by name, loaded when it is asked for. */
+const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
+  engine: () => import('./engine.js'),
+  exactness: () => import('./exactness.js'),
+  memory: () => import('./memory.js'),
+  'tile-size': () => import('./tile-size.js'),
+};
+
+const [name = '', ...flags] = process.argv.slice(2);
+const load = BENCHES[name];
+if (!load || flags.some((flag) => flag !== '--json')) {
+  console.error(`npm run bench -- NAME [--json]; NAME is one of ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+const { bench } = await load();
+const result = await bench((line) => console.error(line));
+const machine = { cores: availableParallelism(), cpu: cpus()[0]?.model };
+console.log(JSON.stringify({ bench: name, ...result, machine }, null, flags.includes('--json') ? 0 : 2));
+process.exit(result.holds ? 0 : 1);
