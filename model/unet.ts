@@ -68,11 +68,14 @@ export function buildUnet(config: UnetConfig, size = smallestSize(config)): tfl.
   return tfl.model({ name: 'unet', inputs: input, outputs: probabilities });
 }
 
-/** The smallest input whose bottom maps are whole: `2^d·b + 2^(d+3) − 4` px for the least useful `b`. */
+/**
+ * The smallest input whose output, `2^d·b − 2^(d+2) + 4` px for a bottom map of b px, reaches one write
+ * stride of 2^d px.
+ */
 function smallestSize({ channels }: UnetConfig): number {
   const step = 2 ** (channels.length - 1);
-  // out = step·b − 4·step + 4 must reach one write stride of `step` px
-  return step * 5 + 8 * step - 4;
+  const bottom = Math.ceil(5 - 4 / step);
+  return step * bottom + 8 * step - 4;
 }
 
 function check({ channels, classes }: UnetConfig): void {

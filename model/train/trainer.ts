@@ -61,6 +61,12 @@ export class Trainer {
     }
   }
 
+  /** Frees the weights and the optimiser's state. */
+  dispose(): void {
+    this.#optimizer.dispose();
+    this.model.dispose();
+  }
+
   /** The network as it stands, with weights of its own. */
   async copy(): Promise<tfl.LayersModel> {
     const copy = buildUnet(this.config.unet);

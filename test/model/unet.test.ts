@@ -1,0 +1,106 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { tileGeometryOf } from '../../model/geometry.js';
+import { buildUnet, PAPER } from '../../model/unet.js';
+import { onnxBesideCpu } from '../support/oracle.js';
+
+beforeAll(async () => {
+  await onnxBesideCpu();
+  await tf.setBackend('cpu');
+});
+
+const small = { channels: [2, 3, 4], inputChannels: 1, classes: 2, seed: 1 } as const;
+const classesOf = (model: tfl.LayersModel, name: string) =>
+  model.layers.filter((layer) => layer.getClassName() === name).length;
+
+describe("the paper's network", () => {
+  const model = buildUnet(PAPER, 572);
+
+  it('has 23 convolutions and 31,030,658 parameters, and maps 572 px to 388 px', () => {
+    expect(classesOf(model, 'Conv2D') + classesOf(model, 'Conv2DTranspose')).toBe(23);
+    expect(model.countParams()).toBe(31_030_658);
+    expect(model.outputs[0]!.shape).toEqual([null, 388, 388, 2]);
+  });
+
+  it('has a halo of 92 px, a multiple of 16 and 204 px as its smallest useful tile', () => {
+    expect(tileGeometryOf(model)).toEqual({ halo: 92, multiple: 16, smallest: 204 });
+  });
+});
+
+describe('the geometry, by walking the layers', () => {
+  it.each([
+    [1, { halo: 8, multiple: 2, smallest: 18 }],
+    [2, { halo: 20, multiple: 4, smallest: 44 }],
+    [3, { halo: 44, multiple: 8, smallest: 100 }],
+  ])('at depth %i', (depth, expected) => {
+    const channels = Array.from({ length: depth + 1 }, (_, i) => i + 1);
+    expect(tileGeometryOf(buildUnet({ ...small, channels }))).toEqual(expected);
+  });
+
+  it('is what the network does: every valid size in a row gives an output smaller by the halo', () => {
+    const model = buildUnet(small);
+    const { halo, multiple, smallest } = tileGeometryOf(model);
+    for (const k of [0, 1, 5]) {
+      const side = smallest + k * multiple;
+      const y = tf.tidy(() => (model.apply(tf.zeros([1, side, side + multiple, 1])) as tf.Tensor).shape);
+      expect(y).toEqual([1, side - 2 * halo, side + multiple - 2 * halo, 2]);
+    }
+  });
+
+  const chain = (...layers: tfl.layers.Layer[]) => {
+    const input = tfl.input({ shape: [64, 64, 1] });
+    const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
+    return tfl.model({ inputs: input, outputs: output });
+  };
+  const { conv2d, maxPooling2d, conv2dTranspose, dense, upSampling2d, globalAveragePooling2d, reshape } =
+    tfl.layers;
+  const conv = (args: object) => conv2d({ filters: 1, kernelSize: 3, ...args });
+
+  it.each<[string, () => tfl.LayersModel]>([
+    ['padded', () => chain(conv({ name: 'padded', padding: 'same' }))],
+    ['strided', () => chain(conv({ name: 'strided', strides: 2 }))],
+    ['even', () => chain(conv({ name: 'even', kernelSize: 2 }))],
+    ['overlapping', () => chain(maxPooling2d({ name: 'overlapping', poolSize: 3, strides: 1 }))],
+    ['pool', () => chain(maxPooling2d({ name: 'pool', poolSize: 2 }))],
+    ['rest', () => chain(dense({ name: 'rest', units: 2 }))],
+    ['global', () => chain(globalAveragePooling2d({ name: 'global' }), reshape({ targetShape: [1, 1, 1] }))],
+    ['finer', () => chain(conv2dTranspose({ name: 'finer', filters: 1, kernelSize: 2, strides: 2 }))],
+    ['up', () => chain(maxPooling2d({ poolSize: 2 }), upSampling2d({ name: 'up' }))],
+  ])('refuses a network that cannot be exact, naming its layer "%s"', (name, build) => {
+    expect(() => tileGeometryOf(build())).toThrow(
+      `layer "${name}" keeps this model from being tiled exactly`,
+    );
+  });
+
+  it('takes a network without any pooling', () => {
+    expect(tileGeometryOf(chain(conv({}), conv({ dilationRate: 2 })))).toEqual({
+      halo: 3,
+      multiple: 1,
+      smallest: 7,
+    });
+  });
+});
+
+describe('a network that makes no sense', () => {
+  it.each([
+    [{ ...small, channels: [4] }, /channels/],
+    [{ ...small, channels: [4, 0] }, /channels/],
+    [{ ...small, classes: 1 }, /classes/],
+  ])('is refused', (config, message) => {
+    expect(() => buildUnet(config)).toThrow(message);
+  });
+});
+
+describe('initialisation', () => {
+  it('is the same for the same seed, and different for another', async () => {
+    const first = async (seed: number) => {
+      const model = buildUnet({ ...small, seed });
+      const values = await Promise.all(model.getWeights().map((w) => w.data()));
+      model.dispose();
+      return values.map((v) => Array.from(v));
+    };
+    expect(await first(5)).toEqual(await first(5));
+    expect(await first(5)).not.toEqual(await first(6));
+  });
+});
