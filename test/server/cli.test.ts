@@ -1,0 +1,184 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { testFolder } from '../support/files.js';
+import { unseam } from '../support/product.js';
+import { pattern } from '../support/rasters.js';
+import { writeTestTiff } from '../support/tiff.js';
+
+const folder = await testFolder();
+const scratch = join(folder, 'scratch');
+const shapes = join(folder, 'samples', 'images', 'shapes-0001.png');
+const run = (...args: string[]) => unseam([...args, '--scratch', scratch]);
+
+beforeAll(async () => {
+  await mkdir(scratch);
+  const made = await unseam(['samples', '-o', join(folder, 'samples'), '-s', '400x300', '-n', '2']);
+  expect(made).toMatchObject({ code: 0 });
+});
+
+describe('unseam segment', () => {
+  it('writes a mask that finds what was painted, quietly, and a receipt on request', async () => {
+    const out = join(folder, 'mask.png');
+    const result = await run('segment', shapes, '-o', out, '-m', 'shapes', '--json');
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      model: { name: 'shapes', version: 1 },
+      image: { width: 400, height: 300, channels: 1, dtype: 'uint8' },
+      plan: { halo: 44, tiles: 1 },
+      exact: true,
+      channels: 'none',
+      warnings: [],
+    });
+    const mask = await sharp(out).toColourspace('b-w').raw().toBuffer();
+    const truth = await sharp(shapes.replace('images', 'labels')).toColourspace('b-w').raw().toBuffer();
+    const wrong = mask.filter((label, i) => label !== truth[i]).length;
+    expect(wrong / mask.length).toBeLessThan(0.01);
+  });
+
+  it.each(['labels', 'probabilities'])('makes the same file of %s whatever the tile', async (output) => {
+    const files: Buffer[] = [];
+    for (const tile of ['100', '188x284', 'whole', 'auto']) {
+      const out = join(folder, `${output}-${tile}.tif`);
+      const result = await run(
+        'segment',
+        shapes,
+        '-o',
+        out,
+        '-m',
+        'shapes',
+        '--output',
+        output,
+        '--tile',
+        tile,
+      );
+      expect(result).toMatchObject({ code: 0 });
+      files.push(await readFile(out));
+    }
+    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+  });
+
+  it('gives a color picture to a gray model as luminance, and says so', async () => {
+    const rgb = join(folder, 'rgb.png');
+    await sharp(shapes).toColourspace('srgb').png().toFile(rgb);
+    const result = await run('segment', rgb, '-o', join(folder, 'rgb-mask.png'), '-m', 'shapes', '--json');
+    expect(JSON.parse(result.stdout)).toMatchObject({ channels: 'luminance', image: { channels: 3 } });
+  });
+
+  it('goes on past a bad file of several, sums up, and ends with its code', async () => {
+    const several = join(folder, 'several');
+    await mkdir(several);
+    const good = await readFile(shapes);
+    await writeFile(join(several, 'a.png'), good);
+    await writeFile(join(several, 'b.png'), good.subarray(0, 5000));
+    await writeFile(join(several, 'c.png'), good);
+    const out = join(folder, 'masks');
+    const result = await run('segment', several, '-o', out, '-m', 'shapes');
+    expect(result.code).toBe(6);
+    expect(result.stderr).toMatch(/b\.png: the picture cannot be decoded/);
+    expect(result.stderr).toMatch(/2 of 3 images segmented/);
+    expect(await readdir(out)).toEqual(['a.png', 'c.png']);
+  });
+
+  it('leaves no half file on Ctrl-C', async () => {
+    const large = join(folder, 'large');
+    await unseam(['samples', '-o', large, '-s', '6000', '-f', 'tiff']);
+    const out = join(folder, 'stopped');
+    await mkdir(out);
+    const input = join(large, 'images', 'shapes-0001.tif');
+    const args = ['segment', input, '-o', join(out, 'mask.tif'), '-m', 'shapes', '--scratch', scratch];
+    const result = await unseam(args, (child) => {
+      const watch = setInterval(async () => {
+        if ((await readdir(out)).length === 0) return;
+        clearInterval(watch);
+        child.kill('SIGINT');
+      }, 20);
+    });
+    expect(result).toMatchObject({ code: 130, stderr: expect.stringMatching(/stopped by SIGINT/) });
+    expect(await readdir(out)).toEqual([]);
+    await rm(large, { recursive: true });
+  });
+
+  it('leaves nothing in the scratch folder', async () => {
+    expect(await readdir(scratch)).toEqual([]);
+  });
+});
+
+describe('bad input ends with its own code and says what was wrong', () => {
+  const file = async (name: string, bytes: Buffer) => {
+    await writeFile(join(folder, name), bytes);
+    return join(folder, name);
+  };
+  const out = join(folder, 'never.png');
+  const cases: [string, () => Promise<string[]>, number, RegExp][] = [
+    ['empty', async () => [await file('empty.png', Buffer.alloc(0))], 5, /0 bytes/],
+    ['text', async () => [await file('text.png', Buffer.from('no image'))], 5, /no image that is read here/],
+    [
+      'a truncated PNG',
+      async () => [await file('cut.png', (await readFile(shapes)).subarray(0, 9000))],
+      6,
+      /decoded/,
+    ],
+    ['no such file', async () => [join(folder, 'nothing.png')], 3, /no such file/],
+    [
+      'an unknown model',
+      async () => [shapes, '-m', 'none'],
+      3,
+      /no model is named "none"; known: em-membrane, shapes/,
+    ],
+    [
+      'a tile that the model cannot take',
+      async () => [shapes, '--tile', '573'],
+      2,
+      /573 px is no valid tile side.*572/,
+    ],
+    ['an unknown output', async () => [shapes, '--output', 'pdf'], 2, /an output is labels/],
+    ['floats in a PNG', async () => [shapes, '--output', 'probabilities'], 2, /PNG cannot hold/],
+    ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
+    [
+      'five channels',
+      async () => {
+        const path = join(folder, 'five.tif');
+        await writeTestTiff(path, pattern(64, 64, 5), {
+          tile: { width: 64, height: 64 },
+          compression: 8,
+          photometric: 1,
+        });
+        return [path];
+      },
+      5,
+      /5 channels/,
+    ],
+  ];
+  it.each(cases)('%s', async (_name, args, code, message) => {
+    const given = await args();
+    const model = given.includes('-m') ? [] : ['-m', 'shapes'];
+    const result = await run('segment', ...given, ...model, '-o', out);
+    expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
+    expect(result.stderr.trim().split('\n').length).toBe(1);
+    expect(await readdir(folder)).not.toContain('never.png');
+  });
+
+  it('an ending that says no format', async () => {
+    expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/neither .png nor .tif/),
+    });
+  });
+});
+
+describe('unseam models and plan', () => {
+  it('lists the models', async () => {
+    const { stdout } = await unseam(['models']);
+    expect(stdout).toMatch(/em-membrane version 1: 0 membrane, 1 cell; 481762 parameters/);
+    expect(stdout).toMatch(/shapes version 1: 0 background, 1 triangle, 2 circle/);
+  });
+
+  it('plans without segmenting', async () => {
+    const { stdout } = await run('plan', shapes, '-m', 'shapes', '-t', '188');
+    expect(JSON.parse(stdout)).toMatchObject({
+      plan: { tile: '188x188', stride: '96x96', tiles: 20, halo: 44 },
+    });
+  });
+});

@@ -1,0 +1,349 @@
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunningServer } from '../../server/serve.js';
+import { testFolder } from '../support/files.js';
+import { testServer, unseam } from '../support/product.js';
+import { pattern } from '../support/rasters.js';
+import { writeTestTiff } from '../support/tiff.js';
+
+const folder = await testFolder();
+let server: RunningServer;
+let shapes: Buffer;
+let whole: Buffer;
+
+beforeAll(async () => {
+  await mkdir(join(folder, 'scratch'));
+  await unseam(['samples', '-o', folder, '-s', '500x350']);
+  const path = join(folder, 'images', 'shapes-0001.png');
+  shapes = await readFile(path);
+  const out = join(folder, 'whole.png');
+  await unseam(['segment', path, '-o', out, '-m', 'shapes', '--tile', 'whole']);
+  whole = await readFile(out);
+  server = await testServer(join(folder, 'scratch'), {
+    maxBodyBytes: 8_000_000,
+    idleTimeoutMs: 700,
+    maxPixels: 40e6,
+  });
+});
+afterAll(() => server?.close());
+
+const post = (body: RequestInit['body'], query = 'model=shapes', headers: Record<string, string> = {}) =>
+  fetch(`${server.url}/v1/segment?${query}`, { method: 'POST', body: body!, headers });
+const problem = async (response: Response) => {
+  expect(response.headers.get('content-type')).toMatch(/application\/problem\+json/);
+  return (await response.json()) as { type: string; title: string; status: number; detail: string };
+};
+const metric = async (name: RegExp) => {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const line = text.split('\n').find((l) => name.test(l));
+  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ')));
+};
+const until = async (condition: () => Promise<boolean>) => {
+  for (let i = 0; i < 400 && !(await condition()); i++)
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  expect(await condition()).toBe(true);
+};
+const scratchIsEmpty = async () => (await readdir(server.scratchDir)).length === 0;
+
+describe('POST /v1/segment', () => {
+  it('answers the mask of one pass over the whole image, for any tile', async () => {
+    for (const tile of ['auto', '124', '188x284', 'whole']) {
+      const response = await post(new Uint8Array(shapes), `model=shapes&tile=${tile}`);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe('image/png');
+      expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    }
+  });
+
+  it('takes multipart, and tells how the mask was made', async () => {
+    const form = new FormData();
+    form.append('note', 'before the file');
+    form.append('image', new Blob([new Uint8Array(shapes)]), 'slide.png');
+    const response = await post(form);
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    expect(response.headers.get('unseam-model')).toBe('shapes/1');
+    expect(response.headers.get('unseam-exact')).toBe('true');
+    expect(JSON.parse(response.headers.get('unseam-receipt')!)).toMatchObject({
+      plan: { tiles: 1 },
+      channels: 'none',
+    });
+    const stages = [...response.headers.get('server-timing')!.matchAll(/(\w+);dur=[\d.]+/g)].map(
+      ([, stage]) => stage,
+    );
+    expect(stages).toEqual(['upload', 'decode', 'queue', 'infer', 'stitch', 'encode']);
+  });
+
+  it('answers TIFF on request, floats for probabilities, RGB for overlays', async () => {
+    const tiff = await post(new Uint8Array(shapes), 'model=shapes', { accept: 'image/tiff' });
+    expect(await sharp(Buffer.from(await tiff.arrayBuffer())).metadata()).toMatchObject({
+      format: 'tiff',
+      channels: 1,
+    });
+    const floats = await post(new Uint8Array(shapes), 'model=shapes&output=probabilities');
+    expect(await sharp(Buffer.from(await floats.arrayBuffer())).metadata()).toMatchObject({
+      depth: 'float',
+      channels: 3,
+    });
+    const overlay = await post(new Uint8Array(shapes), 'model=shapes&output=overlay');
+    expect(await sharp(Buffer.from(await overlay.arrayBuffer())).metadata()).toMatchObject({
+      format: 'png',
+      channels: 3,
+    });
+  });
+
+  it('answers many at a time, each with its own mask', async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => post(new Uint8Array(shapes))));
+    for (const answer of answers) expect(whole.equals(Buffer.from(await answer.arrayBuffer()))).toBe(true);
+  });
+});
+
+describe('bad input has its own status and problem', () => {
+  const cases: [string, number, string, () => Promise<Response>, RegExp][] = [
+    ['an empty body', 415, 'unsupported-image', () => post(''), /0 bytes/],
+    ['text', 415, 'unsupported-image', () => post('hello'), /no image that is read here/],
+    [
+      'a truncated PNG',
+      422,
+      'corrupt-image',
+      () => post(new Uint8Array(shapes.subarray(0, 20_000))),
+      /decoded/,
+    ],
+    [
+      'an unknown model',
+      404,
+      'unknown-model',
+      () => post(new Uint8Array(shapes), 'model=none'),
+      /known: em-membrane, shapes/,
+    ],
+    [
+      'no model named',
+      400,
+      'bad-request',
+      () => post(new Uint8Array(shapes), ''),
+      /name a model: em-membrane, shapes/,
+    ],
+    ['tile=573', 400, 'bad-tile', () => post(new Uint8Array(shapes), 'model=shapes&tile=573'), /572/],
+    [
+      'an unknown output',
+      400,
+      'bad-request',
+      () => post('x', 'model=shapes&output=pdf'),
+      /parameter "output"/,
+    ],
+    ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
+    [
+      'a format that is not written',
+      406,
+      'unsupported-output',
+      () => post('x', 'model=shapes', { accept: 'image/gif' }),
+      /image\/tiff/,
+    ],
+    [
+      'a body over the limit, announced',
+      413,
+      'too-large',
+      () => post(new Uint8Array(9_000_000)),
+      /8000000 bytes/,
+    ],
+    [
+      'a body over the limit, streamed',
+      413,
+      'too-large',
+      () => {
+        const stream = new Blob([new Uint8Array(9_000_000)]).stream();
+        return fetch(`${server.url}/v1/segment?model=shapes`, {
+          method: 'POST',
+          body: stream,
+          duplex: 'half',
+        } as RequestInit);
+      },
+      /8000000 bytes/,
+    ],
+    [
+      'multipart without an image',
+      400,
+      'bad-request',
+      () => {
+        const form = new FormData();
+        form.append('picture', new Blob(['x']), 'x.png');
+        return post(form);
+      },
+      /no file named "image"/,
+    ],
+    ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
+  ];
+  it.each(cases)('%s', async (_name, status, code, request, detail) => {
+    const response = await request();
+    expect(response.status).toBe(status);
+    const body = await problem(response);
+    expect(body).toMatchObject({
+      type: `urn:unseam:problem:${code}`,
+      status,
+      detail: expect.stringMatching(detail),
+    });
+    expect(JSON.stringify(body)).not.toContain(folder);
+  });
+
+  it.each([
+    ['a truncated TIFF', 422, (bytes: Buffer) => bytes.subarray(0, bytes.length - 60)],
+    [
+      'a TIFF that claims 2^31 px a side',
+      413,
+      (bytes: Buffer) => {
+        for (const tag of [256, 257]) {
+          bytes.writeUInt32LE(
+            2 ** 31,
+            bytes.indexOf(Buffer.from([tag & 255, tag >> 8, 4, 0, 1, 0, 0, 0])) + 8,
+          );
+        }
+        return bytes;
+      },
+    ],
+  ])('%s', async (name, status, damage) => {
+    const path = join(folder, `${status}.tif`);
+    await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
+    const response = await post(new Uint8Array(damage(await readFile(path))));
+    expect([name, response.status]).toEqual([name, status]);
+    await problem(response);
+  });
+
+  it('five channels', async () => {
+    const path = join(folder, 'five.tif');
+    await writeTestTiff(path, pattern(32, 32, 5), {
+      tile: { width: 32, height: 32 },
+      compression: 8,
+      photometric: 1,
+    });
+    const response = await post(new Uint8Array(await readFile(path)));
+    expect([response.status, (await problem(response)).detail]).toEqual([
+      415,
+      expect.stringMatching(/5 channels/),
+    ]);
+  });
+
+  const send = (head: string, body = '') =>
+    new Promise<string>((resolve, reject) => {
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\nhost: x\r\n\r\n${body}`));
+      let answer = '';
+      socket.on('data', (chunk) => (answer += chunk));
+      socket.on('close', () => resolve(answer));
+      socket.on('error', reject);
+    });
+
+  it('a client that falls silent is given up', async () => {
+    await send('POST /v1/segment?model=shapes HTTP/1.1\r\ncontent-length: 1000', 'abc');
+    await until(scratchIsEmpty);
+  });
+
+  it('a client that disconnects half way', async () => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname, () =>
+      socket.write('POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nabc'),
+    );
+    await until(async () => !(await scratchIsEmpty()));
+    socket.destroy();
+    await until(scratchIsEmpty);
+  });
+
+  it('afterwards the server still answers and its scratch folder is empty', async () => {
+    const response = await post(new Uint8Array(shapes));
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    await until(scratchIsEmpty);
+  });
+});
+
+describe('a large image', () => {
+  it('leaves the server answering while it runs, and is stopped when its client leaves', async () => {
+    await unseam(['samples', '-o', join(folder, 'large'), '-s', '4000', '-k', 'membranes']);
+    const image = await sharp(join(folder, 'large/images/membranes-0001.png'))
+      .toColourspace('b-w')
+      .jpeg({ quality: 50 })
+      .toBuffer();
+    const leaving = new AbortController();
+    const request = fetch(`${server.url}/v1/segment?model=em-membrane`, {
+      method: 'POST',
+      body: new Uint8Array(image),
+      signal: leaving.signal,
+    });
+    const gone = request.then(
+      () => 'answered',
+      () => 'gone',
+    );
+    await until(async () => (await metric(/^unseam_jobs\{state="running"\}/)) === 1);
+    await until(async () => (await metric(/^unseam_stage_duration_seconds_count\{stage="stitch"\}/)) > 0);
+    for (let i = 0; i < 5; i++) {
+      const started = performance.now();
+      expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+      expect(performance.now() - started).toBeLessThan(2000);
+    }
+    const other = await post(new Uint8Array(shapes));
+    expect(other.status).toBe(200);
+    expect(await metric(/^unseam_jobs\{state="running"\}/)).toBe(1);
+    leaving.abort();
+    expect(await gone).toBe('gone');
+    await until(async () => (await metric(/^unseam_jobs\{state="running"\}/)) === 0);
+    await until(scratchIsEmpty);
+  });
+});
+
+describe('what surrounds it', () => {
+  it('lists the models with their cards', async () => {
+    const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
+      models: { name: string }[];
+    };
+    expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes']);
+  });
+
+  it('is live and ready', async () => {
+    expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  });
+
+  it('counts requests and pixels as they were', async () => {
+    const counts = async () => ({
+      requests: await metric(
+        /^unseam_http_request_duration_seconds_count\{route="\/v1\/segment",method="POST",status="200"\}/,
+      ),
+      pixels: await metric(/^unseam_pixels_total\{model="shapes"\}/),
+    });
+    const before = await counts();
+    for (let i = 0; i < 3; i++) await (await post(new Uint8Array(shapes))).arrayBuffer();
+    await until(async () => (await counts()).requests === before.requests + 3);
+    expect((await counts()).pixels - before.pixels).toBe(3 * 500 * 350);
+  });
+
+  it('turns away what it has no room for, with Retry-After', async () => {
+    const small = await testServer(join(folder, 'scratch'), { queueLimit: 1 });
+    try {
+      const url = `${small.url}/v1/segment?model=shapes`;
+      const slow = connect(Number(new URL(url).port), '127.0.0.1', () =>
+        slow.write('POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc'),
+      );
+      await until(async () => (await readdir(small.scratchDir)).length > 0);
+      const response = await fetch(url, { method: 'POST', body: new Uint8Array(shapes) });
+      expect([response.status, response.headers.get('retry-after')]).toEqual([429, '2']);
+      slow.destroy();
+    } finally {
+      await small.close();
+    }
+  });
+
+  it('drains: finishes what it has, then removes its scratch folder', async () => {
+    const own = await testServer(join(folder, 'scratch'));
+    const running = fetch(`${own.url}/v1/segment?model=shapes`, {
+      method: 'POST',
+      body: new Uint8Array(shapes),
+    });
+    await until(async () => (await readdir(own.scratchDir)).length > 0);
+    const closing = own.close();
+    const response = await running;
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    await closing;
+    await expect(readdir(own.scratchDir)).rejects.toThrow(/ENOENT/);
+    await expect(fetch(`${own.url}/livez`)).rejects.toThrow();
+  });
+});

@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { DEFAULTS } from '../../server/config.js';
+import { type ServeOptions, startServer } from '../../server/serve.js';
+
+const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line as a user does, in a process of its own; `started` is given the process. */
+export async function unseam(
+  args: readonly string[],
+  started: (child: ReturnType<typeof spawn>) => void = () => {},
+): Promise<CommandResult> {
+  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk) => (output.stdout += chunk));
+  child.stderr.on('data', (chunk) => (output.stderr += chunk));
+  started(child);
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, ...output };
+}
+
+/** A real server with its worker process, on a free port. */
+export function testServer(scratch: string, options: Partial<ServeOptions> = {}) {
+  return startServer({
+    ...DEFAULTS,
+    port: 0,
+    scratch,
+    engine: { provider: 'cpu', threads: 2 },
+    log: pino({ level: 'silent' }),
+    ...options,
+  });
+}
