@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drive, type Scenario, type ScenarioResult } from './drive.js';
-import { readMetrics, reconcile } from './metrics.js';
+import { reconcile, settledMetrics } from './metrics.js';
 import { makeImage, startServer, wholeMask } from './product.js';
 import { printTable } from './report.js';
 
@@ -36,10 +36,10 @@ try {
   }
   const url = `${server.url}/v1/segment?model=${encodeURIComponent(values.model)}`;
   await drive(url, { ...scenarios[0]!, amount: 1 }, 1); // loads the model
-  const before = await readMetrics(server.url);
+  const before = await settledMetrics(server.url);
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios) results.push(await drive(url, scenario, connections));
-  const differences = reconcile(before, await readMetrics(server.url), results);
+  const differences = await reconcile(server.url, before, results);
   const errors = results.reduce((sum, r) => sum + r.errors, 0);
   const wrongMasks = results.reduce((sum, r) => sum + r.wrongMasks, 0);
   failed = errors > 0 || wrongMasks > 0 || differences.length > 0;

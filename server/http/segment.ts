@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import type { Request, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
@@ -12,7 +13,7 @@ import type { JobRunner } from '../job-runner.js';
 import { checkOutput, defaultFormat, FORMATS, type Format, OUTPUTS, type Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import { STAGES } from '../segment.js';
-import { receiveImage, type UploadLimits } from './upload.js';
+import { onSilence, receiveImage, type UploadLimits } from './upload.js';
 
 const query = z.strictObject({
   model: z.string().optional(),
@@ -42,13 +43,8 @@ export function segmentRoute(jobs: JobRunner, scratchDir: string, limits: Upload
       const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
       jobs.observe('upload', uploadMs);
       const receipt = await jobs.run({ id, input, result, model, output, format, tile: choice }, left.signal);
-      await send(
-        request,
-        response,
-        result,
-        { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } },
-        limits,
-      );
+      const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
+      await send(request, response, result, told, limits, left.signal);
     } finally {
       release();
       await Promise.all([input, result].map((path) => rm(path, { force: true })));
@@ -82,7 +78,8 @@ async function send(
   response: Response,
   result: string,
   receipt: Receipt,
-  { idleTimeoutMs }: UploadLimits,
+  limits: UploadLimits,
+  left: AbortSignal,
 ): Promise<void> {
   const { size } = await stat(result);
   const timings = STAGES.flatMap((stage) => {
@@ -97,12 +94,21 @@ async function send(
     'Unseam-Exact': String(receipt.exact),
     'Unseam-Receipt': asciiJson(receipt),
   });
-  request.socket.setTimeout(idleTimeoutMs, () => request.socket.destroy());
-  await pipeline(createReadStream(result), response).catch((error: unknown) => {
-    if (!response.writableFinished && request.socket.destroyed) return; // the client left
-    throw error;
-  });
-  request.socket.setTimeout(0);
+  const release = onSilence(request.socket, limits.idleTimeoutMs, () => request.socket.destroy());
+  try {
+    let sent = 0;
+    for await (const chunk of createReadStream(result)) {
+      sent += (chunk as Buffer).length;
+      // The end goes with the last bytes: a client that has them may leave before a later end.
+      if (sent === size) response.end(chunk);
+      else if (!response.write(chunk)) await once(response, 'drain', { signal: left });
+    }
+    await finished(response);
+  } catch (error) {
+    if (!left.aborted) throw error; // otherwise the client left, or stopped reading
+  } finally {
+    release();
+  }
 }
 
 /** JSON that a header can carry. */

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
@@ -22,11 +23,10 @@ export async function receiveImage(request: Request, path: string, limits: Uploa
   const { maxBytes, idleTimeoutMs } = limits;
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   let stalled = false;
-  const onIdle = () => {
+  const release = onSilence(request.socket, idleTimeoutMs, () => {
     stalled = true;
     request.destroy();
-  };
-  request.socket.setTimeout(idleTimeoutMs, onIdle);
+  });
   try {
     if (request.is('multipart/form-data')) await receiveField(request, path, maxBytes);
     else await writeBody(request, path, maxBytes);
@@ -36,9 +36,18 @@ export async function receiveImage(request: Request, path: string, limits: Uploa
     if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
     throw error;
   } finally {
-    request.socket.setTimeout(0);
-    request.socket.off('timeout', onIdle);
+    release();
   }
+}
+
+/** Calls back when nothing has moved on a socket for so long; returns what ends the watch. */
+export function onSilence(socket: Socket, timeoutMs: number, callback: () => void): () => void {
+  socket.setTimeout(timeoutMs);
+  socket.once('timeout', callback);
+  return () => {
+    socket.setTimeout(0);
+    socket.off('timeout', callback);
+  };
 }
 
 async function writeBody(stream: Readable, path: string, maxBytes: number): Promise<void> {
