@@ -144,11 +144,6 @@ export class Segmenter {
     }
   }
 
-  /** Loads a model before it is needed. */
-  async warmUp(name: string): Promise<void> {
-    await this.#load((await this.shelf.find(name)).folder);
-  }
-
   async close(): Promise<void> {
     await this.#engine.close();
   }

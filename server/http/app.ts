@@ -26,7 +26,7 @@ export function createApp(dependencies: AppDependencies): Express {
   app.disable('x-powered-by');
   app.use(timed(metrics));
 
-  app.post('/v1/segment', segmentRoute(jobs, scratchDir, limits));
+  app.post('/v1/segment', segmentRoute(jobs, shelf, scratchDir, limits));
   app.get('/v1/models', async (_request, response) => {
     response.json({ models: await shelf.cards() });
   });

@@ -10,6 +10,7 @@ import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
 import type { JobRunner } from '../job-runner.js';
+import type { ModelShelf } from '../models.js';
 import { checkOutput, defaultFormat, FORMATS, type Format, OUTPUTS, type Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import { STAGES } from '../segment.js';
@@ -22,12 +23,18 @@ const query = z.strictObject({
 });
 
 /** `POST /v1/segment`: an image in, its mask out. */
-export function segmentRoute(jobs: JobRunner, scratchDir: string, limits: UploadLimits): RequestHandler {
+export function segmentRoute(
+  jobs: JobRunner,
+  shelf: ModelShelf,
+  scratchDir: string,
+  limits: UploadLimits,
+): RequestHandler {
   return async (request, response) => {
     const { model, output, tile } = parseQuery(request);
     const choice = parseTileChoice(tile);
     const format = negotiate(request, output);
     checkOutput(output, format);
+    await shelf.find(model); // an hour of upload should not end in a name that is wrong
 
     const left = new AbortController();
     response.once('close', () => {

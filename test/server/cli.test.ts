@@ -110,6 +110,11 @@ describe('bad input ends with its own code and says what was wrong', () => {
     await writeFile(join(folder, name), bytes);
     return join(folder, name);
   };
+  const tiff = async (damage: (bytes: Buffer) => Buffer) => {
+    const path = join(folder, 'damaged.tif');
+    await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
+    return file('damaged.tif', damage(await readFile(path)));
+  };
   const out = join(folder, 'never.png');
   const cases: [string, () => Promise<string[]>, number, RegExp][] = [
     ['empty', async () => [await file('empty.png', Buffer.alloc(0))], 5, /0 bytes/],
@@ -136,6 +141,28 @@ describe('bad input ends with its own code and says what was wrong', () => {
     ['an unknown output', async () => [shapes, '--output', 'pdf'], 2, /an output is labels/],
     ['floats in a PNG', async () => [shapes, '--output', 'probabilities'], 2, /PNG cannot hold/],
     ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
+    [
+      'a truncated TIFF',
+      async () => [await tiff((bytes) => bytes.subarray(0, bytes.length - 60))],
+      6,
+      /damaged|cut short/,
+    ],
+    [
+      'a TIFF that claims 2^31 px a side',
+      async () => [
+        await tiff((bytes) => {
+          for (const tag of [256, 257]) {
+            bytes.writeUInt32LE(
+              2 ** 31,
+              bytes.indexOf(Buffer.from([tag & 255, tag >> 8, 4, 0, 1, 0, 0, 0])) + 8,
+            );
+          }
+          return bytes;
+        }),
+      ],
+      4,
+      /2147483648 × 2147483648 px/,
+    ],
     [
       'five channels',
       async () => {

@@ -332,6 +332,35 @@ describe('what surrounds it', () => {
     }
   });
 
+  it('outlives its worker: the job in it fails with 503, and the server says that it is not ready', async () => {
+    const children = async () =>
+      (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8'))
+        .split(' ')
+        .filter(Boolean);
+    const before = await children();
+    const own = await testServer(join(folder, 'scratch'));
+    try {
+      const [worker] = (await children()).filter((pid) => !before.includes(pid));
+      const running = fetch(`${own.url}/v1/segment?model=em-membrane&tile=124`, {
+        method: 'POST',
+        body: new Uint8Array(shapes),
+      });
+      const counted = async () =>
+        (await (await fetch(`${own.url}/metrics`)).text()).includes('stage="stitch"');
+      await until(counted);
+      process.kill(Number(worker), 'SIGKILL');
+      expect(await problem(await running)).toMatchObject({
+        status: 503,
+        type: 'urn:unseam:problem:engine-lost',
+      });
+      expect((await fetch(`${own.url}/readyz`)).status).toBe(503);
+      expect((await fetch(`${own.url}/livez`)).status).toBe(200);
+      await until(async () => (await readdir(own.scratchDir)).length === 0);
+    } finally {
+      await own.close();
+    }
+  });
+
   it('drains: finishes what it has, then removes its scratch folder', async () => {
     const own = await testServer(join(folder, 'scratch'));
     const running = fetch(`${own.url}/v1/segment?model=shapes`, {
