@@ -12,7 +12,6 @@ import { type Stage, segment } from './segment.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;
-  readonly scratchDir: string;
   readonly maxPixels: number;
   readonly engine: EngineOptions;
   /** Called after each batch: its tiles, and how long the device ran, in ms. */
@@ -22,6 +21,8 @@ export interface SegmenterOptions {
 export interface SegmentJob {
   readonly id: string;
   readonly input: string;
+  /** Where a picture without random access is unpacked. */
+  readonly scratchDir: string;
   /** The file to write; it appears when it is complete. */
   readonly result: string;
   readonly model: string | undefined;
@@ -72,9 +73,9 @@ export class Segmenter {
     const started = performance.now();
     checkOutput(job.output, job.format);
     const { folder } = await this.shelf.find(job.model);
-    const { scratchDir, maxPixels } = this.options;
+    const { maxPixels } = this.options;
     const opening = performance.now();
-    const source = await openImage(job.input, { scratchDir, maxPixels, signal: job.signal });
+    const source = await openImage(job.input, { scratchDir: job.scratchDir, maxPixels, signal: job.signal });
     const stagesMs: Partial<Record<Stage, number>> = {};
     const onStage = (stage: Stage, ms: number) => {
       stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
@@ -124,10 +125,14 @@ export class Segmenter {
   }
 
   /** What `run` would do with an image, from its header alone. */
-  async plan(input: string, model: string | undefined, tile: TileChoice) {
+  async plan({
+    input,
+    scratchDir,
+    model,
+    tile,
+  }: Pick<SegmentJob, 'input' | 'scratchDir' | 'model' | 'tile'>) {
     const { folder } = await this.shelf.find(model);
-    const { scratchDir, maxPixels } = this.options;
-    const source = await openImage(input, { scratchDir, maxPixels });
+    const source = await openImage(input, { scratchDir, maxPixels: this.options.maxPixels });
     try {
       const loaded = await this.#load(folder);
       const { plan, warnings, conversion } = planFor(source, loaded, tile);

@@ -42,7 +42,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const scratchDir = await mkdtemp(join(options.scratch, 'unseam-'));
   let state: 'open' | 'draining' = 'open';
   const worker = WorkerClient.start(
-    { modelsDir: models, scratchDir, maxPixels, engine },
+    { modelsDir: models, maxPixels, engine },
     {
       onBatch: (tiles, ranMs, waiting) => {
         metrics.batchSize.observe(tiles);

@@ -9,8 +9,8 @@ export function planCommand(program: Command, context: CommandContext): void {
     .option('-m, --model <name>', 'model; may be left out where there is only one')
     .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
     .action(async (image: string, flags: EngineFlags & { model?: string; tile: string }) => {
-      const facts = await withSegmenter(flags, (segmenter) =>
-        segmenter.plan(image, flags.model, parseTileChoice(flags.tile)),
+      const facts = await withSegmenter(flags, (segmenter, scratchDir) =>
+        segmenter.plan({ input: image, scratchDir, model: flags.model, tile: parseTileChoice(flags.tile) }),
       );
       context.stdout(JSON.stringify(facts, null, 2));
     });

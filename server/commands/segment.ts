@@ -36,7 +36,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
       const output = parseOutput(flags.output);
       const tile = parseTileChoice(flags.tile);
       const tasks = await tasksOf(images, flags.out, output);
-      const failures = await withSegmenter(flags, async (segmenter) => {
+      const failures = await withSegmenter(flags, async (segmenter, scratchDir) => {
         const codes: string[] = [];
         for (const [i, task] of tasks.entries()) {
           context.signal.throwIfAborted();
@@ -48,6 +48,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
             const receipt = await segmenter.run({
               id: `${i}`,
               ...task,
+              scratchDir,
               model: flags.model,
               output,
               tile,

@@ -61,18 +61,17 @@ export async function withScratch<Result>(
 /** Runs `work` with a warm engine. */
 export function withSegmenter<Result>(
   flags: EngineFlags,
-  work: (segmenter: Segmenter) => Promise<Result>,
+  work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {
     const { models: modelsDir, maxPixels, threads } = flags;
     const segmenter = new Segmenter({
       modelsDir,
-      scratchDir,
       maxPixels,
       engine: { provider: 'cpu', threads },
     });
     try {
-      return await work(segmenter);
+      return await work(segmenter, scratchDir);
     } finally {
       await segmenter.close();
     }

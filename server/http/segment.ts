@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { Request, RequestHandler, Response } from 'express';
@@ -41,20 +41,25 @@ export function segmentRoute(
       if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
     });
     const id = randomUUID();
-    const input = join(scratchDir, `${id}.upload`);
-    const result = join(scratchDir, `${id}.result`);
     const release = jobs.admit();
+    // All that a job leaves on disk is in a folder of its own: a worker that dies cannot clear up.
+    const dir = join(scratchDir, id);
+    const [input, result] = [join(dir, 'upload'), join(dir, 'result')];
     try {
+      await mkdir(dir);
       const uploading = performance.now();
       await receiveImage(request, input, limits);
       const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
       jobs.observe('upload', uploadMs);
-      const receipt = await jobs.run({ id, input, result, model, output, format, tile: choice }, left.signal);
+      const receipt = await jobs.run(
+        { id, input, scratchDir: dir, result, model, output, format, tile: choice },
+        left.signal,
+      );
       const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
       await send(request, response, result, told, limits, left.signal);
     } finally {
       release();
-      await Promise.all([input, result].map((path) => rm(path, { force: true })));
+      await rm(dir, { recursive: true, force: true });
     }
   };
 }

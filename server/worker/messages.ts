@@ -8,7 +8,6 @@ import type { Progress } from '../segmenter.js';
 /** What a worker process is started with. */
 export interface WorkerOptions {
   readonly modelsDir: string;
-  readonly scratchDir: string;
   readonly maxPixels: number;
   readonly engine: EngineOptions;
 }
@@ -17,6 +16,7 @@ export interface WorkerOptions {
 export interface WorkerJob {
   readonly id: string;
   readonly input: string;
+  readonly scratchDir: string;
   readonly result: string;
   readonly model: string | undefined;
   readonly output: Output;
