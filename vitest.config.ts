@@ -5,7 +5,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['dist/test/**/*.test.js'],
-    globalSetup: [],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -3,8 +3,8 @@ import { RequestError } from './errors.js';
 import type { Metrics } from './metrics.js';
 import type { Receipt } from './receipt.js';
 import type { Stage } from './segment.js';
+import type { JobSpec } from './segmenter.js';
 import type { WorkerClient } from './worker/client.js';
-import type { WorkerJob } from './worker/messages.js';
 
 export interface JobRunnerOptions {
   readonly worker: WorkerClient;
@@ -43,7 +43,7 @@ export class JobRunner {
   }
 
   /** Waits for the worker and runs a job there. Rejects when `signal` aborts, also while it waits. */
-  async run(job: WorkerJob, signal: AbortSignal): Promise<Receipt> {
+  async run(job: JobSpec, signal: AbortSignal): Promise<Receipt> {
     const { worker, metrics } = this.options;
     const done = { tiles: 0, pixels: 0, computed: 0 };
     const running = this.#queue.add(

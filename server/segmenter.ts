@@ -18,7 +18,8 @@ export interface SegmenterOptions {
   readonly onBatch?: (tiles: number, ranMs: number) => void;
 }
 
-export interface SegmentJob {
+/** What is to be segmented, and how: data that can cross to a worker. */
+export interface JobSpec {
   readonly id: string;
   readonly input: string;
   /** Where a picture without random access is unpacked. */
@@ -29,6 +30,9 @@ export interface SegmentJob {
   readonly output: Output;
   readonly format: Format;
   readonly tile: TileChoice;
+}
+
+export interface SegmentJob extends JobSpec {
   readonly signal: AbortSignal;
   readonly onStage?: (stage: Stage, durationMs: number) => void;
   readonly onProgress?: (progress: Progress) => void;

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 // For its side effect: core's own Node build registers no gradients, the layers' build registers all.
 import '@tensorflow/tfjs-layers';
 import { BACKEND, OnnxBackend } from './backend.js';
+import { arrangeKernels } from './kernels/arrange.js';
 import { convKernels } from './kernels/conv.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
 import type { Kernel } from './kernels/kernel.js';
@@ -15,6 +16,7 @@ export const kernels: readonly Kernel[] = [
   ...elementwiseKernels,
   ...reduceKernels,
   ...shapeKernels,
+  ...arrangeKernels,
   ...convKernels,
   ...poolKernels,
 ];

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { EngineLostError, ModelError } from '../../model/errors.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
-import type { Progress } from '../segmenter.js';
-import type { FromWorker, ToWorker, WorkerJob, WorkerOptions } from './messages.js';
+import type { JobSpec, Progress } from '../segmenter.js';
+import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
 
 export interface JobListener {
   readonly onStage: (stage: Stage, durationMs: number) => void;
@@ -64,7 +64,7 @@ export class WorkerClient {
    * Runs a job. When `signal` aborts, the worker stops at the next tile, removes what it wrote, and
    * the promise rejects.
    */
-  run(job: WorkerJob, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
+  run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
     if (this.#lost) return Promise.reject(this.#lost);
     const cancel = () => this.#send({ type: 'cancel', id: job.id });
     return new Promise<Receipt>((resolve, reject) => {

@@ -1,14 +1,14 @@
 import { RequestError } from '../errors.js';
 import { codeOf } from '../problems.js';
-import { Segmenter } from '../segmenter.js';
-import type { FromWorker, ToWorker, WorkerJob } from './messages.js';
+import { type JobSpec, Segmenter } from '../segmenter.js';
+import type { FromWorker, ToWorker } from './messages.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
 const send = (message: FromWorker): void => void process.send?.(message);
 const running = new Map<string, AbortController>();
 let segmenter: Segmenter | null = null;
 
-async function run(job: WorkerJob): Promise<void> {
+async function run(job: JobSpec): Promise<void> {
   const controller = new AbortController();
   running.set(job.id, controller);
   try {

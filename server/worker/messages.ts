@@ -1,32 +1,13 @@
-import type { EngineOptions } from '../../model/engine.js';
-import type { TileChoice } from '../../tiling/plan.js';
-import type { Format, Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
-import type { Progress } from '../segmenter.js';
+import type { JobSpec, Progress, SegmenterOptions } from '../segmenter.js';
 
 /** What a worker process is started with. */
-export interface WorkerOptions {
-  readonly modelsDir: string;
-  readonly maxPixels: number;
-  readonly engine: EngineOptions;
-}
-
-/** A job as it crosses to the worker. */
-export interface WorkerJob {
-  readonly id: string;
-  readonly input: string;
-  readonly scratchDir: string;
-  readonly result: string;
-  readonly model: string | undefined;
-  readonly output: Output;
-  readonly format: Format;
-  readonly tile: TileChoice;
-}
+export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
 
 export type ToWorker =
   | { readonly type: 'start'; readonly options: WorkerOptions }
-  | { readonly type: 'run'; readonly job: WorkerJob }
+  | { readonly type: 'run'; readonly job: JobSpec }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'stop' };
 
