@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { CommanderError } from 'commander';
 import { createCli } from './cli.js';
 import { RequestError } from './errors.js';
 import { codeOf, problemOf } from './problems.js';
@@ -17,11 +18,14 @@ const context = {
 try {
   await createCli(context).parseAsync();
 } catch (error) {
-  const code = codeOf(error);
-  const { exitCode } = problemOf(code);
-  // What was not foreseen is shown whole, so that it can be reported.
-  context.stderr(
-    code === 'internal' ? ((error as Error).stack ?? String(error)) : `unseam: ${(error as Error).message}`,
-  );
-  process.exitCode = exitCode;
+  if (error instanceof CommanderError) {
+    // Commander has told the user already. Help and version come here too, and are no error.
+    process.exitCode = error.exitCode === 0 ? 0 : problemOf('bad-request').exitCode;
+  } else {
+    const code = codeOf(error);
+    const { message, stack } = error as Error;
+    // What was not foreseen is shown whole, so that it can be reported.
+    context.stderr(code === 'internal' ? (stack ?? message) : `unseam: ${message}`);
+    process.exitCode = problemOf(code).exitCode;
+  }
 }

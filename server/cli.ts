@@ -14,7 +14,8 @@ export function createCli(context: CommandContext): Command {
       'Segments microscopy images of any size, without seams: bit for bit as one pass over the whole image.',
     )
     .version('0.1.0')
-    .showHelpAfterError('(add --help for the options)');
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride();
   serveCommand(program, context);
   segmentCommand(program, context);
   trainCommand(program, context);

@@ -1,5 +1,6 @@
 import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { JobRunner } from '../job-runner.js';
 import type { Metrics } from '../metrics.js';
@@ -29,6 +30,10 @@ export function createApp(dependencies: AppDependencies): Express {
   app.post('/v1/segment', segmentRoute(jobs, shelf, scratchDir, limits));
   app.get('/v1/models', async (_request, response) => {
     response.json({ models: await shelf.cards() });
+  });
+  app.get('/v1/models/:name', async (request, response) => {
+    const { folder } = await shelf.find(request.params.name);
+    response.json(await readCard(folder));
   });
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');

@@ -59,6 +59,22 @@ describe('unseam segment', () => {
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);
   });
 
+  it.each(['png', 'tif'])('makes the same %s of an image wider than one column block', async (ending) => {
+    const wide = join(folder, 'wide');
+    await unseam(['samples', '-o', wide, '-s', '9001x130']);
+    const files: Buffer[] = [];
+    for (const tile of ['188', 'whole', 'auto']) {
+      const out = join(folder, `wide-${tile}.${ending}`);
+      const input = join(wide, 'images', 'shapes-0001.png');
+      expect(await run('segment', input, '-o', out, '-m', 'shapes', '--tile', tile)).toMatchObject({
+        code: 0,
+      });
+      files.push(await readFile(out));
+    }
+    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+    expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
+  });
+
   it('gives a color picture to a gray model as luminance, and says so', async () => {
     const rgb = join(folder, 'rgb.png');
     await sharp(shapes).toColourspace('srgb').png().toFile(rgb);
@@ -185,6 +201,17 @@ describe('bad input ends with its own code and says what was wrong', () => {
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
     expect(result.stderr.trim().split('\n').length).toBe(1);
     expect(await readdir(folder)).not.toContain('never.png');
+  });
+
+  it('an option that does not exist, and one that is no number', async () => {
+    for (const args of [
+      ['--tiles', '9'],
+      ['--threads', 'many'],
+    ]) {
+      const result = await run('segment', shapes, '-o', out, ...args);
+      expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/^error: /) });
+    }
+    expect(await unseam(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n' });
   });
 
   it('an ending that says no format', async () => {

@@ -100,6 +100,28 @@ describe('POST /v1/segment', () => {
   });
 });
 
+describe('tiles of many requests', () => {
+  it('share batches, and come out as they would alone', async () => {
+    const small = await sharp(shapes)
+      .extract({ left: 30, top: 40, width: 150, height: 140 })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    const send = async () => Buffer.from(await (await post(new Uint8Array(small))).arrayBuffer());
+    const alone = await send();
+    const batches = async () => ({
+      tiles: await metric(/^unseam_batch_size_sum/),
+      count: await metric(/^unseam_batch_size_count/),
+    });
+    const before = await batches();
+    const together = await Promise.all(Array.from({ length: 24 }, send));
+    expect(together.every((mask) => mask.equals(alone))).toBe(true);
+    const after = await batches();
+    expect(after.tiles - before.tiles).toBe(24);
+    expect(after.count - before.count).toBeLessThan(24);
+  });
+});
+
 describe('bad input has its own status and problem', () => {
   const cases: [string, number, string, () => Promise<Response>, RegExp][] = [
     ['an empty body', 415, 'unsupported-image', () => post(''), /0 bytes/],
@@ -296,6 +318,8 @@ describe('what surrounds it', () => {
       models: { name: string }[];
     };
     expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes']);
+    expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
+    expect(await problem(await fetch(`${server.url}/v1/models/none`))).toMatchObject({ status: 404 });
   });
 
   it('is live and ready', async () => {

@@ -131,6 +131,15 @@ describe('TIFF', () => {
     });
   });
 
+  it('JPEG strips decode as libvips decodes the file', async () => {
+    const path = join(folder, 'jpeg-strips.tif');
+    await encoded(pattern(150, 110, 3))
+      .tiff({ compression: 'jpeg', quality: 60 })
+      .toFile(path);
+    const data = await sharp(path).raw().toBuffer();
+    await expectPixels(path, { data: new Uint8Array(data), width: 150, height: 110, channels: 3 });
+  });
+
   it('JPEG tiles that store RGB, as Aperio writes them, keep their colours', async () => {
     const path = join(folder, 'rgb-jpeg.tif');
     const image = pattern(64, 64, 3);
