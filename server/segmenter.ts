@@ -1,9 +1,7 @@
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
-import { channelConversion } from '../model/normalize.js';
-import { UnsupportedImageError } from '../tiling/errors.js';
-import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../tiling/plan.js';
-import type { ImageSource } from '../tiling/source.js';
+import type { TileChoice } from '../tiling/plan.js';
 import { openImage } from '../tiling/sources/open.js';
+import { planJob } from './job-plan.js';
 import { ModelShelf } from './models.js';
 import { checkOutput, type Format, type Output, openSink, predicted } from './outputs.js';
 import { TilePredictor } from './predict.js';
@@ -89,7 +87,7 @@ export class Segmenter {
     this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {
       const model = await this.#load(folder);
-      const { plan, warnings, conversion } = planFor(source, model, job.tile);
+      const { plan, warnings, conversion } = planJob(source, model, job.tile);
       const sink = await openSink(job.result, job, source, model.card);
       const done = { tilesDone: 0, tiles: plan.count, pixelsDone: 0, computedPixels: 0 };
       job.onProgress?.(done);
@@ -139,7 +137,7 @@ export class Segmenter {
     const source = await openImage(input, { scratchDir, maxPixels: this.options.maxPixels });
     try {
       const loaded = await this.#load(folder);
-      const { plan, warnings, conversion } = planFor(source, loaded, tile);
+      const { plan, warnings, conversion } = planJob(source, loaded, tile);
       return {
         ...modelFacts(loaded),
         image: imageFacts(source),
@@ -176,28 +174,6 @@ export class Segmenter {
     }
     return model;
   }
-}
-
-/** @throws TileSizeError, UnsupportedImageError */
-function planFor(source: ImageSource, { card, geometry, exact }: EngineModel, tile: TileChoice) {
-  const conversion = channelConversion(source.channels, card.inputChannels);
-  if (conversion === null) {
-    throw new UnsupportedImageError(
-      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}`,
-    );
-  }
-  const warnings = [...source.notes];
-  let choice = tile;
-  if (!exact) {
-    // Where sizes do not agree bit for bit, one size for all at least makes results repeatable.
-    choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
-    warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
-  }
-  const plan: TilePlan = planTiles(source.size, {
-    tile: chooseTile(source.size, choice, geometry),
-    rule: geometry,
-  });
-  return { plan, warnings, conversion };
 }
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;

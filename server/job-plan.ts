@@ -1,0 +1,43 @@
+import type { EngineModel } from '../model/engine.js';
+import { type ChannelConversion, channelConversion } from '../model/normalize.js';
+import { UnsupportedImageError } from '../tiling/errors.js';
+import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../tiling/plan.js';
+import type { ImageSource } from '../tiling/source.js';
+
+/** How a job will be done, and what its user should know. */
+export interface JobPlan {
+  readonly plan: TilePlan;
+  readonly conversion: ChannelConversion;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Brings an image, a model and a choice of tile together.
+ *
+ * @throws TileSizeError for a tile that the model cannot take
+ * @throws UnsupportedImageError for channels that the model cannot take
+ */
+export function planJob(
+  source: Pick<ImageSource, 'size' | 'channels' | 'notes'>,
+  { card, geometry, exact }: Pick<EngineModel, 'card' | 'geometry' | 'exact'>,
+  tile: TileChoice,
+): JobPlan {
+  const conversion = channelConversion(source.channels, card.inputChannels);
+  if (conversion === null) {
+    throw new UnsupportedImageError(
+      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}`,
+    );
+  }
+  const warnings = [...source.notes];
+  let choice = tile;
+  if (!exact) {
+    // Where sizes do not agree bit for bit, one size for all at least makes results repeatable.
+    choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
+    warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
+  }
+  const plan = planTiles(source.size, {
+    tile: chooseTile(source.size, choice, geometry),
+    rule: geometry,
+  });
+  return { plan, conversion, warnings };
+}
