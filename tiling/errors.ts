@@ -28,6 +28,11 @@ export class ImageTooLargeError extends TilingError {
   }
 }
 
+/** No room for a scratch file. */
+export class DiskFullError extends TilingError {
+  readonly code = 'disk-full';
+}
+
 /** A tile size that the network cannot take. */
 export class TileSizeError extends TilingError {
   readonly code = 'bad-tile';

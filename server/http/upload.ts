@@ -65,7 +65,7 @@ async function writeBody(stream: Readable, path: string, maxBytes: number): Prom
 }
 
 async function receiveField(request: Request, path: string, maxBytes: number): Promise<void> {
-  const parser = busboy({ headers: request.headers, limits: { files: 1, fields: 16 } });
+  const parser = multipartParser(request);
   let writing: Promise<void> | null = null;
   const parsed = new Promise<void>((resolve, reject) => {
     parser.on('file', (name, stream) => {
@@ -73,15 +73,13 @@ async function receiveField(request: Request, path: string, maxBytes: number): P
         stream.resume();
         return;
       }
+      // The parser may fail the stream before it is read from; unheard, that would end the process.
+      stream.on('error', reject);
       writing = writeBody(stream, path, maxBytes);
       writing.catch(reject);
     });
     parser.on('close', resolve);
-    parser.on('error', (cause) => {
-      reject(
-        new RequestError('bad-request', `the multipart body cannot be read: ${(cause as Error).message}`),
-      );
-    });
+    parser.on('error', reject);
     request.on('error', reject);
     request.on('close', () => request.complete || reject(new Error('the client left')));
   });
@@ -89,11 +87,30 @@ async function receiveField(request: Request, path: string, maxBytes: number): P
   try {
     await parsed;
     await writing;
+  } catch (error) {
+    // Errors of the file system and our own have a code; the parser's have none.
+    throw 'code' in (error as Error) || !request.complete ? error : unreadable(error);
   } finally {
     request.unpipe(parser);
+    parser.destroy(); // ends the file that it may be in the middle of
+    await Promise.resolve(writing).catch(() => undefined);
   }
-  if (writing === null)
+  if (writing === null) {
     throw new RequestError('bad-request', `the multipart body has no file named "${FIELD}"`);
+  }
+}
+
+function multipartParser(request: Request): busboy.Busboy {
+  try {
+    return busboy({ headers: request.headers, limits: { files: 1, fields: 16 } });
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+function unreadable(cause: unknown): RequestError {
+  const message = `the multipart body cannot be read: ${(cause as Error).message}`;
+  return new RequestError('bad-request', message, { cause });
 }
 
 function tooLarge(maxBytes: number): RequestError {

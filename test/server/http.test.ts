@@ -195,6 +195,23 @@ describe('bad input has its own status and problem', () => {
       },
       /no file named "image"/,
     ],
+    [
+      'multipart without a boundary',
+      400,
+      'bad-request',
+      () => post('x', 'model=shapes', { 'content-type': 'multipart/form-data' }),
+      /cannot be read: .*[Bb]oundary/,
+    ],
+    [
+      'multipart that ends too early',
+      400,
+      'bad-request',
+      () => {
+        const body = '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc';
+        return post(body, 'model=shapes', { 'content-type': 'multipart/form-data; boundary=b' });
+      },
+      /cannot be read/,
+    ],
     ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
   ];
   it.each(cases)('%s', async (_name, status, code, request, detail) => {
@@ -261,11 +278,16 @@ describe('bad input has its own status and problem', () => {
     await until(scratchIsEmpty);
   });
 
-  it('a client that disconnects half way', async () => {
+  it.each([
+    ['', 'abc'],
+    [
+      'content-type: multipart/form-data; boundary=b\r\n',
+      '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+    ],
+  ])('a client that disconnects half way (%j)', async (header, body) => {
     const { hostname, port } = new URL(server.url);
-    const socket = connect(Number(port), hostname, () =>
-      socket.write('POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nabc'),
-    );
+    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\n${header}content-length: 100000`;
+    const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n\r\n${body}`));
     await until(async () => !(await scratchIsEmpty()));
     socket.destroy();
     await until(scratchIsEmpty);

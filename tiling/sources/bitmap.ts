@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { CorruptImageError, UnsupportedImageError } from '../errors.js';
+import { CorruptImageError, DiskFullError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
 import { type Dtype, pixelArray, type Raster } from '../raster.js';
 import type { ImageSource, Resolution } from '../source.js';
@@ -56,7 +56,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   } catch (cause) {
     await rm(scratch, { force: true });
     options.signal?.throwIfAborted();
-    if (isDiskFull(cause)) throw cause;
+    if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
     throw new CorruptImageError(`the picture cannot be decoded: ${messageOf(cause)}`, { cause });
   }
 }
@@ -128,6 +128,7 @@ function messageOf(cause: unknown): string {
   return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!;
 }
 
+/** libvips says that its writes failed, and of the system's reasons not always which. */
 function isDiskFull(cause: unknown): boolean {
-  return /ENOSPC|no space left/i.test(messageOf(cause));
+  return /no space left|write failed/i.test(cause instanceof Error ? cause.message : String(cause));
 }
