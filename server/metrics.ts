@@ -66,6 +66,12 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       labelNames: ['device'] as const,
       registers,
     }),
+    engineRestarts: new Counter({
+      name: 'unseam_engine_restarts_total',
+      help: 'Worker processes that ended and were replaced.',
+      labelNames: ['device'] as const,
+      registers,
+    }),
     buildInfo: new Gauge({
       name: 'unseam_build_info',
       help: 'Versions, as labels of a constant 1.',

@@ -41,7 +41,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const metrics = createMetrics(engineVersions());
   const scratchDir = await mkdtemp(join(options.scratch, 'unseam-'));
   let state: 'open' | 'draining' = 'open';
-  const worker = WorkerClient.start(
+  const worker = new WorkerClient(
     { modelsDir: models, maxPixels, engine },
     {
       onBatch: (tiles, ranMs, waiting) => {
@@ -49,7 +49,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
         metrics.engineBusy.inc({ device: engine.provider }, ranMs / 1000);
         metrics.queueDepth.set({ class: 'tiles' }, waiting);
       },
-      onLost: (why) => log.fatal(why),
+      onLost: (why) => {
+        metrics.engineRestarts.inc({ device: engine.provider });
+        log.error(why);
+      },
     },
   );
   const jobs = new JobRunner({

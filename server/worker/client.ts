@@ -32,32 +32,30 @@ interface Running extends JobListener {
   readonly reject: (error: Error) => void;
 }
 
-/** The server's side of its worker process. */
+/** How long after the end of a worker the next one is started. */
+const RESTART_MS = 500;
+
+/**
+ * The server's side of its worker process. A worker that dies takes the jobs in it along, which fail,
+ * and is replaced.
+ */
 export class WorkerClient {
-  readonly #child: ChildProcess;
   readonly #running = new Map<string, Running>();
+  #child: ChildProcess;
   #device: string | null = null;
-  #lost: EngineLostError | null = null;
+  #restart: NodeJS.Timeout | null = null;
   #stopping = false;
 
-  private constructor(private readonly events: WorkerEvents) {
-    this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
-    this.#child.on('message', (message: FromWorker) => this.#receive(message));
-    this.#child.on('exit', (code, signal) =>
-      this.#lose(`the worker process ended (${signal ?? `exit code ${code}`})`),
-    );
-    this.#child.on('error', (error) => this.#lose(`the worker process failed: ${error.message}`));
+  constructor(
+    private readonly options: WorkerOptions,
+    private readonly events: WorkerEvents,
+  ) {
+    this.#child = this.#start();
   }
 
-  static start(options: WorkerOptions, events: WorkerEvents): WorkerClient {
-    const client = new WorkerClient(events);
-    client.#send({ type: 'start', options });
-    return client;
-  }
-
-  /** The device in words, once the worker is ready; null before and after. */
+  /** The device in words, while a worker is ready; null otherwise. */
   get device(): string | null {
-    return this.#lost ? null : this.#device;
+    return this.#device;
   }
 
   /**
@@ -65,7 +63,8 @@ export class WorkerClient {
    * the promise rejects.
    */
   run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
-    if (this.#lost) return Promise.reject(this.#lost);
+    if (!this.#child.connected)
+      return Promise.reject(new EngineLostError('the worker process is not running'));
     const cancel = () => this.#send({ type: 'cancel', id: job.id });
     return new Promise<Receipt>((resolve, reject) => {
       this.#running.set(job.id, { ...listener, resolve, reject });
@@ -77,10 +76,22 @@ export class WorkerClient {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#lost) return;
+    if (this.#restart) clearTimeout(this.#restart);
+    if (!this.#child.connected) return;
     const exited = once(this.#child, 'exit');
     this.#send({ type: 'stop' });
     await exited;
+  }
+
+  #start(): ChildProcess {
+    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
+    child.on('message', (message: FromWorker) => this.#receive(message));
+    child.on('exit', (code, signal) =>
+      this.#lose(`the worker process ended (${signal ?? `exit code ${code}`})`),
+    );
+    child.on('error', (error) => this.events.onLost(`the worker process failed: ${error.message}`));
+    child.send({ type: 'start', options: this.options } satisfies ToWorker);
+    return child;
   }
 
   #send(message: ToWorker): void {
@@ -113,10 +124,13 @@ export class WorkerClient {
   }
 
   #lose(why: string): void {
-    if (this.#lost) return;
-    this.#lost = new EngineLostError(why);
-    for (const { reject } of this.#running.values()) reject(this.#lost);
+    this.#device = null;
+    for (const { reject } of this.#running.values()) reject(new EngineLostError(why));
     this.#running.clear();
-    if (!this.#stopping) this.events.onLost(why);
+    if (this.#stopping) return;
+    this.events.onLost(why);
+    this.#restart = setTimeout(() => {
+      this.#child = this.#start();
+    }, RESTART_MS);
   }
 }

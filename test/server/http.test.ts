@@ -378,7 +378,7 @@ describe('what surrounds it', () => {
     }
   });
 
-  it('outlives its worker: the job in it fails with 503, and the server says that it is not ready', async () => {
+  it('outlives its worker: the job in it fails with 503, and a new worker takes over', async () => {
     const children = async () =>
       (await readFile(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8'))
         .split(' ')
@@ -402,6 +402,11 @@ describe('what surrounds it', () => {
       expect((await fetch(`${own.url}/readyz`)).status).toBe(503);
       expect((await fetch(`${own.url}/livez`)).status).toBe(200);
       await until(async () => (await readdir(own.scratchDir)).length === 0);
+      await until(async () => (await fetch(`${own.url}/readyz`)).status === 200);
+      const url = `${own.url}/v1/segment?model=shapes`;
+      const again = await fetch(url, { method: 'POST', body: new Uint8Array(shapes) });
+      expect(whole.equals(Buffer.from(await again.arrayBuffer()))).toBe(true);
+      expect(await (await fetch(`${own.url}/metrics`)).text()).toMatch(/restarts_total\{device="cpu"\} 1/);
     } finally {
       await own.close();
     }

@@ -1,13 +1,14 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
-import { fromFile, getDecoder } from 'geotiff';
+import { fromFile } from 'geotiff';
 import { CorruptImageError } from '../errors.js';
 import { columns, type Rect, rows, type Size } from '../geometry.js';
 import { type Dtype, type PixelArray, pixelArray, type Raster } from '../raster.js';
 import type { ImageSource, Resolution } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { decodeJpegTile } from './jpeg-tile.js';
+import { decodeLzw } from './lzw.js';
 import type { OpenOptions } from './options.js';
 import { bytesOf, checkExtent, chunkRows, JPEG, type Layout, LZW, layoutOf, NONE } from './tiff-layout.js';
 
@@ -119,7 +120,7 @@ class TiffSource implements ImageSource {
     if (bytesRead < length) throw new CorruptImageError(`the file ends inside chunk ${index}`);
     let bytes: Uint8Array;
     try {
-      bytes = await decompress(stored, layout);
+      bytes = await decompress(stored, index, layout);
     } catch (cause) {
       const message = (cause as Error).message.split('\n')[0];
       throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${message}`, { cause });
@@ -159,7 +160,7 @@ function copy(
   }
 }
 
-async function decompress(stored: Buffer, layout: Layout): Promise<Uint8Array> {
+async function decompress(stored: Buffer, index: number, layout: Layout): Promise<Uint8Array> {
   const { compression } = layout;
   if (compression === NONE) return stored;
   if (compression === JPEG) {
@@ -169,9 +170,8 @@ async function decompress(stored: Buffer, layout: Layout): Promise<Uint8Array> {
     return data;
   }
   if (compression === LZW) {
-    const decoder = await getDecoder(LZW, {} as Parameters<typeof getDecoder>[1]);
-    const block = stored.buffer.slice(stored.byteOffset, stored.byteOffset + stored.length) as ArrayBuffer;
-    return new Uint8Array(await decoder.decodeBlock(block));
+    const rowBytes = layout.chunk.width * layout.samples * bytesOf(layout.dtype);
+    return decodeLzw(stored, rowBytes, chunkRows(layout, index));
   }
   return inflateAsync(stored);
 }
