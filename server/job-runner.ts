@@ -3,7 +3,7 @@ import { RequestError } from './errors.js';
 import type { Metrics } from './metrics.js';
 import type { Receipt } from './receipt.js';
 import type { Stage } from './segment.js';
-import type { JobSpec } from './segmenter.js';
+import type { JobSpec, Progress } from './segmenter.js';
 import type { WorkerClient } from './worker/client.js';
 
 export interface JobRunnerOptions {
@@ -42,43 +42,53 @@ export class JobRunner {
     this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
   }
 
-  /** Waits for the worker and runs a job there. Rejects when `signal` aborts, also while it waits. */
+  /**
+   * Waits for the worker and runs a job there. When `signal` aborts, a job that waits leaves at once;
+   * one that runs leaves when the worker has stopped it, so that its files can be removed.
+   */
   async run(job: JobSpec, signal: AbortSignal): Promise<Receipt> {
-    const { worker, metrics } = this.options;
-    const done = { tiles: 0, pixels: 0, computed: 0 };
-    const running = this.#queue.add(
+    const waiting = new AbortController();
+    const leave = () => waiting.abort(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+    const result = this.#queue.add(
       async () => {
+        signal.removeEventListener('abort', leave);
         this.#gauge();
-        metrics.jobs.inc({ state: 'running' });
-        try {
-          const receipt = await worker.run(
-            job,
-            {
-              onStage: (stage, ms) => this.observe(stage, ms),
-              onProgress: ({ tilesDone, pixelsDone, computedPixels }) => {
-                done.tiles = tilesDone;
-                done.pixels = pixelsDone;
-                done.computed += computedPixels;
-              },
-            },
-            signal,
-          );
-          const model = receipt.model.name;
-          metrics.tiles.inc({ model }, done.tiles);
-          metrics.pixels.inc({ model }, done.pixels);
-          metrics.haloPixels.inc(done.computed - done.pixels);
-          return receipt;
-        } finally {
-          metrics.jobs.dec({ state: 'running' });
-        }
+        return this.#runNow(job, signal);
       },
-      { signal },
+      { signal: waiting.signal },
     );
     this.#gauge();
     try {
-      return await running;
+      return await result;
     } finally {
+      signal.removeEventListener('abort', leave);
       this.#gauge();
+    }
+  }
+
+  async #runNow(job: JobSpec, signal: AbortSignal): Promise<Receipt> {
+    const { worker, metrics } = this.options;
+    const done = { tiles: 0, pixels: 0, computed: 0 };
+    metrics.jobs.inc({ state: 'running' });
+    try {
+      const listener = {
+        onStage: (stage: Stage, ms: number) => this.observe(stage, ms),
+        onProgress: ({ tilesDone, pixelsDone, computedPixels }: Progress) => {
+          done.tiles = tilesDone;
+          done.pixels = pixelsDone;
+          done.computed += computedPixels;
+        },
+      };
+      const receipt = await worker.run(job, listener, signal);
+      const model = receipt.model.name;
+      metrics.tiles.inc({ model }, done.tiles);
+      metrics.pixels.inc({ model }, done.pixels);
+      metrics.haloPixels.inc(done.computed - done.pixels);
+      return receipt;
+    } finally {
+      metrics.jobs.dec({ state: 'running' });
     }
   }
 

@@ -33,7 +33,7 @@ export async function receiveImage(request: Request, path: string, limits: Uploa
   } catch (error) {
     if (error instanceof RequestError) throw error;
     if (stalled) throw new RequestError('stalled', `nothing came for ${idleTimeoutMs / 1000} s`);
-    if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
+    if (!request.complete) throw new RequestError('cancelled', 'the client left');
     throw error;
   } finally {
     release();

@@ -161,7 +161,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       'a truncated TIFF',
       async () => [await tiff((bytes) => bytes.subarray(0, bytes.length - 60))],
       6,
-      /the TIFF cannot be read/,
+      /the TIFF is cut short/,
     ],
     [
       'a TIFF that claims 2^31 px a side',

@@ -256,7 +256,24 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 1 });
     const bytes = await readFile(path);
     await truncate(path, bytes.length - 40);
-    await refused(path, 'corrupt-image', /list of chunks is damaged/);
+    await refused(path, 'corrupt-image', /tag 325 claims 64 bytes/);
+  });
+
+  it('a TIFF whose tag claims more values than the file has', async () => {
+    const path = join(folder, 'greedy.tif');
+    await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });
+    const bytes = await readFile(path);
+    const at = bytes.indexOf(Buffer.from([324 & 255, 324 >> 8, 4, 0, 16, 0, 0, 0]));
+    bytes.writeUInt32LE(0x7000_0000, at + 4);
+    await refused(await file('greedy.tif', bytes), 'corrupt-image', /tag 324 claims 7516192768 bytes/);
+  });
+
+  it('a TIFF that lost its list of chunks', async () => {
+    const path = join(folder, 'lost.tif');
+    await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });
+    const bytes = await readFile(path);
+    bytes.fill(0, bytes.length - 20);
+    await refused(await file('lost.tif', bytes), 'corrupt-image', /list of chunks is damaged/);
   });
 
   it('a TIFF whose chunks lie behind its end', async () => {

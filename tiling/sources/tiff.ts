@@ -1,4 +1,4 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
 import { fromFile } from 'geotiff';
@@ -10,6 +10,7 @@ import { openBitmap } from './bitmap.js';
 import { decodeJpegTile } from './jpeg-tile.js';
 import { decodeLzw } from './lzw.js';
 import type { OpenOptions } from './options.js';
+import { checkDirectory } from './tiff-directory.js';
 import { bytesOf, checkExtent, chunkRows, JPEG, type Layout, LZW, layoutOf, NONE } from './tiff-layout.js';
 
 const inflateAsync = promisify(inflate);
@@ -32,18 +33,25 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
     if (cause instanceof Error && 'code' in cause) throw cause;
     throw new CorruptImageError(`the TIFF cannot be read: ${(cause as Error).message}`, { cause });
   };
-  const tiff = await fromFile(path).catch(corrupt);
+  const file = await open(path);
   try {
-    const image = await tiff.getImage(0).catch(corrupt);
-    const layout = await layoutOf(image, options).catch(corrupt);
+    const { size: fileBytes } = await file.stat();
+    await checkDirectory(file, fileBytes);
+    const tiff = await fromFile(path).catch(corrupt);
+    const layout = await tiff
+      .getImage(0)
+      .then((image) => layoutOf(image, options))
+      .catch(corrupt)
+      .finally(() => tiff.close());
     if (layout.chunk.width * layout.chunk.height * layout.samples * bytesOf(layout.dtype) > MAX_CHUNK_BYTES) {
+      await file.close();
       return await openBitmap(path, options);
     }
-    const { size: fileBytes } = await stat(path);
     checkExtent(layout, fileBytes);
-    return new TiffSource(await open(path), layout);
-  } finally {
-    tiff.close();
+    return new TiffSource(file, layout);
+  } catch (error) {
+    await file.close();
+    throw error;
   }
 }
 
