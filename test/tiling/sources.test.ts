@@ -268,6 +268,14 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('greedy.tif', bytes), 'corrupt-image', /tag 324 claims 7516192768 bytes/);
   });
 
+  it('a TIFF with two values where one belongs', async () => {
+    const path = join(folder, 'two.tif');
+    await writeTestTiff(path, pattern(64, 64), { tile: { width: 64, height: 64 }, compression: 8 });
+    const bytes = await readFile(path);
+    bytes.writeUInt32LE(2, bytes.indexOf(Buffer.from([277 & 255, 277 >> 8, 3, 0, 1, 0, 0, 0])) + 4);
+    await refused(await file('two.tif', bytes), 'corrupt-image', /samples per pixel is no positive integer/);
+  });
+
   it('a TIFF that lost its list of chunks', async () => {
     const path = join(folder, 'lost.tif');
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });

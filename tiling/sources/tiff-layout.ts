@@ -45,9 +45,9 @@ export async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promi
   const refuse = (what: string): never => {
     throw new UnsupportedImageError(`TIFFs with ${what} are not read`);
   };
-  const size = { width: image.getWidth(), height: image.getHeight() };
+  const size = { width: single('width', image.getWidth()), height: single('height', image.getHeight()) };
   checkPixels(size, options);
-  const samples = image.getSamplesPerPixel();
+  const samples = single('samples per pixel', image.getSamplesPerPixel());
   const bits = image.getBitsPerSample();
   const photometric = await number('PhotometricInterpretation', 1);
   const compression = await number('Compression', NONE);
@@ -70,8 +70,11 @@ export async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promi
     refuse(`${samples} channels; use gray or RGB, with or without alpha`);
   }
   const chunk = {
-    width: image.isTiled ? image.getTileWidth() : size.width,
-    height: Math.min(image.getTileHeight(), image.isTiled ? Number.POSITIVE_INFINITY : size.height),
+    width: image.isTiled ? single('tile width', image.getTileWidth()) : size.width,
+    height: Math.min(
+      single('rows of a chunk', image.getTileHeight()),
+      image.isTiled ? Number.POSITIVE_INFINITY : size.height,
+    ),
   };
   const unit = await number('ResolutionUnit', 2);
   const [x, y] = [await ratio(directory, 'XResolution'), await ratio(directory, 'YResolution')];
@@ -100,6 +103,12 @@ export async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promi
     resolution: x > 0 && y > 0 && (unit === 1 || unit === 2 || unit === 3) ? { x, y, unit } : null,
     notes: samples > channels ? ['alpha dropped'] : [],
   };
+}
+
+/** A damaged tag may hold several values where one belongs, which arithmetic would take for no number. */
+function single(what: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
+  throw new CorruptImageError(`the TIFF's ${what} is no positive integer`);
 }
 
 async function ratio(directory: GeoTIFFImage['fileDirectory'], tag: string): Promise<number> {
