@@ -86,10 +86,13 @@ export class WorkerClient {
   #start(): ChildProcess {
     const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
     child.on('message', (message: FromWorker) => this.#receive(message));
-    child.on('exit', (code, signal) =>
-      this.#lose(`the worker process ended (${signal ?? `exit code ${code}`})`),
-    );
-    child.on('error', (error) => this.events.onLost(`the worker process failed: ${error.message}`));
+    let lost = false;
+    const lose = (why: string) => {
+      if (!lost) this.#lose(why);
+      lost = true;
+    };
+    child.on('exit', (code, signal) => lose(`the worker process ended (${signal ?? `exit code ${code}`})`));
+    child.on('error', (error) => lose(`the worker process failed: ${error.message}`));
     child.send({ type: 'start', options: this.options } satisfies ToWorker);
     return child;
   }

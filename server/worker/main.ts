@@ -20,7 +20,11 @@ async function run(job: JobSpec): Promise<void> {
     });
     send({ type: 'done', id: job.id, receipt });
   } catch (error) {
-    send({ type: 'failed', id: job.id, code: codeOf(error), message: (error as Error).message });
+    const code = codeOf(error);
+    const failed: FromWorker = { type: 'failed', id: job.id, code, message: (error as Error).message };
+    // Without its engine this process is of no use; the server starts another.
+    if (code === 'engine-lost') process.send?.(failed, () => process.exit(1));
+    else send(failed);
   } finally {
     running.delete(job.id);
   }
