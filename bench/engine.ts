@@ -16,7 +16,7 @@ const SIDE = 572;
 const OUT = 388;
 const BASES = [16, 32];
 const RUNS = 9;
-const WASM_RUNS = 3;
+const WASM_RUNS = 5;
 const LIMITS = { wasmOverOnnx: 7, onnxOverNative: 1.15 };
 
 /**
