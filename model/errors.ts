@@ -66,6 +66,16 @@ export class UnknownModelError extends ModelError {
   }
 }
 
+/** An error of another thread or process, with the code that it had there. */
+export class RemoteError extends ModelError {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** The engine's thread ended while work was in it. */
 export class EngineLostError extends ModelError {
   readonly code = 'engine-lost';

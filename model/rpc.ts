@@ -1,5 +1,5 @@
 import { parentPort, type Transferable, Worker } from 'node:worker_threads';
-import { EngineLostError, ModelError } from './errors.js';
+import { EngineLostError, RemoteError } from './errors.js';
 
 /** What a thread answers: a value, and what of it changes hands instead of being copied. */
 export interface Reply {
@@ -16,16 +16,6 @@ interface Call {
 type Answer =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: { readonly code?: string; readonly message: string } };
-
-/** An error of the engine's thread, with the code that it had there. */
-class RemoteError extends ModelError {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
-}
 
 /** The near side of a thread that answers calls. */
 export class ThreadClient {

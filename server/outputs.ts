@@ -50,14 +50,16 @@ export function checkOutput(output: Output, format: Format): void {
   }
 }
 
-/** Opens the file that a result is written to; it takes labels, or probabilities for that output. */
+/**
+ * Opens the file that a result is written to; it takes labels, or probabilities for that output. The
+ * pair of output and format has passed `checkOutput`.
+ */
 export async function openSink(
   path: string,
   { output, format }: { readonly output: Output; readonly format: Format },
   source: ImageSource,
   card: Card,
 ): Promise<MaskSink> {
-  checkOutput(output, format);
   const { size, resolution } = source;
   if (output === 'overlay') {
     const png = await PngSink.create(path, size, { channels: 3, resolution });

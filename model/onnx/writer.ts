@@ -23,6 +23,9 @@ export const OIHW: Layout = [3, 2, 0, 1];
 /** Filters of the gradient by input: `[H, W, I, O]` held as `[I, O, H, W]`. */
 export const IOHW: Layout = [2, 3, 0, 1];
 
+/** What ONNX's Slice takes for "to the end"; negated, "to the front". */
+export const SLICE_END = 2 ** 31 - 1;
+
 const plain = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);
 
 /**
@@ -107,6 +110,12 @@ export class GraphWriter {
   scalar(value: number, dtype: ElementName = 'float32'): string {
     const array = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
     return this.#constant(dtype, [], [value], () => array.of(value));
+  }
+
+  /** A tensor with the order along some of its axes reversed. */
+  reverse(name: string, axes: readonly number[]): string {
+    const each = (value: number) => this.ints(axes.map(() => value));
+    return this.op('Slice', [name, each(-1), each(-SLICE_END), this.ints(axes), each(-1)]);
   }
 
   cast(name: string, to: ElementName): string {

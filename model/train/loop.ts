@@ -9,9 +9,7 @@ export interface LoopOptions {
   /** The next batch; asked for while the step before it runs. */
   readonly nextBatch: () => Promise<TrainingBatch>;
   /** Scores the network as it stands; lower `error` is better. */
-  readonly validate: (
-    trainee: Trainee,
-  ) => Promise<{ readonly error: number; readonly scores: Record<string, number> }>;
+  readonly validate: () => Promise<{ readonly error: number; readonly scores: Record<string, number> }>;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +49,7 @@ export async function* train(trainee: Trainee, options: LoopOptions): AsyncGener
     }
     yield { type: 'step', step, loss: await stepping, pixels, durationMs: performance.now() - started };
     if (step % validateEvery === 0 || step === steps) {
-      const { error, scores } = await validate(trainee);
+      const { error, scores } = await validate();
       yield { type: 'validated', step, scores, best: error < best };
       best = Math.min(best, error);
     }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { EngineLostError, ModelError } from '../../model/errors.js';
+import { EngineLostError, RemoteError } from '../../model/errors.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { JobSpec, Progress } from '../segmenter.js';
@@ -15,16 +15,6 @@ export interface JobListener {
 export interface WorkerEvents {
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
   readonly onLost: (why: string) => void;
-}
-
-/** An error of the worker process, with the code that it had there. */
-class WorkerError extends ModelError {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-  }
 }
 
 interface Running extends JobListener {
@@ -120,7 +110,7 @@ export class WorkerClient {
         this.#running.delete(message.id);
         break;
       case 'failed':
-        this.#running.get(message.id)?.reject(new WorkerError(message.code, message.message));
+        this.#running.get(message.id)?.reject(new RemoteError(message.code, message.message));
         this.#running.delete(message.id);
         break;
     }

@@ -2,6 +2,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
 import { useOnnxBackend } from '../../model/onnx/register.js';
+import { Random } from '../../model/train/random.js';
 
 tf.env().set('IS_TEST', true);
 
@@ -41,13 +42,8 @@ export function difference(a: readonly number[], b: readonly number[]): number {
   return worst;
 }
 
-/** Reproducible values in [low, high), from a 32-bit generator (mulberry32). */
+/** Reproducible values in [low, high). */
 export function noise(count: number, seed = 1, low = -1, high = 1): Float32Array {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: count }, () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return low + (((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * (high - low);
-  });
+  const random = new Random(seed);
+  return Float32Array.from({ length: count }, () => random.between(low, high));
 }

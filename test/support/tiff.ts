@@ -98,3 +98,12 @@ export async function writeTestTiff(path: string, image: Raster, options: TestTi
   u32(header, position, 4);
   await writeFile(path, Buffer.concat([header, ...tiles, directory, ...behind]));
 }
+
+/** Damages a little-endian test TIFF in place: its header claims 2^31 px a side. */
+export function claimGiantSides(bytes: Buffer): Buffer {
+  for (const tag of [256, 257]) {
+    const at = bytes.indexOf(Buffer.from([tag & 255, tag >> 8, 4, 0, 1, 0, 0, 0]));
+    bytes.writeUInt32LE(2 ** 31, at + 8);
+  }
+  return bytes;
+}

@@ -2,12 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { OnnxBackend } from '../backend.js';
 import type { Operator } from '../record.js';
-import { NCHW, Value } from '../writer.js';
+import { NCHW, SLICE_END, Value } from '../writer.js';
 import { type Kernel, kernel, type Unary } from './kernel.js';
 import { ranked, reshapeOperator } from './shape.js';
-
-/** What ONNX's Slice takes for "to the end". */
-const END = 2 ** 31 - 1;
 
 /** Rank-4 tensors that exist in NCHW are cut, padded and joined there. */
 function inLayout(values: readonly Value[]): { readonly nchw: boolean; readonly dims: readonly number[] } {
@@ -27,7 +24,7 @@ const sliceOperator: Operator = {
     const name = g.op('Slice', [
       x!.as(dims),
       g.ints(axes.map((axis) => begin[dims[axis]!]!)),
-      g.ints(axes.map((axis) => (trailing[dims[axis]!] === 0 ? END : -trailing[dims[axis]!]!))),
+      g.ints(axes.map((axis) => (trailing[dims[axis]!] === 0 ? SLICE_END : -trailing[dims[axis]!]!))),
       g.ints(axes),
     ]);
     return new Value(g, type, name, nchw ? NCHW : undefined);
@@ -63,17 +60,7 @@ const unpackOperator: Operator = {
 
 const reverseOperator: Operator = {
   name: 'Reverse',
-  write(g, [x], attributes, type) {
-    const axes = attributes.axes as number[];
-    const name = g.op('Slice', [
-      x!.plain,
-      g.ints(axes.map(() => -1)),
-      g.ints(axes.map(() => -END)),
-      g.ints(axes),
-      g.ints(axes.map(() => -1)),
-    ]);
-    return new Value(g, type, name);
-  },
+  write: (g, [x], attributes, type) => new Value(g, type, g.reverse(x!.plain, attributes.axes as number[])),
 };
 
 const tileOperator: Operator = {

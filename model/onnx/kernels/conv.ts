@@ -71,12 +71,6 @@ const convOperator: Operator = {
   },
 };
 
-/** Spatial axes of a filter reversed: turned by 180 degrees. */
-function turned(g: GraphWriter, filter: string): string {
-  return g.op('Slice', [filter, g.ints([-1, -1]), g.ints([-END, -END]), g.ints([2, 3]), g.ints([-1, -1])]);
-}
-const END = 2 ** 31 - 1;
-
 /**
  * The gradient of a convolution by its input; also what an up-convolution computes. Three forms:
  * - stride equal to the kernel, no padding: each input pixel makes a block of its own, so a 1×1
@@ -104,7 +98,7 @@ const convInputGradient: Operator = {
     const [top, left, bottom, right] = pads;
     if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
       const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
-      const w = kh === 1 && kw === 1 ? filter!.as(IOHW) : turned(g, filter!.as(IOHW));
+      const w = kh === 1 && kw === 1 ? filter!.as(IOHW) : g.reverse(filter!.as(IOHW), [2, 3]);
       return new Value(
         g,
         type,
