@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Engine, type EngineModel } from '../model/engine.js';
+import { within } from '../tiling/geometry.js';
 import { chooseTile, planTiles, type Tile, type TilePlan, type TileRule } from '../tiling/plan.js';
 import type { Raster } from '../tiling/raster.js';
 import { readTile } from '../tiling/reader.js';
@@ -111,7 +112,7 @@ async function run(
     const result = (await engine.predict(model.id, batch, 'probabilities')) as Float32Array;
     const length = result.length / tiles.length;
     for (const [i, tile] of tiles.entries()) {
-      onTile(tile, result.subarray(i * length, (i + 1) * length), width - 2 * plan.halo);
+      onTile(tile, result.subarray(i * length, (i + 1) * length), within(plan.tile, plan.halo).width);
     }
     done += tiles.length;
   };

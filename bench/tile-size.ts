@@ -16,8 +16,8 @@ export const bench: Bench = async (say) => {
   const things: Record<string, () => Promise<unknown>> = {};
   const outs: Record<string, number> = {};
   for (const wanted of OUTPUTS) {
-    const side = smallest + Math.ceil((wanted + 2 * halo - smallest) / multiple) * multiple;
-    outs[wanted] = Math.floor((side - 2 * halo) / multiple) * multiple;
+    const side = smallest + Math.ceil((wanted + halo.left + halo.right - smallest) / multiple) * multiple;
+    outs[wanted] = Math.floor((side - halo.left - halo.right) / multiple) * multiple;
     things[wanted] = () => {
       const data = new Uint8Array(side * side).fill(90);
       return engine.predict(model.id, { data, count: 1, height: side, width: side, channels: 1 }, 'labels');

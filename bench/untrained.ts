@@ -1,16 +1,18 @@
+import { architectureOf } from '../model/card.js';
 import type { Engine } from '../model/engine.js';
 import { NORMALISATION } from '../model/normalize.js';
+import { PLAIN_TRAINING } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
 
 /** Saves a network as it is initialised: its masks mean nothing, its work is that of a trained one. */
 export async function writeUntrained(engine: Engine, folder: string, unet: UnetConfig): Promise<void> {
-  const trainee = await engine.train({ unet, learningRate: 1e-3 });
+  const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
   const { geometry, parameters } = trainee.facts;
-  await trainee.save(folder, {
+  await trainee.saveModel(folder, {
     name: 'untrained',
     version: 1,
     description: 'A network as it is initialised.',
-    architecture: { kind: 'unet', channels: [...unet.channels], parameters, ...geometry },
+    architecture: architectureOf(unet, parameters, geometry),
     inputChannels: unet.inputChannels,
     normalisation: NORMALISATION,
     classes: Array.from({ length: unet.classes }, (_, i) => ({

@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import type { TileGeometry } from './geometry.js';
 import { NORMALISATION } from './normalize.js';
+import type { UnetConfig } from './unet.js';
 
+const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
 
 /** `card.json`: what a model is, what it was made of, and how well it does. */
@@ -8,14 +11,24 @@ export const cardSchema = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
   version: z.int().min(1),
   description: z.string(),
+  /** The network, as `UnetConfig` says it, and how it is tiled, as `TileGeometry` does. */
   architecture: z.object({
     kind: z.literal('unet'),
     channels: z.array(z.int().min(1)).min(2),
+    decoderChannels: z.array(z.int().min(1)).min(1).optional(),
+    head: z.enum(['softmax', 'sigmoid']).optional(),
+    convolutions: z.union([z.literal(1), z.literal(2)]).optional(),
+    padding: z.enum(['valid', 'same']).optional(),
+    upConvolution: z.enum(['transposed', 'nearest']).optional(),
+    batchNorm: z.boolean().optional(),
+    dropout: z.number().optional(),
+    outputSize: z.int().optional(),
     parameters: z.int(),
-    /** Input px lost on each side, the phase of the poolings, and the smallest tile: all in px. */
-    halo: z.int(),
+    halo: margins,
+    padded: margins,
     multiple: z.int(),
     smallest: z.int(),
+    tileable: z.boolean(),
   }),
   /** 1 gray, 3 RGB. */
   inputChannels: z.union([z.literal(1), z.literal(3)]),
@@ -45,3 +58,31 @@ export const cardSchema = z.object({
 });
 
 export type Card = z.infer<typeof cardSchema>;
+
+/** How a card states a network. */
+export function architectureOf(
+  unet: UnetConfig,
+  parameters: number,
+  geometry: TileGeometry,
+): Card['architecture'] {
+  const {
+    seed: _seed,
+    inputChannels: _input,
+    classes: _classes,
+    channels,
+    decoderChannels,
+    ...options
+  } = unet;
+  const lists = {
+    channels: [...channels],
+    ...(decoderChannels && { decoderChannels: [...decoderChannels] }),
+  };
+  return { kind: 'unet', ...lists, ...options, parameters, ...geometry };
+}
+
+/** The network that a card states, to be built anew. */
+export function unetOf({ architecture, inputChannels, classes }: Card, seed: number): UnetConfig {
+  const { kind, parameters, halo, padded, multiple, smallest, tileable, ...options } = architecture;
+  // zod says "or undefined" of what may be left out; a parsed card leaves it out
+  return { ...(options as unknown as UnetConfig), inputChannels, classes: classes.length, seed };
+}

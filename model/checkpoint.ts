@@ -5,6 +5,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
+// For its side effect: models that resize their logits are loaded with it.
+import './resizing.js';
 
 const WEIGHTS = 'weights.bin';
 

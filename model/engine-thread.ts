@@ -2,10 +2,9 @@ import { workerData } from 'node:worker_threads';
 import type { Card } from './card.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { FrozenModel, type OutputKind, selfTest, type TileBatch } from './frozen.js';
-import { tileGeometryOf } from './geometry.js';
 import { useOnnxBackend } from './onnx/register.js';
 import { type Reply, serveCalls } from './rpc.js';
-import { Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
+import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
 
 /**
  * The thread that owns a device: ONNX Runtime blocks the thread that calls it, so the backend and the
@@ -19,18 +18,24 @@ const models = new Map<number, FrozenModel>();
 let next = 0;
 let trainer: Trainer | null = null;
 
+interface PredictCall {
+  readonly id: number;
+  readonly batch: TileBatch;
+  readonly output: OutputKind;
+  readonly symmetries: boolean;
+}
+
 serveCalls({
   async load({ folder }: { folder: string }): Promise<Reply> {
     const { model, card } = await loadCheckpoint(folder);
-    const geometry = tileGeometryOf(model);
     const frozen = await FrozenModel.of(model, backend);
-    const exact = await selfTest(frozen, geometry, card.inputChannels);
+    const exact = await selfTest(frozen, card.inputChannels);
     models.set(next, frozen);
-    return { value: { id: next++, card, geometry, exact } };
+    return { value: { id: next++, card, geometry: frozen.geometry, exact } };
   },
 
-  async predict(call: { id: number; batch: TileBatch; output: OutputKind }): Promise<Reply> {
-    const value = await models.get(call.id)!.predict(call.batch, call.output);
+  async predict({ id, batch, output, symmetries }: PredictCall): Promise<Reply> {
+    const value = await models.get(id)!.predict(batch, output, symmetries);
     return { value, transfer: [value.buffer as ArrayBuffer] };
   },
 
@@ -42,12 +47,13 @@ serveCalls({
   },
 
   async train(config: TrainerConfig): Promise<Reply> {
-    trainer = new Trainer(config);
-    return { value: { geometry: tileGeometryOf(trainer.model), parameters: trainer.model.countParams() } };
+    trainer?.dispose();
+    trainer = await Trainer.create(config);
+    return { value: { geometry: trainer.geometry, parameters: trainer.model.countParams() } };
   },
 
-  async step(batch: TrainingBatch): Promise<Reply> {
-    return { value: await trainer!.step(batch) };
+  async step({ batch, options }: { batch: TrainingBatch; options: StepOptions }): Promise<Reply> {
+    return { value: await trainer!.step(batch, options) };
   },
 
   /** Freezes a copy of the network as it stands, to be validated as it would be served. */
@@ -56,8 +62,17 @@ serveCalls({
     return { value: next++ };
   },
 
-  async save({ folder, card }: { folder: string; card: Omit<Card, 'weights'> }): Promise<Reply> {
+  async saveModel({ folder, card }: { folder: string; card: Omit<Card, 'weights'> }): Promise<Reply> {
     return { value: await saveCheckpoint(folder, trainer!.model, card) };
+  },
+
+  async saveState({ path, extra }: { path: string; extra: unknown }): Promise<Reply> {
+    await trainer!.save(path, extra);
+    return { value: null };
+  },
+
+  async loadState({ path }: { path: string }): Promise<Reply> {
+    return { value: await trainer!.load(path) };
   },
 
   async close(): Promise<Reply> {

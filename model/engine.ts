@@ -2,7 +2,7 @@ import type { Card } from './card.js';
 import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import { ThreadClient } from './rpc.js';
-import type { TrainerConfig, TrainingBatch } from './train/trainer.js';
+import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 import { engineVersions } from './versions.js';
 
 export interface EngineOptions {
@@ -48,8 +48,13 @@ export class Engine {
   }
 
   /** Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape. */
-  predict(id: number, batch: TileBatch, output: OutputKind): Promise<Uint8Array | Float32Array> {
-    return this.thread.call('predict', { id, batch, output }, [batch.data.buffer as ArrayBuffer]);
+  predict(
+    id: number,
+    batch: TileBatch,
+    output: OutputKind,
+    symmetries = false,
+  ): Promise<Uint8Array | Float32Array> {
+    return this.thread.call('predict', { id, batch, output, symmetries }, [batch.data.buffer as ArrayBuffer]);
   }
 
   unload(id: number): Promise<void> {
@@ -74,9 +79,10 @@ export class Trainee {
     readonly facts: { readonly geometry: TileGeometry; readonly parameters: number },
   ) {}
 
-  /** One step; returns the loss. The batch's pixels are handed over. */
-  step(batch: TrainingBatch): Promise<number> {
-    return this.thread.call('step', batch, [batch.pixels.buffer as ArrayBuffer]);
+  /** One step; returns the loss. The batch's pixels, labels and weights are handed over. */
+  step(batch: TrainingBatch, options: StepOptions): Promise<number> {
+    const buffers = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
+    return this.thread.call('step', { batch, options }, buffers);
   }
 
   /** Freezes a copy for validation; give its id to `Engine.predict` and `unload`. */
@@ -84,7 +90,21 @@ export class Trainee {
     return this.thread.call('snapshot', {});
   }
 
-  save(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
-    return this.thread.call('save', { folder, card });
+  /** Writes the network as a model folder. */
+  saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
+    return this.thread.call('saveModel', { folder, card });
+  }
+
+  /** Writes all that the training depends on, and what is added, into a file: whole, or not at all. */
+  saveState(path: string, extra: unknown): Promise<void> {
+    return this.thread.call('saveState', { path, extra });
+  }
+
+  /**
+   * Goes back to what `saveState` wrote; returns what was added to it.
+   * @throws CheckpointError (by `code`)
+   */
+  loadState(path: string): Promise<unknown> {
+    return this.thread.call('loadState', { path });
   }
 }

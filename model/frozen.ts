@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import type { TileGeometry } from './geometry.js';
+import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { normalise, type Pixels } from './normalize.js';
 import type { OnnxBackend } from './onnx/backend.js';
 
@@ -18,27 +18,38 @@ export interface TileBatch {
 
 /** A network whose weights are part of the compiled graph: for serving and validation. */
 export class FrozenModel {
-  private constructor(
-    private readonly model: tfl.LayersModel,
-    private readonly inputChannels: number,
-  ) {}
+  readonly geometry: TileGeometry;
 
-  /** Freezes a model in place. Its weights must not change until it is disposed. */
-  static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<FrozenModel> {
-    await backend.freeze(model.getWeights());
-    return new FrozenModel(model, model.inputs[0]!.shape[3]!);
+  private constructor(private readonly model: tfl.LayersModel) {
+    this.geometry = tileGeometryOf(model);
   }
 
   /**
-   * Segments a batch: `[count, out, out]` labels or `[count, out, out, classes]` probabilities, where
-   * each side is shorter by twice the halo. The label is the class of the greatest probability, the
-   * lowest of equals.
+   * Freezes a model in place. Its weights must not change until it is disposed.
+   * @throws InexactModelError for a network that no tiling suits
    */
-  async predict(batch: TileBatch, output: OutputKind): Promise<Uint8Array | Float32Array> {
+  static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<FrozenModel> {
+    const frozen = new FrozenModel(model);
+    await backend.freeze(model.getWeights());
+    return frozen;
+  }
+
+  /**
+   * Segments a batch: `[count, h, w]` labels or `[count, h, w, classes]` probabilities, where h and w are
+   * the tile's without its halo. The label is the class of the greatest probability, the lowest of equals.
+   *
+   * @param symmetries average the probabilities over the eight symmetries of the square; for networks
+   *   whose halo is the same on all sides
+   */
+  async predict(
+    batch: TileBatch,
+    output: OutputKind,
+    symmetries = false,
+  ): Promise<Uint8Array | Float32Array> {
     const result = tf.tidy(() => {
       const { data, count, height, width, channels } = batch;
-      const x = normalise(data, [count, height, width, channels], this.inputChannels);
-      const probabilities = this.model.apply(x) as tf.Tensor4D;
+      const x = normalise(data, [count, height, width, channels], this.model.inputs[0]!.shape[3]!);
+      const probabilities = symmetries ? this.#averaged(x) : this.#probabilities(x);
       return output === 'labels' ? tf.argMax(probabilities, 3) : probabilities;
     });
     try {
@@ -52,18 +63,44 @@ export class FrozenModel {
   dispose(): void {
     this.model.dispose();
   }
+
+  #probabilities(x: tf.Tensor4D): tf.Tensor4D {
+    const { top, left, bottom, right } = this.geometry.padded;
+    let y = this.model.apply(x) as tf.Tensor4D;
+    const [count, height, width, channels] = y.shape;
+    if (top + left + bottom + right > 0) {
+      const size: [number, number, number, number] = [
+        count,
+        height - top - bottom,
+        width - left - right,
+        channels,
+      ];
+      y = tf.slice(y, [0, top, left, 0], size);
+    }
+    return channels === 1 ? (tf.concat([tf.sub(1, y), y], 3) as tf.Tensor4D) : y;
+  }
+
+  #averaged(x: tf.Tensor4D): tf.Tensor4D {
+    const swap = (t: tf.Tensor4D) => tf.transpose(t, [0, 2, 1, 3]);
+    const views = [[], [1], [2], [1, 2]].flatMap((axes) =>
+      [false, true].map((swapped) => {
+        const mirrored = axes.length === 0 ? x : tf.reverse(x, axes);
+        const y = this.#probabilities(swapped ? swap(mirrored) : mirrored);
+        const upright = swapped ? swap(y) : y;
+        return axes.length === 0 ? upright : tf.reverse(upright, axes);
+      }),
+    );
+    return tf.mul(tf.addN(views), 1 / views.length) as tf.Tensor4D;
+  }
 }
 
 /**
  * Compares tiles with one pass over the image that they make up, the smallest tile among them, on
  * this device: true where every bit agrees. Kernels may differ between sizes, so this is never assumed.
  */
-export async function selfTest(
-  model: FrozenModel,
-  geometry: TileGeometry,
-  channels: number,
-): Promise<boolean> {
-  const { halo, multiple, smallest } = geometry;
+export async function selfTest(model: FrozenModel, channels: number): Promise<boolean> {
+  const { halo, multiple, smallest, tileable } = model.geometry;
+  if (!tileable) return false;
   const size = smallest + 12 * multiple;
   const image = Uint8Array.from(
     { length: size * size * channels },
@@ -74,9 +111,13 @@ export async function selfTest(
       { data, count: 1, height: side, width: side, channels },
       'probabilities',
     )) as Float32Array;
-  const whole = await predict(image, size);
-  const outWhole = size - 2 * halo;
-  const classes = whole.length / outWhole ** 2;
+  const outOf = (side: number) => ({
+    width: side - halo.left - halo.right,
+    height: side - halo.top - halo.bottom,
+  });
+  const whole = bitsOf(await predict(image, size));
+  const outWhole = outOf(size);
+  const classes = whole.length / outWhole.width / outWhole.height;
   for (const side of [smallest, smallest + 5 * multiple]) {
     for (const at of [0, multiple, size - side]) {
       const tile = new Uint8Array(side * side * channels);
@@ -85,12 +126,11 @@ export async function selfTest(
         tile.set(image.subarray(from, from + side * channels), y * side * channels);
       }
       const part = bitsOf(await predict(tile, side));
-      const bits = bitsOf(whole);
-      const out = side - 2 * halo;
-      for (let y = 0; y < out; y++) {
-        const row = ((at + y) * outWhole + at) * classes;
-        for (let i = 0; i < out * classes; i++) {
-          if (part[y * out * classes + i] !== bits[row + i]) return false;
+      const out = outOf(side);
+      for (let y = 0; y < out.height; y++) {
+        const row = ((at + y) * outWhole.width + at) * classes;
+        for (let i = 0; i < out.width * classes; i++) {
+          if (part[y * out.width * classes + i] !== whole[row + i]) return false;
         }
       }
     }

@@ -1,14 +1,26 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { InexactModelError } from './errors.js';
 
-/** How a network's tiles relate to its input along both dimensions, in input px. */
+/** Lengths on the four sides of a rectangle, in px. */
+export interface Margins {
+  readonly top: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly right: number;
+}
+
+/** How a network's tiles relate to its input, in input px. */
 export interface TileGeometry {
-  /** Input px that the output lacks on every side. */
-  readonly halo: number;
+  /** What a tile sees beyond the pixels that it yields. */
+  readonly halo: Margins;
+  /** Of the halo, what the network's output still covers: those pixels saw the zeros of its padding. */
+  readonly padded: Margins;
   /** Tiles agree with one pass over the image only where their origins are congruent modulo this. */
   readonly multiple: number;
   /** Valid input sizes are `smallest + k·multiple`; the smallest one yields at least `multiple` px. */
   readonly smallest: number;
+  /** False where logits are resized: then there is one size, and tiles do not agree with a whole pass. */
+  readonly tileable: boolean;
 }
 
 /** Where a layer's map lies over the input, along one dimension. Lengths in input px. */
@@ -19,6 +31,19 @@ interface Map1D {
   readonly cut: number;
   /** Input px in front of the map's first px. */
   readonly offset: number;
+  /** What padding with zeros has touched, from the map's two ends. */
+  readonly front: number;
+  readonly back: number;
+}
+
+/** A network's geometry along one dimension. */
+interface Walk {
+  readonly before: number;
+  readonly after: number;
+  readonly front: number;
+  readonly back: number;
+  readonly multiple: number;
+  readonly smallest: number;
 }
 
 /** Sizes must satisfy `n ≡ residue (mod modulus)`. */
@@ -31,28 +56,45 @@ interface Condition {
 const mod = (a: number, n: number): number => ((a % n) + n) % n;
 
 /**
- * Derives the geometry by walking the layers, so that it holds for any network of layers that see
- * no padding: valid convolutions of odd kernels, pooling and up-convolution with stride equal to
- * their kernel, crops, joins, and whatever works on each pixel alone.
+ * Derives the geometry by walking the layers, so that it holds for any network of convolutions without
+ * stride, pooling and up-convolution with stride equal to their kernel, crops, joins, and whatever works
+ * on each pixel alone. Convolutions may pad: what their zeros touch is counted, and cut off.
  *
  * @throws InexactModelError naming the first layer that would make tiles differ from one whole pass.
  */
 export function tileGeometryOf(model: tfl.LayersModel): TileGeometry {
-  const [vertical, horizontal] = [walk(model, 0), walk(model, 1)];
-  const same = vertical.halo === horizontal.halo && vertical.multiple === horizontal.multiple;
-  if (!same || vertical.smallest !== horizontal.smallest) {
-    throw new InexactModelError(last(model.layers).name, 'its margins differ between rows and columns');
+  const resized = model.layers.find((layer) => layer.getClassName() === 'Resizing');
+  if (resized) return resizedGeometry(model, resized);
+  const [rows, columns] = [walk(model, 0), walk(model, 1)];
+  if (rows.multiple !== columns.multiple || rows.smallest !== columns.smallest) {
+    throw new InexactModelError(last(model.layers).name, 'its tile sizes differ between rows and columns');
   }
-  return vertical;
+  return {
+    halo: { top: rows.before, left: columns.before, bottom: rows.after, right: columns.after },
+    padded: { top: rows.front, left: columns.front, bottom: rows.back, right: columns.back },
+    multiple: rows.multiple,
+    smallest: rows.smallest,
+    tileable: true,
+  };
 }
 
-function walk(model: tfl.LayersModel, axis: 0 | 1): TileGeometry {
+/** Of a network that resizes its logits: the output lies in the middle of the one input that it takes. */
+function resizedGeometry(model: tfl.LayersModel, layer: tfl.layers.Layer): TileGeometry {
+  const { height, width } = layer.getConfig() as { height: number; width: number };
+  const [, rows, columns] = model.inputs[0]!.shape as [null, number, number, number];
+  const [y, x] = [(rows - height) / 2, (columns - width) / 2];
+  const halo = { top: Math.floor(y), left: Math.floor(x), bottom: Math.ceil(y), right: Math.ceil(x) };
+  const none = { top: 0, left: 0, bottom: 0, right: 0 };
+  return { halo, padded: none, multiple: 1, smallest: rows, tileable: false };
+}
+
+function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
   const maps = new Map<number, Map1D>();
   const conditions: Condition[] = [];
   for (const layer of model.layers) {
     const output = single(layer, layer.output);
     if (layer.getClassName() === 'InputLayer') {
-      maps.set(output.id, { scale: 1, cut: 0, offset: 0 });
+      maps.set(output.id, { scale: 1, cut: 0, offset: 0, front: 0, back: 0 });
       continue;
     }
     const inputs = (Array.isArray(layer.input) ? layer.input : [layer.input]).map((t) => maps.get(t.id)!);
@@ -64,15 +106,15 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): TileGeometry {
   const end = last(model.layers);
   const final = maps.get(single(end, model.outputs).id)!;
   if (final.scale !== 1) throw new InexactModelError(end.name, 'its output is not at the scale of the image');
-  if (final.cut !== 2 * final.offset)
-    throw new InexactModelError(end.name, 'its margins differ in front and behind');
+  const before = final.offset + final.front;
+  const after = final.cut - final.offset + final.back;
 
   const multiple = Math.max(...conditions.map((c) => c.modulus));
   const fits = (n: number) => conditions.every((c) => mod(n, c.modulus) === c.residue);
   const largestCut = Math.max(...[...maps.values()].map((m) => m.cut + m.scale));
-  const least = Math.max(final.cut + multiple, largestCut);
+  const least = Math.max(before + after + multiple, largestCut);
   for (let n = least; n < least + multiple; n++) {
-    if (fits(n)) return { halo: final.offset, multiple, smallest: n };
+    if (fits(n)) return { before, after, front: final.front, back: final.back, multiple, smallest: n };
   }
   throw new InexactModelError(end.name, 'no input size suits all of its poolings');
 }
@@ -82,8 +124,8 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
   const refuse = (why: string): never => {
     throw new InexactModelError(layer.name, why);
   };
-  const [input] = inputs;
-  const { scale, cut, offset } = input!;
+  const input = inputs[0]!;
+  const { scale, cut, offset, front, back } = input;
   const config = layer.getConfig() as Record<string, unknown>;
   const along = (key: string): number => {
     const value = config[key] as number | number[];
@@ -93,11 +135,12 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
   switch (kind) {
     case 'Conv2D': {
       const reach = (along('kernelSize') - 1) * (along('dilationRate') ?? 1);
-      if (config.padding !== 'valid' && reach > 0)
-        refuse('it pads its input; only "valid" convolutions are exact');
+      const ahead = Math.floor(reach / 2);
       if (along('strides') !== 1) refuse('it has a stride; only pooling may shrink the map');
-      if (reach % 2 !== 0) refuse('its kernel is even; only odd kernels have a centre');
-      return { scale, cut: cut + reach * scale, offset: offset + (reach / 2) * scale };
+      if (config.padding === 'valid')
+        return { scale, cut: cut + reach * scale, offset: offset + ahead * scale, front, back };
+      if (config.padding !== 'same') refuse(`its padding is "${String(config.padding)}"`);
+      return { scale, cut, offset, front: front + ahead * scale, back: back + (reach - ahead) * scale };
     }
     case 'MaxPooling2D':
     case 'AveragePooling2D': {
@@ -105,28 +148,44 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
       if (config.padding !== 'valid') refuse('it pads its input; only "valid" pooling is exact');
       if (along('strides') !== size)
         refuse('its windows overlap; only strides equal to the window are exact');
-      return { scale: scale * size, cut, offset };
+      const windows = (px: number) => Math.ceil(px / (scale * size)) * scale * size;
+      return { scale: scale * size, cut, offset, front: windows(front), back: windows(back) };
     }
     case 'Conv2DTranspose': {
       const size = along('kernelSize');
       if (along('strides') !== size) refuse('its blocks overlap; only strides equal to the kernel are exact');
       if (!Number.isInteger(scale / size)) refuse('it does not undo a pooling before it');
-      return { scale: scale / size, cut, offset };
+      return { ...input, scale: scale / size };
+    }
+    case 'UpSampling2D': {
+      const size = along('size');
+      if (config.interpolation !== 'nearest') refuse('it interpolates; only "nearest" is exact');
+      if (!Number.isInteger(scale / size)) refuse('it does not undo a pooling before it');
+      return { ...input, scale: scale / size };
     }
     case 'Cropping2D': {
       const [before, after] = (config.cropping as [number, number][])[axis]!;
-      return { scale, cut: cut + (before + after) * scale, offset: offset + before * scale };
+      return {
+        scale,
+        cut: cut + (before + after) * scale,
+        offset: offset + before * scale,
+        front: Math.max(0, front - before * scale),
+        back: Math.max(0, back - after * scale),
+      };
     }
     case 'Concatenate':
     case 'Add': {
       const aligned = inputs.every((m) => m.scale === scale && m.cut === cut && m.offset === offset);
       if (!aligned) refuse('it joins maps that do not lie over the same pixels');
-      return input!;
+      const most = (side: 'front' | 'back') => Math.max(...inputs.map((m) => m[side]));
+      return { ...input, front: most('front'), back: most('back') };
     }
     case 'Activation':
+    case 'BatchNormalization':
+    case 'Dropout':
     case 'ReLU':
     case 'Softmax':
-      return input!;
+      return input;
     default:
       return refuse(`layers of class ${kind} are not known to be exact`);
   }

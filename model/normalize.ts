@@ -24,17 +24,15 @@ export function channelConversion(imageChannels: number, modelChannels: number):
 }
 
 /**
- * Stored pixels `[n, h, w, channels]` as a network's input `[n, h, w, modelChannels]` in [0, 1].
+ * Pixels `[n, h, w, channels]`, as stored or already in [0, 1], as a network's input `[n, h, w, modelChannels]` in [0, 1].
  * Every step works on each pixel alone, so it cannot depend on the tile. To be called in a tidy scope.
  */
 export function normalise(
-  pixels: Pixels,
+  pixels: Pixels | Float32Array,
   shape: [number, number, number, number],
   modelChannels: number,
 ): tf.Tensor4D {
-  const range = pixels instanceof Uint8Array ? 255 : 65535;
-  const stored = tf.tensor4d(new Int32Array(pixels), shape, 'int32');
-  const x = tf.div(tf.cast(stored, 'float32'), tf.scalar(range)) as tf.Tensor4D;
+  const x = pixels instanceof Float32Array ? tf.tensor4d(pixels, shape) : scaled(pixels, shape);
   switch (channelConversion(shape[3], modelChannels)) {
     case 'none':
       return x;
@@ -47,4 +45,14 @@ export function normalise(
     case null:
       throw new RangeError(`${shape[3]} channels for a model of ${modelChannels}`);
   }
+}
+
+function scaled(pixels: Pixels, shape: [number, number, number, number]): tf.Tensor4D {
+  const stored = tf.tensor4d(new Int32Array(pixels), shape, 'int32');
+  return tf.div(tf.cast(stored, 'float32'), tf.scalar(rangeOf(pixels))) as tf.Tensor4D;
+}
+
+/** The brightest that pixels of this type can be: what they are divided by. */
+export function rangeOf(pixels: Pixels): number {
+  return pixels instanceof Uint8Array ? 255 : 65535;
 }

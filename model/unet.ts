@@ -1,13 +1,30 @@
 import * as tfl from '@tensorflow/tfjs-layers';
+import { SeededDropout } from './dropout.js';
 import { ModelConfigError } from './errors.js';
+import { Resizing } from './resizing.js';
 
-/** A U-Net of valid convolutions, two a level, as in Ronneberger, Fischer and Brox (2015). */
+/** A U-Net after Ronneberger, Fischer and Brox (2015). What may be left out is as in the paper. */
 export interface UnetConfig {
-  /** Feature channels of each level, from the image down; their count is the depth plus one. */
+  /** Feature channels of each encoder level, from the image down; their count is the depth plus one. */
   readonly channels: readonly number[];
+  /** Of each decoder level, from the bottom up. Default: the encoder's, in reverse. */
+  readonly decoderChannels?: readonly number[];
   readonly inputChannels: 1 | 3;
   /** At least 2: the background is a class too. */
   readonly classes: number;
+  /** `softmax` (default): one logit a class. `sigmoid`: one logit, for the second of two classes. */
+  readonly head?: 'softmax' | 'sigmoid';
+  /** 3×3 convolutions a level: 2 by default. */
+  readonly convolutions?: 1 | 2;
+  readonly padding?: 'valid' | 'same';
+  /** `transposed` (default): 2×2, stride 2. `nearest`: each pixel doubled, then a 2×2 convolution. */
+  readonly upConvolution?: 'transposed' | 'nearest';
+  /** Batch normalisation between each 3×3 convolution and its ReLU. */
+  readonly batchNorm?: boolean;
+  /** Share of features dropped at the end of the contracting path, in [0, 1). Default 0. */
+  readonly dropout?: number;
+  /** Resizes the logits to a square of this many px: such a model has one tile size and is not exact. */
+  readonly outputSize?: number;
   /** Seeds the He initialisation; any integer. */
   readonly seed: number;
 }
@@ -21,69 +38,137 @@ export const PAPER: UnetConfig = {
 };
 
 /**
- * Builds the network for square inputs of `size` px. Its outputs are smaller by the halo on every
- * side: softmax probabilities `[batch, out, out, classes]`. Layers hold no size of their own, so the
- * model also takes other valid sizes (see `tileGeometryOf`).
+ * Builds the network for square inputs of `size` px; the output is `[batch, out, out, classes]` softmax
+ * probabilities, or one sigmoid probability. Only a network with an `outputSize` is bound to its size:
+ * any other also takes other valid sizes (see `tileGeometryOf`).
  *
- * @throws ModelConfigError for fewer than two levels or classes, or a size that the pooling cannot halve.
+ * @throws ModelConfigError for what describes no U-Net, or a size that the pooling cannot halve.
  */
 export function buildUnet(config: UnetConfig, size = smallestSize(config)): tfl.LayersModel {
   check(config);
-  const { channels, inputChannels, classes } = config;
+  outputOf(config, size);
+  const { channels, inputChannels, classes, head = 'softmax', convolutions = 2, padding = 'valid' } = config;
+  const { decoderChannels = channels.slice(0, -1).reverse(), upConvolution = 'transposed' } = config;
   const depth = channels.length - 1;
-  let seeds = config.seed * 1000;
   const { conv2d, conv2dTranspose, maxPooling2d, cropping2D, concatenate, activation } = tfl.layers;
-  const he = () => tfl.initializers.heNormal({ seed: ++seeds });
-  const conv = (name: string, filters: number) =>
-    conv2d({ name, filters, kernelSize: 3, activation: 'relu', kernelInitializer: he() });
+  let seeds = config.seed * 1000;
+  const kernelInitializer = () => tfl.initializers.heNormal({ seed: ++seeds });
   const apply = (x: tfl.SymbolicTensor, ...layers: tfl.layers.Layer[]) =>
     layers.reduce((y, layer) => layer.apply(y) as tfl.SymbolicTensor, x);
 
+  // where a map's first pixel lies, in px of the image: what is joined must lie over the same pixels
+  const offsets = new Map<tfl.SymbolicTensor, number>();
+  const block = (input: tfl.SymbolicTensor, level: number, name: string, filters: number) => {
+    let x = input;
+    for (const letter of ['a', 'b'].slice(0, convolutions)) {
+      const id = `${name}_${letter}`;
+      x = apply(
+        x,
+        conv2d({ name: id, filters, kernelSize: 3, padding, kernelInitializer: kernelInitializer() }),
+      );
+      if (config.batchNorm) x = apply(x, tfl.layers.batchNormalization({ name: `${id}_norm` }));
+      x = apply(x, activation({ name: `${id}_relu`, activation: 'relu' }));
+    }
+    const moved = padding === 'valid' ? convolutions * 2 ** level : 0;
+    offsets.set(x, offsets.get(input)! + moved);
+    return x;
+  };
+
   const input = tfl.input({ shape: [size, size, inputChannels], name: 'image' });
+  offsets.set(input, 0);
   const skips: tfl.SymbolicTensor[] = [];
   let x = input;
+  const kept = (y: tfl.SymbolicTensor) => offsets.set(y, offsets.get(x)!) && y;
   for (const [level, filters] of channels.entries()) {
-    if (level > 0) x = apply(x, maxPooling2d({ name: `pool_${level}`, poolSize: 2 }));
-    x = apply(x, conv(`down_${level}_a`, filters), conv(`down_${level}_b`, filters));
+    if (level > 0) x = kept(apply(x, maxPooling2d({ name: `pool_${level}`, poolSize: 2 })));
+    x = block(x, level, `down_${level}`, filters);
     skips.push(x);
   }
-  for (let level = depth - 1; level >= 0; level--) {
-    const filters = channels[level]!;
-    const up = conv2dTranspose({
-      name: `up_${level}`,
-      filters,
-      kernelSize: 2,
-      strides: 2,
-      kernelInitializer: he(),
-    });
-    x = apply(x, up);
-    const skip = skips[level]!;
-    const crop = (skip.shape[1]! - x.shape[1]!) / 2;
-    const cropped = apply(skip, cropping2D({ name: `crop_${level}`, cropping: crop }));
-    x = concatenate({ name: `join_${level}` }).apply([cropped, x]) as tfl.SymbolicTensor;
-    x = apply(x, conv(`up_${level}_a`, filters), conv(`up_${level}_b`, filters));
+  if (config.dropout) x = kept(apply(x, new SeededDropout({ name: 'dropout', rate: config.dropout })));
+  for (const [i, filters] of decoderChannels.entries()) {
+    const level = depth - 1 - i;
+    const up = { name: `up_${level}`, filters, kernelSize: 2, kernelInitializer: kernelInitializer() };
+    const doubled = tfl.layers.upSampling2d({ name: `double_${level}`, size: [2, 2] });
+    x = kept(
+      upConvolution === 'transposed'
+        ? apply(x, conv2dTranspose({ ...up, strides: 2 }))
+        : apply(x, doubled, conv2d({ ...up, padding })),
+    );
+    let skip = skips[level]!;
+    const before = (offsets.get(x)! - offsets.get(skip)!) / 2 ** level;
+    const lost = skip.shape[1]! - x.shape[1]!;
+    if (lost > 0) {
+      const cropping: [number, number] = [before, lost - before];
+      skip = apply(skip, cropping2D({ name: `crop_${level}`, cropping: [cropping, cropping] }));
+    }
+    const joined = concatenate({ name: `join_${level}` }).apply([skip, x]) as tfl.SymbolicTensor;
+    x = block(kept(joined), level, `up_${level}`, filters);
   }
-  const logits = conv2d({ name: 'logits', filters: classes, kernelSize: 1, kernelInitializer: he() });
-  const probabilities = apply(x, logits, activation({ name: 'probabilities', activation: 'softmax' }));
+  const filters = head === 'sigmoid' ? 1 : classes;
+  x = apply(x, conv2d({ name: 'logits', filters, kernelSize: 1, kernelInitializer: kernelInitializer() }));
+  const { outputSize } = config;
+  if (outputSize) {
+    x = apply(x, new Resizing({ name: 'resized', height: outputSize, width: outputSize }));
+  }
+  const probabilities = apply(x, activation({ name: 'probabilities', activation: head }));
   return tfl.model({ name: 'unet', inputs: input, outputs: probabilities });
 }
 
 /**
- * The smallest input whose output, `2^d·b − 2^(d+2) + 4` px for a bottom map of b px, reaches one write
- * stride of 2^d px.
+ * The side of the logits, in px, for an input of `size` px.
+ * @throws ModelConfigError for a size that the network cannot take
  */
-function smallestSize({ channels }: UnetConfig): number {
-  const step = 2 ** (channels.length - 1);
-  const bottom = Math.ceil(5 - 4 / step);
-  return step * bottom + 8 * step - 4;
+export function outputOf(config: UnetConfig, size: number): number {
+  const out = trace(config, size);
+  if (out === null) throw new ModelConfigError(`the network cannot take an input of ${size} px`);
+  const { outputSize } = config;
+  if (outputSize !== undefined && outputSize > size) {
+    throw new ModelConfigError(`an outputSize of ${outputSize} px is larger than the input of ${size} px`);
+  }
+  return out;
 }
 
-function check({ channels, classes }: UnetConfig): void {
-  const whole = (n: number) => Number.isInteger(n) && n >= 1;
-  if (channels.length < 2 || !channels.every(whole)) {
+/** The smallest input whose output reaches one write stride, of 2^depth px. */
+export function smallestSize(config: UnetConfig): number {
+  const stride = 2 ** (config.channels.length - 1);
+  for (let size = stride; ; size++) if ((trace(config, size) ?? 0) >= stride) return size;
+}
+
+function trace(
+  { channels, convolutions = 2, padding, upConvolution }: UnetConfig,
+  size: number,
+): number | null {
+  const depth = channels.length - 1;
+  const lost = padding === 'same' ? 0 : 2 * convolutions;
+  const lostUp = padding !== 'same' && upConvolution === 'nearest' ? 1 : 0;
+  let n = size - lost;
+  for (let level = 1; level <= depth; level++) {
+    if (n < 2 || n % 2 !== 0) return null;
+    n = n / 2 - lost;
+  }
+  if (n < 1) return null;
+  for (let level = 0; level < depth; level++) n = 2 * n - lostUp - lost;
+  return n < 1 ? null : n;
+}
+
+function check(config: UnetConfig): void {
+  const { channels, decoderChannels, classes, head, dropout = 0 } = config;
+  const positive = (list: readonly number[]) => list.every((n) => Number.isInteger(n) && n >= 1);
+  if (channels.length < 2 || !positive(channels)) {
     throw new ModelConfigError(`channels must list two or more positive integers, not [${channels}]`);
+  }
+  if (decoderChannels && (decoderChannels.length !== channels.length - 1 || !positive(decoderChannels))) {
+    throw new ModelConfigError(
+      `decoderChannels must list ${channels.length - 1} positive integers, one fewer than channels, not [${decoderChannels}]`,
+    );
   }
   if (!Number.isInteger(classes) || classes < 2) {
     throw new ModelConfigError(`classes must be 2 or more (background is one), not ${classes}`);
+  }
+  if (head === 'sigmoid' && classes !== 2) {
+    throw new ModelConfigError(`a sigmoid tells two classes apart, not ${classes}; use softmax`);
+  }
+  if (!(dropout >= 0 && dropout < 1)) {
+    throw new ModelConfigError(`dropout must be at least 0 and below 1, not ${dropout}`);
   }
 }

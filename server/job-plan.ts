@@ -30,7 +30,10 @@ export function planJob(
   }
   const warnings = [...source.notes];
   let choice = tile;
-  if (!exact) {
+  if (!geometry.tileable) {
+    choice = { width: geometry.smallest, height: geometry.smallest };
+    warnings.push('this model resizes its output: it has one tile size, and its tiles do not agree exactly');
+  } else if (!exact) {
     // Where sizes do not agree bit for bit, one size for all at least makes results repeatable.
     choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
     warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');

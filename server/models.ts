@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../model/card.js';
 import { readCard } from '../model/checkpoint.js';
@@ -18,7 +18,7 @@ export interface ModelFolder {
 export class ModelShelf {
   constructor(private readonly root: string) {}
 
-  /** The highest version of each model, by name. */
+  /** The highest version of each model, by name. A version in training has no card, and is left out. */
   async list(): Promise<ModelFolder[]> {
     const names = await subfolders(this.root);
     const found = await Promise.all(names.map((name) => this.#newest(name)));
@@ -50,17 +50,41 @@ export class ModelShelf {
 
   /** The folder for the next version of a model, which does not exist yet. */
   async nextVersion(name: string): Promise<ModelFolder> {
-    const version = ((await this.#newest(name))?.version ?? 0) + 1;
+    const version = ((await versionsOf(join(this.root, name)))[0] ?? 0) + 1;
     return { name, version, folder: join(this.root, name, String(version)) };
+  }
+
+  /**
+   * The newest version of a model whose training has not ended: it has no card yet.
+   * @throws RequestError where there is none
+   */
+  async unfinished(name: string): Promise<ModelFolder> {
+    const [version] = await versionsOf(join(this.root, name));
+    const folder = join(this.root, name, String(version));
+    if (version === undefined || (await exists(join(folder, 'card.json')))) {
+      throw new RequestError('bad-request', `there is no unfinished training of "${name}" to resume`);
+    }
+    return { name, version, folder };
   }
 
   async #newest(name: string): Promise<ModelFolder | null> {
     const folder = join(this.root, name);
-    const versions = (await subfolders(folder)).filter((v) => /^[1-9]\d{0,8}$/.test(v)).map(Number);
-    if (versions.length === 0) return null;
-    const version = Math.max(...versions);
-    return { name, version, folder: join(folder, String(version)) };
+    for (const version of await versionsOf(folder)) {
+      const model = { name, version, folder: join(folder, String(version)) };
+      if (await exists(join(model.folder, 'card.json'))) return model;
+    }
+    return null;
   }
+}
+
+/** Version numbers in a model's folder, the highest first; those in training included. */
+async function versionsOf(folder: string): Promise<number[]> {
+  const versions = (await subfolders(folder)).filter((v) => /^[1-9]\d{0,8}$/.test(v)).map(Number);
+  return versions.sort((a, b) => b - a);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
 }
 
 async function subfolders(folder: string): Promise<string[]> {

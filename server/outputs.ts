@@ -75,7 +75,7 @@ export async function openSink(
     : TiffSink.create(path, size, { channels: card.classes.length, dtype: 'float32', resolution });
 }
 
-function rgbOf(colour: string | null): OverlayColour {
+export function rgbOf(colour: string | null): OverlayColour {
   if (colour === null) return null;
   const value = Number.parseInt(colour.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];

@@ -13,6 +13,7 @@ interface Item {
   readonly model: Pick<EngineModel, 'id' | 'exact'>;
   readonly tile: TileBatch;
   readonly output: OutputKind;
+  readonly symmetries: boolean;
 }
 
 /** Puts tiles of all jobs that an engine works on into shared batches. */
@@ -31,9 +32,9 @@ export class TilePredictor {
       clock: systemClock,
       run: async (items) => {
         const started = performance.now();
-        const [{ model, output }] = items as [Item];
+        const [{ model, output, symmetries }] = items as [Item];
         const results = split(
-          await engine.predict(model.id, join(items.map(({ tile }) => tile)), output),
+          await engine.predict(model.id, join(items.map(({ tile }) => tile)), output, symmetries),
           items.length,
         );
         onBatch(items.length, performance.now() - started);
@@ -47,12 +48,15 @@ export class TilePredictor {
     return this.#batcher.depth;
   }
 
-  /** How one job has its tiles segmented by one model. */
-  for(job: string, model: Pick<EngineModel, 'id' | 'exact'>): Predict {
+  /**
+   * How one job has its tiles segmented by one model.
+   * @param symmetries average over the eight symmetries of the square
+   */
+  for(job: string, model: Pick<EngineModel, 'id' | 'exact'>, symmetries = false): Predict {
     return (tile, output, signal) => {
       const kind = tile.data instanceof Uint8Array ? 8 : 16;
-      const group = [model.id, output, tile.width, tile.height, tile.channels, kind].join();
-      return this.#batcher.submit({ group, job, item: { model, tile, output }, signal });
+      const group = [model.id, output, symmetries, tile.width, tile.height, tile.channels, kind].join();
+      return this.#batcher.submit({ group, job, item: { model, tile, output, symmetries }, signal });
     };
   }
 }

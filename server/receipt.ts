@@ -1,5 +1,6 @@
 import type { EngineModel } from '../model/engine.js';
 import type { ChannelConversion } from '../model/normalize.js';
+import type { Margins } from '../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../tiling/plan.js';
 import type { ImageSource } from '../tiling/source.js';
 import type { Stage } from './segment.js';
@@ -16,7 +17,7 @@ export interface Receipt {
   readonly output: { readonly kind: string; readonly format: string };
   readonly plan: {
     readonly tile: string;
-    readonly halo: number;
+    readonly halo: Margins;
     readonly stride: string;
     readonly tiles: number;
     /** Share of the computed px that no tile owns. */

@@ -1,5 +1,6 @@
 import type { Batched } from '../model/batcher.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
+import { within } from '../tiling/geometry.js';
 import type { Band, Tile, TilePlan } from '../tiling/plan.js';
 import { readTile } from '../tiling/reader.js';
 import type { MaskArray, MaskSink } from '../tiling/sink.js';
@@ -43,7 +44,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const stitcher = new Stitcher(sink, output === 'labels' ? 1 : request.classes, (_band, ms) =>
     onStage('encode', ms),
   );
-  const outputWidth = plan.tile.width - 2 * plan.halo;
+  const outputWidth = within(plan.tile, plan.halo).width;
 
   const work = async (band: Band, tile: Tile): Promise<void> => {
     const started = performance.now();

@@ -16,6 +16,19 @@ export interface Rect extends Size {
   readonly y: number;
 }
 
+/** Lengths on the four sides of a rectangle, in px. */
+export interface Margins {
+  readonly top: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly right: number;
+}
+
+/** A size without its margins. */
+export function within({ width, height }: Size, { top, left, bottom, right }: Margins): Size {
+  return { width: width - left - right, height: height - top - bottom };
+}
+
 /** The columns of a rectangle. */
 export function columns(rect: Rect): Interval {
   return { start: rect.x, stop: rect.x + rect.width };

@@ -1,5 +1,5 @@
 import { TileSizeError } from './errors.js';
-import { type Interval, type Rect, rectOf, runs, type Size } from './geometry.js';
+import { type Interval, type Margins, type Rect, rectOf, runs, type Size, within } from './geometry.js';
 
 /**
  * Three rectangles, never one "tile":
@@ -30,8 +30,8 @@ export interface Band {
 
 /** What the network allows; see `TileGeometry` in `model/`. */
 export interface TileRule {
-  /** Input px that the output lacks on each side. */
-  readonly halo: number;
+  /** What a tile sees beyond the pixels that it yields. */
+  readonly halo: Margins;
   /** Read origins must be congruent modulo this: the phase of the poolings. */
   readonly multiple: number;
   /** Valid tile sides are `smallest + k·multiple` px. */
@@ -42,7 +42,7 @@ export interface TilePlan {
   readonly image: Size;
   /** The network's input, in px. */
   readonly tile: Size;
-  readonly halo: number;
+  readonly halo: Margins;
   /** Distance of neighbouring tiles: the largest multiple that fits in the output. */
   readonly stride: Size;
   /** Number of tiles. */
@@ -70,7 +70,7 @@ export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileR
   const { halo, multiple } = rule;
   checkSide(tile.width, rule);
   checkSide(tile.height, rule);
-  const out = { width: tile.width - 2 * halo, height: tile.height - 2 * halo };
+  const out = within(tile, halo);
   const whole = out.width >= image.width && out.height >= image.height;
   if (!whole && Math.max(tile.width, tile.height) > MAX_TILE_PX) {
     throw new TileSizeError(
@@ -103,11 +103,11 @@ export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileR
   };
 }
 
-function tileAt(index: number, write: Rect, tile: Size, halo: number): Tile {
+function tileAt(index: number, write: Rect, tile: Size, halo: Margins): Tile {
   return {
     index,
     write,
-    read: { x: write.x - halo, y: write.y - halo, ...tile },
+    read: { x: write.x - halo.left, y: write.y - halo.top, ...tile },
     crop: { ...write, x: 0, y: 0 },
   };
 }
@@ -127,13 +127,14 @@ export const AUTO_OUTPUT_PX = 640;
  */
 export function chooseTile(image: Size, choice: TileChoice, rule: TileRule): Size {
   if (typeof choice === 'object') return choice;
-  const side = (length: number): number => {
-    if (choice === 'whole') return coveringSide(length, rule);
+  const { top, left, bottom, right } = rule.halo;
+  const side = (length: number, halo: number): number => {
+    if (choice === 'whole') return coveringSide(length, halo, rule);
     const target = alignDown(AUTO_OUTPUT_PX, rule.multiple);
     const tiles = Math.ceil(length / target);
-    return coveringSide(alignUp(Math.ceil(length / tiles), rule.multiple), rule);
+    return coveringSide(alignUp(Math.ceil(length / tiles), rule.multiple), halo, rule);
   };
-  return { width: side(image.width), height: side(image.height) };
+  return { width: side(image.width, left + right), height: side(image.height, top + bottom) };
 }
 
 /** Reads `572`, `572x828` (width × height), `whole` or `auto`. */
@@ -145,9 +146,9 @@ export function parseTileChoice(text: string): TileChoice {
   return { width: Number(match[1]), height: Number(match[2] ?? match[1]) };
 }
 
-/** The smallest valid tile side whose output is at least `length` px. */
-function coveringSide(length: number, { halo, multiple, smallest }: TileRule): number {
-  return smallest + alignUp(Math.max(0, length + 2 * halo - smallest), multiple);
+/** The smallest valid tile side whose output is at least `length` px; `halo` is that of both ends. */
+function coveringSide(length: number, halo: number, { multiple, smallest }: TileRule): number {
+  return smallest + alignUp(Math.max(0, length + halo - smallest), multiple);
 }
 
 function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
@@ -155,7 +156,7 @@ function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
   const below = Math.max(smallest, smallest + alignDown(side - smallest, multiple));
   throw new TileSizeError(
     `${side} px is no valid tile side for this model: it takes ${smallest} + k·${multiple} px, ` +
-      `such as ${below} or ${below + multiple} (its halo is ${halo} px a side)`,
+      `such as ${below} or ${below + multiple} (its halo is ${haloText(halo)})`,
   );
 }
 
@@ -165,4 +166,10 @@ const alignUp = (n: number, multiple: number): number => Math.ceil(n / multiple)
 /** The share of the network's input px that no tile owns, in [0, 1): what exactness costs. */
 export function haloShare(plan: TilePlan): number {
   return 1 - (plan.image.width * plan.image.height) / (plan.count * plan.tile.width * plan.tile.height);
+}
+
+/** A halo in words: one number where all sides are equal. */
+export function haloText({ top, left, bottom, right }: Margins): string {
+  const even = top === left && top === bottom && top === right;
+  return even ? `${top} px a side` : `${top}, ${right}, ${bottom}, ${left} px (top, right, bottom, left)`;
 }

@@ -1,16 +1,26 @@
 import { columns, type Rect, rectOf, rows } from './geometry.js';
 import { pixelArray, type Raster } from './raster.js';
-import { reflectedInterval, reflectIndex } from './reflect.js';
+import { edgeIndex, edgeInterval, reflectedInterval, reflectIndex } from './reflect.js';
 import type { ImageSource } from './source.js';
 
+/** What lies outside an image: its mirror image without the edge pixel, or its edge pixel, repeated. */
+export type Border = 'reflect' | 'edge';
+
 /**
- * Reads what a tile sees: real pixels inside the image, mirrored ones outside it. `read` is in image
- * px and may leave the image on every side, by any amount.
+ * Reads what a tile sees: real pixels inside the image, those of the border outside it. `read` is in
+ * image px and may leave the image on every side, by any amount.
  */
-export async function readTile(source: ImageSource, read: Rect, signal?: AbortSignal): Promise<Raster> {
+export async function readTile(
+  source: ImageSource,
+  read: Rect,
+  signal?: AbortSignal,
+  border: Border = 'reflect',
+): Promise<Raster> {
   const { size, channels, dtype } = source;
-  const x = reflectedInterval(columns(read), size.width);
-  const y = reflectedInterval(rows(read), size.height);
+  const within = border === 'reflect' ? reflectedInterval : edgeInterval;
+  const index = border === 'reflect' ? reflectIndex : edgeIndex;
+  const x = within(columns(read), size.width);
+  const y = within(rows(read), size.height);
   const region = await source.readRegion(rectOf(x, y), signal);
   if (
     region.width === read.width &&
@@ -27,13 +37,13 @@ export async function readTile(source: ImageSource, read: Rect, signal?: AbortSi
   for (let i = 0; i < read.width; i++) {
     const column = read.x + i;
     if (column < inside.start || column >= inside.stop) {
-      outside.push([i * channels, (reflectIndex(column, size.width) - x.start) * channels]);
+      outside.push([i * channels, (index(column, size.width) - x.start) * channels]);
     }
   }
   const rowLength = read.width * channels;
   const written = new Map<number, number>();
   for (let j = 0; j < read.height; j++) {
-    const row = reflectIndex(read.y + j, size.height) - y.start;
+    const row = index(read.y + j, size.height) - y.start;
     const to = j * rowLength;
     const same = written.get(row);
     if (same !== undefined) {

@@ -24,3 +24,13 @@ export function reflectedInterval({ start, stop }: Interval, n: number): Interva
   }
   return { start: low, stop: high + 1 };
 }
+
+/** The pixel of `[0, n)` nearest to an index: the edge, repeated. */
+export function edgeIndex(i: number, n: number): number {
+  return Math.min(n - 1, Math.max(0, i));
+}
+
+/** The run of `[0, n)` that `edgeIndex` reaches from an interval that may leave it. */
+export function edgeInterval({ start, stop }: Interval, n: number): Interval {
+  return { start: edgeIndex(start, n), stop: edgeIndex(stop - 1, n) + 1 };
+}

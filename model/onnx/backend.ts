@@ -13,6 +13,9 @@ const ELEMENTS = new Set<string>(['float32', 'int32', 'bool'] satisfies ElementN
 /**
  * The TensorFlow.js backend on ONNX Runtime.
  *
+ * Numbers (tensors of rank 0) that are written become part of the graph. What changes from run to run,
+ * such as a learning rate, is written as a tensor of shape [1].
+ *
  * Kernels only record. `read()` compiles all tensors that are alive and not computed into one ONNX
  * graph, runs it, and gives every one of them its values. Graphs of the same structure share a
  * session, so the steps of a training run, and the batches of a slide, compile once.
@@ -161,7 +164,8 @@ export class OnnxBackend extends tf.KernelBackend {
   #add(shape: readonly number[], dtype: tf.DataType, values: tf.BackendValues | null): TensorData {
     if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it holds no tensors of ${dtype}`);
     const type = { shape: [...shape], dtype: dtype as ElementName };
-    return { type, refCount: 1, values, source: null, constantId: null };
+    const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
+    return { type, refCount: 1, values, source: null, constantId: null, scalar };
   }
 
   #info(data: TensorData): tf.TensorInfo {

@@ -29,13 +29,14 @@ export function gather(outputs: readonly TensorData[]): Program {
   const nodes = [...found].sort((a, b) => a.id - b.id);
   const index = new Map(nodes.map((node, i) => [node, i]));
   for (const data of nodes.flatMap((node) => node.inputs)) {
-    if (data.source !== null) continue;
+    if (data.source !== null || data.scalar !== null) continue;
     const kind = data.constantId === null ? feeds : constants;
     if (!kind.has(data)) kind.set(data, kind.size);
   }
   const symbolic = constants.size > 0;
   const reference = (data: TensorData): string => {
     if (data.source !== null) return `${index.get(data.source)}`;
+    if (data.scalar !== null) return `${data.type.dtype} ${Object.is(data.scalar, -0) ? '-0' : data.scalar}`;
     return data.constantId === null ? `f${feeds.get(data)}` : `c${data.constantId}`;
   };
   const parts = nodes.map((node) => {
@@ -66,7 +67,10 @@ function feedDims(data: TensorData, name: string, symbolic: boolean): (number | 
 export function compile(program: Program): Uint8Array {
   const graph = new GraphWriter();
   const values = new Map<TensorData | Recorded, Value>();
-  const held = (data: TensorData): Value => values.get(data.source ?? data)!;
+  const held = (data: TensorData): Value =>
+    data.scalar === null
+      ? values.get(data.source ?? data)!
+      : new Value(graph, data.type, graph.scalar(data.scalar, data.type.dtype));
   const symbolic = program.constants.length > 0;
   for (const [i, data] of program.feeds.entries()) {
     const name = `i${i}`;

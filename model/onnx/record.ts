@@ -34,4 +34,6 @@ export interface TensorData {
   source: Recorded | null;
   /** Set on frozen weights: the values are part of the graphs that read them. */
   constantId: number | null;
+  /** Set on numbers that the program wrote: they are part of the graph, and of its structure. */
+  readonly scalar: number | null;
 }

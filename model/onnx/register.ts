@@ -8,6 +8,7 @@ import { elementwiseKernels } from './kernels/elementwise.js';
 import type { Kernel } from './kernels/kernel.js';
 import { poolKernels } from './kernels/pool.js';
 import { reduceKernels } from './kernels/reduce.js';
+import { resizeKernels } from './kernels/resize.js';
 import { shapeKernels } from './kernels/shape.js';
 import type { SessionOptions } from './sessions.js';
 
@@ -19,6 +20,7 @@ export const kernels: readonly Kernel[] = [
   ...arrangeKernels,
   ...convKernels,
   ...poolKernels,
+  ...resizeKernels,
 ];
 
 /**

@@ -18,10 +18,6 @@ export interface TensorType {
 export type Layout = readonly number[];
 /** Images: `[N, H, W, C]` held as `[N, C, H, W]`, which ONNX convolves. */
 export const NCHW: Layout = [0, 3, 1, 2];
-/** Filters: `[H, W, I, O]` held as `[O, I, H, W]`. */
-export const OIHW: Layout = [3, 2, 0, 1];
-/** Filters of the gradient by input: `[H, W, I, O]` held as `[I, O, H, W]`. */
-export const IOHW: Layout = [2, 3, 0, 1];
 
 /** What ONNX's Slice takes for "to the end"; negated, "to the front". */
 export const SLICE_END = 2 ** 31 - 1;
@@ -85,12 +81,13 @@ export class GraphWriter {
     return this.ops(opType, inputs, attributes, 1)[0]!;
   }
 
-  /** Writes a node with several outputs. */
+  /** Writes a node with several outputs; an equal node that has fewer is given the rest. */
   ops(opType: string, inputs: readonly string[], attributes: Attributes, outputs: number): string[] {
-    const key = `${opType}(${inputs.join()})${JSON.stringify(attributes)}${outputs}`;
+    const key = nodeKey(opType, inputs, attributes);
     const known = this.#written.get(key);
+    const output = known ?? [];
+    while (output.length < outputs) output.push(`v${this.#names++}`);
     if (known) return known;
-    const output = Array.from({ length: outputs }, () => `v${this.#names++}`);
     this.nodes.push({
       opType,
       input: [...inputs],
@@ -99,6 +96,11 @@ export class GraphWriter {
     });
     this.#written.set(key, output);
     return output;
+  }
+
+  /** The first output of a node that is written already, if it is. */
+  written(opType: string, inputs: readonly string[], attributes: Attributes = {}): string | undefined {
+    return this.#written.get(nodeKey(opType, inputs, attributes))?.[0];
   }
 
   /** A small constant of `int64`: axes, shapes, starts. */
@@ -143,4 +145,8 @@ export class GraphWriter {
     this.initializers.push({ name, dims: [...dims], dataType: ElementType[dtype], rawData });
     return name;
   }
+}
+
+function nodeKey(opType: string, inputs: readonly string[], attributes: Attributes): string {
+  return `${opType}(${inputs.join()})${JSON.stringify(attributes)}`;
 }

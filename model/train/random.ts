@@ -6,6 +6,20 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
+  /**
+   * A generator of its own for each place in a training, such as (seed, epoch, sample). So there is no
+   * state to be saved: who knows the place has the numbers.
+   */
+  static at(...place: readonly number[]): Random {
+    let seed = 0x9e3779b9;
+    for (const n of place) {
+      seed = Math.imul(seed ^ (n >>> 0), 0x85ebca6b);
+      seed = Math.imul(seed ^ (seed >>> 13), 0xc2b2ae35);
+      seed ^= seed >>> 16;
+    }
+    return new Random(seed);
+  }
+
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -21,5 +35,19 @@ export class Random {
   /** A number in [low, high). */
   between(low: number, high: number): number {
     return low + this.next() * (high - low);
+  }
+
+  /** From the standard normal distribution, by Box and Muller. */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
+  }
+
+  /** Puts a list into random order, in place, after Fisher and Yates. */
+  shuffle<T>(list: T[]): T[] {
+    for (let i = list.length - 1; i > 0; i--) {
+      const j = this.integer(i + 1);
+      [list[i], list[j]] = [list[j]!, list[i]!];
+    }
+    return list;
   }
 }

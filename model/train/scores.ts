@@ -6,9 +6,11 @@ export class Confusion {
     this.#counts = new Float64Array(classes * classes);
   }
 
-  /** Adds pixels: class indices of equal length, below `classes`. */
+  /** Adds pixels: class indices of equal length. A true value that is no class does not count. */
   add(truth: Uint8Array, predicted: Uint8Array): void {
-    for (let i = 0; i < truth.length; i++) this.#counts[truth[i]! * this.classes + predicted[i]!]!++;
+    for (let i = 0; i < truth.length; i++) {
+      if (truth[i]! < this.classes) this.#counts[truth[i]! * this.classes + predicted[i]!]!++;
+    }
   }
 
   #at(truth: number, predicted: number): number {
@@ -23,23 +25,37 @@ export class Confusion {
     return all === 0 ? 0 : 1 - right / all;
   }
 
-  /** Intersection over union of each class; 1 for a class that neither has. */
+  /** Intersection over union (Jaccard index) of each class; 1 for a class that neither has. */
   get iou(): number[] {
+    return this.#overlaps((both, either) => both / either);
+  }
+
+  /** 2·intersection / (size + size) of each class; 1 for a class that neither has. */
+  get dice(): number[] {
+    return this.#overlaps((both, either) => (2 * both) / (either + both));
+  }
+
+  #overlaps(score: (both: number, either: number) => number): number[] {
     return Array.from({ length: this.classes }, (_, c) => {
-      let union = -this.#at(c, c);
-      for (let o = 0; o < this.classes; o++) union += this.#at(c, o) + this.#at(o, c);
-      return union === 0 ? 1 : this.#at(c, c) / union;
+      let either = -this.#at(c, c);
+      for (let o = 0; o < this.classes; o++) either += this.#at(c, o) + this.#at(o, c);
+      return either === 0 ? 1 : score(this.#at(c, c), either);
     });
   }
 
-  /** By name, as cards keep them: pixel error, IoU of each class and their mean. */
+  /** By name, as cards keep them: pixel error, means over classes, and each class. */
   scores(names: readonly string[]): Record<string, number> {
-    const { iou } = this;
-    const round = (x: number) => Number(x.toFixed(5));
+    const { iou, dice } = this;
+    const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / this.classes;
     return {
       pixelError: round(this.pixelError),
-      meanIou: round(iou.reduce((sum, x) => sum + x, 0) / this.classes),
+      meanIou: round(mean(iou)),
+      meanDice: round(mean(dice)),
       ...Object.fromEntries(names.map((name, c) => [`iou ${name}`, round(iou[c]!)])),
+      ...Object.fromEntries(names.map((name, c) => [`dice ${name}`, round(dice[c]!)])),
     };
   }
 }
+
+/** Scores are kept to five places. */
+export const round = (x: number): number => Number(x.toFixed(5));

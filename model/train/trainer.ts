@@ -1,58 +1,108 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { normalise, type Pixels } from '../normalize.js';
+import { loadCheckpoint } from '../checkpoint.js';
+import { SeededDropout } from '../dropout.js';
+import { CheckpointError, ModelConfigError } from '../errors.js';
+import { type TileGeometry, tileGeometryOf } from '../geometry.js';
+import { normalise } from '../normalize.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
+import { type LossKind, lossOf } from './loss.js';
+import { Optimizer, type OptimizerConfig } from './optimizer.js';
+import { Random } from './random.js';
+import { readState, type State, writeState } from './state.js';
 
 export interface TrainerConfig {
   readonly unet: UnetConfig;
-  /** Adam's step size, positive. */
-  readonly learningRate: number;
+  /** Side of the crops that it will be given, in px; only a network with an `outputSize` is bound to it. */
+  readonly tile?: number;
+  readonly loss: LossKind;
+  readonly optimizer: OptimizerConfig;
+  /** A model folder whose weights are taken over; the last layer's only where the classes are as many. */
+  readonly from?: string;
+  /** Keeps the contracting path as it is. */
+  readonly freezeEncoder?: boolean;
 }
+
+/** What a trainer starts with where nothing is said: Adam and cross-entropy. */
+export const PLAIN_TRAINING = {
+  loss: 'cross-entropy',
+  optimizer: { kind: 'adam', momentum: 0, weightDecay: 0, clipNorm: null },
+} as const satisfies Omit<TrainerConfig, 'unet'>;
 
 /** Crops of one size with their labels, one after the other. */
 export interface TrainingBatch {
-  /** `[count, side, side, channels]`, as stored. */
-  readonly pixels: Pixels;
-  /** Class indices `[count, out, out]`, for the px that the network's output covers. */
+  /** `[count, side, side, channels]` in [0, 1]. */
+  readonly pixels: Float32Array;
+  /** Class indices `[count, height, width]`, for the px that a tile of that size yields. */
   readonly labels: Uint8Array;
+  /** As many; 0 where a pixel does not count. */
+  readonly weights: Float32Array;
   readonly count: number;
   readonly side: number;
   readonly channels: number;
-  /** One a crop: the normalised picture becomes `picture · gain + bias`, cut to [0, 1]. */
-  readonly gain: Float32Array;
-  readonly bias: Float32Array;
+}
+
+/** How one step goes. */
+export interface StepOptions {
+  readonly learningRate: number;
+  /** False keeps the gradients, to be averaged with those of the batches that follow. Default true. */
+  readonly apply?: boolean;
 }
 
 /** A network and its optimiser, on the thread that owns the device. */
 export class Trainer {
   readonly model: tfl.LayersModel;
+  readonly geometry: TileGeometry;
   readonly #logits: tfl.LayersModel;
-  readonly #optimizer: tf.Optimizer;
+  readonly #optimizer: Optimizer;
   readonly #variables: tf.Variable[];
+  #gradients: tf.Tensor[] = [];
+  #averaged = 0;
+  #batches = 0;
 
-  constructor(private readonly config: TrainerConfig) {
-    this.model = buildUnet(config.unet);
-    const logits = this.model.getLayer('logits').output as tfl.SymbolicTensor;
-    this.#logits = tfl.model({ inputs: this.model.inputs, outputs: logits });
-    this.#optimizer = tf.train.adam(config.learningRate);
+  private constructor(private readonly config: TrainerConfig) {
+    const { unet, tile, optimizer, freezeEncoder } = config;
+    this.model = buildUnet(unet, unet.outputSize ? tile : undefined);
+    this.geometry = tileGeometryOf(this.model);
+    const end = this.model.getLayer(unet.outputSize ? 'resized' : 'logits');
+    this.#logits = tfl.model({ inputs: this.model.inputs, outputs: end.output as tfl.SymbolicTensor });
+    if (freezeEncoder && unet.batchNorm) {
+      throw new ModelConfigError('the encoder of a network with batch normalisation cannot be frozen');
+    }
+    for (const layer of this.model.layers) {
+      if (freezeEncoder && layer.name.startsWith('down_')) layer.trainable = false;
+    }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+    this.#optimizer = new Optimizer(optimizer, this.#variables);
   }
 
-  /** One step of the optimiser; returns the mean cross-entropy over the batch's pixels, in nats. */
-  async step(batch: TrainingBatch): Promise<number> {
+  /** @throws ModelConfigError, CheckpointError for a model to start from that does not fit */
+  static async create(config: TrainerConfig): Promise<Trainer> {
+    const trainer = new Trainer(config);
+    if (config.from !== undefined) await trainer.#takeOver(config.from);
+    return trainer;
+  }
+
+  /** One step; returns the loss of the batch before it. */
+  async step(batch: TrainingBatch, { learningRate, apply = true }: StepOptions): Promise<number> {
+    const random = Random.at(this.config.unet.seed, this.#batches++);
+    for (const layer of this.model.layers) {
+      if (layer instanceof SeededDropout) layer.draw = () => random.next();
+    }
     const cost = tf.tidy(() => {
-      const { pixels, count, side, channels } = batch;
-      const x = augmented(
-        normalise(pixels, [count, side, side, channels], this.model.inputs[0]!.shape[3]!),
-        batch,
-      );
-      const { classes } = this.config.unet;
-      const truth = tf.oneHot(tf.tensor1d(new Int32Array(batch.labels), 'int32'), classes);
-      const loss = (): tf.Scalar => {
-        const logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
-        return crossEntropy(tf.reshape(logits, [-1, classes]), truth);
-      };
-      return this.#optimizer.minimize(loss, true, this.#variables)!;
+      const { value, grads } = tf.variableGrads(() => this.#loss(batch), this.#variables);
+      let gradients = this.#variables.map((variable) => grads[variable.name]!);
+      if (this.#averaged > 0) gradients = gradients.map((g, i) => tf.add(g, this.#gradients[i]!));
+      tf.dispose(this.#gradients);
+      this.#averaged++;
+      if (apply) {
+        const mean = this.#averaged === 1 ? gradients : gradients.map((g) => tf.mul(g, 1 / this.#averaged));
+        this.#optimizer.apply(mean, learningRate);
+        [this.#gradients, this.#averaged] = [[], 0];
+      } else {
+        this.#gradients = gradients.map((g) => tf.keep(g));
+      }
+      return value;
     });
     try {
       return (await cost.data())[0]!;
@@ -63,29 +113,87 @@ export class Trainer {
 
   /** Frees the weights and the optimiser's state. */
   dispose(): void {
+    tf.dispose(this.#gradients);
     this.#optimizer.dispose();
     this.model.dispose();
   }
 
   /** The network as it stands, with weights of its own. */
   async copy(): Promise<tfl.LayersModel> {
-    const copy = buildUnet(this.config.unet);
-    const weights = this.model.getWeights();
-    const values = await Promise.all(weights.map((weight) => weight.data()));
-    tf.tidy(() =>
-      copy.setWeights(weights.map((weight, i) => tf.tensor(values[i]!, weight.shape, weight.dtype))),
-    );
+    const { unet, tile } = this.config;
+    const copy = buildUnet(unet, unet.outputSize ? tile : undefined);
+    const values = await this.#values(this.model.getWeights());
+    tf.tidy(() => copy.setWeights(this.model.getWeights().map((w, i) => tf.tensor(values[i]!, w.shape))));
     return copy;
   }
-}
 
-function augmented(x: tf.Tensor4D, { gain, bias, count }: TrainingBatch): tf.Tensor4D {
-  const each = (values: Float32Array) => tf.tensor4d(values, [count, 1, 1, 1]);
-  return tf.clipByValue(tf.add(tf.mul(x, each(gain)), each(bias)), 0, 1) as tf.Tensor4D;
-}
+  /** Everything that the next step depends on, besides its batch. To be taken between optimiser steps. */
+  async state(): Promise<State> {
+    const arrays = await this.#values(this.#stateTensors());
+    return { steps: this.#optimizer.steps, batches: this.#batches, arrays };
+  }
 
-/** Mean over rows of −log softmax(logits)[truth]; `logits` and one-hot `truth` are `[pixels, classes]`. */
-export function crossEntropy(logits: tf.Tensor2D, truth: tf.Tensor): tf.Scalar {
-  const likelihood = tf.sum(tf.mul(tf.logSoftmax(logits), tf.cast(truth, 'float32')));
-  return tf.div(tf.neg(likelihood), tf.scalar(logits.shape[0])) as tf.Scalar;
+  /** @throws CheckpointError for the state of another network or optimiser */
+  restore({ steps, batches, arrays }: State): void {
+    const tensors = this.#stateTensors();
+    const fits = arrays.length === tensors.length && arrays.every((a, i) => a.length === tensors[i]!.size);
+    if (!fits) throw new CheckpointError('the saved state is that of another network or optimiser');
+    for (const [i, array] of arrays.entries()) {
+      tf.tidy(() => tensors[i]!.assign(tf.tensor(array, tensors[i]!.shape)));
+    }
+    tf.dispose(this.#gradients);
+    [this.#gradients, this.#averaged] = [[], 0];
+    this.#optimizer.steps = steps;
+    this.#batches = batches;
+  }
+
+  /** Writes the state and what the caller adds to it into one file, whole or not at all. */
+  async save(path: string, extra: unknown): Promise<void> {
+    await writeState(path, await this.state(), extra);
+  }
+
+  /** Reads what `save` wrote; returns what the caller had added. */
+  async load(path: string): Promise<unknown> {
+    const { state, extra } = await readState(path);
+    this.restore(state);
+    return extra;
+  }
+
+  #loss(batch: TrainingBatch): tf.Scalar {
+    const { pixels, count, side, channels } = batch;
+    const x = normalise(pixels, [count, side, side, channels], this.model.inputs[0]!.shape[3]!);
+    const { top, left, bottom, right } = this.geometry.padded;
+    let logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
+    const [, height, width, maps] = logits.shape;
+    const [h, w] = [height - top - bottom, width - left - right];
+    if (h !== height || w !== width) logits = tf.slice(logits, [0, top, left, 0], [count, h, w, maps]);
+    const labels = tf.tensor3d(new Int32Array(batch.labels), [count, h, w], 'int32');
+    return lossOf(this.config.loss, logits, { labels, weights: tf.tensor3d(batch.weights, [count, h, w]) });
+  }
+
+  #stateTensors(): tf.Variable[] {
+    const weights = this.model.weights.map((weight) => weight.read() as tf.Variable);
+    return [...weights, ...this.#optimizer.slots];
+  }
+
+  async #values(tensors: readonly tf.Tensor[]): Promise<Float32Array[]> {
+    return (await Promise.all(tensors.map((t) => t.data()))).map((values) => Float32Array.from(values));
+  }
+
+  async #takeOver(folder: string): Promise<void> {
+    const { model } = await loadCheckpoint(folder);
+    try {
+      for (const layer of this.model.layers.filter((l) => l.getWeights().length > 0)) {
+        const theirs = model.layers.find(({ name }) => name === layer.name)?.getWeights() ?? [];
+        const fits = layer.getWeights().every((w, i) => w.shape.join() === theirs[i]?.shape.join());
+        if (fits) layer.setWeights(theirs);
+        else if (layer.name !== 'logits') {
+          throw new CheckpointError(`${folder} has no layer "${layer.name}" of the same shape to start from`);
+        }
+      }
+      await this.#values(this.model.getWeights());
+    } finally {
+      model.dispose();
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { ModelShelf } from '../models.js';
 import type { CommandContext } from './shared.js';
@@ -25,7 +26,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
         );
         const classes = card.classes.map(({ name }, c) => `${c} ${name}`).join(', ');
         context.stdout(
-          `${card.name} version ${card.version}: ${classes}; ${parameters} parameters, halo ${halo} px; ${scores.join(', ')}`,
+          `${card.name} version ${card.version}: ${classes}; ${parameters} parameters, halo ${haloText(halo)}; ${scores.join(', ')}`,
         );
         if (card.description) context.stdout(`  ${card.description}`);
       }

@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FrozenModel, selfTest } from '../../model/frozen.js';
-import { tileGeometryOf } from '../../model/geometry.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
-import { Trainer, type TrainingBatch } from '../../model/train/trainer.js';
+import { PLAIN_TRAINING, Trainer, type TrainingBatch } from '../../model/train/trainer.js';
 import { difference, noise, onnxBesideCpu } from '../support/oracle.js';
 
 let backend: OnnxBackend;
@@ -17,13 +16,12 @@ const out = 20;
 
 function batch(seed: number, channels = 1): TrainingBatch {
   return {
-    pixels: Uint8Array.from(noise(2 * side * side * channels, seed, 0, 256)),
+    pixels: noise(2 * side * side * channels, seed, 0, 1),
     labels: Uint8Array.from(noise(2 * out * out, seed + 1, 0, 3)),
     count: 2,
     side,
     channels,
-    gain: Float32Array.of(0.9, 1.1),
-    bias: Float32Array.of(0.05, -0.05),
+    weights: noise(2 * out * out, seed + 2, 0, 3),
   };
 }
 
@@ -34,9 +32,9 @@ describe('ten training steps', () => {
       const losses: Record<string, number[]> = { cpu: [], onnx: [] };
       for (const name of ['cpu', 'onnx'] as const) {
         await tf.setBackend(name);
-        const trainer = new Trainer({ unet, learningRate: 3e-3 });
+        const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
         for (let step = 0; step < 10; step++)
-          losses[name]!.push(await trainer.step(batch(step % 3, channels)));
+          losses[name]!.push(await trainer.step(batch(step % 3, channels), { learningRate: 3e-3 }));
         trainer.dispose();
       }
       for (const [i, loss] of losses.cpu!.entries()) {
@@ -52,16 +50,15 @@ describe('memory', () => {
     await tf.setBackend('onnx');
     const tiny = { ...unet, channels: [1, 1] };
     const before = { tensors: tf.memory().numTensors, data: backend.numDataIds() };
-    const trainer = new Trainer({ unet: tiny, learningRate: 1e-3 });
-    const one = { ...batch(1), side: 24, count: 1 };
-    const step = () =>
-      trainer.step({
-        ...one,
-        pixels: (one.pixels as Uint8Array).slice(0, 24 * 24),
-        labels: one.labels.slice(0, 8 * 8),
-        gain: one.gain.slice(0, 1),
-        bias: one.bias.slice(0, 1),
-      });
+    const trainer = await Trainer.create({ unet: tiny, ...PLAIN_TRAINING });
+    const { pixels, labels, weights } = batch(1);
+    const one: TrainingBatch = {
+      ...{ side: 24, count: 1, channels: 1 },
+      pixels: pixels.slice(0, 24 * 24),
+      labels: labels.slice(0, 8 * 8),
+      weights: weights.slice(0, 8 * 8),
+    };
+    const step = () => trainer.step(one, { learningRate: 1e-3 });
     for (let i = 0; i < 3; i++) await step();
     const early = { tensors: tf.memory().numTensors, data: backend.numDataIds(), ...backend.stats };
     for (let i = 0; i < 1000; i++) await step();
@@ -75,7 +72,7 @@ describe('memory', () => {
 describe('a frozen network', () => {
   it('computes what the network computes on the cpu backend, tiles exactly, and leaves nothing', async () => {
     await tf.setBackend('onnx');
-    const trainer = new Trainer({ unet, learningRate: 1e-3 });
+    const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
     const before = {
       tensors: tf.memory().numTensors,
       data: backend.numDataIds(),
@@ -89,7 +86,7 @@ describe('a frozen network', () => {
 
     const weights = await Promise.all(trainer.model.getWeights().map((w) => w.data()));
     await tf.setBackend('cpu');
-    const oracle = new Trainer({ unet, learningRate: 1e-3 });
+    const oracle = await Trainer.create({ unet, ...PLAIN_TRAINING });
     tf.tidy(() =>
       oracle.model.setWeights(oracle.model.getWeights().map((w, i) => tf.tensor(weights[i]!, w.shape))),
     );
@@ -109,7 +106,7 @@ describe('a frozen network', () => {
     expect(labels).toEqual(greatest);
 
     await tf.setBackend('onnx');
-    expect(await selfTest(frozen, tileGeometryOf(trainer.model), 1)).toBe(true);
+    expect(await selfTest(frozen, 1)).toBe(true);
     frozen.dispose();
     await backend.settled();
     expect({
@@ -122,7 +119,7 @@ describe('a frozen network', () => {
 
   it('shares one session between tiles of all sizes and batches', async () => {
     await tf.setBackend('onnx');
-    const trainer = new Trainer({ unet, learningRate: 1e-3 });
+    const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
     const frozen = await FrozenModel.of(await trainer.copy(), backend);
     const { compiled } = backend.stats;
     for (const [count, size] of [

@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tileGeometryOf } from '../../model/geometry.js';
-import { buildUnet, PAPER } from '../../model/unet.js';
+import { buildUnet, PAPER, type UnetConfig } from '../../model/unet.js';
 import { onnxBesideCpu } from '../support/oracle.js';
+import { even } from '../support/rasters.js';
 
 beforeAll(async () => {
   await onnxBesideCpu();
@@ -11,6 +12,7 @@ beforeAll(async () => {
 });
 
 const small = { channels: [2, 3, 4], inputChannels: 1, classes: 2, seed: 1 } as const;
+const whole = { padded: even(0), tileable: true };
 const classesOf = (model: tfl.LayersModel, name: string) =>
   model.layers.filter((layer) => layer.getClassName() === name).length;
 
@@ -24,15 +26,15 @@ describe("the paper's network", () => {
   });
 
   it('has a halo of 92 px, a multiple of 16 and 204 px as its smallest useful tile', () => {
-    expect(tileGeometryOf(model)).toEqual({ halo: 92, multiple: 16, smallest: 204 });
+    expect(tileGeometryOf(model)).toEqual({ ...whole, halo: even(92), multiple: 16, smallest: 204 });
   });
 });
 
 describe('the geometry, by walking the layers', () => {
   it.each([
-    [1, { halo: 8, multiple: 2, smallest: 18 }],
-    [2, { halo: 20, multiple: 4, smallest: 44 }],
-    [3, { halo: 44, multiple: 8, smallest: 100 }],
+    [1, { ...whole, halo: even(8), multiple: 2, smallest: 18 }],
+    [2, { ...whole, halo: even(20), multiple: 4, smallest: 44 }],
+    [3, { ...whole, halo: even(44), multiple: 8, smallest: 100 }],
   ])('at depth %i', (depth, expected) => {
     const channels = Array.from({ length: depth + 1 }, (_, i) => i + 1);
     expect(tileGeometryOf(buildUnet({ ...small, channels }))).toEqual(expected);
@@ -44,7 +46,7 @@ describe('the geometry, by walking the layers', () => {
     for (const k of [0, 1, 5]) {
       const side = smallest + k * multiple;
       const y = tf.tidy(() => (model.apply(tf.zeros([1, side, side + multiple, 1])) as tf.Tensor).shape);
-      expect(y).toEqual([1, side - 2 * halo, side + multiple - 2 * halo, 2]);
+      expect(y).toEqual([1, side - 2 * halo.top, side + multiple - 2 * halo.top, 2]);
     }
   });
 
@@ -58,24 +60,39 @@ describe('the geometry, by walking the layers', () => {
   const conv = (args: object) => conv2d({ filters: 1, kernelSize: 3, ...args });
 
   it.each<[string, () => tfl.LayersModel]>([
-    ['padded', () => chain(conv({ name: 'padded', padding: 'same' }))],
     ['strided', () => chain(conv({ name: 'strided', strides: 2 }))],
-    ['even', () => chain(conv({ name: 'even', kernelSize: 2 }))],
     ['overlapping', () => chain(maxPooling2d({ name: 'overlapping', poolSize: 3, strides: 1 }))],
     ['pool', () => chain(maxPooling2d({ name: 'pool', poolSize: 2 }))],
     ['rest', () => chain(dense({ name: 'rest', units: 2 }))],
     ['global', () => chain(globalAveragePooling2d({ name: 'global' }), reshape({ targetShape: [1, 1, 1] }))],
     ['finer', () => chain(conv2dTranspose({ name: 'finer', filters: 1, kernelSize: 2, strides: 2 }))],
-    ['up', () => chain(maxPooling2d({ poolSize: 2 }), upSampling2d({ name: 'up' }))],
+    [
+      'smooth',
+      () => chain(maxPooling2d({ poolSize: 2 }), upSampling2d({ name: 'smooth', interpolation: 'bilinear' })),
+    ],
   ])('refuses a network that cannot be exact, naming its layer "%s"', (name, build) => {
     expect(() => tileGeometryOf(build())).toThrow(
       `layer "${name}" keeps this model from being tiled exactly`,
     );
   });
 
+  it('counts what zeros of padding touch, and tells the four sides apart', () => {
+    expect(tileGeometryOf(chain(conv({ padding: 'same' })))).toMatchObject({
+      halo: even(1),
+      padded: even(1),
+    });
+    const forward = { top: 0, left: 0, bottom: 1, right: 1 };
+    expect(tileGeometryOf(chain(conv({ kernelSize: 2 })))).toMatchObject({ halo: forward, padded: even(0) });
+    expect(tileGeometryOf(chain(conv({ kernelSize: 2, padding: 'same' })))).toMatchObject({
+      halo: forward,
+      padded: forward,
+    });
+  });
+
   it('takes a network without any pooling', () => {
     expect(tileGeometryOf(chain(conv({}), conv({ dilationRate: 2 })))).toEqual({
-      halo: 3,
+      ...whole,
+      halo: even(3),
       multiple: 1,
       smallest: 7,
     });
@@ -83,10 +100,14 @@ describe('the geometry, by walking the layers', () => {
 });
 
 describe('a network that makes no sense', () => {
-  it.each([
+  it.each<[UnetConfig, RegExp]>([
     [{ ...small, channels: [4] }, /channels/],
     [{ ...small, channels: [4, 0] }, /channels/],
     [{ ...small, classes: 1 }, /classes/],
+    [{ ...small, decoderChannels: [3] }, /decoderChannels must list 2/],
+    [{ ...small, classes: 3, head: 'sigmoid' }, /a sigmoid tells two classes apart/],
+    [{ ...small, dropout: 1 }, /dropout/],
+    [{ ...small, outputSize: 1000 }, /larger than the input/],
   ])('is refused', (config, message) => {
     expect(() => buildUnet(config)).toThrow(message);
   });

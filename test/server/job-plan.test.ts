@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../model/card.js';
 import { planJob } from '../../server/job-plan.js';
+import { even } from '../support/rasters.js';
 
-const geometry = { halo: 44, multiple: 8, smallest: 100 };
+const geometry = { padded: even(0), tileable: true, halo: even(44), multiple: 8, smallest: 100 };
 const card = { name: 'net', inputChannels: 1 } as Card;
 const source = { size: { width: 3000, height: 2000 }, channels: 1, notes: ['alpha dropped'] };
 const whole = { width: 2000, height: 572 };

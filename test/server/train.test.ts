@@ -4,10 +4,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Card, cardSchema } from '../../model/card.js';
-import { Confusion } from '../../model/train/scores.js';
 import { testFolder } from '../support/files.js';
 import { onnxBesideCpu } from '../support/oracle.js';
 import { unseam } from '../support/product.js';
+import { even } from '../support/rasters.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
@@ -15,8 +15,18 @@ const train = (models: string, ...args: string[]) =>
   unseam([
     ...['train', '--models', join(folder, models), '--scratch', folder, '--threads', '2'],
     ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--name', 'tiny'],
-    ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70', '--steps', '12'],
-    ...['--validate-every', '6', '--validation', 'shapes-0004', '--test', 'shapes-0005', ...args],
+    ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70'],
+    ...[
+      '--epochs',
+      '2',
+      '--epoch-steps',
+      '6',
+      '--validation',
+      'shapes-0004',
+      '--test',
+      'shapes-0005',
+      ...args,
+    ],
   ]);
 const cardOf = async (path: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(folder, path, 'card.json'), 'utf8')));
@@ -29,20 +39,20 @@ describe('unseam train', () => {
   it('makes a model that is served, that plain tfjs loads, and again the same by the same command', async () => {
     const first = await train('one');
     expect(first).toMatchObject({ code: 0 });
-    expect(first.stderr).toMatch(/5 images, 0.1 Mpx: background/);
-    expect(first.stderr).toMatch(/step 12: pixelError/);
+    expect(first.stderr).toMatch(/5 images, 0.1 Mpx \(150×150; gray, \d+ to \d+\): background/);
+    expect(first.stderr).toMatch(/epoch 2\/2: loss .* pixelError/);
     const card = await cardOf('one/tiny/1');
     expect(card).toMatchObject({
       name: 'tiny',
       version: 1,
-      architecture: { channels: [4, 8], halo: 8, multiple: 2 },
+      architecture: { channels: [4, 8], halo: even(8), multiple: 2 },
       data: {
         split: { training: ['shapes-0001', 'shapes-0002', 'shapes-0003'], validation: ['shapes-0004'] },
       },
     });
     expect(card.scores.test!.pixelError).toBeLessThan(0.5);
     expect(card.training.command).toMatch(
-      /^unseam train --threads 2 --images .* --test shapes-0005 .* --validate-every 6$/,
+      /^unseam train --threads 2 --name tiny --images .* --epochs 2 --epoch-steps 6$/,
     );
 
     await train('two');
@@ -82,7 +92,17 @@ describe('unseam train', () => {
     expect((await readdir(join(folder, 'one/tiny/1'))).sort()).toEqual([
       'card.json',
       'model.json',
+      'training',
       'weights.bin',
+    ]);
+    expect((await readdir(join(folder, 'one/tiny/1/training'))).sort()).toEqual([
+      'curves.svg',
+      expect.stringMatching(/^events\.out\.tfevents\./),
+      'log.jsonl',
+      'report.html',
+      'run.json',
+      'test.png',
+      'validation.png',
     ]);
   });
 
@@ -130,16 +150,5 @@ describe('training data that is not as it must be', () => {
       code: 2,
       stderr: expect.stringMatching(/shapes-0003.png has no partner/),
     });
-  });
-});
-
-describe('scores', () => {
-  it('are those of their definitions', () => {
-    const truth = Uint8Array.of(0, 0, 0, 1, 1, 2);
-    const predicted = Uint8Array.of(0, 0, 1, 1, 0, 2);
-    const confusion = new Confusion(4);
-    confusion.add(truth, predicted);
-    expect(confusion.pixelError).toBeCloseTo(2 / 6);
-    expect(confusion.iou).toEqual([2 / 4, 1 / 3, 1, 1]);
   });
 });

@@ -20,3 +20,6 @@ export function firstDifference(a: ArrayLike<number>, b: ArrayLike<number>): num
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
   return -1;
 }
+
+/** The same margin on all four sides. */
+export const even = (px: number) => ({ top: px, left: px, bottom: px, right: px });

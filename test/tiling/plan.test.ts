@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { COLUMN_BLOCK_PX, chooseTile, haloShare, parseTileChoice, planTiles } from '../../tiling/plan.js';
+import { even } from '../support/rasters.js';
 
 /** The paper's network, and two shallower ones. */
 const RULES = [
-  { halo: 92, multiple: 16, smallest: 204 },
-  { halo: 44, multiple: 8, smallest: 100 },
-  { halo: 20, multiple: 4, smallest: 48 },
+  { halo: even(92), multiple: 16, smallest: 204 },
+  { halo: even(44), multiple: 8, smallest: 100 },
+  { halo: even(20), multiple: 4, smallest: 48 },
 ];
 
 describe('a plan', () => {
@@ -37,7 +38,7 @@ describe('a plan', () => {
         const side = (k: number) => rule.smallest + k * rule.multiple;
         const tile = { width: side(across), height: side(down) };
         const plan = planTiles({ width, height }, { tile, rule });
-        const phase = ((-rule.halo % rule.multiple) + rule.multiple) % rule.multiple;
+        const phase = ((-rule.halo.top % rule.multiple) + rule.multiple) % rule.multiple;
         let pixels = 0;
         let tiles = 0;
         let at = { x: 0, y: 0 };
@@ -52,10 +53,10 @@ describe('a plan', () => {
             expect([write.x, write.y]).toEqual([x, band.write.y]);
             x += write.width;
             pixels += write.width * write.height;
-            expect([read.x, read.y]).toEqual([write.x - rule.halo, write.y - rule.halo]);
+            expect([read.x, read.y]).toEqual([write.x - rule.halo.left, write.y - rule.halo.top]);
             expect(((read.x % rule.multiple) + rule.multiple) % rule.multiple).toBe(phase);
-            expect(crop.width).toBeLessThanOrEqual(tile.width - 2 * rule.halo);
-            expect(crop.height).toBeLessThanOrEqual(tile.height - 2 * rule.halo);
+            expect(crop.width).toBeLessThanOrEqual(tile.width - 2 * rule.halo.top);
+            expect(crop.height).toBeLessThanOrEqual(tile.height - 2 * rule.halo.top);
           }
           expect(x).toBe(band.write.x + band.write.width);
         }

@@ -13,10 +13,10 @@ import { rational, TiffSink } from '../../tiling/sinks/tiff.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { testFolder } from '../support/files.js';
-import { firstDifference, pattern } from '../support/rasters.js';
+import { even, firstDifference, pattern } from '../support/rasters.js';
 
 const folder = await testFolder();
-const rule = { halo: 3, multiple: 4, smallest: 10 };
+const rule = { halo: even(3), multiple: 4, smallest: 10 };
 
 /** Gives a mask to a sink as the bands of a plan of so many px a tile. */
 async function writeInBands(

@@ -3,9 +3,9 @@ import { planTiles } from '../../tiling/plan.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { MemorySink } from '../../tiling/sinks/memory.js';
 import { Stitcher } from '../../tiling/stitcher.js';
-import { firstDifference, pattern } from '../support/rasters.js';
+import { even, firstDifference, pattern } from '../support/rasters.js';
 
-const rule = { halo: 3, multiple: 4, smallest: 10 };
+const rule = { halo: even(3), multiple: 4, smallest: 10 };
 
 describe('split, then stitch', () => {
   it.each([
@@ -23,9 +23,9 @@ describe('split, then stitch', () => {
         const sink = new MemorySink({ width, height }, channels);
         const stitcher = new Stitcher(sink, channels);
         const tiles = [...plan.bands()].flatMap((band) => band.tiles.map((tile) => ({ band, tile })));
-        const outWidth = tileWidth - 2 * rule.halo;
+        const outWidth = tileWidth - 2 * rule.halo.top;
         const puts = tiles.reverse().map(({ band, tile }) => {
-          const out = new Uint8Array(outWidth * (tileHeight - 2 * rule.halo) * channels).fill(99);
+          const out = new Uint8Array(outWidth * (tileHeight - 2 * rule.halo.top) * channels).fill(99);
           for (let y = 0; y < tile.write.height; y++) {
             const from = ((tile.write.y + y) * width + tile.write.x) * channels;
             out.set(

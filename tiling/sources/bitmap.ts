@@ -20,6 +20,7 @@ const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
  */
 export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
   const picture = sharp(path, {
+    page: options.page ?? 0,
     limitInputPixels: false, // checked below, with our own limit
     failOn: 'error',
     sequentialRead: true,

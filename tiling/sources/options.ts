@@ -6,6 +6,8 @@ export interface OpenOptions {
   readonly scratchDir: string;
   /** Width times height at most. */
   readonly maxPixels: number;
+  /** Which image of a file that holds several, from 0. Default 0. */
+  readonly page?: number;
   readonly signal?: AbortSignal;
 }
 

@@ -22,8 +22,8 @@ const MAX_CHUNK_BYTES = 16 << 20;
 
 /**
  * A TIFF, or an Aperio SVS, read by region: strips or tiles; uncompressed, LZW, deflate or JPEG; 8 or
- * 16 bits; gray, RGB or RGBA, interleaved. The first image of the file is read; an SVS keeps the slide
- * there, and its thumbnail, label and macro images behind it.
+ * 16 bits; gray, RGB or RGBA, interleaved. The first image of the file is read unless another is asked
+ * for; an SVS keeps the slide there, and its thumbnail, label and macro images behind it.
  *
  * geotiff parses the directories. Chunks are decoded here, and copied row by row: its own region reader
  * works value by value.
@@ -39,7 +39,7 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
     await checkDirectory(file, fileBytes);
     const tiff = await fromFile(path).catch(corrupt);
     const layout = await tiff
-      .getImage(0)
+      .getImage(options.page ?? 0)
       .then((image) => layoutOf(image, options))
       .catch(corrupt)
       .finally(() => tiff.close());
@@ -53,6 +53,13 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
     await file.close();
     throw error;
   }
+}
+
+/** How many images a TIFF holds; 1 for any other file. */
+export async function countPages(path: string): Promise<number> {
+  const tiff = await fromFile(path).catch(() => null);
+  if (tiff === null) return 1;
+  return tiff.getImageCount().finally(() => tiff.close());
 }
 
 class TiffSource implements ImageSource {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator, RecordAttributes } from '../record.js';
-import { type GraphWriter, IOHW, NCHW, OIHW, Value } from '../writer.js';
+import { type GraphWriter, NCHW, Value } from '../writer.js';
 import { type Kernel, kernel } from './kernel.js';
 
 type Conv2DInfo = tf.backend_util.Conv2DInfo;
@@ -59,12 +59,32 @@ const activations: Record<string, (g: GraphWriter, x: string) => string> = {
   sigmoid: (g, x) => g.op('Sigmoid', [x]),
 };
 
+/**
+ * A filter `[H, W, I, O]` as `[I, O, H, W]`, turned by 180° if asked for. Taps are contiguous blocks:
+ * gathering them moves blocks, and what is left is a matrix transposition. ONNX Runtime is quick at both,
+ * and slow at permuting single values, which it would do if nothing stood between this transposition
+ * and the next.
+ */
+function inputsFirst(g: GraphWriter, filter: Value, turned = false): string {
+  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
+  const taps = kh * kw;
+  const order = Array.from({ length: taps }, (_, tap) => (turned ? taps - 1 - tap : tap));
+  const matrix = g.op('Reshape', [filter.plain, g.ints([taps, inChannels * outChannels])]);
+  const moved = g.op('Transpose', [g.op('Gather', [matrix, g.ints(order)], { axis: 0 })], { perm: [1, 0] });
+  return g.op('Reshape', [moved, g.ints([inChannels, outChannels, kh, kw])]);
+}
+
+/** A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with. */
+function outputsFirst(g: GraphWriter, filter: Value): string {
+  return g.op('Transpose', [inputsFirst(g, filter)], { perm: [1, 0, 2, 3] });
+}
+
 /** Inputs: image, filter and, if there is one, bias of shape `[O]`. */
 const convOperator: Operator = {
   name: 'Conv2D',
   write(g, [x, filter, bias], attributes, type) {
     const { kernel: kernelShape, strides, dilations, pads } = attributes as ConvGeometry;
-    const inputs = [x!.as(NCHW), filter!.as(OIHW), ...(bias ? [bias.plain] : [])];
+    const inputs = [x!.as(NCHW), outputsFirst(g, filter!), ...(bias ? [bias.plain] : [])];
     const y = g.op('Conv', inputs, { kernel_shape: kernelShape, strides, dilations, pads });
     const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
     return new Value(g, type, activate(g, y), NCHW);
@@ -98,7 +118,7 @@ const convInputGradient: Operator = {
     const [top, left, bottom, right] = pads;
     if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
       const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
-      const w = kh === 1 && kw === 1 ? filter!.as(IOHW) : g.reverse(filter!.as(IOHW), [2, 3]);
+      const w = inputsFirst(g, filter!, true);
       return new Value(
         g,
         type,
@@ -106,7 +126,7 @@ const convInputGradient: Operator = {
         NCHW,
       );
     }
-    const y = g.op('ConvTranspose', [dy!.as(NCHW), filter!.as(OIHW)], {
+    const y = g.op('ConvTranspose', [dy!.as(NCHW), outputsFirst(g, filter!)], {
       kernel_shape: kernelShape,
       strides,
       dilations,
@@ -123,67 +143,135 @@ function isBlockwise({ kernel: [kh, kw], strides, pads, dilations }: ConvGeometr
 }
 
 /**
- * The gradient of a convolution by its filter: for each tap of the kernel, the product of the shifted
- * image with the output's gradient, summed over pixels, as one matrix product `[I, P]·[P, O]`.
- *
- * At stride 1 the gradient's rows are padded to the image's width. Then a tap's pixels are one
- * contiguous run of the flattened image, and cutting it out is a plain copy.
+ * The gradient of a convolution by its filter. Tap (i, j) is the product of the image, shifted by i rows
+ * and j columns, with the output's gradient, summed over pixels. At stride 1 all taps are one matrix
+ * product: of an image stacked under its shifts by rows, and of the gradient stacked under its shifts
+ * by columns. So each is copied once for each row or column of the kernel, not once for each tap.
  */
 const convFilterGradient: Operator = {
   name: 'Conv2DBackpropFilter',
   shapeBound: true,
   write(g, [x, dy], attributes, type) {
-    const { kernel: kernelShape, strides, pads, dilations } = attributes as ConvGeometry;
+    const { kernel: kernelShape, strides, pads } = attributes as ConvGeometry;
     const [kh, kw] = kernelShape;
-    const [batch, height, width, inChannels] = x!.type.shape as [number, number, number, number];
-    const [, outHeight, outWidth, outChannels] = dy!.type.shape as [number, number, number, number];
     const [top, left, bottom, right] = pads;
-    const rows = height + top + bottom;
-    const columns = width + left + right;
     const unpadded = pads.every((p) => p === 0);
     const image = unpadded
       ? x!.as(NCHW)
       : g.op('Pad', [x!.as(NCHW), g.ints([0, 0, top, left, 0, 0, bottom, right])]);
-
-    const taps: string[] = [];
-    if (strides[0] === 1 && strides[1] === 1) {
-      const run = batch * rows * columns - (kh - 1) * dilations[0] * columns - (kw - 1) * dilations[1];
-      const spread = g.op('Pad', [
-        dy!.as(NCHW),
-        g.ints([0, 0, 0, 0, 0, 0, rows - outHeight, columns - outWidth]),
-      ]);
-      const gradient = cut(g, flatten(g, spread, outChannels, batch), 0, run);
-      const flat = flatten(g, image, inChannels, batch);
-      for (let i = 0; i < kh; i++) {
-        for (let j = 0; j < kw; j++) {
-          const from = i * dilations[0] * columns + j * dilations[1];
-          taps.push(g.op('Gemm', [cut(g, flat, from, from + run), gradient], { transB: 1 }));
-        }
-      }
-    } else {
-      const gradient = flatten(g, dy!.as(NCHW), outChannels, batch);
-      for (let i = 0; i < kh; i++) {
-        for (let j = 0; j < kw; j++) {
-          const from = [i * dilations[0], j * dilations[1]] as const;
-          const to = [from[0] + (outHeight - 1) * strides[0] + 1, from[1] + (outWidth - 1) * strides[1] + 1];
-          const tap = g.op('Slice', [image, g.ints(from), g.ints(to), g.ints([2, 3]), g.ints(strides)]);
-          taps.push(g.op('Gemm', [flatten(g, tap, inChannels, batch), gradient], { transB: 1 }));
-        }
-      }
-    }
-    const stacked = taps.length === 1 ? taps[0]! : g.op('Concat', taps, { axis: 0 });
-    return new Value(g, type, g.op('Reshape', [stacked, g.ints([kh, kw, inChannels, outChannels])]));
+    const [batch, height, width, inChannels] = x!.type.shape as [number, number, number, number];
+    const [, outHeight, outWidth, outChannels] = dy!.type.shape as [number, number, number, number];
+    const shapes: FilterGradientShapes = {
+      ...{ kh, kw, batch, inChannels, outChannels, outHeight, outWidth },
+      rows: height + top + bottom,
+      columns: width + left + right,
+    };
+    const dense = strides.every((n) => n === 1); // TensorFlow.js has no gradient of dilated convolutions
+    const taps = dense
+      ? stackedTaps(g, image, dy!.as(NCHW), shapes)
+      : separateTaps(g, image, dy!.as(NCHW), shapes, strides);
+    return new Value(g, type, taps);
   },
 };
 
-/** `[N, C, H, W]` as `[C, N·H·W]`. */
-function flatten(g: GraphWriter, nchw: string, channels: number, batch: number): string {
-  const channelsFirst = batch === 1 ? nchw : g.op('Transpose', [nchw], { perm: [1, 0, 2, 3] });
-  return g.op('Reshape', [channelsFirst, g.ints([channels, -1])]);
+interface FilterGradientShapes {
+  readonly kh: number;
+  readonly kw: number;
+  readonly batch: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** Of the padded image. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
 }
 
-function cut(g: GraphWriter, matrix: string, from: number, to: number): string {
-  return g.op('Slice', [matrix, g.ints([from]), g.ints([to]), g.ints([1])]);
+/**
+ * Whichever has more channels is stacked by rows, which `Gather` copies once and on all threads; the
+ * other one by columns, which takes a copy for each shift and another to join them.
+ */
+function stackedTaps(g: GraphWriter, image: string, dy: string, shapes: FilterGradientShapes): string {
+  const { kh, kw, batch, inChannels, outChannels, rows, columns, outHeight, outWidth } = shapes;
+  const stack = (matrix: string, from: readonly number[], channels: number): string => {
+    const shifted = kh === 1 ? matrix : g.op('Gather', [matrix, g.ints(from)], { axis: 1 });
+    return g.op('Reshape', [shifted, g.ints([kh * channels, -1])]);
+  };
+  const join = (parts: readonly string[]): string =>
+    kw === 1 ? parts[0]! : g.op('Concat', parts, { axis: 0 });
+  const flat = (part: string, channels: number): string => g.op('Reshape', [part, g.ints([channels, -1])]);
+  const shifts = Array.from({ length: kw }, (_, j) => j);
+
+  if (inChannels >= outChannels) {
+    // rows of the image that output row y of picture n meets at shift i; [I, kh, n, y] in that order
+    const from = rowIndices(kh, batch, outHeight, (i, n, y) => n * rows + y + i);
+    const images = stack(rowsOf(g, image, inChannels, batch, rows, columns), from, inChannels);
+    const gradient = rowsOf(g, dy, outChannels, batch, outHeight, outWidth);
+    const padded = (j: number) => g.op('Pad', [gradient, g.ints([0, 0, j, 0, 0, kw - 1 - j])]);
+    const gradients = join(shifts.map((j) => flat(padded(j), outChannels)));
+    const product = g.op('Gemm', [images, gradients], { transB: 1 });
+    const split = g.op('Reshape', [product, g.ints([inChannels, kh, kw, outChannels])]);
+    return g.op('Transpose', [split], { perm: [1, 2, 0, 3] });
+  }
+  // rows of the gradient, between kh − 1 empty ones, that image row y of picture n meets at shift i
+  const spread = outHeight + 2 * (kh - 1);
+  const from = rowIndices(kh, batch, rows, (i, n, y) => n * spread + y - i + kh - 1);
+  const padded = kh === 1 ? dy : g.op('Pad', [dy, g.ints([0, 0, kh - 1, 0, 0, 0, kh - 1, 0])]);
+  const gradients = stack(rowsOf(g, padded, outChannels, batch, spread, outWidth), from, outChannels);
+  const pixels = rowsOf(g, image, inChannels, batch, rows, columns);
+  const cut = (j: number) =>
+    kw === 1 ? pixels : g.op('Slice', [pixels, g.ints([j]), g.ints([j + outWidth]), g.ints([2])]);
+  const images = join(shifts.map((j) => flat(cut(j), inChannels)));
+  const product = g.op('Gemm', [images, gradients], { transB: 1 });
+  const split = g.op('Reshape', [product, g.ints([kw, inChannels, outChannels, kh])]);
+  return g.op('Transpose', [split], { perm: [3, 0, 1, 2] });
+}
+
+function rowIndices(
+  kh: number,
+  batch: number,
+  height: number,
+  row: (shift: number, picture: number, y: number) => number,
+): number[] {
+  return Array.from({ length: kh * batch * height }, (_, at) => {
+    const y = at % height;
+    const n = Math.floor(at / height) % batch;
+    return row(Math.floor(at / height / batch), n, y);
+  });
+}
+
+/** `[N, C, H, W]` as `[C, N·H, W]`. */
+function rowsOf(
+  g: GraphWriter,
+  nchw: string,
+  channels: number,
+  batch: number,
+  height: number,
+  width: number,
+): string {
+  const channelsFirst = batch === 1 ? nchw : g.op('Transpose', [nchw], { perm: [1, 0, 2, 3] });
+  return g.op('Reshape', [channelsFirst, g.ints([channels, batch * height, width])]);
+}
+
+/** With strides: one product for each tap. */
+function separateTaps(
+  g: GraphWriter,
+  image: string,
+  dy: string,
+  { kh, kw, batch, inChannels, outChannels, outHeight, outWidth }: FilterGradientShapes,
+  strides: readonly [number, number],
+): string {
+  const flat = (nchw: string, channels: number) =>
+    g.op('Reshape', [rowsOf(g, nchw, channels, batch, outHeight, outWidth), g.ints([channels, -1])]);
+  const gradient = flat(dy, outChannels);
+  const taps = Array.from({ length: kh * kw }, (_, tap) => {
+    const from = [Math.floor(tap / kw), tap % kw] as const;
+    const to = [from[0] + (outHeight - 1) * strides[0] + 1, from[1] + (outWidth - 1) * strides[1] + 1];
+    const pixels = g.op('Slice', [image, g.ints(from), g.ints(to), g.ints([2, 3]), g.ints(strides)]);
+    return g.op('Gemm', [flat(pixels, inChannels), gradient], { transB: 1 });
+  });
+  const stacked = taps.length === 1 ? taps[0]! : g.op('Concat', taps, { axis: 0 });
+  return g.op('Reshape', [stacked, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
 interface Conv2DInputs {

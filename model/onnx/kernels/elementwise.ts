@@ -95,8 +95,15 @@ const addN = elementwise('AddN', null, (g, [first, ...rest]) =>
   rest.reduce((sum, x) => g.op('Add', [sum, x]), first!),
 );
 
+/**
+ * The slope of ReLU. Taken from ReLU's output where the graph has it, so that ONNX Runtime may fuse
+ * ReLU into the convolution before it; as a hard sigmoid too steep to be anything but 0 or 1, since
+ * comparing and choosing are two slow passes there.
+ */
 const step = elementwise('Step', 'float32', (g, [x], { alpha }) =>
-  g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha as number)]),
+  alpha === 0
+    ? g.op('HardSigmoid', [g.written('Relu', [x!]) ?? x!], { alpha: { float: 3e38 }, beta: { float: 0 } })
+    : g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha as number)]),
 );
 
 const clip = elementwise('ClipByValue', 'float32', (g, [x], { min, max }) =>

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator } from '../record.js';
 import { NCHW, Value } from '../writer.js';
 import { type Kernel, kernel, type Unary } from './kernel.js';
@@ -69,6 +70,22 @@ const softmax: Operator = {
   write: (g, [x], _attributes, type) => new Value(g, type, g.op('Softmax', [x!.plain], { axis: -1 })),
 };
 
+/** By given statistics of each channel; the network's own, or those of the batch in training. */
+const batchNorm: Operator = {
+  name: 'FusedBatchNorm',
+  write(g, [x, ...statistics], attributes, type) {
+    const [mean, variance, offset, scale] = statistics.map((v) => v.plain) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    const inputs = [scale, offset, mean, variance];
+    const epsilon = { float: attributes.epsilon as number };
+    return new Value(g, type, g.op('BatchNormalization', [x!.as(NCHW), ...inputs], { epsilon }), NCHW);
+  },
+};
+
 const integral = (dtype: tf.DataType): tf.DataType => (dtype === 'bool' ? 'int32' : dtype);
 
 export const reduceKernels: readonly Kernel[] = [
@@ -82,4 +99,14 @@ export const reduceKernels: readonly Kernel[] = [
   kernel<{ logits: tf.TensorInfo }>('Softmax', ({ inputs: { logits }, backend }) =>
     backend.record(softmax, [logits], {}, logits.shape, 'float32'),
   ),
+  kernel<
+    Record<'x' | 'mean' | 'variance', tf.TensorInfo> & { offset?: tf.TensorInfo; scale?: tf.TensorInfo },
+    { varianceEpsilon: number }
+  >('FusedBatchNorm', ({ inputs: { x, mean, variance, offset, scale }, attrs, backend }) => {
+    if (x.shape.length !== 4)
+      throw new UnsupportedKernelError('FusedBatchNorm', 'tensors that are not images');
+    if (!offset || !scale) throw new UnsupportedKernelError('FusedBatchNorm', 'no offset or scale');
+    const { varianceEpsilon: epsilon } = attrs;
+    return backend.record(batchNorm, [x, mean, variance, offset, scale], { epsilon }, x.shape, 'float32');
+  }),
 ];

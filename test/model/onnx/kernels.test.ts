@@ -111,6 +111,8 @@ const convolutions = (
     // height, width, in, out, kernel, stride, pad, dilation, batch
     [7, 9, 3, 4, 3, 1, 'valid', 1, 1],
     [7, 9, 3, 4, 3, 1, 'same', 1, 2],
+    [7, 9, 4, 3, 3, 1, 'valid', 1, 3],
+    [7, 9, 3, 2, 2, 1, 'same', 1, 2],
     [8, 6, 2, 3, 1, 1, 'valid', 1, 2],
     [9, 9, 1, 2, 5, 1, 'same', 1, 1],
     [8, 10, 3, 5, 2, 2, 'valid', 1, 2],
@@ -185,6 +187,38 @@ const cases: Case[] = [
     true,
   ],
   ['maxPool 3×3, stride 2, same', () => [f([1, 7, 8, 2])], (x: T4) => tf.maxPool(x, 3, 2, 'same')],
+  [
+    // one picture: in a batch the cpu backend's gradient takes the others' from the wrong place
+    'nearest pixels, doubled',
+    () => [f([1, 3, 4, 3])],
+    (x: T4) => tf.image.resizeNearestNeighbor(x, [6, 8]),
+    true,
+  ],
+  [
+    'nearest pixels of another size',
+    () => [f([1, 5, 4, 2])],
+    (x: T4) => tf.image.resizeNearestNeighbor(x, [7, 9]),
+    true,
+  ],
+  [
+    'nearest pixels with aligned corners',
+    () => [f([1, 5, 4, 2])],
+    (x: T4) => tf.image.resizeNearestNeighbor(x, [8, 11], true),
+    true,
+  ],
+  [
+    'batch normalisation',
+    () => [f([2, 3, 4, 3]), f([3], 2), f([3], 3, 0.5, 2), f([3], 4), f([3], 5)],
+    (x: T4, mean: tf.Tensor1D, variance: tf.Tensor1D, offset: tf.Tensor1D, scale: tf.Tensor1D) =>
+      tf.batchNorm(x, mean, variance, offset, scale, 1e-3),
+    true,
+  ],
+  [
+    'the same shape again, of a convolved image',
+    () => [f([1, 6, 6, 2]), f([3, 3, 2, 2], 2)],
+    (x: T4, w: T4) => tf.relu(tf.reshape(tf.conv2d(x, w, 1, 'valid'), [1, 4, 4, 2])),
+    true,
+  ],
   ['cast to int', () => [f([3, 4], 1, -3, 3)], (x: T) => tf.cast(x, 'int32')],
   ['cast to bool', () => [ints([3, 4], 1, 0, 2)], (x: T) => tf.cast(x, 'bool')],
   ['cast of booleans', () => [bools([3, 4])], (x: T) => tf.cast(x, 'float32')],

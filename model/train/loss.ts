@@ -1,0 +1,68 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/** What is minimised: cross-entropy, soft Dice, or their sum. */
+export const LOSSES = ['cross-entropy', 'dice', 'cross-entropy+dice'] as const;
+export type LossKind = (typeof LOSSES)[number];
+
+/** What a network should have said, for each pixel of its logits. */
+export interface Truth {
+  /** Class indices `[n, h, w]`, int32. */
+  readonly labels: tf.Tensor3D;
+  /** `[n, h, w]`; 0 where a pixel does not count. */
+  readonly weights: tf.Tensor3D;
+}
+
+/**
+ * The loss of logits `[n, h, w, classes]`, or `[n, h, w, 1]` of a sigmoid for the second of two classes.
+ * At least 0. Made of operations that have gradients; to be called in a tidy scope.
+ */
+export function lossOf(kind: LossKind, logits: tf.Tensor4D, truth: Truth): tf.Scalar {
+  switch (kind) {
+    case 'cross-entropy':
+      return crossEntropy(logits, truth);
+    case 'dice':
+      return softDice(logits, truth);
+    case 'cross-entropy+dice':
+      return tf.add(crossEntropy(logits, truth), softDice(logits, truth));
+  }
+}
+
+/**
+ * The weighted mean over pixels of −log p(true class), in nats. With one logit z and truth t in {0, 1}
+ * that is max(z, 0) − z·t + log(1 + exp(−|z|)), which no z overflows.
+ */
+function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
+  const classes = logits.shape[3];
+  let each: tf.Tensor;
+  if (classes === 1) {
+    const truth = tf.cast(tf.expandDims(labels, 3), 'float32');
+    const tail = tf.log1p(tf.exp(tf.neg(tf.abs(logits))));
+    each = tf.add(tf.sub(tf.relu(logits), tf.mul(logits, truth)), tail);
+  } else {
+    const truth = tf.oneHot(labels, classes, 1, 0, 'float32');
+    each = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits, 3), truth), 3, true));
+  }
+  const weighted = tf.sum(tf.mul(each, tf.expandDims(weights, 3)));
+  return tf.div(weighted, tf.add(tf.sum(weights), TINY)) as tf.Scalar;
+}
+
+/**
+ * 1 − the mean over classes of (2·Σ p·t + 1) / (Σ p + Σ t + 1), over pixels that count; of the second
+ * class alone where there is one logit. After Milletari, Navab and Ahmadi (2016), with plain sums.
+ */
+function softDice(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
+  const classes = logits.shape[3];
+  const counts = tf.expandDims(tf.step(weights), 3);
+  const single = classes === 1;
+  const p = single ? tf.sigmoid(logits) : tf.exp(tf.logSoftmax(logits, 3));
+  const truth = single
+    ? tf.cast(tf.expandDims(labels, 3), 'float32')
+    : tf.oneHot(labels, classes, 1, 0, 'float32');
+  const over = (x: tf.Tensor) => tf.sum(tf.mul(x, counts), [0, 1, 2]);
+  const both = tf.add(tf.mul(over(tf.mul(p, truth)), 2), 1);
+  const either = tf.add(tf.add(over(p), over(truth)), 1);
+  return tf.sub(1, tf.mean(tf.div(both, either))) as tf.Scalar;
+}
+
+/** Keeps a batch in which no pixel counts from dividing by zero: its loss is 0. */
+const TINY = 1e-12;

@@ -1,0 +1,85 @@
+import { components } from './components.js';
+import { squaredDistances } from './distance.js';
+
+/** The second term of the paper's weight map: how much borders between neighbours count. */
+export interface BorderWeights {
+  /** The weight where two cells touch; 10 in the paper. */
+  readonly w0: number;
+  /** How fast it falls off, in px; 5 in the paper. */
+  readonly sigma: number;
+}
+
+/** A term below this adds nothing to a weight of 1 in 32 bits. */
+const NEGLIGIBLE = 1e-9;
+
+/**
+ * `w0 · exp(−(d1 + d2)² / 2σ²)` for each pixel, with d1 and d2 its distances in px to the nearest and to
+ * the second nearest cell (Ronneberger et al. 2015, equation 2, without w_c). Cells are the connected
+ * regions of each class above 0; distances are exact, between pixel centres, 0 inside a cell. Where there
+ * are fewer than two cells the term is 0.
+ *
+ * Distances to a cell are computed around it only, as far as the term could show.
+ *
+ * @param labels class indices, `width · height`; `ignored` ones belong to no cell
+ */
+export function borderWeights(
+  labels: ArrayLike<number>,
+  width: number,
+  height: number,
+  { w0, sigma }: BorderWeights,
+  ignored = -1,
+): Float32Array {
+  const cells = ignored < 0 ? labels : Uint8Array.from(labels, (label) => (label === ignored ? 0 : label));
+  const { ids, count } = components(cells, width, height);
+  const reach = Math.ceil(sigma * Math.sqrt(2 * Math.log(Math.max(w0 / NEGLIGIBLE, 1))));
+  const nearest = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);
+  const second = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);
+  for (const [i, box] of boxes(ids, count, width).entries()) {
+    const left = Math.max(0, box.left - reach);
+    const top = Math.max(0, box.top - reach);
+    const across = Math.min(width, box.right + 1 + reach) - left;
+    const down = Math.min(height, box.bottom + 1 + reach) - top;
+    const id = i + 1;
+    const squared = squaredDistances((x, y) => ids[(top + y) * width + left + x] === id, across, down);
+    for (let y = 0; y < down; y++) {
+      for (let x = 0; x < across; x++) {
+        const at = (top + y) * width + left + x;
+        const d = squared[y * across + x]!;
+        if (d < nearest[at]!) {
+          second[at] = nearest[at]!;
+          nearest[at] = d;
+        } else if (d < second[at]!) {
+          second[at] = d;
+        }
+      }
+    }
+  }
+  return Float32Array.from(nearest, (d1, at) => {
+    const d2 = second[at]!;
+    return d2 === Number.POSITIVE_INFINITY
+      ? 0
+      : w0 * Math.exp(-((Math.sqrt(d1) + Math.sqrt(d2)) ** 2) / (2 * sigma ** 2));
+  });
+}
+
+interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+function boxes(ids: Int32Array, count: number, width: number): Box[] {
+  const found = Array.from({ length: count }, () => ({ left: width, top: Infinity, right: -1, bottom: -1 }));
+  for (let at = 0; at < ids.length; at++) {
+    if (ids[at] === 0) continue;
+    const box = found[ids[at]! - 1]!;
+    const x = at % width;
+    const y = (at - x) / width;
+    box.left = Math.min(box.left, x);
+    box.right = Math.max(box.right, x);
+    box.top = Math.min(box.top, y);
+    box.bottom = y;
+  }
+  return found;
+}

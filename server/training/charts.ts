@@ -1,0 +1,147 @@
+/** One line of a chart. */
+export interface Series {
+  readonly name: string;
+  /** Any CSS colour. */
+  readonly colour: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+  /** Drawn thin and pale, behind the others. */
+  readonly faint?: boolean;
+}
+
+export interface Chart {
+  readonly title: string;
+  readonly xLabel: string;
+  readonly series: readonly Series[];
+  readonly logX?: boolean;
+  /** Draws only values up to this multiple of the median, so that a few large ones hide nothing. */
+  readonly cutAbove?: number;
+  /** A vertical line with a word beside it. */
+  readonly mark?: { readonly x: number; readonly text: string };
+}
+
+const WIDTH = 640;
+const HEIGHT = 260;
+const LEFT = 56;
+const RIGHT = 16;
+const TOP = 34;
+const BOTTOM = 40;
+const MAX_POINTS = 600;
+
+/** Draws charts below each other, as one SVG picture that needs nothing beside it. */
+export function chartsSvg(charts: readonly Chart[]): string {
+  const height = charts.length * HEIGHT;
+  const body = charts
+    .map((chart, i) => `<g transform="translate(0 ${i * HEIGHT})">${chartBody(chart)}</g>`)
+    .join('\n');
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
+    `font-family="system-ui, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n${body}\n</svg>\n`
+  );
+}
+
+function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Chart): string {
+  const finite = series
+    .flatMap(({ points }) => points)
+    .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+  const heading = `<text x="${LEFT}" y="20" font-weight="600">${escapeXml(title)}</text>`;
+  if (finite.length === 0) return `${heading}<text x="${LEFT}" y="60" fill="#777">nothing yet</text>`;
+  const ys = finite.map(([, y]) => y).sort((a, b) => a - b);
+  const limit = cutAbove === undefined ? Number.POSITIVE_INFINITY : ys[ys.length >> 1]! * cutAbove;
+  const along = logX ? Math.log10 : (x: number) => x;
+  const xTicks = logX
+    ? decades(finite.map(([x]) => x))
+    : ticks(
+        finite.map(([x]) => x),
+        8,
+      );
+  const yTicks = ticks(
+    ys.filter((y) => y <= limit),
+    5,
+  );
+  const [x0, x1] = [Math.min(...finite.map(([x]) => along(x))), Math.max(...finite.map(([x]) => along(x)))];
+  const [y0, y1] = [yTicks[0]!, yTicks.at(-1)!];
+  const px = (x: number) => LEFT + ((along(x) - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
+  const py = (y: number) =>
+    HEIGHT - BOTTOM - ((Math.min(y, y1) - y0) / (y1 - y0 || 1)) * (HEIGHT - TOP - BOTTOM);
+  const at = (n: number) => n.toFixed(1);
+
+  const grid = yTicks.map(
+    (y) =>
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at(py(y))}" y2="${at(py(y))}" stroke="#e5e5e5"/>` +
+      `<text x="${LEFT - 6}" y="${at(py(y) + 4)}" text-anchor="end" fill="#555">${short(y)}</text>`,
+  );
+  const below = xTicks
+    .filter((x) => along(x) >= x0 - 1e-9 && along(x) <= x1 + 1e-9)
+    .map(
+      (x) =>
+        `<text x="${at(px(x))}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle" fill="#555">${short(x)}</text>`,
+    );
+  const label = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="#555">${escapeXml(xLabel)}</text>`;
+  const lines = series.map(({ points, colour, faint }) => {
+    const drawn = thinned(points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)));
+    const path = drawn.map(([x, y]) => `${at(px(x))},${at(py(y))}`).join(' ');
+    const look = faint ? 'stroke-width="1" opacity="0.35"' : 'stroke-width="2"';
+    const dots =
+      drawn.length > 40 || faint
+        ? ''
+        : dotsAt(
+            drawn.map(([x, y]) => [at(px(x)), at(py(y))]),
+            colour,
+          );
+    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-linejoin="round" ${look}/>${dots}`;
+  });
+  let legendX = WIDTH - RIGHT;
+  const legend = [...series].reverse().map(({ name, colour }) => {
+    legendX -= name.length * 7 + 24;
+    return `<rect x="${legendX}" y="11" width="12" height="4" fill="${colour}"/><text x="${legendX + 17}" y="17" fill="#333">${escapeXml(name)}</text>`;
+  });
+  const line = mark
+    ? `<line x1="${at(px(mark.x))}" x2="${at(px(mark.x))}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#333" stroke-dasharray="4 3"/>` +
+      `<text x="${at(px(mark.x) + (px(mark.x) > WIDTH - 160 ? -5 : 5))}" y="${TOP + 10}" ` +
+      `text-anchor="${px(mark.x) > WIDTH - 160 ? 'end' : 'start'}" fill="#333">${escapeXml(mark.text)}</text>`
+    : '';
+  return [heading, ...legend, ...grid, ...below, label, ...lines, line].join('\n');
+}
+
+const dotsAt = (places: readonly (readonly [string, string])[], colour: string): string =>
+  places.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="2.5" fill="${colour}"/>`).join('');
+
+/** Round numbers that enclose the values: 1, 2 or 5 times a power of ten apart. */
+function ticks(values: readonly number[], about: number): number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const raw = (high - low || Math.abs(high) || 1) / about;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = ([1, 2, 5, 10].find((n) => n * power >= raw) ?? 10) * power;
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.max(first + 1, Math.ceil(high / step - 1e-9));
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+function decades(values: readonly number[]): number[] {
+  const [low, high] = [
+    Math.floor(Math.log10(Math.min(...values))),
+    Math.ceil(Math.log10(Math.max(...values))),
+  ];
+  return Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
+}
+
+/** Few enough points to draw: the mean of each run of them. */
+function thinned(points: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+  const run = Math.ceil(points.length / MAX_POINTS);
+  if (run <= 1) return [...points];
+  return Array.from({ length: Math.ceil(points.length / run) }, (_, i) => {
+    const part = points.slice(i * run, (i + 1) * run);
+    return [part.at(-1)![0], part.reduce((sum, [, y]) => sum + y, 0) / part.length] as const;
+  });
+}
+
+function short(n: number): string {
+  const size = Math.abs(n);
+  return size !== 0 && (size < 1e-3 || size >= 1e5)
+    ? n.toExponential(0).replace('+', '')
+    : String(Number(n.toPrecision(4)));
+}
+
+export function escapeXml(text: string): string {
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}

@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join, parse } from 'node:path';
+import { channelConversion } from '../../model/normalize.js';
+import { runs } from '../../tiling/geometry.js';
+import type { Border } from '../../tiling/reader.js';
+import type { ImageSource } from '../../tiling/source.js';
+import { memorySource } from '../../tiling/sources/memory.js';
+import { openImage } from '../../tiling/sources/open.js';
+import type { OpenOptions } from '../../tiling/sources/options.js';
+import { countPages } from '../../tiling/sources/tiff.js';
+import { RequestError } from '../errors.js';
+import { LabelCodec, type LabelRules } from './labels.js';
+
+/** A picture and its labels. */
+export interface Pair {
+  readonly stem: string;
+  readonly image: ImageSource;
+  readonly labels: ImageSource;
+}
+
+export interface DatasetOptions extends LabelRules {
+  /** Folders, paired by file name without ending, or two files of as many pages. */
+  readonly images: string;
+  readonly labels: string;
+  readonly inputChannels: number;
+  /** What labels say outside their picture. */
+  readonly labelBorder: Border;
+}
+
+export interface Dataset {
+  /** By stem. */
+  readonly pairs: readonly Pair[];
+  readonly codec: LabelCodec;
+  readonly labelBorder: Border;
+  /** Pixels of each class. */
+  readonly frequencies: readonly number[];
+  /** The least and the greatest stored intensity of all pictures. */
+  readonly intensities: readonly [number, number];
+  /** SHA-256 over the names and bytes of all files, by stem. */
+  readonly digest: string;
+  close(): Promise<void>;
+}
+
+/** Pictures up to this size are held in memory, until together they take so many bytes. */
+const SMALL_PX = 16e6;
+const HELD_BYTES = 1e9;
+
+/**
+ * Opens images and labels, and checks all that can be checked before training: partners, sizes, channels,
+ * label values.
+ *
+ * @throws RequestError naming the file that is not as it must be
+ */
+export async function openDataset(options: DatasetOptions, open: OpenOptions): Promise<Dataset> {
+  const files = await pairsOf(options);
+  const pairs: Pair[] = [];
+  const close = async () => {
+    for (const { image, labels } of pairs) await Promise.all([image.close(), labels.close()]);
+  };
+  try {
+    const hash = createHash('sha256');
+    const codec = new LabelCodec(options);
+    const held = { bytes: 0 };
+    const intensities: [number, number] = [Number.POSITIVE_INFINITY, 0];
+    for (const { stem, image, labels, page } of files) {
+      const pair = {
+        stem,
+        image: await hold(await openImage(image, { ...open, page }), held),
+        labels: await hold(await openImage(labels, { ...open, page }), held),
+      };
+      pairs.push(pair);
+      checkPair(pair, image, labels, options);
+      for await (const raster of bandsOf(pair.labels)) codec.count(raster);
+      for await (const { data } of bandsOf(pair.image)) widen(intensities, data);
+      open.signal?.throwIfAborted();
+    }
+    for (const file of new Set(files.flatMap(({ image, labels }) => [image, labels]))) {
+      hash.update(`${parse(file).base}\0`);
+      for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    }
+    return {
+      pairs,
+      codec,
+      labelBorder: options.labelBorder,
+      frequencies: codec.frequencies(),
+      intensities,
+      digest: hash.digest('hex'),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const bad = (message: string): RequestError => new RequestError('bad-data', message);
+
+interface PairOfFiles {
+  readonly stem: string;
+  readonly image: string;
+  readonly labels: string;
+  readonly page: number;
+}
+
+async function pairsOf({ images, labels }: DatasetOptions): Promise<PairOfFiles[]> {
+  const [imagesAreFile, labelsAreFile] = [await isFile(images), await isFile(labels)];
+  if (imagesAreFile !== labelsAreFile) {
+    throw bad(`${images} and ${labels} must be two folders or two files with as many pages`);
+  }
+  if (imagesAreFile) {
+    const [pages, others] = [await countPages(images), await countPages(labels)];
+    if (pages !== others) throw bad(`${images} has ${pages} pages, ${labels} has ${others}`);
+    const digits = String(pages - 1).length;
+    return Array.from({ length: pages }, (_, page) => {
+      return { stem: String(page).padStart(digits, '0'), image: images, labels, page };
+    });
+  }
+  const [pictures, truths] = [await byStem(images), await byStem(labels)];
+  for (const [names, others, where] of [
+    [pictures, truths, labels],
+    [truths, pictures, images],
+  ] as const) {
+    const alone = [...names.keys()].find((stem) => !others.has(stem));
+    if (alone !== undefined) throw bad(`${names.get(alone)} has no partner of that name in ${where}`);
+  }
+  if (pictures.size === 0) throw bad(`${images} holds no images`);
+  return [...pictures].map(([stem, image]) => ({ stem, image, labels: truths.get(stem)!, page: 0 }));
+}
+
+async function isFile(path: string): Promise<boolean> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new RequestError('bad-data', `${path} is neither a folder nor a file that can be read`, { cause });
+  });
+  return found.isFile();
+}
+
+async function byStem(folder: string): Promise<Map<string, string>> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = new Map<string, string>();
+  for (const { name } of entries.filter((e) => e.isFile() && !e.name.startsWith('.')).sort(byName)) {
+    const stem = parse(name).name;
+    if (files.has(stem)) throw bad(`${folder} holds two files named ${stem}`);
+    files.set(stem, join(folder, name));
+  }
+  return files;
+}
+
+const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
+
+/** Small pictures are read once; large ones stay on the disk, and are read by region. */
+async function hold(source: ImageSource, held: { bytes: number }): Promise<ImageSource> {
+  const { width, height } = source.size;
+  const bytes = width * height * source.channels * (source.dtype === 'uint8' ? 1 : 2);
+  if (width * height > SMALL_PX || held.bytes + bytes > HELD_BYTES) return source;
+  held.bytes += bytes;
+  const raster = await source.readRegion({ x: 0, y: 0, width, height });
+  await source.close();
+  return memorySource(raster);
+}
+
+function checkPair(
+  { image, labels }: Pair,
+  path: string,
+  labelPath: string,
+  { inputChannels, legend }: DatasetOptions,
+): void {
+  const { width, height } = image.size;
+  if (labels.size.width !== width || labels.size.height !== height) {
+    throw bad(`${labelPath} is ${labels.size.width}×${labels.size.height} px, its image ${width}×${height}`);
+  }
+  if (legend === null && labels.channels !== 1) {
+    throw bad(
+      `${labelPath} is in colour: say with --legend which colour means which class, or store class indices`,
+    );
+  }
+  if (legend !== null && (labels.channels !== 3 || labels.dtype !== 'uint8')) {
+    throw bad(`${labelPath} is not in colour with 8 bits a channel, as --legend asks for`);
+  }
+  if (channelConversion(image.channels, inputChannels) === null) {
+    throw bad(`${path} has ${image.channels} channels; the model takes ${inputChannels}`);
+  }
+}
+
+async function* bandsOf(source: ImageSource) {
+  const { width, height } = source.size;
+  for (const { start, stop } of runs({ start: 0, stop: height }, 512)) {
+    yield await source.readRegion({ x: 0, y: start, width, height: stop - start });
+  }
+}
+
+function widen(range: [number, number], data: ArrayLike<number>): void {
+  let [low, high] = range;
+  for (let at = 0; at < data.length; at++) {
+    const value = data[at]!;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  [range[0], range[1]] = [low, high];
+}

@@ -1,0 +1,32 @@
+import { prepare } from './run.js';
+import type { TrainSession } from './session.js';
+import { paintHeat, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';
+
+/** Crops in a preview. */
+const CROPS = 8;
+
+/** Writes a sheet of crops as training would see them: image, labels, weights, side by side. */
+export async function writePreview(session: TrainSession, path: string): Promise<void> {
+  const { context, engine, config } = session;
+  const settings = { ...config.settings, batch: CROPS };
+  const { trainee, sampler } = await prepare(engine, {
+    ...session,
+    config: { ...config, settings },
+    signal: context.signal,
+  });
+  const { halo } = trainee.facts.geometry;
+  const { pixels, labels, weights, side, channels } = await sampler.batch(0, 0);
+  const [width, height] = [side - halo.left - halo.right, side - halo.top - halo.bottom];
+  const triples = Array.from({ length: CROPS }, (_, i) => {
+    const part = <A extends Float32Array | Uint8Array>(array: A, length: number) =>
+      array.subarray(i * length, (i + 1) * length);
+    return [
+      paintPixels(part(pixels, side * side * channels), { width: side, height: side, channels }, 255),
+      paintLabels(part(labels, width * height), width, height, config.classes),
+      paintHeat(part(weights, width * height), width, height),
+    ];
+  });
+  const rows = Array.from({ length: CROPS / 2 }, (_, i) => [...triples[2 * i]!, ...triples[2 * i + 1]!]);
+  await writePicture(path, sheetOf(rows));
+  context.stderr(`${path}: ${CROPS} crops with their labels and weights`);
+}

@@ -1,0 +1,244 @@
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Card } from '../../model/card.js';
+import type { TrainEvent } from '../../model/train/loop.js';
+import type { Raster } from '../../tiling/raster.js';
+import type { CommandContext } from '../commands/shared.js';
+import { ProgressBar } from '../progress.js';
+import { type Chart, chartsSvg } from './charts.js';
+import type { Prediction } from './evaluate.js';
+import { reportHtml } from './report.js';
+import type { RunFacts } from './run.js';
+import { type RunConfig, runFolder } from './run-config.js';
+import { type Picture, paint, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';
+import { EventFile } from './tensorboard.js';
+
+/** One line of `log.jsonl`. */
+type LogLine =
+  | {
+      readonly kind: 'step';
+      readonly epoch: number;
+      readonly step: number;
+      readonly loss: number;
+      readonly learningRate: number;
+      readonly pixelsPerSecond: number;
+    }
+  | {
+      readonly kind: 'epoch';
+      readonly epoch: number;
+      readonly step: number;
+      readonly loss: number;
+      readonly scores: Readonly<Record<string, number>>;
+      readonly best: boolean;
+      readonly seconds: number;
+    };
+
+/** Pictures in a sheet of predictions, at most. */
+const SHEET_ROWS = 6;
+
+/**
+ * What a person sees of a training: bars and lines on the terminal, and in the model's `training/` a log,
+ * TensorBoard events, curves, sheets and a report.
+ */
+export class Recorder {
+  readonly #files: ReturnType<typeof runFolder>;
+  readonly #bar = new ProgressBar(
+    'epoch {epoch} {bar} {value}/{total} steps, loss {loss}, validation {validation}, {speed} Mpx/s, {left} left',
+  );
+  readonly #lines: LogLine[] = [];
+  readonly #unwritten: LogLine[] = [];
+  readonly #sheets: Record<'validation' | 'test', Picture[][]> = { validation: [], test: [] };
+  #events: EventFile | null = null;
+  #epochSteps = 1;
+  #recent: number | null = null;
+  #validation = '-';
+  #msPerStep: number | null = null;
+
+  constructor(
+    private readonly context: CommandContext,
+    private readonly config: RunConfig,
+    folder: string,
+  ) {
+    this.#files = runFolder(folder);
+  }
+
+  /** Begins the files, or goes on with those of the training that is resumed, from where it is. */
+  async start({ parameters, epochSteps, from }: RunFacts, resume: boolean): Promise<void> {
+    const { epochs, batch, accumulate } = this.config.settings;
+    this.#epochSteps = epochSteps;
+    await mkdir(this.#files.training, { recursive: true });
+    const done = from.epoch * epochSteps + from.step;
+    if (resume) {
+      const text = await readFile(this.#files.log, 'utf8').catch(() => '');
+      // the last line may be half written; what came after the checkpoint is done again
+      const complete = text.split('\n').slice(0, -1);
+      const lines = complete.map((line) => JSON.parse(line) as LogLine);
+      this.#lines.push(
+        ...lines.filter((line) => (line.kind === 'step' ? line.step <= done : line.epoch <= from.epoch)),
+      );
+      this.context.stderr(`resumed after ${from.epoch} epochs and ${from.step} steps`);
+    }
+    await writeFile(this.#files.log, this.#lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    this.#events = new EventFile(this.#files.training, done);
+    const effective = accumulate === 1 ? `${batch}` : `${batch}, ${batch * accumulate} with accumulation`;
+    this.context.stderr(
+      `${parameters} parameters; ${epochs} epochs of ${epochSteps} steps, batch ${effective}`,
+    );
+  }
+
+  async event(event: TrainEvent): Promise<void> {
+    const { epochs } = this.config.settings;
+    if (event.type === 'step') {
+      const { epoch, loss, learningRate, pixels, durationMs } = event;
+      const step = epoch * this.#epochSteps + event.step + 1;
+      const pixelsPerSecond = Math.round((1000 * pixels) / durationMs);
+      this.#keep({ kind: 'step', epoch, step, loss, learningRate, pixelsPerSecond });
+      this.#events?.scalars(step, {
+        'loss/step': loss,
+        'learning rate': learningRate,
+        'pixels a second': pixelsPerSecond,
+      });
+      this.#recent = this.#recent === null ? loss : 0.95 * this.#recent + 0.05 * loss;
+      this.#msPerStep = this.#msPerStep === null ? durationMs : 0.95 * this.#msPerStep + 0.05 * durationMs;
+      const left = (epochs * this.#epochSteps - step) * this.#msPerStep;
+      this.#bar.update(event.step + 1, this.#epochSteps, {
+        epoch: `${epoch + 1}/${epochs}`,
+        loss: this.#recent.toFixed(4),
+        validation: this.#validation,
+        speed: (pixelsPerSecond / 1e6).toFixed(2),
+        left: duration(left / 1000),
+      });
+      return;
+    }
+    this.#bar.stop();
+    if (event.type === 'epoch') {
+      const { epoch, loss, validation, best, seconds } = event;
+      const step = epoch * this.#epochSteps;
+      const { scores } = validation;
+      this.#keep({ kind: 'epoch', epoch, step, loss, scores, best, seconds });
+      const named = Object.entries(scores).map(([name, value]) => [`validation/${name}`, value] as const);
+      this.#events?.scalars(step, { 'loss/epoch': loss, ...Object.fromEntries(named) });
+      this.#validation = validation.error.toFixed(4);
+      const words = Object.entries(scores).filter(([name]) => !name.includes(' '));
+      const text = words.map(([name, value]) => `${name} ${value.toFixed(4)}`).join(', ');
+      const time = duration(seconds);
+      this.context.stderr(
+        `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, ${text}, ${time}${best ? ', kept' : ''}`,
+      );
+    } else if (event.why === 'patience') {
+      this.context.stderr(`no better network for ${this.config.settings.patience} epochs: that is enough`);
+    }
+    await this.#flush();
+  }
+
+  async prediction(part: 'validation' | 'test', prediction: Prediction): Promise<void> {
+    const rows = this.#sheets[part];
+    if (rows.length >= SHEET_ROWS) return;
+    const { pair, size, truth, labels } = prediction;
+    const { width, height } = size;
+    const { classes } = this.config;
+    const raster: Raster = await pair.image.readRegion({ x: 0, y: 0, width, height });
+    const wrong = paint(width, height, (at) => {
+      if (truth[at]! >= classes.length) return [128, 128, 128];
+      return truth[at] === labels[at] ? [240, 240, 240] : [200, 0, 30];
+    });
+    rows.push([
+      paintPixels(raster.data, raster, pair.image.dtype === 'uint8' ? 1 : 1 / 257),
+      paintLabels(truth, width, height, classes),
+      paintLabels(labels, width, height, classes),
+      wrong,
+    ]);
+  }
+
+  /** Writes curves, sheets and the report of a training that has ended. */
+  async report(card: Card): Promise<void> {
+    const { training } = this.#files;
+    const curves = chartsSvg(this.#charts());
+    await writeFile(join(training, 'curves.svg'), curves);
+    const sheets: { title: string; png: Buffer }[] = [];
+    for (const [part, rows] of Object.entries(this.#sheets)) {
+      if (rows.length === 0) continue;
+      const path = join(training, `${part}.png`);
+      const sheet = sheetOf(rows);
+      await writePicture(path, sheet);
+      const png = await readFile(path);
+      this.#events?.image(
+        card.training.steps,
+        `${part}: image, labels, prediction, error`,
+        png,
+        sheet.width,
+        sheet.height,
+      );
+      sheets.push({ title: part, png });
+    }
+    await writeFile(join(training, 'report.html'), reportHtml({ card, config: this.config, curves, sheets }));
+  }
+
+  async close(): Promise<void> {
+    this.#bar.stop();
+    await this.#flush();
+    this.#events?.close();
+    this.#events = null;
+  }
+
+  #keep(line: LogLine): void {
+    this.#lines.push(line);
+    this.#unwritten.push(line);
+  }
+
+  async #flush(): Promise<void> {
+    const lines = this.#unwritten.splice(0);
+    if (lines.length > 0)
+      await appendFile(this.#files.log, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  }
+
+  #charts(): Chart[] {
+    const steps = this.#lines.filter((line) => line.kind === 'step');
+    const epochs = this.#lines.filter((line) => line.kind === 'epoch');
+    const xLabel = 'steps';
+    const score = (name: string): [number, number][] =>
+      epochs.map(({ step, scores }) => [step, scores[name]!]);
+    return [
+      {
+        ...{ title: 'Loss', xLabel, cutAbove: 8 },
+        series: [
+          {
+            name: 'step',
+            colour: '#3182bd',
+            faint: true,
+            points: steps.map(({ step, loss }) => [step, loss]),
+          },
+          { name: 'epoch', colour: '#08519c', points: epochs.map(({ step, loss }) => [step, loss]) },
+        ],
+      },
+      {
+        ...{ title: 'Pixel error in validation', xLabel },
+        series: [{ name: 'pixel error', colour: '#e6550d', points: score('pixelError') }],
+      },
+      {
+        ...{ title: 'Overlap in validation, mean over classes', xLabel },
+        series: [
+          { name: 'IoU', colour: '#31a354', points: score('meanIou') },
+          { name: 'Dice', colour: '#756bb1', points: score('meanDice') },
+        ],
+      },
+      {
+        ...{ title: 'Learning rate', xLabel },
+        series: [
+          {
+            name: 'rate',
+            colour: '#636363',
+            points: steps.map(({ step, learningRate }) => [step, learningRate]),
+          },
+        ],
+      },
+    ];
+  }
+}
+
+/** Seconds in words: `45 s`, `12 min`, `3 h 20 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 100) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,0 +1,145 @@
+import type { Card } from '../../model/card.js';
+import { escapeXml } from './charts.js';
+import type { RunConfig } from './run-config.js';
+
+export interface ReportParts {
+  readonly card: Card;
+  readonly config: RunConfig;
+  /** An SVG picture. */
+  readonly curves: string;
+  /** Rows of image, labels, prediction and error. */
+  readonly sheets: readonly { readonly title: string; readonly png: Buffer }[];
+}
+
+/** A training on one page that needs nothing beside it: no script, no file, no host. */
+export function reportHtml({ card, config, curves, sheets }: ReportParts): string {
+  const { name, version, description, architecture, classes, data, training, scores } = card;
+  const sections = [
+    section('Scores', scoreTable(scores)),
+    section('Curves', `<figure>${curves}</figure>`),
+    ...sheets.map(({ title, png }) => section(capital(title), sheetHtml(title, png))),
+    section(
+      'Network',
+      table([
+        ['channels', architecture.channels.join(', ')],
+        ...(architecture.decoderChannels
+          ? [['decoder', architecture.decoderChannels.join(', ')] as const]
+          : []),
+        ['parameters', architecture.parameters.toLocaleString('en')],
+        ['halo', `${Object.values(architecture.halo).join(', ')} px (top, left, bottom, right)`],
+        [
+          'tiles',
+          architecture.tileable
+            ? `${architecture.smallest} + k·${architecture.multiple} px`
+            : 'one size; not exact',
+        ],
+      ]),
+    ),
+    section('Classes', classTable(classes)),
+    section(
+      'Data',
+      table([
+        ['description', data.description || 'not stated'],
+        ['citation', data.citation ?? 'not stated'],
+        ['terms', data.terms],
+        ['digest', data.digest],
+        ...Object.entries(data.split).map(
+          ([part, stems]) => [part, `${stems.length}: ${stems.join(', ')}`] as const,
+        ),
+      ]),
+    ),
+    section('Settings', table(flat(config.settings))),
+    section(
+      'How it was made',
+      table([
+        ['command', training.command],
+        ['seed', String(training.seed)],
+        ['steps to the best', String(training.steps)],
+        ['seconds', String(training.seconds)],
+        ['device', training.device],
+        ...Object.entries(training.versions),
+        ['weights', `sha256:${card.weights.sha256}`],
+      ]),
+    ),
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeXml(name)} ${version}: training report</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header><h1>${escapeXml(name)} <small>version ${version}</small></h1><p>${escapeXml(description)}</p></header>
+<main>
+${sections.join('\n')}
+</main>
+</body>
+</html>
+`;
+}
+
+const STYLE = `
+:root { color-scheme: light; }
+body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: #222; background: #f6f6f4; }
+header, main { max-width: 1100px; margin: 0 auto; padding: 0 24px; }
+header { padding-top: 28px; }
+h1 { margin: 0; font-size: 26px; } h1 small { font-weight: 400; color: #777; }
+h2 { margin: 0 0 10px; font-size: 17px; }
+section { background: #fff; border: 1px solid #e4e4e0; border-radius: 8px; padding: 18px 20px; margin: 18px 0; overflow-x: auto; }
+table { border-collapse: collapse; }
+th, td { text-align: left; vertical-align: top; padding: 3px 18px 3px 0; }
+th { font-weight: 500; color: #666; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+figure { margin: 0; } figure svg, figure img { display: block; max-width: 100%; height: auto; }
+figcaption { display: grid; grid-template-columns: repeat(4, 1fr); max-width: 1054px; color: #666; }
+.swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
+`;
+
+const section = (title: string, body: string): string =>
+  `<section><h2>${escapeXml(title)}</h2>${body}</section>`;
+
+function table(rows: readonly (readonly [string, string])[]): string {
+  const cells = rows.map(([key, value]) => `<tr><th>${escapeXml(key)}</th><td>${escapeXml(value)}</td></tr>`);
+  return `<table>${cells.join('')}</table>`;
+}
+
+function scoreTable(scores: Card['scores']): string {
+  const parts = Object.keys(scores);
+  const names = [...new Set(Object.values(scores).flatMap(Object.keys))];
+  const head = `<tr><th></th>${parts.map((part) => `<th>${escapeXml(part)}</th>`).join('')}</tr>`;
+  const rows = names.map((name) => {
+    const values = parts.map((part) => `<td class="number">${scores[part]![name]?.toFixed(4) ?? ''}</td>`);
+    return `<tr><th>${escapeXml(name)}</th>${values.join('')}</tr>`;
+  });
+  return `<table>${head}${rows.join('')}</table>`;
+}
+
+function classTable(classes: Card['classes']): string {
+  const rows = classes.map(({ name, colour }, i) => {
+    const swatch = `<span class="swatch" style="background:${colour ?? 'transparent'}"></span>`;
+    return `<tr><td class="number">${i}</td><td>${swatch}${escapeXml(name)}</td></tr>`;
+  });
+  return `<table>${rows.join('')}</table>`;
+}
+
+function sheetHtml(title: string, png: Buffer): string {
+  const captions = ['image', 'labels', 'prediction', 'error (red)']
+    .map((text) => `<span>${text}</span>`)
+    .join('');
+  const source = `data:image/png;base64,${png.toString('base64')}`;
+  return `<figure><figcaption>${captions}</figcaption><img alt="${escapeXml(title)}" src="${source}"></figure>`;
+}
+
+/** Nested settings as lines: `optimizer kind`, `schedule learningRate`, … */
+function flat(value: object, before = ''): [string, string][] {
+  return Object.entries(value).flatMap(([key, inner]): [string, string][] => {
+    const name = `${before}${key}`;
+    const nested = inner !== null && typeof inner === 'object' && !Array.isArray(inner);
+    return nested ? flat(inner as object, `${name} `) : [[name, inner === null ? 'none' : String(inner)]];
+  });
+}
+
+const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1);

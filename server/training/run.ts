@@ -1,0 +1,203 @@
+import { readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { architectureOf, type Card } from '../../model/card.js';
+import { writeCard } from '../../model/checkpoint.js';
+import type { Engine, Trainee } from '../../model/engine.js';
+import { NORMALISATION } from '../../model/normalize.js';
+import { BEGINNING, type Progress, type TrainEvent, train, type Validation } from '../../model/train/loop.js';
+import { learningRateAt } from '../../model/train/schedule.js';
+import type { UnetConfig } from '../../model/unet.js';
+import { planTiles } from '../../tiling/plan.js';
+import { RequestError } from '../errors.js';
+import type { Dataset, Pair } from './dataset.js';
+import { Evaluation, type Prediction, predictions } from './evaluate.js';
+import type { RunConfig } from './run-config.js';
+import { runFolder } from './run-config.js';
+import { Sampler } from './samples.js';
+import { classWeightsOf } from './settings.js';
+import type { Split } from './split.js';
+
+export interface RunRequest {
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly split: Split;
+  readonly config: RunConfig;
+  /** The version's folder; its card appears when the training has ended. */
+  readonly folder: string;
+  readonly resume: boolean;
+  /** When it aborts, the training writes a checkpoint and ends without a model. */
+  readonly signal: AbortSignal;
+  /** Called once, before the first step. */
+  readonly onStart: (facts: RunFacts) => void | Promise<void>;
+  readonly onEvent: (event: TrainEvent) => void | Promise<void>;
+  /** Called with each picture of the last scoring of validation and test, by the network that is kept. */
+  readonly onPrediction: (part: 'validation' | 'test', prediction: Prediction) => void | Promise<void>;
+}
+
+export interface RunFacts {
+  readonly parameters: number;
+  readonly epochSteps: number;
+  readonly from: Progress;
+}
+
+/** A trainee and what feeds it: what a training, a preview and a range test have in common. */
+export interface Prepared {
+  readonly trainee: Trainee;
+  readonly sampler: Sampler;
+  readonly unet: UnetConfig;
+}
+
+/** Builds the network of a run and the sampler of its crops. */
+export async function prepare(
+  engine: Engine,
+  { config, dataset, split, signal }: Pick<RunRequest, 'config' | 'dataset' | 'split' | 'signal'>,
+): Promise<Prepared> {
+  const { settings, seed, from, freezeEncoder } = config;
+  const { tile, loss, optimizer } = settings;
+  const unet = { ...settings.unet, classes: config.classes.length, seed };
+  const start = from === null ? {} : { from };
+  const trainee = await engine.train({ unet, tile, loss, optimizer, freezeEncoder, ...start });
+  const { geometry } = trainee.facts;
+  // refuses a tile that the network cannot take, in the words that serving has for it
+  planTiles({ width: 1, height: 1 }, { tile: { width: tile, height: tile }, rule: geometry });
+  const sampler = new Sampler(split.training, dataset, {
+    ...{ tile, seed, halo: geometry.halo, border: settings.border },
+    ...{ batch: settings.batch, epochSteps: batchesOf(settings), augmentation: settings.augmentation },
+    classWeights: classWeightsOf(settings.classWeights, dataset.frequencies),
+  });
+  await sampler.prepare(signal);
+  return { trainee, sampler, unet };
+}
+
+const batchesOf = ({ epochSteps, accumulate }: RunConfig['settings']): number | null =>
+  epochSteps === null ? null : epochSteps * accumulate;
+
+/**
+ * Trains a network on crops that are read, mirrored and normalised as serving does, validates it through
+ * the serving pipeline on whole images, and keeps the best.
+ *
+ * @returns the card of the network that was kept; null where the training was interrupted
+ * @throws RequestError for data that is not the data of the run that is resumed
+ */
+export async function runTraining(request: RunRequest): Promise<Card | null> {
+  const { engine, dataset, split, config, folder, signal } = request;
+  const { settings, classes } = config;
+  const files = runFolder(folder);
+  const names = classes.map(({ name }) => name);
+  const { trainee, sampler, unet } = await prepare(engine, request);
+  const { geometry, parameters } = trainee.facts;
+  const from = request.resume ? await resumed(trainee, files.state, dataset) : BEGINNING;
+  const epochSteps = Math.max(1, Math.floor(sampler.epochSteps / settings.accumulate));
+  await request.onStart({ parameters, epochSteps, from });
+
+  const cardOf = (progress: Progress, scores: Card['scores']): Omit<Card, 'weights'> => ({
+    name: config.name,
+    version: config.version,
+    description: config.description,
+    architecture: architectureOf(unet, parameters, geometry),
+    inputChannels: unet.inputChannels,
+    normalisation: NORMALISATION,
+    classes,
+    micronsPerPixel: config.micronsPerPixel,
+    data: {
+      ...config.data,
+      digest: `sha256:${dataset.digest}`,
+      split: {
+        training: stemsOf(split.training),
+        validation: stemsOf(split.validation),
+        test: stemsOf(split.test),
+      },
+    },
+    training: {
+      command: config.command,
+      seed: config.seed,
+      steps: progress.epoch * epochSteps,
+      seconds: Math.round(progress.seconds),
+      device: engine.device,
+      versions: engine.versions,
+    },
+    scores,
+  });
+  const score = async (pairs: readonly Pair[], id: number): Promise<Validation> => {
+    const evaluation = new Evaluation(names);
+    const options = { engine, model: { id, geometry }, classes: classes.length, signal: NEVER };
+    for await (const prediction of predictions(pairs, dataset, options)) evaluation.add(prediction, false);
+    await engine.unload(id);
+    return { error: evaluation.pixelError, scores: evaluation.scores };
+  };
+
+  let kept: Progress | null = null;
+  const events = train(trainee, {
+    ...{ epochs: settings.epochs, epochSteps, accumulate: settings.accumulate, patience: settings.patience },
+    learningRate: (step) => learningRateAt(settings.schedule, step, settings.epochs * epochSteps, epochSteps),
+    batch: (epoch, index) => sampler.batch(epoch, index),
+    validate: async () => score(split.validation, await trainee.snapshot()),
+    keepBest: async (progress, { scores }) => {
+      await trainee.saveModel(files.best(progress.epoch), cardOf(progress, { validation: scores }));
+    },
+    save: async (progress) => {
+      await trainee.saveState(files.state, { progress, digest: dataset.digest });
+      await forgetBests(files.training, progress.best?.epoch);
+    },
+    from,
+    signal,
+    now: () => performance.now(),
+  });
+  for await (const event of events) {
+    await request.onEvent(event);
+    if (event.type === 'end' && event.why !== 'interrupted') kept = event.progress;
+  }
+  return kept === null ? null : finish(request, kept, cardOf);
+}
+
+/** A validation that has begun is completed: it is short, and its training is saved after it. */
+const NEVER = new AbortController().signal;
+
+async function resumed(trainee: Trainee, path: string, dataset: Dataset): Promise<Progress> {
+  const extra = (await trainee.loadState(path)) as { readonly progress: Progress; readonly digest: string };
+  if (extra.digest !== dataset.digest) {
+    throw new RequestError('bad-data', 'the images or labels are not those that the training began with');
+  }
+  return extra.progress;
+}
+
+/** Of the networks that were the best once, keeps the one that is. */
+async function forgetBests(training: string, epoch: number | undefined): Promise<void> {
+  for (const name of await readdir(training)) {
+    if (name.startsWith('best-') && name !== `best-${epoch}`) {
+      await rm(join(training, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** Scores the best network, and makes its folder one that is served: the card comes last. */
+async function finish(
+  { engine, dataset, split, config, folder, onPrediction }: RunRequest,
+  progress: Progress,
+  cardOf: (progress: Progress, scores: Card['scores']) => Omit<Card, 'weights'>,
+): Promise<Card> {
+  const files = runFolder(folder);
+  const best = files.best(progress.best!.epoch);
+  const model = await engine.load(best);
+  const names = config.classes.map(({ name }) => name);
+  const scores: Record<string, Record<string, number>> = {};
+  for (const part of ['validation', 'test'] as const) {
+    if (split[part].length === 0) continue;
+    const evaluation = new Evaluation(names);
+    const options = { engine, model, classes: names.length, signal: NEVER };
+    for await (const prediction of predictions(split[part], dataset, options)) {
+      evaluation.add(prediction, true);
+      await onPrediction(part, prediction);
+    }
+    scores[part] = evaluation.scores;
+  }
+  await engine.unload(model.id);
+  const card: Card = { ...cardOf(progress, scores), weights: model.card.weights };
+  for (const name of ['model.json', 'weights.bin']) await rename(join(best, name), join(folder, name));
+  await writeCard(folder, card);
+  await rm(best, { recursive: true, force: true });
+  await rm(files.state, { force: true });
+  return card;
+}
+
+const stemsOf = (pairs: readonly Pair[]): string[] => pairs.map(({ stem }) => stem);

@@ -1,0 +1,14 @@
+import type { Engine } from '../../model/engine.js';
+import type { CommandContext } from '../commands/shared.js';
+import type { Dataset } from './dataset.js';
+import type { RunConfig } from './run-config.js';
+import type { Split } from './split.js';
+
+/** What one invocation of `unseam train` works with. */
+export interface TrainSession {
+  readonly context: CommandContext;
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  readonly split: Split;
+  readonly config: RunConfig;
+}

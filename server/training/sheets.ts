@@ -1,0 +1,103 @@
+import type { Card } from '../../model/card.js';
+import { PngSink } from '../../tiling/sinks/png.js';
+import { rgbOf } from '../outputs.js';
+
+/** A small picture in RGB, `width · height · 3` bytes. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** Sheets are for a look: pictures in them are at most so many px a side. */
+const CELL_PX = 256;
+const GAP_PX = 6;
+
+/** Paints a picture of at most `CELL_PX` a side, pixel by pixel, from a larger one of that size. */
+export function paint(
+  width: number,
+  height: number,
+  colour: (at: number) => readonly [number, number, number],
+): Picture {
+  const scale = Math.max(1, Math.max(width, height) / CELL_PX);
+  const size = {
+    width: Math.max(1, Math.floor(width / scale)),
+    height: Math.max(1, Math.floor(height / scale)),
+  };
+  const data = new Uint8Array(size.width * size.height * 3);
+  for (let y = 0; y < size.height; y++) {
+    for (let x = 0; x < size.width; x++) {
+      const from = Math.floor(y * scale) * width + Math.floor(x * scale);
+      data.set(colour(from), (y * size.width + x) * 3);
+    }
+  }
+  return { ...size, data };
+}
+
+/** Gray or RGB values, `scale` times of which are 0 to 255. */
+export function paintPixels(
+  values: ArrayLike<number>,
+  { width, height, channels }: { readonly width: number; readonly height: number; readonly channels: number },
+  scale: number,
+): Picture {
+  const level = (i: number) => Math.min(255, Math.max(0, Math.round(values[i]! * scale)));
+  return paint(width, height, (at) => {
+    if (channels === 1) return [level(at), level(at), level(at)];
+    return [level(at * 3), level(at * 3 + 1), level(at * 3 + 2)];
+  });
+}
+
+/** Class indices in the classes' colours; what has none, and what is no class, in grays. */
+export function paintLabels(
+  labels: ArrayLike<number>,
+  width: number,
+  height: number,
+  classes: Card['classes'],
+): Picture {
+  const colours = classes.map(({ colour }, i) => {
+    const gray = Math.round((255 * i) / Math.max(1, classes.length - 1)) * 0.35 + 20;
+    return rgbOf(colour) ?? ([gray, gray, gray] as const);
+  });
+  return paint(width, height, (at) => colours[labels[at]!] ?? [128, 128, 128]);
+}
+
+/** Dark where 0, through red and yellow to white at the greatest. */
+export function paintHeat(values: ArrayLike<number>, width: number, height: number): Picture {
+  let top = 0;
+  for (let at = 0; at < values.length; at++) top = Math.max(top, values[at]!);
+  const ramp = (x: number) => Math.min(255, Math.max(0, Math.round(255 * x)));
+  return paint(width, height, (at) => {
+    const heat = top === 0 ? 0 : (3 * values[at]!) / top;
+    return [ramp(heat), ramp(heat - 1), ramp(heat - 2)];
+  });
+}
+
+/** Rows of pictures as one, on white. */
+export function sheetOf(rows: readonly (readonly Picture[])[]): Picture {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const cell = (side: 'width' | 'height') => Math.max(...rows.flat().map((picture) => picture[side]));
+  const [across, down] = [cell('width') + GAP_PX, cell('height') + GAP_PX];
+  const [width, height] = [columns * across + GAP_PX, rows.length * down + GAP_PX];
+  const data = new Uint8Array(width * height * 3).fill(255);
+  for (const [r, row] of rows.entries()) {
+    for (const [c, picture] of row.entries()) {
+      const origin = (r * down + GAP_PX) * width + c * across + GAP_PX;
+      for (let y = 0; y < picture.height; y++) {
+        const line = picture.data.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
+        data.set(line, (origin + y * width) * 3);
+      }
+    }
+  }
+  return { width, height, data };
+}
+
+export async function writePicture(path: string, { width, height, data }: Picture): Promise<void> {
+  const sink = await PngSink.create(path, { width, height }, { channels: 3, resolution: null });
+  try {
+    await sink.writeBand({ x: 0, y: 0, width, height }, data);
+    await sink.finish();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}

@@ -1,0 +1,112 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { LOSSES, type LossKind, lossOf } from '../../../model/train/loss.js';
+import { difference, noise, onnxBesideCpu, valuesOn } from '../../support/oracle.js';
+
+beforeAll(async () => {
+  await onnxBesideCpu();
+});
+
+const [n, h, w] = [2, 3, 4];
+const pixels = n * h * w;
+const truthOf = (classes: number) => ({
+  labels: Int32Array.from(noise(pixels, 2, 0, classes)),
+  weights: Float32Array.from(noise(pixels, 3, -0.5, 10), (x) => Math.max(0, x)), // some pixels do not count
+});
+
+function loss(kind: LossKind, logits: tf.Tensor4D, classes: number): tf.Scalar {
+  const { labels, weights } = truthOf(classes);
+  const truth = {
+    labels: tf.tensor3d(labels, [n, h, w], 'int32'),
+    weights: tf.tensor3d(weights, [n, h, w]),
+  };
+  return lossOf(kind, logits, truth);
+}
+
+/** The same, in plain numbers of 64 bits, from the definitions. */
+function defined(kind: LossKind, logits: Float64Array, classes: number): number {
+  const { labels, weights } = truthOf(classes);
+  const maps = classes === 2 && logits.length === pixels ? 1 : classes;
+  const p = Array.from({ length: pixels }, (_, i) => {
+    if (maps === 1) {
+      const second = 1 / (1 + Math.exp(-logits[i]!));
+      return [1 - second, second];
+    }
+    const row = Array.from(logits.subarray(i * maps, (i + 1) * maps), Math.exp);
+    return row.map((x) => x / row.reduce((a, b) => a + b));
+  });
+  const all = weights.reduce((a, b) => a + b);
+  const entropy = p.reduce((sum, row, i) => sum - weights[i]! * Math.log(row[labels[i]!]!), 0) / all;
+  const counted = Array.from({ length: pixels }, (_, i) => i).filter((i) => weights[i]! > 0);
+  const overlap = (c: number) => {
+    const both = counted.reduce((sum, i) => sum + (labels[i] === c ? p[i]![c]! : 0), 0);
+    const either = counted.reduce((sum, i) => sum + p[i]![c]! + (labels[i] === c ? 1 : 0), 0);
+    return (2 * both + 1) / (either + 1);
+  };
+  const each = maps === 1 ? [overlap(1)] : Array.from({ length: classes }, (_, c) => overlap(c));
+  const dice = 1 - each.reduce((a, b) => a + b) / each.length;
+  return (kind === 'dice' ? 0 : entropy) + (kind === 'cross-entropy' ? 0 : dice);
+}
+
+const heads = [
+  ['softmax of 3 classes', 3, 3],
+  ['softmax of 2 classes', 2, 2],
+  ['sigmoid', 1, 2],
+] as const;
+
+describe.each(heads)('%s', (_name, maps, classes) => {
+  const values = noise(pixels * maps, 1, -4, 4);
+  const onBackend = (kind: LossKind) => () => {
+    const x = tf.tensor4d(values, [n, h, w, maps]);
+    const of = (logits: tf.Tensor) => loss(kind, logits as tf.Tensor4D, classes);
+    return [of(x), tf.grad(of)(x)];
+  };
+
+  it.each(LOSSES)('%s is what its definition says, and so is its gradient', async (kind) => {
+    const [cost, gradient] = await valuesOn('onnx', onBackend(kind));
+    const at = Float64Array.from(values);
+    expect(cost!.values[0]! / defined(kind, at, classes)).toBeCloseTo(1, 5);
+    const step = 1e-5;
+    const finite = Array.from(at, (x, i) => {
+      const shifted = (by: number) => defined(kind, at.with(i, x + by), classes);
+      return (shifted(step) - shifted(-step)) / (2 * step);
+    });
+    const largest = Math.max(...finite.map(Math.abs));
+    for (const [i, g] of finite.entries()) {
+      expect(Math.abs(gradient!.values[i]! - g) / largest).toBeLessThan(1e-4);
+    }
+  });
+
+  it.each(LOSSES)('%s agrees with the cpu backend', async (kind) => {
+    const expected = await valuesOn('cpu', onBackend(kind));
+    const actual = await valuesOn('onnx', onBackend(kind));
+    for (const [i, { values: theirs }] of expected.entries()) {
+      const largest = Math.max(...theirs.map(Math.abs));
+      expect(
+        difference(
+          theirs.map((x) => x / largest),
+          actual[i]!.values.map((x) => x / largest),
+        ),
+      ).toBeLessThan(1e-4);
+    }
+  });
+});
+
+describe('extremes', () => {
+  it.each(heads)(
+    '%s stays finite where it is certain, and 0 where no pixel counts',
+    async (_name, maps, classes) => {
+      const of = (weight: number) => () => {
+        const logits = tf.mul(tf.tensor4d(noise(pixels * maps, 1), [n, h, w, maps]), 1e4) as tf.Tensor4D;
+        const labels = tf.tensor3d(truthOf(classes).labels, [n, h, w], 'int32');
+        return tf.grad((x) =>
+          lossOf('cross-entropy', x as tf.Tensor4D, { labels, weights: tf.fill([n, h, w], weight) }),
+        )(logits);
+      };
+      const [certain] = await valuesOn('onnx', of(1));
+      expect(certain!.values.every(Number.isFinite)).toBe(true);
+      const [uncounted] = await valuesOn('onnx', of(0));
+      expect(uncounted!.values.every((x) => x === 0)).toBe(true);
+    },
+  );
+});

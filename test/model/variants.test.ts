@@ -1,0 +1,148 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { FrozenModel, selfTest } from '../../model/frozen.js';
+import type { OnnxBackend } from '../../model/onnx/backend.js';
+import { buildUnet, type UnetConfig } from '../../model/unet.js';
+import { noise, onnxBesideCpu } from '../support/oracle.js';
+import { even, firstDifference } from '../support/rasters.js';
+
+let backend: OnnxBackend;
+beforeAll(async () => {
+  backend = await onnxBesideCpu();
+});
+
+const base: UnetConfig = { channels: [3, 4, 5], inputChannels: 1, classes: 3, seed: 1 };
+const VARIANTS: [string, Partial<UnetConfig>][] = [
+  ['the paper', {}],
+  ['one convolution a level', { convolutions: 1 }],
+  ['same padding', { padding: 'same' }],
+  ['same padding, one convolution', { padding: 'same', convolutions: 1 }],
+  ['up-convolution of doubled pixels', { upConvolution: 'nearest' }],
+  ['doubled pixels with same padding', { upConvolution: 'nearest', padding: 'same' }],
+  ['batch normalisation', { batchNorm: true }],
+  ['dropout', { dropout: 0.5 }],
+  ['a decoder of its own', { decoderChannels: [6, 2] }],
+  ['one sigmoid', { head: 'sigmoid', classes: 2 }],
+  ['colour', { inputChannels: 3 }],
+];
+
+/** A network with weights, biases and statistics that are all different, frozen. */
+async function frozen(config: UnetConfig, size?: number): Promise<FrozenModel> {
+  await tf.setBackend('onnx');
+  const model = buildUnet(config, size);
+  tf.tidy(() =>
+    model.setWeights(
+      model
+        .getWeights()
+        .map((w, i) => tf.tensor(noise(w.size, i + 1, w.shape.length === 1 ? 0.1 : -0.5, 0.5), w.shape)),
+    ),
+  );
+  return FrozenModel.of(model, backend);
+}
+
+describe('every kind of network', () => {
+  it.each(VARIANTS)('%s: tiles agree with one pass in every bit', async (_name, variant) => {
+    const config = { ...base, ...variant };
+    const model = await frozen(config);
+    expect(await selfTest(model, config.inputChannels)).toBe(true);
+    model.dispose();
+  });
+
+  it.each(VARIANTS)(
+    '%s: yields what its geometry says, for every class, adding up to 1',
+    async (_name, variant) => {
+      const config = { ...base, ...variant };
+      const model = await frozen(config);
+      const { halo, smallest, multiple } = model.geometry;
+      const [height, width] = [smallest, smallest + 3 * multiple];
+      const { inputChannels: channels, classes } = config;
+      const data = Uint8Array.from(noise(height * width * channels, 1, 0, 256));
+      const tile = { data, count: 1, height, width, channels };
+      const values = (await model.predict(tile, 'probabilities')) as Float32Array;
+      const pixels = (height - halo.top - halo.bottom) * (width - halo.left - halo.right);
+      expect(values.length).toBe(pixels * classes);
+      for (let at = 0; at < pixels; at++) {
+        const sum = values.subarray(at * classes, (at + 1) * classes).reduce((a, b) => a + b, 0);
+        expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
+      }
+      model.dispose();
+    },
+  );
+
+  it('agrees with the cpu backend, those with padding and statistics too', async () => {
+    for (const variant of [{ padding: 'same' }, { upConvolution: 'nearest' }, { batchNorm: true }] as const) {
+      const values: number[][] = [];
+      for (const name of ['cpu', 'onnx']) {
+        await tf.setBackend(name);
+        const model = buildUnet({ ...base, ...variant }, 60);
+        const x = tf.tensor4d(noise(60 * 60, 5, 0, 1), [1, 60, 60, 1]);
+        const y = tf.tidy(() => model.apply(x) as tf.Tensor);
+        values.push(Array.from(await y.data()));
+        tf.dispose([x, y]);
+        model.dispose();
+      }
+      const [cpu, onnx] = values as [number[], number[]];
+      expect(Math.max(...cpu.map((v, i) => Math.abs(v - onnx[i]!)))).toBeLessThan(1e-5);
+    }
+  });
+});
+
+describe('the halo', () => {
+  it('is longer on one side where pixels are doubled before a 2×2 convolution', async () => {
+    const model = await frozen({ ...base, upConvolution: 'nearest' });
+    const { geometry } = model;
+    expect(geometry).toMatchObject({ padded: even(0), multiple: 4 });
+    expect(geometry.halo.bottom - geometry.halo.top).toBe(2 + 1);
+    expect(geometry.halo.bottom).toBe(geometry.halo.right);
+    model.dispose();
+  });
+});
+
+describe('a network that resizes its logits', () => {
+  it('has one tile, of which it yields the size that it was given, and is never called exact', async () => {
+    const model = await frozen({ ...base, outputSize: 60 }, 60);
+    expect(model.geometry).toMatchObject({ tileable: false, smallest: 60, halo: even(0) });
+    const data = new Uint8Array(60 * 60);
+    const labels = await model.predict({ data, count: 1, height: 60, width: 60, channels: 1 }, 'labels');
+    expect(labels.length).toBe(60 * 60);
+    expect(await selfTest(model, 1)).toBe(false);
+    model.dispose();
+  });
+});
+
+describe('the mean over the eight symmetries', () => {
+  it('is the same for a turned image, turned, up to rounding; and tiles agree in every bit', async () => {
+    const model = await frozen({ ...base, classes: 2 });
+    const { smallest, multiple, halo } = model.geometry;
+    const side = smallest + 4 * multiple;
+    const data = Uint8Array.from(noise(side * side, 2, 0, 256));
+    const turned = Uint8Array.from(
+      data,
+      (_, at) => data[(at % side) * side + (side - 1 - Math.floor(at / side))]!,
+    );
+    const predict = (pixels: Uint8Array, size = side) =>
+      model.predict(
+        { data: pixels, count: 1, height: size, width: size, channels: 1 },
+        'probabilities',
+        true,
+      );
+    const [straight, rotated] = [await predict(data), await predict(turned)];
+    const out = side - 2 * halo.top;
+    for (let at = 0; at < out * out; at++) {
+      const from = (at % out) * out + (out - 1 - Math.floor(at / out));
+      expect(Math.abs(rotated[2 * at]! - straight[2 * from]!)).toBeLessThan(1e-5);
+    }
+    const tile = Uint8Array.from({ length: smallest ** 2 }, (_, at) => {
+      const [x, y] = [at % smallest, Math.floor(at / smallest)];
+      return data[(y + multiple) * side + x + multiple]!;
+    });
+    const part = await predict(tile, smallest);
+    const small = smallest - 2 * halo.top;
+    const expected = Float32Array.from(part, (_, i) => {
+      const [c, at] = [i % 2, i >> 1];
+      return straight[2 * ((Math.floor(at / small) + multiple) * out + (at % small) + multiple) + c]!;
+    });
+    expect(firstDifference(part, expected)).toBe(-1);
+    model.dispose();
+  });
+});
