@@ -2,6 +2,7 @@ import { workerData } from 'node:worker_threads';
 import type { Card } from './card.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { FrozenModel, type OutputKind, selfTest, type TileBatch } from './frozen.js';
+import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
 import { type Reply, serveCalls } from './rpc.js';
 import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
@@ -73,6 +74,13 @@ serveCalls({
 
   async loadState({ path }: { path: string }): Promise<Reply> {
     return { value: await trainer!.load(path) };
+  },
+
+  async describe({ folder }: { folder: string }): Promise<Reply> {
+    const { model, card } = await loadCheckpoint(folder);
+    const layers = layersOf(model);
+    model.dispose();
+    return { value: { card, layers } };
   },
 
   async close(): Promise<Reply> {

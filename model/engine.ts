@@ -1,6 +1,7 @@
 import type { Card } from './card.js';
 import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
+import type { LayerFacts } from './layers.js';
 import { ThreadClient } from './rpc.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 import { engineVersions } from './versions.js';
@@ -59,6 +60,11 @@ export class Engine {
 
   unload(id: number): Promise<void> {
     return this.thread.call('unload', { id });
+  }
+
+  /** The layers of a model folder, without loading it for use. */
+  describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
+    return this.thread.call('describe', { folder });
   }
 
   /** Builds a network to be trained on this device; one at a time. */

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { evaluateCommand } from './commands/evaluate.js';
 import { modelsCommand } from './commands/models.js';
 import { planCommand } from './commands/plan.js';
 import { samplesCommand } from './commands/samples.js';
@@ -19,6 +20,7 @@ export function createCli(context: CommandContext): Command {
   serveCommand(program, context);
   segmentCommand(program, context);
   trainCommand(program, context);
+  evaluateCommand(program, context);
   modelsCommand(program, context);
   planCommand(program, context);
   samplesCommand(program, context);

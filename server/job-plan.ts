@@ -1,8 +1,16 @@
 import type { EngineModel } from '../model/engine.js';
 import { type ChannelConversion, channelConversion } from '../model/normalize.js';
 import { UnsupportedImageError } from '../tiling/errors.js';
-import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../tiling/plan.js';
+import {
+  AUTO_OUTPUT_PX,
+  chooseTile,
+  haloText,
+  planTiles,
+  type TileChoice,
+  type TilePlan,
+} from '../tiling/plan.js';
 import type { ImageSource } from '../tiling/source.js';
+import { RequestError } from './errors.js';
 
 /** How a job will be done, and what its user should know. */
 export interface JobPlan {
@@ -43,4 +51,16 @@ export function planJob(
     rule: geometry,
   });
   return { plan, conversion, warnings };
+}
+
+/**
+ * Turned and mirrored, a tile still shows what its pixels need only where its halo is even.
+ * @throws RequestError for a network whose halo is not
+ */
+export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 'card' | 'geometry'>): void {
+  if (halo.top === halo.bottom && halo.left === halo.right && halo.top === halo.left) return;
+  throw new RequestError(
+    'bad-request',
+    `model ${card.name} cannot be averaged over symmetries (tta): its halo is ${haloText(halo)}`,
+  );
 }

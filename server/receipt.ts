@@ -25,6 +25,8 @@ export interface Receipt {
   };
   readonly normalisation: string;
   readonly channels: ChannelConversion;
+  /** Whether probabilities are means over the eight symmetries of the square. */
+  readonly symmetries: boolean;
   /** Whether this device passed the model's tiling test; see `selfTest`. */
   readonly exact: boolean;
   readonly device: string;

@@ -1,7 +1,7 @@
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
 import type { TileChoice } from '../tiling/plan.js';
 import { openImage } from '../tiling/sources/open.js';
-import { planJob } from './job-plan.js';
+import { checkSymmetries, planJob } from './job-plan.js';
 import { ModelShelf } from './models.js';
 import { checkOutput, type Format, type Output, openSink, predicted } from './outputs.js';
 import { TilePredictor } from './predict.js';
@@ -28,6 +28,8 @@ export interface JobSpec {
   readonly output: Output;
   readonly format: Format;
   readonly tile: TileChoice;
+  /** Average probabilities over the eight symmetries of the square (test-time augmentation). */
+  readonly symmetries: boolean;
 }
 
 export interface SegmentJob extends JobSpec {
@@ -88,6 +90,7 @@ export class Segmenter {
     try {
       const model = await this.#load(folder);
       const { plan, warnings, conversion } = planJob(source, model, job.tile);
+      if (job.symmetries) checkSymmetries(model);
       const sink = await openSink(job.result, job, source, model.card);
       const done = { tilesDone: 0, tiles: plan.count, pixelsDone: 0, computedPixels: 0 };
       job.onProgress?.(done);
@@ -97,7 +100,7 @@ export class Segmenter {
         output: predicted(job.output),
         classes: model.card.classes.length,
         sink,
-        predict: this.#predictor.for(job.id, model),
+        predict: this.#predictor.for(job.id, model, job.symmetries),
         signal: job.signal,
         onStage,
         onTile: ({ write, read }) => {
@@ -114,6 +117,7 @@ export class Segmenter {
         output: { kind: job.output, format: job.format },
         plan: planFacts(plan),
         channels: conversion,
+        symmetries: job.symmetries,
         device: this.#engine.device,
         versions: this.#engine.versions,
         warnings,

@@ -26,6 +26,9 @@ export class OnnxBackend extends tf.KernelBackend {
   readonly #sessions: SessionCache;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
+  readonly #spare = new SpareArrays();
+  /** Of disposed tensors; operators that are not computed yet may still read them. */
+  #discarded: Float32Array[] = [];
   #recorded = 0;
   #constants = 0;
 
@@ -60,10 +63,35 @@ export class OnnxBackend extends tf.KernelBackend {
     return this.#info(data);
   }
 
+  /**
+   * Records an operator of one input; where the input is the same operator, not computed yet, one that
+   * does the work of both.
+   *
+   * @param attributes those of the operator, given the inner one's, or null where they do not go together;
+   *   given null where there is no inner one
+   */
+  extend<A extends RecordAttributes>(
+    operator: Operator,
+    x: tf.TensorInfo,
+    attributes: (inner: RecordAttributes | null) => A | null,
+    shape: readonly number[],
+  ): tf.TensorInfo {
+    const { source } = this.#data.get(x.dataId);
+    const together = source?.operator === operator ? attributes(source.attributes) : null;
+    if (source === null || together === null)
+      return this.record(operator, [x], attributes(null)!, shape, x.dtype);
+    const data = this.#add(shape, x.dtype, null);
+    data.source = { ...source, id: this.#recorded++, attributes: together, type: data.type };
+    this.#pending.add(data);
+    return this.#info(data);
+  }
+
   /** The same values under another shape. Costs nothing where the tensor is computed. */
   reshape(x: tf.TensorInfo, shape: readonly number[], operator: Operator): tf.TensorInfo {
-    const { values, constantId } = this.#data.get(x.dataId);
+    const data = this.#data.get(x.dataId);
+    const { values, constantId } = data;
     if (values === null || constantId !== null) return this.record(operator, [x], { shape }, shape, x.dtype);
+    data.owned = false;
     return this.#info(this.#add(shape, x.dtype, values));
   }
 
@@ -98,13 +126,15 @@ export class OnnxBackend extends tf.KernelBackend {
       this.#flushing = turn.catch(() => undefined);
       await turn;
     }
+    data.owned = false;
     return data.values!;
   }
 
   override readSync(dataId: tf.DataId): tf.BackendValues {
-    const { values } = this.#data.get(dataId);
-    if (values === null) throw new PendingReadError();
-    return values;
+    const data = this.#data.get(dataId);
+    if (data.values === null) throw new PendingReadError();
+    data.owned = false;
+    return data.values;
   }
 
   override incRef(dataId: tf.DataId): void {
@@ -123,6 +153,7 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#data.delete(dataId);
     this.#pending.delete(data);
     const { constantId } = data;
+    if (data.owned && data.values instanceof Float32Array) this.#discarded.push(data.values);
     if (constantId !== null) {
       this.#releasing = this.#releasing.then(() => this.#sessions.releaseConstant(constantId));
     }
@@ -165,7 +196,7 @@ export class OnnxBackend extends tf.KernelBackend {
     if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it holds no tensors of ${dtype}`);
     const type = { shape: [...shape], dtype: dtype as ElementName };
     const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
-    return { type, refCount: 1, values, source: null, constantId: null, scalar };
+    return { type, refCount: 1, values, source: null, constantId: null, owned: false, scalar };
   }
 
   #info(data: TensorData): tf.TensorInfo {
@@ -185,9 +216,15 @@ export class OnnxBackend extends tf.KernelBackend {
         new ort.Tensor(data.type.dtype, data.values as Float32Array, data.type.shape),
       ]),
     );
+    const fetches = Object.fromEntries(
+      outputs.map((data, i) => {
+        const spare = data.type.dtype === 'float32' ? this.#spare.take(data.type.shape) : undefined;
+        return [`o${i}`, spare ? new ort.Tensor('float32', spare, data.type.shape) : null];
+      }),
+    );
     let results: ort.InferenceSession.OnnxValueMapType;
     try {
-      results = await session.run(feeds);
+      results = await session.run(feeds, fetches);
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new GraphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators: ${message}`, {
@@ -197,7 +234,35 @@ export class OnnxBackend extends tf.KernelBackend {
     for (const [i, data] of outputs.entries()) {
       data.values = results[`o${i}`]!.data as Float32Array;
       data.source = null;
+      data.owned = true;
       this.#pending.delete(data);
     }
+    if (this.#pending.size === 0) {
+      for (const array of this.#discarded) this.#spare.put(array);
+      this.#discarded = [];
+    }
   }
+}
+
+/**
+ * Memory that results are written into again: the weights and moments of a training step replace those of
+ * the step before. Small arrays are not worth it.
+ */
+class SpareArrays {
+  readonly #byLength = new Map<number, Float32Array[]>();
+
+  put(array: Float32Array): void {
+    if (array.length < SpareArrays.LEAST) return;
+    const kept = this.#byLength.get(array.length) ?? [];
+    this.#byLength.set(array.length, kept);
+    if (kept.length < SpareArrays.MOST) kept.push(array);
+  }
+
+  take(shape: readonly number[]): Float32Array | undefined {
+    return this.#byLength.get(tf.util.sizeFromShape([...shape]))?.pop();
+  }
+
+  private static readonly LEAST = 1024;
+  /** Of one length: a network has that many layers of one shape, with two moments each, and some more. */
+  private static readonly MOST = 32;
 }

@@ -1,18 +1,22 @@
+import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import { Engine } from '../../model/engine.js';
+import type { LayerFacts } from '../../model/layers.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { ModelShelf } from '../models.js';
+import { netSvg } from '../net-picture.js';
 import type { CommandContext } from './shared.js';
 
 export function modelsCommand(program: Command, context: CommandContext): void {
-  program
+  const folder = () =>
+    new Option('--models <folder>', 'folder of models')
+      .env(ENVIRONMENT.models)
+      .default(DEFAULTS.models, 'those of the package');
+  const models = program
     .command('models')
     .description('list the models, with their scores')
-    .addOption(
-      new Option('--models <folder>', 'folder of models')
-        .env(ENVIRONMENT.models)
-        .default(DEFAULTS.models, 'those of the package'),
-    )
+    .addOption(folder())
     .option('--json', 'print the cards, one line of JSON a model')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
       for (const card of await new ModelShelf(models).cards()) {
@@ -31,4 +35,37 @@ export function modelsCommand(program: Command, context: CommandContext): void {
         if (card.description) context.stdout(`  ${card.description}`);
       }
     });
+  models
+    .command('show')
+    .description('list the layers of a model, with shapes and parameters')
+    .argument('<name>', 'model')
+    .addOption(folder())
+    .option('--svg <file>', 'draw the network')
+    .action(async (name: string, { svg }: { svg?: string }, command: Command) => {
+      const { models: root } = command.optsWithGlobals<{ models: string }>();
+      const { folder: path } = await new ModelShelf(root).find(name);
+      const engine = Engine.start({ provider: 'cpu', threads: 1 });
+      try {
+        const { card, layers } = await engine.describe(path);
+        for (const line of layerTable(layers)) context.stdout(line);
+        if (svg !== undefined) await writeFile(svg, netSvg(layers, `${card.name} version ${card.version}`));
+      } finally {
+        await engine.close();
+      }
+    });
+}
+
+function layerTable(layers: readonly LayerFacts[]): string[] {
+  const rows = layers.map(({ name, kind, shape, parameters }) => {
+    return [name, kind, shape.join('×'), parameters.toLocaleString('en')];
+  });
+  const all = layers.reduce((sum, { parameters }) => sum + parameters, 0);
+  const table = [['layer', 'kind', 'output', 'parameters'], ...rows, ['', '', '', all.toLocaleString('en')]];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]!.length)));
+  return table.map((row) =>
+    row
+      .map((cell, column) => (column === 3 ? cell.padStart(widths[3]!) : cell.padEnd(widths[column]! + 2)))
+      .join('')
+      .trimEnd(),
+  );
 }

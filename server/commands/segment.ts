@@ -14,6 +14,7 @@ interface SegmentFlags extends EngineFlags {
   readonly model?: string;
   readonly tile: string;
   readonly output: string;
+  readonly tta?: boolean;
   readonly json?: boolean;
 }
 
@@ -31,6 +32,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .option('-m, --model <name>', 'model; may be left out where there is only one')
     .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
     .option('--output <kind>', 'labels, probabilities or overlay', 'labels')
+    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
     .option('--json', 'print a receipt, one line of JSON an image')
     .action(async (images: string[], flags: SegmentFlags) => {
       const output = parseOutput(flags.output);
@@ -52,6 +54,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
               model: flags.model,
               output,
               tile,
+              symmetries: flags.tta === true,
               signal: context.signal,
               onProgress: ({ tilesDone, tiles, pixelsDone }) => {
                 const speed = (pixelsDone / (performance.now() - started) / 1000).toFixed(2);

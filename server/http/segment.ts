@@ -20,6 +20,7 @@ const query = z.strictObject({
   model: z.string().optional(),
   output: z.enum(OUTPUTS).default('labels'),
   tile: z.string().default('auto'),
+  tta: z.enum(['0', '1']).default('0'),
 });
 
 /** `POST /v1/segment`: an image in, its mask out. */
@@ -30,7 +31,7 @@ export function segmentRoute(
   limits: UploadLimits,
 ): RequestHandler {
   return async (request, response) => {
-    const { model, output, tile } = parseQuery(request);
+    const { model, output, tile, tta } = parseQuery(request);
     const choice = parseTileChoice(tile);
     const format = negotiate(request, output);
     checkOutput(output, format);
@@ -52,7 +53,7 @@ export function segmentRoute(
       const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
       jobs.observe('upload', uploadMs);
       const receipt = await jobs.run(
-        { id, input, scratchDir: dir, result, model, output, format, tile: choice },
+        { id, input, scratchDir: dir, result, model, output, format, tile: choice, symmetries: tta === '1' },
         left.signal,
       );
       const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };

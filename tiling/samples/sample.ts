@@ -3,11 +3,13 @@ import { runs } from '../geometry.js';
 import { COLUMN_BLOCK_PX } from '../plan.js';
 import type { MaskSink } from '../sink.js';
 import { MEMBRANE_CLASSES, paintMembranes } from './membranes.js';
-import { paintShapes, SHAPE_CLASSES } from './shapes.js';
+import { SHAPE_CLASSES, shapesPainter } from './shapes.js';
 
 /** Synthetic microscopy: gray, 8 bits, of any size. */
 export const SAMPLE_KINDS = {
-  shapes: { paint: paintShapes, classes: SHAPE_CLASSES },
+  shapes: { paint: shapesPainter(64), classes: SHAPE_CLASSES },
+  /** The same, small enough for a picture of 32 px to hold one. */
+  'small-shapes': { paint: shapesPainter(32), classes: SHAPE_CLASSES },
   membranes: { paint: paintMembranes, classes: MEMBRANE_CLASSES },
 } as const;
 export type SampleKind = keyof typeof SAMPLE_KINDS;

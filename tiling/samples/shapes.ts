@@ -2,9 +2,6 @@ import type { Rect } from '../geometry.js';
 import type { SamplePainter } from './painter.js';
 import { grain, uniform } from './random.js';
 
-/** Side of the square in which one shape lies, in px. */
-const CELL_PX = 64;
-
 export const SHAPE_CLASSES = ['background', 'triangle', 'circle'] as const;
 
 interface Shape {
@@ -16,29 +13,35 @@ interface Shape {
   readonly brightness: number;
 }
 
-/** Noisy triangles (1) and circles (2) on an uneven background (0), one to a cell of 64 px at most. */
-export const paintShapes: SamplePainter = (rect, seed, image, labels) => {
-  const firstRow = Math.floor(rect.y / CELL_PX);
-  const firstColumn = Math.floor(rect.x / CELL_PX);
-  for (let row = firstRow; row * CELL_PX < rect.y + rect.height; row++) {
-    for (let column = firstColumn; column * CELL_PX < rect.x + rect.width; column++) {
-      paintCell(shapeAt(column, row, seed), { column, row }, rect, seed, image, labels);
+/**
+ * Noisy triangles (1) and circles (2) on an uneven background (0), one to a cell at most.
+ * @param cellPx side of the square in which one shape lies
+ */
+export const shapesPainter =
+  (cellPx: number): SamplePainter =>
+  (rect, seed, image, labels) => {
+    const firstRow = Math.floor(rect.y / cellPx);
+    const firstColumn = Math.floor(rect.x / cellPx);
+    for (let row = firstRow; row * cellPx < rect.y + rect.height; row++) {
+      for (let column = firstColumn; column * cellPx < rect.x + rect.width; column++) {
+        paintCell(shapeAt(column, row, seed, cellPx), { column, row, cellPx }, rect, seed, image, labels);
+      }
     }
-  }
-};
+  };
 
 function paintCell(
   shape: Shape | null,
-  cell: { readonly column: number; readonly row: number },
+  cell: { readonly column: number; readonly row: number; readonly cellPx: number },
   rect: Rect,
   seed: number,
   image: Uint8Array,
   labels: Uint8Array,
 ): void {
-  const left = Math.max(rect.x, cell.column * CELL_PX);
-  const right = Math.min(rect.x + rect.width, (cell.column + 1) * CELL_PX);
-  const top = Math.max(rect.y, cell.row * CELL_PX);
-  const bottom = Math.min(rect.y + rect.height, (cell.row + 1) * CELL_PX);
+  const { cellPx } = cell;
+  const left = Math.max(rect.x, cell.column * cellPx);
+  const right = Math.min(rect.x + rect.width, (cell.column + 1) * cellPx);
+  const top = Math.max(rect.y, cell.row * cellPx);
+  const bottom = Math.min(rect.y + rect.height, (cell.row + 1) * cellPx);
   for (let y = top; y < bottom; y++) {
     let at = (y - rect.y) * rect.width + left - rect.x;
     for (let x = left; x < right; x++, at++) {
@@ -50,17 +53,17 @@ function paintCell(
   }
 }
 
-function shapeAt(column: number, row: number, seed: number): Shape | null {
+function shapeAt(column: number, row: number, seed: number, cellPx: number): Shape | null {
   const random = (salt: number) => uniform(column, row, seed * 31 + salt);
   const kind = random(1);
   if (kind < 0.2) return null;
-  const radius = 10 + 18 * random(2);
-  const free = CELL_PX - 2 * radius;
+  const radius = (cellPx / 64) * (10 + 18 * random(2));
+  const free = cellPx - 2 * radius;
   return {
     label: kind < 0.6 ? 1 : 2,
     radius,
-    x: column * CELL_PX + radius + free * random(3),
-    y: row * CELL_PX + radius + free * random(4),
+    x: column * cellPx + radius + free * random(3),
+    y: row * cellPx + radius + free * random(4),
     angle: 2 * Math.PI * random(5),
     brightness: 130 + 80 * random(6),
   };

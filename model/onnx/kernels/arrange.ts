@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { OnnxBackend } from '../backend.js';
-import type { Operator } from '../record.js';
+import type { Operator, RecordAttributes } from '../record.js';
 import { NCHW, SLICE_END, Value } from '../writer.js';
 import { type Kernel, kernel, type Unary } from './kernel.js';
 import { ranked, reshapeOperator } from './shape.js';
@@ -38,7 +38,24 @@ export function slice(
   size: readonly number[],
 ): tf.TensorInfo {
   const trailing = x.shape.map((dim, i) => dim - begin[i]! - size[i]!);
-  return backend.record(sliceOperator, [x], { begin: [...begin], trailing }, size, x.dtype);
+  return backend.extend(sliceOperator, x, (inner) => added(inner, { begin: [...begin], trailing }), size);
+}
+
+/**
+ * What two slices, or two paddings, do together. TensorFlow.js crops an image along one dimension after
+ * the other, and pads its gradient so.
+ */
+function added<A extends Record<string, number | number[]>>(
+  inner: RecordAttributes | null,
+  own: A,
+): A | null {
+  if (inner === null) return own;
+  const sums = Object.entries(own).map(([key, values]) => {
+    if (!Array.isArray(values)) return [key, values];
+    return [key, values.map((n, i) => n + (inner[key] as number[])[i]!)];
+  });
+  const same = Object.entries(own).every(([key, value]) => Array.isArray(value) || inner[key] === value);
+  return same ? (Object.fromEntries(sums) as A) : null;
 }
 
 const packOperator: Operator = {
@@ -141,7 +158,7 @@ export const arrangeKernels: readonly Kernel[] = [
       const before = paddings.map((p) => p[0]);
       const after = paddings.map((p) => p[1]);
       const shape = x.shape.map((dim, i) => before[i]! + dim + after[i]!);
-      return backend.record(padOperator, [x], { before, after, value }, shape, x.dtype);
+      return backend.extend(padOperator, x, (inner) => added(inner, { before, after, value }), shape);
     },
   ),
   kernel<Record<string, tf.TensorInfo>, { axis: number }>('Concat', ({ inputs, attrs, backend }) => {

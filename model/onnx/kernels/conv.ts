@@ -60,23 +60,33 @@ const activations: Record<string, (g: GraphWriter, x: string) => string> = {
 };
 
 /**
- * A filter `[H, W, I, O]` as `[I, O, H, W]`, turned by 180° if asked for. Taps are contiguous blocks:
- * gathering them moves blocks, and what is left is a matrix transposition. ONNX Runtime is quick at both,
- * and slow at permuting single values, which it would do if nothing stood between this transposition
- * and the next.
+ * A filter `[H, W, I, O]` turned by 180°, as `[I, O, H, W]`: what its input's gradient is convolved with.
+ * Taps are contiguous blocks, so gathering them moves blocks, and what is left is a transposition of a
+ * matrix. ONNX Runtime is quick at both, and slow at reversing or permuting single values.
  */
-function inputsFirst(g: GraphWriter, filter: Value, turned = false): string {
+function turned(g: GraphWriter, filter: Value): string {
   const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
   const taps = kh * kw;
-  const order = Array.from({ length: taps }, (_, tap) => (turned ? taps - 1 - tap : tap));
+  const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
   const matrix = g.op('Reshape', [filter.plain, g.ints([taps, inChannels * outChannels])]);
-  const moved = g.op('Transpose', [g.op('Gather', [matrix, g.ints(order)], { axis: 0 })], { perm: [1, 0] });
+  const moved = g.op('Transpose', [g.op('Gather', [matrix, g.ints(last)], { axis: 0 })], { perm: [1, 0] });
   return g.op('Reshape', [moved, g.ints([inChannels, outChannels, kh, kw])]);
 }
 
-/** A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with. */
+/**
+ * A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with: by two transpositions of matrices.
+ * The gathering between them moves nothing, and keeps ONNX Runtime from making one slow permutation of
+ * them.
+ */
 function outputsFirst(g: GraphWriter, filter: Value): string {
-  return g.op('Transpose', [inputsFirst(g, filter)], { perm: [1, 0, 2, 3] });
+  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
+  const taps = kh * kw;
+  const matrix = g.op('Reshape', [filter.plain, g.ints([taps * inChannels, outChannels])]);
+  const each = g.ints(Array.from({ length: outChannels }, (_, o) => o));
+  const rows = g.op('Gather', [g.op('Transpose', [matrix], { perm: [1, 0] }), each], { axis: 0 });
+  const blocks = g.op('Reshape', [rows, g.ints([outChannels, taps, inChannels])]);
+  const moved = g.op('Transpose', [blocks], { perm: [0, 2, 1] });
+  return g.op('Reshape', [moved, g.ints([outChannels, inChannels, kh, kw])]);
 }
 
 /** Inputs: image, filter and, if there is one, bias of shape `[O]`. */
@@ -118,7 +128,7 @@ const convInputGradient: Operator = {
     const [top, left, bottom, right] = pads;
     if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
       const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
-      const w = inputsFirst(g, filter!, true);
+      const w = turned(g, filter!);
       return new Value(
         g,
         type,
@@ -166,6 +176,9 @@ const convFilterGradient: Operator = {
       rows: height + top + bottom,
       columns: width + left + right,
     };
+    if (isBlockwise(attributes as ConvGeometry) && height === kh * outHeight && width === kw * outWidth) {
+      return new Value(g, type, blockTaps(g, image, dy!.as(NCHW), shapes));
+    }
     const dense = strides.every((n) => n === 1); // TensorFlow.js has no gradient of dilated convolutions
     const taps = dense
       ? stackedTaps(g, image, dy!.as(NCHW), shapes)
@@ -251,6 +264,20 @@ function rowsOf(
 ): string {
   const channelsFirst = batch === 1 ? nchw : g.op('Transpose', [nchw], { perm: [1, 0, 2, 3] });
   return g.op('Reshape', [channelsFirst, g.ints([channels, batch * height, width])]);
+}
+
+/** With strides as long as the kernel: each tap is a channel of the image's blocks. */
+function blockTaps(
+  g: GraphWriter,
+  image: string,
+  dy: string,
+  { kh, kw, batch, inChannels, outChannels, outHeight, outWidth }: FilterGradientShapes,
+): string {
+  const flat = (nchw: string, channels: number) =>
+    g.op('Reshape', [rowsOf(g, nchw, channels, batch, outHeight, outWidth), g.ints([channels, -1])]);
+  const blocks = flat(g.op('SpaceToDepth', [image], { blocksize: kh }), kh * kw * inChannels);
+  const product = g.op('Gemm', [blocks, flat(dy, outChannels)], { transB: 1 });
+  return g.op('Reshape', [product, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
 /** With strides: one product for each tap. */

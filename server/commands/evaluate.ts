@@ -1,0 +1,98 @@
+import { writeFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { Engine } from '../../model/engine.js';
+import type { Border } from '../../tiling/reader.js';
+import { integer } from '../config.js';
+import { RequestError } from '../errors.js';
+import { checkSymmetries } from '../job-plan.js';
+import { ModelShelf } from '../models.js';
+import { openDataset } from '../training/dataset.js';
+import { Evaluation, predictions } from '../training/evaluate.js';
+import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
+import { list, parseLegend } from './training-options.js';
+
+interface EvaluateFlags extends EngineFlags {
+  readonly model?: string;
+  readonly images: string;
+  readonly labels: string;
+  readonly legend?: string;
+  readonly ignore?: number;
+  readonly only?: string[];
+  readonly tta?: boolean;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+export function evaluateCommand(program: Command, context: CommandContext): void {
+  engineOptions(program.command('evaluate'))
+    .description('score a model on images whose labels are known')
+    .option('-m, --model <name>', 'model; may be left out where there is only one')
+    .requiredOption('--images <path>', 'a folder of images, or a file of several pages')
+    .requiredOption('--labels <path>', 'labels of the same names, or pages')
+    .option('--legend <list>', 'of labels in colour: #000000=background,#ff0000=cell,#ffffff=ignore')
+    .addOption(
+      new Option('--ignore [value]', 'label value of pixels that do not count')
+        .preset('255')
+        .argParser(integer(0, 65535)),
+    )
+    .option('--only <names>', 'these images alone', list)
+    .option('--tta', 'average over the eight symmetries of the square')
+    .option('-o, --out <file>', 'save the scores as JSON, of each image and of all')
+    .option('--json', 'print them as JSON')
+    .action((flags: EvaluateFlags) => evaluate(flags, context));
+}
+
+async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<void> {
+  const { folder } = await new ModelShelf(flags.models).find(flags.model);
+  const engine = Engine.start({ provider: 'cpu', threads: flags.threads });
+  try {
+    const model = await engine.load(folder);
+    if (flags.tta) checkSymmetries(model);
+    const { card } = model;
+    await withScratch(flags.scratch, async (scratchDir) => {
+      const dataset = await openDataset(
+        {
+          ...{ images: flags.images, labels: flags.labels, ignore: flags.ignore ?? null },
+          ...{ classes: card.classes.length, inputChannels: card.inputChannels },
+          labelBorder: 'reflect' satisfies Border,
+          legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, card.classes)),
+        },
+        { scratchDir, maxPixels: flags.maxPixels, signal: context.signal },
+      );
+      try {
+        const stems = dataset.pairs.map(({ stem }) => stem);
+        const unknown = flags.only?.find((name) => !stems.includes(name));
+        if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
+        const pairs = dataset.pairs.filter(({ stem }) => flags.only?.includes(stem) ?? true);
+        const names = card.classes.map(({ name }) => name);
+        const evaluation = new Evaluation(names);
+        const images: Record<string, Record<string, number>> = {};
+        const options = { engine, model, classes: names.length, symmetries: flags.tta === true };
+        for await (const prediction of predictions(pairs, dataset, { ...options, signal: context.signal })) {
+          const { stem } = prediction.pair;
+          images[stem] = evaluation.add(prediction, true);
+          if (!flags.json) context.stderr(`${stem}: ${words(images[stem])}`);
+        }
+        const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };
+        const result = { model: identity, tta: flags.tta === true, scores: evaluation.scores, images };
+        if (flags.out !== undefined) await writeFile(flags.out, `${JSON.stringify(result, null, 2)}\n`);
+        context.stdout(flags.json ? JSON.stringify(result) : scoreLines(evaluation.scores));
+      } finally {
+        await dataset.close();
+      }
+    });
+  } finally {
+    await engine.close();
+  }
+}
+
+const words = (scores: Record<string, number>): string =>
+  Object.entries(scores)
+    .filter(([name]) => !name.includes(' '))
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ');
+
+const scoreLines = (scores: Record<string, number>): string =>
+  Object.entries(scores)
+    .map(([name, value]) => `${name.padEnd(24)}${value.toFixed(4)}`)
+    .join('\n');
