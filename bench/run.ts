@@ -6,6 +6,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
   memory: () => import('./memory.js'),
+  notebook: () => import('./notebook.js'),
   'train-step': () => import('./train-step.js'),
   'tile-size': () => import('./tile-size.js'),
 };

@@ -21,14 +21,16 @@ export interface RangeTest {
   readonly points: readonly RangePoint[];
   /** The first step at which the smoothed loss was not finite, or several times its least; or null. */
   readonly diverged: number | null;
-  /** Where the smoothed loss falls fastest by the logarithm of the rate; null where it never falls. */
+  /** Where the loss falls fastest by the logarithm of the rate; null where it never falls. */
   readonly suggestion: number | null;
 }
 
 const SMOOTHING = 0.9;
 const DIVERGED = 4;
-/** Steps at the start whose losses are not smooth yet. */
-const SETTLING = 10;
+/** Steps at the start whose losses say little: the optimiser has no moments yet. */
+const SETTLING = 5;
+/** Steps on either side of one, through whose losses a line is laid. */
+const AROUND = 5;
 
 /**
  * The learning-rate range test (Smith 2017): one step at each rate. The network is changed by it; the
@@ -59,14 +61,18 @@ export async function* rangeTest(
   return { points, diverged, suggestion: steepest(points) };
 }
 
-/** The rate at the steepest fall, by central differences over the points that have settled. */
+/**
+ * The rate at the steepest fall: of the straight line through the losses of some steps on either side. A
+ * mean of the steps before would lag behind, and suggest a rate that is too high.
+ */
 function steepest(points: readonly RangePoint[]): number | null {
-  let found: number | null = null;
-  let slope = 0;
   const settled = Math.min(SETTLING, Math.floor(points.length / 4));
-  for (let i = Math.max(1, settled); i + 1 < points.length; i++) {
-    const fall = (points[i + 1]!.smoothed - points[i - 1]!.smoothed) / 2;
-    if (fall < slope) [slope, found] = [fall, points[i]!.learningRate];
+  let found: number | null = null;
+  let least = 0;
+  for (let i = settled + AROUND; i + AROUND < points.length; i++) {
+    let slope = 0;
+    for (let k = -AROUND; k <= AROUND; k++) slope += k * points[i + k]!.loss;
+    if (slope < least) [least, found] = [slope, points[i]!.learningRate];
   }
   return found;
 }

@@ -122,8 +122,12 @@ export class Trainer {
   async copy(): Promise<tfl.LayersModel> {
     const { unet, tile } = this.config;
     const copy = buildUnet(unet, unet.outputSize ? tile : undefined);
-    const values = await this.#values(this.model.getWeights());
-    tf.tidy(() => copy.setWeights(this.model.getWeights().map((w, i) => tf.tensor(values[i]!, w.shape))));
+    // layer by layer: a model's own list has what is frozen last
+    for (const [i, layer] of this.model.layers.entries()) {
+      const weights = layer.getWeights();
+      const values = await this.#values(weights);
+      tf.tidy(() => copy.layers[i]!.setWeights(weights.map((w, j) => tf.tensor(values[j]!, w.shape))));
+    }
     return copy;
   }
 

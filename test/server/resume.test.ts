@@ -13,7 +13,19 @@ const begin = (models: string, ...args: string[]) => [
   ...['--channels', '4,8', '--tile', '70', '--epochs', '6', '--epoch-steps', '4', ...args],
 ];
 const resume = (models: string, ...args: string[]) =>
-  unseam(['train', '--models', join(folder, models), '--scratch', folder, '--threads', '1', '--name', 'net', '--resume', ...args]);
+  unseam([
+    'train',
+    '--models',
+    join(folder, models),
+    '--scratch',
+    folder,
+    '--threads',
+    '1',
+    '--name',
+    'net',
+    '--resume',
+    ...args,
+  ]);
 const version = (models: string) => join(folder, models, 'net', '1');
 const cardOf = async (models: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(version(models), 'card.json'), 'utf8')));
@@ -43,7 +55,9 @@ async function trainUntil(models: string, epochs: number, signal: NodeJS.Signals
 async function epochsOf(path: string): Promise<number> {
   const file = await open(path).catch(() => null);
   if (file === null) return 0;
-  const text = (await file.read({ buffer: Buffer.alloc(2000) }).finally(() => file.close())).buffer.toString();
+  const text = (
+    await file.read({ buffer: Buffer.alloc(2000) }).finally(() => file.close())
+  ).buffer.toString();
   return Number(/"epoch":(\d+)/.exec(text)?.[1] ?? 0);
 }
 
@@ -56,38 +70,49 @@ describe('a training that is killed', () => {
     ['adam', []],
     ['sgd', ['--optimizer', 'sgd', '--momentum', '0.9', '--learning-rate', '0.01', '--accumulate', '2']],
     ['dropout', ['--dropout', '0.5', '--batch-norm', '--optimizer', 'adamw', '--clip', '1']],
-  ])('in its fourth epoch, and resumed, ends with the weights of one that was not: %s', async (name, args) => {
-    expect(await unseam(begin(`straight-${name}`, ...args))).toMatchObject({ code: 0 });
-    expect(await trainUntil(`killed-${name}`, 3, 'SIGKILL', args)).toMatchObject({ code: null });
-    const resumed = await resume(`killed-${name}`);
-    expect(resumed).toMatchObject({ code: 0, stderr: expect.stringMatching(/resumed after [345] epochs/) });
-    const [straight, killed] = [await cardOf(`straight-${name}`), await cardOf(`killed-${name}`)];
-    expect(killed.weights).toEqual(straight.weights);
-    expect(killed.scores).toEqual(straight.scores);
+  ])(
+    'in its fourth epoch, and resumed, ends with the weights of one that was not: %s',
+    async (name, args) => {
+      expect(await unseam(begin(`straight-${name}`, ...args))).toMatchObject({ code: 0 });
+      expect(await trainUntil(`killed-${name}`, 3, 'SIGKILL', args)).toMatchObject({ code: null });
+      const resumed = await resume(`killed-${name}`);
+      expect(resumed).toMatchObject({ code: 0, stderr: expect.stringMatching(/resumed after [345] epochs/) });
+      const [straight, killed] = [await cardOf(`straight-${name}`), await cardOf(`killed-${name}`)];
+      expect(killed.weights).toEqual(straight.weights);
+      expect(killed.scores).toEqual(straight.scores);
 
-    const log = async (models: string) => {
-      const lines = (await readFile(join(version(models), 'training', 'log.jsonl'), 'utf8')).trim().split('\n');
-      return lines.map((line) => {
-        const { pixelsPerSecond: _speed, seconds: _seconds, ...kept } = JSON.parse(line);
-        return kept;
-      });
-    };
-    expect(await log(`killed-${name}`)).toEqual(await log(`straight-${name}`));
-  });
+      const log = async (models: string) => {
+        const lines = (await readFile(join(version(models), 'training', 'log.jsonl'), 'utf8'))
+          .trim()
+          .split('\n');
+        return lines.map((line) => {
+          const { pixelsPerSecond: _speed, seconds: _seconds, ...kept } = JSON.parse(line);
+          return kept;
+        });
+      };
+      expect(await log(`killed-${name}`)).toEqual(await log(`straight-${name}`));
+    },
+  );
 });
 
 describe('Ctrl-C', () => {
   it('saves and stops in the middle of an epoch; what is resumed ends as if nothing had been', async () => {
     await unseam(begin('whole', '--epoch-steps', '40', '--epochs', '2'));
     const stopped = await trainUntil('stopped', 1, 'SIGINT', ['--epoch-steps', '40', '--epochs', '2']);
-    expect(stopped).toMatchObject({ code: 130, stderr: expect.stringMatching(/stopped and saved; go on with/) });
+    expect(stopped).toMatchObject({
+      code: 130,
+      stderr: expect.stringMatching(/stopped and saved; go on with/),
+    });
     const other = await resume('stopped', '--epochs', '3');
     expect(other).toMatchObject({ code: 2, stderr: expect.stringMatching(/leave --epochs out/) });
 
     expect(await resume('stopped')).toMatchObject({ code: 0 });
     expect((await cardOf('stopped')).weights).toEqual((await cardOf('whole')).weights);
     const again = await resume('stopped');
-    expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/no unfinished training of "net"/) });
+    expect(again).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no unfinished training of "net"/),
+    });
   });
 
   it('leaves a version that is not served', async () => {
@@ -112,7 +137,10 @@ describe('a checkpoint that is damaged', () => {
     const kept = await readFile(label);
     await unseam(['samples', '-o', data, '-s', '120', '-n', '1', '--seed', '99']);
     await writeFile(label, await readFile(join(data, 'labels', 'shapes-0099.png')));
-    expect(await resume('damaged')).toMatchObject({ code: 2, stderr: expect.stringMatching(/not those that the training began with/) });
+    expect(await resume('damaged')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/not those that the training began with/),
+    });
     await writeFile(label, kept);
   });
 });

@@ -7,9 +7,9 @@ import { SHAPE_CLASSES, shapesPainter } from './shapes.js';
 
 /** Synthetic microscopy: gray, 8 bits, of any size. */
 export const SAMPLE_KINDS = {
-  shapes: { paint: shapesPainter(64), classes: SHAPE_CLASSES },
-  /** The same, small enough for a picture of 32 px to hold one. */
-  'small-shapes': { paint: shapesPainter(32), classes: SHAPE_CLASSES },
+  shapes: { paint: shapesPainter(64, 22), classes: SHAPE_CLASSES },
+  /** Small enough for a picture of 32 px to hold one, and with little noise. */
+  'small-shapes': { paint: shapesPainter(32, 6), classes: SHAPE_CLASSES },
   membranes: { paint: paintMembranes, classes: MEMBRANE_CLASSES },
 } as const;
 export type SampleKind = keyof typeof SAMPLE_KINDS;

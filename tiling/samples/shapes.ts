@@ -16,22 +16,30 @@ interface Shape {
 /**
  * Noisy triangles (1) and circles (2) on an uneven background (0), one to a cell at most.
  * @param cellPx side of the square in which one shape lies
+ * @param noise how far intensities are off, at most
  */
 export const shapesPainter =
-  (cellPx: number): SamplePainter =>
+  (cellPx: number, noise: number): SamplePainter =>
   (rect, seed, image, labels) => {
     const firstRow = Math.floor(rect.y / cellPx);
     const firstColumn = Math.floor(rect.x / cellPx);
     for (let row = firstRow; row * cellPx < rect.y + rect.height; row++) {
       for (let column = firstColumn; column * cellPx < rect.x + rect.width; column++) {
-        paintCell(shapeAt(column, row, seed, cellPx), { column, row, cellPx }, rect, seed, image, labels);
+        paintCell(
+          shapeAt(column, row, seed, cellPx),
+          { column, row, cellPx, noise },
+          rect,
+          seed,
+          image,
+          labels,
+        );
       }
     }
   };
 
 function paintCell(
   shape: Shape | null,
-  cell: { readonly column: number; readonly row: number; readonly cellPx: number },
+  cell: { readonly column: number; readonly row: number; readonly cellPx: number; readonly noise: number },
   rect: Rect,
   seed: number,
   image: Uint8Array,
@@ -48,7 +56,7 @@ function paintCell(
       const inside = shape !== null && contains(shape, x, y);
       labels[at] = inside ? shape.label : 0;
       const base = inside ? shape.brightness : 75 + 20 * Math.sin(x / 410) * Math.cos(y / 330);
-      image[at] = Math.max(0, Math.min(255, base + grain(x, y, seed, 22)));
+      image[at] = Math.max(0, Math.min(255, base + grain(x, y, seed, cell.noise)));
     }
   }
 }

@@ -1,0 +1,95 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Optimizer, type OptimizerConfig } from '../../../model/train/optimizer.js';
+import { learningRateAt, SCHEDULES, type ScheduleConfig } from '../../../model/train/schedule.js';
+import { noise, onnxBesideCpu } from '../../support/oracle.js';
+
+beforeAll(async () => {
+  await onnxBesideCpu();
+});
+
+const plain: OptimizerConfig = { kind: 'adam', momentum: 0.9, weightDecay: 0.1, clipNorm: null };
+const start = noise(6, 1);
+const gradientAt = (step: number) => noise(6, 10 + step, -3, 3);
+const rate = 0.05;
+
+/** The published update rules, in plain numbers of 64 bits. */
+function defined(config: OptimizerConfig, steps: number): number[] {
+  const w = Array.from(start);
+  const [m, v] = [w.map(() => 0), w.map(() => 0)];
+  for (let t = 1; t <= steps; t++) {
+    let g = Array.from(gradientAt(t));
+    const norm = Math.hypot(...g);
+    if (config.clipNorm !== null && norm > config.clipNorm) g = g.map((x) => (x * config.clipNorm!) / norm);
+    for (const [i, x] of g.entries()) {
+      if (config.kind === 'sgd') {
+        m[i] = config.momentum * m[i]! + x;
+        w[i]! -= rate * m[i]!;
+        continue;
+      }
+      m[i] = 0.9 * m[i]! + 0.1 * x;
+      v[i] = 0.999 * v[i]! + 0.001 * x * x;
+      if (config.kind === 'adamw') w[i]! -= rate * config.weightDecay * w[i]!;
+      w[i]! -= (rate * (m[i]! / (1 - 0.9 ** t))) / (Math.sqrt(v[i]! / (1 - 0.999 ** t)) + 1e-8);
+    }
+  }
+  return w;
+}
+
+describe.each(['cpu', 'onnx'])('on the %s backend', (backend) => {
+  it.each<[string, OptimizerConfig]>([
+    ['sgd', { ...plain, kind: 'sgd' }],
+    ['adam', plain],
+    ['adamw', { ...plain, kind: 'adamw' }],
+    ['clipped', { ...plain, kind: 'sgd', clipNorm: 0.5 }],
+    ['not long enough to be clipped', { ...plain, clipNorm: 1000 }],
+  ])('%s changes weights as published', async (_name, config) => {
+    await tf.setBackend(backend);
+    const before = tf.memory().numTensors;
+    const variables = [tf.variable(tf.tensor1d(start.slice(0, 2))), tf.variable(tf.tensor1d(start.slice(2)))];
+    const optimizer = new Optimizer(config, variables);
+    for (let step = 1; step <= 12; step++) {
+      const g = gradientAt(step);
+      tf.tidy(() => optimizer.apply([tf.tensor1d(g.slice(0, 2)), tf.tensor1d(g.slice(2))], rate));
+    }
+    const values = (await Promise.all(variables.map((v) => v.data()))).flatMap((v) => Array.from(v));
+    for (const [i, w] of defined(config, 12).entries()) expect(values[i]).toBeCloseTo(w, 4);
+    expect(optimizer.steps).toBe(12);
+    optimizer.dispose();
+    tf.dispose(variables);
+    expect(tf.memory().numTensors - before).toBe(2); // the two that the variables were made of
+  });
+});
+
+describe('schedules', () => {
+  const config: ScheduleConfig = { kind: 'constant', learningRate: 2, stepEpochs: 3, stepFactor: 0.5 };
+  const run = (kind: ScheduleConfig['kind']) =>
+    Array.from({ length: 100 }, (_, step) => learningRateAt({ ...config, kind }, step, 100, 10));
+
+  it('constant stays', () => expect(new Set(run('constant'))).toEqual(new Set([2])));
+
+  it('step falls by its factor after its epochs', () => {
+    const rates = run('step');
+    expect([rates[0], rates[29], rates[30], rates[59], rates[60], rates[99]]).toEqual([
+      2, 2, 1, 1, 0.5, 0.25,
+    ]);
+  });
+
+  it('cosine falls from the rate towards 0, half way at half', () => {
+    const rates = run('cosine');
+    expect(rates[0]).toBe(2);
+    expect(rates[50]).toBeCloseTo(1);
+    expect(rates[99]).toBeLessThan(0.01);
+    expect(rates.every((r, i) => i === 0 || r < rates[i - 1]!)).toBe(true);
+  });
+
+  it('one-cycle rises to the rate, and falls far below where it began', () => {
+    const rates = run('one-cycle');
+    expect(rates[0]).toBeCloseTo(2 / 25);
+    expect(rates.indexOf(Math.max(...rates))).toBe(30);
+    expect(rates[30]).toBeCloseTo(2);
+    expect(rates[99]).toBeLessThan(0.003);
+  });
+
+  it.each(SCHEDULES)('%s is never 0 or less', (kind) => expect(Math.min(...run(kind))).toBeGreaterThan(0));
+});

@@ -1,0 +1,176 @@
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Trainee } from '../../../model/engine.js';
+import { type RangePoint, rangeTest } from '../../../model/train/lr-finder.js';
+import {
+  PLAIN_TRAINING,
+  Trainer,
+  type TrainerConfig,
+  type TrainingBatch,
+} from '../../../model/train/trainer.js';
+import { testFolder } from '../../support/files.js';
+import { noise, onnxBesideCpu } from '../../support/oracle.js';
+
+beforeAll(async () => {
+  await onnxBesideCpu();
+  await tf.setBackend('onnx');
+});
+
+const config: TrainerConfig = {
+  unet: { channels: [3, 4], inputChannels: 1, classes: 2, seed: 1 },
+  ...PLAIN_TRAINING,
+};
+const options = { learningRate: 1e-2 };
+const side = 24;
+function batch(seed: number, count = 1): TrainingBatch {
+  const out = count * 8 * 8;
+  return {
+    pixels: noise(count * side * side, seed, 0, 1),
+    labels: Uint8Array.from(noise(out, seed + 1, 0, 2)),
+    weights: new Float32Array(out).fill(1),
+    ...{ count, side, channels: 1 },
+  };
+}
+const weightsOf = async (trainer: Trainer) => (await trainer.state()).arrays.map((a) => Array.from(a));
+
+describe('accumulated gradients', () => {
+  it('of two batches make the step that both together make', async () => {
+    const [one, two] = [batch(1), batch(2)];
+    const join = <A extends Float32Array | Uint8Array>(a: A, b: A) =>
+      new (a.constructor as new (n: number[]) => A)([...a, ...b]);
+    const both = {
+      ...one,
+      count: 2,
+      pixels: join(one.pixels, two.pixels),
+      labels: join(one.labels, two.labels),
+      weights: join(one.weights, two.weights),
+    };
+    const [together, apart] = [await Trainer.create(config), await Trainer.create(config)];
+    await together.step(both, options);
+    await apart.step(one, { ...options, apply: false });
+    await apart.step(two, options);
+    const [a, b] = [await weightsOf(together), await weightsOf(apart)];
+    for (const [i, values] of a.entries()) {
+      for (const [j, value] of values.entries()) expect(Math.abs(value - b[i]![j]!)).toBeLessThan(2e-4);
+    }
+    expect((await together.state()).steps).toBe(1);
+    expect((await apart.state()).steps).toBe(1);
+    together.dispose();
+    apart.dispose();
+  });
+});
+
+describe('a state', () => {
+  it.each([
+    ['adam', {}],
+    ['dropout and batch normalisation', { unet: { ...config.unet, dropout: 0.5, batchNorm: true } }],
+  ])('that is saved and loaded goes on in every bit: %s', async (_name, change) => {
+    const path = join(await testFolder(), 'state');
+    const trainer = await Trainer.create({ ...config, ...change });
+    for (let i = 0; i < 3; i++) await trainer.step(batch(i), options);
+    await trainer.save(path, { epoch: 3 });
+    for (let i = 3; i < 6; i++) await trainer.step(batch(i), options);
+    const other = await Trainer.create({ ...config, ...change });
+    expect(await other.load(path)).toEqual({ epoch: 3 });
+    for (let i = 3; i < 6; i++) await other.step(batch(i), options);
+    expect(await weightsOf(other)).toEqual(await weightsOf(trainer));
+    trainer.dispose();
+    other.dispose();
+  });
+
+  it('of another network is refused', async () => {
+    const path = join(await testFolder(), 'state');
+    const trainer = await Trainer.create(config);
+    await trainer.save(path, null);
+    const other = await Trainer.create({ ...config, unet: { ...config.unet, channels: [2, 4] } });
+    await expect(other.load(path)).rejects.toMatchObject({ code: 'bad-checkpoint' });
+    trainer.dispose();
+    other.dispose();
+  });
+});
+
+describe('dropout', () => {
+  it('draws another mask at each step, and the same in another run', async () => {
+    const losses = async () => {
+      const trainer = await Trainer.create({ ...config, unet: { ...config.unet, dropout: 0.5 } });
+      const found = [];
+      for (let i = 0; i < 4; i++) found.push(await trainer.step(batch(1), { learningRate: 1e-12 }));
+      trainer.dispose();
+      return found;
+    };
+    const first = await losses();
+    expect(new Set(first).size).toBe(4);
+    expect(await losses()).toEqual(first);
+  });
+});
+
+describe('a frozen encoder', () => {
+  it('stays as it is while the rest changes', async () => {
+    const trainer = await Trainer.create({ ...config, freezeEncoder: true });
+    const values = async () =>
+      Promise.all(
+        trainer.model.layers.flatMap((l) =>
+          l.getWeights().map(async (w) => [l.name, Array.from(await w.data())] as const),
+        ),
+      );
+    const before = await values();
+    await trainer.step(batch(1), options);
+    const changed = new Set(
+      (await values()).flatMap(([name, now], i) => (now.join() === before[i]![1].join() ? [] : [name])),
+    );
+    expect([...changed].some((name) => name.startsWith('down_'))).toBe(false);
+    expect(changed.has('logits')).toBe(true);
+    trainer.dispose();
+  });
+
+  it('is refused with batch normalisation, whose statistics would go on changing', async () => {
+    const unet = { ...config.unet, batchNorm: true };
+    await expect(Trainer.create({ ...config, unet, freezeEncoder: true })).rejects.toMatchObject({
+      code: 'bad-model-config',
+    });
+  });
+});
+
+describe('the range test', () => {
+  /** A trainee whose losses are given by its learning rates. */
+  const lossy = (loss: (rate: number) => number) =>
+    ({
+      step: async (_batch: TrainingBatch, { learningRate }: { learningRate: number }) => loss(learningRate),
+    }) as unknown as Trainee;
+  async function run(loss: (rate: number) => number) {
+    const test = rangeTest(lossy(loss), {
+      low: 1e-6,
+      high: 1,
+      steps: 100,
+      batch: async () => batch(1),
+      signal: new AbortController().signal,
+    });
+    const points: RangePoint[] = [];
+    for (;;) {
+      const { value, done } = await test.next();
+      if (done) return value;
+      points.push(value);
+    }
+  }
+
+  it('suggests the rate at which the loss falls fastest', async () => {
+    const { suggestion, diverged, points } = await run((rate) => 1 / (1 + (rate / 1e-3) ** 2));
+    expect(points).toHaveLength(100);
+    expect(diverged).toBe(null);
+    expect(suggestion! / 1e-3).toBeGreaterThan(0.6);
+    expect(suggestion! / 1e-3).toBeLessThan(1.7);
+  });
+
+  it('stops where the loss diverges, or is no number, and says where', async () => {
+    const { diverged, points } = await run((rate) => (rate > 1e-2 ? 1e6 : 1));
+    expect(points[diverged!]!.learningRate).toBeGreaterThan(1e-2);
+    expect(points[diverged! - 1]!.learningRate).toBeLessThan(1e-2);
+    expect(points).toHaveLength(diverged! + 1);
+    expect((await run((rate) => (rate > 1e-2 ? Number.NaN : 1))).diverged).toBe(diverged);
+  });
+
+  it('suggests nothing where the loss never falls', async () => {
+    expect((await run((rate) => 1 + rate)).suggestion).toBe(null);
+  });
+});

@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { foldTable } from '../../../server/training/folds.js';
+import { IGNORED, LabelCodec, type LabelRules } from '../../../server/training/labels.js';
+import { classWeightsOf } from '../../../server/training/settings.js';
+import { foldsOf, splitPairs } from '../../../server/training/split.js';
+import { memorySource } from '../../../tiling/sources/memory.js';
+
+const gray = (...values: number[]) => ({
+  data: Uint8Array.from(values),
+  width: values.length,
+  height: 1,
+  channels: 1,
+});
+const rules = (change: Partial<LabelRules>): LabelRules => ({
+  classes: 3,
+  ignore: null,
+  legend: null,
+  ...change,
+});
+function codecOf(change: Partial<LabelRules>, ...values: number[]): LabelCodec {
+  const codec = new LabelCodec(rules(change));
+  codec.count(gray(...values));
+  return codec;
+}
+
+describe('labels', () => {
+  it('are class indices', () => {
+    const codec = codecOf({}, 0, 1, 2, 2);
+    expect(codec.frequencies()).toEqual([1, 1, 2]);
+    expect(codec.decode(gray(2, 0))).toEqual(Uint8Array.of(2, 0));
+  });
+
+  it('are 0 and 255 for two classes, and then with a value that does not count', () => {
+    expect(codecOf({ classes: 2 }, 0, 255, 255).frequencies()).toEqual([1, 2]);
+    expect(() => codecOf({ classes: 2 }, 0, 1, 255).frequencies()).toThrow(
+      /hold the value 255; 2 classes are 0 to 1/,
+    );
+    const codec = codecOf({ classes: 2, ignore: 255 }, 0, 1, 255);
+    expect(codec.frequencies()).toEqual([1, 1]);
+    expect(codec.decode(gray(0, 1, 255))).toEqual(Uint8Array.of(0, 1, IGNORED));
+  });
+
+  it('are refused outside the classes, in words that say what would be right', () => {
+    expect(() => codecOf({}, 0, 7).frequencies()).toThrow(
+      /value 7; 3 classes are 0 to 2; name with --ignore/,
+    );
+  });
+
+  it('are colours given in a legend', () => {
+    const legend = new Map([
+      [0x000000, 0],
+      [0xff0000, 2],
+      [0xffffff, IGNORED],
+    ]);
+    const codec = new LabelCodec(rules({ legend }));
+    const picture = {
+      data: Uint8Array.of(255, 0, 0, 0, 0, 0, 255, 255, 255),
+      width: 3,
+      height: 1,
+      channels: 3,
+    };
+    codec.count(picture);
+    expect(codec.frequencies()).toEqual([1, 0, 1]);
+    expect(codec.decode(picture)).toEqual(Uint8Array.of(2, 0, IGNORED));
+    codec.count({ data: Uint8Array.of(0, 16, 255), width: 1, height: 1, channels: 3 });
+    expect(() => codec.frequencies()).toThrow(/colour #0010ff, which --legend does not name/);
+  });
+});
+
+describe('class weights', () => {
+  it('are balanced: each class weighs the same in all, their mean is 1, and what is absent weighs 1', () => {
+    const weights = classWeightsOf('balanced', [900, 100, 0]);
+    expect(weights[0]! * 900).toBeCloseTo(weights[1]! * 100);
+    expect((weights[0]! + weights[1]!) / 2).toBeCloseTo(1);
+    expect(weights[2]).toBe(1);
+    expect(classWeightsOf('none', [5, 6])).toEqual([1, 1]);
+    expect(classWeightsOf([2, 3], [5, 6])).toEqual([2, 3]);
+  });
+});
+
+describe('a split', () => {
+  const source = memorySource(gray(0));
+  const pairs = ['a', 'b', 'c', 'd', 'e', 'f'].map((stem) => ({ stem, image: source, labels: source }));
+  const stems = (part: readonly { stem: string }[]) => part.map(({ stem }) => stem).join('');
+
+  it('holds the last fifth of what is not for testing', () => {
+    const { training, validation, test } = splitPairs(pairs, { validation: null, test: ['f'] });
+    expect([stems(training), stems(validation), stems(test)]).toEqual(['abcd', 'e', 'f']);
+  });
+
+  it('rotates: each image is validated on once', () => {
+    expect(foldsOf(['a', 'b', 'c', 'd', 'e'], 2)).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e'],
+    ]);
+    expect(() => foldsOf(['a', 'b'], 3)).toThrow(/3 folds need as many images/);
+  });
+
+  it('its table has each fold, the mean and the deviation', () => {
+    const table = foldTable([{ pixelError: 0.1 }, { pixelError: 0.3 }]).split('\n');
+    expect(table.map((line) => line.split(/\s+/))).toEqual([
+      ['fold', 'pixelError'],
+      ['1', '0.1000'],
+      ['2', '0.3000'],
+      ['mean', '0.2000'],
+      ['sd', '0.1414'],
+    ]);
+  });
+});
