@@ -27,15 +27,18 @@ const TOP = 34;
 const BOTTOM = 40;
 const MAX_POINTS = 600;
 
-/** Draws charts below each other, as one SVG picture that needs nothing beside it. */
-export function chartsSvg(charts: readonly Chart[]): string {
-  const height = charts.length * HEIGHT;
-  const body = charts
-    .map((chart, i) => `<g transform="translate(0 ${i * HEIGHT})">${chartBody(chart)}</g>`)
-    .join('\n');
+/** Draws charts in rows of so many, as one SVG picture that needs nothing beside it. */
+export function chartsSvg(charts: readonly Chart[], columns = 1): string {
+  const width = columns * WIDTH;
+  const height = Math.ceil(charts.length / columns) * HEIGHT;
+  const body = charts.map((chart, i) => {
+    const [x, y] = [(i % columns) * WIDTH, Math.floor(i / columns) * HEIGHT];
+    return `<g transform="translate(${x} ${y})">${chartBody(chart)}</g>`;
+  });
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
-    `font-family="system-ui, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n${body}\n</svg>\n`
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
+    `font-family="system-ui, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n` +
+    `${body.join('\n')}\n</svg>\n`
   );
 }
 

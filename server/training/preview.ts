@@ -1,3 +1,4 @@
+import { IGNORED } from './labels.js';
 import { prepare } from './run.js';
 import type { TrainSession } from './session.js';
 import { paintHeat, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';
@@ -17,13 +18,21 @@ export async function writePreview(session: TrainSession, path: string): Promise
   const { halo } = trainee.facts.geometry;
   const { pixels, labels, weights, side, channels } = await sampler.batch(0, 0);
   const [width, height] = [side - halo.left - halo.right, side - halo.top - halo.bottom];
+  // labels and weights are drawn where they lie in the crop; around them, its halo
+  const framed = (inner: Uint8Array | Float32Array, outside: number): Float32Array => {
+    const frame = new Float32Array(side * side).fill(outside);
+    for (let y = 0; y < height; y++) {
+      frame.set(inner.subarray(y * width, (y + 1) * width), (y + halo.top) * side + halo.left);
+    }
+    return frame;
+  };
   const triples = Array.from({ length: CROPS }, (_, i) => {
     const part = <A extends Float32Array | Uint8Array>(array: A, length: number) =>
       array.subarray(i * length, (i + 1) * length);
     return [
       paintPixels(part(pixels, side * side * channels), { width: side, height: side, channels }, 255),
-      paintLabels(part(labels, width * height), width, height, config.classes),
-      paintHeat(part(weights, width * height), width, height),
+      paintLabels(framed(part(labels, width * height), IGNORED), side, side, config.classes),
+      paintHeat(framed(part(weights, width * height), 0), side, side),
     ];
   });
   const rows = Array.from({ length: CROPS / 2 }, (_, i) => [...triples[2 * i]!, ...triples[2 * i + 1]!]);

@@ -153,7 +153,7 @@ export class Recorder {
   /** Writes curves, sheets and the report of a training that has ended. */
   async report(card: Card): Promise<void> {
     const { training } = this.#files;
-    const curves = chartsSvg(this.#charts());
+    const curves = chartsSvg(this.#charts(), 2);
     await writeFile(join(training, 'curves.svg'), curves);
     const sheets: { title: string; png: Buffer }[] = [];
     for (const [part, rows] of Object.entries(this.#sheets)) {

@@ -1,4 +1,5 @@
 import type { Card } from '../../model/card.js';
+import { haloText } from '../../tiling/plan.js';
 import { escapeXml } from './charts.js';
 import type { RunConfig } from './run-config.js';
 
@@ -26,7 +27,7 @@ export function reportHtml({ card, config, curves, sheets }: ReportParts): strin
           ? [['decoder', architecture.decoderChannels.join(', ')] as const]
           : []),
         ['parameters', architecture.parameters.toLocaleString('en')],
-        ['halo', `${Object.values(architecture.halo).join(', ')} px (top, left, bottom, right)`],
+        ['halo', haloText(architecture.halo)],
         [
           'tiles',
           architecture.tileable
@@ -92,7 +93,7 @@ table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: 3px 18px 3px 0; }
 th { font-weight: 500; color: #666; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; } figure svg, figure img { display: block; max-width: 100%; height: auto; }
 figcaption { display: grid; grid-template-columns: repeat(4, 1fr); max-width: 1054px; color: #666; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
@@ -109,7 +110,7 @@ function table(rows: readonly (readonly [string, string])[]): string {
 function scoreTable(scores: Card['scores']): string {
   const parts = Object.keys(scores);
   const names = [...new Set(Object.values(scores).flatMap(Object.keys))];
-  const head = `<tr><th></th>${parts.map((part) => `<th>${escapeXml(part)}</th>`).join('')}</tr>`;
+  const head = `<tr><th></th>${parts.map((part) => `<th class="number">${escapeXml(part)}</th>`).join('')}</tr>`;
   const rows = names.map((name) => {
     const values = parts.map((part) => `<td class="number">${scores[part]![name]?.toFixed(4) ?? ''}</td>`);
     return `<tr><th>${escapeXml(name)}</th>${values.join('')}</tr>`;
