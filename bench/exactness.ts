@@ -1,5 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Engine, type EngineModel } from '../model/engine.js';
+import type { UnetConfig } from '../model/unet.js';
 import { within } from '../tiling/geometry.js';
 import { chooseTile, planTiles, type Tile, type TilePlan, type TileRule } from '../tiling/plan.js';
 import type { Raster } from '../tiling/raster.js';
@@ -7,6 +11,7 @@ import { readTile } from '../tiling/reader.js';
 import { hash } from '../tiling/samples/random.js';
 import { memorySource } from '../tiling/sources/memory.js';
 import type { Bench } from './bench.js';
+import { writeUntrained } from './untrained.js';
 
 const MODELS = ['shapes', 'em-membrane'];
 const SIZES = [
@@ -14,6 +19,19 @@ const SIZES = [
   [3, 5000],
   [1013, 1041],
   [2048, 2048],
+] as const;
+/** Networks as they are initialised, of every kind that training builds. */
+const VARIANTS: Record<string, Partial<UnetConfig>> = {
+  'one same convolution a level': { channels: [16, 32, 64], convolutions: 1, padding: 'same' },
+  'same padding': { padding: 'same' },
+  'doubled pixels': { upConvolution: 'nearest' },
+  'doubled pixels, same padding': { upConvolution: 'nearest', padding: 'same' },
+  'batch normalisation': { batchNorm: true },
+  'a decoder of its own, one sigmoid': { decoderChannels: [24, 12], head: 'sigmoid' },
+};
+const VARIANT_SIZES = [
+  [1, 1],
+  [1013, 1041],
 ] as const;
 const BATCHES = [1, 4];
 const THREADS = [2, 1];
@@ -40,14 +58,22 @@ export const bench: Bench = async (say) => {
   let tilesCompared = 0;
   let tilesPlanned = 0;
   const unaligned = { values: 0, differing: 0 };
-  for (const name of MODELS) {
-    const folder = fileURLToPath(new URL(`../../models/${name}/1`, import.meta.url));
+  const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
+  const nets = [
+    ...MODELS.map((name) => ({
+      name,
+      folder: fileURLToPath(new URL(`../../models/${name}/1`, import.meta.url)),
+      sizes: SIZES,
+    })),
+    ...(await untrained(dir)),
+  ];
+  for (const { name, folder, sizes } of nets) {
     const references = new Map<string, Float32Array>();
     for (const threads of THREADS) {
       const engine = Engine.start({ provider: 'cpu', threads });
       const model = await engine.load(folder);
       const rule = model.geometry;
-      for (const [width, height] of SIZES) {
+      for (const [width, height] of sizes) {
         const image = noisy(width, height);
         const key = `${width}x${height}`;
         if (!references.has(key)) {
@@ -75,7 +101,7 @@ export const bench: Bench = async (say) => {
           }
         }
         // The check can fail: strides that are no multiple put the poolings out of phase.
-        if (width > 1000 && threads === THREADS[0]) {
+        if (sizes === SIZES && width > 1000 && threads === THREADS[0]) {
           const tile = tilesFor(rule)[3]!;
           const plan = planTiles(image, { tile, rule: { ...rule, multiple: 1, smallest: tile.width } });
           await compare(plan, 1, unaligned);
@@ -85,9 +111,24 @@ export const bench: Bench = async (say) => {
       await engine.close();
     }
   }
+  await rm(dir, { recursive: true, force: true });
   const holds = differing === 0 && values > 0 && unaligned.differing > 0;
   return { values, differing, unaligned, tilesCompared, tilesPlanned, limits: { differing: 0 }, holds };
 };
+
+/** Writes the variants as model folders. */
+async function untrained(dir: string) {
+  const engine = Engine.start({ provider: 'cpu', threads: 2 });
+  const nets = [];
+  for (const [name, variant] of Object.entries(VARIANTS)) {
+    const folder = join(dir, String(nets.length));
+    const config: UnetConfig = { channels: [8, 16, 32], inputChannels: 1, classes: 2, seed: 1, ...variant };
+    await writeUntrained(engine, folder, config);
+    nets.push({ name, folder, sizes: VARIANT_SIZES });
+  }
+  await engine.close();
+  return nets;
+}
 
 /** Runs a plan's tiles, or an even sample of them, in batches of one size; returns how many. */
 async function run(

@@ -1,4 +1,4 @@
-import { SingleBar } from 'cli-progress';
+import { MultiBar, SingleBar } from 'cli-progress';
 
 /** A bar on a terminal, nothing in a pipe. */
 export class ProgressBar {
@@ -23,5 +23,38 @@ export class ProgressBar {
   stop(): void {
     if (this.#started) this.#bar?.stop();
     this.#started = false;
+  }
+}
+
+/** Several bars below each other on a terminal, nothing in a pipe. */
+export class ProgressBars {
+  readonly #formats: readonly string[];
+  #bars: MultiBar | null = null;
+  #each: SingleBar[] = [];
+
+  /** @param formats cli-progress's, one a bar */
+  constructor(...formats: readonly string[]) {
+    this.#formats = formats;
+  }
+
+  /** @param states of each bar: how far it is, of how much, and the words of its format */
+  update(
+    ...states: readonly (readonly [done: number, total: number, words: Record<string, string>])[]
+  ): void {
+    if (!process.stderr.isTTY) return;
+    if (this.#bars === null) {
+      const bars = new MultiBar({ stream: process.stderr, hideCursor: true, clearOnComplete: true });
+      this.#each = states.map(([done, total, words], i) =>
+        bars.create(total, done, words, { format: this.#formats[i]! }),
+      );
+      this.#bars = bars;
+    }
+    for (const [i, [done, , words]] of states.entries()) this.#each[i]!.update(done, words);
+  }
+
+  /** Clears the bars; the next update draws them again. */
+  stop(): void {
+    this.#bars?.stop();
+    this.#bars = null;
   }
 }

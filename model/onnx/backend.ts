@@ -5,6 +5,7 @@ import { gather } from './compile.js';
 import type { ElementName } from './proto.js';
 import type { Operator, RecordAttributes, TensorData } from './record.js';
 import { SessionCache, type SessionOptions } from './sessions.js';
+import { SpareArrays } from './spare.js';
 
 export const BACKEND = 'onnx';
 
@@ -242,27 +243,4 @@ export class OnnxBackend extends tf.KernelBackend {
       this.#discarded = [];
     }
   }
-}
-
-/**
- * Memory that results are written into again: the weights and moments of a training step replace those of
- * the step before. Small arrays are not worth it.
- */
-class SpareArrays {
-  readonly #byLength = new Map<number, Float32Array[]>();
-
-  put(array: Float32Array): void {
-    if (array.length < SpareArrays.LEAST) return;
-    const kept = this.#byLength.get(array.length) ?? [];
-    this.#byLength.set(array.length, kept);
-    if (kept.length < SpareArrays.MOST) kept.push(array);
-  }
-
-  take(shape: readonly number[]): Float32Array | undefined {
-    return this.#byLength.get(tf.util.sizeFromShape([...shape]))?.pop();
-  }
-
-  private static readonly LEAST = 1024;
-  /** Of one length: a network has that many layers of one shape, with two moments each, and some more. */
-  private static readonly MOST = 32;
 }

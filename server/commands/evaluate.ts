@@ -1,15 +1,15 @@
 import { writeFile } from 'node:fs/promises';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { Engine } from '../../model/engine.js';
 import type { Border } from '../../tiling/reader.js';
-import { integer } from '../config.js';
 import { RequestError } from '../errors.js';
 import { checkSymmetries } from '../job-plan.js';
 import { ModelShelf } from '../models.js';
 import { openDataset } from '../training/dataset.js';
 import { Evaluation, predictions } from '../training/evaluate.js';
 import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
-import { list, parseLegend } from './training-options.js';
+import { labelOptions } from './training-options.js';
+import { list, parseLegend } from './training-values.js';
 
 interface EvaluateFlags extends EngineFlags {
   readonly model?: string;
@@ -24,17 +24,12 @@ interface EvaluateFlags extends EngineFlags {
 }
 
 export function evaluateCommand(program: Command, context: CommandContext): void {
-  engineOptions(program.command('evaluate'))
+  const command = engineOptions(program.command('evaluate'))
     .description('score a model on images whose labels are known')
     .option('-m, --model <name>', 'model; may be left out where there is only one')
     .requiredOption('--images <path>', 'a folder of images, or a file of several pages')
-    .requiredOption('--labels <path>', 'labels of the same names, or pages')
-    .option('--legend <list>', 'of labels in colour: #000000=background,#ff0000=cell,#ffffff=ignore')
-    .addOption(
-      new Option('--ignore [value]', 'label value of pixels that do not count')
-        .preset('255')
-        .argParser(integer(0, 65535)),
-    )
+    .requiredOption('--labels <path>', 'labels of the same names, or pages');
+  labelOptions(command)
     .option('--only <names>', 'these images alone', list)
     .option('--tta', 'average over the eight symmetries of the square')
     .option('-o, --out <file>', 'save the scores as JSON, of each image and of all')

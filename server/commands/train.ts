@@ -1,9 +1,7 @@
-import { type Command, Option } from 'commander';
-import { type Card, unetOf } from '../../model/card.js';
-import { readCard } from '../../model/checkpoint.js';
+import type { Command } from 'commander';
+import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { integer, positive } from '../config.js';
-import { RequestError } from '../errors.js';
 import { ModelShelf } from '../models.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
@@ -15,41 +13,9 @@ import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-c
 import type { TrainSession } from '../training/session.js';
 import { foldsOf, type Split, splitPairs } from '../training/split.js';
 import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
-import {
-  classList,
-  list,
-  parseClasses,
-  parseLegend,
-  type SettingFlags,
-  settingOptions,
-  settingsOf,
-} from './training-options.js';
-
-interface TrainFlags extends EngineFlags, SettingFlags {
-  readonly name: string;
-  readonly images?: string;
-  readonly labels?: string;
-  readonly classes?: Card['classes'];
-  readonly legend?: string;
-  readonly ignore?: number;
-  readonly validation?: string[];
-  readonly test: string[];
-  readonly folds?: number;
-  readonly from?: string;
-  readonly freezeEncoder?: boolean;
-  readonly seed: number;
-  readonly description: string;
-  readonly mpp?: number;
-  readonly data: string;
-  readonly citation?: string;
-  readonly terms: string;
-  readonly resume?: boolean;
-  readonly preview?: string;
-  readonly findLr?: string;
-  readonly lrMin: number;
-  readonly lrMax: number;
-  readonly lrSteps: number;
-}
+import { configOf, refuseBesideResume, type TrainFlags } from './train-config.js';
+import { labelOptions, settingOptions } from './training-options.js';
+import { list, parseClasses } from './training-values.js';
 
 export function trainCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('train'))
@@ -62,13 +28,8 @@ export function trainCommand(program: Command, context: CommandContext): void {
       '--classes <list>',
       'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear)',
       parseClasses,
-    )
-    .option('--legend <list>', 'of labels in colour: #000000=background,#ff0000=cell,#ffffff=ignore')
-    .addOption(
-      new Option('--ignore [value]', 'label value of pixels that do not count')
-        .preset('255')
-        .argParser(integer(0, 65535)),
-    )
+    );
+  labelOptions(command)
     .option('--validation <names>', 'images that choose the best network (default: the last fifth)', list)
     .option('--test <names>', 'images that are scored once, at the end', list, [])
     .option(
@@ -192,83 +153,6 @@ async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: numbe
   context.stdout(foldTable(scores));
 }
 
-async function configOf(flags: TrainFlags, command: Command, shelf: ModelShelf): Promise<RunConfig> {
-  const { images, labels, classes, from } = flags;
-  for (const [option, value] of Object.entries({ images, labels, classes })) {
-    if (value === undefined) throw new RequestError('bad-request', `--${option} is missing`);
-  }
-  if (flags.folds !== undefined && flags.validation !== undefined) {
-    throw new RequestError('bad-request', '--folds chooses the validation images; leave --validation out');
-  }
-  if (flags.freezeEncoder && from === undefined) {
-    throw new RequestError('bad-request', '--freeze-encoder needs a model to start --from');
-  }
-  const settings = settingsOf(flags);
-  if (Array.isArray(settings.classWeights) && settings.classWeights.length !== classes!.length) {
-    throw new RequestError(
-      'bad-request',
-      `--class-weights needs ${classes!.length} numbers, one for each class`,
-    );
-  }
-  const start = from === undefined ? null : (await shelf.find(from)).folder;
-  return {
-    images: images!,
-    labels: labels!,
-    name: flags.name,
-    version: 1,
-    classes: classes!,
-    legend: flags.legend === undefined ? null : parseLegend(flags.legend, classes!),
-    ignore: flags.ignore ?? null,
-    validation: flags.validation ?? null,
-    test: flags.test,
-    settings: start === null ? settings : { ...settings, unet: await netOf(start, command, settings) },
-    from: start,
-    freezeEncoder: flags.freezeEncoder ?? false,
-    seed: flags.seed,
-    command: commandLine(command),
-    description: flags.description,
-    micronsPerPixel: flags.mpp ?? null,
-    data: { description: flags.data, citation: flags.citation ?? null, terms: flags.terms },
-  };
-}
-
-const NET_OPTIONS = [
-  ...['channels', 'decoderChannels', 'depth', 'features', 'inputChannels', 'head', 'convolutions', 'padding'],
-  ...['upConvolution', 'batchNorm', 'outputSize'],
-];
-
-/** The network of the model to start from; only its dropout may be another. */
-async function netOf(folder: string, command: Command, settings: RunConfig['settings']) {
-  const given = NET_OPTIONS.find((key) => command.getOptionValueSource(key) === 'cli');
-  if (given !== undefined) {
-    throw new RequestError(
-      'bad-request',
-      `--from takes the network of its model over; leave ${longOf(command, given)} out`,
-    );
-  }
-  const { classes: _classes, seed: _seed, ...net } = unetOf(await readCard(folder), 0);
-  const { dropout } = settings.unet;
-  return { ...net, ...(dropout !== undefined && { dropout }) };
-}
-
-/** What stays free when a training is resumed: where things are, and how many threads there are. */
-const FREE = ['name', 'models', 'scratch', 'maxPixels', 'threads', 'resume'];
-
-function refuseBesideResume(command: Command): void {
-  const other = command.options
-    .map((option) => option.attributeName())
-    .find((key) => !FREE.includes(key) && command.getOptionValueSource(key) === 'cli');
-  if (other !== undefined) {
-    throw new RequestError(
-      'bad-request',
-      `--resume goes on with the training as it was; leave ${longOf(command, other)} out`,
-    );
-  }
-}
-
-const longOf = (command: Command, key: string): string =>
-  command.options.find((option) => option.attributeName() === key)!.long!;
-
 function summarise(context: CommandContext, dataset: Dataset, split: Split, classes: Card['classes']): void {
   const { pairs, frequencies, intensities } = dataset;
   const all = frequencies.reduce((sum, n) => sum + n, 0);
@@ -286,26 +170,3 @@ function summarise(context: CommandContext, dataset: Dataset, split: Split, clas
     `${training.length} for training, ${validation.length} for validation, ${test.length} for testing`,
   );
 }
-
-/** The command as it could be typed again: what was given, in the order of the options. */
-function commandLine(command: Command): string {
-  const given = command.options.flatMap((option) => {
-    const key = option.attributeName();
-    if (command.getOptionValueSource(key) !== 'cli' || ['models', 'scratch'].includes(key)) return [];
-    const value = command.getOptionValue(key) as unknown;
-    if (value === true) return [option.long!];
-    const text = key === 'classes' ? classList(value as Card['classes']) : textOf(value);
-    return [`${option.long} ${quoted(text)}`];
-  });
-  return `unseam train ${given.join(' ')}`;
-}
-
-/** An augmentation is an object by now; it is written as the list that it could have been. */
-function textOf(value: unknown): string {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return String(value);
-  const named = Object.entries(value).filter(([, amount]) => amount !== 0 && amount !== false);
-  return named.map(([name, amount]) => (amount === true ? name : `${name}:${amount}`)).join(',') || 'none';
-}
-
-const quoted = (text: string): string =>
-  /^[\w./,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -4,7 +4,7 @@ import type { Card } from '../../model/card.js';
 import type { TrainEvent } from '../../model/train/loop.js';
 import type { Raster } from '../../tiling/raster.js';
 import type { CommandContext } from '../commands/shared.js';
-import { ProgressBar } from '../progress.js';
+import { ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
 import type { Prediction } from './evaluate.js';
 import { reportHtml } from './report.js';
@@ -42,8 +42,9 @@ const SHEET_ROWS = 6;
  */
 export class Recorder {
   readonly #files: ReturnType<typeof runFolder>;
-  readonly #bar = new ProgressBar(
-    'epoch {epoch} {bar} {value}/{total} steps, loss {loss}, validation {validation}, {speed} Mpx/s, {left} left',
+  readonly #bars = new ProgressBars(
+    'epochs {bar} {value}/{total}, validation {validation}, {left} left',
+    'steps  {bar} {value}/{total}, loss {loss}, {speed} Mpx/s',
   );
   readonly #lines: LogLine[] = [];
   readonly #unwritten: LogLine[] = [];
@@ -101,16 +102,14 @@ export class Recorder {
       this.#recent = this.#recent === null ? loss : 0.95 * this.#recent + 0.05 * loss;
       this.#msPerStep = this.#msPerStep === null ? durationMs : 0.95 * this.#msPerStep + 0.05 * durationMs;
       const left = (epochs * this.#epochSteps - step) * this.#msPerStep;
-      this.#bar.update(event.step + 1, this.#epochSteps, {
-        epoch: `${epoch + 1}/${epochs}`,
-        loss: this.#recent.toFixed(4),
-        validation: this.#validation,
-        speed: (pixelsPerSecond / 1e6).toFixed(2),
-        left: duration(left / 1000),
-      });
+      const speed = (pixelsPerSecond / 1e6).toFixed(2);
+      this.#bars.update(
+        [epoch, epochs, { validation: this.#validation, left: duration(left / 1000) }],
+        [event.step + 1, this.#epochSteps, { loss: this.#recent.toFixed(4), speed }],
+      );
       return;
     }
-    this.#bar.stop();
+    this.#bars.stop();
     if (event.type === 'epoch') {
       const { epoch, loss, validation, best, seconds } = event;
       const step = epoch * this.#epochSteps;
@@ -175,7 +174,7 @@ export class Recorder {
   }
 
   async close(): Promise<void> {
-    this.#bar.stop();
+    this.#bars.stop();
     await this.#flush();
     this.#events?.close();
     this.#events = null;
