@@ -43,7 +43,7 @@ export const bench: Bench = async (say) => {
       const { id } = await engine.load(join(dir, 'net'));
       const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
       const sampler = membraneSampler(trainee);
-      await sampler.prepare(new AbortController().signal);
+      await sampler.prepare(new AbortController().signal, () => {});
       const things = stepsOf(engine, id, trainee, sampler, torch);
       const times: Record<string, number[]> = Object.fromEntries(
         Object.keys(things).map((name) => [name, []]),

@@ -118,6 +118,7 @@ async function trainOne(
   try {
     const card = await runTraining({
       ...{ engine, dataset, split, config, folder, resume, signal: context.signal },
+      onMap: (done, all) => recorder.map(done, all),
       onStart: (facts) => recorder.start(facts, resume),
       onEvent: (event) => recorder.event(event),
       onPrediction: (part, prediction) => recorder.prediction(part, prediction),

@@ -71,7 +71,7 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
         labels: await hold(await openImage(labels, { ...open, page }), held),
       };
       pairs.push(pair);
-      checkPair(pair, image, labels, options);
+      checkPair(pair, image, labels, pairs[0]!, options);
       for await (const raster of bandsOf(pair.labels)) codec.count(raster);
       for await (const { data } of bandsOf(pair.image)) widen(intensities, data);
       open.signal?.throwIfAborted();
@@ -164,6 +164,7 @@ function checkPair(
   { image, labels }: Pair,
   path: string,
   labelPath: string,
+  first: Pair,
   { inputChannels, legend }: DatasetOptions,
 ): void {
   const { width, height } = image.size;
@@ -177,6 +178,11 @@ function checkPair(
   }
   if (legend !== null && (labels.channels !== 3 || labels.dtype !== 'uint8')) {
     throw bad(`${labelPath} is not in colour with 8 bits a channel, as --legend asks for`);
+  }
+  if (image.channels !== first.image.channels) {
+    throw bad(
+      `${path} has ${image.channels} channels, ${first.stem} has ${first.image.channels}: store all alike`,
+    );
   }
   if (channelConversion(image.channels, inputChannels) === null) {
     throw bad(`${path} has ${image.channels} channels; the model takes ${inputChannels}`);

@@ -15,7 +15,7 @@ export async function findLearningRate(
 ): Promise<void> {
   const { context, engine } = session;
   const { signal } = context;
-  const { trainee, sampler } = await prepare(engine, { ...session, signal });
+  const { trainee, sampler } = await prepare(engine, { ...session, signal, onMap: () => {} });
   const kept = await mkdtemp(join(tmpdir(), 'unseam-lr-'));
   const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}, {eta_formatted} left');
   try {

@@ -14,6 +14,7 @@ export async function writePreview(session: TrainSession, path: string): Promise
     ...session,
     config: { ...config, settings },
     signal: context.signal,
+    onMap: () => {},
   });
   const { halo } = trainee.facts.geometry;
   const { pixels, labels, weights, side, channels } = await sampler.batch(0, 0);

@@ -4,7 +4,7 @@ import type { Card } from '../../model/card.js';
 import type { TrainEvent } from '../../model/train/loop.js';
 import type { Raster } from '../../tiling/raster.js';
 import type { CommandContext } from '../commands/shared.js';
-import { ProgressBars } from '../progress.js';
+import { ProgressBar, ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
 import type { Prediction } from './evaluate.js';
 import { reportHtml } from './report.js';
@@ -46,6 +46,7 @@ export class Recorder {
     'epochs {bar} {value}/{total}, validation {validation}, {left} left',
     'steps  {bar} {value}/{total}, loss {loss}, {speed} Mpx/s',
   );
+  readonly #maps = new ProgressBar('weight maps {bar} {value}/{total}, {eta_formatted} left');
   readonly #lines: LogLine[] = [];
   readonly #unwritten: LogLine[] = [];
   readonly #sheets: Record<'validation' | 'test', Picture[][]> = { validation: [], test: [] };
@@ -61,6 +62,12 @@ export class Recorder {
     folder: string,
   ) {
     this.#files = runFolder(folder);
+  }
+
+  /** A weight map of the training's images is there. */
+  map(done: number, all: number): void {
+    this.#maps.update(done, all);
+    if (done === all) this.#maps.stop();
   }
 
   /** Begins the files, or goes on with those of the training that is resumed, from where it is. */
@@ -174,6 +181,7 @@ export class Recorder {
   }
 
   async close(): Promise<void> {
+    this.#maps.stop();
     this.#bars.stop();
     await this.#flush();
     this.#events?.close();

@@ -27,6 +27,8 @@ export interface RunRequest {
   readonly resume: boolean;
   /** When it aborts, the training writes a checkpoint and ends without a model. */
   readonly signal: AbortSignal;
+  /** Called with each weight map that is computed before the first step, and how many there will be. */
+  readonly onMap: (done: number, all: number) => void;
   /** Called once, before the first step. */
   readonly onStart: (facts: RunFacts) => void | Promise<void>;
   readonly onEvent: (event: TrainEvent) => void | Promise<void>;
@@ -50,8 +52,9 @@ export interface Prepared {
 /** Builds the network of a run and the sampler of its crops. */
 export async function prepare(
   engine: Engine,
-  { config, dataset, split, signal }: Pick<RunRequest, 'config' | 'dataset' | 'split' | 'signal'>,
+  request: Pick<RunRequest, 'config' | 'dataset' | 'split' | 'signal' | 'onMap'>,
 ): Promise<Prepared> {
+  const { config, dataset, split, signal, onMap } = request;
   const { settings, seed, from, freezeEncoder } = config;
   const { tile, loss, optimizer } = settings;
   const unet = { ...settings.unet, classes: config.classes.length, seed };
@@ -65,7 +68,7 @@ export async function prepare(
     ...{ batch: settings.batch, epochSteps: batchesOf(settings), augmentation: settings.augmentation },
     classWeights: classWeightsOf(settings.classWeights, dataset.frequencies),
   });
-  await sampler.prepare(signal);
+  await sampler.prepare(signal, onMap);
   return { trainee, sampler, unet };
 }
 

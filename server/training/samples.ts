@@ -39,6 +39,7 @@ export class Sampler {
   /** For each crop of an epoch, the index of its picture; a large picture stands here several times. */
   readonly #turns: readonly number[];
   readonly #maps = new Map<Pair, Float32Array>();
+  #order: { readonly epoch: number; readonly round: number; readonly turns: readonly number[] } | null = null;
 
   constructor(
     private readonly pairs: readonly Pair[],
@@ -64,9 +65,7 @@ export class Sampler {
     const weights = new Float32Array(batch * width * height);
     for (let i = 0; i < batch; i++) {
       const place = step * batch + i;
-      const round = Math.floor(place / this.#turns.length);
-      // shuffled anew for each round through the pictures; an epoch may be shorter or longer than one
-      const turns = Random.at(seed, epoch, round).shuffle([...this.#turns]);
+      const turns = this.#shuffled(epoch, Math.floor(place / this.#turns.length));
       const pair = this.pairs[turns[place % turns.length]!]!;
       const random = Random.at(seed, epoch, place, 1);
       await this.#crop(pair, random, {
@@ -76,6 +75,15 @@ export class Sampler {
       });
     }
     return { pixels, labels, weights, count: batch, side: tile, channels };
+  }
+
+  /** The turns, shuffled anew for each round through the pictures: an epoch may be shorter or longer. */
+  #shuffled(epoch: number, round: number): readonly number[] {
+    if (this.#order?.epoch !== epoch || this.#order.round !== round) {
+      const turns = Random.at(this.options.seed, epoch, round).shuffle([...this.#turns]);
+      this.#order = { epoch, round, turns };
+    }
+    return this.#order.turns;
   }
 
   async #crop(
@@ -119,10 +127,7 @@ export class Sampler {
   }
 
   /** Computes the weight maps that are cropped along; once, before the first batch. */
-  async prepare(
-    signal: AbortSignal,
-    onPicture: (done: number, all: number) => void = () => {},
-  ): Promise<void> {
+  async prepare(signal: AbortSignal, onMap: (done: number, all: number) => void): Promise<void> {
     const { border } = this.options;
     if (border === null || border.live) return;
     for (const [i, pair] of this.pairs.entries()) {
@@ -132,7 +137,7 @@ export class Sampler {
       const stored = await pair.labels.readRegion({ x: 0, y: 0, width, height });
       const classes = this.dataset.codec.decode(stored);
       this.#maps.set(pair, borderWeights(classes, width, height, border, IGNORED));
-      onPicture(i + 1, this.pairs.length);
+      onMap(i + 1, this.pairs.length);
     }
   }
 }

@@ -58,6 +58,19 @@ describe('POST /v1/segment', () => {
     }
   });
 
+  it('averages over symmetries where it is asked to, alike for any tile', async () => {
+    const masks: string[] = [];
+    for (const tile of ['124', 'whole']) {
+      const response = await post(new Uint8Array(shapes), `model=shapes&tta=1&tile=${tile}`);
+      expect(JSON.parse(response.headers.get('unseam-receipt')!)).toMatchObject({
+        symmetries: true,
+        exact: true,
+      });
+      masks.push(Buffer.from(await response.arrayBuffer()).toString('base64'));
+    }
+    expect(masks[0]).toBe(masks[1]);
+  });
+
   it('takes multipart, and tells how the mask was made', async () => {
     const form = new FormData();
     form.append('note', 'before the file');
@@ -155,6 +168,7 @@ describe('bad input has its own status and problem', () => {
       () => post('x', 'model=shapes&output=pdf'),
       /parameter "output"/,
     ],
+    ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
     ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
     [
       'a format that is not written',
@@ -375,7 +389,7 @@ describe('what surrounds it', () => {
     const own = await testServer(join(folder, 'scratch'));
     try {
       const [worker] = (await children()).filter((pid) => !before.includes(pid));
-      const running = fetch(`${own.url}/v1/segment?model=em-membrane&tile=124`, {
+      const running = fetch(`${own.url}/v1/segment?model=em-membrane&tile=204`, {
         method: 'POST',
         body: new Uint8Array(shapes),
       });

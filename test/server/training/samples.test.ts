@@ -101,7 +101,7 @@ describe('border weights', () => {
 
   it('are those of the whole picture, cropped along', async () => {
     const sampled = sampler({ border, tile: 52, batch: 1 });
-    await sampled.prepare(new AbortController().signal);
+    await sampled.prepare(new AbortController().signal, () => {});
     const { labels: found, weights } = await sampled.batch(0, 0);
     const map = borderWeights(labels.data, size, size, border);
     expect(weights).toEqual(map.map((w, at) => w + (found[at] === 1 ? 4 : 1)));
