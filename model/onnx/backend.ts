@@ -5,7 +5,6 @@ import { gather } from './compile.js';
 import type { ElementName } from './proto.js';
 import type { Operator, RecordAttributes, TensorData } from './record.js';
 import { SessionCache, type SessionOptions } from './sessions.js';
-import { SpareArrays } from './spare.js';
 
 export const BACKEND = 'onnx';
 
@@ -27,9 +26,6 @@ export class OnnxBackend extends tf.KernelBackend {
   readonly #sessions: SessionCache;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
-  readonly #spare = new SpareArrays();
-  /** Of disposed tensors; operators that are not computed yet may still read them. */
-  #discarded: Float32Array[] = [];
   #recorded = 0;
   #constants = 0;
 
@@ -89,10 +85,8 @@ export class OnnxBackend extends tf.KernelBackend {
 
   /** The same values under another shape. Costs nothing where the tensor is computed. */
   reshape(x: tf.TensorInfo, shape: readonly number[], operator: Operator): tf.TensorInfo {
-    const data = this.#data.get(x.dataId);
-    const { values, constantId } = data;
+    const { values, constantId } = this.#data.get(x.dataId);
     if (values === null || constantId !== null) return this.record(operator, [x], { shape }, shape, x.dtype);
-    data.owned = false;
     return this.#info(this.#add(shape, x.dtype, values));
   }
 
@@ -127,15 +121,13 @@ export class OnnxBackend extends tf.KernelBackend {
       this.#flushing = turn.catch(() => undefined);
       await turn;
     }
-    data.owned = false;
     return data.values!;
   }
 
   override readSync(dataId: tf.DataId): tf.BackendValues {
-    const data = this.#data.get(dataId);
-    if (data.values === null) throw new PendingReadError();
-    data.owned = false;
-    return data.values;
+    const { values } = this.#data.get(dataId);
+    if (values === null) throw new PendingReadError();
+    return values;
   }
 
   override incRef(dataId: tf.DataId): void {
@@ -154,7 +146,6 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#data.delete(dataId);
     this.#pending.delete(data);
     const { constantId } = data;
-    if (data.owned && data.values instanceof Float32Array) this.#discarded.push(data.values);
     if (constantId !== null) {
       this.#releasing = this.#releasing.then(() => this.#sessions.releaseConstant(constantId));
     }
@@ -197,7 +188,7 @@ export class OnnxBackend extends tf.KernelBackend {
     if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it holds no tensors of ${dtype}`);
     const type = { shape: [...shape], dtype: dtype as ElementName };
     const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
-    return { type, refCount: 1, values, source: null, constantId: null, owned: false, scalar };
+    return { type, refCount: 1, values, source: null, constantId: null, scalar };
   }
 
   #info(data: TensorData): tf.TensorInfo {
@@ -217,15 +208,9 @@ export class OnnxBackend extends tf.KernelBackend {
         new ort.Tensor(data.type.dtype, data.values as Float32Array, data.type.shape),
       ]),
     );
-    const fetches = Object.fromEntries(
-      outputs.map((data, i) => {
-        const spare = data.type.dtype === 'float32' ? this.#spare.take(data.type.shape) : undefined;
-        return [`o${i}`, spare ? new ort.Tensor('float32', spare, data.type.shape) : null];
-      }),
-    );
     let results: ort.InferenceSession.OnnxValueMapType;
     try {
-      results = await session.run(feeds, fetches);
+      results = await session.run(feeds);
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new GraphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators: ${message}`, {
@@ -235,12 +220,7 @@ export class OnnxBackend extends tf.KernelBackend {
     for (const [i, data] of outputs.entries()) {
       data.values = results[`o${i}`]!.data as Float32Array;
       data.source = null;
-      data.owned = true;
       this.#pending.delete(data);
-    }
-    if (this.#pending.size === 0) {
-      for (const array of this.#discarded) this.#spare.put(array);
-      this.#discarded = [];
     }
   }
 }

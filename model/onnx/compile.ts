@@ -63,9 +63,13 @@ function feedDims(data: TensorData, name: string, symbolic: boolean): (number | 
   return shape.map((dim, i) => (symbolic && shape.length === 4 && i < 3 ? `${name}_${i}` : dim));
 }
 
-/** Writes a program as an ONNX model whose inputs are `i0…` and outputs `o0…`, in program order. */
-export function compile(program: Program): Uint8Array {
-  const graph = new GraphWriter();
+/**
+ * Writes a program as an ONNX model whose inputs are `i0…` and outputs `o0…`, in program order.
+ * @param block the length of blocks of channels on the device; see `blocked.ts`
+ */
+export function compile(program: Program, block: number | null): Uint8Array {
+  // with constant weights ONNX Runtime chooses blocks by itself
+  const graph = new GraphWriter(program.constants.length > 0 ? null : block);
   const values = new Map<TensorData | Recorded, Value>();
   const held = (data: TensorData): Value =>
     data.scalar === null

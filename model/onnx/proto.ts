@@ -9,7 +9,11 @@ export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
 export type AttributeValue = number | string | readonly number[] | { readonly float: number };
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
+/** ONNX Runtime's own operators on blocked images; see `blocked.ts`. */
+export const NCHWC = 'com.microsoft.nchwc';
+
 export interface NodeProto {
+  /** An operator of ONNX, or `DOMAIN:NAME`. */
   opType: string;
   input: string[];
   output: string[];
@@ -51,6 +55,7 @@ const root = protobuf.Root.fromJSON({
         output: field(2, 'string', 'repeated'),
         opType: field(4, 'string'),
         attribute: field(5, 'Attribute', 'repeated'),
+        domain: field(7, 'string'),
       },
     },
     Tensor: {
@@ -100,6 +105,11 @@ export function attributeProto(name: string, value: AttributeValue): object {
   return { name, type: INTS, ints: [...value] };
 }
 
+function nodeProto({ opType, ...node }: NodeProto): object {
+  const [name, domain] = opType.split(':').reverse();
+  return { ...node, opType: name, ...(domain !== undefined && { domain }) };
+}
+
 function valueInfoProto({ name, element, dims }: ValueInfo): object {
   const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
   return { name, type: { tensorType: { elemType: ElementType[element], shape: { dim } } } };
@@ -115,10 +125,13 @@ export function encodeModel(graph: {
   return Model.encode({
     irVersion: 8,
     producerName: 'unseam',
-    opsetImport: [{ domain: '', version: 18 }],
+    opsetImport: [
+      { domain: '', version: 18 },
+      { domain: NCHWC, version: 1 },
+    ],
     graph: {
       name: 'recorded',
-      node: graph.nodes,
+      node: graph.nodes.map(nodeProto),
       initializer: graph.initializers,
       input: graph.inputs.map(valueInfoProto),
       output: graph.outputs.map(valueInfoProto),

@@ -34,8 +34,6 @@ export interface TensorData {
   source: Recorded | null;
   /** Set on frozen weights: the values are part of the graphs that read them. */
   constantId: number | null;
-  /** The values came from a run, and nobody but the backend has seen them: their memory can be used again. */
-  owned: boolean;
   /** Set on numbers that the program wrote: they are part of the graph, and of its structure. */
   readonly scalar: number | null;
 }

@@ -1,5 +1,6 @@
 import * as ort from 'onnxruntime-node';
 import { GraphError } from '../errors.js';
+import { findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 
 export interface SessionOptions {
@@ -20,6 +21,7 @@ interface Entry {
 export class SessionCache {
   readonly #entries = new Map<string, Entry>();
   #compiled = 0;
+  #block: Promise<number | null> | null = null;
 
   constructor(private readonly options: SessionOptions) {}
 
@@ -73,8 +75,9 @@ export class SessionCache {
     await (await entry.session).release();
   }
 
-  #create(program: Program): Promise<ort.InferenceSession> {
-    return ort.InferenceSession.create(compile(program), {
+  async #create(program: Program): Promise<ort.InferenceSession> {
+    this.#block ??= findBlock(this.options.provider, this.options.threads);
+    return ort.InferenceSession.create(compile(program, await this.#block), {
       executionProviders: [this.options.provider],
       intraOpNumThreads: this.options.threads,
       interOpNumThreads: 1,

@@ -3,6 +3,7 @@ import {
   attributeProto,
   type ElementName,
   ElementType,
+  NCHWC,
   type NodeProto,
   type TensorProto,
   type ValueInfo,
@@ -18,6 +19,9 @@ export interface TensorType {
 export type Layout = readonly number[];
 /** Images: `[N, H, W, C]` held as `[N, C, H, W]`, which ONNX convolves. */
 export const NCHW: Layout = [0, 3, 1, 2];
+
+/** Images in blocks of channels: no permutation, but kept as a layout beside those; see `blocked.ts`. */
+export const BLOCKED: Layout = [-1];
 
 /** What ONNX's Slice takes for "to the end"; negated, "to the front". */
 export const SLICE_END = 2 ** 31 - 1;
@@ -45,8 +49,9 @@ export class Value {
     return this.type.shape.length;
   }
 
+  /** Whether it exists in this layout, or comes into it without a permutation. */
   has(layout: Layout): boolean {
-    return this.#names.has(layout.join());
+    return this.#names.has(layout.join()) || (layout === NCHW && this.#names.has(BLOCKED.join()));
   }
 
   /** The name of this tensor in TensorFlow.js's own layout. */
@@ -59,16 +64,30 @@ export class Value {
     const key = layout.join();
     const known = this.#names.get(key);
     if (known !== undefined) return known;
-    const [fromKey, from] = this.#names.entries().next().value!;
-    const held = fromKey.split(',').map(Number);
-    const name = this.graph.op('Transpose', [from], { perm: layout.map((dim) => held.indexOf(dim)) });
+    const name = this.#brought(layout);
     this.#names.set(key, name);
     return name;
+  }
+
+  #brought(layout: Layout): string {
+    if (layout === BLOCKED) return this.graph.op(`${NCHWC}:ReorderInput`, [this.as(NCHW)]);
+    const blocked = this.#names.get(BLOCKED.join());
+    if (blocked !== undefined && this.#names.size === 1) {
+      const nchw = this.graph.op(`${NCHWC}:ReorderOutput`, [blocked], { channels: this.type.shape[3]! });
+      this.#names.set(NCHW.join(), nchw);
+      return this.as(layout);
+    }
+    const [fromKey, from] = [...this.#names].find(([key]) => key !== BLOCKED.join())!;
+    const held = fromKey.split(',').map(Number);
+    return this.graph.op('Transpose', [from], { perm: layout.map((dim) => held.indexOf(dim)) });
   }
 }
 
 /** Collects the nodes and initialisers of one ONNX graph; equal nodes are written once. */
 export class GraphWriter {
+  /** @param block the length of blocks of channels that convolutions may be written in, if there are any */
+  constructor(readonly block: number | null = null) {}
+
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfo[] = [];

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
+import { blockedFilter } from '../blocked.js';
+import { NCHWC } from '../proto.js';
 import type { Operator } from '../record.js';
-import { type GraphWriter, NCHW, Value } from '../writer.js';
+import { BLOCKED, type GraphWriter, NCHW, Value } from '../writer.js';
 import { type ConvGeometry, convFilterGradient, isBlockwise } from './filter-gradient.js';
 import { type Kernel, kernel } from './kernel.js';
 
@@ -54,31 +56,41 @@ const activations: Record<string, (g: GraphWriter, x: string) => string> = {
 /**
  * A filter `[H, W, I, O]` turned by 180°, as `[I, O, H, W]`: what its input's gradient is convolved with.
  * Taps are contiguous blocks, so gathering them moves blocks, and what is left is a transposition of a
- * matrix. ONNX Runtime is quick at both, and slow at reversing or permuting single values.
+ * matrix. ONNX Runtime is quick at both, and slow at reversing or permuting single values; which it would
+ * do if it saw a Transpose here, that it could join with its neighbours.
  */
 function turned(g: GraphWriter, filter: Value): string {
   const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
   const taps = kh * kw;
   const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
   const matrix = g.op('Reshape', [filter.plain, g.ints([taps, inChannels * outChannels])]);
-  const moved = g.op('Transpose', [g.op('Gather', [matrix, g.ints(last)], { axis: 0 })], { perm: [1, 0] });
+  const moved = g.op('Einsum', [g.op('Gather', [matrix, g.ints(last)], { axis: 0 })], { equation: 'tf->ft' });
   return g.op('Reshape', [moved, g.ints([inChannels, outChannels, kh, kw])]);
 }
 
-/**
- * A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with: by two transpositions of matrices.
- * The gathering between them moves nothing, and keeps ONNX Runtime from making one slow permutation of
- * them.
- */
+/** A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with: by two transpositions of matrices. */
 function outputsFirst(g: GraphWriter, filter: Value): string {
   const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
   const taps = kh * kw;
   const matrix = g.op('Reshape', [filter.plain, g.ints([taps * inChannels, outChannels])]);
-  const each = g.ints(Array.from({ length: outChannels }, (_, o) => o));
-  const rows = g.op('Gather', [g.op('Transpose', [matrix], { perm: [1, 0] }), each], { axis: 0 });
+  const rows = g.op('Transpose', [matrix], { perm: [1, 0] });
   const blocks = g.op('Reshape', [rows, g.ints([outChannels, taps, inChannels])]);
-  const moved = g.op('Transpose', [blocks], { perm: [0, 2, 1] });
+  const moved = g.op('Einsum', [blocks], { equation: 'oti->oit' });
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, kh, kw])]);
+}
+
+/** A filter `[H, W, I, O]` turned by 180°, as `[H·W, O, I]`. */
+function swapped(g: GraphWriter, filter: Value): string {
+  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
+  const taps = kh * kw;
+  const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
+  const matrices = g.op('Reshape', [filter.plain, g.ints([taps, inChannels, outChannels])]);
+  return g.op('Einsum', [g.op('Gather', [matrices, g.ints(last)], { axis: 0 })], { equation: 'tio->toi' });
+}
+
+/** Whether a convolution from so many channels to so many can be computed in blocks of them. */
+function inBlocks({ block }: GraphWriter, from: number, to: number): boolean {
+  return block !== null && from % block === 0 && to % block === 0;
 }
 
 /** Inputs: image, filter and, if there is one, bias of shape `[O]`. */
@@ -86,6 +98,19 @@ const convOperator: Operator = {
   name: 'Conv2D',
   write(g, [x, filter, bias], attributes, type) {
     const { kernel: kernelShape, strides, dilations, pads } = attributes as ConvGeometry;
+    const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
+    if (
+      attributes.activation !== 'sigmoid' &&
+      inBlocks(g, inChannels, outChannels) &&
+      strides[0] === strides[1]
+    ) {
+      const taps = kernelShape[0] * kernelShape[1];
+      const flat = g.op('Reshape', [filter!.plain, g.ints([taps, inChannels, outChannels])]);
+      const w = blockedFilter(g, flat, { taps, inChannels, outChannels, kernel: kernelShape }, g.block!);
+      const inputs = [x!.as(BLOCKED), w, ...(bias ? [bias.plain] : [])];
+      const y = g.op(`${NCHWC}:Conv`, inputs, { kernel_shape: kernelShape, strides, dilations, pads });
+      return new Value(g, type, attributes.activation === 'relu' ? g.op('Relu', [y]) : y, BLOCKED);
+    }
     const inputs = [x!.as(NCHW), outputsFirst(g, filter!), ...(bias ? [bias.plain] : [])];
     const y = g.op('Conv', inputs, { kernel_shape: kernelShape, strides, dilations, pads });
     const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
@@ -120,6 +145,14 @@ const convInputGradient: Operator = {
     const [top, left, bottom, right] = pads;
     if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
       const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
+      const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
+      if (inBlocks(g, outChannels, inChannels)) {
+        const taps = kh * kw;
+        const shape = { taps, inChannels: outChannels, outChannels: inChannels, kernel: kernelShape };
+        const w = blockedFilter(g, swapped(g, filter!), shape, g.block!);
+        const y = g.op(`${NCHWC}:Conv`, [dy!.as(BLOCKED), w], { kernel_shape: kernelShape, pads: full });
+        return new Value(g, type, y, BLOCKED);
+      }
       const w = turned(g, filter!);
       return new Value(
         g,

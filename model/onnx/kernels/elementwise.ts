@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ElementName } from '../proto.js';
 import type { Operator, RecordAttributes } from '../record.js';
-import { type GraphWriter, type Layout, NCHW, Value } from '../writer.js';
+import { BLOCKED, type GraphWriter, type Layout, NCHW, type TensorType, Value } from '../writer.js';
 import { type Binary, type Kernel, kernel, type Unary } from './kernel.js';
 
 type Formula = (g: GraphWriter, x: readonly string[], attributes: RecordAttributes) => string;
@@ -15,6 +15,18 @@ export function elementwise(name: string, compute: ElementName | null, formula: 
     name,
     write(g, inputs, attributes, type) {
       const rank = type.shape.length;
+      if (rank === 4 && inputs.every((v) => isBlocked(v, type, compute))) {
+        return new Value(
+          g,
+          type,
+          formula(
+            g,
+            inputs.map((v) => v.as(BLOCKED)),
+            attributes,
+          ),
+          BLOCKED,
+        );
+      }
       const nchw = rank === 4 && inputs.some((v) => v.rank === 4 && v.has(NCHW) && !v.has([0, 1, 2, 3]));
       const names = inputs.map((v) => {
         const x = nchw ? broadcastable(g, v) : v.plain;
@@ -24,6 +36,12 @@ export function elementwise(name: string, compute: ElementName | null, formula: 
       return new Value(g, type, formula(g, names, attributes), layout);
     },
   };
+}
+
+/** Whether an operator can work in the blocks of this image, as it is: same shape, same type. */
+function isBlocked(v: Value, { shape }: TensorType, compute: ElementName | null): boolean {
+  const same = v.type.shape.join() === shape.join() && (compute === null || v.type.dtype === compute);
+  return same && v.has(BLOCKED);
 }
 
 /** A tensor of rank up to 4 as one that broadcasts against NCHW. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
+import { findBlock } from '../../../model/onnx/blocked.js';
 import { kernels } from '../../../model/onnx/register.js';
 import { difference, noise, onnxBesideCpu, valuesOn } from '../../support/oracle.js';
 
@@ -112,6 +113,11 @@ const convolutions = (
     [7, 9, 3, 4, 3, 1, 'valid', 1, 1],
     [7, 9, 3, 4, 3, 1, 'same', 1, 2],
     [7, 9, 4, 3, 3, 1, 'valid', 1, 3],
+    // channels that are computed in blocks
+    [7, 9, 16, 32, 3, 1, 'valid', 1, 2],
+    [6, 7, 32, 16, 3, 1, 'same', 1, 1],
+    [8, 6, 32, 16, 2, 2, 'valid', 1, 2],
+    [5, 6, 16, 16, 1, 1, 'valid', 1, 2],
     [7, 9, 3, 2, 2, 1, 'same', 1, 2],
     [8, 6, 2, 3, 1, 1, 'valid', 1, 2],
     [9, 9, 1, 2, 5, 1, 'same', 1, 1],
@@ -217,6 +223,22 @@ const cases: Case[] = [
     'the same shape again, of a convolved image',
     () => [f([1, 6, 6, 2]), f([3, 3, 2, 2], 2)],
     (x: T4, w: T4) => tf.relu(tf.reshape(tf.conv2d(x, w, 1, 'valid'), [1, 4, 4, 2])),
+    true,
+  ],
+  [
+    'a chain of convolutions in blocks, of all that may stand between them',
+    () => [f([2, 10, 9, 16]), f([3, 3, 16, 16], 2, -0.3, 0.3), f([3, 3, 16, 32], 3, -0.3, 0.3), f([16], 4)],
+    (x: T4, v: T4, w: T4, bias: T) => {
+      const y = tf.relu(tf.add(tf.conv2d(x, v, 1, 'valid'), bias)) as T4;
+      const z = tf.conv2d(tf.mul(y, y) as T4, w, 1, 'valid');
+      return tf.concat(
+        [
+          tf.slice(tf.sigmoid(z), [0, 1, 1, 0], [2, 3, 2, 32]),
+          tf.slice(tf.mean(z, 3, true), [0, 1, 1, 0], [2, 3, 2, 1]),
+        ],
+        3,
+      );
+    },
     true,
   ],
   ['cast to int', () => [f([3, 4], 1, -3, 3)], (x: T) => tf.cast(x, 'int32')],
@@ -353,6 +375,13 @@ describe('fused convolution', () => {
     const [expected] = await valuesOn('cpu', run);
     const [actual] = await valuesOn('onnx', run);
     expect(difference(expected!.values, actual!.values)).toBeLessThan(2e-5);
+  });
+});
+
+describe('blocks of channels', () => {
+  it('are found on this machine, so that the cases above reach them, or are not there at all', async () => {
+    expect([16, 8, null]).toContain(await findBlock('cpu', 1));
+    expect(await findBlock('webgpu', 1)).toBe(null);
   });
 });
 
