@@ -19,7 +19,7 @@ export async function findBlock(provider: string, threads: number): Promise<numb
 /** Whether a blocked convolution gives what a plain one does. */
 async function agrees(block: number, threads: number): Promise<boolean> {
   const [channels, side] = [2 * block, 6];
-  const g = new GraphWriter();
+  const g = new GraphWriter(block);
   g.inputs.push({ name: 'x', element: 'float32', dims: [1, channels, side, side] });
   g.inputs.push({ name: 'w', element: 'float32', dims: [9, channels, channels] });
   const whole = g.ints([channels, channels, 3, 3]);
@@ -27,10 +27,7 @@ async function agrees(block: number, threads: number): Promise<boolean> {
   const kernel = { kernel_shape: [3, 3] };
   const blocked = g.op(
     `${NCHWC}:Conv`,
-    [
-      g.op(`${NCHWC}:ReorderInput`, ['x']),
-      blockedFilter(g, 'w', { taps: 9, inChannels: channels, outChannels: channels, kernel: [3, 3] }, block),
-    ],
+    [g.op(`${NCHWC}:ReorderInput`, ['x']), blockedFilter(g, 'w', [3, 3], [channels, channels])],
     kernel,
   );
   const difference = g.op('Sub', [
@@ -57,20 +54,18 @@ async function agrees(block: number, threads: number): Promise<boolean> {
   }
 }
 
-/** A filter `[taps, I, O]` as `[O/b, I/b, taps, b of I, b of O]`, which ONNX Runtime wants called `[O, I, H, W]`. */
+/**
+ * A filter `[taps, I, O]` as `[O/b, I/b, taps, b of I, b of O]`, which ONNX Runtime wants called `[O, I, H, W]`.
+ * The graph's blocks must divide both counts of channels.
+ */
 export function blockedFilter(
   g: GraphWriter,
   filter: string,
-  shape: {
-    readonly taps: number;
-    readonly inChannels: number;
-    readonly outChannels: number;
-    readonly kernel: readonly [number, number];
-  },
-  block: number,
+  kernel: readonly [number, number],
+  [inChannels, outChannels]: readonly [number, number],
 ): string {
-  const { taps, inChannels, outChannels, kernel } = shape;
-  const split = g.ints([taps, inChannels / block, block, outChannels / block, block]);
+  const block = g.block!;
+  const split = g.ints([kernel[0] * kernel[1], inChannels / block, block, outChannels / block, block]);
   const moved = g.op('Transpose', [g.op('Reshape', [filter, split])], { perm: [3, 1, 0, 2, 4] });
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, ...kernel])]);
 }

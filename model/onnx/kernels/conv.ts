@@ -54,18 +54,21 @@ const activations: Record<string, (g: GraphWriter, x: string) => string> = {
 };
 
 /**
- * A filter `[H, W, I, O]` turned by 180°, as `[I, O, H, W]`: what its input's gradient is convolved with.
- * Taps are contiguous blocks, so gathering them moves blocks, and what is left is a transposition of a
- * matrix. ONNX Runtime is quick at both, and slow at reversing or permuting single values; which it would
- * do if it saw a Transpose here, that it could join with its neighbours.
+ * A filter `[H, W, I, O]` turned by 180°, which its input's gradient is convolved with. Taps are contiguous
+ * blocks, so gathering them moves blocks, and what is left are transpositions of matrices. ONNX Runtime
+ * is quick at both, and slow at reversing or permuting single values; which it would do if it saw a
+ * Transpose here, that it could join with its neighbours.
+ *
+ * @param order `iot` for `[I, O, H·W]`, `toi` for `[H·W, O, I]`
  */
-function turned(g: GraphWriter, filter: Value): string {
+function turned(g: GraphWriter, filter: Value, order: 'iot' | 'toi'): string {
   const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
   const taps = kh * kw;
   const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
-  const matrix = g.op('Reshape', [filter.plain, g.ints([taps, inChannels * outChannels])]);
-  const moved = g.op('Einsum', [g.op('Gather', [matrix, g.ints(last)], { axis: 0 })], { equation: 'tf->ft' });
-  return g.op('Reshape', [moved, g.ints([inChannels, outChannels, kh, kw])]);
+  const matrices = g.op('Reshape', [filter.plain, g.ints([taps, inChannels, outChannels])]);
+  return g.op('Einsum', [g.op('Gather', [matrices, g.ints(last)], { axis: 0 })], {
+    equation: `tio->${order}`,
+  });
 }
 
 /** A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with: by two transpositions of matrices. */
@@ -79,41 +82,42 @@ function outputsFirst(g: GraphWriter, filter: Value): string {
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, kh, kw])]);
 }
 
-/** A filter `[H, W, I, O]` turned by 180°, as `[H·W, O, I]`. */
-function swapped(g: GraphWriter, filter: Value): string {
-  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
-  const taps = kh * kw;
-  const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
-  const matrices = g.op('Reshape', [filter.plain, g.ints([taps, inChannels, outChannels])]);
-  return g.op('Einsum', [g.op('Gather', [matrices, g.ints(last)], { axis: 0 })], { equation: 'tio->toi' });
-}
-
 /** Whether a convolution from so many channels to so many can be computed in blocks of them. */
 function inBlocks({ block }: GraphWriter, from: number, to: number): boolean {
   return block !== null && from % block === 0 && to % block === 0;
+}
+
+/**
+ * A convolution in blocks of channels.
+ * @param filter `[H·W, I, O]`
+ */
+function blockedConv(
+  g: GraphWriter,
+  x: Value,
+  filter: string,
+  bias: readonly string[],
+  { kernel: kernelShape, strides, dilations, pads }: ConvGeometry,
+  channels: readonly [inChannels: number, outChannels: number],
+): string {
+  const inputs = [x.as(BLOCKED), blockedFilter(g, filter, kernelShape, channels), ...bias];
+  return g.op(`${NCHWC}:Conv`, inputs, { kernel_shape: kernelShape, strides, dilations, pads });
 }
 
 /** Inputs: image, filter and, if there is one, bias of shape `[O]`. */
 const convOperator: Operator = {
   name: 'Conv2D',
   write(g, [x, filter, bias], attributes, type) {
-    const { kernel: kernelShape, strides, dilations, pads } = attributes as ConvGeometry;
-    const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
-    if (
-      attributes.activation !== 'sigmoid' &&
-      inBlocks(g, inChannels, outChannels) &&
-      strides[0] === strides[1]
-    ) {
-      const taps = kernelShape[0] * kernelShape[1];
-      const flat = g.op('Reshape', [filter!.plain, g.ints([taps, inChannels, outChannels])]);
-      const w = blockedFilter(g, flat, { taps, inChannels, outChannels, kernel: kernelShape }, g.block!);
-      const inputs = [x!.as(BLOCKED), w, ...(bias ? [bias.plain] : [])];
-      const y = g.op(`${NCHWC}:Conv`, inputs, { kernel_shape: kernelShape, strides, dilations, pads });
-      return new Value(g, type, attributes.activation === 'relu' ? g.op('Relu', [y]) : y, BLOCKED);
+    const geometry = attributes as ConvGeometry;
+    const { kernel: kernelShape, strides, dilations, pads } = geometry;
+    const [kh, kw, inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
+    const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
+    if (inBlocks(g, inChannels, outChannels)) {
+      const flat = g.op('Reshape', [filter!.plain, g.ints([kh * kw, inChannels, outChannels])]);
+      const y = blockedConv(g, x!, flat, bias ? [bias.plain] : [], geometry, [inChannels, outChannels]);
+      return new Value(g, type, activate(g, y), BLOCKED);
     }
     const inputs = [x!.as(NCHW), outputsFirst(g, filter!), ...(bias ? [bias.plain] : [])];
     const y = g.op('Conv', inputs, { kernel_shape: kernelShape, strides, dilations, pads });
-    const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
     return new Value(g, type, activate(g, y), NCHW);
   },
 };
@@ -133,8 +137,8 @@ const convInputGradient: Operator = {
     const { kernel: kernelShape, strides, pads, dilations } = geometry;
     const [kh, kw] = kernelShape;
     const extra = attributes.outputPadding as readonly [number, number];
+    const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
     if (isBlockwise(geometry) && extra.every((n) => n === 0)) {
-      const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
       // [kh, kw, I, O] -> [I, kh, kw, O] -> [I·kh·kw, O, 1, 1], the channel order of DepthToSpace CRD
       const rows = g.op('Transpose', [filter!.plain], { perm: [2, 0, 1, 3] });
       const pointwise = g.op('Reshape', [rows, g.ints([inChannels * kh * kw, outChannels, 1, 1])]);
@@ -144,22 +148,15 @@ const convInputGradient: Operator = {
     const unit = strides[0] === 1 && strides[1] === 1 && dilations[0] === 1 && dilations[1] === 1;
     const [top, left, bottom, right] = pads;
     if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
-      const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
-      const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
+      const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right] as const;
       if (inBlocks(g, outChannels, inChannels)) {
-        const taps = kh * kw;
-        const shape = { taps, inChannels: outChannels, outChannels: inChannels, kernel: kernelShape };
-        const w = blockedFilter(g, swapped(g, filter!), shape, g.block!);
-        const y = g.op(`${NCHWC}:Conv`, [dy!.as(BLOCKED), w], { kernel_shape: kernelShape, pads: full });
+        const channels = [outChannels, inChannels] as const;
+        const y = blockedConv(g, dy!, turned(g, filter!, 'toi'), [], { ...geometry, pads: full }, channels);
         return new Value(g, type, y, BLOCKED);
       }
-      const w = turned(g, filter!);
-      return new Value(
-        g,
-        type,
-        g.op('Conv', [dy!.as(NCHW), w], { kernel_shape: kernelShape, pads: full }),
-        NCHW,
-      );
+      const w = g.op('Reshape', [turned(g, filter!, 'iot'), g.ints([inChannels, outChannels, kh, kw])]);
+      const y = g.op('Conv', [dy!.as(NCHW), w], { kernel_shape: kernelShape, pads: full });
+      return new Value(g, type, y, NCHW);
     }
     const y = g.op('ConvTranspose', [dy!.as(NCHW), outputsFirst(g, filter!)], {
       kernel_shape: kernelShape,
