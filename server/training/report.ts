@@ -95,7 +95,8 @@ th { font-weight: 500; color: #666; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; } figure svg, figure img { display: block; max-width: 100%; height: auto; }
-figcaption { display: grid; grid-template-columns: repeat(4, 1fr); max-width: 1054px; color: #666; }
+figcaption { display: grid; grid-template-columns: repeat(4, 1fr); color: #666; }
+figure.sheet { width: fit-content; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
 `;
 
@@ -131,7 +132,7 @@ function sheetHtml(title: string, png: Buffer): string {
     .map((text) => `<span>${text}</span>`)
     .join('');
   const source = `data:image/png;base64,${png.toString('base64')}`;
-  return `<figure><figcaption>${captions}</figcaption><img alt="${escapeXml(title)}" src="${source}"></figure>`;
+  return `<figure class="sheet"><figcaption>${captions}</figcaption><img alt="${escapeXml(title)}" src="${source}"></figure>`;
 }
 
 /** Nested settings as lines: `optimizer kind`, `schedule learningRate`, … */

@@ -9,17 +9,19 @@ export interface Picture {
   readonly data: Uint8Array;
 }
 
-/** Sheets are for a look: pictures in them are at most so many px a side. */
+/** Sheets are for a look: pictures in them are at most so many px a side, and small ones half as many. */
 const CELL_PX = 256;
 const GAP_PX = 6;
 
-/** Paints a picture of at most `CELL_PX` a side, pixel by pixel, from a larger one of that size. */
+/** Paints a picture from one of that size, made smaller, or larger by a whole factor, by nearest pixels. */
 export function paint(
   width: number,
   height: number,
   colour: (at: number) => readonly [number, number, number],
 ): Picture {
-  const scale = Math.max(1, Math.max(width, height) / CELL_PX);
+  const longest = Math.max(width, height);
+  const scale =
+    longest > CELL_PX / 2 ? Math.max(1, longest / CELL_PX) : 1 / Math.floor(CELL_PX / 2 / longest);
   const size = {
     width: Math.max(1, Math.floor(width / scale)),
     height: Math.max(1, Math.floor(height / scale)),

@@ -341,7 +341,7 @@ describe('what surrounds it', () => {
     const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
       models: { name: string }[];
     };
-    expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes']);
+    expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
     expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
     expect(await problem(await fetch(`${server.url}/v1/models/none`))).toMatchObject({ status: 404 });
   });
