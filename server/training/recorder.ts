@@ -4,7 +4,7 @@ import type { Card } from '../../model/card.js';
 import type { TrainEvent } from '../../model/train/loop.js';
 import type { Raster } from '../../tiling/raster.js';
 import type { CommandContext } from '../commands/shared.js';
-import { ProgressBar, ProgressBars } from '../progress.js';
+import { duration, ProgressBar, ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
 import type { Prediction } from './evaluate.js';
 import { reportHtml } from './report.js';
@@ -241,11 +241,4 @@ export class Recorder {
       },
     ];
   }
-}
-
-/** Seconds in words: `45 s`, `12 min`, `3 h 20 min`. */
-export function duration(seconds: number): string {
-  if (seconds < 100) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
