@@ -143,10 +143,8 @@ function write(
     case 'Conv2D': {
       const [h, w, i, o] = layer.getWeights()[0]!.shape as [number, number, number, number];
       const kernel = g.initializer('float32', [o, i, h, w], permuted(array(0), [h, w, i, o], [3, 2, 0, 1]));
-      const y = g.op('Conv', [inputs[0]!, kernel, g.initializer('float32', [o], array(1))], {
-        kernel_shape: [h, w],
-      });
-      return config.activation === 'relu' ? g.op('Relu', [y]) : y;
+      const bias = g.initializer('float32', [o], array(1));
+      return g.op('Conv', [inputs[0]!, kernel, bias], { kernel_shape: [h, w] });
     }
     case 'Conv2DTranspose': {
       const [h, w, o, i] = layer.getWeights()[0]!.shape as [number, number, number, number];
@@ -163,7 +161,9 @@ function write(
     case 'Concatenate':
       return g.op('Concat', inputs, { axis: 1 });
     case 'Activation':
-      return g.op('Softmax', [inputs[0]!], { axis: 1 });
+      return config.activation === 'relu'
+        ? g.op('Relu', [inputs[0]!])
+        : g.op('Softmax', [inputs[0]!], { axis: 1 });
     default:
       throw new Error(`no ${layer.getClassName()} here`);
   }
