@@ -68,14 +68,14 @@ function feedDims(data: TensorData, name: string, symbolic: boolean): (number | 
  * @param block the length of blocks of channels on the device; see `blocked.ts`
  */
 export function compile(program: Program, block: number | null): Uint8Array {
+  const symbolic = program.constants.length > 0;
   // with constant weights ONNX Runtime chooses blocks by itself
-  const graph = new GraphWriter(program.constants.length > 0 ? null : block);
+  const graph = new GraphWriter(symbolic ? null : block);
   const values = new Map<TensorData | Recorded, Value>();
   const held = (data: TensorData): Value =>
     data.scalar === null
       ? values.get(data.source ?? data)!
       : new Value(graph, data.type, graph.scalar(data.scalar, data.type.dtype));
-  const symbolic = program.constants.length > 0;
   for (const [i, data] of program.feeds.entries()) {
     const name = `i${i}`;
     graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, symbolic) });

@@ -13,6 +13,11 @@ export class Confusion {
     }
   }
 
+  /** Adds what another has counted, of the same classes. */
+  merge(other: Confusion): void {
+    for (const [i, count] of other.#counts.entries()) this.#counts[i]! += count;
+  }
+
   #at(truth: number, predicted: number): number {
     return this.#counts[truth * this.classes + predicted]!;
   }

@@ -6,7 +6,7 @@ import { RequestError } from '../errors.js';
 import { checkSymmetries } from '../job-plan.js';
 import { ModelShelf } from '../models.js';
 import { openDataset } from '../training/dataset.js';
-import { Evaluation, predictions } from '../training/evaluate.js';
+import { Evaluation, predictions, scoreWords } from '../training/evaluate.js';
 import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
 import { labelOptions } from './training-options.js';
 import { list, parseLegend } from './training-values.js';
@@ -66,7 +66,7 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         for await (const prediction of predictions(pairs, dataset, { ...options, signal: context.signal })) {
           const { stem } = prediction.pair;
           images[stem] = evaluation.add(prediction, true);
-          if (!flags.json) context.stderr(`${stem}: ${words(images[stem])}`);
+          if (!flags.json) context.stderr(`${stem}: ${scoreWords(images[stem])}`);
         }
         const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };
         const result = { model: identity, tta: flags.tta === true, scores: evaluation.scores, images };
@@ -80,12 +80,6 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
     await engine.close();
   }
 }
-
-const words = (scores: Record<string, number>): string =>
-  Object.entries(scores)
-    .filter(([name]) => !name.includes(' '))
-    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
-    .join(', ');
 
 const scoreLines = (scores: Record<string, number>): string =>
   Object.entries(scores)

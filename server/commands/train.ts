@@ -113,13 +113,16 @@ async function trainOne(
   { context, engine, dataset, split, config }: TrainSession,
   { folder, resume }: { readonly folder: string; readonly resume: boolean },
 ): Promise<Card | null> {
-  if (!resume) await writeRunConfig(folder, config);
   const recorder = new Recorder(context, config, folder);
   try {
     const card = await runTraining({
       ...{ engine, dataset, split, config, folder, resume, signal: context.signal },
       onMap: (done, all) => recorder.map(done, all),
-      onStart: (facts) => recorder.start(facts, resume),
+      onStart: async (facts) => {
+        // only now: a network or a tile that cannot be leaves no version behind
+        if (!resume) await writeRunConfig(folder, config);
+        await recorder.start(facts, resume);
+      },
       onEvent: (event) => recorder.event(event),
       onPrediction: (part, prediction) => recorder.prediction(part, prediction),
     });

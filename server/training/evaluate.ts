@@ -101,7 +101,7 @@ export class Evaluation {
   add({ truth, labels, foreground, size }: Prediction, borders: boolean): Record<string, number> {
     const own = new Confusion(this.names.length);
     own.add(truth, labels);
-    this.#confusion.add(truth, labels);
+    this.#confusion.merge(own);
     const scores = own.scores(this.names);
     if (!borders || foreground === null) return scores;
     this.#pictures++;
@@ -130,6 +130,14 @@ export class Evaluation {
     });
     return { ...scores, ...bestOf(means) };
   }
+}
+
+/** Scores over all classes as words; those of single classes, whose names have a space, are left out. */
+export function scoreWords(scores: Readonly<Record<string, number>>): string {
+  return Object.entries(scores)
+    .filter(([name]) => !name.includes(' '))
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ');
 }
 
 function bestOf(each: readonly { vRand: number; vInfo: number }[]): Record<string, number> {

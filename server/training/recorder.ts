@@ -6,7 +6,7 @@ import type { Raster } from '../../tiling/raster.js';
 import type { CommandContext } from '../commands/shared.js';
 import { duration, ProgressBar, ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
-import type { Prediction } from './evaluate.js';
+import { type Prediction, scoreWords } from './evaluate.js';
 import { reportHtml } from './report.js';
 import type { RunFacts } from './run.js';
 import { type RunConfig, runFolder } from './run-config.js';
@@ -125,11 +125,9 @@ export class Recorder {
       const named = Object.entries(scores).map(([name, value]) => [`validation/${name}`, value] as const);
       this.#events?.scalars(step, { 'loss/epoch': loss, ...Object.fromEntries(named) });
       this.#validation = validation.error.toFixed(4);
-      const words = Object.entries(scores).filter(([name]) => !name.includes(' '));
-      const text = words.map(([name, value]) => `${name} ${value.toFixed(4)}`).join(', ');
       const time = duration(seconds);
       this.context.stderr(
-        `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, ${text}, ${time}${best ? ', kept' : ''}`,
+        `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, ${scoreWords(scores)}, ${time}${best ? ', kept' : ''}`,
       );
     } else if (event.why === 'patience') {
       this.context.stderr(`no better network for ${this.config.settings.patience} epochs: that is enough`);

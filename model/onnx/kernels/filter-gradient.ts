@@ -130,17 +130,23 @@ function rowsOf(
   return g.op('Reshape', [channelsFirst, g.ints([channels, batch * height, width])]);
 }
 
-/** With strides as long as the kernel: each tap is a channel of the image's blocks. */
-function blockTaps(
+/** A map as large as the output, `[N, C, H, W]`, as `[C, N·H·W]`. */
+function pixelsOf(
   g: GraphWriter,
-  image: string,
-  dy: string,
-  { kh, kw, batch, inChannels, outChannels, outHeight, outWidth }: FilterGradientShapes,
+  nchw: string,
+  channels: number,
+  { batch, outHeight, outWidth }: FilterGradientShapes,
 ): string {
-  const flat = (nchw: string, channels: number) =>
-    g.op('Reshape', [rowsOf(g, nchw, channels, batch, outHeight, outWidth), g.ints([channels, -1])]);
-  const blocks = flat(g.op('SpaceToDepth', [image], { blocksize: kh }), kh * kw * inChannels);
-  const product = g.op('Gemm', [blocks, flat(dy, outChannels)], { transB: 1 });
+  const rows = rowsOf(g, nchw, channels, batch, outHeight, outWidth);
+  return g.op('Reshape', [rows, g.ints([channels, -1])]);
+}
+
+/** With strides as long as the kernel: each tap is a channel of the image's blocks. */
+function blockTaps(g: GraphWriter, image: string, dy: string, shapes: FilterGradientShapes): string {
+  const { kh, kw, inChannels, outChannels } = shapes;
+  const deep = g.op('SpaceToDepth', [image], { blocksize: kh });
+  const blocks = pixelsOf(g, deep, kh * kw * inChannels, shapes);
+  const product = g.op('Gemm', [blocks, pixelsOf(g, dy, outChannels, shapes)], { transB: 1 });
   return g.op('Reshape', [product, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
@@ -149,17 +155,16 @@ function separateTaps(
   g: GraphWriter,
   image: string,
   dy: string,
-  { kh, kw, batch, inChannels, outChannels, outHeight, outWidth }: FilterGradientShapes,
+  shapes: FilterGradientShapes,
   strides: readonly [number, number],
 ): string {
-  const flat = (nchw: string, channels: number) =>
-    g.op('Reshape', [rowsOf(g, nchw, channels, batch, outHeight, outWidth), g.ints([channels, -1])]);
-  const gradient = flat(dy, outChannels);
+  const { kh, kw, inChannels, outChannels, outHeight, outWidth } = shapes;
+  const gradient = pixelsOf(g, dy, outChannels, shapes);
   const taps = Array.from({ length: kh * kw }, (_, tap) => {
     const from = [Math.floor(tap / kw), tap % kw] as const;
     const to = [from[0] + (outHeight - 1) * strides[0] + 1, from[1] + (outWidth - 1) * strides[1] + 1];
     const pixels = g.op('Slice', [image, g.ints(from), g.ints(to), g.ints([2, 3]), g.ints(strides)]);
-    return g.op('Gemm', [flat(pixels, inChannels), gradient], { transB: 1 });
+    return g.op('Gemm', [pixelsOf(g, pixels, inChannels, shapes), gradient], { transB: 1 });
   });
   const stacked = taps.length === 1 ? taps[0]! : g.op('Concat', taps, { axis: 0 });
   return g.op('Reshape', [stacked, g.ints([kh, kw, inChannels, outChannels])]);
