@@ -408,6 +408,10 @@ describe('training data that is not as it must be', () => {
     expect(await train('bad', ...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });
 
+  it('leaves no version behind', async () => {
+    expect(await readdir(folder)).not.toContain('bad');
+  });
+
   it('a missing partner', async () => {
     await rm(join(data, 'labels', 'shapes-0003.png'));
     const result = await train('bad');
