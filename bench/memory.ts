@@ -35,7 +35,7 @@ export const bench: Bench = async (say) => {
       const image = await TiffSink.create(
         input,
         { width, height },
-        { channels: 1, dtype: 'uint8', resolution: null },
+        { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' },
       );
       await writeSample('shapes', { width, height }, 1, { image });
       const started = performance.now();

@@ -6,8 +6,10 @@ import * as tf from '@tensorflow/tfjs-core';
  */
 export const NORMALISATION = 'type-range' as const;
 
-/** Pixels as they are stored: interleaved, `data.length = tiles · height · width · channels`. */
-export type Pixels = Uint8Array | Uint16Array;
+/**
+ * Pixels: integers as they are stored, or floats already in [0, 1]; interleaved, `data.length = tiles · height · width · channels`.
+ */
+export type Pixels = Uint8Array | Uint16Array | Float32Array;
 
 /** What was done to an image's channels to suit a model; stated in receipts. */
 export type ChannelConversion = 'none' | 'luminance' | 'copied';
@@ -28,7 +30,7 @@ export function channelConversion(imageChannels: number, modelChannels: number):
  * Every step works on each pixel alone, so it cannot depend on the tile. To be called in a tidy scope.
  */
 export function normalise(
-  pixels: Pixels | Float32Array,
+  pixels: Pixels,
   shape: [number, number, number, number],
   modelChannels: number,
 ): tf.Tensor4D {
@@ -47,12 +49,13 @@ export function normalise(
   }
 }
 
-function scaled(pixels: Pixels, shape: [number, number, number, number]): tf.Tensor4D {
+function scaled(pixels: Uint8Array | Uint16Array, shape: [number, number, number, number]): tf.Tensor4D {
   const stored = tf.tensor4d(new Int32Array(pixels), shape, 'int32');
   return tf.div(tf.cast(stored, 'float32'), tf.scalar(rangeOf(pixels))) as tf.Tensor4D;
 }
 
 /** The brightest that pixels of this type can be: what they are divided by. */
 export function rangeOf(pixels: Pixels): number {
+  if (pixels instanceof Float32Array) return 1;
   return pixels instanceof Uint8Array ? 255 : 65535;
 }

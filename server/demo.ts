@@ -20,7 +20,8 @@ const truth = new MemorySink(SIZE, 1);
 const image = await TiffSink.create(slide, SIZE, {
   channels: 1,
   dtype: 'uint8',
-  resolution: { x: 20000, y: 20000, unit: 3 },
+  mpp: { x: 0.5, y: 0.5 },
+  overviews: 'mean',
 });
 await writeSample('shapes', SIZE, SEED, { image, labels: truth });
 console.log(`made    ${slide}: ${SIZE.width} × ${SIZE.height} px of triangles and circles`);
@@ -75,7 +76,11 @@ try {
 
 /** The share of a mask's pixels that are what was painted. */
 async function agreement(path: string): Promise<number> {
-  const source = await openImage(path, { scratchDir: tmpdir(), maxPixels: DEFAULTS.maxPixels });
+  const source = await openImage(path, {
+    scratchDir: tmpdir(),
+    maxPixels: DEFAULTS.maxPixels,
+    values: 'stored',
+  });
   const { data } = await source.readRegion({ x: 0, y: 0, ...SIZE });
   await source.close();
   let right = 0;

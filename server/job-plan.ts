@@ -26,14 +26,18 @@ export interface JobPlan {
  * @throws UnsupportedImageError for channels that the model cannot take
  */
 export function planJob(
-  source: Pick<ImageSource, 'size' | 'channels' | 'notes'>,
+  source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'notes'>,
   { card, geometry, exact }: Pick<EngineModel, 'card' | 'geometry' | 'exact'>,
   tile: TileChoice,
 ): JobPlan {
   const conversion = channelConversion(source.channels, card.inputChannels);
-  if (conversion === null) {
+  const names = source.channelNames;
+  if (conversion === null || (names && conversion !== 'none')) {
+    const which = names
+      ? `: choose with "channels" from ${names.map((name, i) => `${i} ${name}`).join(', ')}`
+      : '';
     throw new UnsupportedImageError(
-      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}`,
+      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}${which}`,
     );
   }
   const warnings = [...source.notes];

@@ -60,19 +60,26 @@ export async function openSink(
   source: ImageSource,
   card: Card,
 ): Promise<MaskSink> {
-  const { size, resolution } = source;
+  const { size, mpp } = source;
+  const { classes } = card;
   if (output === 'overlay') {
-    const png = await PngSink.create(path, size, { channels: 3, resolution });
+    const png = await PngSink.create(path, size, { channels: 3, mpp });
     return new OverlaySink(
       png,
       source,
-      card.classes.map(({ colour }) => rgbOf(colour)),
+      classes.map(({ colour }) => rgbOf(colour)),
     );
   }
-  if (format === 'png') return PngSink.create(path, size, { channels: 1, resolution });
+  if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
   return output === 'labels'
-    ? TiffSink.create(path, size, { channels: 1, dtype: 'uint8', resolution })
-    : TiffSink.create(path, size, { channels: card.classes.length, dtype: 'float32', resolution });
+    ? TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp, overviews: 'majority', classes })
+    : TiffSink.create(path, size, {
+        channels: classes.length,
+        dtype: 'float32',
+        mpp,
+        overviews: 'mean',
+        classes,
+      });
 }
 
 export function rgbOf(colour: string | null): OverlayColour {

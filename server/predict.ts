@@ -54,7 +54,7 @@ export class TilePredictor {
    */
   for(job: string, model: Pick<EngineModel, 'id' | 'exact'>, symmetries = false): Predict {
     return (tile, output, signal) => {
-      const kind = tile.data instanceof Uint8Array ? 8 : 16;
+      const kind = tile.data.constructor.name;
       const group = [model.id, output, symmetries, tile.width, tile.height, tile.channels, kind].join();
       return this.#batcher.submit({ group, job, item: { model, tile, output, symmetries }, signal });
     };
@@ -65,7 +65,7 @@ function join(tiles: readonly TileBatch[]): TileBatch {
   const [first] = tiles as [TileBatch];
   if (tiles.length === 1) return first;
   const { length } = first.data;
-  const Pixels = first.data instanceof Uint8Array ? Uint8Array : Uint16Array;
+  const Pixels = first.data.constructor as typeof Uint8Array;
   const data = new Pixels(tiles.length * length);
   for (const [i, tile] of tiles.entries()) data.set(tile.data, i * length);
   return { ...first, data, count: tiles.length };

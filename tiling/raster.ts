@@ -1,8 +1,8 @@
 import type { Size } from './geometry.js';
 
-/** The stored types of pixels: unsigned, 8 or 16 bits a channel. */
-export type Dtype = 'uint8' | 'uint16';
-export type PixelArray = Uint8Array | Uint16Array;
+/** Types of pixels: unsigned integers as they are stored; floats for signed and floating-point images. */
+export type Dtype = 'uint8' | 'uint16' | 'float32';
+export type PixelArray = Uint8Array | Uint16Array | Float32Array;
 
 /** Pixels in memory, rows from the top, channels interleaved: `data.length = width · height · channels`. */
 export interface Raster extends Size {
@@ -10,7 +10,12 @@ export interface Raster extends Size {
   readonly channels: number;
 }
 
+const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array } as const;
+
 /** A zeroed array for so many values. */
 export function pixelArray(dtype: Dtype, length: number): PixelArray {
-  return dtype === 'uint8' ? new Uint8Array(length) : new Uint16Array(length);
+  return new ARRAYS[dtype](length);
 }
+
+/** Bytes of one value. */
+export const bytesOf = (dtype: Dtype): number => ARRAYS[dtype].BYTES_PER_ELEMENT;

@@ -1,28 +1,33 @@
 import type { Rect, Size } from './geometry.js';
 import type { Dtype, Raster } from './raster.js';
 
-/** Pixel size as TIFF states it; copied to the mask as it stands. */
-export interface Resolution {
-  /** Pixels per unit. */
+/** Width and height of a pixel in micrometres. */
+export interface PixelSize {
   readonly x: number;
   readonly y: number;
-  /** TIFF's ResolutionUnit: 1 none, 2 inch, 3 centimetre. */
-  readonly unit: 1 | 2 | 3;
 }
 
-/** An image that is read by region. */
-export interface ImageSource {
+/** Pixels that are read by region. */
+export interface PixelReader {
   readonly size: Size;
-  /** 1 gray or 3 RGB; alpha is dropped by the source. */
-  readonly channels: number;
-  readonly dtype: Dtype;
-  readonly resolution: Resolution | null;
-  /** What the source did to the stored picture, for the receipt: dropped alpha, ignored orientation. */
-  readonly notes: readonly string[];
   /**
-   * Pixels of a rectangle inside the image, in image px.
+   * Pixels of a rectangle inside the image, in px of this reader.
    * @throws CorruptImageError where the file does not hold what its header promises
    */
   readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster>;
+}
+
+/** An image that is read by region. */
+export interface ImageSource extends PixelReader {
+  /** 1 gray, 3 RGB, or one for each of `channelNames`; alpha is dropped by the source. */
+  readonly channels: number;
+  readonly dtype: Dtype;
+  /** Names of channels that are pictures of their own, as in fluorescence; null for gray and RGB. */
+  readonly channelNames: readonly string[] | null;
+  readonly mpp: PixelSize | null;
+  /** What the source did to the stored picture, for the receipt: dropped alpha, ignored orientation. */
+  readonly notes: readonly string[];
+  /** The same picture, smaller: the levels of a pyramid below the first, the largest first. */
+  readonly overviews: readonly PixelReader[];
   close(): Promise<void>;
 }

@@ -57,8 +57,8 @@ export function samplesCommand(program: Command, context: CommandContext): void 
 async function openSample(path: string, size: Size, format: Format): Promise<MaskSink> {
   await mkdir(dirname(path), { recursive: true });
   return format === 'png'
-    ? PngSink.create(path, size, { channels: 1, resolution: null })
-    : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', resolution: null });
+    ? PngSink.create(path, size, { channels: 1, mpp: null })
+    : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' });
 }
 
 function parseSize(text: string): Size {

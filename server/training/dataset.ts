@@ -68,7 +68,7 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
       const pair = {
         stem,
         image: await hold(await openImage(image, { ...open, page }), held),
-        labels: await hold(await openImage(labels, { ...open, page }), held),
+        labels: await hold(await openImage(labels, { ...open, page, values: 'stored' }), held),
       };
       pairs.push(pair);
       checkPair(pair, image, labels, pairs[0]!, options);

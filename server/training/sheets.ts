@@ -94,7 +94,7 @@ export function sheetOf(rows: readonly (readonly Picture[])[]): Picture {
 }
 
 export async function writePicture(path: string, { width, height, data }: Picture): Promise<void> {
-  const sink = await PngSink.create(path, { width, height }, { channels: 3, resolution: null });
+  const sink = await PngSink.create(path, { width, height }, { channels: 3, mpp: null });
   try {
     await sink.writeBand({ x: 0, y: 0, width, height }, data);
     await sink.finish();

@@ -5,7 +5,12 @@ import { even } from '../support/rasters.js';
 
 const geometry = { padded: even(0), tileable: true, halo: even(44), multiple: 8, smallest: 100 };
 const card = { name: 'net', inputChannels: 1 } as Card;
-const source = { size: { width: 3000, height: 2000 }, channels: 1, notes: ['alpha dropped'] };
+const source = {
+  size: { width: 3000, height: 2000 },
+  channels: 1,
+  channelNames: null,
+  notes: ['alpha dropped'],
+};
 const whole = { width: 2000, height: 572 };
 
 describe('planJob', () => {
@@ -46,5 +51,7 @@ describe('planJob', () => {
   it('refuses channels that no conversion suits', () => {
     const model = { card, geometry, exact: true };
     expect(() => planJob({ ...source, channels: 2 }, model, 'auto')).toThrow(/2 channels; model net takes 1/);
+    const stained = { ...source, channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] };
+    expect(() => planJob(stained, model, 'auto')).toThrow(/choose with "channels" from 0 DAPI, 1 GFP, 2 Cy5/);
   });
 });

@@ -9,7 +9,8 @@ import type { MaskArray, MaskSink } from '../../tiling/sink.js';
 import { MemorySink } from '../../tiling/sinks/memory.js';
 import { OverlaySink } from '../../tiling/sinks/overlay.js';
 import { PngSink } from '../../tiling/sinks/png.js';
-import { rational, TiffSink } from '../../tiling/sinks/tiff.js';
+import { levelSizes, TiffSink } from '../../tiling/sinks/tiff.js';
+import { rational } from '../../tiling/sinks/tiff-tags.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { testFolder } from '../support/files.js';
@@ -47,19 +48,13 @@ describe.each([
 ])('a mask of $width×$height px', (size) => {
   const labels = pattern(size.width, size.height).data as Uint8Array;
   const floats = Float32Array.from(pattern(size.width, size.height, 3).data, (v) => v / 255);
-  const resolution = { x: 40_000, y: 20_000, unit: 3 as const };
+  const mpp = { x: 0.25, y: 0.5 };
 
   it('as PNG has the same bytes whatever the plan, and libvips reads it', async () => {
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `mask-${size.width}-${tile}.png`);
-      await writeInBands(
-        await PngSink.create(path, size, { channels: 1, resolution }),
-        labels,
-        size,
-        1,
-        tile,
-      );
+      await writeInBands(await PngSink.create(path, size, { channels: 1, mpp }), labels, size, 1, tile);
       files.push(await readFile(path));
     }
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);
@@ -74,7 +69,7 @@ describe.each([
     for (const tile of tilesFor(size)) {
       const path = join(folder, `mask-${size.width}-${tile}.tif`);
       await writeInBands(
-        await TiffSink.create(path, size, { channels: 1, dtype: 'uint8', resolution }),
+        await TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp, overviews: 'majority' }),
         labels,
         size,
         1,
@@ -88,7 +83,7 @@ describe.each([
     expect(firstDifference(await picture.toColourspace('b-w').raw().toBuffer(), labels)).toBe(-1);
     const path = join(folder, `mask-${size.width}-10.tif`);
     const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9 });
-    expect(source.resolution).toEqual(resolution);
+    expect(source.mpp).toEqual(mpp);
     expect(firstDifference((await source.readRegion({ x: 0, y: 0, ...size })).data, labels)).toBe(-1);
     await source.close();
   });
@@ -97,7 +92,12 @@ describe.each([
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `p-${size.width}-${tile}.tif`);
-      const sink = await TiffSink.create(path, size, { channels: 3, dtype: 'float32', resolution: null });
+      const sink = await TiffSink.create(path, size, {
+        channels: 3,
+        dtype: 'float32',
+        mpp: null,
+        overviews: 'mean',
+      });
       await writeInBands(sink, floats, size, 3, tile);
       files.push(await readFile(path));
     }
@@ -124,16 +124,99 @@ describe.each([
   });
 });
 
+describe.each([
+  { width: 1000, height: 700 },
+  { width: 20_001, height: 331 },
+])('the pyramid of $width×$height px', (size) => {
+  const labels = pattern(size.width, size.height).data.map((v) => v >> 5) as Uint8Array;
+  const classes = Array.from({ length: 8 }, (_, i) => ({
+    name: i === 3 ? 'a <b> & "c"' : `class ${i}`,
+    colour: i === 0 ? null : `#0${i}ff80`,
+  }));
+
+  /** Four pixels of the level above a pixel; an odd side's last one counts twice. */
+  const four = (above: ArrayLike<number>, { width, height }: Size, i: number, channels = 1) => {
+    const [w, pixel] = [Math.ceil(width / 2), Math.floor(i / channels)];
+    const [x, y] = [(pixel % w) * 2, Math.floor(pixel / w) * 2];
+    return [y, Math.min(y + 1, height - 1)].flatMap((row) =>
+      [x, Math.min(x + 1, width - 1)].map((c) => above[(row * width + c) * channels + (i % channels)]!),
+    );
+  };
+
+  it('of labels holds majorities, in tiles, with names and colours, as libvips and geotiff see it', async () => {
+    const path = join(folder, `pyramid-${size.width}.tif`);
+    const format = {
+      channels: 1,
+      dtype: 'uint8',
+      mpp: { x: 0.5, y: 0.5 },
+      overviews: 'majority',
+      classes,
+    } as const;
+    await writeInBands(await TiffSink.create(path, size, format), labels, size, 1, 306);
+    const tiff = await fromFile(path);
+    const { fileDirectory } = await tiff.getImage();
+    expect(await fileDirectory.loadValue('ImageDescription')).toContain(
+      '<M K="3">a &#60;b&#62; &#38; &#34;c&#34;</M>',
+    );
+    expect(await fileDirectory.loadValue('PhotometricInterpretation')).toBe(3);
+    tiff.close();
+    const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
+    const sizes = levelSizes(size);
+    expect(source.overviews.map((level) => level.size)).toEqual(sizes.slice(1));
+    let above: ArrayLike<number> = labels;
+    for (const [i, level] of source.overviews.entries()) {
+      const { data } = await level.readRegion({ x: 0, y: 0, ...level.size });
+      const wrong = data.findIndex((value, at) => {
+        const pixels = four(above, sizes[i]!, at);
+        const count = (v: number) => pixels.filter((p) => p === v).length;
+        const most = Math.max(...pixels.map(count));
+        return value !== pixels.find((p) => count(p) === most);
+      });
+      expect(wrong).toBe(-1);
+      const shown = await sharp(path, { subifd: i }).raw().toBuffer({ resolveWithObject: true });
+      expect(shown.info).toMatchObject(level.size);
+      const expected = Array.from({ length: data.length * 3 }, (_, at) => {
+        const colour = classes[data[Math.floor(at / 3)]!]!.colour ?? '#000000';
+        return Number.parseInt(colour.slice(1 + 2 * (at % 3), 3 + 2 * (at % 3)), 16);
+      });
+      expect(firstDifference(shown.data, expected)).toBe(-1);
+      above = data;
+    }
+    await source.close();
+  });
+
+  it('of probabilities holds means', async () => {
+    const floats = Float32Array.from(labels, (v, i) => v / 8 + (i % 5) / 64);
+    const path = join(folder, `means-${size.width}.tif`);
+    const format = { channels: 1, dtype: 'float32', mpp: null, overviews: 'mean' } as const;
+    await writeInBands(await TiffSink.create(path, size, format), floats, size, 1, 306);
+    const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
+    const sizes = levelSizes(size);
+    let above: ArrayLike<number> = floats;
+    for (const [i, level] of source.overviews.entries()) {
+      const { data } = await level.readRegion({ x: 0, y: 0, ...level.size });
+      const means = Float32Array.from(
+        data,
+        (_, at) => four(above, sizes[i]!, at).reduce((a, b) => a + b) / 4,
+      );
+      expect(firstDifference(data, means)).toBe(-1);
+      above = data;
+    }
+    await source.close();
+  });
+});
+
 describe('an aborted sink', () => {
   it('leaves no file', async () => {
     const size = { width: 9000, height: 30 };
     const before = await readdir(folder);
     const sinks = [
-      await PngSink.create(join(folder, 'gone.png'), size, { channels: 1, resolution: null }),
+      await PngSink.create(join(folder, 'gone.png'), size, { channels: 1, mpp: null }),
       await TiffSink.create(join(folder, 'gone.tif'), size, {
         channels: 1,
         dtype: 'uint8',
-        resolution: null,
+        mpp: null,
+        overviews: 'majority',
       }),
     ];
     for (const sink of sinks) {

@@ -209,11 +209,7 @@ describe('TIFF', () => {
     const path = join(folder, 'resolution.tif');
     await encoded(pattern(20, 20)).tiff({ xres: 4000, yres: 2000, resolutionUnit: 'cm' }).toFile(path);
     const source = await openImage(path, options);
-    expect(source.resolution).toEqual({
-      x: expect.closeTo(40_000, 0),
-      y: expect.closeTo(20_000, 0),
-      unit: 3,
-    });
+    expect(source.mpp).toEqual({ x: expect.closeTo(0.25, 6), y: expect.closeTo(0.5, 6) });
     await source.close();
   });
 });
@@ -256,7 +252,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 1 });
     const bytes = await readFile(path);
     await truncate(path, bytes.length - 40);
-    await refused(path, 'corrupt-image', /tag 325 claims 64 bytes/);
+    await refused(path, 'corrupt-image', /directory lies behind its end/);
   });
 
   it('a TIFF whose tag claims more values than the file has', async () => {
@@ -280,7 +276,9 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     const path = join(folder, 'lost.tif');
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
-    bytes.fill(0, bytes.length - 20);
+    const list = bytes.indexOf(Buffer.from([325 & 255, 325 >> 8, 4, 0, 16, 0, 0, 0]));
+    const at = bytes.readUInt32LE(list + 8);
+    bytes.fill(0, at + 44, at + 64);
     await refused(await file('lost.tif', bytes), 'corrupt-image', /list of chunks is damaged/);
   });
 
@@ -309,14 +307,20 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('giant.tif', bytes), 'image-too-large', /2147483648 × 2147483648/);
   });
 
-  it('five channels', async () => {
+  it('a channel, plane, page or level that is not there', async () => {
     const path = join(folder, 'five.tif');
-    await writeTestTiff(path, pattern(32, 32, 5), {
-      tile: { width: 32, height: 32 },
-      compression: 8,
-      photometric: 1,
-    });
-    await refused(path, 'unsupported-image', /5 channels/);
+    await writeTestTiff(path, pattern(32, 32, 5), { compression: 8, photometric: 1 });
+    for (const [choice, message] of [
+      [{ channels: [5] }, /no channel 5: the image has 5/],
+      [{ z: 1 }, /no plane z 1: the image has 1/],
+      [{ page: 1 }, /no page 1: the TIFF has 1/],
+      [{ level: 1 }, /no level 1: the image has 1/],
+    ] as const) {
+      await expect(openImage(path, { ...options, ...choice })).rejects.toMatchObject({
+        code: 'unsupported-image',
+        message: expect.stringMatching(message),
+      });
+    }
   });
 
   it('more pixels than the limit', async () => {

@@ -17,12 +17,12 @@ export class OverlaySink implements MaskSink {
 
   async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
     const { data, channels } = await this.source.readRegion(rect);
-    const shift = this.source.dtype === 'uint16' ? 8 : 0;
+    const scale = { uint8: 1, uint16: 1 / 256, float32: 255 }[this.source.dtype];
     const rgb = new Uint8Array(rect.width * rect.height * 3);
     for (let i = 0; i < labels.length; i++) {
       const colour = this.colours[labels[i]!];
       for (let c = 0; c < 3; c++) {
-        const pixel = data[i * channels + (channels === 3 ? c : 0)]! >> shift;
+        const pixel = Math.floor(data[i * channels + (channels >= 3 ? c : 0)]! * scale);
         rgb[i * 3 + c] = colour ? Math.round(pixel * (1 - OPACITY) + colour[c]! * OPACITY) : pixel;
       }
     }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { crc32, createDeflate } from 'node:zlib';
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
-import type { Resolution } from '../source.js';
+import type { PixelSize } from '../source.js';
 import { PartialFile } from './partial-file.js';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -58,7 +58,7 @@ export class PngSink implements MaskSink {
   static async create(
     path: string,
     size: Size,
-    { channels, resolution }: { readonly channels: 1 | 3; readonly resolution: Resolution | null },
+    { channels, mpp }: { readonly channels: 1 | 3; readonly mpp: PixelSize | null },
   ): Promise<PngSink> {
     const file = await PartialFile.create(path);
     const header = Buffer.alloc(13);
@@ -67,7 +67,7 @@ export class PngSink implements MaskSink {
     header.set([8, channels === 1 ? 0 : 2], 8); // bit depth, colour type; then deflate, adaptive, no interlace
     await file.append(SIGNATURE);
     await file.append(chunk('IHDR', header));
-    if (resolution !== null && resolution.unit !== 1) await file.append(chunk('pHYs', density(resolution)));
+    if (mpp !== null) await file.append(chunk('pHYs', density(mpp)));
     return new PngSink(path, file, size, channels);
   }
 
@@ -132,11 +132,10 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** pHYs: pixels per metre across and down. */
-function density({ x, y, unit }: Resolution): Buffer {
-  const perMetre = unit === 2 ? 1 / 0.0254 : 100;
+function density({ x, y }: PixelSize): Buffer {
   const bytes = Buffer.alloc(9);
-  bytes.writeUInt32BE(Math.round(x * perMetre), 0);
-  bytes.writeUInt32BE(Math.round(y * perMetre), 4);
+  bytes.writeUInt32BE(Math.round(1e6 / x), 0);
+  bytes.writeUInt32BE(Math.round(1e6 / y), 4);
   bytes[8] = 1;
   return bytes;
 }

@@ -2,53 +2,65 @@ import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { type Rect, runs, type Size } from '../geometry.js';
 import { COLUMN_BLOCK_PX } from '../plan.js';
-import type { PixelArray } from '../raster.js';
-import type { MaskArray, MaskSink } from '../sink.js';
-import type { Resolution } from '../source.js';
+import type { MaskSink } from '../sink.js';
+import type { PixelSize } from '../source.js';
+import { halve, type Reduction, type Values } from './halve.js';
+import { type MaskClass, omeXml } from './ome-xml.js';
 import { PartialFile } from './partial-file.js';
+import {
+  ASCII,
+  bigTiffDirectory,
+  bigTiffHeader,
+  IFD8,
+  LONG,
+  LONG8,
+  RATIONAL,
+  SHORT,
+  type Tag,
+} from './tiff-tags.js';
 
 const compress = promisify(deflate);
 
 /** Side of the file's own tiles; the TIFF wants a multiple of 16. */
-const TILE_PX = 256;
+export const TIFF_TILE_PX = 256;
+/** Levels whose tiles fit into a column block; the smaller ones wait in memory. */
+const STREAMED_LEVELS = Math.log2(COLUMN_BLOCK_PX / TIFF_TILE_PX) + 1;
+
+const TYPES = {
+  uint8: { array: Uint8Array, ome: 'uint8' },
+  uint16: { array: Uint16Array, ome: 'uint16' },
+  uint32: { array: Uint32Array, ome: 'uint32' },
+  float32: { array: Float32Array, ome: 'float' },
+} as const;
+/** Floats hardly compress at any level; the lowest is several times faster. */
+const LEVEL = { uint8: 6, uint16: 6, uint32: 6, float32: 1 } as const;
 
 export interface TiffFormat {
   /** Values a pixel, interleaved. */
   readonly channels: number;
-  readonly dtype: 'uint8' | 'uint16' | 'float32';
-  readonly resolution: Resolution | null;
+  readonly dtype: keyof typeof TYPES;
+  readonly mpp: PixelSize | null;
+  /** How overviews are made. */
+  readonly overviews: Reduction;
+  /** What values mean: named in the OME-XML and, for one channel of bytes, coloured by a palette. */
+  readonly classes?: readonly MaskClass[];
 }
 
-const BYTES = { uint8: 1, uint16: 2, float32: 4 } as const;
-const SAMPLE_FORMAT = { uint8: 1, uint16: 1, float32: 3 } as const;
-/** Floats hardly compress at any level; the lowest is several times faster. */
-const LEVEL = { uint8: 6, uint16: 6, float32: 1 } as const;
-
 /**
- * A tiled, deflated BigTIFF. Memory holds one row of the file's tiles in one column block. Tiles are
- * written column block by column block, each from the top, from the left, whatever the bands were:
- * so the same pixels make the same bytes.
+ * A pyramidal OME-BigTIFF, tiled and deflated; overviews, each half the size of the one before, are the
+ * SubIFDs of its one image. Memory holds one row of the file's tiles in one column block, and the levels
+ * of a 64th of the image's sides and less. Tiles are written as the pixels come, column block by column
+ * block, whatever the bands were: so the same pixels make the same bytes.
  */
 export class TiffSink implements MaskSink {
-  readonly #across: number;
-  readonly #offsets: number[];
-  readonly #byteCounts: number[];
-  readonly #pixelBytes: number;
-  /** The file's current row of tiles in the current column block: rows of pixels from `#rowTop` on. */
-  #strip = new Uint8Array(0);
-  #stripRect: Rect = { x: 0, y: 0, width: 0, height: 0 };
-  #filled = 0;
+  readonly #levels: Level[];
 
   private constructor(
     private readonly file: PartialFile,
-    private readonly size: Size,
+    size: Size,
     private readonly format: TiffFormat,
   ) {
-    this.#across = Math.ceil(size.width / TILE_PX);
-    const tiles = this.#across * Math.ceil(size.height / TILE_PX);
-    this.#offsets = Array<number>(tiles).fill(0);
-    this.#byteCounts = Array<number>(tiles).fill(0);
-    this.#pixelBytes = format.channels * BYTES[format.dtype];
+    this.#levels = levelSizes(size).map((level, i) => new Level(level, i, format));
   }
 
   static async create(path: string, size: Size, format: TiffFormat): Promise<TiffSink> {
@@ -57,22 +69,36 @@ export class TiffSink implements MaskSink {
     return new TiffSink(file, size, format);
   }
 
-  async writeBand(rect: Rect, data: MaskArray | PixelArray): Promise<void> {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const bandRowBytes = rect.width * this.#pixelBytes;
+  async writeBand(rect: Rect, data: Values): Promise<void> {
+    const { channels } = this.format;
     for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, COLUMN_BLOCK_PX)) {
-      const rowBytes = (stop - start) * this.#pixelBytes;
       for (let row = 0; row < rect.height; row++) {
-        if (this.#filled === 0) this.#open(start, stop - start, rect.y + row);
-        const from = row * bandRowBytes + (start - rect.x) * this.#pixelBytes;
-        this.#strip.set(bytes.subarray(from, from + rowBytes), this.#filled * rowBytes);
-        if (++this.#filled === this.#stripRect.height) await this.#writeTiles();
+        const from = (row * rect.width + start - rect.x) * channels;
+        const values = data.subarray(from, from + (stop - start) * channels);
+        const strip = this.#levels[0]!.put(start, stop - start, rect.y + row, values);
+        if (strip) await this.#write(0, strip);
       }
     }
   }
 
   async finish(): Promise<void> {
-    await this.#writeDirectory();
+    for (const [i, level] of this.#levels.entries()) {
+      if (i >= STREAMED_LEVELS) for (const strip of level.held()) await this.#write(i, strip);
+    }
+    const [base, ...overviews] = this.#levels as [Level, ...Level[]];
+    const children: number[] = [];
+    for (const level of overviews) {
+      children.push(this.file.position);
+      await this.file.append(bigTiffDirectory(this.#tags(level, true), this.file.position));
+    }
+    const { position } = this.file;
+    const { mpp, channels, dtype, classes = [] } = this.format;
+    const tags = this.#tags(base, false);
+    const xml = omeXml(base.size, TYPES[dtype].ome, channels, mpp, classes);
+    tags.push({ id: 270, type: ASCII, values: xml });
+    if (children.length > 0) tags.push({ id: 330, type: IFD8, values: children });
+    await this.file.append(bigTiffDirectory(tags, position));
+    await this.file.writeAt(bigTiffHeader(position), 0);
     await this.file.commit();
   }
 
@@ -80,128 +106,154 @@ export class TiffSink implements MaskSink {
     await this.file.discard();
   }
 
-  #open(x: number, width: number, y: number): void {
-    this.#stripRect = { x, y, width, height: Math.min(TILE_PX, this.size.height - y) };
-    const length = width * this.#stripRect.height * this.#pixelBytes;
-    if (this.#strip.length !== length) this.#strip = new Uint8Array(length);
-  }
-
-  async #writeTiles(): Promise<void> {
-    const { x, y, width, height } = this.#stripRect;
-    this.#filled = 0;
-    const tiles = [...runs({ start: 0, stop: width }, TILE_PX)].map(async (run) => {
-      const tile = new Uint8Array(TILE_PX * TILE_PX * this.#pixelBytes);
+  /** Writes the tiles of a row of them, and passes the pixels, halved, to the next level. */
+  async #write(index: number, strip: Strip): Promise<void> {
+    const level = this.#levels[index]!;
+    const { channels, dtype, overviews } = this.format;
+    const { x, y, width, height, values } = strip;
+    const tiles = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)].map((run) => {
+      const tile = new TYPES[dtype].array(TIFF_TILE_PX * TIFF_TILE_PX * channels);
       for (let row = 0; row < height; row++) {
-        const from = (row * width + run.start) * this.#pixelBytes;
-        const length = (run.stop - run.start) * this.#pixelBytes;
-        tile.set(this.#strip.subarray(from, from + length), row * TILE_PX * this.#pixelBytes);
+        const from = (row * width + run.start) * channels;
+        tile.set(
+          values.subarray(from, from + (run.stop - run.start) * channels),
+          row * TIFF_TILE_PX * channels,
+        );
       }
-      return compress(tile, { level: LEVEL[this.format.dtype] });
+      return compress(new Uint8Array(tile.buffer), { level: LEVEL[dtype] });
     });
-    const first = (y / TILE_PX) * this.#across + x / TILE_PX;
+    const next = this.#levels[index + 1];
+    const half = next && halve(values, width, height, channels, overviews);
+    const first = (y / TIFF_TILE_PX) * level.across + x / TIFF_TILE_PX;
     for (const [i, compressed] of (await Promise.all(tiles)).entries()) {
-      this.#offsets[first + i] = this.file.position;
-      this.#byteCounts[first + i] = compressed.length;
+      level.offsets[first + i] = this.file.position;
+      level.byteCounts[first + i] = compressed.length;
       await this.file.append(compressed);
     }
+    if (!next || !half) return;
+    const halfWidth = Math.ceil(width / 2);
+    for (let row = 0; row * 2 < height; row++) {
+      const values = half.subarray(row * halfWidth * channels, (row + 1) * halfWidth * channels);
+      const full = next.put(x / 2, halfWidth, y / 2 + row, values);
+      if (full) await this.#write(index + 1, full);
+    }
   }
 
-  async #writeDirectory(): Promise<void> {
-    const { channels, dtype, resolution } = this.format;
-    const rgb = channels === 3 && dtype !== 'float32';
-    const tags: Tag[] = [
-      { id: 256, type: LONG, values: [this.size.width] },
-      { id: 257, type: LONG, values: [this.size.height] },
-      { id: 258, type: SHORT, values: Array<number>(channels).fill(BYTES[dtype] * 8) },
-      { id: 259, type: SHORT, values: [8] }, // compression: Adobe deflate
-      { id: 262, type: SHORT, values: [rgb ? 2 : 1] }, // photometric: RGB, or 0 is black
-      { id: 277, type: SHORT, values: [channels] },
+  #tags({ size, offsets, byteCounts }: Level, reduced: boolean): Tag[] {
+    const { channels, dtype, mpp, classes = [] } = this.format;
+    const rgb = channels === 3 && (dtype === 'uint8' || dtype === 'uint16');
+    const palette = channels === 1 && dtype === 'uint8' && classes.some(({ colour }) => colour !== null);
+    const bits = TYPES[dtype].array.BYTES_PER_ELEMENT * 8;
+    const short = (id: number, ...values: number[]): Tag => ({ id, type: SHORT, values });
+    const tags = [
+      { id: 254, type: LONG, values: [reduced ? 1 : 0] },
+      { id: 256, type: LONG, values: [size.width] },
+      { id: 257, type: LONG, values: [size.height] },
+      short(258, ...Array<number>(channels).fill(bits)),
+      short(259, 8), // compression: Adobe deflate
+      short(262, palette ? 3 : rgb ? 2 : 1), // photometric: palette, RGB, or 0 is black
+      short(277, channels),
+      short(284, 1), // planes interleaved
+      { id: 322, type: LONG, values: [TIFF_TILE_PX] },
+      { id: 323, type: LONG, values: [TIFF_TILE_PX] },
+      { id: 324, type: LONG8, values: offsets },
+      { id: 325, type: LONG8, values: byteCounts },
+      short(339, ...Array<number>(channels).fill(dtype === 'float32' ? 3 : 1)),
     ];
-    if (resolution !== null) {
-      tags.push({ id: 282, type: RATIONAL, values: [resolution.x] });
-      tags.push({ id: 283, type: RATIONAL, values: [resolution.y] });
+    if (palette) tags.push(short(320, ...colourMap(classes)));
+    if (mpp !== null) {
+      const base = this.#levels[0]!.size;
+      tags.push({ id: 282, type: RATIONAL, values: [(10_000 / mpp.x) * (size.width / base.width)] });
+      tags.push({ id: 283, type: RATIONAL, values: [(10_000 / mpp.y) * (size.height / base.height)] });
+      tags.push(short(296, 3)); // px per centimetre
     }
-    tags.push({ id: 284, type: SHORT, values: [1] }); // planes interleaved
-    if (resolution !== null) tags.push({ id: 296, type: SHORT, values: [resolution.unit] });
-    tags.push(
-      { id: 322, type: LONG, values: [TILE_PX] },
-      { id: 323, type: LONG, values: [TILE_PX] },
-      { id: 324, type: LONG8, values: this.#offsets },
-      { id: 325, type: LONG8, values: this.#byteCounts },
-    );
     const extra = channels - (rgb ? 3 : 1);
-    if (extra > 0) tags.push({ id: 338, type: SHORT, values: Array<number>(extra).fill(0) });
-    tags.push({ id: 339, type: SHORT, values: Array<number>(channels).fill(SAMPLE_FORMAT[dtype]) });
-
-    const { position } = this.file;
-    await this.file.append(directory(tags, position));
-    const header = Buffer.alloc(16);
-    header.write('II', 0, 'latin1');
-    header.writeUInt16LE(43, 2); // BigTIFF
-    header.writeUInt16LE(8, 4); // bytes of an offset
-    header.writeBigUInt64LE(BigInt(position), 8);
-    await this.file.writeAt(header, 0);
+    if (extra > 0) tags.push(short(338, ...Array<number>(extra).fill(0)));
+    return tags;
   }
 }
 
-interface Tag {
-  readonly id: number;
-  readonly type: number;
-  readonly values: readonly number[];
+/** Sizes of a pyramid's levels: each half of the one before, rounded up, until one tile holds it. */
+export function levelSizes(size: Size): Size[] {
+  const sizes = [size];
+  for (let { width, height } = size; width > TIFF_TILE_PX || height > TIFF_TILE_PX; ) {
+    [width, height] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+    sizes.push({ width, height });
+  }
+  return sizes;
 }
-const SHORT = 3;
-const LONG = 4;
-const RATIONAL = 5;
-const LONG8 = 16;
-const TYPE_BYTES: Record<number, number> = { [SHORT]: 2, [LONG]: 4, [RATIONAL]: 8, [LONG8]: 8 };
 
-/** A BigTIFF image file directory at `position`, with the values that do not fit in it behind it. */
-function directory(tags: readonly Tag[], position: number): Buffer {
-  const entries = Buffer.alloc(8 + 20 * tags.length + 8);
-  entries.writeBigUInt64LE(BigInt(tags.length), 0);
-  const behind: Buffer[] = [];
-  let end = position + entries.length;
-  for (const [i, { id, type, values }] of tags.entries()) {
-    const at = 8 + 20 * i;
-    const bytes = tagValues(type, values);
-    entries.writeUInt16LE(id, at);
-    entries.writeUInt16LE(type, at + 2);
-    entries.writeBigUInt64LE(BigInt(values.length), at + 4);
-    if (bytes.length <= 8) {
-      entries.set(bytes, at + 12);
-    } else {
-      entries.writeBigUInt64LE(BigInt(end), at + 12);
-      behind.push(bytes);
-      end += bytes.length;
+/** Rows of pixels as high as the file's tiles, of one column block. */
+interface Strip extends Rect {
+  readonly values: Values;
+}
+
+/** A level of the pyramid: where its tiles are, and the rows that wait for the rest of theirs. */
+class Level {
+  readonly across: number;
+  readonly offsets: number[];
+  readonly byteCounts: number[];
+  /** Rows of the current strip; of the whole level where it is narrower than tiles in a block. */
+  #values: Values;
+  #strip: Rect = { x: 0, y: 0, width: 0, height: 0 };
+  #filled = 0;
+
+  constructor(
+    readonly size: Size,
+    private readonly index: number,
+    private readonly format: TiffFormat,
+  ) {
+    this.across = Math.ceil(size.width / TIFF_TILE_PX);
+    const tiles = this.across * Math.ceil(size.height / TIFF_TILE_PX);
+    this.offsets = Array<number>(tiles).fill(0);
+    this.byteCounts = Array<number>(tiles).fill(0);
+    this.#values = this.#array(index >= STREAMED_LEVELS ? size.width * size.height : 0);
+  }
+
+  /** Takes a row of a column block; returns the strip that it completes. */
+  put(x: number, width: number, y: number, row: Values): Strip | null {
+    const { channels } = this.format;
+    if (this.index >= STREAMED_LEVELS) {
+      this.#values.set(row, (y * this.size.width + x) * channels);
+      return null;
+    }
+    if (this.#filled === 0) {
+      this.#strip = { x, y, width, height: Math.min(TIFF_TILE_PX, this.size.height - y) };
+      const { height } = this.#strip;
+      if (this.#values.length !== width * height * channels) this.#values = this.#array(width * height);
+    }
+    this.#values.set(row, this.#filled * width * channels);
+    if (++this.#filled < this.#strip.height) return null;
+    this.#filled = 0;
+    return { ...this.#strip, values: this.#values };
+  }
+
+  /** The strips of a level that was held in memory. */
+  *held(): Generator<Strip> {
+    const { width, height } = this.size;
+    const row = width * this.format.channels;
+    for (const { start, stop } of runs({ start: 0, stop: height }, TIFF_TILE_PX)) {
+      yield {
+        x: 0,
+        y: start,
+        width,
+        height: stop - start,
+        values: this.#values.subarray(start * row, stop * row),
+      };
     }
   }
-  return Buffer.concat([entries, ...behind]);
+
+  #array(pixels: number): Values {
+    return new TYPES[this.format.dtype].array(pixels * this.format.channels);
+  }
 }
 
-function tagValues(type: number, values: readonly number[]): Buffer {
-  const bytes = Buffer.alloc(TYPE_BYTES[type]! * values.length);
-  for (const [i, value] of values.entries()) {
-    if (type === SHORT) bytes.writeUInt16LE(value, 2 * i);
-    else if (type === LONG) bytes.writeUInt32LE(value, 4 * i);
-    else if (type === LONG8) bytes.writeBigUInt64LE(BigInt(value), 8 * i);
-    else {
-      const [numerator, denominator] = rational(value);
-      bytes.writeUInt32LE(numerator, 8 * i);
-      bytes.writeUInt32LE(denominator, 8 * i + 4);
-    }
-  }
-  return bytes;
-}
-
-/** The fraction of two 32-bit integers nearest to a positive number, by continued fractions. */
-export function rational(value: number): [number, number] {
-  let [n0, d0, n1, d1] = [0, 1, 1, 0];
-  for (let rest = value; ; ) {
-    const whole = Math.floor(rest);
-    const [n2, d2] = [whole * n1 + n0, whole * d1 + d0];
-    if (n2 > 0xffffffff || d2 > 0xffffffff) return d1 === 0 ? [0xffffffff, 1] : [n1, d1];
-    [n0, d0, n1, d1] = [n1, d1, n2, d2];
-    if (rest === whole || n1 / d1 === value) return [n1, d1];
-    rest = 1 / (rest - whole);
-  }
+/** Reds, greens and blues of all 256 values, 16 bits each; clear classes are black. */
+function colourMap(classes: readonly MaskClass[]): number[] {
+  return [16, 8, 0].flatMap((shift) =>
+    Array.from({ length: 256 }, (_, i) => {
+      const colour = Number.parseInt(classes[i]?.colour?.slice(1) ?? '0', 16);
+      return ((colour >> shift) & 255) * 257;
+    }),
+  );
 }

@@ -6,12 +6,14 @@ import sharp from 'sharp';
 import { CorruptImageError, DiskFullError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
 import { type Dtype, pixelArray, type Raster } from '../raster.js';
-import type { ImageSource, Resolution } from '../source.js';
+import type { ImageSource, PixelSize } from '../source.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /** libvips' own format: a header of 64 bytes, raw pixels row by row, then XML. */
 const HEADER_BYTES = 64;
 const MAGIC = 0x08f2a6b6;
+/** What sharp says of pictures that do not say their density. */
+const UNSAID_DPI = 72;
 const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
 
 /**
@@ -52,8 +54,8 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
       .toColourspace(spaces[dtype][gray ? 0 : 1])
       .toFile(scratch);
     options.signal?.throwIfAborted();
-    const resolution: Resolution | null = density ? { x: density, y: density, unit: 2 } : null;
-    return await RawFile.open(scratch, { width, height }, channels, dtype, resolution, notes);
+    const mpp = density && density !== UNSAID_DPI ? { x: 25_400 / density, y: 25_400 / density } : null;
+    return await RawFile.open(scratch, { width, height }, channels, dtype, mpp, notes);
   } catch (cause) {
     await rm(scratch, { force: true });
     options.signal?.throwIfAborted();
@@ -64,13 +66,16 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
 
 /** The scratch file; removed when closed. */
 class RawFile implements ImageSource {
+  readonly channelNames = null;
+  readonly overviews = [];
+
   private constructor(
     private readonly path: string,
     private readonly file: FileHandle,
     readonly size: Size,
     readonly channels: number,
     readonly dtype: Dtype,
-    readonly resolution: Resolution | null,
+    readonly mpp: PixelSize | null,
     readonly notes: readonly string[],
   ) {}
 
@@ -79,7 +84,7 @@ class RawFile implements ImageSource {
     size: Size,
     channels: number,
     dtype: Dtype,
-    resolution: Resolution | null,
+    mpp: PixelSize | null,
     notes: readonly string[],
   ): Promise<RawFile> {
     const file = await open(path, constants.O_RDONLY);
@@ -91,7 +96,7 @@ class RawFile implements ImageSource {
       await file.close();
       throw new Error(`the scratch file is not ${size.width}×${size.height}×${channels} ${dtype}`);
     }
-    return new RawFile(path, file, size, channels, dtype, resolution, notes);
+    return new RawFile(path, file, size, channels, dtype, mpp, notes);
   }
 
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {

@@ -5,13 +5,16 @@ import type { ImageSource } from '../source.js';
 /** An image that is in memory already. */
 export function memorySource(raster: Raster): ImageSource {
   const { channels, width, height } = raster;
-  const dtype = raster.data instanceof Uint8Array ? 'uint8' : 'uint16';
+  const { data: all } = raster;
+  const dtype = all instanceof Uint8Array ? 'uint8' : all instanceof Uint16Array ? 'uint16' : 'float32';
   return {
     size: { width, height },
     channels,
     dtype,
-    resolution: null,
+    channelNames: null,
+    mpp: null,
     notes: [],
+    overviews: [],
     async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
       signal?.throwIfAborted();
       const data = pixelArray(dtype, rect.width * rect.height * channels);

@@ -4,27 +4,45 @@ import type { ImageSource } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import type { OpenOptions } from './options.js';
 import { openTiff } from './tiff.js';
+import { channelsOf, viewOf } from './views.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
 
+type Opens = (path: string, options: OpenOptions) => Promise<ImageSource>;
+
+const openPicture: Opens = async (path, options) => {
+  const source = await openBitmap(path, options);
+  return options.channels ? channelsOf(source, options.channels) : source;
+};
+
 /** What the first bytes say; the file's name is never asked. */
-const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: typeof openBitmap][] = [
+const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: Opens][] = [
   ['TIFF', (h) => ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].includes(latin1(h, 0, 4)), openTiff],
-  ['PNG', (h) => latin1(h, 1, 8) === 'PNG\r\n\x1a\n', openBitmap],
-  ['JPEG', (h) => latin1(h, 0, 3) === '\xff\xd8\xff', openBitmap],
-  ['WebP', (h) => latin1(h, 0, 4) === 'RIFF' && latin1(h, 8, 12) === 'WEBP', openBitmap],
-  ['GIF', (h) => /^GIF8[79]a/.test(latin1(h, 0, 6)), openBitmap],
-  ['AVIF', (h) => latin1(h, 4, 12) === 'ftypavif', openBitmap],
+  ['PNG', (h) => latin1(h, 1, 8) === 'PNG\r\n\x1a\n', openPicture],
+  ['JPEG', (h) => latin1(h, 0, 3) === '\xff\xd8\xff', openPicture],
+  ['WebP', (h) => latin1(h, 0, 4) === 'RIFF' && latin1(h, 8, 12) === 'WEBP', openPicture],
+  ['GIF', (h) => /^GIF8[79]a/.test(latin1(h, 0, 6)), openPicture],
+  ['AVIF', (h) => latin1(h, 4, 12) === 'ftypavif', openPicture],
 ];
 
 /**
- * Opens an image file.
+ * Opens an image: the page, level, channels and planes of it that the options choose.
  *
  * @throws UnsupportedImageError for bytes that are none of the kinds read here
  * @throws CorruptImageError for a header that cannot be right
  * @throws ImageTooLargeError for more than `maxPixels`
  */
 export async function openImage(path: string, options: OpenOptions): Promise<ImageSource> {
+  const source = await openStored(path, options);
+  try {
+    return viewOf(source, options);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function openStored(path: string, options: OpenOptions): Promise<ImageSource> {
   const file = await open(path);
   const head = Buffer.alloc(16);
   const { bytesRead } = await file.read(head, 0, head.length, 0).finally(() => file.close());

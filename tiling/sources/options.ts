@@ -1,13 +1,33 @@
 import { CorruptImageError, ImageTooLargeError } from '../errors.js';
 import type { Size } from '../geometry.js';
+import type { PixelSize } from '../source.js';
 
-export interface OpenOptions {
+/** Which picture of a file is read, and how. Everything counts from 0. */
+export interface ImageChoice {
+  /** Which image of a file that holds several. Default 0. */
+  readonly page?: number | undefined;
+  /** Which level of a pyramid. Default 0, the largest. */
+  readonly level?: number | undefined;
+  /** Which channels, in this order: one is gray, three are RGB. Default all. */
+  readonly channels?: readonly number[] | undefined;
+  /** Which plane of a stack, and which of a series in time. Default 0. */
+  readonly z?: number | undefined;
+  readonly t?: number | undefined;
+  /** The values that are black and white; default the range of an unsigned type. Floats need it. */
+  readonly range?: readonly [low: number, high: number] | undefined;
+  /** The pixel size, whatever the file says of it. */
+  readonly mpp?: PixelSize | undefined;
+}
+
+export interface OpenOptions extends ImageChoice {
   /** Where pictures without random access are unpacked; must exist. */
   readonly scratchDir: string;
   /** Width times height at most. */
   readonly maxPixels: number;
-  /** Which image of a file that holds several, from 0. Default 0. */
-  readonly page?: number;
+  /** `stored` leaves values as they are: palettes, inverted and narrow ones too. Default `intensities`. */
+  readonly values?: 'intensities' | 'stored';
+  /** Hosts that images may be read from by URL. Default none. */
+  readonly allowedHosts?: readonly string[] | undefined;
   readonly signal?: AbortSignal;
 }
 

@@ -1,5 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
 import { CorruptImageError } from '../errors.js';
+import type { Bytes } from './bytes.js';
 
 /** Bytes of a value of each TIFF type, by the type's number. */
 const TYPE_BYTES: Record<number, number> = {
@@ -7,48 +7,213 @@ const TYPE_BYTES: Record<number, number> = {
   ...{ 16: 8, 17: 8, 18: 8 },
 };
 const MAX_TAGS = 4096;
+const MAX_DIRECTORIES = 65_536;
 
-/**
- * Checks that all values of a TIFF's first directory lie inside the file, before anything is made of
- * their counts: a few wrong bytes could otherwise ask for gigabytes, or be read as zeros.
- *
- * @throws CorruptImageError naming the tag
- */
-export async function checkDirectory(file: FileHandle, fileBytes: number): Promise<void> {
-  const at = async (position: number, length: number): Promise<Buffer> => {
-    if (!(position >= 8 && position + length <= fileBytes)) {
-      throw new CorruptImageError(
-        `the TIFF is cut short: its directory lies behind its end (${fileBytes} bytes)`,
-      );
-    }
-    const bytes = Buffer.alloc(length);
-    await file.read(bytes, 0, length, position);
-    return bytes;
-  };
-  const head = Buffer.alloc(16);
-  await file.read(head, 0, 16, 0);
-  const big = head.toString('latin1', 0, 2) === 'MM';
-  const u16 = (b: Buffer, i: number) => (big ? b.readUInt16BE(i) : b.readUInt16LE(i));
-  const u32 = (b: Buffer, i: number) => (big ? b.readUInt32BE(i) : b.readUInt32LE(i));
-  const u64 = (b: Buffer, i: number) => Number(big ? b.readBigUInt64BE(i) : b.readBigUInt64LE(i));
-  const wide = u16(head, 2) === 43; // BigTIFF
-  const word = wide ? u64 : u32;
+interface Entry {
+  readonly type: number;
+  readonly count: number;
+  /** Where the values are. */
+  readonly offset: number;
+}
 
-  const start = word(head, wide ? 8 : 4);
-  const countBytes = wide ? 8 : 2;
-  const tags = (wide ? u64 : u16)(await at(start, countBytes), 0);
-  if (tags > MAX_TAGS) throw new CorruptImageError(`the TIFF's directory claims ${tags} tags`);
-  const entryBytes = wide ? 20 : 12;
-  const inline = wide ? 8 : 4;
-  const entries = await at(start + countBytes, tags * entryBytes);
-  for (let i = 0; i < tags; i++) {
-    const entry = i * entryBytes;
-    const bytes = word(entries, entry + 4) * (TYPE_BYTES[u16(entries, entry + 2)] ?? 0);
-    const offset = word(entries, entry + entryBytes - inline);
-    if (bytes > inline && offset + bytes > fileBytes) {
-      throw new CorruptImageError(
-        `the TIFF is cut short, or damaged: tag ${u16(entries, entry)} claims ${bytes} bytes at ${offset} of ${fileBytes}`,
-      );
+/** How a TIFF writes numbers: its byte order, and whether offsets are 64 bits wide (BigTIFF). */
+class Encoding {
+  constructor(
+    readonly bigEndian: boolean,
+    readonly big: boolean,
+  ) {}
+
+  u16(b: Buffer, at: number): number {
+    return this.bigEndian ? b.readUInt16BE(at) : b.readUInt16LE(at);
+  }
+
+  u32(b: Buffer, at: number): number {
+    return this.bigEndian ? b.readUInt32BE(at) : b.readUInt32LE(at);
+  }
+
+  u64(b: Buffer, at: number): number {
+    return Number(this.bigEndian ? b.readBigUInt64BE(at) : b.readBigUInt64LE(at));
+  }
+
+  /** A count or an offset. */
+  word(b: Buffer, at: number): number {
+    return this.big ? this.u64(b, at) : this.u32(b, at);
+  }
+
+  /** Values of one tag; fractions as quotients, bytes of what is not a number. */
+  values(b: Buffer, type: number, count: number): Float64Array | Uint32Array | Uint16Array | Uint8Array {
+    const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
+    const little = !this.bigEndian;
+    const fill = <Values extends Float64Array | Uint32Array | Uint16Array>(
+      values: Values,
+      value: (at: number) => number,
+    ) => {
+      const step = TYPE_BYTES[type]!;
+      for (let i = 0; i < count; i++) values[i] = value(i * step);
+      return values;
+    };
+    const floats = (value: (at: number) => number) => fill(new Float64Array(count), value);
+    switch (type) {
+      case 3:
+        return fill(new Uint16Array(count), (at) => view.getUint16(at, little));
+      case 4:
+      case 13:
+        return fill(new Uint32Array(count), (at) => view.getUint32(at, little));
+      case 5:
+        return floats((at) => view.getUint32(at, little) / view.getUint32(at + 4, little));
+      case 6:
+        return floats((at) => view.getInt8(at));
+      case 8:
+        return floats((at) => view.getInt16(at, little));
+      case 9:
+        return floats((at) => view.getInt32(at, little));
+      case 10:
+        return floats((at) => view.getInt32(at, little) / view.getInt32(at + 4, little));
+      case 11:
+        return floats((at) => view.getFloat32(at, little));
+      case 12:
+        return floats((at) => view.getFloat64(at, little));
+      case 16:
+      case 18:
+        return floats((at) => Number(view.getBigUint64(at, little)));
+      case 17:
+        return floats((at) => Number(view.getBigInt64(at, little)));
+      default:
+        return new Uint8Array(b);
     }
   }
+}
+
+/** One image's tags. Values are read when they are asked for. */
+export class Directory {
+  constructor(
+    private readonly bytes: Bytes,
+    readonly encoding: Encoding,
+    private readonly entries: ReadonlyMap<number, Entry>,
+    /** Where the next image's directory is; 0 for the last. */
+    readonly next: number,
+  ) {}
+
+  get bigEndian(): boolean {
+    return this.encoding.bigEndian;
+  }
+
+  has(tag: number): boolean {
+    return this.entries.has(tag);
+  }
+
+  /**
+   * A tag's values; none where it is absent.
+   * @throws CorruptImageError where they would lie outside the file: a few wrong bytes could otherwise
+   *   ask for gigabytes, or be read as zeros
+   */
+  async numbers(tag: number): Promise<ArrayLike<number>> {
+    const entry = this.entries.get(tag);
+    if (!entry) return [];
+    const { type, count, offset } = entry;
+    const length = count * (TYPE_BYTES[type] ?? 0);
+    if (offset + length > this.bytes.length) {
+      throw new CorruptImageError(
+        `the TIFF is cut short, or damaged: tag ${tag} claims ${length} bytes at ${offset} of ${this.bytes.length}`,
+      );
+    }
+    return this.encoding.values(await this.bytes.read(offset, length), type, count);
+  }
+
+  /** A tag's first value. */
+  async number(tag: number, otherwise: number): Promise<number> {
+    return (await this.numbers(tag))[0] ?? otherwise;
+  }
+
+  /**
+   * A tag that counts something.
+   * @throws CorruptImageError where it is no single positive integer: a damaged tag may hold several values
+   */
+  async positive(tag: number, what: string, otherwise?: number): Promise<number> {
+    const values = this.has(tag) || otherwise === undefined ? await this.numbers(tag) : [otherwise];
+    const [value] = [values[0]];
+    if (values.length === 1 && value !== undefined && Number.isInteger(value) && value >= 1) return value;
+    throw new CorruptImageError(`the TIFF's ${what} is no positive integer`);
+  }
+
+  /** A tag of text, without what follows its final zero; empty where it is absent. */
+  async text(tag: number): Promise<string> {
+    const text = Buffer.from(Uint8Array.from(await this.numbers(tag))).toString('utf8');
+    const end = text.indexOf('\0');
+    return end < 0 ? text : text.slice(0, end);
+  }
+}
+
+/** The directories of a TIFF: its pages, and where they lead. */
+export class TiffFile {
+  private constructor(
+    readonly bytes: Bytes,
+    private readonly encoding: Encoding,
+    /** The images of the file, in its order. */
+    readonly pages: readonly Directory[],
+  ) {}
+
+  /** @throws CorruptImageError where the first image's directory cannot be read */
+  static async open(bytes: Bytes): Promise<TiffFile> {
+    const head = await bytes.read(0, Math.min(16, bytes.length));
+    const bigEndian = head.toString('latin1', 0, 2) === 'MM';
+    const big = head.length === 16 && head[bigEndian ? 3 : 2] === 43;
+    const encoding = new Encoding(bigEndian, big);
+    if (head.length < 8) throw new CorruptImageError('the TIFF is cut short: it has no header');
+    const pages: Directory[] = [];
+    const seen = new Set<number>();
+    for (let at = encoding.word(head, big ? 8 : 4); at !== 0 && !seen.has(at); at = pages.at(-1)!.next) {
+      seen.add(at);
+      try {
+        pages.push(await readDirectory(bytes, encoding, at));
+      } catch (error) {
+        // What lies behind a damaged directory is lost; the images before it are not.
+        if (pages.length === 0) throw error;
+        break;
+      }
+      if (pages.length >= MAX_DIRECTORIES) break;
+    }
+    return new TiffFile(bytes, encoding, pages);
+  }
+
+  /** The directories that a page points to by its SubIFDs: smaller versions of its image. */
+  async children(page: Directory): Promise<Directory[]> {
+    const found: Directory[] = [];
+    for (const offset of Array.from(await page.numbers(330))) {
+      found.push(await readDirectory(this.bytes, this.encoding, offset));
+    }
+    return found;
+  }
+}
+
+async function readDirectory(bytes: Bytes, encoding: Encoding, start: number): Promise<Directory> {
+  const at = (position: number, length: number): Promise<Buffer> => {
+    if (!(position >= 8 && position + length <= bytes.length)) {
+      throw new CorruptImageError(
+        `the TIFF is cut short: its directory lies behind its end (${bytes.length} bytes)`,
+      );
+    }
+    return bytes.read(position, length);
+  };
+  const { big } = encoding;
+  const [countBytes, entryBytes, inline] = big ? [8, 20, 8] : [2, 12, 4];
+  const head = await at(start, countBytes);
+  const tags = big ? encoding.u64(head, 0) : encoding.u16(head, 0);
+  if (tags > MAX_TAGS) throw new CorruptImageError(`the TIFF's directory claims ${tags} tags`);
+  const table = start + countBytes;
+  const body = await at(table, tags * entryBytes + inline);
+  const entries = new Map<number, Entry>();
+  for (let i = 0; i < tags; i++) {
+    const entry = i * entryBytes;
+    const type = encoding.u16(body, entry + 2);
+    const count = encoding.word(body, entry + 4);
+    const here = entry + entryBytes - inline;
+    const fits = count * (TYPE_BYTES[type] ?? 0) <= inline;
+    entries.set(encoding.u16(body, entry), {
+      type,
+      count,
+      offset: fits ? table + here : encoding.word(body, here),
+    });
+  }
+  return new Directory(bytes, encoding, entries, encoding.word(body, tags * entryBytes));
 }

@@ -1,132 +1,186 @@
-import type { GeoTIFFImage } from 'geotiff';
 import { CorruptImageError, UnsupportedImageError } from '../errors.js';
 import type { Size } from '../geometry.js';
 import type { Dtype } from '../raster.js';
-import type { Resolution } from '../source.js';
 import type { JpegColour } from './jpeg-tile.js';
 import { checkPixels, type OpenOptions } from './options.js';
+import type { Directory } from './tiff-directory.js';
+import { COMPRESSION, PHOTOMETRIC, TAG } from './tiff-tags.js';
 
-/** TIFF's numbers of the compressions that are read. */
-export const NONE = 1;
-export const LZW = 5;
-export const JPEG = 7;
-const DEFLATE = [8, 32946];
+/** Uncompressed strips are read in pieces of about this many bytes. */
+const PIECE_BYTES = 1 << 20;
 
-/** What a TIFF's first image says of itself, checked to be of a kind that is read here. */
+/** What a TIFF's image says of itself, checked to be of a kind that is read here. */
 export interface Layout {
   readonly size: Size;
-  /** A tile, or a strip: the file's unit of compression. */
+  /** A tile, or a strip, or a piece of one: the unit that is read at a time. */
   readonly chunk: Size;
   readonly across: number;
+  readonly down: number;
+  /** Channels that are stored, colours and others. */
   readonly samples: number;
-  readonly channels: number;
-  readonly dtype: Dtype;
+  /** Whether chunks hold one channel each, all chunks of the first channel first. */
+  readonly planar: boolean;
+  readonly bits: number;
+  readonly format: 'uint' | 'int' | 'float';
   readonly compression: number;
   readonly predictor: number;
   readonly bigEndian: boolean;
+  readonly photometric: number;
   readonly jpegColour: JpegColour;
   readonly jpegTables: Uint8Array | null;
-  readonly offsets: ArrayLike<number | bigint>;
-  readonly byteCounts: ArrayLike<number | bigint>;
-  readonly resolution: Resolution | null;
+  /** Red, green and blue of each stored value, interleaved; null without a palette. */
+  readonly palette: Uint8Array | null;
+  /** Channels of colour: 3 for RGB and palettes, 1 for gray, all of them where each is a picture of its own. */
+  readonly channels: number;
+  /** Whether the channels are pictures of their own, not colours. */
+  readonly separate: boolean;
+  readonly dtype: Dtype;
+  readonly offsets: ArrayLike<number>;
+  readonly byteCounts: ArrayLike<number>;
   readonly notes: readonly string[];
 }
+
+/** For kinds of TIFF that libvips reads and this reader does not. */
+export class LeaveToLibvips extends Error {}
 
 /**
  * Reads what a TIFF's image says of itself.
  *
  * @throws UnsupportedImageError for a kind that is not read, saying what would be
  * @throws ImageTooLargeError, CorruptImageError by `checkPixels`
+ * @throws LeaveToLibvips
  */
-export async function layoutOf(image: GeoTIFFImage, options: OpenOptions): Promise<Layout> {
-  const directory = image.fileDirectory;
-  const number = async (tag: string, otherwise: number): Promise<number> =>
-    Number((await directory.loadValue(tag as 'ImageWidth')) ?? otherwise);
+export async function layoutOf(page: Directory, options: OpenOptions): Promise<Layout> {
   const refuse = (what: string): never => {
     throw new UnsupportedImageError(`TIFFs with ${what} are not read`);
   };
-  const size = { width: single('width', image.getWidth()), height: single('height', image.getHeight()) };
+  const size = {
+    width: await page.positive(TAG.width, 'width'),
+    height: await page.positive(TAG.height, 'height'),
+  };
   checkPixels(size, options);
-  const samples = single('samples per pixel', image.getSamplesPerPixel());
-  const bits = image.getBitsPerSample();
-  const photometric = await number('PhotometricInterpretation', 1);
-  const compression = await number('Compression', NONE);
-  const predictor = await number('Predictor', 1);
-  if (![NONE, LZW, JPEG, ...DEFLATE].includes(compression)) {
-    refuse(`compression ${compression}; use none, LZW, deflate or JPEG`);
+  const samples = await page.positive(TAG.samples, 'samples per pixel', 1);
+  const bits = await page.number(TAG.bits, 1);
+  if (Array.from(await page.numbers(TAG.bits)).some((b) => b !== bits))
+    refuse('channels of different depths');
+  const format = (['uint', 'int', 'float'] as const)[(await page.number(TAG.sampleFormat, 1)) - 1];
+  const photometric = await page.number(TAG.photometric, PHOTOMETRIC.blackIsZero);
+  const compression = await page.number(TAG.compression, COMPRESSION.none);
+  const jpeg2000: number[] = [COMPRESSION.aperioYcbcr, COMPRESSION.aperioRgb, COMPRESSION.jpeg2000];
+  const jpeg = compression === COMPRESSION.jpeg;
+  const { none, lzw, deflate, oldDeflate, packBits } = COMPRESSION;
+  const plain: number[] = [none, lzw, deflate, oldDeflate, packBits];
+  if ([2, 3, 4].includes(compression)) throw new LeaveToLibvips(); // CCITT, of 1 bit
+  if (!jpeg && !jpeg2000.includes(compression) && !plain.includes(compression)) {
+    refuse(`compression ${compression}; use none, LZW, deflate, PackBits, JPEG or JPEG 2000`);
   }
-  if (image.getSampleFormat() !== 1 || (bits !== 8 && bits !== 16)) {
-    refuse(`${bits}-bit values of sample format ${image.getSampleFormat()}; use unsigned 8 or 16 bits`);
+  if (photometric === PHOTOMETRIC.ycbcr && plain.includes(compression)) throw new LeaveToLibvips();
+  const known = { uint: [1, 2, 4, 8, 16, 32], int: [8, 16, 32], float: [32, 64] };
+  if (format === undefined || !known[format].includes(bits)) {
+    refuse(`${bits}-bit values of sample format ${await page.number(TAG.sampleFormat, 1)}; use 8 or 16 bits`);
   }
-  if (compression === JPEG && bits !== 8) refuse('JPEG of more than 8 bits');
-  if (Number(image.planarConfiguration) !== 1 && samples > 1)
-    refuse('separate planes; interleave the channels');
-  if (predictor !== 1 && predictor !== 2) refuse(`predictor ${predictor}; use 1 or 2`);
-  const colour = photometric === 2 || (photometric === 6 && compression === JPEG);
-  if (!colour && photometric !== 1)
-    refuse(`photometric interpretation ${photometric}; use BlackIsZero or RGB`);
-  const channels = colour ? 3 : 1;
-  if (samples < channels || samples > channels + 1) {
-    refuse(`${samples} channels; use gray or RGB, with or without alpha`);
+  if ((jpeg || jpeg2000.includes(compression)) && bits !== 8) refuse('JPEG of more than 8 bits');
+  const planar = samples > 1 && (await page.number(TAG.planar, 1)) === 2;
+  if (planar && !plain.includes(compression)) refuse('JPEG in separate planes');
+  if ((await page.number(TAG.fillOrder, 1)) !== 1 && bits < 8) throw new LeaveToLibvips();
+
+  const colour = photometric === PHOTOMETRIC.rgb || photometric === PHOTOMETRIC.ycbcr;
+  const palette = photometric === PHOTOMETRIC.palette && options.values !== 'stored';
+  if (photometric > PHOTOMETRIC.palette && photometric !== PHOTOMETRIC.ycbcr) {
+    refuse(`photometric interpretation ${photometric}; use BlackIsZero, WhiteIsZero, RGB or a palette`);
   }
-  const chunk = {
-    width: image.isTiled ? single('tile width', image.getTileWidth()) : size.width,
-    height: Math.min(
-      single('rows of a chunk', image.getTileHeight()),
-      image.isTiled ? Number.POSITIVE_INFINITY : size.height,
-    ),
+  const extra = Array.from(await page.numbers(TAG.extraSamples));
+  const alpha = extra.some((kind) => kind !== 0) || (samples === 4 && colour);
+  if (colour && samples < 3) refuse(`${samples} channels of colour`);
+  // What is not colour nor alpha is a picture of its own.
+  const separate = !colour && samples > (alpha ? 2 : 1);
+  const channels = colour || palette ? 3 : separate ? samples : 1;
+
+  const tiled = page.has(TAG.tileWidth);
+  const { width, height } = size;
+  const rowBytes = (w: number) => Math.ceil((w * (planar ? 1 : samples) * bits) / 8);
+  let chunk = {
+    width: tiled ? await page.positive(TAG.tileWidth, 'tile width') : width,
+    height: tiled
+      ? await page.positive(TAG.tileHeight, 'tile height')
+      : Math.min(height, await page.positive(TAG.rowsPerStrip, 'rows of a strip', height)),
   };
-  const unit = await number('ResolutionUnit', 2);
-  const [x, y] = [await ratio(directory, 'XResolution'), await ratio(directory, 'YResolution')];
-  const tables = (await directory.loadValue('JPEGTables' as 'ImageWidth')) as unknown as
-    | ArrayLike<number>
-    | undefined;
-  const prefix = image.isTiled ? 'Tile' : 'Strip';
-  const list = async (tag: string) => {
-    const values = (await directory.loadValue(`${prefix}${tag}` as 'TileOffsets')) as unknown;
-    return (typeof values === 'number' ? [values] : (values ?? [])) as ArrayLike<number | bigint>;
-  };
+  let offsets = await page.numbers(tiled ? TAG.tileOffsets : TAG.stripOffsets);
+  let byteCounts = await page.numbers(tiled ? TAG.tileByteCounts : TAG.stripByteCounts);
+  const planes = planar ? samples : 1;
+  if (!tiled && compression === none && offsets.length === planes && byteCounts.length === planes) {
+    // One uncompressed strip for all rows, as Fiji writes it: any rows of it can be read.
+    const rows = Math.max(1, Math.min(height, Math.floor(PIECE_BYTES / rowBytes(width))));
+    const pieces = Math.ceil(height / rows);
+    const whole = { offsets, byteCounts };
+    const at = (i: number) => ({ plane: Math.floor(i / pieces), row: (i % pieces) * rows });
+    const count = { length: pieces * planes };
+    offsets = Float64Array.from(count, (_, i) => whole.offsets[at(i).plane]! + at(i).row * rowBytes(width));
+    byteCounts = Float64Array.from(count, (_, i) => {
+      const left = whole.byteCounts[at(i).plane]! - at(i).row * rowBytes(width);
+      return Math.max(0, Math.min(left, rows * rowBytes(width)));
+    });
+    chunk = { width, height: rows };
+  }
+  const tables = await page.numbers(TAG.jpegTables);
+  const notes: string[] = [];
+  if (!separate && samples > (colour ? 3 : 1))
+    notes.push(alpha ? 'alpha dropped' : 'channels beyond RGB dropped');
+  if (bits < 8 && options.values !== 'stored' && !palette) notes.push(`${bits}-bit values widened to 8 bits`);
   return {
     size,
     chunk,
-    across: Math.ceil(size.width / chunk.width),
+    across: Math.ceil(width / chunk.width),
+    down: Math.ceil(height / chunk.height),
     samples,
-    channels,
-    dtype: bits === 8 ? 'uint8' : 'uint16',
+    planar,
+    bits,
+    format: format!,
     compression,
-    predictor: compression === LZW || DEFLATE.includes(compression) ? predictor : 1,
-    bigEndian: !image.littleEndian,
-    jpegColour: photometric === 6 ? 'ycbcr' : colour ? 'rgb' : 'gray',
-    jpegTables: tables ? Uint8Array.from(tables) : null,
-    offsets: await list('Offsets'),
-    byteCounts: await list('ByteCounts'),
-    resolution: x > 0 && y > 0 && (unit === 1 || unit === 2 || unit === 3) ? { x, y, unit } : null,
-    notes: samples > channels ? ['alpha dropped'] : [],
+    predictor: [lzw, deflate, oldDeflate].some((c) => c === compression)
+      ? await page.number(TAG.predictor, 1)
+      : 1,
+    bigEndian: page.bigEndian,
+    photometric,
+    jpegColour: photometric === PHOTOMETRIC.ycbcr ? 'ycbcr' : colour ? 'rgb' : 'gray',
+    jpegTables: tables.length > 0 ? Uint8Array.from(tables) : null,
+    palette: palette ? paletteOf(await page.numbers(TAG.colourMap), 2 ** bits) : null,
+    channels,
+    separate,
+    dtype:
+      palette || (format === 'uint' && bits <= 8)
+        ? 'uint8'
+        : format === 'uint' && bits === 16
+          ? 'uint16'
+          : 'float32',
+    offsets,
+    byteCounts,
+    notes,
   };
 }
 
-/** A damaged tag may hold several values where one belongs, which arithmetic would take for no number. */
-function single(what: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw new CorruptImageError(`the TIFF's ${what} is no positive integer`);
-}
-
-async function ratio(directory: GeoTIFFImage['fileDirectory'], tag: string): Promise<number> {
-  const value = (await directory.loadValue(tag as 'ImageWidth')) as unknown;
-  if (typeof value === 'number') return value;
-  const [numerator, denominator] = (value ?? []) as number[];
-  return numerator && denominator ? numerator / denominator : 0;
+/** TIFF keeps all reds first, as 16 bits; some writers fill 8 of them only. */
+function paletteOf(map: ArrayLike<number>, colours: number): Uint8Array {
+  if (map.length < 3 * colours) throw new CorruptImageError('the TIFF has a palette without its colours');
+  const shift = Array.from(map).some((value) => value > 255) ? 8 : 0;
+  return Uint8Array.from(
+    { length: 3 * colours },
+    (_, i) => map[(i % 3) * colours + Math.floor(i / 3)]! >> shift,
+  );
 }
 
 /** A file cut short is told at once, not after an hour of tiles. */
-export function checkExtent({ size, chunk, across, offsets, byteCounts }: Layout, fileBytes: number): void {
-  const chunks = across * Math.ceil(size.height / chunk.height);
+export function checkExtent(
+  { across, down, planar, samples, offsets, byteCounts }: Layout,
+  fileBytes: number,
+): void {
+  const chunks = across * down * (planar ? samples : 1);
   if (offsets.length < chunks || byteCounts.length < chunks) {
     throw new CorruptImageError(`the TIFF lists ${offsets.length} chunks; its size needs ${chunks}`);
   }
   let stored = 0;
   for (let i = 0; i < chunks; i++) {
-    const [offset, bytes] = [Number(offsets[i]), Number(byteCounts[i])];
+    const [offset, bytes] = [offsets[i]!, byteCounts[i]!];
     const end = offset + bytes;
     // Both 0 is a sparse file's empty chunk. One alone, or nothing but such, is what a lost tail reads as.
     if ((offset === 0) !== (bytes === 0)) {
@@ -143,9 +197,13 @@ export function checkExtent({ size, chunk, across, offsets, byteCounts }: Layout
 }
 
 /** Strips: the last one may have fewer rows. Tiles are always whole. */
-export function chunkRows({ size, chunk, across }: Layout, index: number): number {
+export function chunkRows({ size, chunk, across, down }: Layout, index: number): number {
   if (chunk.width !== size.width) return chunk.height;
-  return Math.min(chunk.height, size.height - Math.floor(index / across) * chunk.height);
+  const row = Math.floor((index % (across * down)) / across);
+  return Math.min(chunk.height, size.height - row * chunk.height);
 }
 
-export const bytesOf = (dtype: Dtype): number => (dtype === 'uint8' ? 1 : 2);
+/** Bytes of a decoded chunk at most. */
+export function chunkBytes({ chunk, samples, planar, bits }: Layout): number {
+  return chunk.height * Math.ceil((chunk.width * (planar ? 1 : samples) * bits) / 8);
+}

@@ -1,210 +1,250 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { inflate } from 'node:zlib';
-import { fromFile } from 'geotiff';
-import { CorruptImageError } from '../errors.js';
+import { UnsupportedImageError } from '../errors.js';
 import { columns, type Rect, rows, type Size } from '../geometry.js';
-import { type Dtype, type PixelArray, pixelArray, type Raster } from '../raster.js';
-import type { ImageSource, Resolution } from '../source.js';
+import { bytesOf, type Dtype, type PixelArray, pixelArray, type Raster } from '../raster.js';
+import type { ImageSource, PixelReader } from '../source.js';
 import { openBitmap } from './bitmap.js';
-import { decodeJpegTile } from './jpeg-tile.js';
-import { decodeLzw } from './lzw.js';
+import { type Bytes, fileBytes } from './bytes.js';
 import type { OpenOptions } from './options.js';
-import { checkDirectory } from './tiff-directory.js';
-import { bytesOf, checkExtent, chunkRows, JPEG, type Layout, LZW, layoutOf, NONE } from './tiff-layout.js';
+import { readChunk } from './tiff-chunk.js';
+import { type Directory, TiffFile } from './tiff-directory.js';
+import { checkExtent, chunkBytes, type Layout, LeaveToLibvips, layoutOf } from './tiff-layout.js';
+import { slideOf } from './tiff-slide.js';
 
-const inflateAsync = promisify(inflate);
-
-/** Decoded chunks kept for the neighbours that share them. */
+/** Decoded chunks kept for the neighbours that share them, over all levels and channels. */
 const CACHE_BYTES = 96 << 20;
 /** Chunks larger than this make no random access; the image is unpacked into a scratch file instead. */
 const MAX_CHUNK_BYTES = 16 << 20;
 
 /**
- * A TIFF, or an Aperio SVS, read by region: strips or tiles; uncompressed, LZW, deflate or JPEG; 8 or
- * 16 bits; gray, RGB or RGBA, interleaved. The first image of the file is read unless another is asked
- * for; an SVS keeps the slide there, and its thumbnail, label and macro images behind it.
+ * A TIFF, or an Aperio SVS, read by region: strips or tiles, interleaved or planar; see `layoutOf` for
+ * the kinds of values and compressions, and `slideOf` for which of its pages are read.
  *
- * geotiff parses the directories. Chunks are decoded here, and copied row by row: its own region reader
- * works value by value.
+ * Directories are read here, and not by geotiff, which reads lists of big-endian files in the wrong
+ * order, and whatever size they claim. Chunks are decoded here too, and copied row by row.
  */
 export async function openTiff(path: string, options: OpenOptions): Promise<ImageSource> {
-  const corrupt = (cause: unknown): never => {
-    if (cause instanceof Error && 'code' in cause) throw cause;
-    throw new CorruptImageError(`the TIFF cannot be read: ${(cause as Error).message}`, { cause });
-  };
-  const file = await open(path);
+  const bytes = await fileBytes(path);
   try {
-    const { size: fileBytes } = await file.stat();
-    await checkDirectory(file, fileBytes);
-    const tiff = await fromFile(path).catch(corrupt);
-    const layout = await tiff
-      .getImage(options.page ?? 0)
-      .then((image) => layoutOf(image, options))
-      .catch(corrupt)
-      .finally(() => tiff.close());
-    if (layout.chunk.width * layout.chunk.height * layout.samples * bytesOf(layout.dtype) > MAX_CHUNK_BYTES) {
-      await file.close();
-      return await openBitmap(path, options);
-    }
-    checkExtent(layout, fileBytes);
-    return new TiffSource(file, layout);
+    return await openTiffBytes(bytes, options);
   } catch (error) {
-    await file.close();
+    await bytes.close();
+    if (error instanceof LeaveToLibvips) return openBitmap(path, options);
     throw error;
   }
 }
 
-/** How many images a TIFF holds; 1 for any other file. */
-export async function countPages(path: string): Promise<number> {
-  const tiff = await fromFile(path).catch(() => null);
-  if (tiff === null) return 1;
-  return tiff.getImageCount().finally(() => tiff.close());
+/** The same from bytes that are elsewhere. On failure they stay open. */
+export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise<ImageSource> {
+  const file = await TiffFile.open(bytes);
+  const slide = await slideOf(file, options);
+  const cache = new ChunkCache();
+  const raw = options.values === 'stored';
+  const level = async (pages: readonly Directory[]): Promise<TiffLevel> => {
+    const layouts = await Promise.all(pages.map((page) => layoutOf(page, options)));
+    for (const layout of layouts) {
+      if (chunkBytes(layout) > MAX_CHUNK_BYTES) throw new LeaveToLibvips();
+      checkExtent(layout, bytes.length);
+    }
+    return new TiffLevel(bytes, layouts, options.channels, cache, raw);
+  };
+  const base = await level(slide.planes);
+  const overviews: PixelReader[] = [];
+  for (const pages of slide.overviews) {
+    // A pyramid that is damaged further up, or odd, costs its overviews only.
+    const found = await level(pages).catch(() => null);
+    if (found?.channels !== base.channels || found.dtype !== base.dtype) break;
+    overviews.push(found);
+  }
+  const { size, channels, dtype } = base;
+  const own = slide.channelNames ?? base.separateNames;
+  const names = own && (options.channels ?? own.map((_, i) => i)).map((i) => own[i]!);
+  return {
+    size,
+    channels,
+    dtype,
+    channelNames: names && names.length > 1 ? names : null,
+    mpp: slide.mpp,
+    notes: [...slide.notes, ...base.notes],
+    overviews,
+    readRegion: (rect, signal) => base.readRegion(rect, signal),
+    close: () => bytes.close(),
+  };
 }
 
-class TiffSource implements ImageSource {
+/** How many images a TIFF holds; 1 for any other file. */
+export async function countPages(path: string): Promise<number> {
+  const bytes = await fileBytes(path);
+  try {
+    const head = (await bytes.read(0, Math.min(4, bytes.length))).toString('latin1');
+    return /^(II[*+]\0|MM\0[*+])$/.test(head) ? (await TiffFile.open(bytes)).pages.length : 1;
+  } finally {
+    await bytes.close();
+  }
+}
+
+/** The most recently used decoded chunks, within a bound of bytes. */
+class ChunkCache {
+  readonly #chunks = new Map<string, { chunk: Promise<PixelArray>; bytes: number }>();
+  #bytes = 0;
+
+  get(key: string, bytes: number, decode: () => Promise<PixelArray>): Promise<PixelArray> {
+    const known = this.#chunks.get(key);
+    if (known) {
+      this.#chunks.delete(key);
+      this.#chunks.set(key, known);
+      return known.chunk;
+    }
+    const chunk = decode();
+    this.#chunks.set(key, { chunk, bytes });
+    this.#bytes += bytes;
+    chunk.catch(() => this.#drop(key));
+    for (const oldest of this.#chunks.keys()) {
+      if (this.#bytes <= CACHE_BYTES) break;
+      if (oldest !== key) this.#drop(oldest);
+    }
+    return chunk;
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#chunks.get(key)?.bytes ?? 0;
+    this.#chunks.delete(key);
+  }
+}
+
+/** Where a channel of the result is: which page, and which of its samples. */
+interface ChannelPlace {
+  readonly page: number;
+  readonly sample: number;
+}
+
+let levels = 0;
+
+/** One level of a slide: one page, or a page for each channel. */
+class TiffLevel implements PixelReader {
   readonly size: Size;
   readonly channels: number;
   readonly dtype: Dtype;
-  readonly resolution: Resolution | null;
-  readonly notes: readonly string[];
-  readonly #chunks = new Map<number, Promise<PixelArray>>();
-  readonly #cached: number;
+  readonly #places: readonly ChannelPlace[];
+  readonly #id = levels++;
 
   constructor(
-    private readonly file: FileHandle,
-    private readonly layout: Layout,
+    private readonly bytes: Bytes,
+    private readonly pages: readonly Layout[],
+    chosen: readonly number[] | undefined,
+    private readonly cache: ChunkCache,
+    private readonly raw: boolean,
   ) {
-    ({
-      size: this.size,
-      channels: this.channels,
-      dtype: this.dtype,
-      resolution: this.resolution,
-      notes: this.notes,
-    } = layout);
-    const { width, height } = layout.chunk;
-    const bytes = width * height * this.channels * bytesOf(this.dtype);
-    this.#cached = Math.max(4, Math.floor(CACHE_BYTES / bytes));
+    const [first] = pages as [Layout];
+    this.size = first.size;
+    this.dtype = first.dtype;
+    for (const { size, dtype } of pages) {
+      if (size.width !== first.size.width || size.height !== first.size.height || dtype !== first.dtype)
+        throw new UnsupportedImageError('TIFFs whose channels differ in size or type are not read');
+    }
+    const all = pages.flatMap(({ channels }, page) =>
+      Array.from({ length: channels }, (_, sample) => ({ page, sample })),
+    );
+    this.#places = (chosen ?? all.map((_, i) => i)).map((i) => {
+      const place = all[i];
+      if (!place)
+        throw new UnsupportedImageError(`there is no channel ${i}: the image has ${all.length}, from 0`);
+      return place;
+    });
+    this.channels = this.#places.length;
+  }
+
+  get notes(): readonly string[] {
+    return this.pages[0]!.notes;
+  }
+
+  get separateNames(): readonly string[] | null {
+    const [{ separate, channels }] = this.pages as [Layout];
+    return separate ? Array.from({ length: channels }, (_, i) => `channel ${i}`) : null;
   }
 
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
-    const { channels, layout } = this;
+    const { channels } = this;
     const data = pixelArray(this.dtype, rect.width * rect.height * channels);
     const reads: Promise<void>[] = [];
-    const down = touched(rows(rect), layout.chunk.height);
-    for (let row = down.start; row < down.stop; row++) {
-      const across = touched(columns(rect), layout.chunk.width);
-      for (let column = across.start; column < across.stop; column++) {
-        signal?.throwIfAborted();
-        reads.push(
-          this.#chunk(row * layout.across + column).then((chunk) =>
-            copy(chunk, { row, column }, layout, rect, data),
-          ),
-        );
+    for (const [page, layout] of this.pages.entries()) {
+      const places = this.#places
+        .map((place, channel) => ({ ...place, channel }))
+        .filter((place) => place.page === page);
+      if (layout.planar && !layout.palette) {
+        for (const { sample, channel } of places) {
+          reads.push(...this.#read(page, sample, [[0, channel]], rect, data, signal));
+        }
+      } else if (places.length > 0) {
+        const pairs = places.map(({ sample, channel }) => [sample, channel] as const);
+        reads.push(...this.#read(page, 0, pairs, rect, data, signal));
       }
     }
     await Promise.all(reads);
     return { data, width: rect.width, height: rect.height, channels };
   }
 
-  close(): Promise<void> {
-    return this.file.close();
-  }
-
-  /** A decoded chunk, kept while it is among the most recently used. */
-  #chunk(index: number): Promise<PixelArray> {
-    const known = this.#chunks.get(index);
-    this.#chunks.delete(index);
-    const chunk = known ?? this.#decode(index);
-    this.#chunks.set(index, chunk);
-    chunk.catch(() => this.#chunks.delete(index));
-    for (const oldest of this.#chunks.keys()) {
-      if (this.#chunks.size <= this.#cached) break;
-      this.#chunks.delete(oldest);
+  /** Copies samples of one page's chunks to channels of a region. */
+  *#read(
+    page: number,
+    plane: number,
+    pairs: readonly (readonly [sample: number, channel: number])[],
+    rect: Rect,
+    into: PixelArray,
+    signal: AbortSignal | undefined,
+  ): Generator<Promise<void>> {
+    const layout = this.pages[page]!;
+    const { chunk, across, down, dtype, planar, samples, palette } = layout;
+    const stored = palette ? 3 : planar ? 1 : samples;
+    const size = chunk.width * chunk.height * stored * bytesOf(dtype);
+    const vertical = touched(rows(rect), chunk.height);
+    const horizontal = touched(columns(rect), chunk.width);
+    for (let row = vertical.start; row < vertical.stop; row++) {
+      for (let column = horizontal.start; column < horizontal.stop; column++) {
+        signal?.throwIfAborted();
+        const index = (plane * down + row) * across + column;
+        const decoded = this.cache.get(`${this.#id}/${page}/${index}`, size, () =>
+          readChunk(this.bytes, layout, index, this.raw, signal),
+        );
+        yield decoded.then((values) =>
+          copy(
+            values,
+            stored,
+            { x: column * chunk.width, y: row * chunk.height, ...chunk },
+            pairs,
+            rect,
+            into,
+            this.channels,
+          ),
+        );
+      }
     }
-    return chunk;
-  }
-
-  async #decode(index: number): Promise<PixelArray> {
-    const { layout } = this;
-    const values = layout.chunk.width * chunkRows(layout, index) * layout.samples;
-    const length = Number(layout.byteCounts[index]);
-    if (length === 0) return pixelArray(this.dtype, values); // a sparse file's empty chunk
-    const stored = Buffer.alloc(length);
-    const { bytesRead } = await this.file.read(stored, 0, length, Number(layout.offsets[index]));
-    if (bytesRead < length) throw new CorruptImageError(`the file ends inside chunk ${index}`);
-    let bytes: Uint8Array;
-    try {
-      bytes = await decompress(stored, index, layout);
-    } catch (cause) {
-      const message = (cause as Error).message.split('\n')[0];
-      throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${message}`, { cause });
-    }
-    if (bytes.length < values * bytesOf(this.dtype)) {
-      throw new CorruptImageError(
-        `chunk ${index} of the TIFF holds ${bytes.length} bytes, not ${values * bytesOf(this.dtype)}`,
-      );
-    }
-    const data = asPixels(bytes, this.dtype, layout.bigEndian && layout.compression !== JPEG);
-    if (layout.predictor === 2) undoPredictor(data, layout.chunk.width, layout.samples);
-    return data;
   }
 }
 
-/** Copies the part of a chunk that lies in a region; drops alpha. */
+/** Copies the part of a chunk that lies in a region. */
 function copy(
   chunk: PixelArray,
-  at: { readonly row: number; readonly column: number },
-  { chunk: size, samples, channels }: Layout,
+  stored: number,
+  at: Rect,
+  pairs: readonly (readonly [sample: number, channel: number])[],
   rect: Rect,
   into: PixelArray,
+  channels: number,
 ): void {
-  const [x0, y0] = [at.column * size.width, at.row * size.height];
-  const [left, right] = [Math.max(rect.x, x0), Math.min(rect.x + rect.width, x0 + size.width)];
-  const [top, bottom] = [Math.max(rect.y, y0), Math.min(rect.y + rect.height, y0 + size.height)];
+  const [left, right] = [Math.max(rect.x, at.x), Math.min(rect.x + rect.width, at.x + at.width)];
+  const [top, bottom] = [Math.max(rect.y, at.y), Math.min(rect.y + rect.height, at.y + at.height)];
+  const same = stored === channels && pairs.length === channels && pairs.every(([s, c]) => s === c);
   for (let y = top; y < bottom; y++) {
-    const from = ((y - y0) * size.width + left - x0) * samples;
+    const from = ((y - at.y) * at.width + left - at.x) * stored;
     const to = ((y - rect.y) * rect.width + left - rect.x) * channels;
-    if (samples === channels) {
-      into.set(chunk.subarray(from, from + (right - left) * samples), to);
+    if (same) {
+      into.set(chunk.subarray(from, from + (right - left) * stored), to);
       continue;
     }
-    for (let i = 0; i < right - left; i++) {
-      for (let c = 0; c < channels; c++) into[to + i * channels + c] = chunk[from + i * samples + c]!;
+    for (const [sample, channel] of pairs) {
+      for (let i = 0; i < right - left; i++)
+        into[to + i * channels + channel] = chunk[from + i * stored + sample]!;
     }
-  }
-}
-
-async function decompress(stored: Buffer, index: number, layout: Layout): Promise<Uint8Array> {
-  const { compression } = layout;
-  if (compression === NONE) return stored;
-  if (compression === JPEG) {
-    const { data, width } = await decodeJpegTile(stored, layout.jpegTables, layout.jpegColour);
-    if (width !== layout.chunk.width)
-      throw new Error(`a JPEG ${width} px wide in a chunk of ${layout.chunk.width}`);
-    return data;
-  }
-  if (compression === LZW) {
-    const rowBytes = layout.chunk.width * layout.samples * bytesOf(layout.dtype);
-    return decodeLzw(stored, rowBytes, chunkRows(layout, index));
-  }
-  return inflateAsync(stored);
-}
-
-function asPixels(bytes: Uint8Array, dtype: Dtype, swap: boolean): PixelArray {
-  if (dtype === 'uint8') return bytes;
-  const even = bytes.subarray(0, bytes.length & ~1);
-  const own = Buffer.from(even); // aligned and ours to swap
-  if (swap) own.swap16();
-  const aligned = own.byteOffset % 2 === 0 ? own : Buffer.from(own);
-  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
-}
-
-/** Horizontal differencing: each value was stored as its difference from the one before in its row. */
-function undoPredictor(data: PixelArray, width: number, samples: number): void {
-  const length = width * samples;
-  for (let row = 0; row + length <= data.length; row += length) {
-    for (let i = row + samples; i < row + length; i++) data[i]! += data[i - samples]!;
   }
 }
 

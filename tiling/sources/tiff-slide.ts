@@ -1,0 +1,152 @@
+import { UnsupportedImageError } from '../errors.js';
+import type { PixelSize } from '../source.js';
+import { parseOmeXml } from './ome-xml.js';
+import type { OpenOptions } from './options.js';
+import type { Directory, TiffFile } from './tiff-directory.js';
+import { TAG } from './tiff-tags.js';
+
+/** Which pages of a TIFF make up a picture. */
+export interface TiffSlide {
+  /** A page for each picture of one channel, or one page of all channels. */
+  readonly planes: readonly Directory[];
+  readonly channelNames: readonly string[] | null;
+  /** The same pages of smaller levels, the largest first. */
+  readonly overviews: readonly (readonly Directory[])[];
+  readonly mpp: PixelSize | null;
+  readonly notes: readonly string[];
+}
+
+/** Micrometres of TIFF's ResolutionUnit: inch and centimetre. */
+const UNIT_MICRONS: Record<number, number> = { 2: 25_400, 3: 10_000 };
+const IMAGEJ_MICRONS: Record<string, number> = {
+  micron: 1,
+  um: 1,
+  µm: 1,
+  '\\u00B5m': 1,
+  nm: 1e-3,
+  mm: 1e3,
+  cm: 1e4,
+};
+
+/**
+ * Finds the picture that is asked for among a TIFF's pages: by the OME-XML of an OME-TIFF, the
+ * description of a Fiji hyperstack, or its number. Labels, macros and thumbnails that an Aperio slide
+ * carries beside it are never taken.
+ *
+ * @throws UnsupportedImageError for a page, plane or time that is not there
+ */
+export async function slideOf(file: TiffFile, options: OpenOptions): Promise<TiffSlide> {
+  const [first] = file.pages as [Directory];
+  const description = await first.text(TAG.description);
+  if (options.page === undefined) {
+    if (/<(\w+:)?OME[\s>]/.test(description)) return omeSlide(file, description, options);
+    if (description.startsWith('ImageJ=')) return imagejSlide(file, description, options);
+  }
+  const number = options.page ?? 0;
+  const page = file.pages[number];
+  if (!page) {
+    throw new UnsupportedImageError(`there is no page ${number}: the TIFF has ${file.pages.length}, from 0`);
+  }
+  checkStack(options, 1, 1);
+  const aperio = description.startsWith('Aperio');
+  if (aperio && number > 0 && !page.has(TAG.tileWidth)) {
+    throw new UnsupportedImageError(`page ${number} of this slide is its label, macro image or thumbnail`);
+  }
+  return {
+    planes: [page],
+    channelNames: null,
+    overviews: (await smaller(file, page, number, aperio)).map((level) => [level]),
+    mpp: (aperio ? aperioPixelSize(description) : null) ?? (await tagPixelSize(page)),
+    notes: [],
+  };
+}
+
+async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
+  const image = parseOmeXml(xml);
+  checkStack(options, image.sizeZ, image.sizeT);
+  const { z = 0, t = 0 } = options;
+  const planes = Array.from({ length: image.sizeC }, (_, c) => {
+    const page = image.pageOf(c, z, t);
+    const directory = page === null ? undefined : file.pages[page];
+    if (!directory) {
+      throw new UnsupportedImageError(`the plane of channel ${c}, z ${z}, t ${t} is not in this OME-TIFF`);
+    }
+    return directory;
+  });
+  const levels = await Promise.all(planes.map((plane) => file.children(plane)));
+  const depth = Math.min(...levels.map(({ length }) => length));
+  return {
+    planes,
+    channelNames: image.sizeC > 1 ? image.channelNames : null,
+    overviews: Array.from({ length: depth }, (_, i) => levels.map((level) => level[i]!)),
+    mpp: image.mpp ?? (await tagPixelSize(planes[0]!)),
+    notes: stackNotes(options, image.sizeZ, image.sizeT),
+  };
+}
+
+/** Fiji stores the planes of a hyperstack as pages: channels first, then depth, then time. */
+async function imagejSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
+  const field = (name: string): string | undefined =>
+    new RegExp(`^${name}=(.*)$`, 'm').exec(description)?.[1];
+  const count = (name: string): number => Number(field(name) ?? 1) || 1;
+  let [sizeC, sizeZ, sizeT] = [count('channels'), count('slices'), count('frames')];
+  if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
+  checkStack(options, sizeZ, sizeT);
+  const { z = 0, t = 0 } = options;
+  const [first] = file.pages as [Directory];
+  const micron = IMAGEJ_MICRONS[field('unit') ?? ''];
+  const [x, y] = [await first.number(TAG.xResolution, 0), await first.number(TAG.yResolution, 0)];
+  return {
+    planes: Array.from({ length: sizeC }, (_, c) => file.pages[(t * sizeZ + z) * sizeC + c]!),
+    channelNames: sizeC > 1 ? Array.from({ length: sizeC }, (_, i) => `channel ${i}`) : null,
+    overviews: [],
+    mpp: micron && x > 0 && y > 0 ? { x: micron / x, y: micron / y } : await tagPixelSize(first),
+    notes: stackNotes(options, sizeZ, sizeT),
+  };
+}
+
+function checkStack({ z = 0, t = 0 }: OpenOptions, sizeZ: number, sizeT: number): void {
+  if (z >= sizeZ) throw new UnsupportedImageError(`there is no plane z ${z}: the image has ${sizeZ}, from 0`);
+  if (t >= sizeT) throw new UnsupportedImageError(`there is no time t ${t}: the image has ${sizeT}, from 0`);
+}
+
+function stackNotes({ z, t }: OpenOptions, sizeZ: number, sizeT: number): string[] {
+  const notes: string[] = [];
+  if (sizeZ > 1 && z === undefined) notes.push(`the image has ${sizeZ} planes in depth; the first is read`);
+  if (sizeT > 1 && t === undefined) notes.push(`the image has ${sizeT} times; the first is read`);
+  return notes;
+}
+
+/** Smaller versions of a page: its SubIFDs, or the pages behind it that say so, or an Aperio's tiled ones. */
+async function smaller(
+  file: TiffFile,
+  page: Directory,
+  number: number,
+  aperio: boolean,
+): Promise<Directory[]> {
+  const children = await file.children(page);
+  if (children.length > 0) return children;
+  const size = async (of: Directory) =>
+    [await of.number(TAG.width, 0), await of.number(TAG.height, 0)] as const;
+  const [width, height] = await size(page);
+  const found: Directory[] = [];
+  for (const next of file.pages.slice(number + 1)) {
+    const reduced = ((await next.number(TAG.newSubfileType, 0)) & 1) === 1;
+    if (!aperio && !reduced) break;
+    const [w, h] = await size(next);
+    const alike = Math.abs((w * height) / (h * width) - 1) < 0.02 && w < width;
+    if (alike && (!aperio || next.has(TAG.tileWidth))) found.push(next);
+  }
+  return found;
+}
+
+async function tagPixelSize(page: Directory): Promise<PixelSize | null> {
+  const unit = UNIT_MICRONS[await page.number(TAG.resolutionUnit, 2)];
+  const [x, y] = [await page.number(TAG.xResolution, 0), await page.number(TAG.yResolution, 0)];
+  return unit && x > 0 && y > 0 && Number.isFinite(x + y) ? { x: unit / x, y: unit / y } : null;
+}
+
+function aperioPixelSize(description: string): PixelSize | null {
+  const mpp = Number(/\|\s*MPP\s*=\s*([\d.]+)/.exec(description)?.[1]);
+  return mpp > 0 ? { x: mpp, y: mpp } : null;
+}

@@ -1,0 +1,46 @@
+/** TIFF's numbers of the tags that are read here (TIFF 6.0; supplement 1 for SubIFDs). */
+export const TAG = {
+  newSubfileType: 254,
+  width: 256,
+  height: 257,
+  bits: 258,
+  compression: 259,
+  photometric: 262,
+  fillOrder: 266,
+  description: 270,
+  stripOffsets: 273,
+  samples: 277,
+  rowsPerStrip: 278,
+  stripByteCounts: 279,
+  xResolution: 282,
+  yResolution: 283,
+  planar: 284,
+  resolutionUnit: 296,
+  software: 305,
+  predictor: 317,
+  colourMap: 320,
+  tileWidth: 322,
+  tileHeight: 323,
+  tileOffsets: 324,
+  tileByteCounts: 325,
+  extraSamples: 338,
+  sampleFormat: 339,
+  jpegTables: 347,
+  ndpi: 65420,
+} as const;
+
+/** TIFF's numbers of the compressions that are read here. */
+export const COMPRESSION = {
+  none: 1,
+  lzw: 5,
+  jpeg: 7,
+  deflate: 8,
+  packBits: 32773,
+  oldDeflate: 32946,
+  /** Aperio's JPEG 2000, of YCbCr and of RGB, and the number that others use. */
+  aperioYcbcr: 33003,
+  aperioRgb: 33005,
+  jpeg2000: 34712,
+} as const;
+
+export const PHOTOMETRIC = { whiteIsZero: 0, blackIsZero: 1, rgb: 2, palette: 3, ycbcr: 6 } as const;
