@@ -7,6 +7,8 @@ export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
   threads: 'UNSEAM_THREADS',
   scratch: 'UNSEAM_SCRATCH',
+  data: 'UNSEAM_DATA',
+  slides: 'UNSEAM_SLIDES',
   maxPixels: 'UNSEAM_MAX_PIXELS',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
@@ -19,11 +21,17 @@ export const DEFAULTS = {
   models: fileURLToPath(new URL('../../models', import.meta.url)),
   threads: availableParallelism(),
   scratch: tmpdir(),
+  /** In the working directory. */
+  data: 'unseam-data',
+  slides: null,
   /** A slide of 100,000 × 100,000 px, and half as much again. */
   maxPixels: 15_000_000_000,
   host: '127.0.0.1',
   port: 8080,
   maxBodyBytes: 8 * 2 ** 30,
+  /** Some 20 seconds on two cores with the models that come with the package. */
+  syncPixels: 50_000_000,
+  keepMs: 24 * 3600_000,
   idleTimeoutMs: 60_000,
   concurrency: 4,
   queueLimit: 64,

@@ -29,7 +29,7 @@ console.log(`made    ${slide}: ${SIZE.width} × ${SIZE.height} px of triangles a
 const server = await startServer({
   ...DEFAULTS,
   port: 0,
-  scratch: tmpdir(),
+  data: join(OUT, 'data'),
   engine: { provider: 'cpu', threads: availableParallelism() },
   log: pino({ level: 'warn' }),
 });

@@ -2,7 +2,18 @@
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   constructor(
-    readonly code: 'bad-request' | 'bad-data' | 'not-found' | 'too-large' | 'stalled' | 'busy' | 'cancelled',
+    readonly code:
+      | 'bad-request'
+      | 'bad-data'
+      | 'not-found'
+      | 'conflict'
+      | 'not-ready'
+      | 'too-large'
+      | 'stalled'
+      | 'busy'
+      | 'cancelled'
+      | 'folder-in-use'
+      | 'worker-killer',
     message: string,
     options?: ErrorOptions,
   ) {

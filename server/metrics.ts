@@ -50,7 +50,7 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     queueDepth: new Gauge({
       name: 'unseam_queue_depth',
-      help: 'What waits: jobs for the worker, tiles for a batch.',
+      help: 'What waits: jobs of each priority for a place, tiles for a batch.',
       labelNames: ['class'] as const,
       registers,
     }),
@@ -83,7 +83,6 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     Object.fromEntries(Object.entries(build).map(([name, v]) => [labelName(name), v])),
     1,
   );
-  metrics.queueDepth.set({ class: 'jobs' }, 0);
   metrics.queueDepth.set({ class: 'tiles' }, 0);
   return { registry, ...metrics };
 }

@@ -34,7 +34,7 @@ export class ModelShelf {
   }
 
   /**
-   * The folder of a model: the one asked for, or the only one there is.
+   * The folder of a model: the one asked for, as `NAME` or `NAME/VERSION`, or the only one there is.
    * @throws UnknownModelError, RequestError where none is named and there are several
    */
   async find(name: string | undefined): Promise<ModelFolder> {
@@ -43,9 +43,13 @@ export class ModelShelf {
     if (name === undefined && models.length === 1) return models[0]!;
     if (name === undefined)
       throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
-    const model = models.find((candidate) => candidate.name === name);
+    const [, plain, version] = /^(.*)\/([1-9]\d{0,8})$/.exec(name) ?? [null, name, null];
+    const model = models.find((candidate) => candidate.name === plain);
     if (!model) throw new UnknownModelError(name, known);
-    return model;
+    if (version === null || Number(version) === model.version) return model;
+    const folder = join(this.root, model.name, version!);
+    if (!(await exists(join(folder, 'card.json')))) throw new UnknownModelError(name, known);
+    return { name: model.name, version: Number(version), folder };
   }
 
   /** The folder for the next version of a model, which does not exist yet. */

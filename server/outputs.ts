@@ -3,16 +3,34 @@ import type { Card } from '../model/card.js';
 import type { OutputKind } from '../model/frozen.js';
 import { UnsupportedOutputError } from '../tiling/errors.js';
 import type { MaskSink } from '../tiling/sink.js';
+import { FanoutSink } from '../tiling/sinks/fanout.js';
 import { type OverlayColour, OverlaySink } from '../tiling/sinks/overlay.js';
 import { PngSink } from '../tiling/sinks/png.js';
 import { TiffSink } from '../tiling/sinks/tiff.js';
 import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
 
-export const OUTPUTS = ['labels', 'probabilities', 'overlay'] as const;
-export type Output = (typeof OUTPUTS)[number];
-export const FORMATS = { png: 'image/png', tiff: 'image/tiff' } as const;
+export const FORMATS = {
+  png: { type: 'image/png', ending: '.png' },
+  tiff: { type: 'image/tiff', ending: '.tif' },
+} as const;
 export type Format = keyof typeof FORMATS;
+
+/** Every output, and the formats that it is written in; the first is its default. */
+const OUTPUT_FORMATS = {
+  labels: ['png', 'tiff'],
+  probabilities: ['tiff'],
+  overlay: ['png'],
+} as const satisfies Record<string, readonly Format[]>;
+export type Output = keyof typeof OUTPUT_FORMATS;
+export const OUTPUTS = Object.keys(OUTPUT_FORMATS) as [Output, ...Output[]];
+
+/** A file that a job writes. */
+export interface ResultFile {
+  readonly output: Output;
+  readonly format: Format;
+  readonly path: string;
+}
 
 export function parseOutput(text: string): Output {
   const output = OUTPUTS.find((known) => known === text);
@@ -25,62 +43,88 @@ export const predicted = (output: Output): OutputKind =>
   output === 'probabilities' ? 'probabilities' : 'labels';
 
 /** The format that suits an output best where none is asked for. */
-export const defaultFormat = (output: Output): Format => (output === 'probabilities' ? 'tiff' : 'png');
+export const defaultFormat = (output: Output): Format => OUTPUT_FORMATS[output][0];
+
+/** The formats of an output, the default first. */
+export const formatsOf = (output: Output): readonly Format[] => OUTPUT_FORMATS[output];
 
 /** @throws UnsupportedOutputError for an ending that says no format */
 export function formatOfFile(path: string): Format {
-  switch (extname(path).toLowerCase()) {
-    case '.png':
-      return 'png';
-    case '.tif':
-    case '.tiff':
-      return 'tiff';
-    default:
-      throw new UnsupportedOutputError(`"${path}" ends in neither .png nor .tif`);
-  }
+  const ending = extname(path)
+    .toLowerCase()
+    .replace(/^\.tiff$/, '.tif');
+  const format = (Object.keys(FORMATS) as Format[]).find((known) => FORMATS[known].ending === ending);
+  if (format) return format;
+  const endings = Object.values(FORMATS).map((known) => known.ending);
+  throw new UnsupportedOutputError(`"${path}" ends in none of ${endings.join(', ')}`);
 }
 
 /** @throws UnsupportedOutputError for a pair that does not exist */
 export function checkOutput(output: Output, format: Format): void {
-  if (output === 'probabilities' && format === 'png') {
-    throw new UnsupportedOutputError('probabilities are 32-bit floats, which PNG cannot hold; use TIFF');
-  }
-  if (output === 'overlay' && format === 'tiff') {
-    throw new UnsupportedOutputError('overlays are written as PNG');
+  const formats: readonly Format[] = OUTPUT_FORMATS[output];
+  if (!formats.includes(format)) {
+    throw new UnsupportedOutputError(`${output} are written as ${formats.join(' or ')}, not ${format}`);
   }
 }
 
 /**
- * Opens the file that a result is written to; it takes labels, or probabilities for that output. The
- * pair of output and format has passed `checkOutput`.
+ * What the network computes for several outputs together.
+ * @throws RequestError where one network pass cannot make them all
  */
-export async function openSink(
-  path: string,
-  { output, format }: { readonly output: Output; readonly format: Format },
+export function predictedFor(results: readonly Pick<ResultFile, 'output'>[]): OutputKind {
+  const kinds = new Set(results.map(({ output }) => predicted(output)));
+  if (kinds.size > 1) {
+    throw new RequestError('bad-request', 'probabilities are a job of their own: they make no labels');
+  }
+  return [...kinds][0] ?? 'labels';
+}
+
+/**
+ * Opens the files that results are written to, as one sink; it takes labels, or probabilities for that
+ * output. Every pair of output and format has passed `checkOutput`.
+ */
+export async function openSinks(
+  results: readonly ResultFile[],
   source: ImageSource,
   card: Card,
 ): Promise<MaskSink> {
+  const sinks: MaskSink[] = [];
+  try {
+    for (const result of results) sinks.push(await openSink(result, source, card));
+  } catch (error) {
+    await new FanoutSink(sinks).abort();
+    throw error;
+  }
+  return sinks.length === 1 ? sinks[0]! : new FanoutSink(sinks);
+}
+
+function openSink({ output, format, path }: ResultFile, source: ImageSource, card: Card): Promise<MaskSink> {
   const { size, mpp } = source;
   const { classes } = card;
-  if (output === 'overlay') {
-    const png = await PngSink.create(path, size, { channels: 3, mpp });
-    return new OverlaySink(
-      png,
-      source,
-      classes.map(({ colour }) => rgbOf(colour)),
-    );
-  }
-  if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
-  return output === 'labels'
-    ? TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp, overviews: 'majority', classes })
-    : TiffSink.create(path, size, {
-        channels: classes.length,
-        dtype: 'float32',
+  switch (output) {
+    case 'overlay':
+      return PngSink.create(path, size, { channels: 3, mpp }).then(
+        (png) => new OverlaySink(png, source, coloursOf(card)),
+      );
+    case 'labels':
+      if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
+      return TiffSink.create(path, size, {
+        channels: 1,
+        dtype: 'uint8',
         mpp,
-        overviews: 'mean',
+        overviews: 'majority',
         classes,
       });
+    case 'probabilities': {
+      const channels = classes.length;
+      return TiffSink.create(path, size, { channels, dtype: 'float32', mpp, overviews: 'mean', classes });
+    }
+  }
 }
+
+/** The classes' colours, by their index. */
+export const coloursOf = (card: Pick<Card, 'classes'>): OverlayColour[] =>
+  card.classes.map(({ colour }) => rgbOf(colour));
 
 export function rgbOf(colour: string | null): OverlayColour {
   if (colour === null) return null;

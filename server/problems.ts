@@ -16,6 +16,8 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },
   'unsupported-output': { status: 406, exitCode: 2, title: 'The result cannot be written like this' },
   'image-too-large': { status: 413, exitCode: 4, title: 'The image has too many pixels' },
+  conflict: { status: 409, exitCode: 2, title: 'Another request is in the way' },
+  'not-ready': { status: 409, exitCode: 1, title: 'The job has no result yet' },
   stalled: { status: 408, exitCode: 1, title: 'The body stopped coming' },
   'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
   'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
@@ -27,6 +29,8 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
+  'folder-in-use': { status: 500, exitCode: 12, title: 'Another server has the data folder' },
+  'worker-killer': { status: 500, exitCode: 9, title: 'The job ended its worker, again and again' },
   cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
 };

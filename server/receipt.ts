@@ -2,7 +2,7 @@ import type { EngineModel } from '../model/engine.js';
 import type { ChannelConversion } from '../model/normalize.js';
 import type { Margins } from '../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../tiling/plan.js';
-import type { ImageSource } from '../tiling/source.js';
+import type { ImageSource, PixelSize } from '../tiling/source.js';
 import type { Stage } from './segment.js';
 
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
@@ -13,8 +13,10 @@ export interface Receipt {
     readonly height: number;
     readonly channels: number;
     readonly dtype: string;
+    /** Micrometres a pixel, if they are known. */
+    readonly mpp: PixelSize | null;
   };
-  readonly output: { readonly kind: string; readonly format: string };
+  readonly outputs: readonly { readonly kind: string; readonly format: string }[];
   readonly plan: {
     readonly tile: string;
     readonly halo: Margins;
@@ -57,6 +59,6 @@ export function modelFacts({ card, exact }: EngineModel) {
   };
 }
 
-export function imageFacts({ size, channels, dtype }: ImageSource): Receipt['image'] {
-  return { ...size, channels, dtype };
+export function imageFacts({ size, channels, dtype, mpp }: ImageSource): Receipt['image'] {
+  return { ...size, channels, dtype, mpp };
 }

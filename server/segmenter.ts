@@ -1,9 +1,13 @@
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
 import type { TileChoice } from '../tiling/plan.js';
+import { BandJournal } from '../tiling/sinks/journal.js';
+import { Preview } from '../tiling/sinks/preview.js';
+import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
+import type { ImageChoice } from '../tiling/sources/options.js';
 import { checkSymmetries, planJob } from './job-plan.js';
 import { ModelShelf } from './models.js';
-import { checkOutput, type Format, type Output, openSink, predicted } from './outputs.js';
+import { checkOutput, coloursOf, openSinks, predictedFor, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
 import { type Stage, segment } from './segment.js';
@@ -16,20 +20,28 @@ export interface SegmenterOptions {
   readonly onBatch?: (tiles: number, ranMs: number) => void;
 }
 
-/** What is to be segmented, and how: data that can cross to a worker. */
-export interface JobSpec {
-  readonly id: string;
+/** An image and how it is to be tiled: what a plan needs. */
+export interface PlanSpec {
+  /** A file. */
   readonly input: string;
+  /** Which picture of it. */
+  readonly choice: ImageChoice;
   /** Where a picture without random access is unpacked. */
   readonly scratchDir: string;
-  /** The file to write; it appears when it is complete. */
-  readonly result: string;
+  /** `NAME`, `NAME/VERSION`, or nothing where there is only one. */
   readonly model: string | undefined;
-  readonly output: Output;
-  readonly format: Format;
   readonly tile: TileChoice;
   /** Average probabilities over the eight symmetries of the square (test-time augmentation). */
   readonly symmetries: boolean;
+}
+
+/** What is to be segmented, and how: data that can cross to a worker. */
+export interface JobSpec extends PlanSpec {
+  readonly id: string;
+  /** The files to write; each appears when it is complete. */
+  readonly results: readonly ResultFile[];
+  /** The file that keeps finished bands, from which a job that was killed goes on; null for none. */
+  readonly journal: string | null;
 }
 
 export interface SegmentJob extends JobSpec {
@@ -39,11 +51,17 @@ export interface SegmentJob extends JobSpec {
 }
 
 export interface Progress {
-  readonly tilesDone: number;
   readonly tiles: number;
+  readonly tilesDone: number;
+  /** Of `tilesDone`, those that were computed before the job was interrupted. */
+  readonly tilesReplayed: number;
+  readonly tilesSkipped: number;
+  readonly pixels: number;
   readonly pixelsDone: number;
-  /** Px that the network computed for the tile just done, halo included; 0 before the first. */
-  readonly computedPixels: number;
+  /** Of `pixelsDone`, those that were computed now. */
+  readonly pixelsComputed: number;
+  /** Px that the network computed, halo included. */
+  readonly haloAndPixels: number;
 }
 
 /** Models that are kept loaded; the least recently used is unloaded. */
@@ -56,6 +74,7 @@ export class Segmenter {
   readonly #predictor: TilePredictor;
   readonly #loaded = new Map<string, Promise<EngineModel>>();
   readonly #inUse = new Map<string, number>();
+  readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(private readonly options: SegmenterOptions) {
     this.shelf = new ModelShelf(options.modelsDir);
@@ -63,6 +82,7 @@ export class Segmenter {
     this.#predictor = new TilePredictor(this.#engine, options.onBatch);
   }
 
+  /** The device in words. */
   get device(): string {
     return this.#engine.device;
   }
@@ -72,49 +92,69 @@ export class Segmenter {
     return this.#predictor.depth;
   }
 
-  /** Segments one file. On failure nothing of the result is left. */
+  /** Segments one image. On failure nothing of the results is left, but for the journal. */
   async run(job: SegmentJob): Promise<Receipt> {
     const started = performance.now();
-    checkOutput(job.output, job.format);
-    const { folder } = await this.shelf.find(job.model);
-    const { maxPixels } = this.options;
-    const opening = performance.now();
-    const source = await openImage(job.input, { scratchDir: job.scratchDir, maxPixels, signal: job.signal });
+    for (const { output, format } of job.results) checkOutput(output, format);
+    const output = predictedFor(job.results);
     const stagesMs: Partial<Record<Stage, number>> = {};
     const onStage = (stage: Stage, ms: number) => {
       stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
       job.onStage?.(stage, ms);
     };
-    onStage('decode', performance.now() - opening);
-    this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
-    try {
-      const model = await this.#load(folder);
+    return this.#with(job, job.signal, async (source, model) => {
+      onStage('decode', performance.now() - started);
       const { plan, warnings, conversion } = planJob(source, model, job.tile);
       if (job.symmetries) checkSymmetries(model);
-      const sink = await openSink(job.result, job, source, model.card);
-      const done = { tilesDone: 0, tiles: plan.count, pixelsDone: 0, computedPixels: 0 };
-      job.onProgress?.(done);
+      const { card } = model;
+      const journal = job.journal && (await BandJournal.open(job.journal, keyOf(job, model, plan)));
+      const sink = await openSinks(job.results, source, card).catch(async (error: unknown) => {
+        if (journal) await journal.abort();
+        throw error;
+      });
+      const preview = new Preview(source.size);
+      this.#previews.set(job.id, () => preview.png(coloursOf(card)));
+      const done = {
+        ...{ tiles: plan.count, tilesDone: 0, tilesReplayed: 0, tilesSkipped: 0 },
+        ...{
+          pixels: plan.image.width * plan.image.height,
+          pixelsDone: 0,
+          pixelsComputed: 0,
+          haloAndPixels: 0,
+        },
+      };
+      job.onProgress?.({ ...done });
+      const channels = output === 'labels' ? 1 : card.classes.length;
       await segment({
         source,
         plan,
-        output: predicted(job.output),
-        classes: model.card.classes.length,
+        output,
+        classes: card.classes.length,
         sink,
+        journal: journal || null,
         predict: this.#predictor.for(job.id, model, job.symmetries),
         signal: job.signal,
         onStage,
-        onTile: ({ write, read }) => {
+        onPixels: (rect, values, rowLength) => preview.put(rect, values, rowLength, channels),
+        onTile: ({ write, read }, how) => {
+          const pixels = write.width * write.height;
           done.tilesDone++;
-          done.pixelsDone += write.width * write.height;
-          done.computedPixels = read.width * read.height;
-          job.onProgress?.(done);
+          done.pixelsDone += pixels;
+          if (how === 'replayed') done.tilesReplayed++;
+          else if (how === 'skipped') done.tilesSkipped++;
+          else {
+            done.pixelsComputed += pixels;
+            done.haloAndPixels += read.width * read.height;
+          }
+          // What comes from the journal comes all at once: its last tile tells of all of them.
+          if (how !== 'replayed') job.onProgress?.({ ...done });
         },
       });
       for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
       return {
         ...modelFacts(model),
         image: imageFacts(source),
-        output: { kind: job.output, format: job.format },
+        outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
         plan: planFacts(plan),
         channels: conversion,
         symmetries: job.symmetries,
@@ -124,39 +164,50 @@ export class Segmenter {
         stagesMs,
         durationMs: round(performance.now() - started),
       };
-    } finally {
-      this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
-      await source.close();
-    }
+    }).finally(() => this.#previews.delete(job.id));
   }
 
   /** What `run` would do with an image, from its header alone. */
-  async plan({
-    input,
-    scratchDir,
-    model,
-    tile,
-  }: Pick<SegmentJob, 'input' | 'scratchDir' | 'model' | 'tile'>) {
-    const { folder } = await this.shelf.find(model);
-    const source = await openImage(input, { scratchDir, maxPixels: this.options.maxPixels });
-    try {
-      const loaded = await this.#load(folder);
-      const { plan, warnings, conversion } = planJob(source, loaded, tile);
+  plan(spec: PlanSpec) {
+    return this.#with(spec, undefined, async (source, model) => {
+      const { plan, warnings, conversion } = planJob(source, model, spec.tile);
+      if (spec.symmetries) checkSymmetries(model);
       return {
-        ...modelFacts(loaded),
+        ...modelFacts(model),
         image: imageFacts(source),
         plan: planFacts(plan),
         channels: conversion,
         device: this.#engine.device,
         warnings,
       };
-    } finally {
-      await source.close();
-    }
+    });
+  }
+
+  /** What is done of a running job's mask, as a PNG; null where no such job runs. */
+  async preview(id: string): Promise<Buffer | null> {
+    return (await this.#previews.get(id)?.()) ?? null;
   }
 
   async close(): Promise<void> {
     await this.#engine.close();
+  }
+
+  /** Opens a spec's image and loads its model for the time of `work`. */
+  async #with<Result>(
+    { input, choice, scratchDir, model: name }: PlanSpec,
+    signal: AbortSignal | undefined,
+    work: (source: ImageSource, model: EngineModel) => Promise<Result>,
+  ): Promise<Result> {
+    const { folder } = await this.shelf.find(name);
+    const { maxPixels } = this.options;
+    const source = await openImage(input, { ...choice, scratchDir, maxPixels, ...(signal && { signal }) });
+    this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
+    try {
+      return await work(source, await this.#load(folder));
+    } finally {
+      this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
+      await source.close();
+    }
   }
 
   async #load(folder: string): Promise<EngineModel> {
@@ -178,6 +229,16 @@ export class Segmenter {
     }
     return model;
   }
+}
+
+/** What a job's bands depend on: where any of it differs, they are computed anew. */
+function keyOf(job: SegmentJob, { card }: EngineModel, plan: Parameters<typeof planFacts>[0]): string {
+  const { tile, stride } = planFacts(plan);
+  const { choice, symmetries } = job;
+  return JSON.stringify({
+    weights: card.weights.sha256,
+    ...{ image: plan.image, tile, stride, choice, symmetries, output: predictedFor(job.results) },
+  });
 }
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;

@@ -1,13 +1,12 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { createApp } from './http/app.js';
-import { JobRunner } from './job-runner.js';
+import { Jobs } from './jobs/jobs.js';
+import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
 import { ModelShelf } from './models.js';
 import { WorkerClient } from './worker/client.js';
@@ -17,29 +16,39 @@ export interface ServeOptions {
   /** 0 takes a free port. */
   readonly port: number;
   readonly models: string;
-  /** A folder of its own is made in it, and removed at the end. */
-  readonly scratch: string;
+  /** Where jobs are kept, and uploads: made if it is not there. One server's own. */
+  readonly data: string;
+  /** Images below this folder may be named as sources of jobs; null for none. */
+  readonly slides: string | null;
   readonly engine: EngineOptions;
   readonly maxPixels: number;
   readonly maxBodyBytes: number;
+  /** Images of more px are answered with a job. */
+  readonly syncPixels: number;
   readonly idleTimeoutMs: number;
   readonly concurrency: number;
   readonly queueLimit: number;
+  /** How long jobs that have ended are kept. */
+  readonly keepMs: number;
   readonly log: Logger;
 }
 
 export interface RunningServer {
   readonly url: string;
-  readonly scratchDir: string;
-  /** Takes no new requests, finishes those it has, stops the worker, removes the scratch folder. */
+  /** Of the worker process that runs now. */
+  readonly workerPid: () => number | undefined;
+  /**
+   * Takes no new requests, finishes those that are waited for, and stops the worker. Jobs that nobody
+   * waits for are put back, and go on when the next server starts.
+   */
   close(): Promise<void>;
 }
 
 /** Starts the HTTP server and its worker process; resolves when it listens. */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const { host, port, models, log, engine, maxPixels } = options;
+  const { host, port, models, data, slides, log, engine, maxPixels } = options;
   const metrics = createMetrics(engineVersions());
-  const scratchDir = await mkdtemp(join(options.scratch, 'unseam-'));
+  const { store, records } = await JobStore.open(data);
   let state: 'open' | 'draining' = 'open';
   const worker = new WorkerClient(
     { modelsDir: models, maxPixels, engine },
@@ -52,50 +61,53 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       onLost: (why) => {
         metrics.engineRestarts.inc({ device: engine.provider });
         log.error(why);
+        jobs.workerLost();
       },
     },
   );
-  const jobs = new JobRunner({
-    worker,
-    metrics,
-    concurrency: options.concurrency,
-    limit: options.queueLimit,
-  });
+  const { concurrency, queueLimit, keepMs } = options;
+  const jobs = new Jobs(
+    { store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
+    records,
+  );
   const app = createApp({
-    jobs,
+    ...{ jobs, store, slides, metrics, log },
     shelf: new ModelShelf(models),
-    metrics,
-    log,
-    scratchDir,
     limits: { maxBytes: options.maxBodyBytes, idleTimeoutMs: options.idleTimeoutMs },
+    syncPixels: options.syncPixels,
     unready: () =>
       state === 'draining' ? 'draining' : worker.device === null ? 'the worker is not ready' : null,
   });
   const server = createServer(app);
   // A slide may take an hour to send and to compute: only silence ends an upload (see receiveImage).
   server.requestTimeout = 0;
+  const stop = async () => {
+    await jobs.close();
+    await worker.stop();
+    await store.close();
+  };
   try {
     server.listen(port, host);
     await once(server, 'listening');
   } catch (error) {
-    await worker.stop();
-    await rm(scratchDir, { recursive: true, force: true });
+    await stop();
     throw error;
   }
   const url = urlOf(server);
-  log.info({ url, models, scratchDir }, 'listening');
+  log.info({ url, models, data, jobs: records.length }, 'listening');
   return {
     url,
-    scratchDir,
+    workerPid: () => worker.pid,
     async close() {
       state = 'draining';
       log.info('draining');
       const closed = once(server, 'close');
       server.close();
       server.closeIdleConnections();
+      const stopped = jobs.close(); // ends the streams of its jobs' events, too
       await closed;
-      await worker.stop();
-      await rm(scratchDir, { recursive: true, force: true });
+      await stopped;
+      await stop();
       log.info('closed');
     },
   };

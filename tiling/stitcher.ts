@@ -14,15 +14,21 @@ interface OpenBand {
  */
 export class Stitcher {
   readonly #open = new Map<number, OpenBand>();
-  #next = 0;
+  #next: number;
   #writing: Promise<void> = Promise.resolve();
 
-  /** @param channels values a pixel: 1 for labels, the classes for probabilities */
+  /**
+   * @param channels values a pixel: 1 for labels, the classes for probabilities
+   * @param first index of the first band to come
+   */
   constructor(
     private readonly sink: MaskSink,
     private readonly channels: number,
     private readonly onBand: (band: Band, durationMs: number) => void = () => {},
-  ) {}
+    first = 0,
+  ) {
+    this.#next = first;
+  }
 
   /**
    * Copies a tile's result to its place: `output` holds `outputWidth` px a row, of which the tile

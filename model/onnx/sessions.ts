@@ -1,6 +1,6 @@
 import * as ort from 'onnxruntime-node';
 import { GraphError } from '../errors.js';
-import { findBlock } from './blocked.js';
+import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 
 export interface SessionOptions {
@@ -84,9 +84,7 @@ export class SessionCache {
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       logSeverityLevel: 3,
-      // A network that is sure of itself has gradients too small for a normal float, at which a CPU is
-      // some hundred times slower.
-      extra: { session: { set_denormal_as_zero: '1' } },
+      extra: FLUSH_DENORMALS,
     });
   }
 }

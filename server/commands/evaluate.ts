@@ -7,11 +7,18 @@ import { checkSymmetries } from '../job-plan.js';
 import { ModelShelf } from '../models.js';
 import { openDataset } from '../training/dataset.js';
 import { Evaluation, predictions, scoreWords } from '../training/evaluate.js';
-import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
+import {
+  type CommandContext,
+  type EngineFlags,
+  engineOptions,
+  type ScratchFlags,
+  scratchOption,
+  withScratch,
+} from './shared.js';
 import { labelOptions } from './training-options.js';
 import { list, parseLegend } from './training-values.js';
 
-interface EvaluateFlags extends EngineFlags {
+interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly model?: string;
   readonly images: string;
   readonly labels: string;
@@ -25,6 +32,7 @@ interface EvaluateFlags extends EngineFlags {
 
 export function evaluateCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('evaluate'))
+    .addOption(scratchOption())
     .description('score a model on images whose labels are known')
     .option('-m, --model <name>', 'model; may be left out where there is only one')
     .requiredOption('--images <path>', 'a folder of images, or a file of several pages')

@@ -4,12 +4,21 @@ import type { Command } from 'commander';
 import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
 import { defaultFormat, type Format, formatOfFile, type Output, parseOutput } from '../outputs.js';
+import { parseChoice } from '../parameters.js';
 import { codeOf, problemOf } from '../problems.js';
 import { ProgressBar } from '../progress.js';
 import type { Receipt } from '../receipt.js';
-import { type CommandContext, type EngineFlags, engineOptions, withSegmenter } from './shared.js';
+import {
+  type CommandContext,
+  choiceOptions,
+  type EngineFlags,
+  engineOptions,
+  type ScratchFlags,
+  scratchOption,
+  withSegmenter,
+} from './shared.js';
 
-interface SegmentFlags extends EngineFlags {
+interface SegmentFlags extends EngineFlags, ScratchFlags {
   readonly out: string;
   readonly model?: string;
   readonly tile: string;
@@ -25,7 +34,8 @@ interface Task {
 }
 
 export function segmentCommand(program: Command, context: CommandContext): void {
-  engineOptions(program.command('segment'))
+  choiceOptions(engineOptions(program.command('segment')))
+    .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
     .requiredOption('-o, --out <path>', 'result file (.png, .tif); a folder for several images')
@@ -37,6 +47,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .action(async (images: string[], flags: SegmentFlags) => {
       const output = parseOutput(flags.output);
       const tile = parseTileChoice(flags.tile);
+      const choice = parseChoice(flags);
       const tasks = await tasksOf(images, flags.out, output);
       const failures = await withSegmenter(flags, async (segmenter, scratchDir) => {
         const codes: string[] = [];
@@ -49,10 +60,12 @@ export function segmentCommand(program: Command, context: CommandContext): void 
           try {
             const receipt = await segmenter.run({
               id: `${i}`,
-              ...task,
+              input: task.input,
+              choice,
+              results: [{ output, format: task.format, path: task.result }],
+              journal: null,
               scratchDir,
               model: flags.model,
-              output,
               tile,
               symmetries: flags.tta === true,
               signal: context.signal,

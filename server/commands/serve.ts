@@ -9,6 +9,10 @@ interface ServeFlags extends EngineFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
+  readonly data: string;
+  readonly slides?: string;
+  readonly syncPixels: number;
+  readonly keep: number;
   readonly idleTimeout: number;
   readonly concurrency: number;
   readonly queue: number;
@@ -28,6 +32,23 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .default(DEFAULTS.port),
     )
     .addOption(
+      new Option('--data <folder>', 'where jobs and uploads are kept')
+        .env(ENVIRONMENT.data)
+        .default(DEFAULTS.data),
+    )
+    .addOption(
+      new Option('--slides <folder>', 'images below it may be named by path as sources of jobs').env(
+        ENVIRONMENT.slides,
+      ),
+    )
+    .option(
+      '--sync-pixels <n>',
+      'larger images are answered with a job',
+      integer(0, Number.MAX_SAFE_INTEGER),
+      DEFAULTS.syncPixels,
+    )
+    .option('--keep <hours>', 'how long jobs that have ended are kept', positive, DEFAULTS.keepMs / 3600_000)
+    .addOption(
       new Option('--max-body <bytes>', 'largest upload')
         .env(ENVIRONMENT.maxBody)
         .argParser(bytes)
@@ -45,7 +66,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
       integer(1, 64),
       DEFAULTS.concurrency,
     )
-    .option('--queue <n>', 'requests in the server at most', integer(1, 100_000), DEFAULTS.queueLimit)
+    .option('--queue <n>', 'jobs that wait, run or upload at most', integer(1, 100_000), DEFAULTS.queueLimit)
     .addOption(
       new Option('--log-level <level>', 'what is logged')
         .env(ENVIRONMENT.logLevel)
@@ -56,6 +77,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
       const server = await startServer({
         ...flags,
         engine: { provider: 'cpu', threads: flags.threads },
+        slides: flags.slides ?? null,
+        keepMs: flags.keep * 3600_000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
         queueLimit: flags.queue,

@@ -15,13 +15,16 @@ export interface CommandContext {
 export interface EngineFlags {
   readonly models: string;
   readonly threads: number;
-  readonly scratch: string;
   readonly maxPixels: number;
+}
+
+export interface ScratchFlags {
+  readonly scratch: string;
 }
 
 /** The options of every command that runs a network. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, scratch, maxPixels } = ENVIRONMENT;
+  const { models, threads, maxPixels } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -35,14 +38,29 @@ export function engineOptions(command: Command): Command {
         .default(DEFAULTS.threads, 'all cores'),
     )
     .addOption(
-      new Option('--scratch <folder>', 'where pictures are unpacked').env(scratch).default(DEFAULTS.scratch),
-    )
-    .addOption(
       new Option('--max-pixels <n>', 'largest image, width times height')
         .env(maxPixels)
         .argParser(integer(1, Number.MAX_SAFE_INTEGER))
         .default(DEFAULTS.maxPixels),
     );
+}
+
+/** The option of commands that unpack pictures themselves. */
+export const scratchOption = (): Option =>
+  new Option('--scratch <folder>', 'where pictures are unpacked')
+    .env(ENVIRONMENT.scratch)
+    .default(DEFAULTS.scratch);
+
+/** The options that say which picture of a file is read; `parseChoice` reads them. */
+export function choiceOptions(command: Command): Command {
+  return command
+    .option('--page <n>', 'image of a file that holds several, from 0')
+    .option('--level <n>', 'level of a pyramid; 0 is the largest')
+    .option('--channels <list>', 'channels, from 0: one as gray, three as RGB; such as 2 or 0,1,2')
+    .option('--z <n>', 'plane of a stack, from 0')
+    .option('--t <n>', 'time of a series, from 0')
+    .option('--range <low,high>', 'values that are black and white; floats need it')
+    .option('--mpp <um>', 'micrometres a pixel, whatever the file says');
 }
 
 /** Runs `work` with a folder for scratch files that is gone afterwards. */
@@ -60,7 +78,7 @@ export async function withScratch<Result>(
 
 /** Runs `work` with a warm engine. */
 export function withSegmenter<Result>(
-  flags: EngineFlags,
+  flags: EngineFlags & ScratchFlags,
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {

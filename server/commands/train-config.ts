@@ -4,12 +4,12 @@ import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { ModelShelf } from '../models.js';
 import type { RunConfig } from '../training/run-config.js';
-import type { EngineFlags } from './shared.js';
+import type { EngineFlags, ScratchFlags } from './shared.js';
 import { type SettingFlags, settingsOf } from './training-options.js';
 import { classList, parseLegend } from './training-values.js';
 
 /** What `unseam train` is given. */
-export interface TrainFlags extends EngineFlags, SettingFlags {
+export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
   readonly name: string;
   readonly images?: string;
   readonly labels?: string;

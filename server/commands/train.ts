@@ -12,13 +12,21 @@ import { runTraining } from '../training/run.js';
 import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-config.js';
 import type { TrainSession } from '../training/session.js';
 import { foldsOf, type Split, splitPairs } from '../training/split.js';
-import { type CommandContext, type EngineFlags, engineOptions, withScratch } from './shared.js';
+import {
+  type CommandContext,
+  type EngineFlags,
+  engineOptions,
+  type ScratchFlags,
+  scratchOption,
+  withScratch,
+} from './shared.js';
 import { configOf, refuseBesideResume, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
 import { list, parseClasses } from './training-values.js';
 
 export function trainCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('train'))
+    .addOption(scratchOption())
     .description('train a U-Net on images and their labels')
     .requiredOption('--name <name>', 'name of the model; a new version of it is made in --models')
     .optionsGroup('The data:')
@@ -81,7 +89,7 @@ export function trainCommand(program: Command, context: CommandContext): void {
 
 async function withData(
   context: CommandContext,
-  flags: EngineFlags,
+  flags: EngineFlags & ScratchFlags,
   config: RunConfig,
   work: (session: TrainSession) => Promise<unknown>,
 ): Promise<void> {

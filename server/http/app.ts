@@ -2,32 +2,29 @@ import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
-import type { JobRunner } from '../job-runner.js';
 import type { Metrics } from '../metrics.js';
-import type { ModelShelf } from '../models.js';
+import { type JobRoutes, jobRoutes } from './jobs.js';
 import { problemHandler } from './problem.js';
 import { segmentRoute } from './segment.js';
-import type { UploadLimits } from './upload.js';
 
-export interface AppDependencies {
-  readonly jobs: JobRunner;
-  readonly shelf: ModelShelf;
+export interface AppDependencies extends JobRoutes {
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly scratchDir: string;
-  readonly limits: UploadLimits;
+  /** Larger images are answered with a job. */
+  readonly syncPixels: number;
   /** Why the server takes no work now; null where it does. */
   readonly unready: () => string | null;
 }
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { jobs, shelf, metrics, log, scratchDir, limits, unready } = dependencies;
+  const { shelf, metrics, log, unready } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timed(metrics));
 
-  app.post('/v1/segment', segmentRoute(jobs, shelf, scratchDir, limits));
+  app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
+  app.use('/v1/jobs', jobRoutes(dependencies));
   app.get('/v1/models', async (_request, response) => {
     response.json({ models: await shelf.cards() });
   });
@@ -61,7 +58,8 @@ function timed(metrics: Metrics): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     response.once('close', () => {
-      const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
+      const path = (request.route as { path?: string } | undefined)?.path;
+      const route = path === undefined ? 'none' : `${request.baseUrl}${path}`.replace(/(.)\/$/, '$1');
       const status = response.writableFinished ? String(response.statusCode) : '499';
       const labels = { route, method: request.method, status };
       metrics.requestDuration.observe(labels, (performance.now() - started) / 1000);

@@ -1,127 +1,105 @@
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
-import { mkdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { finished } from 'node:stream/promises';
-import type { Request, RequestHandler, Response } from 'express';
-import { z } from 'zod';
+import type { Request, RequestHandler } from 'express';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
-import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
-import type { JobRunner } from '../job-runner.js';
-import type { ModelShelf } from '../models.js';
-import { checkOutput, defaultFormat, FORMATS, type Format, OUTPUTS, type Output } from '../outputs.js';
+import type { JobRequest } from '../jobs/job.js';
+import { jobView } from '../jobs/view.js';
+import { checkOutput, FORMATS, type Format, formatsOf, type Output, parseOutput } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import { STAGES } from '../segment.js';
-import { onSilence, receiveImage, type UploadLimits } from './upload.js';
+import { type Intake, jobRequest, parseRequest, takeImage } from './intake.js';
+import { accept, outputsOf } from './jobs.js';
+import { sendFile } from './send.js';
 
-const query = z.strictObject({
-  model: z.string().optional(),
-  output: z.enum(OUTPUTS).default('labels'),
-  tile: z.string().default('auto'),
-  tta: z.enum(['0', '1']).default('0'),
-});
-
-/** `POST /v1/segment`: an image in, its mask out. */
-export function segmentRoute(
-  jobs: JobRunner,
-  shelf: ModelShelf,
-  scratchDir: string,
-  limits: UploadLimits,
-): RequestHandler {
+/**
+ * `POST /v1/segment`: an image in, its mask out. It is a job that the request waits for, and that ends
+ * with it. An image of more than `syncPixels`, or a request that prefers so, is answered with its job.
+ */
+export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler {
+  const { jobs, limits } = intake;
   return async (request, response) => {
-    const { model, output, tile, tta } = parseQuery(request);
-    const choice = parseTileChoice(tile);
+    const parameters = parseRequest(request.query);
+    const output = parseOutput(parameters.output ?? 'labels');
     const format = negotiate(request, output);
     checkOutput(output, format);
-    await shelf.find(model); // an hour of upload should not end in a name that is wrong
-
+    const preferred = /\brespond-async\b/.test(request.get('Prefer') ?? '');
     const left = new AbortController();
     response.once('close', () => {
       if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
     });
-    const id = randomUUID();
     const release = jobs.admit();
-    // All that a job leaves on disk is in a folder of its own: a worker that dies cannot clear up.
-    const dir = join(scratchDir, id);
-    const [input, result] = [join(dir, 'upload'), join(dir, 'result')];
     try {
-      await mkdir(dir);
-      const uploading = performance.now();
-      await receiveImage(request, input, limits);
-      const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
-      jobs.observe('upload', uploadMs);
-      const receipt = await jobs.run(
-        { id, input, scratchDir: dir, result, model, output, format, tile: choice, symmetries: tta === '1' },
-        left.signal,
-      );
-      const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
-      await send(request, response, result, told, limits, left.signal);
+      const work = await jobRequest(intake, parameters, [{ output, format }]);
+      await takeImage(intake, request, work, async ({ uploadMs, ...taken }) => {
+        const { width, height } = taken.facts.image;
+        if (preferred || width * height > syncPixels) {
+          const outputs: JobRequest['outputs'] = outputsOf({ ...parameters, output: `${output}:${format}` });
+          const job = {
+            ...taken,
+            request: { ...work, outputs },
+            priority: parameters.priority ?? ('normal' as const),
+          };
+          const record = await jobs.submit({ ...job, idempotency: null, awaited: false });
+          if (preferred) response.set('Preference-Applied', 'respond-async');
+          accept(response, jobView(record, jobs.live(record.id)));
+          return;
+        }
+        const { id } = taken;
+        const priority = parameters.priority ?? ('interactive' as const);
+        left.signal.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
+        await jobs.submit({ ...taken, priority, idempotency: null, awaited: true });
+        release(); // it counts as a job now
+        try {
+          if (left.signal.aborted) await jobs.cancel(id);
+          const { receipt, error } = await jobs.wait(id);
+          if (!receipt)
+            throw error
+              ? new JobFailed(error)
+              : (left.signal.reason ?? new RequestError('cancelled', 'the job was cancelled'));
+          const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
+          response.status(200).set(headersOf(told));
+          const path = jobs.resultPath(id, output, format);
+          const type = FORMATS[format].type;
+          await sendFile(request, response, path, { type, etag: null, idleTimeoutMs: limits.idleTimeoutMs });
+        } finally {
+          await jobs.remove(id);
+        }
+      });
     } finally {
       release();
-      await rm(dir, { recursive: true, force: true });
     }
   };
 }
 
-function parseQuery(request: Request) {
-  const parsed = query.safeParse(request.query);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue!.path.join('.');
-  throw new RequestError(
-    'bad-request',
-    where === '' ? issue!.message : `parameter "${where}": ${issue!.message}`,
-  );
+/** What a job ended with, as the error of the request that waited for it. */
+class JobFailed extends Error {
+  readonly code: string;
+  constructor({ code, detail }: { readonly code: string; readonly detail: string }) {
+    super(detail);
+    this.code = code;
+  }
 }
 
-/** The format that the client accepts best; its own default where it does not care. */
+/** The format that the client accepts best; the output's own default where it does not care. */
 function negotiate(request: Request, output: Output): Format {
-  const preferred = defaultFormat(output);
-  const formats = [preferred, ...(Object.keys(FORMATS) as Format[]).filter((format) => format !== preferred)];
-  const accepted = request.accepts(formats.map((format) => FORMATS[format]));
-  const format = formats.find((candidate) => FORMATS[candidate] === accepted);
-  if (!format) throw new UnsupportedOutputError(`results are ${Object.values(FORMATS).join(' or ')}`);
-  return format;
+  const formats = formatsOf(output);
+  const accepted = request.accepts(formats.map((format) => FORMATS[format].type));
+  const format = formats.find((candidate) => FORMATS[candidate].type === accepted);
+  if (format) return format;
+  const types = formats.map((known) => FORMATS[known].type).join(' or ');
+  throw new UnsupportedOutputError(`${output} are sent as ${types}`);
 }
 
-async function send(
-  request: Request,
-  response: Response,
-  result: string,
-  receipt: Receipt,
-  limits: UploadLimits,
-  left: AbortSignal,
-): Promise<void> {
-  const { size } = await stat(result);
+function headersOf(receipt: Receipt): Record<string, string> {
   const timings = STAGES.flatMap((stage) => {
     const ms = receipt.stagesMs[stage];
     return ms === undefined ? [] : [`${stage};dur=${ms.toFixed(1)}`];
   });
-  response.status(200).set({
-    'Content-Type': FORMATS[receipt.output.format as Format],
-    'Content-Length': String(size),
+  return {
     'Server-Timing': timings.join(', '),
     'Unseam-Model': `${receipt.model.name}/${receipt.model.version}`,
     'Unseam-Exact': String(receipt.exact),
     'Unseam-Receipt': asciiJson(receipt),
-  });
-  const release = onSilence(request.socket, limits.idleTimeoutMs, () => request.socket.destroy());
-  try {
-    let sent = 0;
-    for await (const chunk of createReadStream(result)) {
-      sent += (chunk as Buffer).length;
-      // The end goes with the last bytes: a client that has them may leave before a later end.
-      if (sent === size) response.end(chunk);
-      else if (!response.write(chunk)) await once(response, 'drain', { signal: left });
-    }
-    await finished(response);
-  } catch (error) {
-    if (!left.aborted) throw error; // otherwise the client left, or stopped reading
-  } finally {
-    release();
-  }
+  };
 }
 
 /** JSON that a header can carry. */

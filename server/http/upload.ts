@@ -15,11 +15,16 @@ export interface UploadLimits {
 const FIELD = 'image';
 
 /**
- * Streams a request's image to a file: the body itself, or the multipart field `image`.
+ * Streams a request's image to a file: the body itself, or the multipart field `image`, whose name
+ * its client may tell.
  *
  * @throws RequestError `too-large`, `bad-request`, `stalled`, or `cancelled` where the client left
  */
-export async function receiveImage(request: Request, path: string, limits: UploadLimits): Promise<void> {
+export async function receiveImage(
+  request: Request,
+  path: string,
+  limits: UploadLimits,
+): Promise<{ bytes: number; name: string | null }> {
   const { maxBytes, idleTimeoutMs } = limits;
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
   let stalled = false;
@@ -28,8 +33,8 @@ export async function receiveImage(request: Request, path: string, limits: Uploa
     request.destroy();
   });
   try {
-    if (request.is('multipart/form-data')) await receiveField(request, path, maxBytes);
-    else await writeBody(request, path, maxBytes);
+    if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes);
+    return { bytes: await writeBody(request, path, maxBytes), name: null };
   } catch (error) {
     if (error instanceof RequestError) throw error;
     if (stalled) throw new RequestError('stalled', `nothing came for ${idleTimeoutMs / 1000} s`);
@@ -50,7 +55,7 @@ export function onSilence(socket: Socket, timeoutMs: number, callback: () => voi
   };
 }
 
-async function writeBody(stream: Readable, path: string, maxBytes: number): Promise<void> {
+async function writeBody(stream: Readable, path: string, maxBytes: number): Promise<number> {
   const file = await open(path, 'w');
   try {
     let bytes = 0;
@@ -59,22 +64,29 @@ async function writeBody(stream: Readable, path: string, maxBytes: number): Prom
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       await file.writeFile(chunk as Buffer);
     }
+    return bytes;
   } finally {
     await file.close();
   }
 }
 
-async function receiveField(request: Request, path: string, maxBytes: number): Promise<void> {
+async function receiveField(
+  request: Request,
+  path: string,
+  maxBytes: number,
+): Promise<{ bytes: number; name: string | null }> {
   const parser = multipartParser(request);
-  let writing: Promise<void> | null = null;
+  let writing: Promise<number> | null = null;
+  let fileName: string | null = null;
   const parsed = new Promise<void>((resolve, reject) => {
-    parser.on('file', (name, stream) => {
+    parser.on('file', (name, stream, { filename }) => {
       if (name !== FIELD) {
         stream.resume();
         return;
       }
       // The parser may fail the stream before it is read from; unheard, that would end the process.
       stream.on('error', reject);
+      fileName = filename ?? null;
       writing = writeBody(stream, path, maxBytes);
       writing.catch(reject);
     });
@@ -84,9 +96,10 @@ async function receiveField(request: Request, path: string, maxBytes: number): P
     request.on('close', () => request.complete || reject(new Error('the client left')));
   });
   request.pipe(parser);
+  let bytes: number | null;
   try {
     await parsed;
-    await writing;
+    bytes = await writing;
   } catch (error) {
     // Errors of the file system and our own have a code; the parser's have none.
     throw 'code' in (error as Error) || !request.complete ? error : unreadable(error);
@@ -95,9 +108,10 @@ async function receiveField(request: Request, path: string, maxBytes: number): P
     parser.destroy(); // ends the file that it may be in the middle of
     await Promise.resolve(writing).catch(() => undefined);
   }
-  if (writing === null) {
+  if (bytes === null) {
     throw new RequestError('bad-request', `the multipart body has no file named "${FIELD}"`);
   }
+  return { bytes, name: fileName };
 }
 
 function multipartParser(request: Request): busboy.Busboy {

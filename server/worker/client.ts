@@ -5,7 +5,7 @@ import { EngineLostError, RemoteError } from '../../model/errors.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { JobSpec, Progress } from '../segmenter.js';
-import type { FromWorker, ToWorker, WorkerOptions } from './messages.js';
+import type { CallName, FromWorker, ToWorker, WorkerCalls, WorkerOptions } from './messages.js';
 
 export interface JobListener {
   readonly onStage: (stage: Stage, durationMs: number) => void;
@@ -14,26 +14,35 @@ export interface JobListener {
 
 export interface WorkerEvents {
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  /** Called when a worker ended on its own, before the jobs in it are rejected. */
   readonly onLost: (why: string) => void;
 }
 
-interface Running extends JobListener {
-  readonly resolve: (receipt: Receipt) => void;
+interface Waiting<Value> {
+  readonly resolve: (value: Value) => void;
   readonly reject: (error: Error) => void;
 }
+interface Running extends JobListener, Waiting<Receipt> {}
 
-/** How long after the end of a worker the next one is started. */
-const RESTART_MS = 500;
+/** How long after the end of a worker the next one is started: doubled each time, up to the last. */
+const RESTART_MS = { first: 500, last: 30_000 };
+/** A worker that lived so long starts the count anew. */
+const STEADY_MS = 60_000;
 
 /**
- * The server's side of its worker process. A worker that dies takes the jobs in it along, which fail,
- * and is replaced.
+ * The server's side of one worker process. A worker that dies is replaced; what was in it is rejected
+ * with `EngineLostError`, and what comes meanwhile waits for the next one.
  */
 export class WorkerClient {
   readonly #running = new Map<string, Running>();
+  readonly #calls = new Map<number, Waiting<unknown>>();
+  readonly #queued: ToWorker[] = [];
+  #nextCall = 0;
   #child: ChildProcess;
   #device: string | null = null;
   #restart: NodeJS.Timeout | null = null;
+  #backOffMs = RESTART_MS.first;
+  #startedAt = 0;
   #stopping = false;
 
   constructor(
@@ -48,13 +57,16 @@ export class WorkerClient {
     return this.#device;
   }
 
+  /** Of the process that runs now. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /**
    * Runs a job. When `signal` aborts, the worker stops at the next tile, removes what it wrote, and
    * the promise rejects.
    */
   run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
-    if (!this.#child.connected)
-      return Promise.reject(new EngineLostError('the worker process is not running'));
     const cancel = () => this.#send({ type: 'cancel', id: job.id });
     return new Promise<Receipt>((resolve, reject) => {
       this.#running.set(job.id, { ...listener, resolve, reject });
@@ -64,17 +76,31 @@ export class WorkerClient {
     }).finally(() => signal.removeEventListener('abort', cancel));
   }
 
+  /** Asks the worker for something small. */
+  call<Name extends CallName>(
+    name: Name,
+    ...args: Parameters<WorkerCalls[Name]>
+  ): ReturnType<WorkerCalls[Name]> {
+    const call = this.#nextCall++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call, { resolve, reject } as Waiting<unknown>);
+      this.#send({ type: 'call', call, name, args });
+    }) as ReturnType<WorkerCalls[Name]>;
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     if (this.#restart) clearTimeout(this.#restart);
+    this.#lose('the server stops');
     if (!this.#child.connected) return;
     const exited = once(this.#child, 'exit');
-    this.#send({ type: 'stop' });
+    this.#child.send({ type: 'stop' } satisfies ToWorker);
     await exited;
   }
 
   #start(): ChildProcess {
     const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
+    this.#startedAt = performance.now();
     child.on('message', (message: FromWorker) => this.#receive(message));
     let lost = false;
     const lose = (why: string) => {
@@ -87,8 +113,10 @@ export class WorkerClient {
     return child;
   }
 
+  /** Sends now, or when the next worker is there. */
   #send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message);
+    if (this.#child.connected && this.#restart === null) this.#child.send(message);
+    else this.#queued.push(message);
   }
 
   #receive(message: FromWorker): void {
@@ -113,17 +141,33 @@ export class WorkerClient {
         this.#running.get(message.id)?.reject(new RemoteError(message.code, message.message));
         this.#running.delete(message.id);
         break;
+      case 'answer':
+        this.#calls.get(message.call)?.resolve(message.value);
+        this.#calls.delete(message.call);
+        break;
+      case 'refused':
+        this.#calls.get(message.call)?.reject(new RemoteError(message.code, message.message));
+        this.#calls.delete(message.call);
+        break;
     }
   }
 
   #lose(why: string): void {
     this.#device = null;
-    for (const { reject } of this.#running.values()) reject(new EngineLostError(why));
+    if (!this.#stopping) {
+      this.events.onLost(why);
+      if (performance.now() - this.#startedAt > STEADY_MS) this.#backOffMs = RESTART_MS.first;
+      this.#restart = setTimeout(() => {
+        this.#restart = null;
+        this.#child = this.#start();
+        for (const message of this.#queued.splice(0)) this.#child.send(message);
+      }, this.#backOffMs);
+      this.#backOffMs = Math.min(2 * this.#backOffMs, RESTART_MS.last);
+    }
+    const lost = [...this.#running.values(), ...this.#calls.values()];
     this.#running.clear();
-    if (this.#stopping) return;
-    this.events.onLost(why);
-    this.#restart = setTimeout(() => {
-      this.#child = this.#start();
-    }, RESTART_MS);
+    this.#calls.clear();
+    this.#queued.length = 0;
+    for (const { reject } of lost) reject(new EngineLostError(why));
   }
 }

@@ -1,12 +1,17 @@
 import { RequestError } from '../errors.js';
 import { codeOf } from '../problems.js';
 import { type JobSpec, Segmenter } from '../segmenter.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
 const send = (message: FromWorker): void => void process.send?.(message);
 const running = new Map<string, AbortController>();
 let segmenter: Segmenter | null = null;
+
+const calls: WorkerCalls = {
+  plan: (spec) => segmenter!.plan(spec),
+  preview: (id) => segmenter!.preview(id),
+};
 
 async function run(job: JobSpec): Promise<void> {
   const controller = new AbortController();
@@ -22,11 +27,20 @@ async function run(job: JobSpec): Promise<void> {
   } catch (error) {
     const code = codeOf(error);
     const failed: FromWorker = { type: 'failed', id: job.id, code, message: (error as Error).message };
-    // Without its engine this process is of no use; the server starts another.
-    if (code === 'engine-lost') process.send?.(failed, () => process.exit(1));
-    else send(failed);
+    // Without its engine this process is of no use; the server starts another, and the job goes on there.
+    if (code === 'engine-lost') process.exit(1);
+    send(failed);
   } finally {
     running.delete(job.id);
+  }
+}
+
+async function answer(call: number, name: CallName, args: unknown[]): Promise<void> {
+  try {
+    const value = await (calls[name] as (...args: unknown[]) => Promise<unknown>)(...args);
+    send({ type: 'answer', call, value });
+  } catch (error) {
+    send({ type: 'refused', call, code: codeOf(error), message: (error as Error).message });
   }
 }
 
@@ -43,7 +57,10 @@ process.on('message', (message: ToWorker) => {
       void run(message.job);
       break;
     case 'cancel':
-      running.get(message.id)?.abort(new RequestError('cancelled', 'the client left'));
+      running.get(message.id)?.abort(new RequestError('cancelled', 'the job was cancelled'));
+      break;
+    case 'call':
+      void answer(message.call, message.name, message.args);
       break;
     case 'stop':
       void Promise.resolve(segmenter?.close()).then(() => process.disconnect());
@@ -54,4 +71,5 @@ process.on('message', (message: ToWorker) => {
 // Ctrl-C reaches the whole group; the server decides when its worker stops.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 // A server that is gone needs no worker.
-process.on('disconnect', () => process.exit(0));
+// An orderly exit would wait for, or trip over, what the device is doing.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));

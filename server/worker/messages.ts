@@ -1,14 +1,29 @@
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
-import type { JobSpec, Progress, SegmenterOptions } from '../segmenter.js';
+import type { JobSpec, PlanSpec, Progress, SegmenterOptions } from '../segmenter.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
+
+/** What a worker is asked besides its jobs, and answers. */
+export interface WorkerCalls {
+  plan(spec: PlanSpec): Promise<JobFacts>;
+  preview(id: string): Promise<Buffer | null>;
+}
+
+/** What is known of a job before it runs; see `Segmenter.plan`. */
+export type JobFacts = Pick<
+  Receipt,
+  'model' | 'image' | 'plan' | 'channels' | 'exact' | 'classes' | 'normalisation' | 'device' | 'warnings'
+>;
+
+export type CallName = keyof WorkerCalls;
 
 export type ToWorker =
   | { readonly type: 'start'; readonly options: WorkerOptions }
   | { readonly type: 'run'; readonly job: JobSpec }
   | { readonly type: 'cancel'; readonly id: string }
+  | { readonly type: 'call'; readonly call: number; readonly name: CallName; readonly args: unknown[] }
   | { readonly type: 'stop' };
 
 export type FromWorker =
@@ -17,4 +32,6 @@ export type FromWorker =
   | { readonly type: 'stage'; readonly id: string; readonly stage: Stage; readonly durationMs: number }
   | { readonly type: 'progress'; readonly id: string; readonly progress: Progress }
   | { readonly type: 'done'; readonly id: string; readonly receipt: Receipt }
-  | { readonly type: 'failed'; readonly id: string; readonly code: string; readonly message: string };
+  | { readonly type: 'failed'; readonly id: string; readonly code: string; readonly message: string }
+  | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
+  | { readonly type: 'refused'; readonly call: number; readonly code: string; readonly message: string };

@@ -155,7 +155,12 @@ describe('bad input ends with its own code and says what was wrong', () => {
       /573 px is no valid tile side.*572/,
     ],
     ['an unknown output', async () => [shapes, '--output', 'pdf'], 2, /an output is labels/],
-    ['floats in a PNG', async () => [shapes, '--output', 'probabilities'], 2, /PNG cannot hold/],
+    [
+      'floats in a PNG',
+      async () => [shapes, '--output', 'probabilities'],
+      2,
+      /probabilities are written as tiff, not png/,
+    ],
     ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
     [
       'a truncated TIFF',
@@ -207,7 +212,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
   it('an ending that says no format', async () => {
     expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/neither .png nor .tif/),
+      stderr: expect.stringMatching(/ends in none of \.png, \.tif/),
     });
   });
 });

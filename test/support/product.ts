@@ -28,13 +28,35 @@ export async function unseam(
 }
 
 /** A real server with its worker process, on a free port. */
-export function testServer(scratch: string, options: Partial<ServeOptions> = {}) {
+export function testServer(data: string, options: Partial<ServeOptions> = {}) {
   return startServer({
     ...DEFAULTS,
     port: 0,
-    scratch,
+    data,
     engine: { provider: 'cpu', threads: 2 },
     log: pino({ level: 'silent' }),
     ...options,
   });
+}
+
+/** The server as a process of its own, to be killed; resolves when it listens. */
+export async function serverProcess(data: string, args: readonly string[] = []) {
+  const child = spawn(
+    process.execPath,
+    [BIN, 'serve', '--port', '0', '--data', data, '--threads', '2', ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const exit = once(child, 'exit').then(([code]) => code as number | null);
+  const url = await new Promise<string>((resolve, reject) => {
+    let log = '';
+    child.stdout.on('data', (chunk) => {
+      log += chunk;
+      const found = /"url":"([^"]+)"/.exec(log)?.[1];
+      if (found) resolve(found);
+    });
+    void exit.then((code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+  });
+  return { process: child, exit, url };
 }

@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto';
+import { realpath, rm } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import express, { type Request, type Response, Router } from 'express';
+import { z } from 'zod';
+import { RequestError } from '../errors.js';
+import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
+import { jobView } from '../jobs/view.js';
+import {
+  checkOutput,
+  FORMATS,
+  type Format,
+  formatsOf,
+  OUTPUTS,
+  type Output,
+  parseOutput,
+  predictedFor,
+} from '../outputs.js';
+import { parseParameters } from '../parameters.js';
+import { streamEvents } from './events.js';
+import { type Intake, jobRequest, type Parameters, parseRequest, takeImage } from './intake.js';
+import { sendFile } from './send.js';
+
+const MAX_JSON = '64kb';
+const PAGE = { default: 50, most: 500 };
+
+const sourceSchema = z.union([z.strictObject({ path: z.string().min(1) })], {
+  error: 'it is {"path": …}, a file below the data folder',
+});
+const bodySchema = z.looseObject({ source: sourceSchema });
+const listSchema = z.strictObject({
+  state: z.enum(JOB_STATES).optional(),
+  limit: z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .refine((limit) => limit >= 1 && limit <= PAGE.most, `it is a number from 1 to ${PAGE.most}`)
+    .optional(),
+  after: z.string().optional(),
+});
+const resultSchema = z.strictObject({
+  output: z.enum(OUTPUTS).optional(),
+  format: z.enum(Object.keys(FORMATS) as [Format, ...Format[]]).optional(),
+});
+
+export interface JobRoutes extends Intake {
+  /** Files below this folder may be named as sources; null for none. */
+  readonly slides: string | null;
+}
+
+/** `/v1/jobs`: images that are segmented while nobody waits. */
+export function jobRoutes(intake: JobRoutes): Router {
+  const { jobs, limits } = intake;
+  const router = Router();
+  const keys = new Set<string>();
+  const view = (record: JobRecord) => jobView(record, jobs.live(record.id));
+
+  router.post('/', express.json({ limit: MAX_JSON }), async (request, response) => {
+    const json = request.is('application/json');
+    const { source, ...given } = json ? parseParameters(bodySchema, request.body) : { source: null };
+    const parameters = parseRequest({ ...request.query, ...given });
+    const key = request.get('Idempotency-Key');
+    const digest = digestOf([parameters, source, request.get('Content-Length') ?? null]);
+    const known = key === undefined ? null : jobs.withKey(key);
+    if (known) {
+      if (known.idempotency!.digest !== digest) {
+        throw new RequestError('conflict', 'this Idempotency-Key was used for another request');
+      }
+      request.resume();
+      accept(response.set('Idempotent-Replayed', 'true'), view(known));
+      return;
+    }
+    if (key !== undefined && keys.has(key)) {
+      throw new RequestError('conflict', 'a request with this Idempotency-Key is still being received');
+    }
+    if (key !== undefined) keys.add(key);
+    const release = jobs.admit();
+    try {
+      const work = await jobRequest(intake, parameters, outputsOf(parameters));
+      const more = {
+        priority: parameters.priority ?? ('normal' as const),
+        idempotency: key === undefined ? null : { key, digest },
+        awaited: false,
+      };
+      const record = source
+        ? await submitPath(intake, source.path, work, more)
+        : await takeImage(intake, request, work, ({ uploadMs: _, ...taken }) =>
+            jobs.submit({ ...taken, ...more }),
+          );
+      accept(response, view(record));
+    } finally {
+      release();
+      if (key !== undefined) keys.delete(key);
+    }
+  });
+
+  router.get('/', (request, response) => {
+    const { state, limit = PAGE.default, after } = parseParameters(listSchema, request.query);
+    const all = jobs.list(state);
+    const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+    const page = all.slice(start, start + limit);
+    const next = start + limit < all.length ? page.at(-1)!.id : null;
+    response.json({ jobs: page.map(view), next, total: all.length });
+  });
+
+  router.get('/:id', (request, response) => {
+    response.json(view(jobs.get(request.params.id)));
+  });
+
+  router.delete('/:id', async (request, response) => {
+    const { id } = request.params;
+    if (hasEnded(jobs.get(id))) {
+      await jobs.remove(id);
+      response.status(204).end();
+      return;
+    }
+    response.json(view(await jobs.cancel(id)));
+  });
+
+  router.get('/:id/events', (request, response) => {
+    const record = jobs.get(request.params.id);
+    streamEvents(request, response, jobs.events(record.id), () => view(jobs.get(record.id)));
+  });
+
+  router.get('/:id/result', async (request, response) => {
+    const record = jobs.get(request.params.id);
+    const { output, format } = wanted(request, record);
+    const path = await jobs.result(record.id, output, format);
+    const name = (record.source.kind === 'upload' ? record.source.name : record.source.path) ?? record.id;
+    const stem = name.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '');
+    response.attachment(`${stem}-${output}${FORMATS[format].ending}`);
+    const type = FORMATS[format].type;
+    const etag = `${record.id}-${output}-${format}`;
+    await sendFile(request, response, path, { type, etag, idleTimeoutMs: limits.idleTimeoutMs });
+  });
+
+  router.get('/:id/preview', async (request, response) => {
+    const png = await jobs.preview(request.params.id);
+    if (png === null)
+      throw new RequestError('not-found', 'the job does not run: there is nothing to preview');
+    response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));
+  });
+  return router;
+}
+
+/** 202, with where the job is to be looked at. */
+export function accept(response: Response, job: ReturnType<typeof jobView>): void {
+  response.status(202).location(job.links.self).json(job);
+}
+
+/**
+ * The results that a job writes: `output` lists them, each as `OUTPUT` or `OUTPUT:FORMAT`. A mask as a
+ * pyramidal TIFF is always among them, unless probabilities are asked for: what else is made of a
+ * slide is made of it.
+ */
+export function outputsOf({ output = 'labels' }: Parameters): JobRequest['outputs'] {
+  const outputs = output.split(',').map((item) => {
+    const [name, format] = item.split(':') as [string, string?];
+    const known = parseOutput(name);
+    const formats = formatsOf(known);
+    const best = formats.includes('tiff') ? 'tiff' : formats[0]!;
+    checkOutput(known, (format ?? best) as Format);
+    return { output: known, format: (format ?? best) as Format };
+  });
+  if (predictedFor(outputs) === 'labels') outputs.unshift({ output: 'labels', format: 'tiff' });
+  const seen = new Set<string>();
+  return outputs.filter(({ output, format }) => {
+    const key = `${output}:${format}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/** Which result a request wants: by its query, by `Accept`, or the first. */
+function wanted(request: Request, { request: { outputs } }: JobRecord): { output: Output; format: Format } {
+  const { output = outputs[0]!.output, format } = parseParameters(resultSchema, request.query);
+  if (format) return { output, format };
+  const made = outputs.filter((result) => result.output === output).map((result) => result.format);
+  const formats = made.length > 0 ? made : formatsOf(output);
+  const accepted = request.accepts(formats.map((known) => FORMATS[known].type));
+  return { output, format: formats.find((known) => FORMATS[known].type === accepted) ?? formats[0]! };
+}
+
+type More = {
+  readonly priority: JobRecord['priority'];
+  readonly idempotency: JobRecord['idempotency'];
+  readonly awaited: boolean;
+};
+
+/** A job of a file that lies on the server: it is read where it is. */
+async function submitPath(intake: JobRoutes, path: string, work: JobRequest, more: More): Promise<JobRecord> {
+  const { jobs, store } = intake;
+  const source: JobSource = { kind: 'path', path: await slidePath(intake.slides, path) };
+  const { id, folder } = await store.create();
+  try {
+    const facts = await jobs.plan({ ...work, input: source.path, scratchDir: folder });
+    return await jobs.submit({ id, request: work, source, facts, ...more });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** @throws RequestError for a path that is not below the folder, by links neither */
+async function slidePath(folder: string | null, path: string): Promise<string> {
+  if (folder === null)
+    throw new RequestError('bad-request', 'this server reads no files by path: it has no --slides');
+  const missing = new RequestError('not-found', `there is no "${path}" in the folder of slides`);
+  const root = await realpath(folder);
+  const found = await realpath(isAbsolute(path) ? path : join(root, path)).catch(() => null);
+  if (found === null) throw missing;
+  const inside = relative(root, found);
+  if (inside.startsWith('..') || isAbsolute(inside)) throw missing;
+  return found;
+}
+
+function digestOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}

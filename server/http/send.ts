@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { finished } from 'node:stream/promises';
+import type { Request, Response } from 'express';
+import { onSilence } from './upload.js';
+
+export interface FileResponse {
+  readonly type: string;
+  /** Names the content for ever: the same tag, the same bytes. Null for what is sent once only. */
+  readonly etag: string | null;
+  /** A client that reads nothing for so long is left. */
+  readonly idleTimeoutMs: number;
+}
+
+/**
+ * Sends a file that does not change any more, or the part of it that the request's `Range` asks for,
+ * unless the client has it already (`If-None-Match`).
+ */
+export async function sendFile(
+  request: Request,
+  response: Response,
+  path: string,
+  { type, etag, idleTimeoutMs }: FileResponse,
+): Promise<void> {
+  const { size } = await stat(path);
+  response.set('Content-Type', type);
+  let [start, end] = [0, size - 1];
+  if (etag !== null) {
+    response.set({ ETag: `"${etag}"`, 'Accept-Ranges': 'bytes' });
+    if (request.fresh) {
+      response.status(304).end();
+      return;
+    }
+    const ifRange = request.get('If-Range');
+    const ranges = ifRange === undefined || ifRange === `"${etag}"` ? request.range(size) : undefined;
+    if (ranges === -1) {
+      response.status(416).set('Content-Range', `bytes */${size}`).end();
+      return;
+    }
+    // Several ranges at once may be answered with the whole (RFC 9110, section 14.2).
+    if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {
+      ({ start, end } = ranges[0]!);
+      response.status(206).set('Content-Range', `bytes ${start}-${end}/${size}`);
+    }
+  }
+  const length = end - start + 1;
+  response.set('Content-Length', String(length));
+  if (request.method === 'HEAD' || length === 0) {
+    response.end();
+    return;
+  }
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  const release = onSilence(request.socket, idleTimeoutMs, () => request.socket.destroy());
+  try {
+    let sent = 0;
+    for await (const chunk of createReadStream(path, { start, end })) {
+      sent += (chunk as Buffer).length;
+      // The end goes with the last bytes: a client that has them may leave before a later end.
+      if (sent === length) response.end(chunk);
+      else if (!response.write(chunk)) await once(response, 'drain', { signal: left.signal });
+    }
+    await finished(response);
+  } catch (error) {
+    if (!left.signal.aborted) throw error; // otherwise the client left, or stopped reading
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,69 @@
+import type { TileChoice } from '../../tiling/plan.js';
+import type { ImageChoice } from '../../tiling/sources/options.js';
+import type { Format, Output } from '../outputs.js';
+import type { Receipt } from '../receipt.js';
+import type { Progress } from '../segmenter.js';
+
+export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+/** Which states may follow a state. A server that stops puts what runs back into the queue. */
+const FOLLOWING: Readonly<Record<JobState, readonly JobState[]>> = {
+  queued: ['running', 'failed', 'cancelled'],
+  running: ['queued', 'succeeded', 'failed', 'cancelled'],
+  succeeded: [],
+  failed: [],
+  cancelled: [],
+};
+
+/** Interactive jobs have places of their own; normal ones go before bulk. */
+export const PRIORITIES = ['interactive', 'normal', 'bulk'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** What is to be done with an image. */
+export interface JobRequest {
+  /** `NAME/VERSION`: a version that appears later does not change a job that waits. */
+  readonly model: string;
+  readonly outputs: readonly { readonly output: Output; readonly format: Format }[];
+  readonly tile: TileChoice;
+  readonly symmetries: boolean;
+  readonly choice: ImageChoice;
+}
+
+/** Where a job's image is: uploaded into the job's folder, or read where it lies. */
+export type JobSource =
+  | { readonly kind: 'upload'; readonly name: string | null; readonly bytes: number }
+  | { readonly kind: 'path'; readonly path: string };
+
+/** Everything of a job that outlives the server, and is in its `job.json`. */
+export interface JobRecord {
+  readonly id: string;
+  readonly state: JobState;
+  readonly priority: Priority;
+  readonly source: JobSource;
+  readonly request: JobRequest;
+  readonly image: Receipt['image'];
+  readonly plan: Receipt['plan'];
+  /** Times in ISO 8601, UTC. */
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  /** What was done when it ended, or when the server stopped. */
+  readonly progress: Progress | null;
+  readonly receipt: Receipt | null;
+  readonly error: { readonly code: string; readonly detail: string } | null;
+  /** Times that a worker ended with this job in it. */
+  readonly restarts: number;
+  readonly idempotency: { readonly key: string; readonly digest: string } | null;
+}
+
+/**
+ * A job in another state.
+ * @throws Error for a state that may not follow: a bug, never a client's fault
+ */
+export function moved(job: JobRecord, state: JobState, changes: Partial<JobRecord> = {}): JobRecord {
+  if (!FOLLOWING[job.state].includes(state)) throw new Error(`job ${job.id}: ${job.state} to ${state}`);
+  return { ...job, ...changes, state };
+}
+
+export const hasEnded = ({ state }: JobRecord): boolean => FOLLOWING[state].length === 0;

@@ -1,0 +1,34 @@
+import type { JobRecord } from './job.js';
+
+/** What changes of a job while it runs. */
+export interface Live {
+  readonly progress: JobRecord['progress'];
+  readonly pixelsPerSecond: number | null;
+  readonly secondsLeft: number | null;
+}
+
+/** A job as clients see it: no path of the server is in it. */
+export function jobView(record: JobRecord, live: Live) {
+  const { id, state, priority, source, request, image, plan, receipt, error, restarts } = record;
+  const { createdAt, startedAt, finishedAt } = record;
+  const self = `/v1/jobs/${id}`;
+  const results = request.outputs.map(({ output, format }) => ({
+    output,
+    format,
+    href: `${self}/result?output=${output}&format=${format}`,
+  }));
+  return {
+    ...{ id, state, priority, createdAt, startedAt, finishedAt },
+    source,
+    model: request.model,
+    image,
+    plan,
+    ...live,
+    restarts,
+    error,
+    receipt,
+    results: state === 'succeeded' ? results : [],
+    links: { self, events: `${self}/events`, preview: `${self}/preview` },
+  };
+}
+export type JobView = ReturnType<typeof jobView>;

@@ -1,0 +1,147 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ringArea } from '../../tiling/regions/contours.js';
+import { simplifyRing } from '../../tiling/regions/simplify.js';
+import { type Region, RegionSweep } from '../../tiling/regions/sweep.js';
+import { uniform } from '../../tiling/samples/random.js';
+
+function regionsOf(labels: Uint8Array, width: number, pixels: Uint8Array | null = null) {
+  const regions: Region[] = [];
+  const sweep = new RegionSweep({
+    width,
+    channels: pixels ? 1 : 0,
+    contours: true,
+    onRegion: (region) => regions.push(region),
+  });
+  for (let at = 0; at < labels.length; at += width)
+    sweep.row(labels.subarray(at, at + width), pixels?.subarray(at, at + width) ?? null);
+  sweep.finish();
+  return regions;
+}
+
+/** Connected components by flooding, each as its pixels. */
+function flooded(labels: Uint8Array, width: number): number[][] {
+  const seen = new Uint8Array(labels.length);
+  const found: number[][] = [];
+  for (let start = 0; start < labels.length; start++) {
+    if (seen[start] || labels[start] === 0) continue;
+    const pixels = [start];
+    seen[start] = 1;
+    for (let i = 0; i < pixels.length; i++) {
+      const at = pixels[i]!;
+      const x = at % width;
+      for (const next of [x > 0 ? at - 1 : -1, x < width - 1 ? at + 1 : -1, at - width, at + width]) {
+        if (next < 0 || next >= labels.length || seen[next] || labels[next] !== labels[at]) continue;
+        seen[next] = 1;
+        pixels.push(next);
+      }
+    }
+    found.push(pixels);
+  }
+  return found;
+}
+
+/** The pixels inside rings, by the even-odd rule at their centres. */
+function painted(rings: readonly Int32Array[], width: number, height: number): number[] {
+  const inside: number[] = [];
+  for (let y = 0; y < height; y++) {
+    const crossings: number[] = [];
+    for (const ring of rings) {
+      for (let i = 0, j = ring.length - 2; i < ring.length; j = i, i += 2) {
+        const [y0, y1] = [ring[j + 1]!, ring[i + 1]!];
+        if (Math.min(y0, y1) <= y && y < Math.max(y0, y1)) crossings.push(ring[i]!);
+      }
+    }
+    crossings.sort((a, b) => a - b);
+    for (let i = 0; i < crossings.length; i += 2)
+      for (let x = crossings[i]!; x < crossings[i + 1]!; x++) inside.push(y * width + x);
+  }
+  return inside;
+}
+
+describe('a ring of pixels', () => {
+  const mask = Uint8Array.from([1, 1, 1, 1, 0, 1, 1, 1, 1]);
+
+  it('is one region with a hole', () => {
+    expect(regionsOf(mask, 3, Uint8Array.from([1, 2, 3, 4, 99, 6, 7, 8, 9]))).toEqual([
+      {
+        ...{ id: 1, label: 1, area: 8, perimeter: 16, intensity: [5] },
+        centroid: { x: 1.5, y: 1.5 },
+        box: { x: 0, y: 0, width: 3, height: 3 },
+        rings: [Int32Array.of(0, 0, 3, 0, 3, 3, 0, 3), expect.any(Int32Array)],
+      },
+    ]);
+    const [, hole] = regionsOf(mask, 3)[0]!.rings;
+    expect(ringArea(hole!)).toBe(-1);
+  });
+});
+
+describe('regions', () => {
+  const masks = fc.record({
+    width: fc.integer({ min: 1, max: 24 }),
+    height: fc.integer({ min: 1, max: 24 }),
+    seed: fc.integer(),
+    classes: fc.integer({ min: 1, max: 3 }),
+    smooth: fc.integer({ min: 1, max: 4 }),
+  });
+
+  it('are those that flooding finds, with their measures and contours, for any mask', () => {
+    fc.assert(
+      fc.property(masks, ({ width, height, seed, classes, smooth }) => {
+        const coarse = Array.from({ length: 24 * 24 }, (_, i) =>
+          Math.floor(uniform(i, 0, seed) * (classes + 1)),
+        );
+        const labels = Uint8Array.from({ length: width * height }, (_, i) => {
+          const [x, y] = [i % width, Math.floor(i / width)];
+          return coarse[Math.floor(y / smooth) * 24 + Math.floor(x / smooth)]!;
+        });
+        const found = regionsOf(labels, width);
+        const expected = flooded(labels, width);
+        expect(found.length).toBe(expected.length);
+        expect(found.map(({ id }) => id)).toEqual(found.map((_, i) => i + 1));
+        const byFirst = new Map(expected.map((pixels) => [Math.min(...pixels), pixels]));
+        for (const region of found) {
+          const pixels = painted(region.rings, width, height).sort((a, b) => a - b);
+          const truth = byFirst.get(pixels[0]!)!.sort((a, b) => a - b);
+          expect(pixels).toEqual(truth);
+          expect(region.label).toBe(labels[pixels[0]!]);
+          expect(region.area).toBe(truth.length);
+          expect(region.rings.reduce((sum, ring) => sum + ringArea(ring), 0)).toBe(truth.length);
+          expect(region.rings.map((ring) => ringArea(ring) > 0)).toEqual(region.rings.map((_, i) => i === 0));
+          const xs = truth.map((at) => at % width);
+          const ys = truth.map((at) => Math.floor(at / width));
+          const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length + 0.5;
+          expect(region.centroid.x).toBeCloseTo(mean(xs), 9);
+          expect(region.centroid.y).toBeCloseTo(mean(ys), 9);
+          const [x, y] = [Math.min(...xs), Math.min(...ys)];
+          expect(region.box).toEqual({
+            x,
+            y,
+            width: Math.max(...xs) - x + 1,
+            height: Math.max(...ys) - y + 1,
+          });
+          let length = 0;
+          for (const ring of region.rings) {
+            for (let i = 0, j = ring.length - 2; i < ring.length; j = i, i += 2) {
+              const [dx, dy] = [Math.abs(ring[i]! - ring[j]!), Math.abs(ring[i + 1]! - ring[j + 1]!)];
+              expect(dx === 0 || dy === 0).toBe(true);
+              length += dx + dy;
+            }
+          }
+          expect(region.perimeter).toBe(length);
+        }
+      }),
+      { numRuns: 1500 },
+    );
+  });
+});
+
+describe('simplifyRing', () => {
+  it('keeps what is further away than the tolerance, and straightens stairs', () => {
+    const stairs = Int32Array.from([0, 0, 40, 0, 40, 1, 39, 1, 39, 2, 38, 2, 38, 3, 37, 3, 37, 40, 0, 40]);
+    const simple = simplifyRing(stairs, 1.5);
+    expect(simple.length).toBeLessThan(stairs.length);
+    expect(Math.abs(ringArea(simple) - ringArea(stairs))).toBeLessThan(0.03 * ringArea(stairs));
+    expect(simplifyRing(stairs, 0)).toBe(stairs);
+  });
+});

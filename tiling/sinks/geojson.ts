@@ -1,0 +1,70 @@
+import { simplifyRing } from '../regions/simplify.js';
+import type { Region } from '../regions/sweep.js';
+import type { MaskClass } from './ome-xml.js';
+import type { RegionWriter } from './regions.js';
+import { TextFile } from './text-file.js';
+
+/**
+ * A feature for each region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the full image
+ * from its corner, y downwards): polygons along the pixels' sides with their holes, the class with its
+ * name and colour.
+ */
+export class GeojsonWriter implements RegionWriter {
+  #first = true;
+
+  private constructor(
+    private readonly file: TextFile,
+    private readonly classes: readonly MaskClass[],
+    private readonly tolerance: number,
+  ) {}
+
+  /** @param tolerance how far, in px, simplified contours may be from the pixels' sides; 0 keeps them exact */
+  static async create(
+    path: string,
+    classes: readonly MaskClass[],
+    tolerance: number,
+  ): Promise<GeojsonWriter> {
+    const file = await TextFile.create(path);
+    file.add('{"type":"FeatureCollection","features":[');
+    return new GeojsonWriter(file, classes, tolerance);
+  }
+
+  add({ id, label, area, rings }: Region): void {
+    const coordinates = rings.map((ring) => ringText(simplifyRing(ring, this.tolerance))).join(',');
+    const { name, colour } = this.classes[label] ?? { name: `class ${label}`, colour: null };
+    const value = Number.parseInt(colour?.slice(1) ?? '808080', 16);
+    const classification = { name, color: [value >> 16, (value >> 8) & 255, value & 255] };
+    const properties = {
+      objectType: 'annotation',
+      classification,
+      measurements: { 'Object ID': id, 'Area px^2': area },
+    };
+    this.file.add(
+      `${this.#first ? '' : ','}\n{"type":"Feature","geometry":{"type":"Polygon","coordinates":[${coordinates}]},` +
+        `"properties":${JSON.stringify(properties)}}`,
+    );
+    this.#first = false;
+  }
+
+  drain(): Promise<void> {
+    return this.file.drain();
+  }
+
+  async finish(): Promise<void> {
+    this.file.add('\n]}\n');
+    await this.file.finish();
+  }
+
+  abort(): Promise<void> {
+    return this.file.abort();
+  }
+}
+
+/** A ring whose last corner is its first again. */
+function ringText(ring: Int32Array): string {
+  const corners: string[] = [];
+  for (let i = 0; i <= ring.length; i += 2) {
+    corners.push(`[${ring[i % ring.length]},${ring[(i % ring.length) + 1]}]`);
+  }
+  return `[${corners.join(',')}]`;
+}

@@ -1,0 +1,60 @@
+import sharp from 'sharp';
+import type { Rect, Size } from '../geometry.js';
+import type { MaskArray } from '../sink.js';
+import type { OverlayColour } from './overlay.js';
+
+/** Longest side of a preview. */
+const SIDE_PX = 2048;
+/** What is not done yet; no class has it. */
+const NOT_DONE = 255;
+
+/** A small picture of a mask that is being made: every n-th pixel of what is done. */
+export class Preview {
+  readonly size: Size;
+  readonly #step: number;
+  readonly #labels: Uint8Array;
+
+  constructor(image: Size) {
+    this.#step = Math.max(1, Math.ceil(Math.max(image.width, image.height) / SIDE_PX));
+    this.size = {
+      width: Math.ceil(image.width / this.#step),
+      height: Math.ceil(image.height / this.#step),
+    };
+    this.#labels = new Uint8Array(this.size.width * this.size.height).fill(NOT_DONE);
+  }
+
+  /**
+   * Takes a part of the mask: `rect` in image px.
+   * @param values labels, or `channels` probabilities a pixel
+   * @param rowLength pixels from one row to the next
+   */
+  put(rect: Rect, values: MaskArray, rowLength: number, channels: number): void {
+    const step = this.#step;
+    for (let y = Math.ceil(rect.y / step); y * step < rect.y + rect.height; y++) {
+      for (let x = Math.ceil(rect.x / step); x * step < rect.x + rect.width; x++) {
+        const at = ((y * step - rect.y) * rowLength + x * step - rect.x) * channels;
+        let best = channels === 1 ? values[at]! : 0;
+        for (let c = 1; c < channels; c++) if (values[at + c]! > values[at + best]!) best = c;
+        this.#labels[y * this.size.width + x] = best;
+      }
+    }
+  }
+
+  /** A PNG with the classes' colours; clear where a class has none and where nothing is done. */
+  png(colours: readonly OverlayColour[]): Promise<Buffer> {
+    return coloured(this.#labels, this.size, colours);
+  }
+}
+
+/** Labels as an RGBA PNG in their colours. */
+export function coloured(labels: Uint8Array, size: Size, colours: readonly OverlayColour[]): Promise<Buffer> {
+  const table = new Uint32Array(256);
+  for (const [label, colour] of colours.entries()) {
+    if (colour) table[label] = (255 << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
+  }
+  const pixels = new Uint32Array(labels.length);
+  for (let i = 0; i < labels.length; i++) pixels[i] = table[labels[i]!]!;
+  return sharp(new Uint8Array(pixels.buffer), { raw: { ...size, channels: 4 } })
+    .png({ compressionLevel: 3 })
+    .toBuffer();
+}
