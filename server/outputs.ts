@@ -2,10 +2,14 @@ import { extname } from 'node:path';
 import type { Card } from '../model/card.js';
 import type { OutputKind } from '../model/frozen.js';
 import { UnsupportedOutputError } from '../tiling/errors.js';
+import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import type { MaskSink } from '../tiling/sink.js';
 import { FanoutSink } from '../tiling/sinks/fanout.js';
+import { GeojsonWriter } from '../tiling/sinks/geojson.js';
+import { ObjectTable } from '../tiling/sinks/objects.js';
 import { type OverlayColour, OverlaySink } from '../tiling/sinks/overlay.js';
 import { PngSink } from '../tiling/sinks/png.js';
+import { RegionSink } from '../tiling/sinks/regions.js';
 import { TiffSink } from '../tiling/sinks/tiff.js';
 import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
@@ -13,6 +17,9 @@ import { RequestError } from './errors.js';
 export const FORMATS = {
   png: { type: 'image/png', ending: '.png' },
   tiff: { type: 'image/tiff', ending: '.tif' },
+  geojson: { type: 'application/geo+json', ending: '.geojson' },
+  csv: { type: 'text/csv', ending: '.csv' },
+  json: { type: 'application/json', ending: '.json' },
 } as const;
 export type Format = keyof typeof FORMATS;
 
@@ -21,6 +28,10 @@ const OUTPUT_FORMATS = {
   labels: ['png', 'tiff'],
   probabilities: ['tiff'],
   overlay: ['png'],
+  geojson: ['geojson'],
+  objects: ['csv', 'json'],
+  instances: ['tiff'],
+  thumbnail: ['png'],
 } as const satisfies Record<string, readonly Format[]>;
 export type Output = keyof typeof OUTPUT_FORMATS;
 export const OUTPUTS = Object.keys(OUTPUT_FORMATS) as [Output, ...Output[]];
@@ -30,6 +41,8 @@ export interface ResultFile {
   readonly output: Output;
   readonly format: Format;
   readonly path: string;
+  /** How far simplified contours may be from the pixels' sides, in px. Default 0: not at all. */
+  readonly simplify?: number;
 }
 
 export function parseOutput(text: string): Output {
@@ -98,8 +111,12 @@ export async function openSinks(
   return sinks.length === 1 ? sinks[0]! : new FanoutSink(sinks);
 }
 
-function openSink({ output, format, path }: ResultFile, source: ImageSource, card: Card): Promise<MaskSink> {
-  const { size, mpp } = source;
+async function openSink(
+  { output, format, path, simplify = 0 }: ResultFile,
+  source: ImageSource,
+  card: Card,
+): Promise<MaskSink> {
+  const { size, mpp, channelNames } = source;
   const { classes } = card;
   switch (output) {
     case 'overlay':
@@ -119,7 +136,32 @@ function openSink({ output, format, path }: ResultFile, source: ImageSource, car
       const channels = classes.length;
       return TiffSink.create(path, size, { channels, dtype: 'float32', mpp, overviews: 'mean', classes });
     }
+    case 'geojson': {
+      const writer = await GeojsonWriter.create(path, classes, simplify);
+      return new RegionSink(size, [writer], { contours: true, source: null });
+    }
+    case 'objects': {
+      const channels = channelNames ?? (source.channels === 3 ? ['red', 'green', 'blue'] : ['intensity']);
+      const writer = await ObjectTable.create(path, format === 'csv' ? 'csv' : 'json', {
+        classes,
+        mpp,
+        channels,
+      });
+      return new RegionSink(size, [writer], { contours: false, source });
+    }
+    case 'instances':
+    case 'thumbnail':
+      throw new Error(`${output} is made of the finished mask`);
   }
+}
+
+/**
+ * Whether an output is written while the bands of a mask come; the others are made of the finished mask.
+ * Regions are found in whole rows: bands that are as wide as the image.
+ */
+export function isStreamed(output: Output, imageWidth: number): boolean {
+  if (output === 'instances' || output === 'thumbnail') return false;
+  return (output !== 'geojson' && output !== 'objects') || imageWidth <= COLUMN_BLOCK_PX;
 }
 
 /** The classes' colours, by their index. */

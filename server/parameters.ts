@@ -49,6 +49,13 @@ export const planShape = {
   ...choiceShape,
 };
 
+/** How far simplified contours may be from the pixels' sides, in px. */
+export const simplifyShape = z
+  .string()
+  .default('0')
+  .transform(Number)
+  .refine((px) => px >= 0 && px <= 1000, 'it is a number of px from 0 to 1000');
+
 /**
  * Reads parameters, of whatever origin, by a schema; numbers are as good as their digits.
  * @throws RequestError naming the parameter that is wrong and what would be right

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
 import type { TileChoice } from '../tiling/plan.js';
 import { BandJournal } from '../tiling/sinks/journal.js';
@@ -5,9 +7,10 @@ import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import type { ImageChoice } from '../tiling/sources/options.js';
+import { type Derivation, derive } from './derive.js';
 import { checkSymmetries, planJob } from './job-plan.js';
 import { ModelShelf } from './models.js';
-import { checkOutput, coloursOf, openSinks, predictedFor, type ResultFile } from './outputs.js';
+import { checkOutput, coloursOf, isStreamed, openSinks, predictedFor, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
 import { type Stage, segment } from './segment.js';
@@ -108,7 +111,17 @@ export class Segmenter {
       if (job.symmetries) checkSymmetries(model);
       const { card } = model;
       const journal = job.journal && (await BandJournal.open(job.journal, keyOf(job, model, plan)));
-      const sink = await openSinks(job.results, source, card).catch(async (error: unknown) => {
+      const streamed = job.results.filter((result) => isStreamed(result.output, source.size.width));
+      const derived = job.results.filter((result) => !streamed.includes(result));
+      // What is made of the mask needs the mask: a copy of its own, if none is asked for.
+      const isMask = (result: ResultFile) => result.output === 'labels' && result.format === 'tiff';
+      const own: ResultFile = {
+        output: 'labels',
+        format: 'tiff',
+        path: join(job.scratchDir, `${job.id}.mask.tif`),
+      };
+      if (derived.length > 0 && !streamed.some(isMask)) streamed.push(own);
+      const sink = await openSinks(streamed, source, card).catch(async (error: unknown) => {
         if (journal) await journal.abort();
         throw error;
       });
@@ -150,6 +163,12 @@ export class Segmenter {
           if (how !== 'replayed') job.onProgress?.({ ...done });
         },
       });
+      if (derived.length > 0) {
+        const deriving = performance.now();
+        await this.#derive(streamed.find(isMask)!.path, derived, { source, card, signal: job.signal });
+        if (streamed.includes(own)) await rm(own.path);
+        onStage('encode', performance.now() - deriving);
+      }
       for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
       return {
         ...modelFacts(model),
@@ -183,6 +202,13 @@ export class Segmenter {
     });
   }
 
+  /** Makes more results of the finished mask of a job. */
+  derive(spec: PlanSpec, mask: string, results: readonly ResultFile[]): Promise<void> {
+    return this.#with(spec, undefined, (source, { card }) =>
+      this.#derive(mask, results, { source, card, signal: new AbortController().signal }),
+    );
+  }
+
   /** What is done of a running job's mask, as a PNG; null where no such job runs. */
   async preview(id: string): Promise<Buffer | null> {
     return (await this.#previews.get(id)?.()) ?? null;
@@ -207,6 +233,16 @@ export class Segmenter {
     } finally {
       this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
       await source.close();
+    }
+  }
+
+  async #derive(path: string, results: readonly ResultFile[], rest: Omit<Derivation, 'mask'>): Promise<void> {
+    const { maxPixels } = this.options;
+    const mask = await openImage(path, { scratchDir: dirname(path), maxPixels, values: 'stored' });
+    try {
+      await derive(results, { mask, ...rest });
+    } finally {
+      await mask.close();
     }
   }
 

@@ -3,8 +3,16 @@ import { join, parse } from 'node:path';
 import type { Command } from 'commander';
 import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
-import { defaultFormat, type Format, formatOfFile, type Output, parseOutput } from '../outputs.js';
-import { parseChoice } from '../parameters.js';
+import {
+  defaultFormat,
+  FORMATS,
+  type Format,
+  formatOfFile,
+  OUTPUTS,
+  type Output,
+  parseOutput,
+} from '../outputs.js';
+import { parseChoice, parseParameters, simplifyShape } from '../parameters.js';
 import { codeOf, problemOf } from '../problems.js';
 import { ProgressBar } from '../progress.js';
 import type { Receipt } from '../receipt.js';
@@ -23,6 +31,8 @@ interface SegmentFlags extends EngineFlags, ScratchFlags {
   readonly model?: string;
   readonly tile: string;
   readonly output: string;
+  readonly also: readonly string[];
+  readonly simplify: string;
   readonly tta?: boolean;
   readonly json?: boolean;
 }
@@ -38,17 +48,32 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
-    .requiredOption('-o, --out <path>', 'result file (.png, .tif); a folder for several images')
+    .requiredOption(
+      '-o, --out <path>',
+      'result file, whose ending says the format; a folder for several images',
+    )
     .option('-m, --model <name>', 'model; may be left out where there is only one')
     .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
-    .option('--output <kind>', 'labels, probabilities or overlay', 'labels')
+    .option('--output <kind>', `one of ${OUTPUTS.join(', ')}`, 'labels')
+    .option(
+      '--also <output=file>',
+      'another result of the same image, such as geojson=cells.geojson; may be repeated',
+      (text: string, before: string[]) => [...before, text],
+      [] as string[],
+    )
+    .option('--simplify <px>', 'how far contours in GeoJSON may be from the pixels', '0')
     .option('--tta', 'average over the eight symmetries of the square: eight times the work')
     .option('--json', 'print a receipt, one line of JSON an image')
     .action(async (images: string[], flags: SegmentFlags) => {
       const output = parseOutput(flags.output);
       const tile = parseTileChoice(flags.tile);
       const choice = parseChoice(flags);
+      const simplify = parseParameters(simplifyShape, flags.simplify);
+      const also = flags.also.map((text) => ({ ...alsoOf(text), simplify }));
       const tasks = await tasksOf(images, flags.out, output);
+      if (also.length > 0 && tasks.length > 1) {
+        throw new RequestError('bad-request', 'with several images, each result needs a run of its own');
+      }
       const failures = await withSegmenter(flags, async (segmenter, scratchDir) => {
         const codes: string[] = [];
         for (const [i, task] of tasks.entries()) {
@@ -62,7 +87,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
               id: `${i}`,
               input: task.input,
               choice,
-              results: [{ output, format: task.format, path: task.result }],
+              results: [{ output, format: task.format, path: task.result, simplify }, ...also],
               journal: null,
               scratchDir,
               model: flags.model,
@@ -106,6 +131,13 @@ function report(context: CommandContext, json: boolean, task: Task, receipt: Rec
   for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);
 }
 
+/** Reads `OUTPUT=FILE`, whose ending says the format. */
+function alsoOf(text: string): { output: Output; format: Format; path: string } {
+  const [, name, path] = /^(\w+)=(.+)$/.exec(text) ?? [];
+  if (!name || !path) throw new RequestError('bad-request', `"${text}" is not OUTPUT=FILE`);
+  return { output: parseOutput(name), format: formatOfFile(path), path };
+}
+
 /** One image goes to the file named; several, or a folder, go into a folder under their own names. */
 async function tasksOf(images: readonly string[], out: string, output: Output): Promise<Task[]> {
   const folderNamed = (await isFolder(out)) || parse(out).ext === '';
@@ -122,10 +154,9 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
     else inputs.push(...(await filesOf(image)));
   }
   const format = defaultFormat(output);
-  const ending = format === 'png' ? 'png' : 'tif';
   const tasks = inputs.map((input) => ({
     input,
-    result: join(out, `${parse(input).name}.${ending}`),
+    result: join(out, `${parse(input).name}${FORMATS[format].ending}`),
     format,
   }));
   const seen = new Map<string, string>();

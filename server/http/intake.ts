@@ -6,7 +6,7 @@ import { type JobRequest, PRIORITIES } from '../jobs/job.js';
 import type { Jobs, NewJob } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { ModelShelf } from '../models.js';
-import { choiceOf, parseParameters, planShape } from '../parameters.js';
+import { choiceOf, parseParameters, planShape, simplifyShape } from '../parameters.js';
 import { receiveImage, type UploadLimits } from './upload.js';
 
 /** What the routes that take images share. */
@@ -20,6 +20,7 @@ export interface Intake {
 export const requestShape = {
   ...planShape,
   output: z.string().optional(),
+  simplify: simplifyShape,
   priority: z.enum(PRIORITIES).optional(),
 };
 export type Parameters = z.output<z.ZodObject<typeof requestShape>>;
@@ -34,8 +35,8 @@ export async function jobRequest(
   outputs: JobRequest['outputs'],
 ): Promise<JobRequest> {
   const { name, version } = await shelf.find(parameters.model);
-  const { tile, tta: symmetries } = parameters;
-  return { model: `${name}/${version}`, outputs, tile, symmetries, choice: choiceOf(parameters) };
+  const { tile, tta: symmetries, simplify } = parameters;
+  return { model: `${name}/${version}`, outputs, tile, symmetries, choice: choiceOf(parameters), simplify };
 }
 
 export const parseRequest = (given: unknown): Parameters =>

@@ -28,6 +28,8 @@ export interface JobRequest {
   readonly tile: TileChoice;
   readonly symmetries: boolean;
   readonly choice: ImageChoice;
+  /** How far simplified contours may be from the pixels' sides, in px. */
+  readonly simplify: number;
 }
 
 /** Where a job's image is: uploaded into the job's folder, or read where it lies. */

@@ -74,6 +74,8 @@ const SWEEP_MS = 60_000;
 export class Jobs {
   readonly #entries = new Map<string, Entry>();
   readonly #runner: JobRunner;
+  /** Results that are being made, by their path. */
+  readonly #making = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   #admitted = 0;
   #closing = false;
@@ -219,8 +221,8 @@ export class Jobs {
   }
 
   /**
-   * A result of a job that has succeeded.
-   * @throws RequestError `not-ready` for a job that has not ended so, `not-found` for a result that it did not make
+   * A result of a job that has succeeded; one that it was not asked for is made now, of its mask.
+   * @throws RequestError `not-ready` for a job that has not ended so, `not-found` for a result that its mask is not enough for
    */
   async result(id: string, output: Output, format: Format): Promise<string> {
     const { record } = this.#entry(id);
@@ -229,10 +231,20 @@ export class Jobs {
       throw new RequestError('not-ready', `the job is ${record.state}${why}`);
     }
     const path = this.resultPath(id, output, format);
-    if ((await stat(path).catch(() => null)) === null) {
+    const making = this.#making.get(path);
+    if (making) await making;
+    if ((await stat(path).catch(() => null)) !== null) return path;
+    const mask = this.resultPath(id, 'labels', 'tiff');
+    if (output === 'probabilities' || (await stat(mask).catch(() => null)) === null) {
       const made = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
       throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${made}`);
     }
+    const spec = this.#specOf(record);
+    const made = this.options.worker.call('derive', spec, mask, [
+      { output, format, path, simplify: record.request.simplify },
+    ]);
+    this.#making.set(path, made);
+    await made.finally(() => this.#making.delete(path));
     return path;
   }
 
@@ -331,11 +343,12 @@ export class Jobs {
 
   #specOf({ id, request, source }: JobRecord) {
     const folder = this.options.store.folder(id);
-    const { model, tile, symmetries, choice, outputs } = request;
+    const { model, tile, symmetries, choice, outputs, simplify } = request;
     const results: ResultFile[] = outputs.map(({ output, format }) => ({
       output,
       format,
       path: this.resultPath(id, output, format),
+      simplify,
     }));
     const input = source.kind === 'upload' ? join(folder, 'upload') : source.path;
     const journal = join(folder, 'bands');

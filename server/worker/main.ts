@@ -10,6 +10,7 @@ let segmenter: Segmenter | null = null;
 
 const calls: WorkerCalls = {
   plan: (spec) => segmenter!.plan(spec),
+  derive: (spec, mask, results) => segmenter!.derive(spec, mask, results),
   preview: (id) => segmenter!.preview(id),
 };
 

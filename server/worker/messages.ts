@@ -1,3 +1,4 @@
+import type { ResultFile } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { JobSpec, PlanSpec, Progress, SegmenterOptions } from '../segmenter.js';
@@ -8,6 +9,7 @@ export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
 /** What a worker is asked besides its jobs, and answers. */
 export interface WorkerCalls {
   plan(spec: PlanSpec): Promise<JobFacts>;
+  derive(spec: PlanSpec, mask: string, results: readonly ResultFile[]): Promise<void>;
   preview(id: string): Promise<Buffer | null>;
 }
 

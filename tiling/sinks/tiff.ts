@@ -23,8 +23,8 @@ const compress = promisify(deflate);
 
 /** Side of the file's own tiles; the TIFF wants a multiple of 16. */
 export const TIFF_TILE_PX = 256;
-/** Levels whose tiles fit into a column block; the smaller ones wait in memory. */
-const STREAMED_LEVELS = Math.log2(COLUMN_BLOCK_PX / TIFF_TILE_PX) + 1;
+/** What is written in whole rows has lower tiles: a row of them is held in memory. */
+const ROWS_TILE_PX = 64;
 
 const TYPES = {
   uint8: { array: Uint8Array, ome: 'uint8' },
@@ -42,6 +42,8 @@ export interface TiffFormat {
   readonly mpp: PixelSize | null;
   /** How overviews are made. */
   readonly overviews: Reduction;
+  /** How the pixels come: in the bands of a plan, or in whole rows. Default `bands`. */
+  readonly order?: 'bands' | 'rows';
   /** What values mean: named in the OME-XML and, for one channel of bytes, coloured by a palette. */
   readonly classes?: readonly MaskClass[];
 }
@@ -54,13 +56,24 @@ export interface TiffFormat {
  */
 export class TiffSink implements MaskSink {
   readonly #levels: Level[];
+  readonly #tile: Size;
+  /** Columns that come together. */
+  readonly #block: number;
+  /** Levels whose tiles fit into a block; the smaller ones wait in memory. */
+  readonly #streamed: number;
 
   private constructor(
     private readonly file: PartialFile,
     size: Size,
     private readonly format: TiffFormat,
   ) {
-    this.#levels = levelSizes(size).map((level, i) => new Level(level, i, format));
+    const rows = format.order === 'rows';
+    this.#tile = { width: TIFF_TILE_PX, height: rows ? ROWS_TILE_PX : TIFF_TILE_PX };
+    this.#block = rows ? Number.POSITIVE_INFINITY : COLUMN_BLOCK_PX;
+    this.#streamed = Math.log2(this.#block / TIFF_TILE_PX) + 1;
+    this.#levels = levelSizes(size).map(
+      (level, i) => new Level(level, this.#tile, i >= this.#streamed, format),
+    );
   }
 
   static async create(path: string, size: Size, format: TiffFormat): Promise<TiffSink> {
@@ -71,7 +84,7 @@ export class TiffSink implements MaskSink {
 
   async writeBand(rect: Rect, data: Values): Promise<void> {
     const { channels } = this.format;
-    for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, COLUMN_BLOCK_PX)) {
+    for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, this.#block)) {
       for (let row = 0; row < rect.height; row++) {
         const from = (row * rect.width + start - rect.x) * channels;
         const values = data.subarray(from, from + (stop - start) * channels);
@@ -83,7 +96,7 @@ export class TiffSink implements MaskSink {
 
   async finish(): Promise<void> {
     for (const [i, level] of this.#levels.entries()) {
-      if (i >= STREAMED_LEVELS) for (const strip of level.held()) await this.#write(i, strip);
+      if (i >= this.#streamed) for (const strip of level.held()) await this.#write(i, strip);
     }
     const [base, ...overviews] = this.#levels as [Level, ...Level[]];
     const children: number[] = [];
@@ -112,7 +125,7 @@ export class TiffSink implements MaskSink {
     const { channels, dtype, overviews } = this.format;
     const { x, y, width, height, values } = strip;
     const tiles = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)].map((run) => {
-      const tile = new TYPES[dtype].array(TIFF_TILE_PX * TIFF_TILE_PX * channels);
+      const tile = new TYPES[dtype].array(this.#tile.width * this.#tile.height * channels);
       for (let row = 0; row < height; row++) {
         const from = (row * width + run.start) * channels;
         tile.set(
@@ -124,7 +137,7 @@ export class TiffSink implements MaskSink {
     });
     const next = this.#levels[index + 1];
     const half = next && halve(values, width, height, channels, overviews);
-    const first = (y / TIFF_TILE_PX) * level.across + x / TIFF_TILE_PX;
+    const first = (y / this.#tile.height) * level.across + x / TIFF_TILE_PX;
     for (const [i, compressed] of (await Promise.all(tiles)).entries()) {
       level.offsets[first + i] = this.file.position;
       level.byteCounts[first + i] = compressed.length;
@@ -155,7 +168,7 @@ export class TiffSink implements MaskSink {
       short(277, channels),
       short(284, 1), // planes interleaved
       { id: 322, type: LONG, values: [TIFF_TILE_PX] },
-      { id: 323, type: LONG, values: [TIFF_TILE_PX] },
+      { id: 323, type: LONG, values: [this.#tile.height] },
       { id: 324, type: LONG8, values: offsets },
       { id: 325, type: LONG8, values: byteCounts },
       short(339, ...Array<number>(channels).fill(dtype === 'float32' ? 3 : 1)),
@@ -200,25 +213,26 @@ class Level {
 
   constructor(
     readonly size: Size,
-    private readonly index: number,
+    private readonly tile: Size,
+    private readonly inMemory: boolean,
     private readonly format: TiffFormat,
   ) {
     this.across = Math.ceil(size.width / TIFF_TILE_PX);
-    const tiles = this.across * Math.ceil(size.height / TIFF_TILE_PX);
+    const tiles = this.across * Math.ceil(size.height / tile.height);
     this.offsets = Array<number>(tiles).fill(0);
     this.byteCounts = Array<number>(tiles).fill(0);
-    this.#values = this.#array(index >= STREAMED_LEVELS ? size.width * size.height : 0);
+    this.#values = this.#array(inMemory ? size.width * size.height : 0);
   }
 
   /** Takes a row of a column block; returns the strip that it completes. */
   put(x: number, width: number, y: number, row: Values): Strip | null {
     const { channels } = this.format;
-    if (this.index >= STREAMED_LEVELS) {
+    if (this.inMemory) {
       this.#values.set(row, (y * this.size.width + x) * channels);
       return null;
     }
     if (this.#filled === 0) {
-      this.#strip = { x, y, width, height: Math.min(TIFF_TILE_PX, this.size.height - y) };
+      this.#strip = { x, y, width, height: Math.min(this.tile.height, this.size.height - y) };
       const { height } = this.#strip;
       if (this.#values.length !== width * height * channels) this.#values = this.#array(width * height);
     }
@@ -232,7 +246,7 @@ class Level {
   *held(): Generator<Strip> {
     const { width, height } = this.size;
     const row = width * this.format.channels;
-    for (const { start, stop } of runs({ start: 0, stop: height }, TIFF_TILE_PX)) {
+    for (const { start, stop } of runs({ start: 0, stop: height }, this.tile.height)) {
       yield {
         x: 0,
         y: start,

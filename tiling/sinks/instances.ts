@@ -1,0 +1,75 @@
+import type { Rect, Size } from '../geometry.js';
+import { IdMap } from '../regions/id-map.js';
+import { RegionSweep } from '../regions/sweep.js';
+import type { PixelReader, PixelSize } from '../source.js';
+import { TiffSink } from './tiff.js';
+
+/** Rows that are read at a time: whole rows of the tiles of our own masks. */
+const ROWS = 256;
+
+/** Gives a mask in whole rows, some at a time. */
+export async function* wholeRows(
+  mask: PixelReader,
+  signal?: AbortSignal,
+): AsyncGenerator<{ readonly rect: Rect; readonly labels: Uint8Array }> {
+  const { width, height } = mask.size;
+  for (let y = 0; y < height; y += ROWS) {
+    const rect = { x: 0, y, width, height: Math.min(ROWS, height - y) };
+    const { data } = await mask.readRegion(rect, signal);
+    yield { rect, labels: data as Uint8Array };
+  }
+}
+
+/**
+ * Writes a mask's regions as a TIFF whose values are their numbers: 0 for background. The mask is read
+ * twice: only at the end of a region is its number known.
+ * @param scratch a file that may be written, and is removed
+ */
+export async function writeInstances(
+  mask: PixelReader,
+  path: string,
+  {
+    mpp,
+    scratch,
+    signal,
+  }: { readonly mpp: PixelSize | null; readonly scratch: string; readonly signal?: AbortSignal },
+): Promise<void> {
+  const ids = new IdMap(scratch);
+  const sink = await TiffSink.create(path, mask.size, {
+    ...{ channels: 1, dtype: 'uint32', mpp, overviews: 'majority', order: 'rows' },
+  });
+  try {
+    const sweep = (onId?: (serial: number, id: number) => void) =>
+      new RegionSweep({
+        ...{ width: mask.size.width, channels: 0, contours: false, onRegion: () => {} },
+        ...(onId && { onId, onMerge: (serial: number, into: number) => ids.merge(serial, into) }),
+      });
+    const numbering = sweep((serial, id) => ids.setId(serial, id));
+    for await (const { rect, labels } of wholeRows(mask, signal)) {
+      for (const row of rowsOf(labels, rect)) numbering.row(row);
+    }
+    numbering.finish();
+    const painting = sweep();
+    for await (const { rect, labels } of wholeRows(mask, signal)) {
+      const painted = new Uint32Array(labels.length);
+      let at = 0;
+      for (const row of rowsOf(labels, rect)) {
+        painting.row(row, null, (start, stop, serial) =>
+          painted.fill(ids.idOf(serial), at + start, at + stop),
+        );
+        at += rect.width;
+      }
+      await sink.writeBand(rect, painted);
+    }
+    await sink.finish();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  } finally {
+    ids.close();
+  }
+}
+
+function* rowsOf(labels: Uint8Array, { width }: Size): Generator<Uint8Array> {
+  for (let at = 0; at < labels.length; at += width) yield labels.subarray(at, at + width);
+}
