@@ -9,6 +9,7 @@ export const ENVIRONMENT = {
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
+  allowHosts: 'UNSEAM_ALLOW_HOSTS',
   maxPixels: 'UNSEAM_MAX_PIXELS',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
@@ -24,6 +25,7 @@ export const DEFAULTS = {
   /** In the working directory. */
   data: 'unseam-data',
   slides: null,
+  allowedHosts: [] as readonly string[],
   /** A slide of 100,000 × 100,000 px, and half as much again. */
   maxPixels: 15_000_000_000,
   host: '127.0.0.1',

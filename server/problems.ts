@@ -21,6 +21,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   stalled: { status: 408, exitCode: 1, title: 'The body stopped coming' },
   'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
   'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
+  'source-unreachable': { status: 422, exitCode: 6, title: 'The image cannot be fetched' },
   'corrupt-image': { status: 422, exitCode: 6, title: 'The image is damaged' },
   'bad-checkpoint': { status: 500, exitCode: 7, title: 'The model folder is damaged' },
   'inexact-model': { status: 500, exitCode: 7, title: 'The model cannot be tiled exactly' },

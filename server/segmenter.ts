@@ -18,6 +18,8 @@ import { type Stage, segment } from './segment.js';
 export interface SegmenterOptions {
   readonly modelsDir: string;
   readonly maxPixels: number;
+  /** Hosts that images may be read from by URL. */
+  readonly allowedHosts?: readonly string[];
   readonly engine: EngineOptions;
   /** Called after each batch: its tiles, and how long the device ran, in ms. */
   readonly onBatch?: (tiles: number, ranMs: number) => void;
@@ -25,7 +27,7 @@ export interface SegmenterOptions {
 
 /** An image and how it is to be tiled: what a plan needs. */
 export interface PlanSpec {
-  /** A file. */
+  /** A file, or a TIFF's address. */
   readonly input: string;
   /** Which picture of it. */
   readonly choice: ImageChoice;
@@ -225,8 +227,14 @@ export class Segmenter {
     work: (source: ImageSource, model: EngineModel) => Promise<Result>,
   ): Promise<Result> {
     const { folder } = await this.shelf.find(name);
-    const { maxPixels } = this.options;
-    const source = await openImage(input, { ...choice, scratchDir, maxPixels, ...(signal && { signal }) });
+    const { maxPixels, allowedHosts } = this.options;
+    const source = await openImage(input, {
+      ...choice,
+      scratchDir,
+      maxPixels,
+      allowedHosts,
+      ...(signal && { signal }),
+    });
     this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {
       return await work(source, await this.#load(folder));

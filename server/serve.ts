@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { createApp } from './http/app.js';
+import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
@@ -20,6 +22,8 @@ export interface ServeOptions {
   readonly data: string;
   /** Images below this folder may be named as sources of jobs; null for none. */
   readonly slides: string | null;
+  /** Hosts, with their ports if they have any, from which TIFFs may be read by URL. */
+  readonly allowedHosts: readonly string[];
   readonly engine: EngineOptions;
   readonly maxPixels: number;
   readonly maxBodyBytes: number;
@@ -44,6 +48,9 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** How often uploads are looked through for those that nobody goes on with. */
+const EXPIRY_MS = 600_000;
+
 /** Starts the HTTP server and its worker process; resolves when it listens. */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
   const { host, port, models, data, slides, log, engine, maxPixels } = options;
@@ -51,7 +58,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { store, records } = await JobStore.open(data);
   let state: 'open' | 'draining' = 'open';
   const worker = new WorkerClient(
-    { modelsDir: models, maxPixels, engine },
+    { modelsDir: models, maxPixels, engine, allowedHosts: options.allowedHosts },
     {
       onBatch: (tiles, ranMs, waiting) => {
         metrics.batchSize.observe(tiles);
@@ -70,8 +77,9 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     { store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
     records,
   );
+  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', options.maxBodyBytes, keepMs);
   const app = createApp({
-    ...{ jobs, store, slides, metrics, log },
+    ...{ jobs, store, slides, uploads, metrics, log },
     shelf: new ModelShelf(models),
     limits: { maxBytes: options.maxBodyBytes, idleTimeoutMs: options.idleTimeoutMs },
     syncPixels: options.syncPixels,
@@ -81,7 +89,13 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const server = createServer(app);
   // A slide may take an hour to send and to compute: only silence ends an upload (see receiveImage).
   server.requestTimeout = 0;
+  const expiry = setInterval(
+    () => void uploads.expire().catch((err: unknown) => log.error({ err })),
+    EXPIRY_MS,
+  );
+  expiry.unref();
   const stop = async () => {
+    clearInterval(expiry);
     await jobs.close();
     await worker.stop();
     await store.close();

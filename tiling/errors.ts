@@ -28,6 +28,11 @@ export class ImageTooLargeError extends TilingError {
   }
 }
 
+/** An image on another server, which does not give it. */
+export class SourceUnreachableError extends TilingError {
+  readonly code = 'source-unreachable';
+}
+
 /** No room for a scratch file. */
 export class DiskFullError extends TilingError {
   readonly code = 'disk-full';

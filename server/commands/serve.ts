@@ -11,6 +11,7 @@ interface ServeFlags extends EngineFlags {
   readonly maxBody: number;
   readonly data: string;
   readonly slides?: string;
+  readonly allowHosts?: readonly string[];
   readonly syncPixels: number;
   readonly keep: number;
   readonly idleTimeout: number;
@@ -40,6 +41,11 @@ export function serveCommand(program: Command, context: CommandContext): void {
       new Option('--slides <folder>', 'images below it may be named by path as sources of jobs').env(
         ENVIRONMENT.slides,
       ),
+    )
+    .addOption(
+      new Option('--allow-hosts <list>', 'hosts from which TIFFs are read by URL, such as images.lab:8000')
+        .env(ENVIRONMENT.allowHosts)
+        .argParser((text) => text.split(',').filter(Boolean)),
     )
     .option(
       '--sync-pixels <n>',
@@ -78,6 +84,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         ...flags,
         engine: { provider: 'cpu', threads: flags.threads },
         slides: flags.slides ?? null,
+        allowedHosts: flags.allowHosts ?? DEFAULTS.allowedHosts,
         keepMs: flags.keep * 3600_000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,

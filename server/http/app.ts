@@ -25,6 +25,7 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));
+  app.use(dependencies.uploads.path, dependencies.uploads.handler());
   app.get('/v1/models', async (_request, response) => {
     response.json({ models: await shelf.cards() });
   });

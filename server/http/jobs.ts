@@ -5,6 +5,7 @@ import express, { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../errors.js';
 import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
+import { inputOf } from '../jobs/jobs.js';
 import { jobView } from '../jobs/view.js';
 import {
   checkOutput,
@@ -20,13 +21,23 @@ import { parseParameters } from '../parameters.js';
 import { streamEvents } from './events.js';
 import { type Intake, jobRequest, type Parameters, parseRequest, takeImage } from './intake.js';
 import { sendFile } from './send.js';
+import type { CompleteUpload, Uploads } from './uploads.js';
 
 const MAX_JSON = '64kb';
 const PAGE = { default: 50, most: 500 };
 
-const sourceSchema = z.union([z.strictObject({ path: z.string().min(1) })], {
-  error: 'it is {"path": …}, a file below the data folder',
-});
+const sourceSchema = z.union(
+  [
+    z.strictObject({ path: z.string().min(1) }),
+    z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
+    z.strictObject({ upload: z.string().min(1) }),
+  ],
+  {
+    error:
+      'it is {"path": a file below the folder of slides}, {"url": a TIFF of an allowed host} or {"upload": its address}',
+  },
+);
+type Source = z.output<typeof sourceSchema>;
 const bodySchema = z.looseObject({ source: sourceSchema });
 const listSchema = z.strictObject({
   state: z.enum(JOB_STATES).optional(),
@@ -46,6 +57,7 @@ const resultSchema = z.strictObject({
 export interface JobRoutes extends Intake {
   /** Files below this folder may be named as sources; null for none. */
   readonly slides: string | null;
+  readonly uploads: Uploads;
 }
 
 /** `/v1/jobs`: images that are segmented while nobody waits. */
@@ -83,7 +95,7 @@ export function jobRoutes(intake: JobRoutes): Router {
         awaited: false,
       };
       const record = source
-        ? await submitPath(intake, source.path, work, more)
+        ? await submitSource(intake, source, work, more)
         : await takeImage(intake, request, work, ({ uploadMs: _, ...taken }) =>
             jobs.submit({ ...taken, ...more }),
           );
@@ -126,7 +138,7 @@ export function jobRoutes(intake: JobRoutes): Router {
     const record = jobs.get(request.params.id);
     const { output, format } = wanted(request, record);
     const path = await jobs.result(record.id, output, format);
-    const name = (record.source.kind === 'upload' ? record.source.name : record.source.path) ?? record.id;
+    const name = nameOf(record.source) ?? record.id;
     const stem = name.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '');
     response.attachment(`${stem}-${output}${FORMATS[format].ending}`);
     const type = FORMATS[format].type;
@@ -186,13 +198,27 @@ type More = {
   readonly awaited: boolean;
 };
 
-/** A job of a file that lies on the server: it is read where it is. */
-async function submitPath(intake: JobRoutes, path: string, work: JobRequest, more: More): Promise<JobRecord> {
-  const { jobs, store } = intake;
-  const source: JobSource = { kind: 'path', path: await slidePath(intake.slides, path) };
+/** A job of an image that lies elsewhere and is read there, or of an upload that is complete. */
+async function submitSource(
+  intake: JobRoutes,
+  given: Source,
+  work: JobRequest,
+  more: More,
+): Promise<JobRecord> {
+  const { jobs, store, slides, uploads } = intake;
   const { id, folder } = await store.create();
   try {
-    const facts = await jobs.plan({ ...work, input: source.path, scratchDir: folder });
+    let source: JobSource;
+    let upload: CompleteUpload | null = null;
+    if ('path' in given) source = { kind: 'path', path: await slidePath(slides, given.path) };
+    else if ('url' in given) source = { kind: 'url', url: given.url };
+    else {
+      upload = await uploads.find(given.upload);
+      source = { kind: 'upload', name: upload.name, bytes: upload.bytes };
+    }
+    const input = upload?.file ?? inputOf(source, folder);
+    const facts = await jobs.plan({ ...work, input, scratchDir: folder });
+    await upload?.take(inputOf(source, folder)); // what cannot be segmented stays for another try
     return await jobs.submit({ id, request: work, source, facts, ...more });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
@@ -211,6 +237,12 @@ async function slidePath(folder: string | null, path: string): Promise<string> {
   const inside = relative(root, found);
   if (inside.startsWith('..') || isAbsolute(inside)) throw missing;
   return found;
+}
+
+/** What a source is called, if it has a name. */
+function nameOf(source: JobSource): string | null {
+  if (source.kind === 'upload') return source.name;
+  return source.kind === 'path' ? source.path : new URL(source.url).pathname;
 }
 
 function digestOf(value: unknown): string {

@@ -35,7 +35,8 @@ export interface JobRequest {
 /** Where a job's image is: uploaded into the job's folder, or read where it lies. */
 export type JobSource =
   | { readonly kind: 'upload'; readonly name: string | null; readonly bytes: number }
-  | { readonly kind: 'path'; readonly path: string };
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string };
 
 /** Everything of a job that outlives the server, and is in its `job.json`. */
 export interface JobRecord {

@@ -66,6 +66,18 @@ interface Entry {
 /** Why a job stops: its client does not want it any more, or the server stops and it goes on later. */
 type Stop = 'cancelled' | 'later';
 
+/** Where a source is read from. */
+export function inputOf(source: JobSource, folder: string): string {
+  switch (source.kind) {
+    case 'upload':
+      return join(folder, 'upload');
+    case 'path':
+      return source.path;
+    case 'url':
+      return source.url;
+  }
+}
+
 /** Progress is told to listeners so often at most. */
 const PROGRESS_MS = 250;
 const SWEEP_MS = 60_000;
@@ -350,7 +362,7 @@ export class Jobs {
       path: this.resultPath(id, output, format),
       simplify,
     }));
-    const input = source.kind === 'upload' ? join(folder, 'upload') : source.path;
+    const input = inputOf(source, folder);
     const journal = join(folder, 'bands');
     return { id, input, choice, scratchDir: folder, model, tile, symmetries, results, journal };
   }

@@ -2,8 +2,10 @@ import { open } from 'node:fs/promises';
 import { UnsupportedImageError } from '../errors.js';
 import type { ImageSource } from '../source.js';
 import { openBitmap } from './bitmap.js';
+import { httpBytes } from './http-bytes.js';
 import type { OpenOptions } from './options.js';
-import { openTiff } from './tiff.js';
+import { openTiff, openTiffBytes } from './tiff.js';
+import { LeaveToLibvips } from './tiff-layout.js';
 import { channelsOf, viewOf } from './views.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
@@ -26,7 +28,8 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
 ];
 
 /**
- * Opens an image: the page, level, channels and planes of it that the options choose.
+ * Opens an image, a file or a TIFF's address: the page, level, channels and planes of it that the options
+ * choose.
  *
  * @throws UnsupportedImageError for bytes that are none of the kinds read here
  * @throws CorruptImageError for a header that cannot be right
@@ -43,6 +46,7 @@ export async function openImage(path: string, options: OpenOptions): Promise<Ima
 }
 
 async function openStored(path: string, options: OpenOptions): Promise<ImageSource> {
+  if (/^https?:\/\//.test(path)) return openRemote(path, options);
   const file = await open(path);
   const head = Buffer.alloc(16);
   const { bytesRead } = await file.read(head, 0, head.length, 0).finally(() => file.close());
@@ -53,4 +57,12 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     throw new UnsupportedImageError(`these bytes are no image that is read here (${known})`);
   }
   return kind[2](path, options);
+}
+
+async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
+  const bytes = await httpBytes(address, options.allowedHosts ?? [], options.signal);
+  return openTiffBytes(bytes, options).catch((error: unknown) => {
+    if (!(error instanceof LeaveToLibvips)) throw error;
+    throw new UnsupportedImageError('this kind of TIFF is not read from a distance: upload it');
+  });
 }

@@ -1,0 +1,89 @@
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FileStore } from '@tus/file-store';
+import { Server } from '@tus/server';
+import type { RequestHandler } from 'express';
+import { RequestError } from '../errors.js';
+import { codeOf, detailOf, problemOf } from '../problems.js';
+
+const METHODS = ['OPTIONS', 'POST', 'HEAD', 'PATCH', 'DELETE'];
+const ID = /^[0-9a-f]{32}$/;
+
+export interface CompleteUpload {
+  readonly file: string;
+  readonly bytes: number;
+  /** As its client called it (`filename` of the upload's metadata). */
+  readonly name: string | null;
+  readonly take: (to: string) => Promise<void>;
+}
+
+/** Uploads that are resumed where they broke off, by the tus protocol 1.0, in a folder. */
+export class Uploads {
+  readonly #store: FileStore;
+  readonly #server: Server;
+
+  private constructor(
+    private readonly folder: string,
+    readonly path: string,
+    maxBytes: number,
+    keepMs: number,
+  ) {
+    this.#store = new FileStore({ directory: folder, expirationPeriodInMilliseconds: keepMs });
+    this.#server = new Server({
+      path,
+      datastore: this.#store,
+      maxSize: maxBytes,
+      relativeLocation: true,
+      allowedOrigins: () => false,
+      onResponseError: (_request, error) => {
+        if ('status_code' in error) return undefined; // tus's own: what the protocol says
+        const problem = problemOf(codeOf(error));
+        return { status_code: problem.status, body: `${problem.title}: ${detailOf(error)}\n` };
+      },
+    });
+  }
+
+  /**
+   * @param path where the protocol is spoken
+   * @param keepMs how long an upload that nobody goes on with is kept
+   */
+  static async open(folder: string, path: string, maxBytes: number, keepMs: number): Promise<Uploads> {
+    await mkdir(folder, { recursive: true });
+    return new Uploads(folder, path, maxBytes, keepMs);
+  }
+
+  handler(): RequestHandler {
+    return (request, response, next) => {
+      if (!METHODS.includes(request.method)) return next();
+      request.url = request.originalUrl;
+      return this.#server.handle(request, response);
+    };
+  }
+
+  /**
+   * A complete upload; `take` moves it to where it is used, and it is an upload no more.
+   * @param id its id, or its address
+   * @throws RequestError `not-found`, `not-ready` for one that is not complete
+   */
+  async find(id: string): Promise<CompleteUpload> {
+    const key = id.slice(id.lastIndexOf('/') + 1);
+    const upload = ID.test(key) ? await this.#store.getUpload(key).catch(() => null) : null;
+    if (!upload) throw new RequestError('not-found', `there is no upload "${id}"`);
+    if (upload.size === undefined || upload.offset < upload.size) {
+      throw new RequestError('not-ready', `the upload has ${upload.offset} of ${upload.size ?? '?'} bytes`);
+    }
+    const file = join(this.folder, key);
+    return {
+      ...{ file, bytes: upload.size, name: upload.metadata?.filename ?? null },
+      take: async (to) => {
+        await rename(file, to);
+        await rm(`${file}.json`, { force: true });
+      },
+    };
+  }
+
+  /** Removes the uploads that nobody went on with. */
+  async expire(): Promise<void> {
+    await this.#server.cleanUpExpiredUploads();
+  }
+}

@@ -1,0 +1,125 @@
+import { BaseClient, BaseResponse, fromCustomClient } from 'geotiff';
+import { CorruptImageError, SourceUnreachableError } from '../errors.js';
+import type { Bytes } from './bytes.js';
+
+/** Bytes are asked for in blocks, which are kept for their neighbours. */
+const BLOCK_BYTES = 1 << 16;
+const BLOCKS = 512;
+/** How long a server may take to begin its answer. */
+const TIMEOUT_MS = 30_000;
+
+class RangeResponse extends BaseResponse {
+  constructor(private readonly response: Response) {
+    super();
+  }
+
+  override get status(): number {
+    return this.response.status;
+  }
+
+  override getHeader(name: string): string | undefined {
+    return this.response.headers.get(name) ?? undefined;
+  }
+
+  override getData(): Promise<ArrayBuffer> {
+    return this.response.arrayBuffer();
+  }
+}
+
+/** Asks for ranges of one file, which must stay the file that it was. Follows no redirect: it was this host that was allowed. */
+class RangeClient extends BaseClient {
+  length: number | null = null;
+  #etag: string | null = null;
+
+  constructor(
+    private readonly address: string,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    super(address);
+  }
+
+  /** The first error of a request: the block cache hides it behind one of its own. */
+  failure: Error | null = null;
+
+  override async request(options: { headers?: Record<string, string> } = {}): Promise<BaseResponse> {
+    try {
+      return await this.#ask(options);
+    } catch (error) {
+      this.failure ??= error as Error;
+      throw error;
+    }
+  }
+
+  async #ask({ headers }: { headers?: Record<string, string> }): Promise<BaseResponse> {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = this.signal ? AbortSignal.any([timeout, this.signal]) : timeout;
+    const response = await fetch(this.address, { headers: headers ?? {}, redirect: 'error', signal }).catch(
+      (cause: Error) => {
+        this.signal?.throwIfAborted();
+        throw new SourceUnreachableError(`the image's server cannot be reached: ${reasonOf(cause)}`, {
+          cause,
+        });
+      },
+    );
+    if (response.status === 200) {
+      await response.body?.cancel();
+      throw new SourceUnreachableError("the image's server does not answer ranges");
+    }
+    if (response.status !== 206) {
+      await response.body?.cancel();
+      throw new SourceUnreachableError(`the image's server answered ${response.status}`);
+    }
+    const etag = response.headers.get('etag');
+    if (this.#etag !== null && etag !== this.#etag)
+      throw new CorruptImageError('the image changed while it was read');
+    this.#etag = etag;
+    this.length = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? Number.NaN);
+    return new RangeResponse(response);
+  }
+}
+
+const reasonOf = ({ message, cause }: Error): string => (cause instanceof Error ? cause.message : message);
+
+/**
+ * A TIFF on a web server, read by HTTP ranges (RFC 9110, section 14): geotiff's block cache fetches what
+ * is needed of it.
+ *
+ * @param allowedHosts `host` or `host:port`, each as it stands in the address
+ * @throws SourceUnreachableError for a host that is not allowed, does not answer, or not by ranges
+ */
+export async function httpBytes(
+  address: string,
+  allowedHosts: readonly string[],
+  signal?: AbortSignal,
+): Promise<Bytes> {
+  const { host } = new URL(address);
+  if (!allowedHosts.includes(host)) {
+    throw new SourceUnreachableError(`images are not read from ${host}: it is not among the allowed hosts`);
+  }
+  const client = new RangeClient(address, signal);
+  // geotiff's own types leave these options out.
+  const blocks = { blockSize: BLOCK_BYTES, cacheSize: BLOCKS } as Parameters<typeof fromCustomClient>[1];
+  const { source } = await fromCustomClient(client, blocks).catch((cause: Error) => {
+    signal?.throwIfAborted();
+    throw (
+      client.failure ??
+      new CorruptImageError(`what the address leads to is no TIFF: ${cause.message}`, { cause })
+    );
+  });
+  const length = client.length;
+  if (!length) throw new SourceUnreachableError("the image's server does not tell its length");
+  return {
+    length,
+    async read(offset, count) {
+      if (offset + count > length) {
+        throw new CorruptImageError(`the file is cut short: ${count} bytes at ${offset} of ${length}`);
+      }
+      const [data] = await source.fetch([{ offset, length: count }]).catch((error: unknown) => {
+        signal?.throwIfAborted();
+        throw client.failure ?? error;
+      });
+      return Buffer.from(data as ArrayBuffer);
+    },
+    async close() {},
+  };
+}
