@@ -1,12 +1,15 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { UnsupportedImageError } from '../errors.js';
 import type { ImageSource } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
+import { openOpenSlide, slideVendor } from './openslide.js';
 import type { OpenOptions } from './options.js';
 import { openTiff, openTiffBytes } from './tiff.js';
 import { LeaveToLibvips } from './tiff-layout.js';
 import { channelsOf, viewOf } from './views.js';
+import { isZarr, openZarrFolder, openZarrUrl } from './zarr.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
 
@@ -28,7 +31,7 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
 ];
 
 /**
- * Opens an image, a file or a TIFF's address: the page, level, channels and planes of it that the options
+ * Opens an image, a file, an OME-Zarr's folder, or the address of either: the page, level, channels and planes of it that the options
  * choose.
  *
  * @throws UnsupportedImageError for bytes that are none of the kinds read here
@@ -46,17 +49,29 @@ export async function openImage(path: string, options: OpenOptions): Promise<Ima
 }
 
 async function openStored(path: string, options: OpenOptions): Promise<ImageSource> {
-  if (/^https?:\/\//.test(path)) return openRemote(path, options);
+  if (/^https?:\/\//.test(path)) {
+    return /\.zarr\/?$/.test(new URL(path).pathname) ? openZarrUrl(path, options) : openRemote(path, options);
+  }
+  if ((await stat(path)).isDirectory()) {
+    if (await isZarr(path)) return openZarrFolder(path, options);
+    throw new UnsupportedImageError('this folder is no image: of folders, OME-Zarr is read');
+  }
   const file = await open(path);
   const head = Buffer.alloc(16);
   const { bytesRead } = await file.read(head, 0, head.length, 0).finally(() => file.close());
   if (bytesRead === 0) throw new UnsupportedImageError('the image is empty: 0 bytes');
   const kind = KINDS.find(([, matches]) => matches(head));
-  if (!kind) {
-    const known = KINDS.map(([name]) => name).join(', ');
-    throw new UnsupportedImageError(`these bytes are no image that is read here (${known})`);
-  }
-  return kind[2](path, options);
+  // A MIRAX slide begins with a small JPEG; its pixels are in the folder beside it.
+  const mirax =
+    kind?.[0] === 'JPEG' && (await stat(join(path.replace(/\.mrxs$/, ''), 'Slidat.ini')).catch(() => null));
+  if (mirax) return openOpenSlide(path, options, 'a MIRAX slide');
+  if (kind) return kind[2](path, options);
+  const vendor = await slideVendor(path);
+  if (vendor) return openOpenSlide(path, options, `a slide of ${vendor}`);
+  const known = KINDS.map(([name]) => name).join(', ');
+  throw new UnsupportedImageError(
+    `these bytes are no image that is read here (${known}, folders of OME-Zarr, and what OpenSlide reads where it is installed)`,
+  );
 }
 
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {

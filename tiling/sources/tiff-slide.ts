@@ -16,6 +16,20 @@ export interface TiffSlide {
   readonly notes: readonly string[];
 }
 
+/** For slides in TIFFs of a scanner's own making; the message says what they are. */
+export class LeaveToOpenSlide extends UnsupportedImageError {}
+
+/** @throws LeaveToOpenSlide for a slide whose pages mean more than TIFF says */
+async function leaveScanners(first: Directory, description: string): Promise<void> {
+  const leave = (what: string): never => {
+    throw new LeaveToOpenSlide(what);
+  };
+  if (first.has(TAG.ndpi)) leave('a Hamamatsu NDPI slide');
+  if (description.includes('http://www.leica-microsystems.com/scn')) leave('a Leica SCN slide');
+  if ((await first.text(TAG.software)).startsWith('Philips')) leave('a Philips TIFF slide');
+  if (first.has(TAG.xmp) && (await first.text(TAG.xmp)).includes('iScan')) leave('a Ventana BIF slide');
+}
+
 /** Micrometres of TIFF's ResolutionUnit: inch and centimetre. */
 const UNIT_MICRONS: Record<number, number> = { 2: 25_400, 3: 10_000 };
 const IMAGEJ_MICRONS: Record<string, number> = {
@@ -38,6 +52,7 @@ const IMAGEJ_MICRONS: Record<string, number> = {
 export async function slideOf(file: TiffFile, options: OpenOptions): Promise<TiffSlide> {
   const [first] = file.pages as [Directory];
   const description = await first.text(TAG.description);
+  await leaveScanners(first, description);
   if (options.page === undefined) {
     if (/<(\w+:)?OME[\s>]/.test(description)) return omeSlide(file, description, options);
     if (description.startsWith('ImageJ=')) return imagejSlide(file, description, options);

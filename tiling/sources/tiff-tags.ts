@@ -26,6 +26,7 @@ export const TAG = {
   extraSamples: 338,
   sampleFormat: 339,
   jpegTables: 347,
+  xmp: 700,
   ndpi: 65420,
 } as const;
 

@@ -4,11 +4,12 @@ import { bytesOf, type Dtype, type PixelArray, pixelArray, type Raster } from '.
 import type { ImageSource, PixelReader } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { type Bytes, fileBytes } from './bytes.js';
+import { openOpenSlide } from './openslide.js';
 import type { OpenOptions } from './options.js';
 import { readChunk } from './tiff-chunk.js';
 import { type Directory, TiffFile } from './tiff-directory.js';
 import { checkExtent, chunkBytes, type Layout, LeaveToLibvips, layoutOf } from './tiff-layout.js';
-import { slideOf } from './tiff-slide.js';
+import { LeaveToOpenSlide, slideOf } from './tiff-slide.js';
 
 /** Decoded chunks kept for the neighbours that share them, over all levels and channels. */
 const CACHE_BYTES = 96 << 20;
@@ -28,6 +29,7 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
     return await openTiffBytes(bytes, options);
   } catch (error) {
     await bytes.close();
+    if (error instanceof LeaveToOpenSlide) return openOpenSlide(path, options, error.message);
     if (error instanceof LeaveToLibvips) return openBitmap(path, options);
     throw error;
   }
