@@ -1,4 +1,4 @@
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from 'commander';
 
@@ -11,6 +11,7 @@ export const ENVIRONMENT = {
   slides: 'UNSEAM_SLIDES',
   allowHosts: 'UNSEAM_ALLOW_HOSTS',
   maxPixels: 'UNSEAM_MAX_PIXELS',
+  memory: 'UNSEAM_MEMORY',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
   maxBody: 'UNSEAM_MAX_BODY',
@@ -28,6 +29,10 @@ export const DEFAULTS = {
   allowedHosts: [] as readonly string[],
   /** A slide of 100,000 × 100,000 px, and half as much again. */
   maxPixels: 15_000_000_000,
+  /** A container's limit, where there is one; what it does not know of is what the machine has. */
+  memoryBytes: Math.floor(
+    0.75 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+  ),
   host: '127.0.0.1',
   port: 8080,
   maxBodyBytes: 8 * 2 ** 30,

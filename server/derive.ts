@@ -1,9 +1,11 @@
 import type { Card } from '../model/card.js';
-import { FanoutSink } from '../tiling/sinks/fanout.js';
+import { type Rect, rectOf, runs } from '../tiling/geometry.js';
+import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
+import type { MaskArray } from '../tiling/sink.js';
 import { wholeRows, writeInstances } from '../tiling/sinks/instances.js';
 import { writeThumbnail } from '../tiling/sinks/thumbnail.js';
 import type { ImageSource } from '../tiling/source.js';
-import { coloursOf, openSinks, type ResultFile } from './outputs.js';
+import { coloursOf, isStreamed, openSinks, type ResultFile } from './outputs.js';
 
 export interface Derivation {
   /** The mask, its labels as they are stored. */
@@ -11,6 +13,21 @@ export interface Derivation {
   readonly source: ImageSource;
   readonly card: Card;
   readonly signal: AbortSignal;
+}
+
+/** Rows of a column block that are given at a time. */
+const ROWS = 256;
+
+/** Gives a mask as a plan's bands come: column block by column block, each from the top. */
+async function* inBlocks(mask: ImageSource, signal: AbortSignal) {
+  const { width, height } = mask.size;
+  for (const x of runs({ start: 0, stop: width }, COLUMN_BLOCK_PX)) {
+    for (const y of runs({ start: 0, stop: height }, ROWS)) {
+      const rect = rectOf(x, y);
+      const { data } = await mask.readRegion(rect, signal);
+      yield { rect, labels: data as MaskArray };
+    }
+  }
 }
 
 /**
@@ -21,19 +38,32 @@ export async function derive(
   results: readonly ResultFile[],
   { mask, source, card, signal }: Derivation,
 ): Promise<void> {
-  const streamed: ResultFile[] = [];
+  const rows: ResultFile[] = [];
+  const blocks: ResultFile[] = [];
   for (const result of results) {
     const { output, path } = result;
     if (output === 'instances') {
       await writeInstances(mask, path, { mpp: source.mpp, scratch: `${path}.ids`, signal });
     } else if (output === 'thumbnail') {
       await writeThumbnail(source, mask, path, coloursOf(card));
-    } else streamed.push(result);
+    } else if (isStreamed(output, Number.POSITIVE_INFINITY)) blocks.push(result);
+    else rows.push(result);
   }
-  if (streamed.length === 0) return;
-  const sink = new FanoutSink([await openSinks(streamed, source, card)]);
+  await write(rows, wholeRows(mask, signal), source, card, signal);
+  await write(blocks, inBlocks(mask, signal), source, card, signal);
+}
+
+async function write(
+  results: readonly ResultFile[],
+  bands: AsyncIterable<{ readonly rect: Rect; readonly labels: MaskArray }>,
+  source: ImageSource,
+  card: Card,
+  signal: AbortSignal,
+): Promise<void> {
+  if (results.length === 0) return;
+  const sink = await openSinks(results, source, card);
   try {
-    for await (const { rect, labels } of wholeRows(mask, signal)) {
+    for await (const { rect, labels } of bands) {
       signal.throwIfAborted();
       await sink.writeBand(rect, labels);
     }

@@ -9,6 +9,7 @@ export class RequestError extends Error {
       | 'conflict'
       | 'not-ready'
       | 'too-large'
+      | 'too-little-memory'
       | 'stalled'
       | 'busy'
       | 'cancelled'

@@ -9,26 +9,44 @@ import {
   type TileChoice,
   type TilePlan,
 } from '../tiling/plan.js';
+import { resampled } from '../tiling/resample.js';
 import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
+import { expectedMemory, inBytes } from './memory.js';
 
 /** How a job will be done, and what its user should know. */
 export interface JobPlan {
   readonly plan: TilePlan;
   readonly conversion: ChannelConversion;
+  /** Bytes that it takes at most, in the process that runs it. */
+  readonly memory: number;
   readonly warnings: readonly string[];
 }
 
+export interface PlanWishes {
+  readonly tile: TileChoice;
+  /** Bytes that a job may take. Default any. */
+  readonly memory?: number;
+  /** Whether floats are written, not labels. Default not. */
+  readonly probabilities?: boolean;
+}
+
+/** Pixel sizes that differ by no more are the same. */
+const SAME_SIZE = 1.2;
+/** `auto` scales an image by no more, up or down. */
+const MAX_SCALE = 64;
+
 /**
- * Brings an image, a model and a choice of tile together.
+ * Brings an image, a model and a choice of tile together. `auto` takes tiles that fit into the memory.
  *
  * @throws TileSizeError for a tile that the model cannot take
  * @throws UnsupportedImageError for channels that the model cannot take
+ * @throws RequestError `too-little-memory` for a tile that does not fit
  */
 export function planJob(
-  source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'notes'>,
+  source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'dtype' | 'mpp' | 'notes'>,
   { card, geometry, exact }: Pick<EngineModel, 'card' | 'geometry' | 'exact'>,
-  tile: TileChoice,
+  { tile, memory = Number.POSITIVE_INFINITY, probabilities = false }: PlanWishes,
 ): JobPlan {
   const conversion = channelConversion(source.channels, card.inputChannels);
   const names = source.channelNames;
@@ -40,7 +58,7 @@ export function planJob(
       `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}${which}`,
     );
   }
-  const warnings = [...source.notes];
+  const warnings = [...source.notes, ...sizeWarnings(source.mpp?.x, card.micronsPerPixel)];
   let choice = tile;
   if (!geometry.tileable) {
     choice = { width: geometry.smallest, height: geometry.smallest };
@@ -50,11 +68,78 @@ export function planJob(
     choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
     warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
   }
-  const plan = planTiles(source.size, {
-    tile: chooseTile(source.size, choice, geometry),
-    rule: geometry,
-  });
-  return { plan, conversion, warnings };
+  const planned = (target?: number) => {
+    const plan = planTiles(source.size, {
+      tile: chooseTile(source.size, choice, geometry, target),
+      rule: geometry,
+    });
+    return { plan, memory: expectedMemory(plan, source, card, { probabilities, memory }) };
+  };
+  let best = planned();
+  for (
+    let target = AUTO_OUTPUT_PX / 2;
+    choice === 'auto' && best.memory > memory && target >= 32;
+    target /= 2
+  ) {
+    best = planned(target);
+  }
+  if (best.memory > memory) {
+    const { width, height } = best.plan.tile;
+    throw new RequestError(
+      'too-little-memory',
+      `tiles of ${width}×${height} px take some ${inBytes(best.memory)}; ${inBytes(memory)} are allowed` +
+        (choice === 'auto' ? '' : ': take smaller tiles, or "auto"'),
+    );
+  }
+  return { ...best, conversion, warnings };
+}
+
+function sizeWarnings(image: number | undefined, model: number | null): string[] {
+  if (image === undefined || model === null) return [];
+  if (Math.max(image / model, model / image) <= SAME_SIZE) return [];
+  return [
+    `the image has ${round(image)} µm a pixel, and the model learned from ${round(model)}: "mpp=auto" would scale it`,
+  ];
+}
+
+/**
+ * An image at the pixel size that a model learned from: of the smallest level that is no coarser, scaled.
+ *
+ * @returns the source, and which level of the image it is read from
+ * @throws RequestError where either pixel size is unknown, or they are too far apart to be true
+ */
+export function atModelScale(
+  source: ImageSource,
+  { card }: Pick<EngineModel, 'card'>,
+): { readonly source: ImageSource; readonly level: number } {
+  const { mpp, size } = source;
+  if (card.micronsPerPixel === null) {
+    throw new RequestError('bad-request', `model ${card.name} does not say from which pixel size it learned`);
+  }
+  if (mpp === null) {
+    throw new RequestError(
+      'bad-request',
+      'the image does not say its pixel size: give it, such as mpp=auto,0.25',
+    );
+  }
+  const ratio = { x: card.micronsPerPixel / mpp.x, y: card.micronsPerPixel / mpp.y };
+  if (Math.max(ratio.x, 1 / ratio.x, ratio.y, 1 / ratio.y) > MAX_SCALE) {
+    throw new RequestError(
+      'bad-request',
+      `the image says ${round(mpp.x)} µm a pixel, and the model learned from ${card.micronsPerPixel}: ` +
+        'give the true pixel size, such as mpp=auto,0.25',
+    );
+  }
+  const target = {
+    width: Math.max(1, Math.round(size.width / ratio.x)),
+    height: Math.max(1, Math.round(size.height / ratio.y)),
+  };
+  const levels = [source, ...source.overviews];
+  const level = Math.max(
+    0,
+    levels.findLastIndex((reader) => reader.size.width * 1.01 >= target.width),
+  );
+  return { source: resampled(source, levels[level]!, target), level };
 }
 
 /**
@@ -68,3 +153,5 @@ export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 
     `model ${card.name} cannot be averaged over symmetries (tta): its halo is ${haloText(halo)}`,
   );
 }
+
+const round = (microns: number): string => String(Number(microns.toPrecision(3)));

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseTileChoice } from '../tiling/plan.js';
-import type { ImageChoice } from '../tiling/sources/options.js';
 import { RequestError } from './errors.js';
+import type { WorkSpec } from './job-spec.js';
 
 const index = z
   .string()
@@ -30,13 +30,20 @@ const choiceShape = {
     )
     .transform((range) => range as [number, number])
     .optional(),
-  mpp: z
-    .string()
-    .transform(Number)
-    .refine((mpp) => mpp > 0 && Number.isFinite(mpp), 'it is micrometres a pixel, such as 0.5')
-    .transform((mpp) => ({ x: mpp, y: mpp }))
-    .optional(),
 };
+
+/** `auto` scales the image to the model's pixel size; a number is the image's own, whatever its file says. */
+const mppShape = z
+  .string()
+  .regex(
+    /^(auto|(auto,)?\d*\.?\d+(e-?\d+)?)$/,
+    'it is micrometres a pixel, such as 0.5, or auto, or auto,0.5',
+  )
+  .transform((text) => {
+    const microns = Number(text.replace(/^auto,?/, ''));
+    return { scale: text.startsWith('auto'), own: microns > 0 ? { x: microns, y: microns } : undefined };
+  })
+  .default({ scale: false, own: undefined });
 
 /** Parameters that a plan needs: the image, the model and the tile. */
 export const planShape = {
@@ -46,8 +53,14 @@ export const planShape = {
     .enum(['0', '1'])
     .default('0')
     .transform((tta) => tta === '1'),
+  mpp: mppShape,
+  'skip-background': z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((skip): WorkSpec['background'] => (skip === '1' ? 'auto' : null)),
   ...choiceShape,
 };
+type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
 
 /** How far simplified contours may be from the pixels' sides, in px. */
 export const simplifyShape = z
@@ -71,20 +84,23 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, given:
   );
 }
 
-/** The part of parsed parameters that chooses a picture. */
-export function choiceOf({ page, level, channels, z, t, range, mpp }: ImageChoice): ImageChoice {
-  const choice = { page, level, channels, z, t, range, mpp };
-  return Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined));
+/** Parsed parameters as the work that they ask for. */
+export function workOf(parameters: PlanParameters): WorkSpec {
+  const { model, tile, tta, mpp, page, level, channels, z, t, range } = parameters;
+  const choice = { page, level, channels, z, t, range, mpp: mpp.own };
+  return {
+    ...{ model, tile, symmetries: tta, scale: mpp.scale, background: parameters['skip-background'] },
+    choice: Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined)),
+  };
 }
 
-const choiceSchema = z.object(choiceShape);
-/** Flags of the command line as a choice; commander gives those that are set, as text. */
-export const parseChoice = (flags: object): ImageChoice => {
-  const known = Object.keys(choiceShape);
-  return choiceOf(
-    parseParameters(
-      choiceSchema,
-      Object.fromEntries(Object.entries(flags).filter(([name]) => known.includes(name))),
-    ),
+/** Flags of the command line as the work that they ask for; commander gives most of them as text. */
+export function workOfFlags(flags: object): WorkSpec {
+  const known = Object.entries(flags).filter(([name]) => name in planShape);
+  const { skipBackground, tta } = flags as { readonly skipBackground?: true | string; readonly tta?: true };
+  const work = workOf(
+    parseParameters(z.object(planShape), { ...Object.fromEntries(known), tta: tta ? '1' : '0' }),
   );
-};
+  if (skipBackground === undefined) return work;
+  return { ...work, background: skipBackground === true ? 'auto' : { mask: skipBackground } };
+}

@@ -1,16 +1,21 @@
 import { Batcher, systemClock } from '../model/batcher.js';
+import type { Card } from '../model/card.js';
 import type { Engine, EngineModel } from '../model/engine.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
 import type { MaskArray } from '../tiling/sink.js';
+import { BATCH_PX, batchPixels } from './memory.js';
 import type { Predict } from './segment.js';
 
-/** Pixels that one batch aims at: beyond this, on a CPU, a larger batch costs memory and gains nothing. */
-const BATCH_PX = 500_000;
 const MAX_BATCH = 16;
 const MAX_DELAY_MS = 2;
 
+/** What of a model decides about its batches. */
+export type PredictModel = Pick<EngineModel, 'id' | 'exact'> & {
+  readonly card?: Pick<Card, 'architecture'>;
+};
+
 interface Item {
-  readonly model: Pick<EngineModel, 'id' | 'exact'>;
+  readonly model: PredictModel;
   readonly tile: TileBatch;
   readonly output: OutputKind;
   readonly symmetries: boolean;
@@ -20,11 +25,19 @@ interface Item {
 export class TilePredictor {
   readonly #batcher: Batcher<Item, MaskArray>;
 
-  /** @param onBatch called after each batch with its tiles and how long the device ran, in ms */
-  constructor(engine: Engine, onBatch: (tiles: number, ranMs: number) => void = () => {}) {
+  /**
+   * @param onBatch called after each batch with its tiles and how long the device ran, in ms
+   * @param memory bytes that batches are made to fit into
+   */
+  constructor(
+    engine: Engine,
+    onBatch: (tiles: number, ranMs: number) => void = () => {},
+    memory = Number.POSITIVE_INFINITY,
+  ) {
     this.#batcher = new Batcher<Item, MaskArray>({
       maxBatch: ({ model, tile }) => {
-        const fitting = Math.floor(BATCH_PX / (tile.width * tile.height));
+        const pixels = model.card ? batchPixels(model.card, memory) : BATCH_PX;
+        const fitting = Math.floor(pixels / (tile.width * tile.height));
         return model.exact ? Math.min(MAX_BATCH, Math.max(1, fitting)) : 1;
       },
       maxDelayMs: MAX_DELAY_MS,
@@ -52,7 +65,7 @@ export class TilePredictor {
    * How one job has its tiles segmented by one model.
    * @param symmetries average over the eight symmetries of the square
    */
-  for(job: string, model: Pick<EngineModel, 'id' | 'exact'>, symmetries = false): Predict {
+  for(job: string, model: PredictModel, symmetries = false): Predict {
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
       const group = [model.id, output, symmetries, tile.width, tile.height, tile.channels, kind].join();

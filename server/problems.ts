@@ -20,6 +20,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'not-ready': { status: 409, exitCode: 1, title: 'The job has no result yet' },
   stalled: { status: 408, exitCode: 1, title: 'The body stopped coming' },
   'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
+  'too-little-memory': { status: 413, exitCode: 4, title: 'The work does not fit into the memory' },
   'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
   'source-unreachable': { status: 422, exitCode: 6, title: 'The image cannot be fetched' },
   'corrupt-image': { status: 422, exitCode: 6, title: 'The image is damaged' },

@@ -25,6 +25,19 @@ export interface Receipt {
     /** Share of the computed px that no tile owns. */
     readonly haloShare: number;
   };
+  /** How the image was scaled for the model; null where it was not. The mask has the image's size. */
+  readonly scale: {
+    readonly level: number;
+    readonly width: number;
+    readonly height: number;
+    readonly mpp: PixelSize | null;
+  } | null;
+  /** What was not looked at; null where all was. Exactness ends at what was skipped. */
+  readonly background: {
+    readonly tilesSkipped: number;
+    readonly tissueShare: number;
+    readonly threshold: number | null;
+  } | null;
   readonly normalisation: string;
   readonly channels: ChannelConversion;
   /** Whether probabilities are means over the eight symmetries of the square. */

@@ -43,7 +43,7 @@ export interface SegmentRequest {
 export type TileEnd = 'computed' | 'skipped' | 'replayed';
 
 /** Tiles between their reading and their stitching: enough for a device that runs one batch and readies one. */
-const TILES_IN_FLIGHT = 6;
+export const TILES_IN_FLIGHT = 6;
 
 /**
  * The pipeline: plan, read, predict, stitch, write. Holds no more than a few tiles and the bands that

@@ -26,6 +26,8 @@ export interface ServeOptions {
   readonly allowedHosts: readonly string[];
   readonly engine: EngineOptions;
   readonly maxPixels: number;
+  /** What a worker may take of memory. */
+  readonly memoryBytes: number;
   readonly maxBodyBytes: number;
   /** Images of more px are answered with a job. */
   readonly syncPixels: number;
@@ -58,7 +60,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { store, records } = await JobStore.open(data);
   let state: 'open' | 'draining' = 'open';
   const worker = new WorkerClient(
-    { modelsDir: models, maxPixels, engine, allowedHosts: options.allowedHosts },
+    { modelsDir: models, maxPixels, engine, allowedHosts: options.allowedHosts, memory: options.memoryBytes },
     {
       onBatch: (tiles, ranMs, waiting) => {
         metrics.batchSize.observe(tiles);

@@ -123,14 +123,19 @@ export const AUTO_OUTPUT_PX = 640;
 
 /**
  * The tile that a choice means for an image. `auto` covers each side of the image with the fewest
- * tiles of about `AUTO_OUTPUT_PX`, then makes them as small as that number allows.
+ * tiles of about `outputPx`, then makes them as small as that number allows.
  */
-export function chooseTile(image: Size, choice: TileChoice, rule: TileRule): Size {
+export function chooseTile(
+  image: Size,
+  choice: TileChoice,
+  rule: TileRule,
+  outputPx: number = AUTO_OUTPUT_PX,
+): Size {
   if (typeof choice === 'object') return choice;
   const { top, left, bottom, right } = rule.halo;
   const side = (length: number, halo: number): number => {
     if (choice === 'whole') return coveringSide(length, halo, rule);
-    const target = alignDown(AUTO_OUTPUT_PX, rule.multiple);
+    const target = Math.max(rule.multiple, alignDown(outputPx, rule.multiple));
     const tiles = Math.ceil(length / target);
     return coveringSide(alignUp(Math.ceil(length / tiles), rule.multiple), halo, rule);
   };

@@ -29,5 +29,7 @@ export interface ImageSource extends PixelReader {
   readonly notes: readonly string[];
   /** The same picture, smaller: the levels of a pyramid below the first, the largest first. */
   readonly overviews: readonly PixelReader[];
+  /** Whether it has no random access, and is unpacked into a file to be read. */
+  readonly unpacked?: boolean;
   close(): Promise<void>;
 }

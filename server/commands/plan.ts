@@ -1,29 +1,26 @@
 import type { Command } from 'commander';
-import { parseTileChoice } from '../../tiling/plan.js';
-import { parseChoice } from '../parameters.js';
+import { workOfFlags } from '../parameters.js';
 import {
   type CommandContext,
-  choiceOptions,
   type EngineFlags,
   engineOptions,
   type ScratchFlags,
   scratchOption,
   withSegmenter,
+  workOptions,
 } from './shared.js';
 
 export function planCommand(program: Command, context: CommandContext): void {
-  choiceOptions(engineOptions(program.command('plan')))
+  workOptions(engineOptions(program.command('plan')))
     .addOption(scratchOption())
     .description('say how an image would be tiled, without segmenting it')
     .argument('<image>', 'image file')
-    .option('-m, --model <name>', 'model; may be left out where there is only one')
-    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
-    .action(async (image: string, flags: EngineFlags & ScratchFlags & { model?: string; tile: string }) => {
-      const { model } = flags;
-      const spec = { input: image, choice: parseChoice(flags), model, tile: parseTileChoice(flags.tile) };
-      const facts = await withSegmenter(flags, (segmenter, scratchDir) =>
-        segmenter.plan({ ...spec, scratchDir, symmetries: false }),
-      );
+    .action(async (image: string, flags: EngineFlags & ScratchFlags) => {
+      const facts = await withSegmenter(flags, async (segmenter, scratchDir) => {
+        const spec = { input: image, scratchDir, ...workOfFlags(flags) };
+        const plan = await segmenter.plan(spec);
+        return { ...plan, expected: { ...plan.expected, seconds: await segmenter.estimate(spec) } };
+      });
       context.stdout(JSON.stringify(facts, null, 2));
     });
 }

@@ -1,7 +1,6 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import type { Command } from 'commander';
-import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
 import {
   defaultFormat,
@@ -12,28 +11,25 @@ import {
   type Output,
   parseOutput,
 } from '../outputs.js';
-import { parseChoice, parseParameters, simplifyShape } from '../parameters.js';
+import { parseParameters, simplifyShape, workOfFlags } from '../parameters.js';
 import { codeOf, problemOf } from '../problems.js';
 import { ProgressBar } from '../progress.js';
 import type { Receipt } from '../receipt.js';
 import {
   type CommandContext,
-  choiceOptions,
   type EngineFlags,
   engineOptions,
   type ScratchFlags,
   scratchOption,
   withSegmenter,
+  workOptions,
 } from './shared.js';
 
 interface SegmentFlags extends EngineFlags, ScratchFlags {
   readonly out: string;
-  readonly model?: string;
-  readonly tile: string;
   readonly output: string;
   readonly also: readonly string[];
   readonly simplify: string;
-  readonly tta?: boolean;
   readonly json?: boolean;
 }
 
@@ -44,7 +40,7 @@ interface Task {
 }
 
 export function segmentCommand(program: Command, context: CommandContext): void {
-  choiceOptions(engineOptions(program.command('segment')))
+  workOptions(engineOptions(program.command('segment')))
     .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
@@ -52,8 +48,6 @@ export function segmentCommand(program: Command, context: CommandContext): void 
       '-o, --out <path>',
       'result file, whose ending says the format; a folder for several images',
     )
-    .option('-m, --model <name>', 'model; may be left out where there is only one')
-    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
     .option('--output <kind>', `one of ${OUTPUTS.join(', ')}`, 'labels')
     .option(
       '--also <output=file>',
@@ -62,12 +56,10 @@ export function segmentCommand(program: Command, context: CommandContext): void 
       [] as string[],
     )
     .option('--simplify <px>', 'how far contours in GeoJSON may be from the pixels', '0')
-    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
     .option('--json', 'print a receipt, one line of JSON an image')
     .action(async (images: string[], flags: SegmentFlags) => {
       const output = parseOutput(flags.output);
-      const tile = parseTileChoice(flags.tile);
-      const choice = parseChoice(flags);
+      const work = workOfFlags(flags);
       const simplify = parseParameters(simplifyShape, flags.simplify);
       const also = flags.also.map((text) => ({ ...alsoOf(text), simplify }));
       const tasks = await tasksOf(images, flags.out, output);
@@ -84,15 +76,12 @@ export function segmentCommand(program: Command, context: CommandContext): void 
           const started = performance.now();
           try {
             const receipt = await segmenter.run({
+              ...work,
               id: `${i}`,
               input: task.input,
-              choice,
               results: [{ output, format: task.format, path: task.result, simplify }, ...also],
               journal: null,
               scratchDir,
-              model: flags.model,
-              tile,
-              symmetries: flags.tta === true,
               signal: context.signal,
               onProgress: ({ tilesDone, tiles, pixelsDone }) => {
                 const speed = (pixelsDone / (performance.now() - started) / 1000).toFixed(2);

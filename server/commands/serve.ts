@@ -83,6 +83,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
       const server = await startServer({
         ...flags,
         engine: { provider: 'cpu', threads: flags.threads },
+        memoryBytes: flags.memory,
         slides: flags.slides ?? null,
         allowedHosts: flags.allowHosts ?? DEFAULTS.allowedHosts,
         keepMs: flags.keep * 3600_000,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { DEFAULTS, ENVIRONMENT, integer } from '../config.js';
+import { bytes, DEFAULTS, ENVIRONMENT, integer } from '../config.js';
 import { Segmenter } from '../segmenter.js';
 
 /** What commands are given besides their options. */
@@ -16,6 +16,7 @@ export interface EngineFlags {
   readonly models: string;
   readonly threads: number;
   readonly maxPixels: number;
+  readonly memory: number;
 }
 
 export interface ScratchFlags {
@@ -24,7 +25,7 @@ export interface ScratchFlags {
 
 /** The options of every command that runs a network. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, maxPixels } = ENVIRONMENT;
+  const { models, threads, maxPixels, memory } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -42,6 +43,12 @@ export function engineOptions(command: Command): Command {
         .env(maxPixels)
         .argParser(integer(1, Number.MAX_SAFE_INTEGER))
         .default(DEFAULTS.maxPixels),
+    )
+    .addOption(
+      new Option('--memory <bytes>', 'what the work may take of memory')
+        .env(memory)
+        .argParser(bytes)
+        .default(DEFAULTS.memoryBytes, 'three quarters of what there is'),
     );
 }
 
@@ -51,16 +58,23 @@ export const scratchOption = (): Option =>
     .env(ENVIRONMENT.scratch)
     .default(DEFAULTS.scratch);
 
-/** The options that say which picture of a file is read; `parseChoice` reads them. */
-export function choiceOptions(command: Command): Command {
+/** The options that say which picture of a file is read and how; `workOfFlags` reads them. */
+export function workOptions(command: Command): Command {
   return command
+    .option('-m, --model <name>', 'model, NAME or NAME/VERSION; may be left out where there is only one')
+    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
+    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
+    .option(
+      '--skip-background [mask]',
+      'leave out tiles without tissue, found by its colour or given as a picture',
+    )
     .option('--page <n>', 'image of a file that holds several, from 0')
     .option('--level <n>', 'level of a pyramid; 0 is the largest')
     .option('--channels <list>', 'channels, from 0: one as gray, three as RGB; such as 2 or 0,1,2')
     .option('--z <n>', 'plane of a stack, from 0')
     .option('--t <n>', 'time of a series, from 0')
     .option('--range <low,high>', 'values that are black and white; floats need it')
-    .option('--mpp <um>', 'micrometres a pixel, whatever the file says');
+    .option('--mpp <um>', 'micrometres a pixel, whatever the file says; auto scales the image to the model');
 }
 
 /** Runs `work` with a folder for scratch files that is gone afterwards. */
@@ -87,6 +101,7 @@ export function withSegmenter<Result>(
       modelsDir,
       maxPixels,
       engine: { provider: 'cpu', threads },
+      memory: flags.memory,
     });
     try {
       return await work(segmenter, scratchDir);

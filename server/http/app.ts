@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
-import { type JobRoutes, jobRoutes } from './jobs.js';
+import { jobRoutes } from './jobs.js';
+import { planRoute } from './plan.js';
 import { problemHandler } from './problem.js';
 import { segmentRoute } from './segment.js';
+import type { JobRoutes } from './source.js';
 
 export interface AppDependencies extends JobRoutes {
   readonly metrics: Metrics;
@@ -25,6 +27,7 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));
+  app.use('/v1/plan', planRoute(dependencies));
   app.use(dependencies.uploads.path, dependencies.uploads.handler());
   app.get('/v1/models', async (_request, response) => {
     response.json({ models: await shelf.cards() });

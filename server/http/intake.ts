@@ -6,7 +6,7 @@ import { type JobRequest, PRIORITIES } from '../jobs/job.js';
 import type { Jobs, NewJob } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { ModelShelf } from '../models.js';
-import { choiceOf, parseParameters, planShape, simplifyShape } from '../parameters.js';
+import { parseParameters, planShape, simplifyShape, workOf } from '../parameters.js';
 import { receiveImage, type UploadLimits } from './upload.js';
 
 /** What the routes that take images share. */
@@ -35,8 +35,7 @@ export async function jobRequest(
   outputs: JobRequest['outputs'],
 ): Promise<JobRequest> {
   const { name, version } = await shelf.find(parameters.model);
-  const { tile, tta: symmetries, simplify } = parameters;
-  return { model: `${name}/${version}`, outputs, tile, symmetries, choice: choiceOf(parameters), simplify };
+  return { ...workOf(parameters), model: `${name}/${version}`, outputs, simplify: parameters.simplify };
 }
 
 export const parseRequest = (given: unknown): Parameters =>

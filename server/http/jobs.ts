@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { realpath, rm } from 'node:fs/promises';
-import { isAbsolute, join, relative } from 'node:path';
+import { rm } from 'node:fs/promises';
 import express, { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../errors.js';
@@ -19,26 +18,13 @@ import {
 } from '../outputs.js';
 import { parseParameters } from '../parameters.js';
 import { streamEvents } from './events.js';
-import { type Intake, jobRequest, type Parameters, parseRequest, takeImage } from './intake.js';
+import { jobRequest, type Parameters, parseRequest, takeImage } from './intake.js';
 import { sendFile } from './send.js';
-import type { CompleteUpload, Uploads } from './uploads.js';
+import { type GivenSource, type JobRoutes, locate, parseBody } from './source.js';
 
 const MAX_JSON = '64kb';
 const PAGE = { default: 50, most: 500 };
 
-const sourceSchema = z.union(
-  [
-    z.strictObject({ path: z.string().min(1) }),
-    z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
-    z.strictObject({ upload: z.string().min(1) }),
-  ],
-  {
-    error:
-      'it is {"path": a file below the folder of slides}, {"url": a TIFF of an allowed host} or {"upload": its address}',
-  },
-);
-type Source = z.output<typeof sourceSchema>;
-const bodySchema = z.looseObject({ source: sourceSchema });
 const listSchema = z.strictObject({
   state: z.enum(JOB_STATES).optional(),
   limit: z
@@ -54,12 +40,6 @@ const resultSchema = z.strictObject({
   format: z.enum(Object.keys(FORMATS) as [Format, ...Format[]]).optional(),
 });
 
-export interface JobRoutes extends Intake {
-  /** Files below this folder may be named as sources; null for none. */
-  readonly slides: string | null;
-  readonly uploads: Uploads;
-}
-
 /** `/v1/jobs`: images that are segmented while nobody waits. */
 export function jobRoutes(intake: JobRoutes): Router {
   const { jobs, limits } = intake;
@@ -68,8 +48,7 @@ export function jobRoutes(intake: JobRoutes): Router {
   const view = (record: JobRecord) => jobView(record, jobs.live(record.id));
 
   router.post('/', express.json({ limit: MAX_JSON }), async (request, response) => {
-    const json = request.is('application/json');
-    const { source, ...given } = json ? parseParameters(bodySchema, request.body) : { source: null };
+    const { source, ...given } = parseBody(request);
     const parameters = parseRequest({ ...request.query, ...given });
     const key = request.get('Idempotency-Key');
     const digest = digestOf([parameters, source, request.get('Content-Length') ?? null]);
@@ -201,21 +180,14 @@ type More = {
 /** A job of an image that lies elsewhere and is read there, or of an upload that is complete. */
 async function submitSource(
   intake: JobRoutes,
-  given: Source,
+  given: GivenSource,
   work: JobRequest,
   more: More,
 ): Promise<JobRecord> {
-  const { jobs, store, slides, uploads } = intake;
+  const { jobs, store } = intake;
   const { id, folder } = await store.create();
   try {
-    let source: JobSource;
-    let upload: CompleteUpload | null = null;
-    if ('path' in given) source = { kind: 'path', path: await slidePath(slides, given.path) };
-    else if ('url' in given) source = { kind: 'url', url: given.url };
-    else {
-      upload = await uploads.find(given.upload);
-      source = { kind: 'upload', name: upload.name, bytes: upload.bytes };
-    }
+    const { source, upload } = await locate(intake, given);
     const input = upload?.file ?? inputOf(source, folder);
     const facts = await jobs.plan({ ...work, input, scratchDir: folder });
     await upload?.take(inputOf(source, folder)); // what cannot be segmented stays for another try
@@ -224,19 +196,6 @@ async function submitSource(
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-}
-
-/** @throws RequestError for a path that is not below the folder, by links neither */
-async function slidePath(folder: string | null, path: string): Promise<string> {
-  if (folder === null)
-    throw new RequestError('bad-request', 'this server reads no files by path: it has no --slides');
-  const missing = new RequestError('not-found', `there is no "${path}" in the folder of slides`);
-  const root = await realpath(folder);
-  const found = await realpath(isAbsolute(path) ? path : join(root, path)).catch(() => null);
-  if (found === null) throw missing;
-  const inside = relative(root, found);
-  if (inside.startsWith('..') || isAbsolute(inside)) throw missing;
-  return found;
 }
 
 /** What a source is called, if it has a name. */

@@ -1,8 +1,6 @@
-import type { TileChoice } from '../../tiling/plan.js';
-import type { ImageChoice } from '../../tiling/sources/options.js';
+import type { Progress, WorkSpec } from '../job-spec.js';
 import type { Format, Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
-import type { Progress } from '../segmenter.js';
 
 export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];
@@ -21,13 +19,10 @@ export const PRIORITIES = ['interactive', 'normal', 'bulk'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
 /** What is to be done with an image. */
-export interface JobRequest {
+export interface JobRequest extends WorkSpec {
   /** `NAME/VERSION`: a version that appears later does not change a job that waits. */
   readonly model: string;
   readonly outputs: readonly { readonly output: Output; readonly format: Format }[];
-  readonly tile: TileChoice;
-  readonly symmetries: boolean;
-  readonly choice: ImageChoice;
   /** How far simplified contours may be from the pixels' sides, in px. */
   readonly simplify: number;
 }

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { EngineLostError } from '../../model/errors.js';
 import { RequestError } from '../errors.js';
+import type { PlanSpec, Progress } from '../job-spec.js';
 import type { Metrics } from '../metrics.js';
 import { FORMATS, type Format, type Output, type ResultFile } from '../outputs.js';
 import { codeOf, detailOf } from '../problems.js';
 import type { Stage } from '../segment.js';
-import type { PlanSpec, Progress } from '../segmenter.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobFacts } from '../worker/messages.js';
 import { EventLog } from './events.js';
@@ -138,6 +138,11 @@ export class Jobs {
   /** What is known of a job from its image's header. */
   plan(spec: PlanSpec): Promise<JobFacts> {
     return this.options.worker.call('plan', spec);
+  }
+
+  /** How long a job's tiles would take, in seconds, by running one of them. */
+  estimate(spec: PlanSpec): Promise<number> {
+    return this.options.worker.call('estimate', spec);
   }
 
   /** Makes a job of what is in its folder, and has it run. Resolves when it is written down. */
@@ -355,7 +360,7 @@ export class Jobs {
 
   #specOf({ id, request, source }: JobRecord) {
     const folder = this.options.store.folder(id);
-    const { model, tile, symmetries, choice, outputs, simplify } = request;
+    const { outputs, simplify, ...work } = request;
     const results: ResultFile[] = outputs.map(({ output, format }) => ({
       output,
       format,
@@ -364,7 +369,7 @@ export class Jobs {
     }));
     const input = inputOf(source, folder);
     const journal = join(folder, 'bands');
-    return { id, input, choice, scratchDir: folder, model, tile, symmetries, results, journal };
+    return { ...work, id, input, scratchDir: folder, results, journal };
   }
 
   /** Ends a job: what it needed is removed; its image and its results stay where it has succeeded. */

@@ -1,8 +1,8 @@
 import PQueue from 'p-queue';
 import { EngineLostError } from '../../model/errors.js';
 import { RequestError } from '../errors.js';
+import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
-import type { JobSpec, Progress } from '../segmenter.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
 import type { Priority } from './job.js';
 

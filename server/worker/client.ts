@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
+import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
-import type { JobSpec, Progress } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls, WorkerOptions } from './messages.js';
 
 export interface JobListener {

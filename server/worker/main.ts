@@ -1,6 +1,7 @@
 import { RequestError } from '../errors.js';
+import type { JobSpec } from '../job-spec.js';
 import { codeOf } from '../problems.js';
-import { type JobSpec, Segmenter } from '../segmenter.js';
+import { Segmenter } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
@@ -10,6 +11,7 @@ let segmenter: Segmenter | null = null;
 
 const calls: WorkerCalls = {
   plan: (spec) => segmenter!.plan(spec),
+  estimate: (spec) => segmenter!.estimate(spec),
   derive: (spec, mask, results) => segmenter!.derive(spec, mask, results),
   preview: (id) => segmenter!.preview(id),
 };

@@ -1,7 +1,8 @@
+import type { JobSpec, PlanSpec, Progress } from '../job-spec.js';
 import type { ResultFile } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
-import type { JobSpec, PlanSpec, Progress, SegmenterOptions } from '../segmenter.js';
+import type { Segmenter, SegmenterOptions } from '../segmenter.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
@@ -9,15 +10,13 @@ export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
 /** What a worker is asked besides its jobs, and answers. */
 export interface WorkerCalls {
   plan(spec: PlanSpec): Promise<JobFacts>;
+  estimate(spec: PlanSpec): Promise<number>;
   derive(spec: PlanSpec, mask: string, results: readonly ResultFile[]): Promise<void>;
   preview(id: string): Promise<Buffer | null>;
 }
 
 /** What is known of a job before it runs; see `Segmenter.plan`. */
-export type JobFacts = Pick<
-  Receipt,
-  'model' | 'image' | 'plan' | 'channels' | 'exact' | 'classes' | 'normalisation' | 'device' | 'warnings'
->;
+export type JobFacts = Awaited<ReturnType<Segmenter['plan']>>;
 
 export type CallName = keyof WorkerCalls;
 

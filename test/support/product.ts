@@ -6,6 +6,7 @@ import { DEFAULTS } from '../../server/config.js';
 import { type ServeOptions, startServer } from '../../server/serve.js';
 
 const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
+export const MODELS = fileURLToPath(new URL('../../../models', import.meta.url));
 
 export interface CommandResult {
   readonly code: number;

@@ -48,13 +48,27 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const scratch = join(options.scratchDir, `${randomUUID()}.v`);
   const channels = gray ? 1 : 3;
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
+  const mpp = density && density !== UNSAID_DPI ? { x: 25_400 / density, y: 25_400 / density } : null;
+  if (options.headerOnly) {
+    const readRegion = () => Promise.reject(new Error('only the header was opened'));
+    const facts = {
+      size: { width, height },
+      channels,
+      dtype,
+      mpp,
+      notes,
+      channelNames: null,
+      overviews: [],
+      unpacked: true,
+    };
+    return { ...facts, readRegion, close: async () => undefined };
+  }
   const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
   try {
     await (hasAlpha ? picture.removeAlpha() : picture)
       .toColourspace(spaces[dtype][gray ? 0 : 1])
       .toFile(scratch);
     options.signal?.throwIfAborted();
-    const mpp = density && density !== UNSAID_DPI ? { x: 25_400 / density, y: 25_400 / density } : null;
     return await RawFile.open(scratch, { width, height }, channels, dtype, mpp, notes);
   } catch (cause) {
     await rm(scratch, { force: true });
@@ -66,6 +80,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
 
 /** The scratch file; removed when closed. */
 class RawFile implements ImageSource {
+  readonly unpacked = true;
   readonly channelNames = null;
   readonly overviews = [];
 

@@ -28,6 +28,8 @@ export interface OpenOptions extends ImageChoice {
   readonly values?: 'intensities' | 'stored';
   /** Hosts that images may be read from by URL. Default none. */
   readonly allowedHosts?: readonly string[] | undefined;
+  /** What is to be known from the header alone: a picture without random access is not unpacked, and not read. */
+  readonly headerOnly?: boolean;
   readonly signal?: AbortSignal;
 }
 

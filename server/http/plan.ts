@@ -1,0 +1,37 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import express, { Router } from 'express';
+import { inputOf } from '../jobs/jobs.js';
+import { jobRequest, parseRequest } from './intake.js';
+import { type JobRoutes, locate, parseBody } from './source.js';
+import { receiveImage } from './upload.js';
+
+/**
+ * `POST /v1/plan`: what would be done with an image, and what that takes: tiles, memory, disk, time on
+ * this device, measured with one tile. Only the image's header is read; one that lies on the server, or
+ * elsewhere, is not copied.
+ */
+export function planRoute(intake: JobRoutes): Router {
+  const { jobs, store, limits } = intake;
+  return Router().post('/', express.json({ limit: '64kb' }), async (request, response) => {
+    const { source, ...given } = parseBody(request);
+    const parameters = parseRequest({ ...request.query, ...given });
+    const work = await jobRequest(intake, parameters, []);
+    const release = jobs.admit();
+    const { folder } = await store.create();
+    try {
+      let input = join(folder, 'upload');
+      if (source === null) await receiveImage(request, input, limits);
+      else {
+        const found = await locate(intake, source);
+        input = found.upload?.file ?? inputOf(found.source, folder);
+      }
+      const spec = { ...work, input, scratchDir: folder };
+      const plan = await jobs.plan(spec);
+      response.json({ ...plan, expected: { ...plan.expected, seconds: await jobs.estimate(spec) } });
+    } finally {
+      release();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}

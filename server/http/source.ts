@@ -1,0 +1,62 @@
+import { realpath } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import type { Request } from 'express';
+import { z } from 'zod';
+import { RequestError } from '../errors.js';
+import type { JobSource } from '../jobs/job.js';
+import { parseParameters } from '../parameters.js';
+import type { Intake } from './intake.js';
+import type { CompleteUpload, Uploads } from './uploads.js';
+
+export interface JobRoutes extends Intake {
+  /** Files below this folder may be named as sources; null for none. */
+  readonly slides: string | null;
+  readonly uploads: Uploads;
+}
+
+const sourceSchema = z.union(
+  [
+    z.strictObject({ path: z.string().min(1) }),
+    z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
+    z.strictObject({ upload: z.string().min(1) }),
+  ],
+  {
+    error:
+      'it is {"path": a file below the folder of slides}, {"url": a TIFF of an allowed host} or {"upload": its address}',
+  },
+);
+export type GivenSource = z.output<typeof sourceSchema>;
+const bodySchema = z.looseObject({ source: sourceSchema });
+
+/**
+ * A request's JSON body, of which `source` says where the image is and the rest are parameters; a body that
+ * is the image itself has neither.
+ */
+export function parseBody(request: Request): { source: GivenSource | null; [parameter: string]: unknown } {
+  return request.is('application/json') ? parseParameters(bodySchema, request.body) : { source: null };
+}
+
+/** Finds an image that lies elsewhere, or an upload that is complete. */
+export async function locate(
+  { slides, uploads }: JobRoutes,
+  given: GivenSource,
+): Promise<{ readonly source: JobSource; readonly upload: CompleteUpload | null }> {
+  if ('path' in given)
+    return { source: { kind: 'path', path: await slidePath(slides, given.path) }, upload: null };
+  if ('url' in given) return { source: { kind: 'url', url: given.url }, upload: null };
+  const upload = await uploads.find(given.upload);
+  return { source: { kind: 'upload', name: upload.name, bytes: upload.bytes }, upload };
+}
+
+/** @throws RequestError for a path that is not below the folder, by links neither */
+async function slidePath(folder: string | null, path: string): Promise<string> {
+  if (folder === null)
+    throw new RequestError('bad-request', 'this server reads no files by path: it has no --slides');
+  const missing = new RequestError('not-found', `there is no "${path}" in the folder of slides`);
+  const root = await realpath(folder);
+  const found = await realpath(isAbsolute(path) ? path : join(root, path)).catch(() => null);
+  if (found === null) throw missing;
+  const inside = relative(root, found);
+  if (inside.startsWith('..') || isAbsolute(inside)) throw missing;
+  return found;
+}

@@ -1,0 +1,57 @@
+import type { TileChoice } from '../tiling/plan.js';
+import type { ImageChoice } from '../tiling/sources/options.js';
+import type { ResultFile } from './outputs.js';
+import type { Stage } from './segment.js';
+
+/** What is to be done with an image: the same whether it waits in a job or is run at once. */
+export interface WorkSpec {
+  /** `NAME`, `NAME/VERSION`, or nothing where there is only one. */
+  readonly model: string | undefined;
+  /** Which picture of the image. */
+  readonly choice: ImageChoice;
+  readonly tile: TileChoice;
+  /** Average probabilities over the eight symmetries of the square (test-time augmentation). */
+  readonly symmetries: boolean;
+  /** Scale the image to the pixel size that the model learned from; masks still have the image's size. */
+  readonly scale: boolean;
+  /** Skip tiles without tissue, `auto` or by a mask in this file; null to look at all. */
+  readonly background: 'auto' | { readonly mask: string } | null;
+}
+
+/** An image and what is to be done with it: what a plan needs. */
+export interface PlanSpec extends WorkSpec {
+  /** A file, the folder of an OME-Zarr, or the address of a TIFF or an OME-Zarr. */
+  readonly input: string;
+  /** Where a picture without random access is unpacked. */
+  readonly scratchDir: string;
+}
+
+/** What is to be segmented, and how: data that can cross to a worker. */
+export interface JobSpec extends PlanSpec {
+  readonly id: string;
+  /** The files to write; each appears when it is complete. */
+  readonly results: readonly ResultFile[];
+  /** The file that keeps finished bands, from which a job that was killed goes on; null for none. */
+  readonly journal: string | null;
+}
+
+export interface SegmentJob extends JobSpec {
+  readonly signal: AbortSignal;
+  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly tiles: number;
+  readonly tilesDone: number;
+  /** Of `tilesDone`, those that were computed before the job was interrupted. */
+  readonly tilesReplayed: number;
+  /** Of `tilesDone`, those that were background. */
+  readonly tilesSkipped: number;
+  readonly pixels: number;
+  readonly pixelsDone: number;
+  /** Of `pixelsDone`, those that were computed now. */
+  readonly pixelsComputed: number;
+  /** Px that the network computed, halo included. */
+  readonly haloAndPixels: number;
+}

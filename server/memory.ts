@@ -1,0 +1,50 @@
+import type { Card } from '../model/card.js';
+import type { TilePlan } from '../tiling/plan.js';
+import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
+import { bytesOf } from '../tiling/raster.js';
+import type { ImageSource } from '../tiling/source.js';
+import { TILES_IN_FLIGHT } from './segment.js';
+
+/** A worker process with a model, before it has seen a tile. */
+const WORKER_BYTES = 320 << 20;
+/** Of a network's activations: bytes a px of a batch and channel of its first level (measured: 33 to 36). */
+const ACTIVATION_BYTES = 36;
+/** Pixels that one batch aims at: beyond this, on a CPU, a larger batch costs memory and gains nothing. */
+export const BATCH_PX = 500_000;
+/** Of what is left beside a process and its files; tiles and bands that wait have the rest. */
+const BATCH_SHARE = 0.75;
+/** Decoded chunks of a TIFF, and rows of the files that are written. */
+const JOB_BYTES = 128 << 20;
+
+/** Pixels that a batch of a model's tiles may have, at least one tile: as many as pay, and fit into the memory. */
+export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory: number): number {
+  const left = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
+  return Math.min(BATCH_PX, left / (ACTIVATION_BYTES * architecture.channels[0]!));
+}
+
+/**
+ * What a job takes of memory at most, in bytes, in the process that runs it: an estimate, from
+ * measurements on a CPU, whatever the size of the image.
+ *
+ * @param memory what it may take: batches are made to fit, if their tiles do
+ */
+export function expectedMemory(
+  plan: TilePlan,
+  source: Pick<ImageSource, 'channels' | 'dtype'>,
+  card: Pick<Card, 'architecture' | 'classes'>,
+  { probabilities, memory }: { readonly probabilities: boolean; readonly memory: number },
+): number {
+  const tilePx = plan.tile.width * plan.tile.height;
+  const batchPx = Math.max(tilePx, batchPixels(card, memory));
+  const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
+  const tiles = TILES_IN_FLIGHT * tilePx * source.channels * bytesOf(source.dtype);
+  const bandPx =
+    Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
+  const bands = 3 * bandPx * (probabilities ? 4 * card.classes.length : 1);
+  return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
+}
+
+/** Bytes in words: `640 MB`, `1.5 GB`. */
+export function inBytes(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}

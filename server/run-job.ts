@@ -1,0 +1,212 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EngineModel } from '../model/engine.js';
+import { enlarged, resampled } from '../tiling/resample.js';
+import { BandJournal } from '../tiling/sinks/journal.js';
+import type { Preview } from '../tiling/sinks/preview.js';
+import type { ImageSource } from '../tiling/source.js';
+import { openImage } from '../tiling/sources/open.js';
+import { findTissue, type Tissue, tissueFromMask } from '../tiling/tissue.js';
+import { derive } from './derive.js';
+import { atModelScale, checkSymmetries, type JobPlan, planJob } from './job-plan.js';
+import type { Progress, SegmentJob } from './job-spec.js';
+import { isStreamed, openSinks, predictedFor, type ResultFile } from './outputs.js';
+import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
+import { type Predict, type Stage, segment } from './segment.js';
+
+/** What runs a job's tiles, and may watch them. */
+export interface JobTools {
+  readonly predict: Predict;
+  /** Shown what is done of the mask; made when the job's size is known. */
+  readonly preview: (image: ImageSource) => Preview;
+  readonly maxPixels: number;
+  /** Bytes that a job may take. */
+  readonly memory: number;
+}
+
+/** Everything of a receipt that comes of the image and the job. */
+export type JobReceipt = Omit<Receipt, 'device' | 'versions'>;
+
+/**
+ * Does one job with an image and a model that are open: its mask, and all that is made of it. On failure
+ * nothing of the results is left, but for the journal.
+ */
+export async function runJob(
+  job: SegmentJob,
+  image: ImageSource,
+  model: EngineModel,
+  { predict, preview: previewOf, maxPixels, memory }: JobTools,
+): Promise<JobReceipt> {
+  const started = performance.now();
+  const { signal } = job;
+  const output = predictedFor(job.results);
+  const { card } = model;
+  const { source, level } = job.scale
+    ? atModelScale(image, model)
+    : { source: image, level: job.choice.level ?? 0 };
+  const planned = planJob(source, model, {
+    tile: job.tile,
+    memory,
+    probabilities: output === 'probabilities',
+  });
+  if (job.symmetries) checkSymmetries(model);
+  const { plan } = planned;
+  const tissue = await tissueOf(job, image, source, maxPixels);
+
+  const stagesMs: Partial<Record<Stage, number>> = {};
+  const onStage = (stage: Stage, ms: number) => {
+    stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
+    job.onStage?.(stage, ms);
+  };
+  // What is made of the finished mask needs it: a copy of its own, where none is asked for.
+  const mask = {
+    output,
+    format: 'tiff',
+    path: join(job.scratchDir, `${job.id}.mask.tif`),
+  } satisfies ResultFile;
+  const streamed = job.scale ? [] : job.results.filter((r) => isStreamed(r.output, source.size.width));
+  const derived = job.results.filter((result) => !streamed.includes(result));
+  const asked = streamed.find((result) => result.output === output && result.format === 'tiff');
+  if (derived.length > 0 && !asked) streamed.push(mask);
+
+  const journal =
+    job.journal && (await BandJournal.open(job.journal, keyOf(job, card.weights.sha256, planned)));
+  const sink = await openSinks(streamed, source, card).catch(async (error: unknown) => {
+    if (journal) await journal.abort();
+    throw error;
+  });
+  const preview = previewOf(source);
+  const channels = output === 'labels' ? 1 : card.classes.length;
+  const progress = new ProgressCount(job, plan.count, plan.image.width * plan.image.height);
+  await segment({
+    ...{ source, plan, output, sink, predict, signal, onStage },
+    classes: card.classes.length,
+    journal: journal || null,
+    skip: tissue && ((tile) => !tissue.touches(tile.write)),
+    onPixels: (rect, values, rowLength) => preview.put(rect, values, rowLength, channels),
+    onTile: ({ write, read }, how) => progress.add(write.width * write.height, read.width * read.height, how),
+  });
+  progress.tell();
+  if (derived.length > 0) {
+    const deriving = performance.now();
+    const found = await openImage((asked ?? mask).path, {
+      scratchDir: job.scratchDir,
+      maxPixels,
+      values: 'stored',
+    });
+    try {
+      await derive(derived, {
+        mask: job.scale ? atSizeOf(image, found, output) : found,
+        source: image,
+        card,
+        signal,
+      });
+    } finally {
+      await found.close();
+    }
+    if (!asked) await rm(mask.path);
+    onStage('encode', performance.now() - deriving);
+  }
+  for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
+  return {
+    ...modelFacts(model),
+    image: imageFacts(image),
+    outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
+    plan: planFacts(plan),
+    scale: job.scale
+      ? { level, width: source.size.width, height: source.size.height, mpp: source.mpp }
+      : null,
+    background: tissue && {
+      tilesSkipped: progress.count.tilesSkipped,
+      tissueShare: Number(tissue.share.toFixed(4)),
+      threshold: tissue.threshold,
+    },
+    channels: planned.conversion,
+    symmetries: job.symmetries,
+    warnings: planned.warnings,
+    stagesMs,
+    durationMs: round(performance.now() - started),
+  };
+}
+
+/** A mask that was made at the model's scale, in the image's size. */
+function atSizeOf(image: ImageSource, mask: ImageSource, output: 'labels' | 'probabilities'): ImageSource {
+  return output === 'labels' ? enlarged(mask, image.size) : resampled(mask, mask, image.size);
+}
+
+async function tissueOf(
+  { background, scratchDir, signal }: SegmentJob,
+  image: ImageSource,
+  scaled: ImageSource,
+  maxPixels: number,
+): Promise<Tissue | null> {
+  if (background === null) return null;
+  if (background === 'auto') {
+    const tissue = await findTissue(image, signal);
+    const ratio = { x: image.size.width / scaled.size.width, y: image.size.height / scaled.size.height };
+    const touches: Tissue['touches'] = ({ x, y, width, height }) =>
+      tissue.touches({ x: x * ratio.x, y: y * ratio.y, width: width * ratio.x, height: height * ratio.y });
+    return { ...tissue, touches };
+  }
+  const mask = await openImage(background.mask, { scratchDir, maxPixels, values: 'stored', signal });
+  try {
+    return await tissueFromMask(mask, scaled.size, signal);
+  } finally {
+    await mask.close();
+  }
+}
+
+/** How far a job is: counts, and tells. */
+class ProgressCount {
+  readonly count: { -readonly [Name in keyof Progress]: number };
+
+  constructor(
+    private readonly job: SegmentJob,
+    tiles: number,
+    pixels: number,
+  ) {
+    this.count = {
+      ...{ tiles, tilesDone: 0, tilesReplayed: 0, tilesSkipped: 0 },
+      ...{ pixels, pixelsDone: 0, pixelsComputed: 0, haloAndPixels: 0 },
+    };
+    this.tell();
+  }
+
+  add(pixels: number, read: number, how: 'computed' | 'skipped' | 'replayed'): void {
+    const { count } = this;
+    count.tilesDone++;
+    count.pixelsDone += pixels;
+    if (how === 'replayed') count.tilesReplayed++;
+    else if (how === 'skipped') count.tilesSkipped++;
+    else {
+      count.pixelsComputed += pixels;
+      count.haloAndPixels += read;
+    }
+    // What comes from the journal comes all at once: the first tile after it tells of all of them.
+    if (how !== 'replayed') this.tell();
+  }
+
+  tell(): void {
+    this.job.onProgress?.({ ...this.count });
+  }
+}
+
+/** What a job's bands depend on: where any of it differs, they are computed anew. */
+function keyOf(job: SegmentJob, weights: string, { plan }: JobPlan): string {
+  const { tile, stride } = planFacts(plan);
+  const { choice, symmetries, scale, background } = job;
+  const output = predictedFor(job.results);
+  return JSON.stringify({
+    weights,
+    image: plan.image,
+    tile,
+    stride,
+    choice,
+    symmetries,
+    scale,
+    background,
+    output,
+  });
+}
+
+const round = (ms: number): number => Math.round(ms * 10) / 10;
