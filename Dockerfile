@@ -20,6 +20,7 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist/server dist/server
 COPY --from=build /app/dist/tiling dist/tiling
 COPY --from=build /app/dist/model dist/model
+COPY server/web/static server/web/static
 COPY models models
 RUN mkdir /scratch && chown node /scratch
 USER node

@@ -1,7 +1,8 @@
 import type { Card } from '../model/card.js';
 import { type Rect, rectOf, runs } from '../tiling/geometry.js';
 import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
-import type { MaskArray } from '../tiling/sink.js';
+import type { MaskArray, MaskSink } from '../tiling/sink.js';
+import { FanoutSink } from '../tiling/sinks/fanout.js';
 import { wholeRows, writeInstances } from '../tiling/sinks/instances.js';
 import { writeThumbnail } from '../tiling/sinks/thumbnail.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -13,6 +14,8 @@ export interface Derivation {
   readonly source: ImageSource;
   readonly card: Card;
   readonly signal: AbortSignal;
+  /** Given the bands of the mask, too. */
+  readonly watch?: MaskSink;
 }
 
 /** Rows of a column block that are given at a time. */
@@ -36,7 +39,7 @@ async function* inBlocks(mask: ImageSource, signal: AbortSignal) {
  */
 export async function derive(
   results: readonly ResultFile[],
-  { mask, source, card, signal }: Derivation,
+  { mask, source, card, signal, watch }: Derivation,
 ): Promise<void> {
   const rows: ResultFile[] = [];
   const blocks: ResultFile[] = [];
@@ -49,19 +52,17 @@ export async function derive(
     } else if (isStreamed(output, Number.POSITIVE_INFINITY)) blocks.push(result);
     else rows.push(result);
   }
-  await write(rows, wholeRows(mask, signal), source, card, signal);
-  await write(blocks, inBlocks(mask, signal), source, card, signal);
+  if (rows.length > 0) await write(await openSinks(rows, source, card), wholeRows(mask, signal), signal);
+  if (blocks.length === 0 && !watch) return;
+  const sink = await openSinks(blocks, source, card);
+  await write(watch ? new FanoutSink([sink, watch]) : sink, inBlocks(mask, signal), signal);
 }
 
 async function write(
-  results: readonly ResultFile[],
+  sink: MaskSink,
   bands: AsyncIterable<{ readonly rect: Rect; readonly labels: MaskArray }>,
-  source: ImageSource,
-  card: Card,
   signal: AbortSignal,
 ): Promise<void> {
-  if (results.length === 0) return;
-  const sink = await openSinks(results, source, card);
   try {
     for await (const { rect, labels } of bands) {
       signal.throwIfAborted();

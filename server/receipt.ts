@@ -38,6 +38,10 @@ export interface Receipt {
     readonly tissueShare: number;
     readonly threshold: number | null;
   } | null;
+  /** How much of the image each class has; null where probabilities were written. */
+  readonly areas:
+    | readonly { readonly name: string; readonly pixels: number; readonly um2: number | null }[]
+    | null;
   readonly normalisation: string;
   readonly channels: ChannelConversion;
   /** Whether probabilities are means over the eight symmetries of the square. */

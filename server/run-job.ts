@@ -2,6 +2,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EngineModel } from '../model/engine.js';
 import { enlarged, resampled } from '../tiling/resample.js';
+import { AreaCount } from '../tiling/sinks/areas.js';
+import { FanoutSink } from '../tiling/sinks/fanout.js';
 import { BandJournal } from '../tiling/sinks/journal.js';
 import type { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -75,11 +77,13 @@ export async function runJob(
     if (journal) await journal.abort();
     throw error;
   });
+  const areas = output === 'labels' ? new AreaCount() : null;
   const preview = previewOf(source);
   const channels = output === 'labels' ? 1 : card.classes.length;
   const progress = new ProgressCount(job, plan.count, plan.image.width * plan.image.height);
   await segment({
-    ...{ source, plan, output, sink, predict, signal, onStage },
+    ...{ source, plan, output, predict, signal, onStage },
+    sink: areas && !job.scale ? new FanoutSink([sink, areas]) : sink,
     classes: card.classes.length,
     journal: journal || null,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
@@ -100,6 +104,7 @@ export async function runJob(
         source: image,
         card,
         signal,
+        ...(areas && job.scale && { watch: areas }),
       });
     } finally {
       await found.close();
@@ -121,12 +126,25 @@ export async function runJob(
       tissueShare: Number(tissue.share.toFixed(4)),
       threshold: tissue.threshold,
     },
+    areas: areas && areasOf(areas.pixels(card.classes.length), card.classes, image),
     channels: planned.conversion,
     symmetries: job.symmetries,
     warnings: planned.warnings,
     stagesMs,
     durationMs: round(performance.now() - started),
   };
+}
+
+function areasOf(
+  pixels: readonly number[],
+  classes: readonly { name: string }[],
+  { mpp }: ImageSource,
+): Receipt['areas'] {
+  return classes.map(({ name }, i) => ({
+    name,
+    pixels: pixels[i]!,
+    um2: mpp && Number((pixels[i]! * mpp.x * mpp.y).toPrecision(9)),
+  }));
 }
 
 /** A mask that was made at the model's scale, in the image's size. */

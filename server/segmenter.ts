@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { readCard } from '../model/checkpoint.js';
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
 import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
@@ -12,6 +13,7 @@ import { checkOutput, coloursOf, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
 import { runJob } from './run-job.js';
+import { Viewer, type ViewTile } from './viewer.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;
@@ -37,11 +39,13 @@ export class Segmenter {
   readonly #predictor: TilePredictor;
   readonly #loaded = new Map<string, Promise<EngineModel>>();
   readonly #inUse = new Map<string, number>();
+  readonly #viewer: Viewer;
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(private readonly options: SegmenterOptions) {
     this.shelf = new ModelShelf(options.modelsDir);
     this.#engine = Engine.start(options.engine);
+    this.#viewer = new Viewer(options);
     this.#predictor = new TilePredictor(this.#engine, options.onBatch, options.memory);
   }
 
@@ -135,6 +139,19 @@ export class Segmenter {
       const { signal } = new AbortController();
       await derive(results, { mask, source, card, signal }).finally(() => mask.close());
     });
+  }
+
+  /** A tile of a job's image, or of its finished mask, in colours. */
+  async viewTile(spec: PlanSpec, mask: string | null, tile: ViewTile): Promise<Buffer> {
+    const open = { scratchDir: spec.scratchDir, maxPixels: this.options.maxPixels };
+    if (mask === null) return this.#viewer.imageTile(spec.input, { ...open, ...spec.choice }, tile);
+    const { folder } = await this.shelf.find(spec.model);
+    return this.#viewer.maskTile(mask, open, tile, coloursOf(await readCard(folder)));
+  }
+
+  /** Closes what is shown of the files of a folder: they are about to go. */
+  forget(folder: string): Promise<void> {
+    return this.#viewer.forget(folder);
   }
 
   /** What is done of a running job's mask, as a PNG; null where no such job runs. */

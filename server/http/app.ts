@@ -1,13 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
+import { deepZoomRoutes } from './deep-zoom.js';
 import { jobRoutes } from './jobs.js';
 import { planRoute } from './plan.js';
 import { problemHandler } from './problem.js';
 import { segmentRoute } from './segment.js';
 import type { JobRoutes } from './source.js';
+import { webRoutes } from './web.js';
 
 export interface AppDependencies extends JobRoutes {
   readonly metrics: Metrics;
@@ -27,6 +31,7 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));
+  app.use('/v1/jobs', deepZoomRoutes(dependencies.jobs));
   app.use('/v1/plan', planRoute(dependencies));
   app.use(dependencies.uploads.path, dependencies.uploads.handler());
   app.get('/v1/models', async (_request, response) => {
@@ -36,6 +41,17 @@ export function createApp(dependencies: AppDependencies): Express {
     const { folder } = await shelf.find(request.params.name);
     response.json(await readCard(folder));
   });
+  app.get('/v1/models/:name/curves.svg', async (request, response) => {
+    const { folder } = await shelf.find(request.params.name);
+    const svg = await readFile(join(folder, 'training', 'curves.svg')).catch(() => null);
+    if (svg === null)
+      throw new RequestError('not-found', 'this model came without the curves of its training');
+    response
+      .type('svg')
+      .set('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .send(svg);
+  });
+  app.use(webRoutes());
   app.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
   });

@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.js';
 import { FORMATS, type Format, type Output, type ResultFile } from '../outputs.js';
 import { codeOf, detailOf } from '../problems.js';
 import type { Stage } from '../segment.js';
+import type { ViewTile } from '../viewer.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobFacts } from '../worker/messages.js';
 import { EventLog } from './events.js';
@@ -228,7 +229,9 @@ export class Jobs {
   async remove(id: string): Promise<void> {
     this.#entry(id);
     this.#entries.delete(id);
-    await this.options.store.remove(id);
+    const { store, worker } = this.options;
+    if (worker.device !== null) await worker.call('forget', store.folder(id)).catch(() => undefined);
+    await store.remove(id);
     this.#gauge();
   }
 
@@ -248,21 +251,37 @@ export class Jobs {
       throw new RequestError('not-ready', `the job is ${record.state}${why}`);
     }
     const path = this.resultPath(id, output, format);
-    const making = this.#making.get(path);
-    if (making) await making;
-    if ((await stat(path).catch(() => null)) !== null) return path;
-    const mask = this.resultPath(id, 'labels', 'tiff');
-    if (output === 'probabilities' || (await stat(mask).catch(() => null)) === null) {
+    const making = this.#making.get(path) ?? this.#make(record, { output, format, path });
+    this.#making.set(path, making);
+    await making.finally(() => this.#making.delete(path));
+    return path;
+  }
+
+  /** Makes a result of a finished mask, unless it is there. */
+  async #make(record: JobRecord, result: ResultFile): Promise<void> {
+    const { output, format, path } = result;
+    const isThere = async (file: string) => (await stat(file).catch(() => null)) !== null;
+    if (await isThere(path)) return;
+    const mask = this.resultPath(record.id, 'labels', 'tiff');
+    if (output === 'probabilities' || !(await isThere(mask))) {
       const made = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
       throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${made}`);
     }
-    const spec = this.#specOf(record);
-    const made = this.options.worker.call('derive', spec, mask, [
-      { output, format, path, simplify: record.request.simplify },
-    ]);
-    this.#making.set(path, made);
-    await made.finally(() => this.#making.delete(path));
-    return path;
+    const { simplify } = record.request;
+    await this.options.worker.call('derive', this.#specOf(record), mask, [{ ...result, simplify }]);
+  }
+
+  /**
+   * A tile of a job's image, or of its mask, for a viewer.
+   * @throws RequestError `not-found` for a job that has no such picture
+   */
+  async tile(id: string, layer: 'image' | 'mask', tile: ViewTile): Promise<Buffer> {
+    const { record } = this.#entry(id);
+    if (record.state === 'failed' || record.state === 'cancelled') {
+      throw new RequestError('not-found', `the job has ${record.state}: its image is not kept`);
+    }
+    const mask = layer === 'mask' ? await this.result(id, 'labels', 'tiff') : null;
+    return this.options.worker.call('viewTile', this.#specOf(record), mask, tile);
   }
 
   /** What is done of a running job's mask, as a PNG. */

@@ -13,6 +13,8 @@ const calls: WorkerCalls = {
   plan: (spec) => segmenter!.plan(spec),
   estimate: (spec) => segmenter!.estimate(spec),
   derive: (spec, mask, results) => segmenter!.derive(spec, mask, results),
+  viewTile: (spec, mask, tile) => segmenter!.viewTile(spec, mask, tile),
+  forget: (folder) => segmenter!.forget(folder),
   preview: (id) => segmenter!.preview(id),
 };
 

@@ -3,6 +3,7 @@ import type { ResultFile } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { Segmenter, SegmenterOptions } from '../segmenter.js';
+import type { ViewTile } from '../viewer.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
@@ -12,6 +13,8 @@ export interface WorkerCalls {
   plan(spec: PlanSpec): Promise<JobFacts>;
   estimate(spec: PlanSpec): Promise<number>;
   derive(spec: PlanSpec, mask: string, results: readonly ResultFile[]): Promise<void>;
+  viewTile(spec: PlanSpec, mask: string | null, tile: ViewTile): Promise<Buffer>;
+  forget(folder: string): Promise<void>;
   preview(id: string): Promise<Buffer | null>;
 }
 

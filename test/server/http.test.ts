@@ -416,7 +416,7 @@ describe('what surrounds it', () => {
     const response = await running;
     expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
     await closing;
-    expect(await readdir(join(folder, 'drained'))).toEqual(['jobs']);
+    expect(await readdir(join(folder, 'drained'))).toEqual(['jobs', 'uploads']);
     expect(await readdir(join(folder, 'drained', 'jobs'))).toEqual([]);
     await expect(fetch(`${own.url}/livez`)).rejects.toThrow();
   });

@@ -86,11 +86,69 @@ describe('a job', () => {
     expect(
       (await fetch(url, { headers: { 'if-none-match': etag, 'cache-control': 'max-age=0' } })).status,
     ).toBe(304);
-    const missing = await fetch(at(`/v1/jobs/${id}/result?output=overlay`));
+    const missing = await fetch(at(`/v1/jobs/${id}/result?output=probabilities`));
     expect([missing.status, (await problem(missing)).detail]).toEqual([
       404,
-      expect.stringMatching(/no overlay/),
+      expect.stringMatching(/no probabilities as tiff, but labels as tiff/),
     ]);
+  });
+
+  it('makes more of its mask when it is asked for, once', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const wanted = [
+      'overlay',
+      'geojson',
+      'objects&format=csv',
+      'instances',
+      'thumbnail',
+      'labels&format=png',
+    ];
+    for (const output of wanted) {
+      const url = at(`/v1/jobs/${id}/result?output=${output}`);
+      const [one, two] = await Promise.all([fetch(url).then(bytes), fetch(url).then(bytes)]);
+      expect(one.length).toBeGreaterThan(100);
+      expect(one.equals(two)).toBe(true);
+    }
+    const direct = await fetch(at('/v1/segment?model=shapes'), {
+      method: 'POST',
+      body: new Uint8Array(slide),
+    }).then(bytes);
+    expect(direct.equals(await fetch(at(`/v1/jobs/${id}/result?output=labels&format=png`)).then(bytes))).toBe(
+      true,
+    );
+    const png = await fetch(at(`/v1/jobs/${id}/result?output=labels`), { headers: { accept: 'image/png' } });
+    expect(png.headers.get('content-type')).toBe('image/tiff'); // what the job was asked for goes first
+  });
+
+  it('shows its image and its mask as Deep Zoom tiles', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const sharp = (await import('sharp')).default;
+    expect(await (await fetch(at(`/v1/jobs/${id}/mask.dzi`))).text()).toMatch(/Width="900" Height="700"/);
+    for (const layer of ['image', 'mask'] as const) {
+      const ending = layer === 'image' ? 'jpeg' : 'png';
+      const tile = (name: string) => fetch(at(`/v1/jobs/${id}/${layer}_files/${name}.${ending}`));
+      const size = async (name: string) => {
+        const { width, height, format } = await sharp(await bytes(await tile(name))).metadata();
+        return [width, height, format];
+      };
+      expect(await size('10/3_2')).toEqual([900 - 768, 700 - 512, ending]);
+      expect(await size('8/0_0')).toEqual([225, 175, ending]);
+      expect(await size('0/0_0')).toEqual([1, 1, ending]);
+      for (const none of ['10/4_0', '11/0_0', '10/x_0']) expect((await tile(none)).status).toBe(404);
+    }
+    // A tile of the full size holds the mask's own pixels.
+    const png = await bytes(await fetch(at(`/v1/jobs/${id}/mask_files/10/1_1.png`)));
+    const labels = await sharp(await bytes(await fetch(at(`/v1/jobs/${id}/result?output=labels&format=png`))))
+      .extract({ left: 256, top: 256, width: 256, height: 256 })
+      .toColourspace('b-w')
+      .raw()
+      .toBuffer();
+    const pixels = await sharp(png).raw().toBuffer();
+    const wrong = labels.findIndex((label, i) => (label === 0) !== (pixels[4 * i + 3] === 0));
+    expect(wrong).toBe(-1);
+    expect(labels.some((label) => label > 0)).toBe(true);
   });
 
   it('writes the outputs that it is asked for', async () => {
@@ -132,7 +190,6 @@ describe('a job', () => {
       ['model=shapes&output=masks', slide, 400, /an output is labels/],
       ['model=shapes&output=labels,probabilities', slide, 400, /a job of their own/],
       ['model=shapes', Buffer.from('text'), 415, /no image/],
-      ['model=shapes', slide.subarray(0, 5000), 422, /decoded/],
     ];
     const before = await readdir(join(data, 'jobs'));
     for (const [query, body, status, detail] of cases) {
@@ -144,6 +201,13 @@ describe('a job', () => {
     }
     expect(await readdir(join(data, 'jobs'))).toEqual(before);
   });
+});
+
+it('that turns out to be damaged fails with its reason', async () => {
+  const { id } = await view(await submit('model=shapes', {}, slide.subarray(0, 5000)));
+  const job = await ended(id);
+  expect(job).toMatchObject({ state: 'failed', error: { code: 'corrupt-image' }, results: [] });
+  expect(await filesOf(id)).toEqual(['job.json']);
 });
 
 describe('a client', () => {

@@ -1,0 +1,79 @@
+import type { Job, ModelCard } from './api.js';
+import { area, nameOf, size, stateOf } from './words.js';
+
+const byId = <Type extends HTMLElement = HTMLElement>(id: string): Type =>
+  document.getElementById(id) as Type;
+
+/** What can be fetched of a mask; what the job was not asked for is made then. */
+const DOWNLOADS = [
+  ['labels', 'tiff', 'Mask, pyramidal OME-TIFF'],
+  ['labels', 'png', 'Mask, PNG'],
+  ['geojson', 'geojson', 'Regions, GeoJSON for QuPath'],
+  ['objects', 'csv', 'Objects, CSV'],
+  ['objects', 'json', 'Objects, JSON'],
+  ['instances', 'tiff', 'Instances, TIFF'],
+  ['overlay', 'png', 'Overlay, PNG'],
+  ['thumbnail', 'png', 'Thumbnail, PNG'],
+] as const;
+
+/** Fills in everything about a job but its pictures. */
+export function showJob(job: Job, models: readonly ModelCard[]): void {
+  const ended = !['queued', 'running'].includes(job.state);
+  byId('title').textContent = `${nameOf(job)}: ${size(job)}`;
+  byId('state').textContent = stateOf(job);
+  const progress = byId<HTMLProgressElement>('progress');
+  progress.hidden = ended;
+  progress.value = job.progress ? job.progress.pixelsDone / job.progress.pixels : 0;
+  byId('cancel').hidden = ended;
+  byId('remove').hidden = !ended;
+  const failure = byId('failure');
+  failure.hidden = job.error === null;
+  failure.textContent = job.error ? `${job.error.detail} (${job.error.code})` : '';
+  const shown = job.state !== 'failed' && job.state !== 'cancelled';
+  for (const id of ['viewer', 'tools', 'facts']) byId(id).hidden = !shown;
+  legend(job, models);
+  downloads(job);
+  byId('receipt').textContent = JSON.stringify(job.receipt ?? { plan: job.plan, image: job.image }, null, 2);
+}
+
+/** The classes with their colours, and how much of the slide each has. */
+function legend({ model, receipt, image }: Job, models: readonly ModelCard[]): void {
+  const card = models.find(({ name }) => name === model.split('/')[0]);
+  const rows = (card?.classes ?? []).map(({ name, colour }, i) => {
+    const row = document.createElement('tr');
+    const swatch = Object.assign(document.createElement('span'), { className: 'swatch' });
+    if (colour) swatch.style.background = colour;
+    const label = Object.assign(document.createElement('th'), { scope: 'row' });
+    label.append(swatch, ` ${name}`);
+    row.append(label);
+    const found = receipt?.areas?.[i];
+    if (found) {
+      const share = (100 * found.pixels) / (image.width * image.height);
+      const cells = [`${share.toFixed(2)} %`, `${found.pixels.toLocaleString('en')} px`];
+      if (found.um2 !== null) cells.push(area(found.um2));
+      for (const textContent of cells)
+        row.append(Object.assign(document.createElement('td'), { className: 'number', textContent }));
+    }
+    return row;
+  });
+  byId('legend').replaceChildren(...rows);
+}
+
+function downloads({ id, state, receipt }: Job): void {
+  const labels = receipt?.outputs.some(({ kind }) => kind === 'labels') ?? false;
+  const known: readonly (readonly [string, string, string])[] = labels
+    ? DOWNLOADS
+    : (receipt?.outputs ?? []).map(({ kind, format }) => [kind, format, `${kind}, ${format}`] as const);
+  byId('downloads').replaceChildren(
+    ...(state === 'succeeded' ? known : []).map(([output, format, words]) => {
+      const link = Object.assign(document.createElement('a'), {
+        href: `/v1/jobs/${id}/result?output=${output}&format=${format}`,
+        textContent: words,
+        download: '',
+      });
+      const item = document.createElement('li');
+      item.append(link);
+      return item;
+    }),
+  );
+}

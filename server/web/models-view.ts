@@ -1,0 +1,42 @@
+import type { ModelCard } from './api.js';
+
+/** Shows the models with their cards and the curves of their training. */
+export function showModels(into: HTMLElement, models: readonly ModelCard[]): void {
+  into.replaceChildren(
+    ...models.map((card) => {
+      const article = document.createElement('article');
+      const title = Object.assign(document.createElement('h2'), {
+        textContent: `${card.name}, version ${card.version}`,
+      });
+      const words = Object.assign(document.createElement('p'), { textContent: card.description });
+      const table = document.createElement('table');
+      const rows: [string, string][] = [
+        ['Classes', card.classes.map(({ name }) => name).join(', ')],
+        ['Input', card.inputChannels === 1 ? 'gray' : 'RGB'],
+        ['Pixel size', card.micronsPerPixel === null ? 'not stated' : `${card.micronsPerPixel} µm`],
+        ['Parameters', card.architecture.parameters.toLocaleString('en')],
+        ['Halo', `${card.architecture.halo.top} px`],
+        ['Data', `${card.data.description} (${card.data.terms})`],
+        ...Object.entries(card.scores).map(([split, scores]): [string, string] => [
+          `Scores, ${split}`,
+          Object.entries(scores)
+            .map(([name, value]) => `${name} ${value.toFixed(3)}`)
+            .join(', '),
+        ]),
+      ];
+      for (const [name, value] of rows) {
+        const row = table.insertRow();
+        row.append(Object.assign(document.createElement('th'), { scope: 'row', textContent: name }));
+        row.append(Object.assign(document.createElement('td'), { textContent: value }));
+      }
+      const curves = Object.assign(document.createElement('img'), {
+        src: `/v1/models/${card.name}/curves.svg`,
+        alt: `curves of the training of ${card.name}`,
+        loading: 'lazy',
+      });
+      curves.addEventListener('error', () => curves.remove()); // a model may come without them
+      article.append(title, words, table, curves);
+      return article;
+    }),
+  );
+}

@@ -1,0 +1,174 @@
+import { ask, type Job, type ModelCard, Refused, upload } from './api.js';
+import { showJob } from './job-view.js';
+import { showModels } from './models-view.js';
+import { Stage } from './stage.js';
+import { nameOf, size, stateOf } from './words.js';
+
+const byId = <Type extends HTMLElement = HTMLElement>(id: string): Type =>
+  document.getElementById(id) as Type;
+const LISTED = 30;
+
+let models: readonly ModelCard[] = [];
+let chosen: string | null = null;
+let events: EventSource | null = null;
+let listed = LISTED;
+const stage = new Stage(byId('viewer'), (zoom) => {
+  byId('zoom').textContent = zoom >= 0.995 ? `${zoom.toFixed(1)} : 1` : `1 : ${(1 / zoom).toFixed(1)}`;
+});
+
+/** Shows what the address asks for: a job, or the models. */
+async function route(): Promise<void> {
+  const [, id] = /^#job=([\w-]+)$/.exec(location.hash) ?? [];
+  const onModels = location.hash === '#models';
+  byId('models').hidden = !onModels;
+  byId('job').hidden = onModels || id === undefined;
+  byId('empty').hidden = onModels || id !== undefined;
+  if (onModels) showModels(byId('models'), models);
+  if (id !== chosen) follow(id ?? null);
+  await list();
+}
+
+/** Listens to a job's events; a connection that breaks is taken up again by the browser. */
+function follow(id: string | null): void {
+  events?.close();
+  events = null;
+  chosen = id;
+  if (id === null) {
+    stage.close();
+    return;
+  }
+  let job: Job | null = null;
+  const show = (next: Job) => {
+    job = next;
+    showJob(next, models);
+    stage.show(next);
+  };
+  const source = new EventSource(`/v1/jobs/${id}/events`);
+  events = source;
+  source.addEventListener('state', ({ data }) => {
+    show(JSON.parse(data) as Job);
+    void list();
+    if (job && !['queued', 'running'].includes(job.state)) source.close();
+  });
+  source.addEventListener('progress', ({ data }) => {
+    if (job) show({ ...job, ...(JSON.parse(data) as Partial<Job>) });
+  });
+  source.addEventListener('error', () => {
+    if (source.readyState === EventSource.CLOSED) void ask<Job>(`/v1/jobs/${id}`).then(show, lost);
+  });
+}
+
+function lost(error: Error): void {
+  const failure = byId('failure');
+  failure.hidden = false;
+  failure.textContent = error.message;
+}
+
+async function list(): Promise<void> {
+  const { jobs, total } = await ask<{ jobs: Job[]; total: number }>(`/v1/jobs?limit=${listed}`);
+  byId('jobs').replaceChildren(
+    ...jobs.map((job) => {
+      const link = document.createElement('a');
+      link.href = `#job=${job.id}`;
+      link.setAttribute('aria-current', String(job.id === chosen));
+      const name = Object.assign(document.createElement('span'), {
+        className: 'name',
+        textContent: nameOf(job),
+      });
+      const state = Object.assign(document.createElement('span'), {
+        className: job.state,
+        textContent: shortState(job),
+      });
+      const what = Object.assign(document.createElement('span'), {
+        className: 'what',
+        textContent: `${size(job)}, ${job.model}, ${new Date(job.createdAt).toLocaleString()}`,
+      });
+      link.append(name, state, what);
+      const item = document.createElement('li');
+      item.append(link);
+      return item;
+    }),
+  );
+  byId('more').hidden = jobs.length >= total;
+}
+
+const shortState = (job: Job): string =>
+  job.state === 'running' ? (stateOf(job).split(':')[0] ?? '') : job.state;
+
+/** Sends a file, makes a job of it, and shows it. */
+async function send(file: File): Promise<void> {
+  const [sending, refused, words] = [byId('sending'), byId('refused'), byId('sending-words')];
+  const stop = new AbortController();
+  refused.hidden = true;
+  sending.hidden = false;
+  words.textContent = `sending ${file.name}`;
+  byId('stop').onclick = () => stop.abort();
+  try {
+    const address = await upload(file, stop.signal, (share) => {
+      byId<HTMLProgressElement>('sent').value = share;
+    });
+    words.textContent = 'looking at its header';
+    const job = await ask<Job>('/v1/jobs', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        source: { upload: address },
+        model: byId<HTMLSelectElement>('model').value,
+        priority: byId<HTMLSelectElement>('priority').value,
+        ...(byId<HTMLInputElement>('scale').checked && { mpp: 'auto' }),
+        ...(byId<HTMLInputElement>('background').checked && { 'skip-background': '1' }),
+      }),
+    });
+    location.hash = `#job=${job.id}`;
+  } catch (error) {
+    refused.hidden = stop.signal.aborted;
+    refused.textContent =
+      error instanceof Refused
+        ? `${file.name}: ${error.message}`
+        : `${file.name}: the server cannot be reached`;
+  } finally {
+    sending.hidden = true;
+    byId<HTMLInputElement>('file').value = '';
+  }
+}
+
+function wire(): void {
+  const [drop, file] = [byId('drop'), byId<HTMLInputElement>('file')];
+  file.addEventListener('change', () => file.files?.[0] && void send(file.files[0]));
+  for (const type of ['dragover', 'dragleave', 'drop'] as const) {
+    document.body.addEventListener(type, (event) => {
+      event.preventDefault();
+      drop.classList.toggle('over', type === 'dragover');
+      const dropped = type === 'drop' ? event.dataTransfer?.files[0] : undefined;
+      if (dropped) void send(dropped);
+    });
+  }
+  byId('cancel').addEventListener(
+    'click',
+    () => chosen && void ask(`/v1/jobs/${chosen}`, { method: 'DELETE' }),
+  );
+  byId('remove').addEventListener('click', () => {
+    if (!chosen) return;
+    void ask(`/v1/jobs/${chosen}`, { method: 'DELETE' }).then(() => {
+      location.hash = '#jobs';
+    });
+  });
+  byId('more').addEventListener('click', () => {
+    listed += LISTED;
+    void list();
+  });
+  byId('in').addEventListener('click', () => stage.zoomBy(1.5));
+  byId('out').addEventListener('click', () => stage.zoomBy(1 / 1.5));
+  byId('home').addEventListener('click', () => stage.home());
+  byId('full').addEventListener('click', () => stage.full());
+  byId<HTMLInputElement>('opacity').addEventListener('input', ({ target }) =>
+    stage.setOpacity(Number((target as HTMLInputElement).value) / 100),
+  );
+  addEventListener('hashchange', () => void route());
+  setInterval(() => void list().catch(() => undefined), 5000);
+}
+
+({ models } = await ask<{ models: ModelCard[] }>('/v1/models'));
+byId('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));
+wire();
+await route();

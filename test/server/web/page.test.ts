@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { MODELS, testServer, unseam } from '../../support/product.js';
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  existsSync,
+);
+/** A folder to look at what the browser showed; none are kept without it. */
+const SHOTS = join('out', 'screenshots');
+
+const folder = await testFolder();
+let server: RunningServer;
+let browser: Browser;
+let page: Page;
+const complaints: string[] = [];
+
+describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
+  beforeAll(async () => {
+    await unseam(['samples', '-o', folder, '-s', '2200x1600']);
+    server = await testServer(join(folder, 'data'), { models: MODELS });
+    browser = await chromium.launch({
+      executablePath: CHROMIUM!,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-background-networking',
+        '--disable-component-update',
+      ],
+    });
+    page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(server.url) && !/^(data|blob):/.test(request.url()))
+        complaints.push(request.url());
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  const shot = (name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), caret: 'initial' });
+  const image = () => join(folder, 'images', 'shapes-0001.png');
+  const state = () => page.locator('#state').textContent();
+  /** Pixels of the viewer that are neither gray nor paper: slides here are gray, masks are coloured. */
+  const coloured = () =>
+    page.evaluate<number>(`(() => {
+      const canvas = document.querySelector('#viewer canvas');
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        const rgb = [data[i], data[i + 1], data[i + 2]];
+        if (Math.max(...rgb) - Math.min(...rgb) > 30) count++;
+      }
+      return count;
+    })()`);
+
+  it('takes a slide, and shows its mask while it is made and when it is done', async () => {
+    await page.goto(server.url);
+    await page.selectOption('#model', 'shapes');
+    await page.setInputFiles('#file', image());
+    await page.waitForURL(/#job=/);
+    await expect.poll(state, { timeout: 30_000 }).toMatch(/^\d+ %: \d+ of \d+ tiles/);
+    await expect.poll(coloured, { timeout: 30_000 }).toBeGreaterThan(100);
+    await shot('half-done');
+    await expect.poll(state, { timeout: 120_000 }).toBe('succeeded');
+    await expect.poll(coloured).toBeGreaterThan(1000);
+    const legend = await page.locator('#legend').innerText();
+    expect(legend).toMatch(/triangle\s+\d+\.\d+ %\s+[\d,]+ px/);
+    await page.click('#full');
+    await page.waitForTimeout(1200);
+    expect(await page.locator('#zoom').textContent()).toBe('1.0 : 1');
+    await shot('full-zoom');
+    // Opacity 0 leaves the slide alone.
+    await page.fill('#opacity', '0');
+    await expect.poll(coloured).toBe(0);
+    await page.fill('#opacity', '55');
+    await page.click('#home');
+    await shot('done');
+  });
+
+  it('gives what is asked for of the mask', async () => {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Regions, GeoJSON for QuPath' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('shapes-0001-geojson.geojson');
+    const { features } = JSON.parse(await readFile(await download.path(), 'utf8'));
+    expect(features.length).toBeGreaterThan(5);
+  });
+
+  it('cancels by the keyboard, and lists what there is', async () => {
+    await page.selectOption('#model', 'em-membrane');
+    await page.setInputFiles('#file', image());
+    await expect.poll(state, { timeout: 30_000 }).toMatch(/tiles/);
+    await page.focus('#cancel');
+    await page.keyboard.press('Enter');
+    await expect.poll(state, { timeout: 30_000 }).toBe('cancelled');
+    expect(await page.locator('#jobs li').count()).toBe(2);
+    expect(await page.locator('#jobs').innerText()).toMatch(
+      /shapes-0001.png\s+cancelled[\s\S]*shapes-0001.png\s+succeeded/,
+    );
+    await shot('list');
+    await page.click('#remove');
+    await expect.poll(() => page.locator('#jobs li').count()).toBe(1);
+  });
+
+  it('says what is wrong with a file', async () => {
+    await page.setInputFiles('#file', {
+      name: 'notes.txt',
+      mimeType: 'text/plain',
+      buffer: Buffer.from('hello'),
+    });
+    await expect
+      .poll(() => page.locator('#refused').textContent())
+      .toMatch(/^notes.txt: these bytes are no image/);
+    await shot('error');
+    const cut = (await readFile(image())).subarray(0, 40_000);
+    await page.setInputFiles('#file', { name: 'cut.png', mimeType: 'image/png', buffer: cut });
+    await expect.poll(() => page.locator('#failure').textContent()).toMatch(/corrupt-image/);
+    await shot('failed');
+  });
+
+  it('shows the models with their cards and curves', async () => {
+    await page.getByRole('link', { name: 'Models' }).click();
+    await expect
+      .poll(() => page.locator('#models').innerText())
+      .toMatch(/em-membrane, version 1[\s\S]*Scores/);
+    await expect.poll(() => page.locator('#models img').count()).toBeGreaterThan(0);
+    await shot('models');
+  });
+
+  it('fits into a narrow window', async () => {
+    await page.setViewportSize({ width: 380, height: 800 });
+    await page.goto(`${server.url}/#jobs`);
+    await page.locator('#jobs a').last().click();
+    await page.locator('#legend td').first().waitFor();
+    const wider = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
+    expect(wider).toBeLessThanOrEqual(0);
+    await shot('narrow');
+  });
+
+  it('asks no other host for anything, and breaks no rule of its own', async () => {
+    const policy = (await fetch(server.url)).headers.get('content-security-policy')!;
+    expect(policy).toMatch(/default-src 'none'; script-src 'self'/);
+    expect(policy).not.toMatch(/unsafe/);
+    // Answers of 4xx are what some of these tests are about; the browser mentions them.
+    expect(complaints.filter((text) => !/status of 4\d\d|Tile %s failed to load/.test(text))).toEqual([]);
+  });
+});
