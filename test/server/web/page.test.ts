@@ -123,6 +123,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     const cut = (await readFile(image())).subarray(0, 40_000);
     await page.setInputFiles('#file', { name: 'cut.png', mimeType: 'image/png', buffer: cut });
     await expect.poll(() => page.locator('#failure').textContent()).toMatch(/corrupt-image/);
+    expect(await page.locator('#tools').isVisible()).toBe(false);
     await shot('failed');
   });
 
