@@ -1,70 +1,77 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
 import { writeSample } from '../tiling/samples/sample.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
+import { levelSizes, TiffSink } from '../tiling/sinks/tiff.js';
 import type { Bench } from './bench.js';
+import { BenchServer, residentBytes } from './server.js';
 import { writeUntrained } from './untrained.js';
 
-const SIZES = [
-  [5_000, 5_000],
-  [20_000, 20_000],
-  [100_000, 2_000],
-] as const;
-const LIMITS = { growthMb: 200 };
-const POLL_MS = 100;
+const SIDES = [5_000, 20_000, 40_000];
+const LIMITS = { growthMb: 150, peakMb: 1500 };
+const POLL_MS = 50;
 
-/** Peak resident memory of `unseam segment` on tiled TIFFs of several sizes, with a tiny network. */
+/**
+ * Peak resident memory of the server and its worker together, while a tiled TIFF comes in over HTTP and its
+ * pyramidal mask is made, for slides of several sizes and a small network; libvips opens every level.
+ */
 export const bench: Bench = async (say) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   try {
     const engine = Engine.start({ provider: 'cpu', threads: 2 });
     await mkdir(join(dir, 'models'));
-    const unet = { channels: [2, 4], inputChannels: 1, classes: 2, seed: 1 } as const;
+    const unet = { channels: [4, 8], inputChannels: 1, classes: 2, seed: 1 } as const;
     await writeUntrained(engine, join(dir, 'models', 'untrained', '1'), unet);
     await engine.close();
-    const peaksMb: Record<string, number> = {};
-    const seconds: Record<string, number> = {};
-    for (const [width, height] of SIZES) {
-      const name = `${width}x${height}`;
-      const input = join(dir, `${name}.tif`);
-      const image = await TiffSink.create(
-        input,
-        { width, height },
-        { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' },
-      );
-      await writeSample('shapes', { width, height }, 1, { image });
+    const peaksMb: number[] = [];
+    const seconds: number[] = [];
+    let vipsReadsAllLevels = true;
+    for (const side of SIDES) {
+      const size = { width: side, height: side };
+      const input = join(dir, `${side}.tif`);
+      const format = { channels: 1, dtype: 'uint8', mpp: { x: 0.5, y: 0.5 }, overviews: 'mean' } as const;
+      await writeSample('shapes', size, 1, { image: await TiffSink.create(input, size, format) });
+      say(`${side}: a slide of ${Math.round((await stat(input)).size / 1e6)} MB`);
+      const server = await BenchServer.start(join(dir, 'data'), ['--models', join(dir, 'models')]);
+      let peak = 0;
+      const watch = setInterval(async () => {
+        peak = Math.max(peak, await residentBytes(server.child.pid!));
+      }, POLL_MS);
       const started = performance.now();
-      peaksMb[name] = await peakMb([
-        ...[fileURLToPath(new URL('../server/bin.js', import.meta.url)), 'segment', input],
-        ...['-o', join(dir, `${name}-mask.tif`), '--models', join(dir, 'models'), '--scratch', dir],
-      ]);
-      seconds[name] = Math.round((performance.now() - started) / 1000);
-      say(`${name}: ${peaksMb[name]} MB, ${seconds[name]} s`);
+      const { id } = await server.submit(input, 'model=untrained');
       await rm(input);
+      const job = await server.ended(id, 200);
+      clearInterval(watch);
+      if (job.state !== 'succeeded') throw new Error(`the job ${job.state}: ${job.error?.detail}`);
+      peaksMb.push(Math.round(peak / 1e6));
+      seconds.push(Math.round((performance.now() - started) / 1000));
+      vipsReadsAllLevels &&= await opensInVips(join(dir, 'data', 'jobs', id, 'labels.tif'), size);
+      say(`${side}: ${peaksMb.at(-1)} MB, ${seconds.at(-1)} s, all levels in libvips: ${vipsReadsAllLevels}`);
+      await server.stop();
+      await rm(join(dir, 'data'), { recursive: true });
     }
-    const [first, ...rest] = Object.values(peaksMb) as [number, ...number[]];
-    const growthMb = Math.max(...rest) - first;
-    return { peaksMb, seconds, growthMb, limits: LIMITS, holds: growthMb <= LIMITS.growthMb };
+    const growthMb = peaksMb.at(-1)! - peaksMb[0]!;
+    const holds = growthMb <= LIMITS.growthMb && Math.max(...peaksMb) <= LIMITS.peakMb && vipsReadsAllLevels;
+    return { sides: SIDES, peaksMb, seconds, growthMb, vipsReadsAllLevels, limits: LIMITS, holds };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 };
 
-/** Runs Node with these arguments; the kernel keeps a process's peak, which is read while it lives. */
-async function peakMb(args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-  let peakKb = 0;
-  const timer = setInterval(async () => {
-    const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-    peakKb = Math.max(peakKb, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0));
-  }, POLL_MS);
-  const [code] = (await once(child, 'exit')) as [number];
-  clearInterval(timer);
-  if (code !== 0) throw new Error(`unseam segment ended with ${code}`);
-  return Math.round(peakKb / 1024);
+/** Whether every level of a mask has its size, and its pixels come out. */
+async function opensInVips(path: string, size: { width: number; height: number }): Promise<boolean> {
+  const sizes = levelSizes(size);
+  for (const [i, level] of sizes.entries()) {
+    const picture = sharp(path, { subifd: i - 1, limitInputPixels: false });
+    const { width, height } = await picture.metadata();
+    if (width !== level.width || height !== level.height) return false;
+    const corner = { left: Math.max(0, width - 300), top: Math.max(0, height - 300) };
+    await picture
+      .extract({ ...corner, width: width - corner.left, height: height - corner.top })
+      .raw()
+      .toBuffer();
+  }
+  return true;
 }

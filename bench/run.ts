@@ -3,9 +3,11 @@ import type { Bench } from './bench.js';
 
 /** Every benchmark by name, loaded when it is asked for. */
 const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
+  cancel: () => import('./cancel.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
   memory: () => import('./memory.js'),
+  resume: () => import('./resume.js'),
   notebook: () => import('./notebook.js'),
   'train-step': () => import('./train-step.js'),
   'tile-size': () => import('./tile-size.js'),

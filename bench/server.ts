@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { JobView } from '../server/jobs/view.js';
+
+const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
+
+/** The server as its users run it: a process with a worker of its own. */
+export class BenchServer {
+  private constructor(
+    readonly child: ChildProcess,
+    readonly url: string,
+    readonly data: string,
+  ) {}
+
+  static async start(data: string, args: readonly string[] = []): Promise<BenchServer> {
+    const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let log = '';
+    for await (const chunk of child.stdout!) {
+      log += chunk;
+      const url = /"url":"([^"]+)"/.exec(log)?.[1];
+      if (url === undefined) continue;
+      return new BenchServer(child, url, data);
+    }
+    throw new Error(`the server did not start: ${log}`);
+  }
+
+  async submit(file: string, query: string): Promise<JobView> {
+    const { size } = await stat(file);
+    const body = Readable.toWeb(createReadStream(file, { highWaterMark: 1 << 20 })) as ReadableStream;
+    const response = await fetch(`${this.url}/v1/jobs?${query}`, {
+      ...{ method: 'POST', body, duplex: 'half', headers: { 'content-length': String(size) } },
+    } as RequestInit);
+    if (response.status !== 202) throw new Error(`${response.status}: ${await response.text()}`);
+    return (await response.json()) as JobView;
+  }
+
+  async job(id: string): Promise<JobView> {
+    return (await (await fetch(`${this.url}/v1/jobs/${id}`)).json()) as JobView;
+  }
+
+  async ended(id: string, pollMs = 50): Promise<JobView> {
+    for (;;) {
+      const job = await this.job(id);
+      if (job.state !== 'queued' && job.state !== 'running') return job;
+      await pause(pollMs);
+    }
+  }
+
+  /** The worker's process, once there is one. */
+  async worker(): Promise<number> {
+    for (;;) {
+      const [worker] = await childrenOf(this.child.pid!);
+      if (worker !== undefined) return worker;
+      await pause(20);
+    }
+  }
+
+  async kill(): Promise<void> {
+    const exited = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await exited;
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    await exited;
+  }
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Resident memory of a process and its children, in bytes. */
+export async function residentBytes(pid: number): Promise<number> {
+  let sum = 0;
+  for (const one of [pid, ...(await childrenOf(pid))]) {
+    const status = await readFile(`/proc/${one}/status`, 'utf8').catch(() => '');
+    sum += Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+  }
+  return sum;
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const lists = await Promise.all(
+    tasks.map((task) => readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '')),
+  );
+  return lists.join(' ').split(' ').filter(Boolean).map(Number);
+}
