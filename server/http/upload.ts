@@ -38,7 +38,7 @@ export async function receiveImage(
   } catch (error) {
     if (error instanceof RequestError) throw error;
     if (stalled) throw new RequestError('stalled', `nothing came for ${idleTimeoutMs / 1000} s`);
-    if (!request.complete) throw new RequestError('cancelled', 'the client left');
+    if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
     throw error;
   } finally {
     release();

@@ -24,7 +24,8 @@ export class EventLog {
   /** The events after one that a listener has seen; null where some of them are gone. */
   after(id: number): readonly JobEvent[] | null {
     const oldest = this.#kept[0]?.id ?? this.#next;
-    return id + 1 < oldest || id >= this.#next ? null : this.#kept.filter((event) => event.id > id);
+    const known = Number.isInteger(id) && id + 1 >= oldest && id < this.#next;
+    return !known ? null : this.#kept.filter((event) => event.id > id);
   }
 
   get last(): number {

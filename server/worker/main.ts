@@ -1,11 +1,14 @@
 import { RequestError } from '../errors.js';
 import type { JobSpec } from '../job-spec.js';
-import { codeOf } from '../problems.js';
+import { codeOf, detailOf } from '../problems.js';
 import { Segmenter } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
-const send = (message: FromWorker): void => void process.send?.(message);
+/** A server that has just gone hears nothing; its worker ends, too. */
+const send = (message: FromWorker): void => {
+  process.send?.(message, undefined, undefined, () => undefined);
+};
 const running = new Map<string, AbortController>();
 let segmenter: Segmenter | null = null;
 
@@ -31,10 +34,10 @@ async function run(job: JobSpec): Promise<void> {
     send({ type: 'done', id: job.id, receipt });
   } catch (error) {
     const code = codeOf(error);
-    const failed: FromWorker = { type: 'failed', id: job.id, code, message: (error as Error).message };
+    if (code === 'internal') console.error(error); // what was not foreseen is in the log, whole
     // Without its engine this process is of no use; the server starts another, and the job goes on there.
     if (code === 'engine-lost') process.exit(1);
-    send(failed);
+    send({ type: 'failed', id: job.id, code, message: detailOf(error) });
   } finally {
     running.delete(job.id);
   }
@@ -45,7 +48,8 @@ async function answer(call: number, name: CallName, args: unknown[]): Promise<vo
     const value = await (calls[name] as (...args: unknown[]) => Promise<unknown>)(...args);
     send({ type: 'answer', call, value });
   } catch (error) {
-    send({ type: 'refused', call, code: codeOf(error), message: (error as Error).message });
+    if (codeOf(error) === 'internal') console.error(error);
+    send({ type: 'refused', call, code: codeOf(error), message: detailOf(error) });
   }
 }
 
