@@ -13,7 +13,9 @@ COPY test test
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-bookworm-slim
-ENV NODE_ENV=production UNSEAM_HOST=0.0.0.0 UNSEAM_PORT=8080 UNSEAM_SCRATCH=/scratch
+# What OpenSlide reads is read through it.
+RUN apt-get update && apt-get install -y --no-install-recommends libopenslide0 && rm -rf /var/lib/apt/lists/*
+ENV NODE_ENV=production UNSEAM_HOST=0.0.0.0 UNSEAM_PORT=8080 UNSEAM_DATA=/data
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
@@ -22,9 +24,9 @@ COPY --from=build /app/dist/tiling dist/tiling
 COPY --from=build /app/dist/model dist/model
 COPY server/web/static server/web/static
 COPY models models
-RUN mkdir /scratch && chown node /scratch
+RUN mkdir /data && chown node /data
 USER node
-VOLUME /scratch
+VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.UNSEAM_PORT + '/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

@@ -20,14 +20,15 @@ export class BenchServer {
     const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    let log = '';
-    for await (const chunk of child.stdout!) {
-      log += chunk;
-      const url = /"url":"([^"]+)"/.exec(log)?.[1];
-      if (url === undefined) continue;
-      return new BenchServer(child, url, data);
-    }
-    throw new Error(`the server did not start: ${log}`);
+    const url = await new Promise<string>((resolve, reject) => {
+      let log = '';
+      child.stdout!.on('data', (chunk) => {
+        const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
+        if (found !== undefined) resolve(found);
+      });
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+    });
+    return new BenchServer(child, url, data);
   }
 
   async submit(file: string, query: string): Promise<JobView> {

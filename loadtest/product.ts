@@ -16,8 +16,8 @@ export interface Server {
 }
 
 /** Starts `unseam serve` on a free port. */
-export async function startServer(scratch: string): Promise<Server> {
-  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--scratch', scratch], {
+export async function startServer(data: string): Promise<Server> {
+  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
