@@ -21,7 +21,7 @@ export interface SegmenterOptions {
   /** Bytes that a job may take. Default any. */
   readonly memory?: number;
   /** Hosts that images may be read from by URL. */
-  readonly allowedHosts?: readonly string[];
+  readonly allowedHosts?: readonly string[] | 'any';
   readonly engine: EngineOptions;
   /** Called after each batch: its tiles, and how long the device ran, in ms. */
   readonly onBatch?: (tiles: number, ranMs: number) => void;

@@ -1,6 +1,7 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import type { Command } from 'commander';
+import { isZarr } from '../../tiling/sources/zarr.js';
 import { RequestError } from '../errors.js';
 import {
   defaultFormat,
@@ -131,7 +132,7 @@ function alsoOf(text: string): { output: Output; format: Format; path: string } 
 async function tasksOf(images: readonly string[], out: string, output: Output): Promise<Task[]> {
   const folderNamed = (await isFolder(out)) || parse(out).ext === '';
   const [only] = images;
-  if (images.length === 1 && !(await isFolder(only!)) && !folderNamed) {
+  if (images.length === 1 && !(await holdsImages(only!)) && !folderNamed) {
     return [{ input: only!, result: out, format: formatOfFile(out) }];
   }
   if (!folderNamed)
@@ -139,7 +140,7 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
   await mkdir(out, { recursive: true });
   const inputs: string[] = [];
   for (const image of images) {
-    if (!(await isFolder(image))) inputs.push(image);
+    if (!(await holdsImages(image))) inputs.push(image);
     else inputs.push(...(await filesOf(image)));
   }
   const format = defaultFormat(output);
@@ -163,6 +164,11 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
 async function isFolder(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => null);
   return found?.isDirectory() ?? false;
+}
+
+/** Whether a path is a folder of images, and not an image that is a folder. */
+async function holdsImages(path: string): Promise<boolean> {
+  return (await isFolder(path)) && !(await isZarr(path));
 }
 
 async function filesOf(folder: string): Promise<string[]> {

@@ -102,6 +102,7 @@ export function withSegmenter<Result>(
       maxPixels,
       engine: { provider: 'cpu', threads },
       memory: flags.memory,
+      allowedHosts: 'any', // who types an address may read from it
     });
     try {
       return await work(segmenter, scratchDir);

@@ -5,7 +5,7 @@ import type { ImageSource } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
 import { openOpenSlide, slideVendor } from './openslide.js';
-import type { OpenOptions } from './options.js';
+import { checkHost, type OpenOptions } from './options.js';
 import { openTiff, openTiffBytes } from './tiff.js';
 import { LeaveToLibvips } from './tiff-layout.js';
 import { channelsOf, viewOf } from './views.js';
@@ -50,6 +50,7 @@ export async function openImage(path: string, options: OpenOptions): Promise<Ima
 
 async function openStored(path: string, options: OpenOptions): Promise<ImageSource> {
   if (/^https?:\/\//.test(path)) {
+    checkHost(path, options);
     return /\.zarr\/?$/.test(new URL(path).pathname) ? openZarrUrl(path, options) : openRemote(path, options);
   }
   if ((await stat(path)).isDirectory()) {
@@ -75,7 +76,7 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
 }
 
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
-  const bytes = await httpBytes(address, options.allowedHosts ?? [], options.signal);
+  const bytes = await httpBytes(address, options.signal);
   return openTiffBytes(bytes, options).catch((error: unknown) => {
     if (!(error instanceof LeaveToLibvips)) throw error;
     throw new UnsupportedImageError('this kind of TIFF is not read from a distance: upload it');

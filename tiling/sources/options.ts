@@ -1,4 +1,4 @@
-import { CorruptImageError, ImageTooLargeError } from '../errors.js';
+import { CorruptImageError, ImageTooLargeError, SourceUnreachableError } from '../errors.js';
 import type { Size } from '../geometry.js';
 import type { PixelSize } from '../source.js';
 
@@ -26,11 +26,18 @@ export interface OpenOptions extends ImageChoice {
   readonly maxPixels: number;
   /** `stored` leaves values as they are: palettes, inverted and narrow ones too. Default `intensities`. */
   readonly values?: 'intensities' | 'stored';
-  /** Hosts that images may be read from by URL. Default none. */
-  readonly allowedHosts?: readonly string[] | undefined;
+  /** Hosts that images may be read from by URL, each as it stands in the address. Default none. */
+  readonly allowedHosts?: readonly string[] | 'any' | undefined;
   /** What is to be known from the header alone: a picture without random access is not unpacked, and not read. */
   readonly headerOnly?: boolean;
   readonly signal?: AbortSignal;
+}
+
+/** @throws SourceUnreachableError for an address whose host is not allowed */
+export function checkHost(address: string, { allowedHosts = [] }: Pick<OpenOptions, 'allowedHosts'>): void {
+  const { host } = new URL(address);
+  if (allowedHosts === 'any' || allowedHosts.includes(host)) return;
+  throw new SourceUnreachableError(`images are not read from ${host}: it is not among the allowed hosts`);
 }
 
 export function checkPixels({ width, height }: Size, { maxPixels }: OpenOptions): void {
