@@ -25,7 +25,7 @@ export function deepZoomRoutes(jobs: Jobs): Router {
     });
     router.get(`/:id/${layer}_files/:level/:tile`, async (request, response) => {
       const { id, level, tile } = request.params;
-      const bytes = await jobs.tile(id, layer, tileOf(level, tile, format));
+      const bytes = await jobs.results.tile(jobs.get(id), layer, tileOf(level, tile, format));
       response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
     });
   }

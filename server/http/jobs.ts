@@ -4,7 +4,7 @@ import express, { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../errors.js';
 import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
-import { inputOf } from '../jobs/jobs.js';
+import { inputOf } from '../jobs/results.js';
 import { jobView } from '../jobs/view.js';
 import {
   checkOutput,
@@ -116,7 +116,7 @@ export function jobRoutes(intake: JobRoutes): Router {
   router.get('/:id/result', async (request, response) => {
     const record = jobs.get(request.params.id);
     const { output, format } = wanted(request, record);
-    const path = await jobs.result(record.id, output, format);
+    const path = await jobs.results.get(record, output, format);
     const name = nameOf(record.source) ?? record.id;
     const stem = name.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '');
     response.attachment(`${stem}-${output}${FORMATS[format].ending}`);
@@ -126,7 +126,7 @@ export function jobRoutes(intake: JobRoutes): Router {
   });
 
   router.get('/:id/preview', async (request, response) => {
-    const png = await jobs.preview(request.params.id);
+    const png = await jobs.results.preview(jobs.get(request.params.id).id);
     if (png === null)
       throw new RequestError('not-found', 'the job does not run: there is nothing to preview');
     response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import express, { Router } from 'express';
-import { inputOf } from '../jobs/jobs.js';
+import { inputOf } from '../jobs/results.js';
 import { jobRequest, parseRequest } from './intake.js';
 import { type JobRoutes, locate, parseBody } from './source.js';
 import { receiveImage } from './upload.js';

@@ -57,7 +57,7 @@ export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler
               : (left.signal.reason ?? new RequestError('cancelled', 'the job was cancelled'));
           const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
           response.status(200).set(headersOf(told));
-          const path = jobs.resultPath(id, output, format);
+          const path = jobs.results.path(id, output, format);
           const type = FORMATS[format].type;
           await sendFile(request, response, path, { type, etag: null, idleTimeoutMs: limits.idleTimeoutMs });
         } finally {

@@ -1,16 +1,13 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { EngineLostError } from '../../model/errors.js';
 import { RequestError } from '../errors.js';
 import type { PlanSpec, Progress } from '../job-spec.js';
 import type { Metrics } from '../metrics.js';
-import { FORMATS, type Format, type Output, type ResultFile } from '../outputs.js';
 import { codeOf, detailOf } from '../problems.js';
 import type { Stage } from '../segment.js';
-import type { ViewTile } from '../viewer.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobFacts } from '../worker/messages.js';
+import { countProgress } from './count-progress.js';
 import { EventLog } from './events.js';
 import {
   hasEnded,
@@ -22,6 +19,7 @@ import {
   PRIORITIES,
   type Priority,
 } from './job.js';
+import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
 import type { JobStore } from './store.js';
 
@@ -67,18 +65,6 @@ interface Entry {
 /** Why a job stops: its client does not want it any more, or the server stops and it goes on later. */
 type Stop = 'cancelled' | 'later';
 
-/** Where a source is read from. */
-export function inputOf(source: JobSource, folder: string): string {
-  switch (source.kind) {
-    case 'upload':
-      return join(folder, 'upload');
-    case 'path':
-      return source.path;
-    case 'url':
-      return source.url;
-  }
-}
-
 /** Progress is told to listeners so often at most. */
 const PROGRESS_MS = 250;
 const SWEEP_MS = 60_000;
@@ -86,9 +72,8 @@ const SWEEP_MS = 60_000;
 /** The server's jobs: those that wait and run, and those that have ended and are kept for a while. */
 export class Jobs {
   readonly #entries = new Map<string, Entry>();
+  readonly results: JobResults;
   readonly #runner: JobRunner;
-  /** Results that are being made, by their path. */
-  readonly #making = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   #admitted = 0;
   #closing = false;
@@ -97,6 +82,7 @@ export class Jobs {
     private readonly options: JobsOptions,
     records: readonly JobRecord[],
   ) {
+    this.results = new JobResults(options.store, options.worker);
     this.#runner = new JobRunner(options.worker, options.concurrency);
     const byAge = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const stored of byAge) {
@@ -229,65 +215,9 @@ export class Jobs {
   async remove(id: string): Promise<void> {
     this.#entry(id);
     this.#entries.delete(id);
-    const { store, worker } = this.options;
-    if (worker.device !== null) await worker.call('forget', store.folder(id)).catch(() => undefined);
-    await store.remove(id);
+    await this.results.forget(id);
+    await this.options.store.remove(id);
     this.#gauge();
-  }
-
-  /** Where a result of a job is to be, whether it is there or not. */
-  resultPath(id: string, output: Output, format: Format): string {
-    return join(this.options.store.folder(id), `${output}${FORMATS[format].ending}`);
-  }
-
-  /**
-   * A result of a job that has succeeded; one that it was not asked for is made now, of its mask.
-   * @throws RequestError `not-ready` for a job that has not ended so, `not-found` for a result that its mask is not enough for
-   */
-  async result(id: string, output: Output, format: Format): Promise<string> {
-    const { record } = this.#entry(id);
-    if (record.state !== 'succeeded') {
-      const why = record.error ? `: ${record.error.detail}` : '';
-      throw new RequestError('not-ready', `the job is ${record.state}${why}`);
-    }
-    const path = this.resultPath(id, output, format);
-    const making = this.#making.get(path) ?? this.#make(record, { output, format, path });
-    this.#making.set(path, making);
-    await making.finally(() => this.#making.delete(path));
-    return path;
-  }
-
-  /** Makes a result of a finished mask, unless it is there. */
-  async #make(record: JobRecord, result: ResultFile): Promise<void> {
-    const { output, format, path } = result;
-    const isThere = async (file: string) => (await stat(file).catch(() => null)) !== null;
-    if (await isThere(path)) return;
-    const mask = this.resultPath(record.id, 'labels', 'tiff');
-    if (output === 'probabilities' || !(await isThere(mask))) {
-      const made = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
-      throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${made}`);
-    }
-    const { simplify } = record.request;
-    await this.options.worker.call('derive', this.#specOf(record), mask, [{ ...result, simplify }]);
-  }
-
-  /**
-   * A tile of a job's image, or of its mask, for a viewer.
-   * @throws RequestError `not-found` for a job that has no such picture
-   */
-  async tile(id: string, layer: 'image' | 'mask', tile: ViewTile): Promise<Buffer> {
-    const { record } = this.#entry(id);
-    if (record.state === 'failed' || record.state === 'cancelled') {
-      throw new RequestError('not-found', `the job has ${record.state}: its image is not kept`);
-    }
-    const mask = layer === 'mask' ? await this.result(id, 'labels', 'tiff') : null;
-    return this.options.worker.call('viewTile', this.#specOf(record), mask, tile);
-  }
-
-  /** What is done of a running job's mask, as a PNG. */
-  async preview(id: string): Promise<Buffer | null> {
-    this.#entry(id);
-    return this.options.worker.call('preview', id);
   }
 
   /** To be called when the worker has ended, before its jobs learn of it. */
@@ -342,13 +272,13 @@ export class Jobs {
     let told = 0;
     try {
       const receipt = await this.#runner.run(
-        this.#specOf(entry.record),
+        this.results.specOf(entry.record),
         entry.record.priority,
         signal,
         {
           onStage: (stage, ms) => this.observe(stage, ms),
           onProgress: (progress) => {
-            this.#count(entry, progress);
+            countProgress(this.options.metrics, entry.record, entry.progress, progress);
             entry.progress = progress;
             const now = this.options.now();
             if (now - told < PROGRESS_MS && progress.tilesDone < progress.tiles) return;
@@ -377,20 +307,6 @@ export class Jobs {
     }
   }
 
-  #specOf({ id, request, source }: JobRecord) {
-    const folder = this.options.store.folder(id);
-    const { outputs, simplify, ...work } = request;
-    const results: ResultFile[] = outputs.map(({ output, format }) => ({
-      output,
-      format,
-      path: this.resultPath(id, output, format),
-      simplify,
-    }));
-    const input = inputOf(source, folder);
-    const journal = join(folder, 'bands');
-    return { ...work, id, input, scratchDir: folder, results, journal };
-  }
-
   /** Ends a job: what it needed is removed; its image and its results stay where it has succeeded. */
   async #end(entry: Entry, state: JobState, changes: Partial<JobRecord>): Promise<void> {
     const { store, log } = this.options;
@@ -400,6 +316,7 @@ export class Jobs {
       progress: entry.progress,
     });
     try {
+      if (state !== 'succeeded') await this.results.forget(ended.id);
       await store.clear(ended, state === 'succeeded');
       if (!entry.awaited) await store.write(ended);
     } catch (err) {
@@ -416,27 +333,6 @@ export class Jobs {
     entry.record = next;
     entry.events.add('state', { state });
     this.#gauge();
-  }
-
-  /** Counts what came since the last report of a job. */
-  #count(entry: Entry, progress: Progress): void {
-    const { metrics } = this.options;
-    const model = entry.record.request.model.split('/')[0]!;
-    const { tilesDone: done = 0, tilesReplayed = 0, tilesSkipped = 0 } = progress;
-    const before = entry.progress;
-    // A job that goes on in another worker counts from zero again.
-    const same =
-      before &&
-      before.tilesReplayed <= progress.tilesReplayed &&
-      before.pixelsComputed <= progress.pixelsComputed;
-    const computed = (p: Progress) => p.tilesDone - p.tilesReplayed - p.tilesSkipped;
-    const tiles = done - tilesReplayed - tilesSkipped - (same ? computed(before) : 0);
-    const pixels = progress.pixelsComputed - (same ? before.pixelsComputed : 0);
-    const seen = progress.haloAndPixels - (same ? before.haloAndPixels : 0);
-    if (tiles <= 0) return;
-    metrics.tiles.inc({ model }, tiles);
-    metrics.pixels.inc({ model }, pixels);
-    metrics.haloPixels.inc(seen - pixels);
   }
 
   #gauge(): void {
