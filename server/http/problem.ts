@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Logger } from 'pino';
+import { RequestError } from '../errors.js';
 import { codeOf, detailOf, problemOf } from '../problems.js';
 
 /** Seconds after which a client that was turned away may come back. */
@@ -27,8 +28,16 @@ export function sendProblem(request: Request, response: Response, error: unknown
     .send(JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) }));
 }
 
+/** What express says of a body that is no JSON, or too much of it, as an error of ours. */
+function ownError(error: unknown): unknown {
+  const { type, message } = error as { readonly type?: unknown; readonly message?: string };
+  const ofBody = typeof type === 'string' && /^(entity|encoding|charset|request)\./.test(type);
+  return ofBody ? new RequestError('bad-request', `the JSON body cannot be read: ${message}`) : error;
+}
+
 export function problemHandler(log: Logger): ErrorRequestHandler {
-  return (error: unknown, request, response, _next) => {
+  return (thrown: unknown, request, response, _next) => {
+    const error = ownError(thrown);
     const code = codeOf(error);
     if (problemOf(code).status >= 500) log.error({ err: error, path: request.path }, 'request failed');
     else log.info({ code, path: request.path, detail: detailOf(error) }, 'request refused');

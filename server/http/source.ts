@@ -33,7 +33,19 @@ const bodySchema = z.looseObject({ source: sourceSchema });
  * is the image itself has neither.
  */
 export function parseBody(request: Request): { source: GivenSource | null; [parameter: string]: unknown } {
-  return request.is('application/json') ? parseParameters(bodySchema, request.body) : { source: null };
+  if (!request.is('application/json')) return { source: null };
+  const { source, ...given } = parseParameters(bodySchema, request.body);
+  return {
+    source,
+    ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, asText(value)])),
+  };
+}
+
+/** JSON's numbers, lists and truths as a query would say them. */
+function asText(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  return Array.isArray(value) ? value.join(',') : value;
 }
 
 /** Finds an image that lies elsewhere, or an upload that is complete. */

@@ -163,11 +163,11 @@ describe('a job', () => {
   });
 
   it('of a file on the server is read where it lies, below the folder of slides only', async () => {
-    const post = (source: unknown) =>
+    const post = (source: unknown, more: object = {}) =>
       fetch(at('/v1/jobs'), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'shapes', source }),
+        body: JSON.stringify({ model: 'shapes', source, ...more }),
       });
     const { id } = await view(await post({ path: 'one.png' }));
     const job = await ended(id);
@@ -177,6 +177,18 @@ describe('a job', () => {
       expect((await post({ path })).status).toBe(404);
     }
     expect((await post({ file: 'one.png' })).status).toBe(400);
+    const more = { tile: 188, tta: false, channels: [0], output: ['labels', 'overlay'] };
+    const typed = await view(await post({ path: 'one.png' }, more));
+    expect((await ended(typed.id)).results.map(({ output }) => output)).toEqual(['labels', 'overlay']);
+    const broken = await fetch(at('/v1/jobs'), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"source"',
+    });
+    expect([broken.status, (await problem(broken)).detail]).toEqual([
+      400,
+      expect.stringMatching(/^the JSON body/),
+    ]);
   });
 
   it('that cannot be done is refused at once, with its reason', async () => {
