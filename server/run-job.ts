@@ -1,6 +1,7 @@
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EngineModel } from '../model/engine.js';
+import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import { enlarged, resampled } from '../tiling/resample.js';
 import { AreaCount } from '../tiling/sinks/areas.js';
 import { FanoutSink } from '../tiling/sinks/fanout.js';
@@ -71,8 +72,12 @@ export async function runJob(
   const asked = streamed.find((result) => result.output === output && result.format === 'tiff');
   if (derived.length > 0 && !asked) streamed.push(mask);
 
+  // A mask of one band is there at once, or not at all.
+  const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
   const journal =
-    job.journal && (await BandJournal.open(job.journal, keyOf(job, card.weights.sha256, planned)));
+    job.journal !== null && several
+      ? await BandJournal.open(job.journal, await keyOf(job, card.weights.sha256, planned))
+      : null;
   const sink = await openSinks(streamed, source, card).catch(async (error: unknown) => {
     if (journal) await journal.abort();
     throw error;
@@ -85,7 +90,7 @@ export async function runJob(
     ...{ source, plan, output, predict, signal, onStage },
     sink: areas && !job.scale ? new FanoutSink([sink, areas]) : sink,
     classes: card.classes.length,
-    journal: journal || null,
+    journal,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
     onPixels: (rect, values, rowLength) => preview.put(rect, values, rowLength, channels),
     onTile: ({ write, read }, how) => progress.add(write.width * write.height, read.width * read.height, how),
@@ -210,13 +215,15 @@ class ProgressCount {
 }
 
 /** What a job's bands depend on: where any of it differs, they are computed anew. */
-function keyOf(job: SegmentJob, weights: string, { plan }: JobPlan): string {
+async function keyOf(job: SegmentJob, weights: string, { plan }: JobPlan): Promise<string> {
+  const file = await stat(job.input).catch(() => null); // an address has none
+  const image = { ...plan.image, bytes: file?.size, changed: file?.mtimeMs };
   const { tile, stride } = planFacts(plan);
   const { choice, symmetries, scale, background } = job;
   const output = predictedFor(job.results);
   return JSON.stringify({
     weights,
-    image: plan.image,
+    image,
     tile,
     stride,
     choice,

@@ -63,6 +63,11 @@ export async function ask<Answer>(path: string, init: RequestInit = {}): Promise
   throw new Refused(problem?.detail ?? problem?.title ?? `the server answered ${response.status}`);
 }
 
+/** Gives up an upload. */
+export async function discard(address: string): Promise<void> {
+  await fetch(address, { method: 'DELETE', headers: TUS }).catch(() => undefined);
+}
+
 /** Bytes of a file that are sent at a time: what a broken connection can cost. */
 const CHUNK_BYTES = 8 << 20;
 /** Waits between tries, in ms, of a connection that breaks; then it is given up. */

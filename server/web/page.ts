@@ -1,4 +1,4 @@
-import { ask, type Job, type ModelCard, Refused, upload } from './api.js';
+import { ask, discard, type Job, type ModelCard, Refused, upload } from './api.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
@@ -103,8 +103,9 @@ async function send(file: File): Promise<void> {
   sending.hidden = false;
   words.textContent = `sending ${file.name}`;
   byId('stop').onclick = () => stop.abort();
+  let address: string | null = null;
   try {
-    const address = await upload(file, stop.signal, (share) => {
+    address = await upload(file, stop.signal, (share) => {
       byId<HTMLProgressElement>('sent').value = share;
     });
     words.textContent = 'looking at its header';
@@ -121,6 +122,7 @@ async function send(file: File): Promise<void> {
     });
     location.hash = `#job=${job.id}`;
   } catch (error) {
+    if (address !== null) void discard(address); // the server would keep it for another try
     refused.hidden = stop.signal.aborted;
     refused.textContent =
       error instanceof Refused
