@@ -44,6 +44,14 @@ export function expectedMemory(
   return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
 }
 
+/**
+ * Jobs that fit into a memory beside each other, at least one: half of it is for the batches that they share,
+ * and interactive jobs have as many places as the others.
+ */
+export function jobsThatFit(memory: number): number {
+  return Math.max(1, Math.floor((memory - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
+}
+
 /** Bytes in words: `640 MB`, `1.5 GB`. */
 export function inBytes(bytes: number): string {
   return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;

@@ -9,6 +9,7 @@ import { createApp } from './http/app.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { JobStore } from './jobs/store.js';
+import { jobsThatFit } from './memory.js';
 import { createMetrics } from './metrics.js';
 import { ModelShelf } from './models.js';
 import { WorkerClient } from './worker/client.js';
@@ -74,7 +75,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       },
     },
   );
-  const { concurrency, queueLimit, keepMs } = options;
+  const { queueLimit, keepMs } = options;
+  const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     { store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
     records,
@@ -110,7 +112,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     throw error;
   }
   const url = urlOf(server);
-  log.info({ url, models, data, jobs: records.length }, 'listening');
+  log.info({ url, models, data, jobs: records.length, concurrency }, 'listening');
   return {
     url,
     workerPid: () => worker.pid,

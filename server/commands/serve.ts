@@ -68,7 +68,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
     )
     .option(
       '--concurrency <n>',
-      'images segmented at a time; their tiles share batches',
+      'images segmented at a time, if they fit into the memory; their tiles share batches',
       integer(1, 64),
       DEFAULTS.concurrency,
     )

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../model/card.js';
 import { atModelScale, planJob } from '../../server/job-plan.js';
+import { jobsThatFit } from '../../server/memory.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { even, pattern } from '../support/rasters.js';
 
@@ -86,6 +87,10 @@ describe('memory', () => {
       /take some 4\.\d GB; 1\.0 GB are allowed: take smaller tiles/,
     );
     expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(/100 MB are allowed$/);
+  });
+
+  it('decides how many jobs run beside each other', () => {
+    expect([4e8, 1e9, 2e9, 16e9].map(jobsThatFit)).toEqual([1, 1, 3, 29]);
   });
 
   it('does not grow with the image', () => {
