@@ -55,9 +55,13 @@ export const planShape = {
     .transform((tta) => tta === '1'),
   mpp: mppShape,
   'skip-background': z
-    .enum(['0', '1'])
+    .string()
+    .min(1)
     .default('0')
-    .transform((skip): WorkSpec['background'] => (skip === '1' ? 'auto' : null)),
+    .transform((skip): WorkSpec['background'] => {
+      if (skip === '0') return null;
+      return skip === '1' ? 'auto' : { mask: skip };
+    }),
   ...choiceShape,
 };
 type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
@@ -97,10 +101,15 @@ export function workOf(parameters: PlanParameters): WorkSpec {
 /** Flags of the command line as the work that they ask for; commander gives most of them as text. */
 export function workOfFlags(flags: object): WorkSpec {
   const known = Object.entries(flags).filter(([name]) => name in planShape);
-  const { skipBackground, tta } = flags as { readonly skipBackground?: true | string; readonly tta?: true };
-  const work = workOf(
-    parseParameters(z.object(planShape), { ...Object.fromEntries(known), tta: tta ? '1' : '0' }),
+  const { skipBackground = '0', tta } = flags as {
+    readonly skipBackground?: true | string;
+    readonly tta?: true;
+  };
+  return workOf(
+    parseParameters(z.object(planShape), {
+      ...Object.fromEntries(known),
+      tta: tta ? '1' : '0',
+      'skip-background': skipBackground === true ? '1' : skipBackground,
+    }),
   );
-  if (skipBackground === undefined) return work;
-  return { ...work, background: skipBackground === true ? 'auto' : { mask: skipBackground } };
 }

@@ -7,6 +7,7 @@ import type { Jobs, NewJob } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { ModelShelf } from '../models.js';
 import { parseParameters, planShape, simplifyShape, workOf } from '../parameters.js';
+import { slidePath } from './slide-path.js';
 import { receiveImage, type UploadLimits } from './upload.js';
 
 /** What the routes that take images share. */
@@ -15,6 +16,8 @@ export interface Intake {
   readonly store: JobStore;
   readonly shelf: ModelShelf;
   readonly limits: UploadLimits;
+  /** Files below this folder may be named in requests; null for none. */
+  readonly slides: string | null;
 }
 
 export const requestShape = {
@@ -30,12 +33,20 @@ export type Parameters = z.output<z.ZodObject<typeof requestShape>>;
  * of upload should not end in a name that is wrong, so it is looked up first.
  */
 export async function jobRequest(
-  { shelf }: Intake,
+  { shelf, slides }: Intake,
   parameters: Parameters,
   outputs: JobRequest['outputs'],
 ): Promise<JobRequest> {
   const { name, version } = await shelf.find(parameters.model);
-  return { ...workOf(parameters), model: `${name}/${version}`, outputs, simplify: parameters.simplify };
+  const { background, ...work } = workOf(parameters);
+  const mask = typeof background === 'object' && background !== null;
+  return {
+    ...work,
+    background: mask ? { mask: await slidePath(slides, background.mask) } : background,
+    model: `${name}/${version}`,
+    outputs,
+    simplify: parameters.simplify,
+  };
 }
 
 export const parseRequest = (given: unknown): Parameters =>

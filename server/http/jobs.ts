@@ -201,7 +201,7 @@ async function submitSource(
 /** What a source is called, if it has a name. */
 function nameOf(source: JobSource): string | null {
   if (source.kind === 'upload') return source.name;
-  return source.kind === 'path' ? source.path : new URL(source.url).pathname;
+  return source.kind === 'path' ? source.name : new URL(source.url).pathname;
 }
 
 function digestOf(value: unknown): string {

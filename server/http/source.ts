@@ -1,16 +1,12 @@
-import { realpath } from 'node:fs/promises';
-import { isAbsolute, join, relative } from 'node:path';
 import type { Request } from 'express';
 import { z } from 'zod';
-import { RequestError } from '../errors.js';
 import type { JobSource } from '../jobs/job.js';
 import { parseParameters } from '../parameters.js';
 import type { Intake } from './intake.js';
+import { slidePath } from './slide-path.js';
 import type { CompleteUpload, Uploads } from './uploads.js';
 
 export interface JobRoutes extends Intake {
-  /** Files below this folder may be named as sources; null for none. */
-  readonly slides: string | null;
   readonly uploads: Uploads;
 }
 
@@ -54,21 +50,11 @@ export async function locate(
   given: GivenSource,
 ): Promise<{ readonly source: JobSource; readonly upload: CompleteUpload | null }> {
   if ('path' in given)
-    return { source: { kind: 'path', path: await slidePath(slides, given.path) }, upload: null };
+    return {
+      source: { kind: 'path', path: await slidePath(slides, given.path), name: given.path },
+      upload: null,
+    };
   if ('url' in given) return { source: { kind: 'url', url: given.url }, upload: null };
   const upload = await uploads.find(given.upload);
   return { source: { kind: 'upload', name: upload.name, bytes: upload.bytes }, upload };
-}
-
-/** @throws RequestError for a path that is not below the folder, by links neither */
-async function slidePath(folder: string | null, path: string): Promise<string> {
-  if (folder === null)
-    throw new RequestError('bad-request', 'this server reads no files by path: it has no --slides');
-  const missing = new RequestError('not-found', `there is no "${path}" in the folder of slides`);
-  const root = await realpath(folder);
-  const found = await realpath(isAbsolute(path) ? path : join(root, path)).catch(() => null);
-  if (found === null) throw missing;
-  const inside = relative(root, found);
-  if (inside.startsWith('..') || isAbsolute(inside)) throw missing;
-  return found;
 }

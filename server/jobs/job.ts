@@ -30,7 +30,12 @@ export interface JobRequest extends WorkSpec {
 /** Where a job's image is: uploaded into the job's folder, or read where it lies. */
 export type JobSource =
   | { readonly kind: 'upload'; readonly name: string | null; readonly bytes: number }
-  | { readonly kind: 'path'; readonly path: string }
+  | {
+      readonly kind: 'path';
+      readonly path: string;
+      /** As the request named it, below the folder of slides. */
+      readonly name: string;
+    }
   | { readonly kind: 'url'; readonly url: string };
 
 /** Everything of a job that outlives the server, and is in its `job.json`. */

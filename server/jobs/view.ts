@@ -19,7 +19,7 @@ export function jobView(record: JobRecord, live: Live) {
   }));
   return {
     ...{ id, state, priority, createdAt, startedAt, finishedAt },
-    source,
+    source: source.kind === 'path' ? { kind: source.kind, path: source.name } : source,
     model: request.model,
     image,
     plan,

@@ -173,6 +173,7 @@ describe('a job', () => {
     const job = await ended(id);
     expect(sha(await bytes(await fetch(at(job.results[0]!.href))))).toBe(sha(mask));
     expect(await filesOf(id)).toEqual(['job.json', 'labels.tif']);
+    expect(job.source).toEqual({ kind: 'path', path: 'one.png' });
     for (const path of ['../secret.png', join(folder, 'secret.png'), 'link.png', 'none.png']) {
       expect((await post({ path })).status).toBe(404);
     }

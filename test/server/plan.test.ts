@@ -186,5 +186,11 @@ describe('skip-background', () => {
       mask,
     );
     expect(none.background).toEqual({ tilesSkipped: 130, tissueShare: 0, threshold: null });
+    const body = new Uint8Array(await readFile(slide));
+    const post = (query: string) =>
+      fetch(`${server.url}/v1/segment?tile=188&${query}`, { method: 'POST', body });
+    const skipped = await post('skip-background=tissue.png');
+    expect(JSON.parse(skipped.headers.get('unseam-receipt')!).background).toEqual(none.background);
+    expect((await post('skip-background=../tissue.png')).status).toBe(404);
   });
 });

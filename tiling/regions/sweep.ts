@@ -163,7 +163,7 @@ export class RegionSweep {
     } else {
       const left = run.above;
       run.part = this.#merge(rootOf(run.part), before);
-      if (contours) this.#close(run.part, contours.join(left.last, left.stop, upper.first, upper.start, y));
+      if (contours) keep(run.part, contours.join(left.last, left.stop, upper.first, upper.start, y));
     }
     rootOf(run.part).perimeter -= 2 * (Math.min(upper.stop, run.stop) - Math.max(upper.start, run.start));
     run.above = upper;
@@ -176,10 +176,7 @@ export class RegionSweep {
     if (!contours) return;
     const run = upper.below;
     if (run === null) {
-      this.#close(
-        rootOf(upper.part),
-        contours.join(upper.last, upper.stop, upper.first, upper.start, this.#y),
-      );
+      keep(rootOf(upper.part), contours.join(upper.last, upper.stop, upper.first, upper.start, this.#y));
     } else if (run.above === upper) {
       run.last =
         upper.stop === run.stop ? upper.last : contours.bendRight(upper.last, upper.stop, run.stop, this.#y);
@@ -230,10 +227,6 @@ export class RegionSweep {
     return into;
   }
 
-  #close(part: Part, ring: Int32Array | null): void {
-    if (ring !== null) part.rings.push(ring);
-  }
-
   /** The row above is left: a region that is not in the row below has ended. */
   #leave(): void {
     for (const run of this.#previous) {
@@ -254,6 +247,11 @@ export class RegionSweep {
       rings: part.rings.sort((a, b) => Number(ringArea(b) > 0) - Number(ringArea(a) > 0)),
     });
   }
+}
+
+/** Keeps a contour that is closed with its region. */
+function keep(part: Part, ring: Int32Array | null): void {
+  if (ring !== null) part.rings.push(ring);
 }
 
 /** Stands in until a run is known to belong to a part. */

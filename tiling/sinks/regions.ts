@@ -21,6 +21,7 @@ const ROWS = 64;
  */
 export class RegionSink implements MaskSink {
   readonly #sweep: RegionSweep;
+  readonly #source: ImageSource | null;
 
   /** @param source the image, for mean intensities; null where none are wanted */
   constructor(
@@ -36,17 +37,15 @@ export class RegionSink implements MaskSink {
         for (const writer of writers) writer.add(region);
       },
     });
-    this.source = source;
+    this.#source = source;
   }
-
-  private readonly source: ImageSource | null;
 
   async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
     const { width } = this.size;
     if (rect.width !== width) throw new Error('regions are found in whole rows');
     for (const { start, stop } of runs({ start: 0, stop: rect.height }, ROWS)) {
       const region = { x: 0, y: rect.y + start, width, height: stop - start };
-      const raster = this.source && (await this.source.readRegion(region));
+      const raster = this.#source && (await this.#source.readRegion(region));
       for (let row = start; row < stop; row++) {
         const length = width * (raster?.channels ?? 0);
         const pixels = raster?.data.subarray((row - start) * length, (row - start + 1) * length) ?? null;
