@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import type { EventLog, JobEvent } from '../jobs/events.js';
+import { hasEnded, type JobRecord } from '../jobs/job.js';
 
 /** How often a silent stream shows that it is alive: proxies close those that do not. */
 const HEARTBEAT_MS = 15_000;
@@ -15,9 +16,9 @@ export function streamEvents(
   request: Request,
   response: Response,
   log: EventLog,
-  view: () => { readonly state: string },
+  view: () => Pick<JobRecord, 'state'>,
 ): void {
-  const ended = () => ['succeeded', 'failed', 'cancelled'].includes(view().state);
+  const ended = () => hasEnded(view());
   const seen = request.get('Last-Event-ID');
   const missed = seen === undefined ? null : log.after(Number(seen));
   if (ended() && missed?.length === 0) {

@@ -69,4 +69,4 @@ export function moved(job: JobRecord, state: JobState, changes: Partial<JobRecor
   return { ...job, ...changes, state };
 }
 
-export const hasEnded = ({ state }: JobRecord): boolean => FOLLOWING[state].length === 0;
+export const hasEnded = ({ state }: Pick<JobRecord, 'state'>): boolean => FOLLOWING[state].length === 0;

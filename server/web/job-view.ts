@@ -1,8 +1,6 @@
 import type { Job, ModelCard } from './api.js';
+import { byId } from './by-id.js';
 import { area, nameOf, size, stateOf } from './words.js';
-
-const byId = <Type extends HTMLElement = HTMLElement>(id: string): Type =>
-  document.getElementById(id) as Type;
 
 /** What can be fetched of a mask; what the job was not asked for is made then. */
 const DOWNLOADS = [

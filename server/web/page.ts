@@ -1,11 +1,10 @@
 import { ask, discard, type Job, type ModelCard, Refused, upload } from './api.js';
+import { byId } from './by-id.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
 import { nameOf, size, stateOf } from './words.js';
 
-const byId = <Type extends HTMLElement = HTMLElement>(id: string): Type =>
-  document.getElementById(id) as Type;
 const LISTED = 30;
 
 let models: readonly ModelCard[] = [];

@@ -1,5 +1,6 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { PixelSize } from '../source.js';
+import { stackNotes } from './choice.js';
 import { parseOmeXml } from './ome-xml.js';
 import type { OpenOptions } from './options.js';
 import type { Directory, TiffFile } from './tiff-directory.js';
@@ -123,13 +124,6 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
 function checkStack({ z = 0, t = 0 }: OpenOptions, sizeZ: number, sizeT: number): void {
   if (z >= sizeZ) throw new UnsupportedImageError(`there is no plane z ${z}: the image has ${sizeZ}, from 0`);
   if (t >= sizeT) throw new UnsupportedImageError(`there is no time t ${t}: the image has ${sizeT}, from 0`);
-}
-
-function stackNotes({ z, t }: OpenOptions, sizeZ: number, sizeT: number): string[] {
-  const notes: string[] = [];
-  if (sizeZ > 1 && z === undefined) notes.push(`the image has ${sizeZ} planes in depth; the first is read`);
-  if (sizeT > 1 && t === undefined) notes.push(`the image has ${sizeT} times; the first is read`);
-  return notes;
 }
 
 /** Smaller versions of a page: its SubIFDs, or the pages behind it that say so, or an Aperio's tiled ones. */

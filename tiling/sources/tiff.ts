@@ -4,6 +4,7 @@ import { bytesOf, type Dtype, type PixelArray, pixelArray, type Raster } from '.
 import type { ImageSource, PixelReader } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { type Bytes, fileBytes } from './bytes.js';
+import { checkChannel } from './choice.js';
 import { openOpenSlide } from './openslide.js';
 import type { OpenOptions } from './options.js';
 import { readChunk } from './tiff-chunk.js';
@@ -147,10 +148,8 @@ class TiffLevel implements PixelReader {
       Array.from({ length: channels }, (_, sample) => ({ page, sample })),
     );
     this.#places = (chosen ?? all.map((_, i) => i)).map((i) => {
-      const place = all[i];
-      if (!place)
-        throw new UnsupportedImageError(`there is no channel ${i}: the image has ${all.length}, from 0`);
-      return place;
+      checkChannel(i, all.length);
+      return all[i]!;
     });
     this.channels = this.#places.length;
   }

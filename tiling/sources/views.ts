@@ -1,6 +1,7 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { Raster } from '../raster.js';
 import type { ImageSource, PixelReader } from '../source.js';
+import { checkChannel } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /** An image with some of it changed. */
@@ -68,10 +69,7 @@ function ranged(source: ImageSource, [low, high]: readonly [number, number]): Im
 
 /** Some channels of an image, in this order; for formats that always decode all of them. */
 export function channelsOf(source: ImageSource, chosen: readonly number[]): ImageSource {
-  for (const i of chosen) {
-    if (i >= source.channels)
-      throw new UnsupportedImageError(`there is no channel ${i}: the image has ${source.channels}, from 0`);
-  }
+  for (const i of chosen) checkChannel(i, source.channels);
   const picked = ({ data, width, height, channels }: Raster): Raster => {
     const values = new (data.constructor as typeof Uint8Array)(width * height * chosen.length);
     for (const [to, from] of chosen.entries()) {

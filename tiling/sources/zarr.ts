@@ -6,6 +6,7 @@ import { CorruptImageError, UnsupportedImageError } from '../errors.js';
 import type { Rect } from '../geometry.js';
 import { type Dtype, pixelArray, type Raster } from '../raster.js';
 import type { ImageSource, PixelReader, PixelSize } from '../source.js';
+import { checkChannel, stackNotes } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /** Metadata of OME-Zarr 0.4 and 0.5, as far as it is read. */
@@ -100,10 +101,7 @@ async function openZarr(store: zarr.Readable, options: OpenOptions): Promise<Ima
   }
   const all = Array.from({ length: length('c') }, (_, i) => i);
   const channels = options.channels ?? all;
-  for (const c of channels) {
-    if (c >= all.length)
-      throw new UnsupportedImageError(`there is no channel ${c}: the image has ${all.length}, from 0`);
-  }
+  for (const c of channels) checkChannel(c, all.length);
   const labels = all.map((i) => omero?.channels?.[i]?.label ?? `channel ${i}`);
   const colours = omero?.channels?.map(({ color }) => color?.toUpperCase());
   const rgb = all.length === 3 && RGB.every((colour, i) => colours?.[i] === colour) && dtype === 'uint8';
@@ -124,18 +122,13 @@ async function openZarr(store: zarr.Readable, options: OpenOptions): Promise<Ima
   };
   const readers = levels.map(reader);
   checkPixels(readers[0]!.size, options);
-  const notes: string[] = [];
-  if (length('z') > 1 && options.z === undefined)
-    notes.push(`the image has ${length('z')} planes in depth; the first is read`);
-  if (length('t') > 1 && options.t === undefined)
-    notes.push(`the image has ${length('t')} times; the first is read`);
   return {
     ...readers[0]!,
     channels: channels.length,
     dtype,
     channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
     mpp: pixelSize(image, names),
-    notes,
+    notes: stackNotes(options, length('z'), length('t')),
     overviews: readers.slice(1),
     close: async () => undefined,
   };

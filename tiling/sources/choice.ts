@@ -1,0 +1,16 @@
+import { UnsupportedImageError } from '../errors.js';
+import type { ImageChoice } from './options.js';
+
+/** @throws UnsupportedImageError for a channel that an image of so many does not have */
+export function checkChannel(channel: number, channels: number): void {
+  if (channel < channels) return;
+  throw new UnsupportedImageError(`there is no channel ${channel}: the image has ${channels}, from 0`);
+}
+
+/** What the receipt says of planes and times that could have been chosen and were not. */
+export function stackNotes({ z, t }: ImageChoice, sizeZ: number, sizeT: number): string[] {
+  const notes: string[] = [];
+  if (sizeZ > 1 && z === undefined) notes.push(`the image has ${sizeZ} planes in depth; the first is read`);
+  if (sizeT > 1 && t === undefined) notes.push(`the image has ${sizeT} times; the first is read`);
+  return notes;
+}
