@@ -1,5 +1,6 @@
 import { architectureOf } from '../model/card.js';
 import type { Engine } from '../model/engine.js';
+import { deviceFacts } from '../model/environment.js';
 import { NORMALISATION } from '../model/normalize.js';
 import { PLAIN_TRAINING } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
@@ -26,8 +27,7 @@ export async function writeUntrained(engine: Engine, folder: string, unet: UnetC
       seed: unet.seed,
       steps: 0,
       seconds: 0,
-      device: engine.device,
-      versions: engine.versions,
+      ...deviceFacts(await engine.environment()),
     },
     scores: {},
   });

@@ -1,6 +1,8 @@
 import { workerData } from 'node:worker_threads';
 import type { Card } from './card.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import type { EngineOptions } from './engine.js';
+import { environmentOf } from './environment.js';
 import { FrozenModel, type OutputKind, selfTest, type TileBatch } from './frozen.js';
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
@@ -11,10 +13,8 @@ import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } fro
  * The thread that owns a device: ONNX Runtime blocks the thread that calls it, so the backend and the
  * models live here, and only pixels and results cross, transferred.
  */
-const backend = await useOnnxBackend({
-  ...(workerData as { provider: string; threads: number }),
-  maxSessions: 32,
-});
+const options = workerData as EngineOptions;
+const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
 const models = new Map<number, FrozenModel>();
 let next = 0;
 let trainer: Trainer | null = null;
@@ -27,6 +27,10 @@ interface PredictCall {
 }
 
 serveCalls({
+  async environment(): Promise<Reply> {
+    return { value: environmentOf(options, await backend.block) };
+  },
+
   async load({ folder }: { folder: string }): Promise<Reply> {
     const { model, card } = await loadCheckpoint(folder);
     const frozen = await FrozenModel.of(model, backend);

@@ -1,10 +1,10 @@
 import type { Card } from './card.js';
+import type { Environment } from './environment.js';
 import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { ThreadClient } from './rpc.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
-import { engineVersions } from './versions.js';
 
 export interface EngineOptions {
   /** ONNX Runtime's execution provider. */
@@ -20,32 +20,33 @@ export interface EngineModel {
   readonly geometry: TileGeometry;
   /** Whether two tile shapes agreed in every bit on this device when the model was loaded. */
   readonly exact: boolean;
+  /** What it runs on. */
+  readonly environment: Environment;
 }
 
 /** One device, in a thread of its own, and the models on it. No tensor leaves it. */
 export class Engine {
-  readonly versions = engineVersions();
+  #environment: Promise<Environment> | null = null;
 
-  private constructor(
-    private readonly thread: ThreadClient,
-    readonly options: EngineOptions,
-  ) {}
-
-  /** The device in words, as receipts state it. */
-  get device(): string {
-    return `${this.options.provider} (${this.options.threads} threads)`;
-  }
+  private constructor(private readonly thread: ThreadClient) {}
 
   static start(options: EngineOptions): Engine {
-    return new Engine(new ThreadClient(new URL('./engine-thread.js', import.meta.url), options), options);
+    return new Engine(new ThreadClient(new URL('./engine-thread.js', import.meta.url), options));
+  }
+
+  /** What of this machine decides about bits. */
+  environment(): Promise<Environment> {
+    this.#environment ??= this.thread.call('environment', {});
+    return this.#environment;
   }
 
   /**
    * Loads a model folder, freezes it and tests that it tiles exactly here.
    * @throws CheckpointError, InexactModelError (by `code`)
    */
-  load(folder: string): Promise<EngineModel> {
-    return this.thread.call('load', { folder });
+  async load(folder: string): Promise<EngineModel> {
+    const loaded = await this.thread.call<Omit<EngineModel, 'environment'>>('load', { folder });
+    return { ...loaded, environment: await this.environment() };
   }
 
   /** Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape. */

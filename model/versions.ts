@@ -6,6 +6,8 @@ const require = createRequire(import.meta.url);
 export function engineVersions(): Record<string, string> {
   const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
   return {
+    // from dist/model/
+    unseam: version('../..'),
     node: process.versions.node,
     'onnxruntime-node': version('onnxruntime-node'),
     '@tensorflow/tfjs-core': version('@tensorflow/tfjs-core'),

@@ -48,6 +48,7 @@ export interface Receipt {
   readonly symmetries: boolean;
   /** Whether this device passed the model's tiling test; see `selfTest`. */
   readonly exact: boolean;
+  /** The processor, its widest instructions and the blocks that it convolves in: what last bits depend on. */
   readonly device: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly classes: readonly { readonly name: string; readonly colour: string | null }[];

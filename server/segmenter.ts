@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { readCard } from '../model/checkpoint.js';
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
+import { deviceFacts } from '../model/environment.js';
 import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -49,9 +50,9 @@ export class Segmenter {
     this.#predictor = new TilePredictor(this.#engine, options.onBatch, options.memory);
   }
 
-  /** The device in words. */
+  /** The device by its kind. */
   get device(): string {
-    return this.#engine.device;
+    return this.options.engine.provider;
   }
 
   /** Tiles that wait for a batch. */
@@ -76,7 +77,7 @@ export class Segmenter {
         memory: this.options.memory ?? Number.POSITIVE_INFINITY,
       });
     }).finally(() => this.#previews.delete(job.id));
-    return { ...receipt, device: this.#engine.device, versions: this.#engine.versions };
+    return { ...receipt, ...deviceFacts(await this.#engine.environment()) };
   }
 
   /** What `run` would do with an image, from its header alone. */
@@ -100,7 +101,7 @@ export class Segmenter {
         image: imageFacts(image),
         plan: planFacts(plan),
         channels: conversion,
-        device: this.#engine.device,
+        device: deviceFacts(model.environment).device,
         warnings,
         expected: {
           /** Of the process that runs it, at most. */

@@ -40,6 +40,11 @@ export class OnnxBackend extends tf.KernelBackend {
     return { pending: this.#pending.size, ...this.#sessions.stats };
   }
 
+  /** Channels in a block of this device's convolutions; null where it knows no blocks. */
+  get block(): Promise<number | null> {
+    return this.#sessions.block;
+  }
+
   /** Records one operator; its output is computed when it, or anything after it, is read. */
   record(
     operator: Operator,

@@ -30,6 +30,12 @@ export class SessionCache {
     return { sessions: this.#entries.size, compiled: this.#compiled };
   }
 
+  /** The length of blocks of channels; see `findBlock`. */
+  get block(): Promise<number | null> {
+    this.#block ??= findBlock(this.options.provider, this.options.threads);
+    return this.#block;
+  }
+
   async get(program: Program): Promise<ort.InferenceSession> {
     const known = this.#entries.get(program.key);
     if (known) {
@@ -76,8 +82,7 @@ export class SessionCache {
   }
 
   async #create(program: Program): Promise<ort.InferenceSession> {
-    this.#block ??= findBlock(this.options.provider, this.options.threads);
-    return ort.InferenceSession.create(compile(program, await this.#block), {
+    return ort.InferenceSession.create(compile(program, await this.block), {
       executionProviders: [this.options.provider],
       intraOpNumThreads: this.options.threads,
       interOpNumThreads: 1,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { architectureOf, type Card } from '../../model/card.js';
 import { writeCard } from '../../model/checkpoint.js';
 import type { Engine, Trainee } from '../../model/engine.js';
+import { deviceFacts } from '../../model/environment.js';
 import { NORMALISATION } from '../../model/normalize.js';
 import { BEGINNING, type Progress, type TrainEvent, train, type Validation } from '../../model/train/loop.js';
 import { learningRateAt } from '../../model/train/schedule.js';
@@ -89,6 +90,7 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
   const names = classes.map(({ name }) => name);
   const { trainee, sampler, unet } = await prepare(engine, request);
   const { geometry, parameters } = trainee.facts;
+  const environment = await engine.environment();
   const from = request.resume ? await resumed(trainee, files.state, dataset) : BEGINNING;
   const epochSteps = Math.max(1, Math.floor(sampler.epochSteps / settings.accumulate));
   await request.onStart({ parameters, epochSteps, from });
@@ -116,8 +118,7 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
       seed: config.seed,
       steps: progress.epoch * epochSteps,
       seconds: Math.round(progress.seconds),
-      device: engine.device,
-      versions: engine.versions,
+      ...deviceFacts(environment),
     },
     scores,
   });

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { arch, cpus } from 'node:os';
+import { engineVersions } from './versions.js';
+
+/**
+ * All that decides, besides a network and its input, which bits come out: where any of it differs, so may
+ * the last bits. Plain data, to be compared as JSON.
+ */
+export interface Environment {
+  /** ONNX Runtime's execution provider. */
+  readonly provider: string;
+  readonly threads: number;
+  /** The processor's name, as the system gives it. */
+  readonly cpu: string;
+  /** The widest vectors that it computes with: `avx512`, `avx2`, `avx`, `sse2`, `sve`, `neon`, or its architecture. */
+  readonly instructionSet: string;
+  /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it knows no blocks. */
+  readonly channelBlock: number | null;
+  /** Of unseam, Node, ONNX Runtime and TensorFlow.js. */
+  readonly versions: Record<string, string>;
+}
+
+/** @param channelBlock see `findBlock` */
+export function environmentOf(
+  { provider, threads }: { readonly provider: string; readonly threads: number },
+  channelBlock: number | null,
+): Environment {
+  const processor = processorOf(readCpuInfo(), { model: cpus()[0]?.model ?? '', arch: arch() });
+  return { provider, threads, ...processor, channelBlock, versions: engineVersions() };
+}
+
+/** An environment as receipts and cards state it; in words, such as `cpu (2 threads): Xeon E5-2690, avx2, blocks of 8`. */
+export function deviceFacts(environment: Environment): { device: string; versions: Record<string, string> } {
+  const { provider, threads, cpu, instructionSet, channelBlock, versions } = environment;
+  const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
+  return { device: `${provider} (${threads} threads): ${cpu}, ${instructionSet}, ${blocks}`, versions };
+}
+
+/** From widest to narrowest: what the system calls an instruction set, and what we do. */
+const INSTRUCTION_SETS = [
+  ['avx512f', 'avx512'],
+  ['avx2', 'avx2'],
+  ['avx', 'avx'],
+  ['sse2', 'sse2'],
+  ['sve', 'sve'],
+  ['asimd', 'neon'],
+] as const;
+
+/**
+ * The processor by Linux's `/proc/cpuinfo`; elsewhere, or where that is silent, by what Node knows.
+ *
+ * @param cpuInfo the text of `/proc/cpuinfo`, empty where there is none
+ */
+export function processorOf(
+  cpuInfo: string,
+  fallback: { readonly model: string; readonly arch: string },
+): Pick<Environment, 'cpu' | 'instructionSet'> {
+  const line = (name: string) => new RegExp(`^${name}\\s*:\\s*(.*)$`, 'm').exec(cpuInfo)?.[1]?.trim();
+  const flags = new Set((line('flags') ?? line('Features') ?? '').split(/\s+/));
+  const widest = INSTRUCTION_SETS.find(([flag]) => flags.has(flag))?.[1];
+  return {
+    cpu: line('model name') || fallback.model.trim() || 'unknown',
+    instructionSet: widest ?? (fallback.arch === 'arm64' ? 'neon' : fallback.arch),
+  };
+}
+
+function readCpuInfo(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    return ''; // not Linux
+  }
+}
