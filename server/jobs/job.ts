@@ -57,6 +57,8 @@ export interface JobRecord {
   readonly error: { readonly code: string; readonly detail: string } | null;
   /** Times that a worker ended with this job in it. */
   readonly restarts: number;
+  /** Workers and servers that ended with this job alone in them, since it last got further. */
+  readonly strikes: number;
   readonly idempotency: { readonly key: string; readonly digest: string } | null;
 }
 

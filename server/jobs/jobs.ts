@@ -143,7 +143,7 @@ export class Jobs {
         startedAt: null,
         finishedAt: null,
       },
-      ...{ progress: null, receipt: null, error: null, restarts: 0 },
+      ...{ progress: null, receipt: null, error: null, restarts: 0, strikes: 0 },
     };
     if (!awaited) await this.options.store.write(record);
     const entry = this.#enter(record, awaited);
