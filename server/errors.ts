@@ -14,6 +14,7 @@ export class RequestError extends Error {
       | 'busy'
       | 'cancelled'
       | 'folder-in-use'
+      | 'unreadable-record'
       | 'worker-killer',
     message: string,
     options?: ErrorOptions,

@@ -32,6 +32,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
   'folder-in-use': { status: 500, exitCode: 12, title: 'Another server has the data folder' },
+  'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
   'worker-killer': { status: 500, exitCode: 9, title: 'The job ended its worker, again and again' },
   cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },

@@ -58,7 +58,7 @@ const EXPIRY_MS = 600_000;
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
   const { host, port, models, data, slides, log, engine, maxPixels } = options;
   const metrics = createMetrics(engineVersions());
-  const { store, records } = await JobStore.open(data);
+  const { store, ...stored } = await JobStore.open(data);
   let state: 'open' | 'draining' = 'open';
   const worker = new WorkerClient(
     { modelsDir: models, maxPixels, engine, allowedHosts: options.allowedHosts, memory: options.memoryBytes },
@@ -79,7 +79,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     { store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
-    records,
+    stored,
   );
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', options.maxBodyBytes, keepMs);
   const app = createApp({
@@ -112,7 +112,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     throw error;
   }
   const url = urlOf(server);
-  log.info({ url, models, data, jobs: records.length, concurrency }, 'listening');
+  log.info({ url, models, data, jobs: stored.records.length, concurrency }, 'listening');
   return {
     url,
     workerPid: () => worker.pid,

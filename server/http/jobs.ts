@@ -91,7 +91,7 @@ export function jobRoutes(intake: JobRoutes): Router {
     const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
     const page = all.slice(start, start + limit);
     const next = start + limit < all.length ? page.at(-1)!.id : null;
-    response.json({ jobs: page.map(view), next, total: all.length });
+    response.json({ jobs: page.map(view), next, total: all.length, unreadable: jobs.unreadable() });
   });
 
   router.get('/:id', (request, response) => {
@@ -100,7 +100,7 @@ export function jobRoutes(intake: JobRoutes): Router {
 
   router.delete('/:id', async (request, response) => {
     const { id } = request.params;
-    if (hasEnded(jobs.get(id))) {
+    if (jobs.isUnreadable(id) || hasEnded(jobs.get(id))) {
       await jobs.remove(id);
       response.status(204).end();
       return;

@@ -1,10 +1,9 @@
 import type { Request, RequestHandler } from 'express';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { RequestError } from '../errors.js';
-import type { JobRequest } from '../jobs/job.js';
+import type { JobRequest, RecordedReceipt } from '../jobs/job.js';
 import { jobView } from '../jobs/view.js';
 import { checkOutput, FORMATS, type Format, formatsOf, type Output, parseOutput } from '../outputs.js';
-import type { Receipt } from '../receipt.js';
 import { STAGES } from '../segment.js';
 import { type Intake, jobRequest, parseRequest, takeImage } from './intake.js';
 import { accept, outputsOf } from './jobs.js';
@@ -89,7 +88,7 @@ function negotiate(request: Request, output: Output): Format {
   throw new UnsupportedOutputError(`${output} are sent as ${types}`);
 }
 
-function headersOf(receipt: Receipt): Record<string, string> {
+function headersOf(receipt: RecordedReceipt): Record<string, string> {
   const timings = STAGES.flatMap((stage) => {
     const ms = receipt.stagesMs[stage];
     return ms === undefined ? [] : [`${stage};dur=${ms.toFixed(1)}`];

@@ -38,6 +38,9 @@ export type JobSource =
     }
   | { readonly kind: 'url'; readonly url: string };
 
+/** A receipt that was written down, perhaps by an earlier version: what is read of it, and all that it said. */
+export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'stagesMs'>;
+
 /** Everything of a job that outlives the server, and is in its `job.json`. */
 export interface JobRecord {
   readonly id: string;
@@ -53,7 +56,7 @@ export interface JobRecord {
   readonly finishedAt: string | null;
   /** What was done when it ended, or when the server stopped. */
   readonly progress: Progress | null;
-  readonly receipt: Receipt | null;
+  readonly receipt: RecordedReceipt | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
   /** Times that a worker ended with this job in it. */
   readonly restarts: number;

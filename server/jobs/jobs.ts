@@ -11,6 +11,7 @@ import { countProgress } from './count-progress.js';
 import { EventLog } from './events.js';
 import {
   hasEnded,
+  JOB_STATES,
   type JobRecord,
   type JobRequest,
   type JobSource,
@@ -19,9 +20,10 @@ import {
   PRIORITIES,
   type Priority,
 } from './job.js';
+import { type UnreadableJob, unreadable } from './record.js';
 import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
-import type { JobStore } from './store.js';
+import type { JobStore, StoredJobs } from './store.js';
 
 export interface JobsOptions {
   readonly store: JobStore;
@@ -72,6 +74,8 @@ const SWEEP_MS = 60_000;
 /** The server's jobs: those that wait and run, and those that have ended and are kept for a while. */
 export class Jobs {
   readonly #entries = new Map<string, Entry>();
+  /** On the disk, and left alone: what they were cannot be read. */
+  readonly #unreadable = new Map<string, UnreadableJob>();
   readonly results: JobResults;
   readonly #runner: JobRunner;
   readonly #sweep: NodeJS.Timeout;
@@ -80,14 +84,21 @@ export class Jobs {
 
   constructor(
     private readonly options: JobsOptions,
-    records: readonly JobRecord[],
+    stored: Pick<StoredJobs, 'records' | 'unreadable'>,
   ) {
+    for (const job of stored.unreadable) {
+      options.log.error(
+        { job: job.id, reason: job.reason },
+        'a job cannot be read: its folder is left as it is',
+      );
+      this.#unreadable.set(job.id, job);
+    }
     this.results = new JobResults(options.store, options.worker);
     this.#runner = new JobRunner(options.worker, options.concurrency);
-    const byAge = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
-    for (const stored of byAge) {
+    const byAge = [...stored.records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    for (const last of byAge) {
       // What ran when its server ended waits again, and goes on where its journal ends.
-      const record = stored.state === 'running' ? moved(stored, 'queued') : stored;
+      const record = last.state === 'running' ? moved(last, 'queued') : last;
       const entry = this.#enter(record, false);
       if (!hasEnded(record)) entry.done = this.#execute(entry);
     }
@@ -211,9 +222,18 @@ export class Jobs {
     return entry.record;
   }
 
-  /** Forgets a job that has ended, with its results. */
+  /** Jobs whose records cannot be read, with the reason. */
+  unreadable(): UnreadableJob[] {
+    return [...this.#unreadable.values()];
+  }
+
+  isUnreadable(id: string): boolean {
+    return this.#unreadable.has(id);
+  }
+
+  /** Forgets a job that has ended, or that cannot be read, with all that it has on the disk. */
   async remove(id: string): Promise<void> {
-    this.#entry(id);
+    if (!this.#unreadable.delete(id)) this.#entry(id);
     this.#entries.delete(id);
     await this.results.forget(id);
     await this.options.store.remove(id);
@@ -252,6 +272,8 @@ export class Jobs {
 
   #entry(id: string): Entry {
     const entry = this.#entries.get(id);
+    const lost = this.#unreadable.get(id);
+    if (lost) throw unreadable(`job ${id} is on the disk, but ${lost.reason}`);
     if (!entry) throw new RequestError('not-found', `there is no job ${id}`);
     return entry;
   }
@@ -337,9 +359,11 @@ export class Jobs {
 
   #gauge(): void {
     const { metrics } = this.options;
-    const counts = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 };
-    for (const { record } of this.#entries.values()) counts[record.state]++;
-    for (const [state, count] of Object.entries(counts)) metrics.jobs.set({ state }, count);
+    for (const state of JOB_STATES) {
+      const count = [...this.#entries.values()].filter(({ record }) => record.state === state).length;
+      metrics.jobs.set({ state }, count);
+    }
+    metrics.jobs.set({ state: 'unreadable' }, this.#unreadable.size);
     for (const priority of PRIORITIES)
       metrics.queueDepth.set({ class: priority }, this.#runner.waiting(priority));
   }

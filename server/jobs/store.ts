@@ -5,14 +5,24 @@ import { RequestError } from '../errors.js';
 import { FORMATS } from '../outputs.js';
 import type { JobRecord } from './job.js';
 import { startTimeOf } from './process-start.js';
+import { parseRecord, type UnreadableJob, unreadable, writeRecord } from './record.js';
 
 const RECORD = 'job.json';
 const LOCK = 'server.lock';
+/** What `create` names folders; nothing else below `jobs/` is ours. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export interface StoredJobs {
+  readonly store: JobStore;
+  readonly records: readonly JobRecord[];
+  readonly unreadable: readonly UnreadableJob[];
+}
 
 /**
  * Jobs as folders: `jobs/ID/` holds a job's image, its journal, its results, and `job.json`, which is
  * written beside itself, synced and renamed, so that it is always whole. A folder without one is what
- * was left of a request that ended with its server.
+ * was left of a request that ended with its server. A record that is there and cannot be read (a disk that
+ * errs, a later version, a slip of an editor) is evidence of a job: its folder is left as it is.
  */
 export class JobStore {
   private constructor(private readonly root: string) {}
@@ -21,17 +31,23 @@ export class JobStore {
    * Opens a folder for one server; removes what a server that was killed left half done.
    * @throws RequestError `folder-in-use` where another server has it
    */
-  static async open(root: string): Promise<{ store: JobStore; records: JobRecord[] }> {
+  static async open(root: string): Promise<StoredJobs> {
     await mkdir(join(root, 'jobs'), { recursive: true });
     await lock(join(root, LOCK));
     const store = new JobStore(root);
     const records: JobRecord[] = [];
+    const unreadable: UnreadableJob[] = [];
     for (const id of await readdir(join(root, 'jobs'))) {
-      const record = await readRecord(join(store.folder(id), RECORD));
-      if (record) records.push(record);
-      else await store.remove(id);
+      if (!ID.test(id)) continue;
+      try {
+        const record = await store.#read(id);
+        if (record) records.push(record);
+        else await store.remove(id);
+      } catch (error) {
+        unreadable.push({ id, reason: (error as Error).message });
+      }
     }
-    return { store, records };
+    return { store, records, unreadable };
   }
 
   /** Where everything of a job is. */
@@ -51,7 +67,7 @@ export class JobStore {
     const path = join(this.folder(record.id), RECORD);
     const file = await open(`${path}.new`, 'w');
     try {
-      await file.writeFile(JSON.stringify(record));
+      await file.writeFile(writeRecord(record));
       await file.sync();
     } finally {
       await file.close();
@@ -74,15 +90,24 @@ export class JobStore {
     await rm(this.folder(id), { recursive: true, force: true });
   }
 
+  /**
+   * The record of a job; null where there is none.
+   * @throws RequestError `unreadable-record`
+   */
+  async #read(id: string): Promise<JobRecord | null> {
+    const text = await readFile(join(this.folder(id), RECORD), 'utf8').catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null;
+        throw unreadable(`its job.json cannot be read (${error.code})`, error);
+      },
+    );
+    return text === null ? null : parseRecord(text, id);
+  }
+
   /** Lets another server have the folder. */
   async close(): Promise<void> {
     await rm(join(this.root, LOCK), { force: true });
   }
-}
-
-async function readRecord(path: string): Promise<JobRecord | null> {
-  const text = await readFile(path, 'utf8').catch(() => null);
-  return text === null ? null : (JSON.parse(text) as JobRecord);
 }
 
 /** A file with the number and the start of the process that has the folder; one that is gone has it no more. */

@@ -1,0 +1,123 @@
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobStore } from '../../server/jobs/store.js';
+import type { JobView } from '../../server/jobs/view.js';
+import type { RunningServer } from '../../server/serve.js';
+import { testFolder } from '../support/files.js';
+import { testServer } from '../support/product.js';
+
+/** A data folder as version 0.1 left it when it was killed: records and journals of form 1. */
+const FORM_1 = fileURLToPath(new URL('../../../test/forms/data-1', import.meta.url));
+const SUCCEEDED = '42cb1da3-227a-4e04-92b0-91e86248f60c';
+const RUNNING = '508a6696-06cf-4a90-8fe5-b8438df000ce';
+const QUEUED = '91ad8031-b5af-41c7-b974-7cca9d4d144a';
+/** Added to it: records that nothing can be made of. */
+const TORN = '00000000-0000-4000-8000-000000000001';
+const FOLDER = '00000000-0000-4000-8000-000000000002';
+const NEWER = '00000000-0000-4000-8000-000000000003';
+const WRONG = '00000000-0000-4000-8000-000000000004';
+
+const data = await testFolder();
+const folderOf = (id: string) => join(data, 'jobs', id);
+let server: RunningServer | Error;
+
+beforeAll(async () => {
+  await cp(FORM_1, data, { recursive: true });
+  // Journals are bound to the time of their image, which a checkout does not keep.
+  const key = /"changed":([\d.]+)/.exec(await readFile(join(folderOf(RUNNING), 'bands'), 'latin1'))![1]!;
+  await utimes(join(folderOf(RUNNING), 'upload'), Number(key) / 1000, Number(key) / 1000);
+  const record = JSON.parse(await readFile(join(folderOf(SUCCEEDED), 'job.json'), 'utf8')) as object;
+  for (const id of [TORN, FOLDER, NEWER, WRONG]) {
+    await mkdir(folderOf(id));
+    await writeFile(join(folderOf(id), 'upload'), 'an hour of upload');
+  }
+  await writeFile(join(folderOf(TORN), 'job.json'), '{"id":"');
+  await mkdir(join(folderOf(FOLDER), 'job.json'));
+  await writeFile(join(folderOf(NEWER), 'job.json'), JSON.stringify({ ...record, id: NEWER, form: 99 }));
+  await writeFile(
+    join(folderOf(WRONG), 'job.json'),
+    JSON.stringify({ ...record, id: WRONG, state: 'asleep' }),
+  );
+  server = await testServer(data).catch((error: Error) => error);
+});
+afterAll(async () => {
+  if (!(server instanceof Error)) await server.close();
+});
+
+const ask = (path: string, init?: RequestInit): Promise<Response> => {
+  if (server instanceof Error) throw server;
+  return fetch(`${server.url}${path}`, init);
+};
+const bytes = async (response: Response) => Buffer.from(await response.arrayBuffer());
+const ended = async (id: string): Promise<JobView> => {
+  await (await ask(`/v1/jobs/${id}/events`)).text();
+  return (await (await ask(`/v1/jobs/${id}`)).json()) as JobView;
+};
+
+describe('a data folder of an earlier version', () => {
+  it('opens, whatever some of its records are', () => {
+    expect(server).not.toBeInstanceOf(Error);
+  });
+
+  it('still has its results', async () => {
+    const result = await ask(`/v1/jobs/${SUCCEEDED}/result`);
+    const kept = await readFile(join(FORM_1, 'jobs', SUCCEEDED, 'labels.tif'));
+    expect((await bytes(result)).equals(kept)).toBe(true);
+  });
+
+  it('goes on with what waited and with what ran, to the right bytes', async () => {
+    const interrupted = await ended(RUNNING);
+    expect([interrupted.state, (await ended(QUEUED)).state]).toEqual(['succeeded', 'succeeded']);
+    const once = await ask('/v1/segment?model=em-membrane', {
+      method: 'POST',
+      body: new Uint8Array(await readFile(join(FORM_1, 'jobs', RUNNING, 'upload'))),
+      headers: { accept: 'image/tiff' },
+    }).then(bytes);
+    const result = await bytes(await ask(`/v1/jobs/${RUNNING}/result?output=labels&format=tiff`));
+    expect(result.equals(once)).toBe(true);
+    expect(JSON.parse(await readFile(join(folderOf(RUNNING), 'job.json'), 'utf8'))).toMatchObject({
+      form: 2,
+    });
+  });
+});
+
+describe('a record that cannot be read', () => {
+  it('costs its job nothing: only a folder without one is removed', async () => {
+    const root = join(data, 'another');
+    const [unreadable, none] = [join(root, 'jobs', FOLDER), join(root, 'jobs', NEWER)];
+    await mkdir(join(unreadable, 'job.json'), { recursive: true });
+    await mkdir(none);
+    const { store } = await JobStore.open(root);
+    await store.close();
+    expect([existsSync(unreadable), existsSync(none)]).toEqual([true, false]);
+    const uploads = [TORN, FOLDER, NEWER, WRONG].map((id) => existsSync(join(folderOf(id), 'upload')));
+    expect(uploads).toEqual([true, true, true, true]);
+  });
+
+  it('is shown with its reason, in the list, in the metrics and where the job would be', async () => {
+    const { unreadable } = (await (await ask('/v1/jobs')).json()) as {
+      unreadable: { id: string; reason: string }[];
+    };
+    expect(Object.fromEntries(unreadable.map(({ id, reason }) => [id, reason]))).toEqual({
+      [TORN]: 'its job.json is no JSON: it ends in the middle, or is something else',
+      [FOLDER]: 'its job.json cannot be read (EISDIR)',
+      [NEWER]: 'its job.json is of form 99, from a later version of unseam; this one reads forms 1 to 2',
+      [WRONG]: expect.stringMatching(/^its job.json is not as it must be: "state"/),
+    });
+    expect(await (await ask('/metrics')).text()).toMatch(/^unseam_jobs\{state="unreadable"\} 4$/m);
+    const one = await ask(`/v1/jobs/${NEWER}`);
+    expect([one.status, ((await one.json()) as { type: string }).type]).toEqual([
+      500,
+      'urn:unseam:problem:unreadable-record',
+    ]);
+  });
+
+  it('goes when its client says so, and not before', async () => {
+    expect((await ask(`/v1/jobs/${TORN}`, { method: 'DELETE' })).status).toBe(204);
+    expect(existsSync(folderOf(TORN))).toBe(false);
+    expect((await ask(`/v1/jobs/${TORN}`)).status).toBe(404);
+  });
+});
