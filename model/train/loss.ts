@@ -47,22 +47,26 @@ function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scala
 }
 
 /**
- * 1 − the mean over classes of (2·Σ p·t + 1) / (Σ p + Σ t + 1), over pixels that count; of the second
- * class alone where there is one logit. After Milletari, Navab and Ahmadi (2016), with plain sums.
+ * 1 − the mean over classes of (2·Σ w·p·t + 1) / (Σ w·p + Σ w·t + 1), of the second class alone where
+ * there is one logit. After Milletari, Navab and Ahmadi (2016), with plain sums, in which each pixel
+ * counts as its weight says: without weights, each pixel that counts weighs 1.
  */
 function softDice(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const classes = logits.shape[3];
-  const counts = tf.expandDims(tf.step(weights), 3);
+  const each = tf.expandDims(weights, 3);
   const single = classes === 1;
   const p = single ? tf.sigmoid(logits) : tf.exp(tf.logSoftmax(logits, 3));
   const truth = single
     ? tf.cast(tf.expandDims(labels, 3), 'float32')
     : tf.oneHot(labels, classes, 1, 0, 'float32');
-  const over = (x: tf.Tensor) => tf.sum(tf.mul(x, counts), [0, 1, 2]);
-  const both = tf.add(tf.mul(over(tf.mul(p, truth)), 2), 1);
-  const either = tf.add(tf.add(over(p), over(truth)), 1);
+  const over = (x: tf.Tensor) => tf.sum(tf.mul(x, each), [0, 1, 2]);
+  const both = tf.add(tf.mul(over(tf.mul(p, truth)), 2), DICE_SMOOTHING);
+  const either = tf.add(tf.add(over(p), over(truth)), DICE_SMOOTHING);
   return tf.sub(1, tf.mean(tf.div(both, either))) as tf.Scalar;
 }
+
+/** Added to both sums of a Dice coefficient: a class that is neither there nor predicted scores 1. */
+export const DICE_SMOOTHING = 1;
 
 /** Keeps a batch in which no pixel counts from dividing by zero: its loss is 0. */
 const TINY = 1e-12;

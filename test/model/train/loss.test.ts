@@ -37,10 +37,10 @@ function defined(kind: LossKind, logits: Float64Array, classes: number): number 
   });
   const all = weights.reduce((a, b) => a + b);
   const entropy = p.reduce((sum, row, i) => sum - weights[i]! * Math.log(row[labels[i]!]!), 0) / all;
-  const counted = Array.from({ length: pixels }, (_, i) => i).filter((i) => weights[i]! > 0);
+  const sum = (of: (i: number) => number) => p.reduce((total, _, i) => total + weights[i]! * of(i), 0);
   const overlap = (c: number) => {
-    const both = counted.reduce((sum, i) => sum + (labels[i] === c ? p[i]![c]! : 0), 0);
-    const either = counted.reduce((sum, i) => sum + p[i]![c]! + (labels[i] === c ? 1 : 0), 0);
+    const both = sum((i) => (labels[i] === c ? p[i]![c]! : 0));
+    const either = sum((i) => p[i]![c]! + (labels[i] === c ? 1 : 0));
     return (2 * both + 1) / (either + 1);
   };
   const each = maps === 1 ? [overlap(1)] : Array.from({ length: classes }, (_, c) => overlap(c));
