@@ -12,6 +12,10 @@ export interface BorderWeights {
 /** A term below this adds nothing to a weight of 1 in 32 bits. */
 const NEGLIGIBLE = 1e-9;
 
+/** How far from a cell its term could show, in px. */
+export const borderReach = ({ w0, sigma }: BorderWeights): number =>
+  Math.ceil(sigma * Math.sqrt(2 * Math.log(Math.max(w0 / NEGLIGIBLE, 1))));
+
 /**
  * `w0 · exp(−(d1 + d2)² / 2σ²)` for each pixel, with d1 and d2 its distances in px to the nearest and to
  * the second nearest cell (Ronneberger et al. 2015, equation 2, without w_c). Cells are the connected
@@ -31,7 +35,7 @@ export function borderWeights(
 ): Float32Array {
   const cells = ignored < 0 ? labels : Uint8Array.from(labels, (label) => (label === ignored ? 0 : label));
   const { ids, count } = components(cells, width, height);
-  const reach = Math.ceil(sigma * Math.sqrt(2 * Math.log(Math.max(w0 / NEGLIGIBLE, 1))));
+  const reach = borderReach({ w0, sigma });
   const nearest = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);
   const second = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);
   for (const [i, box] of boxes(ids, count, width).entries()) {

@@ -6,7 +6,7 @@ import { RequestError } from '../errors.js';
 import { checkSymmetries } from '../job-plan.js';
 import { ModelShelf } from '../models.js';
 import { openDataset } from '../training/dataset.js';
-import { Evaluation, predictions, scoreWords } from '../training/evaluate.js';
+import { Evaluation, predictions, scoreWords, THRESHOLDS } from '../training/evaluate.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -71,9 +71,10 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         const evaluation = new Evaluation(names);
         const images: Record<string, Record<string, number>> = {};
         const options = { engine, model, classes: names.length, symmetries: flags.tta === true };
-        for await (const prediction of predictions(pairs, dataset, { ...options, signal: context.signal })) {
+        const watched = { ...options, cuts: THRESHOLDS, signal: context.signal };
+        for await (const prediction of predictions(pairs, dataset, watched)) {
           const { stem } = prediction.pair;
-          images[stem] = evaluation.add(prediction, true);
+          images[stem] = evaluation.add(prediction);
           if (!flags.json) context.stderr(`${stem}: ${scoreWords(images[stem])}`);
         }
         const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };

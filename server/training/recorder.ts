@@ -2,11 +2,11 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { TrainEvent } from '../../model/train/loop.js';
-import type { Raster } from '../../tiling/raster.js';
 import type { CommandContext } from '../commands/shared.js';
 import { duration, ProgressBar, ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
 import { type Prediction, scoreWords } from './evaluate.js';
+import { miniatureOf } from './miniature.js';
 import { reportHtml } from './report.js';
 import type { RunFacts } from './run.js';
 import { type RunConfig, runFolder } from './run-config.js';
@@ -135,21 +135,20 @@ export class Recorder {
     await this.#flush();
   }
 
-  async prediction(part: 'validation' | 'test', prediction: Prediction): Promise<void> {
+  async prediction(part: 'validation' | 'test', { pair, truth, labels }: Prediction): Promise<void> {
     const rows = this.#sheets[part];
     if (rows.length >= SHEET_ROWS) return;
-    const { pair, size, truth, labels } = prediction;
-    const { width, height } = size;
     const { classes } = this.config;
-    const raster: Raster = await pair.image.readRegion({ x: 0, y: 0, width, height });
+    const image = await miniatureOf(pair.image);
+    const { width, height } = truth;
     const wrong = paint(width, height, (at) => {
-      if (truth[at]! >= classes.length) return [128, 128, 128];
-      return truth[at] === labels[at] ? [240, 240, 240] : [200, 0, 30];
+      if (truth.data[at]! >= classes.length) return [128, 128, 128];
+      return truth.data[at] === labels.data[at] ? [240, 240, 240] : [200, 0, 30];
     });
     rows.push([
-      paintPixels(raster.data, raster, pair.image.dtype === 'uint8' ? 1 : 1 / 257),
-      paintLabels(truth, width, height, classes),
-      paintLabels(labels, width, height, classes),
+      paintPixels(image.data, image, pair.image.dtype === 'uint8' ? 1 : 1 / 257),
+      paintLabels(truth.data, width, height, classes),
+      paintLabels(labels.data, width, height, classes),
       wrong,
     ]);
   }

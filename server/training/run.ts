@@ -11,7 +11,7 @@ import type { UnetConfig } from '../../model/unet.js';
 import { planTiles } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
 import type { Dataset, Pair } from './dataset.js';
-import { Evaluation, type Prediction, predictions } from './evaluate.js';
+import { Evaluation, type Prediction, predictions, THRESHOLDS } from './evaluate.js';
 import type { RunConfig } from './run-config.js';
 import { runFolder } from './run-config.js';
 import { Sampler } from './samples.js';
@@ -125,9 +125,9 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
   const score = async (pairs: readonly Pair[], id: number): Promise<Validation> => {
     const evaluation = new Evaluation(names);
     const options = { engine, model: { id, geometry }, classes: classes.length, signal: NEVER };
-    for await (const prediction of predictions(pairs, dataset, options)) evaluation.add(prediction, false);
+    for await (const prediction of predictions(pairs, dataset, options)) evaluation.add(prediction);
     await engine.unload(id);
-    return { error: evaluation.pixelError, scores: evaluation.scores };
+    return { error: evaluation.scores.pixelError!, scores: evaluation.scores };
   };
 
   let kept: Progress | null = null;
@@ -188,9 +188,9 @@ async function finish(
   for (const part of ['validation', 'test'] as const) {
     if (split[part].length === 0) continue;
     const evaluation = new Evaluation(names);
-    const options = { engine, model, classes: names.length, signal: NEVER };
+    const options = { engine, model, classes: names.length, cuts: THRESHOLDS, signal: NEVER };
     for await (const prediction of predictions(split[part], dataset, options)) {
-      evaluation.add(prediction, true);
+      evaluation.add(prediction);
       await onPrediction(part, prediction);
     }
     scores[part] = evaluation.scores;

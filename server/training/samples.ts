@@ -9,6 +9,7 @@ import { readTile } from '../../tiling/reader.js';
 import { edgeIndex, reflectIndex } from '../../tiling/reflect.js';
 import type { Dataset, Pair } from './dataset.js';
 import { IGNORED } from './labels.js';
+import { MAPPED_PX } from './pixel-weights.js';
 
 export interface SampleOptions {
   /** Side of a crop, the network's input, in px. */
@@ -25,9 +26,6 @@ export interface SampleOptions {
   readonly border: (BorderWeights & { readonly live: boolean }) | null;
   readonly seed: number;
 }
-
-/** Weight maps of pictures up to this size are computed once; larger ones', on each crop. */
-const MAPPED_PX = 16e6;
 
 /**
  * Draws crops. Which crop, and what is done to it, follows from the seed, the epoch and the place in the

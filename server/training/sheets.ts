@@ -1,6 +1,7 @@
 import type { Card } from '../../model/card.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import { rgbOf } from '../outputs.js';
+import { CELL_PX } from './miniature.js';
 
 /** A small picture in RGB, `width · height · 3` bytes. */
 export interface Picture {
@@ -9,11 +10,12 @@ export interface Picture {
   readonly data: Uint8Array;
 }
 
-/** Sheets are for a look: pictures in them are at most so many px a side, and small ones half as many. */
-const CELL_PX = 256;
 const GAP_PX = 6;
 
-/** Paints a picture from one of that size, made smaller, or larger by a whole factor, by nearest pixels. */
+/**
+ * Paints a picture from one of that size by nearest pixels: made smaller, or a small one larger by a whole
+ * factor, to half of a cell at most.
+ */
 export function paint(
   width: number,
   height: number,

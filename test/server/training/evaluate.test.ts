@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import type { Engine } from '../../../model/engine.js';
+import type { OutputKind } from '../../../model/frozen.js';
+import { predictions } from '../../../server/training/evaluate.js';
+import { LabelCodec } from '../../../server/training/labels.js';
+import type { Rect } from '../../../tiling/geometry.js';
+import type { ImageSource } from '../../../tiling/source.js';
+import { memorySource } from '../../../tiling/sources/memory.js';
+import { POINTWISE, predictBy } from '../../support/fake-engine.js';
+
+const [width, height] = [16, 4000];
+/** A gray value is its class. */
+const values = Uint8Array.from({ length: width * height }, (_, at) => (at * 7) % 3);
+const raster = { data: values, width, height, channels: 1 };
+const codec = new LabelCodec({ classes: 3, ignore: null, legend: null });
+codec.count(raster);
+
+/** A source that writes down what is read of it. */
+function watched(reads: Rect[]): ImageSource {
+  const source = memorySource(raster);
+  return {
+    ...source,
+    readRegion(rect, signal) {
+      reads.push(rect);
+      return source.readRegion(rect, signal);
+    },
+  };
+}
+
+describe('validation', () => {
+  it('asks for labels where nothing needs probabilities, and reads the truth band by band', async () => {
+    const reads: Rect[] = [];
+    const asked: OutputKind[] = [];
+    const rule = (_id: number, value: number) => [0, 1, 2].map((c) => (c === value ? 0.8 : 0.1));
+    const pair = { stem: 'long', image: memorySource(raster), labels: watched(reads) };
+    const options = {
+      engine: predictBy(rule, asked) as Engine,
+      model: { id: 0, geometry: POINTWISE },
+      classes: 3,
+      signal: new AbortController().signal,
+    };
+    for await (const _ of predictions([pair], { codec }, options)) void _;
+    expect(new Set(asked)).toEqual(new Set(['labels']));
+    expect(Math.max(...reads.map((rect) => rect.height))).toBeLessThan(height / 2);
+  });
+});
