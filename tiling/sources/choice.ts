@@ -1,10 +1,19 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { ImageChoice } from './options.js';
 
+/** Channels of an image at most: hyperspectral cameras have hundreds. */
+export const MAX_CHANNELS = 4096;
+
 /** @throws UnsupportedImageError for a channel that an image of so many does not have */
 export function checkChannel(channel: number, channels: number): void {
   if (channel < channels) return;
   throw new UnsupportedImageError(`there is no channel ${channel}: the image has ${channels}, from 0`);
+}
+
+/** @throws UnsupportedImageError for more channels than are read */
+export function checkChannels(channels: number): void {
+  if (channels <= MAX_CHANNELS) return;
+  throw new UnsupportedImageError(`the image claims ${channels} channels; at most ${MAX_CHANNELS} are read`);
 }
 
 /** What the receipt says of planes and times that could have been chosen and were not. */

@@ -1,15 +1,19 @@
 import { BaseClient, BaseResponse, fromCustomClient } from 'geotiff';
 import { CorruptImageError, SourceUnreachableError } from '../errors.js';
 import type { Bytes } from './bytes.js';
+import { bodyOf, fetchWithin } from './web.js';
 
 /** Bytes are asked for in blocks, which are kept for their neighbours. */
 const BLOCK_BYTES = 1 << 16;
 const BLOCKS = 512;
-/** How long a server may take to begin its answer. */
-const TIMEOUT_MS = 30_000;
+/** Blocks of an answer at most: those of the largest chunk, or of the longest list of chunks. */
+const MAX_RANGES = 1030;
 
 class RangeResponse extends BaseResponse {
-  constructor(private readonly response: Response) {
+  constructor(
+    private readonly response: Response,
+    private readonly data: Uint8Array<ArrayBuffer>,
+  ) {
     super();
   }
 
@@ -21,8 +25,8 @@ class RangeResponse extends BaseResponse {
     return this.response.headers.get(name) ?? undefined;
   }
 
-  override getData(): Promise<ArrayBuffer> {
-    return this.response.arrayBuffer();
+  override async getData(): Promise<ArrayBuffer> {
+    return this.data.buffer;
   }
 }
 
@@ -51,16 +55,8 @@ class RangeClient extends BaseClient {
   }
 
   async #ask({ headers }: { headers?: Record<string, string> }): Promise<BaseResponse> {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
-    const signal = this.signal ? AbortSignal.any([timeout, this.signal]) : timeout;
-    const response = await fetch(this.address, { headers: headers ?? {}, redirect: 'error', signal }).catch(
-      (cause: Error) => {
-        this.signal?.throwIfAborted();
-        throw new SourceUnreachableError(`the image's server cannot be reached: ${reasonOf(cause)}`, {
-          cause,
-        });
-      },
-    );
+    const url = new URL(this.address);
+    const response = await fetchWithin(url, { scope: url, headers: headers ?? {}, signal: this.signal });
     if (response.status === 200) {
       await response.body?.cancel();
       throw new SourceUnreachableError("the image's server does not answer ranges");
@@ -73,12 +69,20 @@ class RangeClient extends BaseClient {
     if (this.#etag !== null && etag !== this.#etag)
       throw new CorruptImageError('the image changed while it was read');
     this.#etag = etag;
-    this.length = Number(/\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? Number.NaN);
-    return new RangeResponse(response);
+    const [first, last, length] = (
+      /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? []
+    )
+      .slice(1)
+      .map(Number);
+    this.length = length ?? Number.NaN;
+    const most = MAX_RANGES * BLOCK_BYTES;
+    const body = await bodyOf(response, most, this.signal);
+    if (body === null || (first !== undefined && body.length !== last! - first + 1)) {
+      throw new SourceUnreachableError("the image's server answers another range than was asked for");
+    }
+    return new RangeResponse(response, new Uint8Array(body));
   }
 }
-
-const reasonOf = ({ message, cause }: Error): string => (cause instanceof Error ? cause.message : message);
 
 /**
  * A TIFF on a web server, read by HTTP ranges (RFC 9110, section 14): geotiff's block cache fetches what

@@ -5,6 +5,7 @@ import type { ImageSource, PixelReader } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { type Bytes, fileBytes } from './bytes.js';
 import { checkChannel } from './choice.js';
+import { ChunkCache } from './chunk-cache.js';
 import { openOpenSlide } from './openslide.js';
 import type { OpenOptions } from './options.js';
 import { readChunk } from './tiff-chunk.js';
@@ -12,8 +13,6 @@ import { type Directory, TiffFile } from './tiff-directory.js';
 import { checkExtent, chunkBytes, type Layout, LeaveToLibvips, layoutOf } from './tiff-layout.js';
 import { LeaveToOpenSlide, slideOf } from './tiff-slide.js';
 
-/** Decoded chunks kept for the neighbours that share them, over all levels and channels. */
-const CACHE_BYTES = 96 << 20;
 /** Chunks larger than this make no random access; the image is unpacked into a scratch file instead. */
 const MAX_CHUNK_BYTES = 16 << 20;
 
@@ -40,7 +39,7 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
 export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise<ImageSource> {
   const file = await TiffFile.open(bytes);
   const slide = await slideOf(file, options);
-  const cache = new ChunkCache();
+  const cache = new ChunkCache<PixelArray>();
   const raw = options.values === 'stored';
   const level = async (pages: readonly Directory[]): Promise<TiffLevel> => {
     const layouts = await Promise.all(pages.map((page) => layoutOf(page, options)));
@@ -85,35 +84,6 @@ export async function countPages(path: string): Promise<number> {
   }
 }
 
-/** The most recently used decoded chunks, within a bound of bytes. */
-class ChunkCache {
-  readonly #chunks = new Map<string, { chunk: Promise<PixelArray>; bytes: number }>();
-  #bytes = 0;
-
-  get(key: string, bytes: number, decode: () => Promise<PixelArray>): Promise<PixelArray> {
-    const known = this.#chunks.get(key);
-    if (known) {
-      this.#chunks.delete(key);
-      this.#chunks.set(key, known);
-      return known.chunk;
-    }
-    const chunk = decode();
-    this.#chunks.set(key, { chunk, bytes });
-    this.#bytes += bytes;
-    chunk.catch(() => this.#drop(key));
-    for (const oldest of this.#chunks.keys()) {
-      if (this.#bytes <= CACHE_BYTES) break;
-      if (oldest !== key) this.#drop(oldest);
-    }
-    return chunk;
-  }
-
-  #drop(key: string): void {
-    this.#bytes -= this.#chunks.get(key)?.bytes ?? 0;
-    this.#chunks.delete(key);
-  }
-}
-
 /** Where a channel of the result is: which page, and which of its samples. */
 interface ChannelPlace {
   readonly page: number;
@@ -134,7 +104,7 @@ class TiffLevel implements PixelReader {
     private readonly bytes: Bytes,
     private readonly pages: readonly Layout[],
     chosen: readonly number[] | undefined,
-    private readonly cache: ChunkCache,
+    private readonly cache: ChunkCache<PixelArray>,
     private readonly raw: boolean,
   ) {
     const [first] = pages as [Layout];

@@ -1,42 +1,22 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FileSystemStore } from '@zarrita/storage';
 import * as zarr from 'zarrita';
-import { CorruptImageError, UnsupportedImageError } from '../errors.js';
+import { CorruptImageError, TilingError, UnsupportedImageError } from '../errors.js';
 import type { Rect } from '../geometry.js';
-import { type Dtype, pixelArray, type Raster } from '../raster.js';
-import type { ImageSource, PixelReader, PixelSize } from '../source.js';
-import { checkChannel, stackNotes } from './choice.js';
+import { type PixelArray, pixelArray, type Raster } from '../raster.js';
+import type { ImageSource, PixelReader } from '../source.js';
+import { checkChannel, checkChannels, stackNotes } from './choice.js';
+import { ChunkCache } from './chunk-cache.js';
 import { checkPixels, type OpenOptions } from './options.js';
+import { boundCodecs } from './zarr-codecs.js';
+import { imageOf, valuesOf, type ZarrLevel, type ZarrValues } from './zarr-metadata.js';
+import { FolderStore, WebStore, type ZarrStore } from './zarr-store.js';
 
-/** Metadata of OME-Zarr 0.4 and 0.5, as far as it is read. */
-interface Multiscale {
-  readonly axes?: readonly ({ readonly name: string; readonly unit?: string } | string)[];
-  readonly datasets: readonly {
-    readonly path: string;
-    readonly coordinateTransformations?: readonly {
-      readonly type: string;
-      readonly scale?: readonly number[];
-    }[];
-  }[];
-}
-interface Attributes {
-  readonly multiscales?: readonly Multiscale[];
-  readonly omero?: { readonly channels?: readonly { readonly label?: string; readonly color?: string }[] };
-  readonly ome?: Omit<Attributes, 'ome'>;
-}
-type Level = zarr.Array<zarr.DataType, zarr.Readable>;
-
-const MICRONS: Record<string, number> = {
-  micrometer: 1,
-  nanometer: 1e-3,
-  millimeter: 1e3,
-  centimeter: 1e4,
-  meter: 1e6,
-};
-const DTYPES: Record<string, Dtype> = { uint8: 'uint8', uint16: 'uint16' };
-const FLOATS = ['int8', 'int16', 'int32', 'uint32', 'float32', 'float64'];
 const RGB = ['FF0000', '00FF00', '0000FF'];
+/** Chunks that are fetched at a time, as far as together they take no more bytes. */
+const TOGETHER = { chunks: 8, bytes: 64 << 20 };
+
+boundCodecs();
 
 /** Whether a folder holds a Zarr group. */
 export async function isZarr(folder: string): Promise<boolean> {
@@ -45,18 +25,17 @@ export async function isZarr(folder: string): Promise<boolean> {
   return false;
 }
 
-/** An OME-Zarr in a folder. */
+/** An OME-Zarr in a folder; nothing outside it is read. */
 export function openZarrFolder(folder: string, options: OpenOptions): Promise<ImageSource> {
-  return openZarr(new FileSystemStore(folder), options);
+  return openZarr(new FolderStore(folder), options);
 }
 
-/** An OME-Zarr on a web server; no redirect is followed. */
+/** An OME-Zarr on a web server; nothing outside its address is read, and no redirect is followed. */
 export function openZarrUrl(address: string, options: OpenOptions): Promise<ImageSource> {
-  return openZarr(
-    new zarr.FetchStore(address, { fetch: (request) => fetch(new Request(request, { redirect: 'error' })) }),
-    options,
-  );
+  return openZarr(new WebStore(address), options);
 }
+
+type Chunk = zarr.Chunk<zarr.NumberDataType>;
 
 /**
  * The first image of an OME-Zarr (next-generation file format, versions 0.4 and 0.5): a pyramid of arrays
@@ -64,33 +43,29 @@ export function openZarrUrl(address: string, options: OpenOptions): Promise<Imag
  *
  * @throws UnsupportedImageError for a group without such an image
  */
-async function openZarr(store: zarr.Readable, options: OpenOptions): Promise<ImageSource> {
-  const corrupt = (cause: Error): never => {
-    if ('code' in cause) throw cause;
-    throw new CorruptImageError(`the Zarr cannot be read: ${cause.message}`, { cause });
-  };
-  const group = await zarr.open(store, { kind: 'group' }).catch(corrupt);
-  const attributes = group.attrs as Attributes;
-  const { multiscales, omero } = attributes.ome ?? attributes;
-  const [image] = multiscales ?? [];
-  if (!image) throw new UnsupportedImageError('this Zarr is no OME-Zarr image: it has no "multiscales"');
-  const levels: Level[] = [];
-  for (const { path } of image.datasets) {
-    levels.push(await zarr.open(group.resolve(path), { kind: 'array' }).catch(corrupt));
+async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSource> {
+  const { signal } = options;
+  const open = { ...(signal && { signal }) };
+  const group = await zarr.open(store, { ...open, kind: 'group' }).catch(fail);
+  const image = imageOf(group.attrs);
+  const levels: { readonly array: ZarrLevel; readonly values: ZarrValues }[] = [];
+  for (const path of image.paths) {
+    const array = await openLevel(group, path, open).catch(fail);
+    levels.push({ array, values: valuesOf(array, image.axes) });
   }
-  const [base] = levels as [Level];
-  const names = (image.axes ?? ['t', 'c', 'z', 'y', 'x']).map((axis) =>
-    typeof axis === 'string' ? axis : axis.name,
-  );
-  const axis = (name: string): number => names.indexOf(name);
-  if (axis('y') < 0 || axis('x') < 0 || names.length !== base.shape.length) {
-    throw new UnsupportedImageError(`the axes of this OME-Zarr, ${names.join(', ')}, are not read`);
-  }
-  const length = (name: string): number => (axis(name) < 0 ? 1 : base.shape[axis(name)]!);
-  if (!(base.dtype in DTYPES) && !FLOATS.includes(base.dtype)) {
-    throw new UnsupportedImageError(`Zarrs of ${base.dtype} are not read`);
-  }
-  const dtype = DTYPES[base.dtype] ?? 'float32';
+  store.maxChunkBytes = Math.max(...levels.map(({ values }) => values.storedBytes));
+  const [base] = levels as [(typeof levels)[0]];
+  const { dtype } = base.values;
+  const axis = (name: string): number => image.axes.indexOf(name);
+  const length = (name: string): number => (axis(name) < 0 ? 1 : base.array.shape[axis(name)]!);
+  // A level that is no smaller version of the first, such as one of fewer planes, ends the pyramid.
+  const alike = ({ array, values }: (typeof levels)[0]): boolean =>
+    values.dtype === dtype &&
+    array.shape.every((side, i) => {
+      const full = base.array.shape[i]!;
+      return i === axis('x') || i === axis('y') ? side <= full : side === full;
+    });
+  const odd = levels.findIndex((level) => !alike(level));
   const { z = 0, t = 0 } = options;
   for (const [name, index] of [
     ['z', z],
@@ -99,73 +74,129 @@ async function openZarr(store: zarr.Readable, options: OpenOptions): Promise<Ima
     if (index >= length(name))
       throw new UnsupportedImageError(`there is no ${name} ${index}: the image has ${length(name)}, from 0`);
   }
+  checkChannels(length('c'));
   const all = Array.from({ length: length('c') }, (_, i) => i);
   const channels = options.channels ?? all;
   for (const c of channels) checkChannel(c, all.length);
-  const labels = all.map((i) => omero?.channels?.[i]?.label ?? `channel ${i}`);
-  const colours = omero?.channels?.map(({ color }) => color?.toUpperCase());
-  const rgb = all.length === 3 && RGB.every((colour, i) => colours?.[i] === colour) && dtype === 'uint8';
+  const labels = all.map((i) => image.channels[i]?.label ?? `channel ${i}`);
+  const rgb =
+    all.length === 3 &&
+    RGB.every((colour, i) => image.channels[i]?.color?.toUpperCase() === colour) &&
+    dtype === 'uint8';
 
-  const reader = (level: Level): PixelReader => {
-    const size = { width: level.shape[axis('x')]!, height: level.shape[axis('y')]! };
-    return {
-      size,
-      async readRegion(rect, signal) {
-        const data = pixelArray(dtype, rect.width * rect.height * channels.length);
-        for (const [to, c] of channels.entries()) {
-          signal?.throwIfAborted();
-          await readPlane(level, names, { z, t, c }, rect, data, to, channels.length).catch(corrupt);
-        }
-        return { data, width: rect.width, height: rect.height, channels: channels.length } satisfies Raster;
-      },
-    };
-  };
-  const readers = levels.map(reader);
+  const cache = new ChunkCache<Chunk>();
+  const reader = ({ array, values }: (typeof levels)[0], index: number): PixelReader => ({
+    size: { width: array.shape[axis('x')]!, height: array.shape[axis('y')]! },
+    async readRegion(rect, regionSignal) {
+      const ends = regionSignal ?? signal;
+      const chunkOf = (at: readonly number[]) =>
+        cache.get(`${index}/${at.join()}`, values.chunkBytes, () => readChunk(array, values, at, ends));
+      const data = pixelArray(dtype, rect.width * rect.height * channels.length);
+      const into = { data, rect, channels: channels.length };
+      const reads: (() => Promise<void>)[] = [];
+      for (const [to, c] of channels.entries()) {
+        reads.push(...planeReads(array, image.axes, { z, t, c }, into, to, chunkOf));
+      }
+      const together = Math.max(1, Math.min(TOGETHER.chunks, Math.floor(TOGETHER.bytes / values.chunkBytes)));
+      for (let i = 0; i < reads.length; i += together) {
+        ends?.throwIfAborted();
+        await Promise.all(reads.slice(i, i + together).map((read) => read()));
+      }
+      return { data, width: rect.width, height: rect.height, channels: channels.length } satisfies Raster;
+    },
+  });
+  const readers = (odd < 0 ? levels : levels.slice(0, odd)).map(reader);
   checkPixels(readers[0]!.size, options);
   return {
     ...readers[0]!,
     channels: channels.length,
     dtype,
     channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
-    mpp: pixelSize(image, names),
+    mpp: image.mpp,
     notes: stackNotes(options, length('z'), length('t')),
     overviews: readers.slice(1),
     close: async () => undefined,
   };
 }
 
-async function readPlane(
-  level: Level,
-  names: readonly string[],
+/** Rejects, too, for a path that zarrita cannot resolve. */
+async function openLevel(
+  group: zarr.Group<ZarrStore>,
+  path: string,
+  options: { readonly signal?: AbortSignal },
+) {
+  return zarr.open(group.resolve(path), { ...options, kind: 'array' });
+}
+
+/** A chunk, checked to hold what its shape says. */
+async function readChunk(
+  array: ZarrLevel,
+  { chunkValues }: ZarrValues,
+  at: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Chunk> {
+  const chunk = (await array.getChunk([...at], signal && { signal }).catch(fail)) as Chunk;
+  const last = chunk.shape.reduce((sum, side, i) => sum + (side - 1) * chunk.stride[i]!, 0);
+  if (chunk.data.length !== chunkValues || last !== chunkValues - 1) {
+    throw new CorruptImageError(
+      `chunk ${at.join(', ')} of the Zarr holds ${chunk.data.length} values, not ${chunkValues}`,
+    );
+  }
+  return chunk;
+}
+
+/** The reads of one plane's part in a region, a chunk each. */
+function* planeReads(
+  { shape, chunks }: ZarrLevel,
+  axes: readonly string[],
   at: { readonly z: number; readonly t: number; readonly c: number },
-  rect: Rect,
-  into: Raster['data'],
+  into: { readonly data: PixelArray; readonly rect: Rect; readonly channels: number },
   channel: number,
-  channels: number,
-): Promise<void> {
-  const selection = names.map((name) => {
-    if (name === 'y') return zarr.slice(rect.y, rect.y + rect.height);
-    if (name === 'x') return zarr.slice(rect.x, rect.x + rect.width);
-    return name === 'c' || name === 'z' || name === 't' ? at[name] : 0;
-  });
-  const plane = (await zarr.get(level, selection)) as { data: ArrayLike<number>; stride: readonly number[] };
-  // What is left of the axes is y and x, in the order in which they are stored.
-  const [first, second] = plane.stride as [number, number];
-  const [rowStride, columnStride] =
-    names.indexOf('y') < names.indexOf('x') ? [first, second] : [second, first];
-  for (let y = 0; y < rect.height; y++) {
-    for (let x = 0; x < rect.width; x++) {
-      into[(y * rect.width + x) * channels + channel] = plane.data[y * rowStride + x * columnStride]!;
+  chunkOf: (at: readonly number[]) => Promise<Chunk>,
+): Generator<() => Promise<void>> {
+  const [xAxis, yAxis] = [axes.indexOf('x'), axes.indexOf('y')];
+  const place = axes.map((name) => (name === 'c' || name === 'z' || name === 't' ? at[name] : 0));
+  const { rect } = into;
+  const [w, h] = [chunks[xAxis]!, chunks[yAxis]!];
+  for (let row = Math.floor(rect.y / h); row * h < rect.y + rect.height; row++) {
+    for (let column = Math.floor(rect.x / w); column * w < rect.x + rect.width; column++) {
+      yield async () => {
+        const index = place.map((value, i) =>
+          i === xAxis ? column : i === yAxis ? row : Math.floor(value / chunks[i]!),
+        );
+        const chunk = await chunkOf(index);
+        // Where the plane begins in the chunk: what is fixed of the axes.
+        const start = place.reduce(
+          (sum, value, i) =>
+            i === xAxis || i === yAxis ? sum : sum + (value % chunks[i]!) * chunk.stride[i]!,
+          0,
+        );
+        const [xStride, yStride] = [chunk.stride[xAxis]!, chunk.stride[yAxis]!];
+        const [left, right] = [
+          Math.max(rect.x, column * w),
+          Math.min(rect.x + rect.width, (column + 1) * w, shape[xAxis]!),
+        ];
+        const [top, bottom] = [
+          Math.max(rect.y, row * h),
+          Math.min(rect.y + rect.height, (row + 1) * h, shape[yAxis]!),
+        ];
+        for (let y = top; y < bottom; y++) {
+          let from = start + (y - row * h) * yStride + (left - column * w) * xStride;
+          let to = ((y - rect.y) * rect.width + left - rect.x) * into.channels + channel;
+          for (let x = left; x < right; x++, from += xStride, to += into.channels) {
+            into.data[to] = chunk.data[from]!;
+          }
+        }
+      };
     }
   }
 }
 
-function pixelSize({ axes, datasets }: Multiscale, names: readonly string[]): PixelSize | null {
-  const scale = datasets[0]?.coordinateTransformations?.find(({ type }) => type === 'scale')?.scale;
-  const side = (name: string): number => {
-    const axis = axes?.[names.indexOf(name)];
-    const micron = typeof axis === 'object' ? MICRONS[axis.unit ?? ''] : undefined;
-    return (scale?.[names.indexOf(name)] ?? Number.NaN) * (micron ?? Number.NaN);
-  };
-  return side('x') > 0 && side('y') > 0 ? { x: side('x'), y: side('y') } : null;
+/** zarrita's own errors carry names from the file, and wrap those of the store and of codecs. */
+function fail(error: unknown): never {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof TilingError || cause.name === 'AbortError') throw cause;
+  }
+  const message = error instanceof Error ? error.message : 'a codec failed';
+  throw new CorruptImageError(`the Zarr cannot be read: ${message.slice(0, 200)}`, { cause: error });
 }
