@@ -9,7 +9,12 @@ export const ENVIRONMENT = {
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
-  allowHosts: 'UNSEAM_ALLOW_HOSTS',
+  /** Names of this server, which requests are addressed to. */
+  hostNames: 'UNSEAM_ALLOW_HOST',
+  /** Hosts that images are read from. */
+  imageHosts: 'UNSEAM_IMAGE_HOSTS',
+  /** What `imageHosts` was called before. */
+  oldImageHosts: 'UNSEAM_ALLOW_HOSTS',
   maxPixels: 'UNSEAM_MAX_PIXELS',
   memory: 'UNSEAM_MEMORY',
   host: 'UNSEAM_HOST',
@@ -27,6 +32,7 @@ export const DEFAULTS = {
   data: 'unseam-data',
   slides: null,
   allowedHosts: [] as readonly string[],
+  hostNames: null,
   /** A slide of 100,000 × 100,000 px, and half as much again. */
   maxPixels: 15_000_000_000,
   /** A container's limit, where there is one; what it does not know of is what the machine has. */

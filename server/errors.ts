@@ -5,6 +5,8 @@ export class RequestError extends Error {
     readonly code:
       | 'bad-request'
       | 'bad-data'
+      | 'wrong-host'
+      | 'foreign-origin'
       | 'not-found'
       | 'conflict'
       | 'not-ready'

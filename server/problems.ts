@@ -12,6 +12,8 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'bad-tile': { status: 400, exitCode: 2, title: 'The model cannot take tiles of this size' },
   'bad-data': { status: 400, exitCode: 2, title: 'The training data is not as it must be' },
   'bad-model-config': { status: 400, exitCode: 2, title: 'The network cannot be built' },
+  'foreign-origin': { status: 403, exitCode: 2, title: 'A page of another site may not do this' },
+  'wrong-host': { status: 421, exitCode: 2, title: 'This server has another name' },
   'not-found': { status: 404, exitCode: 3, title: 'There is nothing of that name' },
   'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },
   'unsupported-output': { status: 406, exitCode: 2, title: 'The result cannot be written like this' },

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { createApp } from './http/app.js';
+import { hostPolicy } from './http/guard.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { JobStore } from './jobs/store.js';
@@ -25,6 +26,8 @@ export interface ServeOptions {
   readonly slides: string | null;
   /** Hosts, with their ports if they have any, from which TIFFs may be read by URL. */
   readonly allowedHosts: readonly string[];
+  /** Names that requests may call the server by, besides loopback's; null: those of the address it listens on. */
+  readonly hostNames: readonly string[] | null;
   readonly engine: EngineOptions;
   readonly maxPixels: number;
   /** What a worker may take of memory. */
@@ -85,6 +88,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const app = createApp({
     ...{ jobs, store, slides, uploads, metrics, log },
     shelf: new ModelShelf(models),
+    hosts: hostPolicy(host, options.hostNames),
     limits: { maxBytes: options.maxBodyBytes, idleTimeoutMs: options.idleTimeoutMs },
     syncPixels: options.syncPixels,
     unready: () =>

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { bytes, DEFAULTS, ENVIRONMENT, integer, positive } from '../config.js';
+import { nameOfHost } from '../http/guard.js';
 import { startServer } from '../serve.js';
 import { type CommandContext, type EngineFlags, engineOptions } from './shared.js';
 
@@ -11,6 +12,8 @@ interface ServeFlags extends EngineFlags {
   readonly maxBody: number;
   readonly data: string;
   readonly slides?: string;
+  readonly allowHost?: readonly string[];
+  readonly imageHosts?: readonly string[];
   readonly allowHosts?: readonly string[];
   readonly syncPixels: number;
   readonly keep: number;
@@ -43,9 +46,27 @@ export function serveCommand(program: Command, context: CommandContext): void {
       ),
     )
     .addOption(
-      new Option('--allow-hosts <list>', 'hosts from which TIFFs are read by URL, such as images.lab:8000')
-        .env(ENVIRONMENT.allowHosts)
-        .argParser((text) => text.split(',').filter(Boolean)),
+      new Option(
+        '--allow-host <names...>',
+        'names that requests may call this server by, such as unseam.lab; *.lab for all below, * for any ' +
+          '(default: on loopback its names, elsewhere any)',
+      )
+        .env(ENVIRONMENT.hostNames)
+        .argParser((text, names: readonly string[] = []) => [...names, ...text.split(',').map(hostName)]),
+    )
+    .addOption(
+      new Option(
+        '--image-hosts <list>',
+        'other servers, from which TIFFs and OME-Zarrs are read by URL, such as images.lab:8000',
+      )
+        .env(ENVIRONMENT.imageHosts)
+        .argParser(listed),
+    )
+    .addOption(
+      new Option('--allow-hosts <list>', 'the old name of --image-hosts')
+        .env(ENVIRONMENT.oldImageHosts)
+        .argParser(listed)
+        .hideHelp(),
     )
     .option(
       '--sync-pixels <n>',
@@ -85,7 +106,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
         engine: { provider: 'cpu', threads: flags.threads },
         memoryBytes: flags.memory,
         slides: flags.slides ?? null,
-        allowedHosts: flags.allowHosts ?? DEFAULTS.allowedHosts,
+        allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
+        hostNames: flags.allowHost ?? DEFAULTS.hostNames,
         keepMs: flags.keep * 3600_000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
@@ -95,4 +117,14 @@ export function serveCommand(program: Command, context: CommandContext): void {
       if (!context.signal.aborted) await once(context.signal, 'abort');
       await server.close();
     });
+}
+
+const listed = (text: string): string[] => text.split(',').filter(Boolean);
+
+/** For commander: a name of this server, as requests have it in their Host header. */
+function hostName(text: string): string {
+  if (text === '*') return text;
+  const name = nameOfHost(text.replace(/^\*\./, ''));
+  if (name === null) throw new InvalidArgumentError('It must be a host name, such as unseam.lab or *.lab.');
+  return text.startsWith('*.') ? `*.${name}` : name;
 }

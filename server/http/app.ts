@@ -6,6 +6,7 @@ import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import { deepZoomRoutes } from './deep-zoom.js';
+import { guard, type HostPolicy, securityHeaders } from './guard.js';
 import { jobRoutes } from './jobs.js';
 import { planRoute } from './plan.js';
 import { problemHandler } from './problem.js';
@@ -16,6 +17,7 @@ import { webRoutes } from './web.js';
 export interface AppDependencies extends JobRoutes {
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly hosts: HostPolicy;
   /** Larger images are answered with a job. */
   readonly syncPixels: number;
   /** Why the server takes no work now; null where it does. */
@@ -24,10 +26,10 @@ export interface AppDependencies extends JobRoutes {
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { shelf, metrics, log, unready } = dependencies;
+  const { shelf, metrics, log, hosts, unready } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(timed(metrics));
+  app.use(timed(metrics), securityHeaders(), guard(hosts));
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));
@@ -48,7 +50,7 @@ export function createApp(dependencies: AppDependencies): Express {
       throw new RequestError('not-found', 'this model came without the curves of its training');
     response
       .type('svg')
-      .set('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'")
+      .set('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
       .send(svg);
   });
   app.use(webRoutes());

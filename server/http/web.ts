@@ -21,11 +21,7 @@ const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve
 export function webRoutes(): Router {
   const router = Router();
   const secured: RequestHandler = (_request, response, next) => {
-    response.set({
-      'Content-Security-Policy': POLICY,
-      'X-Content-Type-Options': 'nosniff',
-      'Referrer-Policy': 'no-referrer',
-    });
+    response.set('Content-Security-Policy', POLICY);
     next();
   };
   const page = pathOf('../../../server/web/static/index.html');

@@ -267,7 +267,9 @@ describe('bad input has its own status and problem', () => {
   const send = (head: string, body = '') =>
     new Promise<string>((resolve, reject) => {
       const { hostname, port } = new URL(server.url);
-      const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\nhost: x\r\n\r\n${body}`));
+      const socket = connect(Number(port), hostname, () =>
+        socket.write(`${head}\r\nhost: localhost\r\n\r\n${body}`),
+      );
       let answer = '';
       socket.on('data', (chunk) => (answer += chunk));
       socket.on('close', () => resolve(answer));
@@ -287,7 +289,7 @@ describe('bad input has its own status and problem', () => {
     ],
   ])('a client that disconnects half way (%j)', async (header, body) => {
     const { hostname, port } = new URL(server.url);
-    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\n${header}content-length: 100000`;
+    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\n${header}content-length: 100000`;
     const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n\r\n${body}`));
     await until(async () => !(await nothingIsLeft()));
     socket.destroy();
@@ -368,7 +370,9 @@ describe('what surrounds it', () => {
     try {
       const url = `${small.url}/v1/segment?model=shapes`;
       const slow = connect(Number(new URL(url).port), '127.0.0.1', () =>
-        slow.write('POST /v1/segment?model=shapes HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc'),
+        slow.write(
+          'POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc',
+        ),
       );
       await until(async () => (await readdir(join(folder, 'small', 'jobs'))).length > 0);
       const response = await fetch(url, { method: 'POST', body: new Uint8Array(shapes) });

@@ -1,0 +1,47 @@
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** A request with any headers, those that `fetch` keeps to itself included. */
+export function rawRequest(
+  url: string,
+  method: string,
+  headers: Record<string, string> = {},
+  body: string | Uint8Array = '',
+): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method, headers, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('latin1').on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body: text }),
+      );
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+/** A connection on which anything is written; `answer` is what came until it was closed. */
+export function rawSocket(
+  url: string,
+  text: string,
+): { readonly socket: Socket; readonly answer: Promise<string>; readonly heard: () => string } {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname, () => socket.write(text));
+  let heard = '';
+  socket.on('data', (chunk) => {
+    heard += chunk.toString('latin1');
+  });
+  socket.on('error', () => undefined); // what was answered before counts
+  const answer = new Promise<string>((resolve) => socket.once('close', () => resolve(heard)));
+  return { socket, answer, heard: () => heard };
+}
