@@ -156,7 +156,7 @@ export class Jobs {
       },
       ...{ progress: null, receipt: null, error: null, restarts: 0, strikes: 0 },
     };
-    if (!awaited) await this.options.store.write(record);
+    if (!awaited) await this.options.store.add(record);
     const entry = this.#enter(record, awaited);
     entry.events.add('state', { state: record.state });
     entry.done = this.#execute(entry);
@@ -313,6 +313,7 @@ export class Jobs {
           await this.#move(entry, 'running', { startedAt: entry.record.startedAt ?? this.#isoNow() });
         },
       );
+      if (!entry.awaited) await this.results.settle(entry.record);
       await this.#end(entry, 'succeeded', { receipt });
     } catch (error) {
       if (signal.reason === ('later' satisfies Stop) || (this.#closing && error instanceof EngineLostError)) {
@@ -329,7 +330,7 @@ export class Jobs {
     }
   }
 
-  /** Ends a job: what it needed is removed; its image and its results stay where it has succeeded. */
+  /** Ends a job: that is written down, and what it needed is removed; its image and its results stay where it has succeeded. */
   async #end(entry: Entry, state: JobState, changes: Partial<JobRecord>): Promise<void> {
     const { store, log } = this.options;
     const ended = moved(entry.record, state, {
@@ -339,8 +340,7 @@ export class Jobs {
     });
     try {
       if (state !== 'succeeded') await this.results.forget(ended.id);
-      await store.clear(ended, state === 'succeeded');
-      if (!entry.awaited) await store.write(ended);
+      await (entry.awaited ? store.clear(ended) : store.end(ended));
     } catch (err) {
       log.error({ err, job: entry.record.id }, 'the end of a job could not be written down');
     }

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { RequestError } from '../errors.js';
 import type { JobSpec } from '../job-spec.js';
 import { FORMATS, type Format, type Output, type ResultFile } from '../outputs.js';
@@ -87,17 +87,25 @@ export class JobResults {
     await this.worker.call('forget', this.store.folder(id)).catch(() => undefined);
   }
 
-  /** Makes a result of a finished mask, unless it is there. */
+  /** Resolves when what a job was asked for would survive the end of this machine. */
+  settle({ id, request: { outputs } }: JobRecord): Promise<void> {
+    const names = outputs.map(({ output, format }) => basename(this.path(id, output, format)));
+    return this.store.settle(id, names);
+  }
+
+  /** Makes a result of a finished mask, unless it is there: under its name once it would survive. */
   async #make(record: JobRecord, result: ResultFile): Promise<void> {
     const { output, format, path } = result;
     const isThere = async (file: string) => (await stat(file).catch(() => null)) !== null;
     if (await isThere(path)) return;
     const mask = this.path(record.id, 'labels', 'tiff');
     if (output === 'probabilities' || !(await isThere(mask))) {
-      const made = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
-      throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${made}`);
+      const known = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
+      throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${known}`);
     }
     const { simplify } = record.request;
-    await this.worker.call('derive', this.specOf(record), mask, [{ ...result, simplify }]);
+    const made = `${path}.made`;
+    await this.worker.call('derive', this.specOf(record), mask, [{ ...result, simplify, path: made }]);
+    await this.store.adopt(record.id, basename(made), basename(path));
   }
 }

@@ -2,12 +2,20 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RequestError } from '../errors.js';
-import { FORMATS } from '../outputs.js';
-import type { JobRecord } from './job.js';
+import { FORMATS, formatsOf, OUTPUTS } from '../outputs.js';
+import { codeOf } from '../problems.js';
+import { syncFile, syncFolder } from './durable.js';
+import { hasEnded, type JobRecord } from './job.js';
 import { startTimeOf } from './process-start.js';
 import { parseRecord, type UnreadableJob, unreadable, writeRecord } from './record.js';
 
 const RECORD = 'job.json';
+/** A job's image, where its client sent it. */
+const UPLOAD = 'upload';
+/** Everything that may be made of a job. */
+const RESULTS = OUTPUTS.flatMap((output) =>
+  formatsOf(output).map((format) => `${output}${FORMATS[format].ending}`),
+);
 const LOCK = 'server.lock';
 /** What `create` names folders; nothing else below `jobs/` is ours. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -41,6 +49,7 @@ export class JobStore {
       if (!ID.test(id)) continue;
       try {
         const record = await store.#read(id);
+        if (record && hasEnded(record)) await store.clear(record);
         if (record) records.push(record);
         else await store.remove(id);
       } catch (error) {
@@ -62,27 +71,70 @@ export class JobStore {
     return { id, folder: this.folder(id) };
   }
 
-  /** Resolves when the record would survive the end of this machine. */
-  async write(record: JobRecord): Promise<void> {
-    const path = join(this.folder(record.id), RECORD);
-    const file = await open(`${path}.new`, 'w');
-    try {
-      await file.writeFile(writeRecord(record));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
+  /** Makes a job of a folder: first what it holds is on the disk, then the record that says so. */
+  async add(record: JobRecord): Promise<void> {
+    await this.settle(record.id, record.source.kind === 'upload' ? [UPLOAD] : []);
+    await syncFolder(join(this.root, 'jobs'));
+    await this.write(record);
   }
 
-  /** Removes what an ended job needs no more: its journal and what was half written; the rest, too, unless it succeeded. */
-  async clear({ id, request }: JobRecord, succeeded: boolean): Promise<void> {
+  /** Resolves when files of a job would survive the end of this machine, with their names. */
+  async settle(id: string, files: readonly string[]): Promise<void> {
     const folder = this.folder(id);
-    const results = request.outputs.map(({ output, format }) => `${output}${FORMATS[format].ending}`);
-    const kept = succeeded ? [RECORD, 'upload', ...results] : [RECORD];
+    for (const name of files) await syncFile(join(folder, name));
+    await syncFolder(folder);
+  }
+
+  /** Resolves when the record would survive the end of this machine. */
+  async write(record: JobRecord): Promise<void> {
+    const folder = this.folder(record.id);
+    const path = join(folder, RECORD);
+    try {
+      const file = await open(`${path}.new`, 'w');
+      try {
+        await file.writeFile(writeRecord(record));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(`${path}.new`, path);
+    } catch (error) {
+      await rm(`${path}.new`, { force: true }).catch(() => undefined);
+      throw error;
+    }
+    await syncFolder(folder);
+  }
+
+  /**
+   * Writes down how a job has ended, and then removes what it needs no more: a machine that ends in between
+   * finds the record, and the next start removes the rest.
+   */
+  async end(record: JobRecord): Promise<void> {
+    try {
+      await this.write(record);
+    } catch (error) {
+      if (codeOf(error) !== 'disk-full') throw error;
+      await this.clear(record); // makes room for it
+      await this.write(record);
+    }
+    await this.clear(record);
+  }
+
+  /** Removes what an ended job needs no more: its journal and what was half written; all else, too, unless it succeeded. */
+  async clear({ id, state }: JobRecord): Promise<void> {
+    const folder = this.folder(id);
+    const kept = state === 'succeeded' ? [RECORD, UPLOAD, ...RESULTS] : [RECORD];
     for (const name of await readdir(folder)) {
       if (!kept.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
     }
+  }
+
+  /** Gives a file that is complete its name; resolves when both would survive. */
+  async adopt(id: string, from: string, name: string): Promise<void> {
+    const folder = this.folder(id);
+    await syncFile(join(folder, from));
+    await rename(join(folder, from), join(folder, name));
+    await syncFolder(folder);
   }
 
   /** Removes a job with everything that it has on the disk. */
