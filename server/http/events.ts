@@ -34,11 +34,17 @@ export function streamEvents(
       `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(type === 'state' ? view() : data)}\n\n`,
     );
     if (response.writableLength > MAX_BEHIND_BYTES) response.destroy();
-    else if (type === 'state' && ended()) response.end();
   };
   for (const event of missed ?? [{ id: log.last, type: 'state' as const, data: null }]) write(event);
-  if (response.writableEnded) return;
-  const stop = log.listen((event) => (event === null ? response.end() : write(event)));
+  // Not in the loop: after the first event of a job that has ended since, others are still to be told.
+  if (ended()) {
+    response.end();
+    return;
+  }
+  const stop = log.listen((event) => {
+    if (event !== null) write(event);
+    if (event === null || (event.type === 'state' && ended())) response.end();
+  });
   const heartbeat = setInterval(() => response.write(': alive\n\n'), HEARTBEAT_MS);
   response.once('close', () => {
     stop();

@@ -1,0 +1,29 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { afterAll, expect, it } from 'vitest';
+import { streamEvents } from '../../../server/http/events.js';
+import { EventLog } from '../../../server/jobs/events.js';
+
+const log = new EventLog();
+log.add('state', null); // queued
+log.add('state', null); // running
+log.add('progress', { tilesDone: 1 });
+log.add('state', null); // succeeded
+const errors: unknown[] = [];
+const app = express().get('/', (request, response) => {
+  response.on('error', (error) => errors.push(error)); // unheard, it would end the process
+  streamEvents(request, response, log, () => ({ state: 'succeeded' }));
+});
+const server = createServer(app).listen(0, '127.0.0.1');
+await once(server, 'listening');
+afterAll(() => server.close());
+
+it('tells all that a listener missed of a job that has ended since, and ends then', async () => {
+  const { port } = server.address() as AddressInfo;
+  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { 'last-event-id': '0' } });
+  const ids = [...(await response.text()).matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+  expect(ids).toEqual([1, 2, 3, 4]);
+  expect(errors).toEqual([]);
+});
