@@ -28,8 +28,10 @@ export function sendProblem(request: Request, response: Response, error: unknown
     .send(JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) }));
 }
 
-/** What express says of a body that is no JSON, or too much of it, as an error of ours. */
+/** What express says of a path that is no UTF-8, of a body that is no JSON, or too much of it, as an error of ours. */
 function ownError(error: unknown): unknown {
+  if (error instanceof URIError)
+    return new RequestError('bad-request', 'the path is no percent-encoded UTF-8');
   const { type, message } = error as { readonly type?: unknown; readonly message?: string };
   const ofBody = typeof type === 'string' && /^(entity|encoding|charset|request)\./.test(type);
   return ofBody ? new RequestError('bad-request', `the JSON body cannot be read: ${message}`) : error;

@@ -125,3 +125,11 @@ it('every answer has the headers that keep browsers from abusing it', async () =
     ]);
   }
 });
+
+it('refuses a path that is no UTF-8, as the client that sent it has to', async () => {
+  for (const path of ['/v1/jobs/%zz', '/v1/models/%ff', '/v1/jobs/%c0%ae/result']) {
+    const answer = await send('GET', path);
+    expect([path, answer.status]).toEqual([path, 400]);
+    expect(codeOf(answer.body)).toBe('bad-request');
+  }
+});
