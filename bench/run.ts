@@ -3,6 +3,7 @@ import type { Bench } from './bench.js';
 
 /** Every benchmark by name, loaded when it is asked for. */
 const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
+  abuse: () => import('./abuse.js'),
   cancel: () => import('./cancel.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),

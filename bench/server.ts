@@ -16,16 +16,24 @@ export class BenchServer {
     readonly data: string,
   ) {}
 
-  static async start(data: string, args: readonly string[] = []): Promise<BenchServer> {
+  static async start(
+    data: string,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<BenchServer> {
     const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
     });
     const url = await new Promise<string>((resolve, reject) => {
       let log = '';
-      child.stdout!.on('data', (chunk) => {
+      const look = (chunk: Buffer) => {
         const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
-        if (found !== undefined) resolve(found);
-      });
+        if (found === undefined) return;
+        child.stdout!.off('data', look).resume();
+        resolve(found);
+      };
+      child.stdout!.on('data', look);
       child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
     });
     return new BenchServer(child, url, data);
@@ -87,7 +95,7 @@ export async function residentBytes(pid: number): Promise<number> {
   return sum;
 }
 
-async function childrenOf(pid: number): Promise<number[]> {
+export async function childrenOf(pid: number): Promise<number[]> {
   const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
   const lists = await Promise.all(
     tasks.map((task) => readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => '')),

@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { ORACLE } from './oracle-python.js';
+
+/** Python with tifffile, imagecodecs and Pillow: of `.venv` in this folder, or the system's. */
+const PYTHON = existsSync('.venv/bin/python') ? '.venv/bin/python' : 'python3';
+const TASK_MS = 30_000;
+
+export interface Comparison {
+  readonly image: string;
+  /** The server's overlay of the image: the image itself. */
+  readonly answer: string;
+  readonly planes: readonly number[];
+  readonly range: readonly number[] | null;
+  readonly channels: readonly number[] | null;
+  readonly tolerance: number;
+}
+
+export interface Verdict {
+  /** `unreadable`: no independent decoder reads the image. */
+  readonly verdict: 'agrees' | 'differs' | 'unreadable';
+  /** What the decoders that do not agree said. */
+  readonly said?: Readonly<Record<string, string>>;
+}
+
+const DIED: Verdict = { verdict: 'unreadable', said: { python: 'the decoders ended' } };
+
+/** Decoders that are not ours, in a process that is replaced when an image ends it. */
+export class Oracle {
+  #child: ChildProcess | null = null;
+  #next = 0;
+  readonly #waiting = new Map<number, (verdict: Verdict | null) => void>();
+
+  private constructor(readonly versions: Readonly<Record<string, string | null>>) {}
+
+  /** @returns null where Python or one of its packages is missing */
+  static async start(): Promise<Oracle | null> {
+    const versions = await new Promise<Record<string, string> | null>((resolve) => {
+      const probe = spawn(PYTHON, ['-c', ORACLE], { stdio: ['pipe', 'pipe', 'ignore'] });
+      probe.once('error', () => resolve(null));
+      probe.once('exit', () => resolve(null));
+      createInterface({ input: probe.stdout }).once('line', (line) => {
+        resolve((JSON.parse(line) as { versions: Record<string, string> }).versions);
+        probe.stdin.end();
+      });
+    });
+    return versions && new Oracle(versions);
+  }
+
+  /** Compares; once more in a process of its own, where another image may have ended the first. */
+  async compare(task: Comparison): Promise<Verdict> {
+    return (await this.#attempt(task)) ?? (await this.#attempt(task)) ?? DIED;
+  }
+
+  /** @returns null where the process ended */
+  #attempt(task: Comparison): Promise<Verdict | null> {
+    const child = (this.#child ??= this.#spawn());
+    const id = this.#next++;
+    return new Promise((resolve) => {
+      const late = setTimeout(() => child.kill('SIGKILL'), TASK_MS);
+      this.#waiting.set(id, (verdict) => {
+        clearTimeout(late);
+        this.#waiting.delete(id);
+        resolve(verdict);
+      });
+      child.stdin!.write(`${JSON.stringify({ id, ...task })}\n`);
+    });
+  }
+
+  close(): void {
+    this.#child?.stdin?.end();
+  }
+
+  #spawn(): ChildProcess {
+    const child = spawn(PYTHON, ['-c', ORACLE], { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.stdin.on('error', () => undefined);
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const { id, ...verdict } = JSON.parse(line) as Verdict & { id?: number };
+      if (id !== undefined) this.#waiting.get(id)?.(verdict);
+    });
+    child.once('exit', () => {
+      if (this.#child === child) this.#child = null;
+      for (const settle of [...this.#waiting.values()]) settle(null);
+    });
+    return child;
+  }
+}
