@@ -6,6 +6,8 @@ export class RequestError extends Error {
       | 'bad-request'
       | 'bad-data'
       | 'wrong-host'
+      | 'address-too-long'
+      | 'header-too-long'
       | 'foreign-origin'
       | 'not-found'
       | 'conflict'

@@ -3,11 +3,18 @@ import { parseTileChoice } from '../tiling/plan.js';
 import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
 
+/** What parameters may be; a name of a file is the longest. */
+const MOST = { parameters: 64, nameChars: 64, chars: 1000 } as const;
+
 const index = z
   .string()
   .regex(/^\d{1,6}$/, 'it is a number from 0')
   .transform(Number);
+/** Digits before and after a point, and an exponent: no two parts of it match the same text. */
+const DECIMAL = String.raw`(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3})?`;
 const numbers = (text: string): number[] => text.split(',').map(Number);
+
+const RANGE = 'it is the values that are black and white, such as 0,4095';
 
 /** Parameters that say which picture of a file is read; alike in queries, in JSON and on the command line. */
 const choiceShape = {
@@ -22,13 +29,9 @@ const choiceShape = {
   t: index.optional(),
   range: z
     .string()
-    .transform(numbers)
-    .refine(
-      (range): range is [number, number] =>
-        range.length === 2 && range.every(Number.isFinite) && range[0]! < range[1]!,
-      'it is the values that are black and white, such as 0,4095',
-    )
-    .transform((range) => range as [number, number])
+    .regex(new RegExp(`^-?${DECIMAL},-?${DECIMAL}$`), RANGE)
+    .transform((text) => numbers(text) as [number, number])
+    .refine(([black, white]) => black < white && Number.isFinite(white - black), RANGE)
     .optional(),
 };
 
@@ -36,7 +39,7 @@ const choiceShape = {
 const mppShape = z
   .string()
   .regex(
-    /^(auto|(auto,)?\d*\.?\d+(e-?\d+)?)$/,
+    new RegExp(`^(auto|(auto,)?${DECIMAL})$`),
     'it is micrometres a pixel, such as 0.5, or auto, or auto,0.5',
   )
   .transform((text) => {
@@ -70,7 +73,7 @@ type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
 export const simplifyShape = z
   .string()
   .default('0')
-  .transform(Number)
+  .transform((text) => (new RegExp(`^${DECIMAL}$`).test(text) ? Number(text) : Number.NaN))
   .refine((px) => px >= 0 && px <= 1000, 'it is a number of px from 0 to 1000');
 
 /**
@@ -78,6 +81,7 @@ export const simplifyShape = z
  * @throws RequestError naming the parameter that is wrong and what would be right
  */
 export function parseParameters<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {
+  if (typeof given === 'object' && given !== null) checkLengths(given);
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -86,6 +90,27 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, given:
     'bad-request',
     where === '' ? issue!.message : `parameter "${where}": ${issue!.message}`,
   );
+}
+
+/** What is long costs time to look at, more than it should; so it is not. */
+function checkLengths(given: object): void {
+  const entries = Object.entries(given);
+  if (entries.length > MOST.parameters) {
+    throw new RequestError(
+      'bad-request',
+      `there are ${entries.length} parameters, and at most ${MOST.parameters} are read`,
+    );
+  }
+  for (const [name, value] of entries) {
+    if (name.length > MOST.nameChars)
+      throw new RequestError('bad-request', `there is no parameter "${name.slice(0, MOST.nameChars)}…"`);
+    if (typeof value === 'string' && value.length > MOST.chars) {
+      throw new RequestError(
+        'bad-request',
+        `parameter "${name}": it has ${value.length} characters, and at most ${MOST.chars} are read`,
+      );
+    }
+  }
 }
 
 /** Parsed parameters as the work that they ask for. */

@@ -13,6 +13,8 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'bad-data': { status: 400, exitCode: 2, title: 'The training data is not as it must be' },
   'bad-model-config': { status: 400, exitCode: 2, title: 'The network cannot be built' },
   'foreign-origin': { status: 403, exitCode: 2, title: 'A page of another site may not do this' },
+  'address-too-long': { status: 414, exitCode: 2, title: 'The address is too long' },
+  'header-too-long': { status: 431, exitCode: 2, title: 'A header is too long' },
   'wrong-host': { status: 421, exitCode: 2, title: 'This server has another name' },
   'not-found': { status: 404, exitCode: 3, title: 'There is nothing of that name' },
   'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },

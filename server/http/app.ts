@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
+import { boundedRequests } from './bounds.js';
 import { deepZoomRoutes } from './deep-zoom.js';
 import { guard, type HostPolicy, securityHeaders } from './guard.js';
 import { jobRoutes } from './jobs.js';
@@ -29,7 +30,7 @@ export function createApp(dependencies: AppDependencies): Express {
   const { shelf, metrics, log, hosts, unready } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(timed(metrics), securityHeaders(), guard(hosts));
+  app.use(timed(metrics), securityHeaders(), boundedRequests(), guard(hosts));
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));

@@ -10,11 +10,12 @@ export interface JobRoutes extends Intake {
   readonly uploads: Uploads;
 }
 
+const text = (most: number) => z.string().min(1).max(most);
 const sourceSchema = z.union(
   [
-    z.strictObject({ path: z.string().min(1) }),
-    z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
-    z.strictObject({ upload: z.string().min(1) }),
+    z.strictObject({ path: text(1000).refine((path) => !path.includes('\0')) }),
+    z.strictObject({ url: text(2000).pipe(z.url({ protocol: /^https?$/ })) }),
+    z.strictObject({ upload: text(200) }),
   ],
   {
     error:
@@ -30,18 +31,17 @@ const bodySchema = z.looseObject({ source: sourceSchema });
  */
 export function parseBody(request: Request): { source: GivenSource | null; [parameter: string]: unknown } {
   if (!request.is('application/json')) return { source: null };
-  const { source, ...given } = parseParameters(bodySchema, request.body);
-  return {
-    source,
-    ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, asText(value)])),
-  };
+  const { source } = parseParameters(bodySchema, request.body);
+  const given = Object.entries(request.body as object).filter(([name]) => name !== 'source');
+  return { source, ...Object.fromEntries(given.map(([name, value]) => [name, asText(value)])) };
 }
 
-/** JSON's numbers, lists and truths as a query would say them. */
+/** JSON's numbers, lists of them and truths as a query would say them; what is neither stays, to be refused. */
 function asText(value: unknown): unknown {
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? '1' : '0';
-  return Array.isArray(value) ? value.join(',') : value;
+  const listed = Array.isArray(value) && value.every((item) => typeof item !== 'object');
+  return listed ? value.join(',') : value;
 }
 
 /** Finds an image that lies elsewhere, or an upload that is complete. */
