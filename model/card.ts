@@ -32,7 +32,18 @@ export const cardSchema = z.object({
   }),
   /** 1 gray, 3 RGB. */
   inputChannels: z.union([z.literal(1), z.literal(3)]),
-  normalisation: z.literal(NORMALISATION),
+  /** How stored values become intensities: by the range of their type, or by one that is the model's own. */
+  normalisation: z.union([
+    z.literal(NORMALISATION),
+    z
+      .object({
+        /** The stored values that were black and white in training. */
+        range: z.tuple([z.number(), z.number()]).refine(([low, high]) => low < high, 'low is not below high'),
+        /** Of which type: `uint16`, `float32`, … */
+        type: z.string().min(1),
+      })
+      .strict(),
+  ]),
   /** By index; a colour of null is left clear in overlays. */
   classes: z.array(z.object({ name: z.string(), colour: hexColour.nullable() })).min(2),
   /** Micrometres per pixel of the pictures that it learned from, if they are known. */
@@ -58,6 +69,12 @@ export const cardSchema = z.object({
 });
 
 export type Card = z.infer<typeof cardSchema>;
+
+/** The range of its own that a model learned with; undefined where it is that of the type. */
+export function learntRange({ normalisation }: Pick<Card, 'normalisation'>): LearntRange | undefined {
+  return normalisation === NORMALISATION ? undefined : normalisation;
+}
+type LearntRange = Exclude<Card['normalisation'], typeof NORMALISATION>;
 
 /** How a card states a network. */
 export function architectureOf(

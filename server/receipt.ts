@@ -1,8 +1,10 @@
 import type { EngineModel } from '../model/engine.js';
-import type { ChannelConversion } from '../model/normalize.js';
+import { type ChannelConversion, NORMALISATION } from '../model/normalize.js';
 import type { Margins } from '../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../tiling/plan.js';
+import type { ValueRange } from '../tiling/raster.js';
 import type { ImageSource, PixelSize } from '../tiling/source.js';
+import { usedRange } from './intensity-warnings.js';
 import type { Stage } from './segment.js';
 
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
@@ -42,7 +44,10 @@ export interface Receipt {
   readonly areas:
     | readonly { readonly name: string; readonly pixels: number; readonly um2: number | null }[]
     | null;
+  /** `type-range`, or `range` where the values between two are black to white. */
   readonly normalisation: string;
+  /** The stored values that were black and white to the network. */
+  readonly range: ValueRange | null;
   readonly channels: ChannelConversion;
   /** Whether probabilities are means over the eight symmetries of the square. */
   readonly symmetries: boolean;
@@ -71,10 +76,14 @@ export function planFacts(plan: TilePlan): Receipt['plan'] {
 export function modelFacts({ card, exact }: EngineModel) {
   return {
     model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
-    normalisation: card.normalisation,
     classes: card.classes,
     exact,
   };
+}
+
+/** How the values of an image became the network's. */
+export function rangeFacts(image: ImageSource): Pick<Receipt, 'normalisation' | 'range'> {
+  return { normalisation: image.range ? 'range' : NORMALISATION, range: usedRange(image) };
 }
 
 export function imageFacts({ size, channels, dtype, mpp }: ImageSource): Receipt['image'] {

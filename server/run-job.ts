@@ -11,10 +11,11 @@ import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../tiling/tissue.js';
 import { derive } from './derive.js';
+import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale, checkSymmetries, type JobPlan, planJob } from './job-plan.js';
 import type { Progress, SegmentJob } from './job-spec.js';
 import { isStreamed, openSinks, predictedFor, type ResultFile } from './outputs.js';
-import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
+import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from './receipt.js';
 import { type Predict, type Stage, segment } from './segment.js';
 
 /** What runs a job's tiles, and may watch them. */
@@ -55,6 +56,7 @@ export async function runJob(
   if (job.symmetries) checkSymmetries(model);
   const { plan } = planned;
   const tissue = await tissueOf(job, image, source, maxPixels);
+  const dim = await intensityWarnings(image, signal);
 
   const stagesMs: Partial<Record<Stage, number>> = {};
   const onStage = (stage: Stage, ms: number) => {
@@ -120,6 +122,7 @@ export async function runJob(
   for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
   return {
     ...modelFacts(model),
+    ...rangeFacts(image),
     image: imageFacts(image),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
@@ -134,7 +137,7 @@ export async function runJob(
     areas: areas && areasOf(areas.pixels(card.classes.length), card.classes, image),
     channels: planned.conversion,
     symmetries: job.symmetries,
-    warnings: planned.warnings,
+    warnings: [...planned.warnings, ...dim],
     stagesMs,
     durationMs: round(performance.now() - started),
   };

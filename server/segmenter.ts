@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { learntRange } from '../model/card.js';
 import { readCard } from '../model/checkpoint.js';
 import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
 import { deviceFacts } from '../model/environment.js';
@@ -12,7 +13,7 @@ import type { PlanSpec, SegmentJob } from './job-spec.js';
 import { ModelShelf } from './models.js';
 import { checkOutput, coloursOf, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
-import { imageFacts, modelFacts, planFacts, type Receipt } from './receipt.js';
+import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
 import { Viewer, type ViewTile } from './viewer.js';
 
@@ -98,6 +99,7 @@ export class Segmenter {
       const pixels = image.size.width * image.size.height;
       return {
         ...modelFacts(model),
+        ...rangeFacts(image),
         image: imageFacts(image),
         plan: planFacts(plan),
         channels: conversion,
@@ -145,9 +147,10 @@ export class Segmenter {
   /** A tile of a job's image, or of its finished mask, in colours. */
   async viewTile(spec: PlanSpec, mask: string | null, tile: ViewTile): Promise<Buffer> {
     const open = { scratchDir: spec.scratchDir, maxPixels: this.options.maxPixels };
-    if (mask === null) return this.#viewer.imageTile(spec.input, { ...open, ...spec.choice }, tile);
-    const { folder } = await this.shelf.find(spec.model);
-    return this.#viewer.maskTile(mask, open, tile, coloursOf(await readCard(folder)));
+    const card = await readCard((await this.shelf.find(spec.model)).folder);
+    if (mask !== null) return this.#viewer.maskTile(mask, open, tile, coloursOf(card));
+    const choice = { ...open, ...spec.choice, learnt: learntRange(card) };
+    return this.#viewer.imageTile(spec.input, choice, tile);
   }
 
   /** Closes what is shown of the files of a folder: they are about to go. */
@@ -172,7 +175,16 @@ export class Segmenter {
   ): Promise<Result> {
     const { folder } = await this.shelf.find(name);
     const { maxPixels, allowedHosts } = this.options;
-    const open = { ...choice, scratchDir, maxPixels, allowedHosts, headerOnly, ...(signal && { signal }) };
+    const learnt = learntRange(await readCard(folder));
+    const open = {
+      ...choice,
+      learnt,
+      scratchDir,
+      maxPixels,
+      allowedHosts,
+      headerOnly,
+      ...(signal && { signal }),
+    };
     const image = await openImage(input, open);
     this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {

@@ -19,3 +19,12 @@ export function pixelArray(dtype: Dtype, length: number): PixelArray {
 
 /** Bytes of one value. */
 export const bytesOf = (dtype: Dtype): number => ARRAYS[dtype].BYTES_PER_ELEMENT;
+
+/** Black and white: the values that a network sees as 0 and 1. */
+export type ValueRange = readonly [low: number, high: number];
+
+/** A range, and the type of stored values that it is for: `uint16`, `int16`, … */
+export interface TypedRange {
+  readonly range: ValueRange;
+  readonly type: string;
+}

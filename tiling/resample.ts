@@ -15,10 +15,19 @@ interface Taps {
  */
 export function resampled(source: ImageSource, reader: PixelReader, size: Size): ImageSource {
   const scale = { x: reader.size.width / size.width, y: reader.size.height / size.height };
-  const { channels, dtype, mpp } = source;
+  const { channels, dtype, storedType, range, mpp } = source;
   const stretch = { x: source.size.width / size.width, y: source.size.height / size.height };
   return {
-    ...{ size, channels, dtype, channelNames: source.channelNames, notes: source.notes, overviews: [] },
+    ...{
+      size,
+      channels,
+      dtype,
+      storedType,
+      range,
+      channelNames: source.channelNames,
+      notes: source.notes,
+      overviews: [],
+    },
     mpp: mpp && { x: mpp.x * stretch.x, y: mpp.y * stretch.y },
     async readRegion(rect, signal) {
       const across = taps(rect.x, rect.width, scale.x, reader.size.width);

@@ -1,5 +1,6 @@
 import type { Rect, Size } from './geometry.js';
-import type { Dtype, Raster } from './raster.js';
+
+import type { Dtype, Raster, ValueRange } from './raster.js';
 
 /** Width and height of a pixel in micrometres. */
 export interface PixelSize {
@@ -24,6 +25,10 @@ export interface ImageSource extends PixelReader {
   readonly dtype: Dtype;
   /** Names of channels that are pictures of their own, as in fluorescence; null for gray and RGB. */
   readonly channelNames: readonly string[] | null;
+  /** How the file stores its values, where that is none of `Dtype`: `int8`, `uint32`, … */
+  readonly storedType?: string | undefined;
+  /** The stored values that have become 0 and 1; left out where values are as they are stored. */
+  readonly range?: ValueRange | undefined;
   readonly mpp: PixelSize | null;
   /** What the source did to the stored picture, for the receipt: dropped alpha, ignored orientation. */
   readonly notes: readonly string[];

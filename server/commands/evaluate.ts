@@ -16,7 +16,7 @@ import {
   withScratch,
 } from './shared.js';
 import { labelOptions } from './training-options.js';
-import { list, parseLegend } from './training-values.js';
+import { list, parseLegend, parseRange } from './training-values.js';
 
 interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly model?: string;
@@ -24,6 +24,7 @@ interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly labels: string;
   readonly legend?: string;
   readonly ignore?: number;
+  readonly range?: 'auto' | [number, number];
   readonly only?: string[];
   readonly tta?: boolean;
   readonly out?: string;
@@ -38,6 +39,11 @@ export function evaluateCommand(program: Command, context: CommandContext): void
     .requiredOption('--images <path>', 'a folder of images, or a file of several pages')
     .requiredOption('--labels <path>', 'labels of the same names, or pages');
   labelOptions(command)
+    .option(
+      '--range <low,high>',
+      'stored values that are black and white; auto finds those of all images (default: those of the model)',
+      parseRange,
+    )
     .option('--only <names>', 'these images alone', list)
     .option('--tta', 'average over the eight symmetries of the square')
     .option('-o, --out <file>', 'save the scores as JSON, of each image and of all')
@@ -56,6 +62,7 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
       const dataset = await openDataset(
         {
           ...{ images: flags.images, labels: flags.labels, ignore: flags.ignore ?? null },
+          range: flags.range ?? { of: card },
           ...{ classes: card.classes.length, inputChannels: card.inputChannels },
           labelBorder: 'reflect' satisfies Border,
           legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, card.classes)),
@@ -63,6 +70,7 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         { scratchDir, maxPixels: flags.maxPixels, signal: context.signal },
       );
       try {
+        for (const warning of dataset.warnings) context.stderr(`note: ${warning}`);
         const stems = dataset.pairs.map(({ stem }) => stem);
         const unknown = flags.only?.find((name) => !stems.includes(name));
         if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);

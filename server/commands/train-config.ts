@@ -16,6 +16,7 @@ export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
   readonly classes?: Card['classes'];
   readonly legend?: string;
   readonly ignore?: number;
+  readonly range?: 'auto' | [number, number];
   readonly validation?: string[];
   readonly test: string[];
   readonly folds?: number;
@@ -58,6 +59,8 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     );
   }
   const start = from === undefined ? null : (await shelf.find(from)).folder;
+  const own =
+    start === null ? 'type' : ({ of: { normalisation: (await readCard(start)).normalisation } } as const);
   return {
     images: images!,
     labels: labels!,
@@ -66,6 +69,7 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     classes: classes!,
     legend: flags.legend === undefined ? null : parseLegend(flags.legend, classes!),
     ignore: flags.ignore ?? null,
+    range: flags.range ?? own,
     validation: flags.validation ?? null,
     test: flags.test,
     settings: start === null ? settings : { ...settings, unet: await netOf(start, command, settings) },

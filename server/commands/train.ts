@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
+import { NORMALISATION } from '../../model/normalize.js';
 import { integer, positive } from '../config.js';
 import { ModelShelf } from '../models.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
@@ -22,7 +23,7 @@ import {
 } from './shared.js';
 import { configOf, refuseBesideResume, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
-import { list, parseClasses } from './training-values.js';
+import { list, parseClasses, parseRange } from './training-values.js';
 
 export function trainCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('train'))
@@ -32,6 +33,11 @@ export function trainCommand(program: Command, context: CommandContext): void {
     .optionsGroup('The data:')
     .option('--images <path>', 'a folder of images, or a file of several pages')
     .option('--labels <path>', 'labels of the same names, or pages: class indices, 0 and 255, or colours')
+    .option(
+      '--range <low,high>',
+      'stored values that are black and white; auto finds those of all images (default: the range of their type)',
+      parseRange,
+    )
     .option(
       '--classes <list>',
       'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear)',
@@ -95,10 +101,10 @@ async function withData(
 ): Promise<void> {
   await withScratch(flags.scratch, async (scratchDir) => {
     const { signal } = context;
-    const { images, labels, ignore, legend, classes, settings } = config;
+    const { images, labels, ignore, legend, classes, range, settings } = config;
     const dataset = await openDataset(
       {
-        ...{ images, labels, ignore, classes: classes.length, labelBorder: settings.labelBorder },
+        ...{ images, labels, ignore, range, classes: classes.length, labelBorder: settings.labelBorder },
         inputChannels: settings.unet.inputChannels,
         legend: legend === null ? null : new Map(legend),
       },
@@ -166,7 +172,7 @@ async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: numbe
 }
 
 function summarise(context: CommandContext, dataset: Dataset, split: Split, classes: Card['classes']): void {
-  const { pairs, frequencies, intensities } = dataset;
+  const { pairs, frequencies, intensities, normalisation, warnings } = dataset;
   const all = frequencies.reduce((sum, n) => sum + n, 0);
   const shares = classes.map(({ name }, c) => `${name} ${((100 * frequencies[c]!) / all).toFixed(1)} %`);
   const px = pairs.reduce((sum, { image: { size } }) => sum + size.width * size.height, 0);
@@ -177,6 +183,12 @@ function summarise(context: CommandContext, dataset: Dataset, split: Split, clas
   context.stderr(
     `${pairs.length} images, ${(px / 1e6).toFixed(1)} Mpx (${few}; ${kind}): ${shares.join(', ')}`,
   );
+  if (normalisation !== NORMALISATION) {
+    context.stderr(
+      `black is ${normalisation.range[0]}, white is ${normalisation.range[1]} (${normalisation.type})`,
+    );
+  }
+  for (const warning of warnings) context.stderr(`  note: ${warning}, or --range auto`);
   const { training, validation, test } = split;
   context.stderr(
     `${training.length} for training, ${validation.length} for validation, ${test.length} for testing`,

@@ -21,6 +21,17 @@ export function notNegative(text: string): number {
   return value;
 }
 
+/** `auto`, or the values that are black and white. */
+export function parseRange(text: string): 'auto' | [number, number] {
+  if (text === 'auto') return text;
+  const range = text.split(',').map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
+  const [low, high] = range as [number, number];
+  if (range.length !== 2 || !Number.isFinite(low) || !Number.isFinite(high) || low >= high) {
+    throw bad(`a range is auto, or the values that are black and white, such as 0,4095; not "${text}"`);
+  }
+  return [low, high];
+}
+
 export function parseClassWeights(text: string): TrainingSettings['classWeights'] {
   if (text === 'balanced' || text === 'none') return text;
   const weights = list(text).map(notNegative);

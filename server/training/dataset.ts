@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
+import type { Card } from '../../model/card.js';
 import { channelConversion } from '../../model/normalize.js';
-import { runs } from '../../tiling/geometry.js';
+import type { ValueRange } from '../../tiling/raster.js';
 import type { Border } from '../../tiling/reader.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
@@ -11,6 +12,7 @@ import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { countPages } from '../../tiling/sources/tiff.js';
 import { RequestError } from '../errors.js';
+import { bandsOf, type RangeChoice, scaleIntensities } from './intensities.js';
 import { LabelCodec, type LabelRules } from './labels.js';
 
 /** A picture and its labels. */
@@ -25,6 +27,8 @@ export interface DatasetOptions extends LabelRules {
   readonly images: string;
   readonly labels: string;
   readonly inputChannels: number;
+  /** Which stored values are black and white. */
+  readonly range: RangeChoice;
   /** What labels say outside their picture. */
   readonly labelBorder: Border;
 }
@@ -37,7 +41,10 @@ export interface Dataset {
   /** Pixels of each class. */
   readonly frequencies: readonly number[];
   /** The least and the greatest stored intensity of all pictures. */
-  readonly intensities: readonly [number, number];
+  readonly intensities: ValueRange;
+  /** How stored values have become the intensities of `pairs`, as a card states it. */
+  readonly normalisation: Card['normalisation'];
+  readonly warnings: readonly string[];
   /** SHA-256 over the names and bytes of all files, by stem. */
   readonly digest: string;
   close(): Promise<void>;
@@ -63,29 +70,30 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
     const hash = createHash('sha256');
     const codec = new LabelCodec(options);
     const held = { bytes: 0 };
-    const intensities: [number, number] = [Number.POSITIVE_INFINITY, 0];
     for (const { stem, image, labels, page } of files) {
       const pair = {
         stem,
-        image: await hold(await openImage(image, { ...open, page }), held),
+        image: await hold(await openImage(image, { ...open, page, values: 'unscaled' }), held),
         labels: await hold(await openImage(labels, { ...open, page, values: 'stored' }), held),
       };
       pairs.push(pair);
       checkPair(pair, image, labels, pairs[0]!, options);
       for await (const raster of bandsOf(pair.labels)) codec.count(raster);
-      for await (const { data } of bandsOf(pair.image)) widen(intensities, data);
       open.signal?.throwIfAborted();
     }
     for (const file of new Set(files.flatMap(({ image, labels }) => [image, labels]))) {
       hash.update(`${parse(file).base}\0`);
       for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
     }
+    const scaled = await scaleIntensities(pairs, options.range);
     return {
-      pairs,
+      pairs: scaled.pairs,
       codec,
       labelBorder: options.labelBorder,
       frequencies: codec.frequencies(),
-      intensities,
+      intensities: scaled.extent,
+      normalisation: scaled.normalisation,
+      warnings: scaled.warnings,
       digest: hash.digest('hex'),
       close,
     };
@@ -157,7 +165,7 @@ async function hold(source: ImageSource, held: { bytes: number }): Promise<Image
   held.bytes += bytes;
   const raster = await source.readRegion({ x: 0, y: 0, width, height });
   await source.close();
-  return memorySource(raster);
+  return { ...memorySource(raster), storedType: source.storedType };
 }
 
 function checkPair(
@@ -187,21 +195,4 @@ function checkPair(
   if (channelConversion(image.channels, inputChannels) === null) {
     throw bad(`${path} has ${image.channels} channels; the model takes ${inputChannels}`);
   }
-}
-
-async function* bandsOf(source: ImageSource) {
-  const { width, height } = source.size;
-  for (const { start, stop } of runs({ start: 0, stop: height }, 512)) {
-    yield await source.readRegion({ x: 0, y: start, width, height: stop - start });
-  }
-}
-
-function widen(range: [number, number], data: ArrayLike<number>): void {
-  let [low, high] = range;
-  for (let at = 0; at < data.length; at++) {
-    const value = data[at]!;
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  [range[0], range[1]] = [low, high];
 }

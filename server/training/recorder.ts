@@ -1,6 +1,7 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
+import { rangeOf } from '../../model/normalize.js';
 import type { TrainEvent } from '../../model/train/loop.js';
 import type { CommandContext } from '../commands/shared.js';
 import { duration, ProgressBar, ProgressBars } from '../progress.js';
@@ -146,7 +147,7 @@ export class Recorder {
       return truth.data[at] === labels.data[at] ? [240, 240, 240] : [200, 0, 30];
     });
     rows.push([
-      paintPixels(image.data, image, pair.image.dtype === 'uint8' ? 1 : 1 / 257),
+      paintPixels(image.data, image, 255 / rangeOf(image.data)),
       paintLabels(truth.data, width, height, classes),
       paintLabels(labels.data, width, height, classes),
       wrong,

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import { RequestError } from '../errors.js';
+import type { RangeChoice } from './intensities.js';
 import type { TrainingSettings } from './settings.js';
 
 /** Everything that a training was asked for: what it writes down, and is resumed with. */
@@ -14,6 +15,8 @@ export interface RunConfig {
   /** Label colours as 0xrrggbb with the class that each means. */
   readonly legend: readonly (readonly [number, number])[] | null;
   readonly ignore: number | null;
+  /** Which stored values are black and white. */
+  readonly range: RangeChoice;
   /** Stems of the images that choose the best network, and of those that are scored once, at the end. */
   readonly validation: readonly string[] | null;
   readonly test: readonly string[];
@@ -50,7 +53,8 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   const { config: path } = runFolder(folder);
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as RunConfig;
+    // trainings that were begun before there was a range used that of the type
+    return { range: 'type', ...JSON.parse(await readFile(path, 'utf8')) } as RunConfig;
   } catch (cause) {
     throw new RequestError('bad-data', `${path} cannot be read: there is no training to be resumed`, {
       cause,

@@ -4,7 +4,6 @@ import { architectureOf, type Card } from '../../model/card.js';
 import { writeCard } from '../../model/checkpoint.js';
 import type { Engine, Trainee } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
-import { NORMALISATION } from '../../model/normalize.js';
 import { BEGINNING, type Progress, type TrainEvent, train, type Validation } from '../../model/train/loop.js';
 import { learningRateAt } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
@@ -101,7 +100,7 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
     description: config.description,
     architecture: architectureOf(unet, parameters, geometry),
     inputChannels: unet.inputChannels,
-    normalisation: NORMALISATION,
+    normalisation: dataset.normalisation,
     classes,
     micronsPerPixel: config.micronsPerPixel,
     data: {

@@ -1,5 +1,6 @@
 import { CorruptImageError, ImageTooLargeError, SourceUnreachableError } from '../errors.js';
 import type { Size } from '../geometry.js';
+import type { TypedRange } from '../raster.js';
 import type { PixelSize } from '../source.js';
 
 /** Which picture of a file is read, and how. Everything counts from 0. */
@@ -24,8 +25,13 @@ export interface OpenOptions extends ImageChoice {
   readonly scratchDir: string;
   /** Width times height at most. */
   readonly maxPixels: number;
-  /** `stored` leaves values as they are: palettes, inverted and narrow ones too. Default `intensities`. */
-  readonly values?: 'intensities' | 'stored';
+  /**
+   * `intensities` (default): every value has a meaning between black and white. `unscaled`: the same, but that
+   * floats and signed values need no range. `stored`: as they are, palettes, inverted and narrow ones too.
+   */
+  readonly values?: 'intensities' | 'unscaled' | 'stored';
+  /** The range that a model learned with; used where none is given and the image's values are of its type. */
+  readonly learnt?: TypedRange | undefined;
   /** Hosts that images may be read from by URL, each as it stands in the address. Default none. */
   readonly allowedHosts?: readonly string[] | 'any' | undefined;
   /** What is to be known from the header alone: a picture without random access is not unpacked, and not read. */

@@ -57,13 +57,14 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
     if (found?.channels !== base.channels || found.dtype !== base.dtype) break;
     overviews.push(found);
   }
-  const { size, channels, dtype } = base;
+  const { size, channels, dtype, storedType } = base;
   const own = slide.channelNames ?? base.separateNames;
   const names = own && (options.channels ?? own.map((_, i) => i)).map((i) => own[i]!);
   return {
     size,
     channels,
     dtype,
+    storedType,
     channelNames: names && names.length > 1 ? names : null,
     mpp: slide.mpp,
     notes: [...slide.notes, ...base.notes],
@@ -97,6 +98,7 @@ class TiffLevel implements PixelReader {
   readonly size: Size;
   readonly channels: number;
   readonly dtype: Dtype;
+  readonly storedType: string;
   readonly #places: readonly ChannelPlace[];
   readonly #id = levels++;
 
@@ -110,6 +112,7 @@ class TiffLevel implements PixelReader {
     const [first] = pages as [Layout];
     this.size = first.size;
     this.dtype = first.dtype;
+    this.storedType = first.dtype === 'float32' ? `${first.format}${first.bits}` : first.dtype;
     for (const { size, dtype } of pages) {
       if (size.width !== first.size.width || size.height !== first.size.height || dtype !== first.dtype)
         throw new UnsupportedImageError('TIFFs whose channels differ in size or type are not read');

@@ -1,14 +1,14 @@
 import { UnsupportedImageError } from '../errors.js';
-import type { Raster } from '../raster.js';
+import { ranged, rangeOfType, storedTypeOf } from '../intensities.js';
+import type { Raster, TypedRange } from '../raster.js';
 import type { ImageSource, PixelReader } from '../source.js';
 import { checkChannel } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /** An image with some of it changed. */
 function changed(source: ImageSource, changes: Partial<ImageSource>): ImageSource {
-  const { size, channels, dtype, channelNames, mpp, notes, overviews } = source;
   return {
-    ...{ size, channels, dtype, channelNames, mpp, notes, overviews },
+    ...source,
     readRegion: (rect, signal) => source.readRegion(rect, signal),
     close: () => source.close(),
     ...changes,
@@ -24,11 +24,7 @@ export function viewOf(source: ImageSource, options: OpenOptions): ImageSource {
   if (options.level) view = levelOf(view, options.level);
   checkPixels(view.size, options);
   if (options.range) view = ranged(view, options.range);
-  else if (view.dtype === 'float32' && options.values !== 'stored') {
-    throw new UnsupportedImageError(
-      'the image holds signed or floating-point values: say with "range" which are black and white, such as 0,1',
-    );
-  }
+  else if ((options.values ?? 'intensities') === 'intensities') view = inRange(view, options.learnt);
   if (options.mpp) view = changed(view, { mpp: options.mpp });
   return view;
 }
@@ -52,19 +48,26 @@ function levelOf(source: ImageSource, level: number): ImageSource {
   });
 }
 
-/** Values from `low` to `high` as 0 to 1; what lies outside is cut off. */
-function ranged(source: ImageSource, [low, high]: readonly [number, number]): ImageSource {
-  const scaled = ({ data, ...raster }: Raster): Raster => {
-    const values = new Float32Array(data.length);
-    const scale = 1 / (high - low);
-    for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, (data[i]! - low) * scale));
-    return { ...raster, data: values };
-  };
-  const reader = (inner: PixelReader): PixelReader => ({
-    size: inner.size,
-    readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal)),
-  });
-  return changed(source, { ...reader(source), dtype: 'float32', overviews: source.overviews.map(reader) });
+/**
+ * Values as intensities where nobody has said a range: by the range that the model learned with, where that
+ * is one of such values; else by the range of their type.
+ * @throws UnsupportedImageError for values whose type has none
+ */
+export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
+  const type = storedTypeOf(source);
+  if (learnt?.type === type) return ranged(source, learnt.range);
+  const own = rangeOfType(type);
+  if (own === null) {
+    throw new UnsupportedImageError(
+      `the image holds ${type} values: say with "range" which are black and white, such as 0,1`,
+    );
+  }
+  const view = source.dtype === 'float32' ? ranged(source, own) : source;
+  if (!learnt) return view;
+  const note =
+    `the model learned from ${learnt.type} values, ${learnt.range.join(' to ')}; this image holds ${type}, ` +
+    `which is taken as ${own.join(' to ')}: "range" says otherwise`;
+  return changed(view, { notes: [...view.notes, note] });
 }
 
 /** Some channels of an image, in this order; for formats that always decode all of them. */

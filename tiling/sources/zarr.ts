@@ -111,6 +111,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
     ...readers[0]!,
     channels: channels.length,
     dtype,
+    storedType: base.array.dtype,
     channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
     mpp: image.mpp,
     notes: stackNotes(options, length('z'), length('t')),

@@ -1,0 +1,73 @@
+import type { Rect, Size } from './geometry.js';
+import type { Raster, ValueRange } from './raster.js';
+import type { ImageSource, PixelReader } from './source.js';
+
+/** Of types whose every value is an intensity, black to white; the others say nothing of theirs. */
+const TYPE_RANGES: Record<string, ValueRange> = { uint8: [0, 255], uint16: [0, 65535], int8: [-128, 127] };
+
+/** How an image's values are stored. */
+export const storedTypeOf = ({ dtype, storedType }: Pick<ImageSource, 'dtype' | 'storedType'>): string =>
+  storedType ?? dtype;
+
+/** The range of a stored type; null where it has none: signed integers of 16 bits and more, floats. */
+export const rangeOfType = (type: string): ValueRange | null => TYPE_RANGES[type] ?? null;
+
+/** An image whose values from `low` to `high` are 0 to 1; what lies outside is cut off. */
+export function ranged(source: ImageSource, range: ValueRange): ImageSource {
+  const [low, high] = range;
+  const scaled = ({ data, ...raster }: Raster): Raster => {
+    const values = new Float32Array(data.length);
+    const scale = 1 / (high - low);
+    for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, (data[i]! - low) * scale));
+    return { ...raster, data: values };
+  };
+  const reader = (inner: PixelReader): PixelReader => ({
+    size: inner.size,
+    readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal)),
+  });
+  return {
+    ...source,
+    ...reader(source),
+    dtype: 'float32',
+    storedType: storedTypeOf(source),
+    range,
+    overviews: source.overviews.map(reader),
+    close: () => source.close(),
+  };
+}
+
+/** A sample is a grid of so many regions a side, of so many px a side. */
+const GRID = 8;
+const REGION_PX = 64;
+/** A pyramid's level of no more px is looked at whole. */
+const WHOLE_PX = (GRID * REGION_PX) ** 2;
+
+/**
+ * The least and the greatest value of an image, sampled: over the smallest level of a pyramid, or over a
+ * grid of small regions. The same for the same image; at most half a million px are read.
+ */
+export async function sampleValues(source: ImageSource, signal?: AbortSignal): Promise<ValueRange> {
+  const reader = source.overviews.at(-1) ?? source;
+  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const rect of regionsOf(reader.size)) {
+    const { data } = await reader.readRegion(rect, signal);
+    for (let i = 0; i < data.length; i++) {
+      const value = data[i]!;
+      if (value < least) least = value;
+      if (value > greatest) greatest = value;
+    }
+  }
+  return [least, greatest];
+}
+
+/** Row by row, as files store them. */
+function regionsOf({ width, height }: Size): Rect[] {
+  if (width * height <= WHOLE_PX) return [{ x: 0, y: 0, width, height }];
+  const starts = (length: number): number[] => {
+    if (length <= REGION_PX) return [0];
+    const last = length - REGION_PX;
+    return [...new Set(Array.from({ length: GRID }, (_, i) => Math.round((i * last) / (GRID - 1))))];
+  };
+  const size = { width: Math.min(width, REGION_PX), height: Math.min(height, REGION_PX) };
+  return starts(height).flatMap((y) => starts(width).map((x) => ({ x, y, ...size })));
+}
