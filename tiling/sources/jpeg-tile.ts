@@ -1,4 +1,7 @@
 import sharp from 'sharp';
+import type { Size } from '../geometry.js';
+import { limitsFor } from './decode-limits.js';
+import { checkFrame, jpegFrame } from './jpeg-header.js';
 
 /** How a TIFF says that its JPEG tiles store colours (`PhotometricInterpretation`). */
 export type JpegColour = 'gray' | 'rgb' | 'ycbcr';
@@ -23,15 +26,23 @@ export function completeJpeg(tile: Uint8Array, tables: Uint8Array | null, colour
   return Buffer.concat(parts);
 }
 
-/** Decodes a tile to interleaved bytes, exactly as libtiff with libjpeg does. */
+/**
+ * Decodes a tile to interleaved bytes, exactly as libtiff with libjpeg does.
+ * @param rows how many rows it must have; it may have all of the tile's
+ * @throws Error, before it is decoded, for a JPEG of another size than the tile
+ */
 export async function decodeJpegTile(
   tile: Uint8Array,
   tables: Uint8Array | null,
   colour: JpegColour,
-): Promise<{ data: Uint8Array; width: number; height: number }> {
-  const { data, info } = await sharp(completeJpeg(tile, tables, colour), { failOn: 'error', ignoreIcc: true })
+  size: Size & { readonly components: number },
+  rows: number,
+): Promise<Uint8Array> {
+  checkFrame('JPEG', jpegFrame(tile), size, rows);
+  const { limitInputPixels, seconds } = limitsFor(size);
+  return sharp(completeJpeg(tile, tables, colour), { failOn: 'error', ignoreIcc: true, limitInputPixels })
+    .timeout({ seconds })
     .toColourspace(colour === 'gray' ? 'b-w' : 'srgb')
     .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { data, width: info.width, height: info.height };
+    .toBuffer();
 }

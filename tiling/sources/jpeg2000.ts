@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { checkFrame, type FrameSize, jpeg2000Frame } from './jpeg-header.js';
 
 interface Decoder {
   getEncodedBuffer(length: number): Uint8Array;
@@ -27,12 +28,16 @@ function codec(): Promise<Codec> {
 /**
  * Decodes a JPEG 2000 codestream or file of 8 bits a component to interleaved bytes.
  * @param ycbcr whether its components are Y, Cb and Cr without saying so, as Aperio's 33003
- * @throws Error for what OpenJPEG cannot decode
+ * @param rows how many rows it must have; it may have all of the tile's
+ * @throws Error for what OpenJPEG cannot decode and, before it is decoded, for another size than the tile's
  */
 export async function decodeJpeg2000(
   stored: Uint8Array,
   ycbcr: boolean,
-): Promise<{ data: Uint8Array; width: number; height: number; channels: number }> {
+  size: FrameSize,
+  rows: number,
+): Promise<Uint8Array> {
+  checkFrame('JPEG 2000', jpeg2000Frame(stored), size, rows);
   const { J2KDecoder } = await codec();
   const decoder = new J2KDecoder();
   failure = null;
@@ -46,7 +51,7 @@ export async function decodeJpeg2000(
     if (data.length !== width * height * channels)
       throw new Error('JPEG 2000 with fewer pixels than it claims');
     if (ycbcr && channels === 3) ycbcrToRgb(data);
-    return { data, width, height, channels };
+    return data;
   } finally {
     decoder.delete();
   }

@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { limitsFor } from './decode-limits.js';
 
 /**
  * Decodes a chunk of LZW by giving it to libtiff, in sharp, as a TIFF of one strip of gray bytes. It
@@ -30,6 +31,10 @@ export async function decodeLzw(stored: Uint8Array, rowBytes: number, rows: numb
     header.writeUInt32LE(1, at + 4);
     header.writeUInt32LE(id === 273 ? header.length : value, at + 8);
   }
-  const picture = sharp(Buffer.concat([header, stored]), { failOn: 'error', limitInputPixels: false });
-  return picture.toColourspace('b-w').raw().toBuffer();
+  const { limitInputPixels, seconds } = limitsFor({ width: rowBytes, height: rows });
+  return sharp(Buffer.concat([header, stored]), { failOn: 'error', limitInputPixels })
+    .timeout({ seconds })
+    .toColourspace('b-w')
+    .raw()
+    .toBuffer();
 }

@@ -30,7 +30,9 @@ export async function readChunk(
   const rowValues = chunk.width * (planar ? 1 : samples);
   const length = layout.byteCounts[index]!;
   if (length === 0) return pixelArray(dtype, rowValues * rows * (palette ? 3 : 1)); // a sparse file's empty chunk
-  const stored = await bytes.read(layout.offsets[index]!, length, signal);
+  const expected = rows * Math.ceil((rowValues * layout.bits) / 8);
+  const needed = layout.compression === COMPRESSION.none ? Math.min(length, expected) : length;
+  const stored = await bytes.read(layout.offsets[index]!, needed, signal);
   let decoded: Uint8Array;
   try {
     decoded = await decompress(stored, rows, layout);
@@ -39,7 +41,6 @@ export async function readChunk(
     const message = (cause as Error).message.split('\n')[0];
     throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${message}`, { cause });
   }
-  const expected = rows * Math.ceil((rowValues * layout.bits) / 8);
   if (decoded.length < expected) {
     throw new CorruptImageError(`chunk ${index} of the TIFF holds ${decoded.length} bytes, not ${expected}`);
   }
@@ -53,33 +54,29 @@ export async function readChunk(
 async function decompress(stored: Buffer, rows: number, layout: Layout): Promise<Uint8Array> {
   const { compression, chunk, samples, planar, bits } = layout;
   const rowBytes = Math.ceil((chunk.width * (planar ? 1 : samples) * bits) / 8);
+  const frame = { ...chunk, components: samples };
   switch (compression) {
     case COMPRESSION.none:
       return stored;
-    case COMPRESSION.jpeg: {
-      const { data, width } = await decodeJpegTile(stored, layout.jpegTables, layout.jpegColour);
-      if (width !== chunk.width) throw new Error(`a JPEG ${width} px wide in a chunk of ${chunk.width}`);
-      return data;
-    }
+    case COMPRESSION.jpeg:
+      return decodeJpegTile(stored, layout.jpegTables, layout.jpegColour, frame, rows);
     case COMPRESSION.aperioYcbcr:
     case COMPRESSION.aperioRgb:
     case COMPRESSION.jpeg2000: {
-      const { data, width, channels } = await decodeJpeg2000(
-        stored,
-        compression === COMPRESSION.aperioYcbcr || layout.photometric === PHOTOMETRIC.ycbcr,
-      );
-      if (width !== chunk.width || channels !== samples)
-        throw new Error(
-          `a picture ${width} px wide of ${channels} channels, not ${chunk.width} of ${samples}`,
-        );
-      return data;
+      const ycbcr = compression === COMPRESSION.aperioYcbcr || layout.photometric === PHOTOMETRIC.ycbcr;
+      return decodeJpeg2000(stored, ycbcr, frame, rows);
     }
     case COMPRESSION.lzw:
       return decodeLzw(stored, rowBytes, rows);
     case COMPRESSION.packBits:
       return decodePackBits(stored, rowBytes * rows);
     default:
-      return inflateAsync(stored);
+      return inflateAsync(stored, { maxOutputLength: rowBytes * chunk.height }).catch(
+        (cause: Error & { code?: string }) => {
+          if (cause.code !== 'ERR_BUFFER_TOO_LARGE') throw cause;
+          throw new Error(`it holds more than the ${rowBytes * chunk.height} bytes of its size`);
+        },
+      );
   }
 }
 

@@ -1,5 +1,6 @@
 import { CorruptImageError } from '../errors.js';
 import type { Bytes } from './bytes.js';
+import { TAG } from './tiff-tags.js';
 
 /** Bytes of a value of each TIFF type, by the type's number. */
 const TYPE_BYTES: Record<number, number> = {
@@ -8,6 +9,21 @@ const TYPE_BYTES: Record<number, number> = {
 };
 const MAX_TAGS = 4096;
 const MAX_DIRECTORIES = 65_536;
+/** Values of a tag at most, but for lists of chunks, texts and palettes. */
+const MAX_VALUES = 4096;
+/** Of a tag of text: an OME-XML may describe many planes. */
+const MAX_TEXT_BYTES = 16 << 20;
+/** Of tables that JPEG tiles share. */
+export const MAX_TABLE_BYTES = 1 << 16;
+/** Of a list of chunks: one entry for each. */
+export const MAX_CHUNKS = 1 << 24;
+/** Smaller versions of one image. */
+const MAX_CHILDREN = 64;
+/** What all tags of a file together may be, each time that they are read. */
+const MAX_READ_BYTES = 512 << 20;
+/** Tags are read more than once, and in small files several may share bytes. */
+const READS = { times: 8, extra: 64 << 20 };
+const READ_TAGS = new Set<number>(Object.values(TAG));
 
 interface Entry {
   readonly type: number;
@@ -84,14 +100,35 @@ class Encoding {
   }
 }
 
+/**
+ * How many bytes of tags a file may still have read. Tags of different pages can claim the same bytes, so
+ * that a small file could ask for the memory of a large one many times.
+ */
+class Allowance {
+  #left: number;
+
+  constructor(fileBytes: number) {
+    this.#left = Math.min(MAX_READ_BYTES, READS.times * fileBytes + READS.extra);
+  }
+
+  /** @throws CorruptImageError where there is none left */
+  take(bytes: number): void {
+    this.#left -= bytes;
+    if (this.#left < 0) throw new CorruptImageError('the TIFF claims more in its tags than it can hold');
+  }
+}
+
 /** One image's tags. Values are read when they are asked for. */
 export class Directory {
   constructor(
-    private readonly bytes: Bytes,
+    readonly bytes: Bytes,
+    private readonly allowance: Allowance,
     readonly encoding: Encoding,
     private readonly entries: ReadonlyMap<number, Entry>,
     /** Where the next image's directory is; 0 for the last. */
     readonly next: number,
+    /** Bytes of the directory itself. */
+    readonly length: number,
   ) {}
 
   get bigEndian(): boolean {
@@ -105,9 +142,9 @@ export class Directory {
   /**
    * A tag's values; none where it is absent.
    * @throws CorruptImageError where they would lie outside the file: a few wrong bytes could otherwise
-   *   ask for gigabytes, or be read as zeros
+   *   ask for gigabytes, or be read as zeros; and for more values than such a tag has
    */
-  async numbers(tag: number): Promise<ArrayLike<number>> {
+  async numbers(tag: number, most = MAX_VALUES): Promise<ArrayLike<number>> {
     const entry = this.entries.get(tag);
     if (!entry) return [];
     const { type, count, offset } = entry;
@@ -117,6 +154,10 @@ export class Directory {
         `the TIFF is cut short, or damaged: tag ${tag} claims ${length} bytes at ${offset} of ${this.bytes.length}`,
       );
     }
+    if (count > most) {
+      throw new CorruptImageError(`the TIFF's tag ${tag} claims ${count} values; it has ${most} at most`);
+    }
+    this.allowance.take(length);
     return this.encoding.values(await this.bytes.read(offset, length), type, count);
   }
 
@@ -138,7 +179,10 @@ export class Directory {
 
   /** A tag of text, without what follows its final zero; empty where it is absent. */
   async text(tag: number): Promise<string> {
-    const text = Buffer.from(Uint8Array.from(await this.numbers(tag))).toString('utf8');
+    const values = await this.numbers(tag, MAX_TEXT_BYTES);
+    const text = Buffer.from(values instanceof Uint8Array ? values : Uint8Array.from(values)).toString(
+      'utf8',
+    );
     const end = text.indexOf('\0');
     return end < 0 ? text : text.slice(0, end);
   }
@@ -149,6 +193,7 @@ export class TiffFile {
   private constructor(
     readonly bytes: Bytes,
     private readonly encoding: Encoding,
+    private readonly allowance: Allowance,
     /** The images of the file, in its order. */
     readonly pages: readonly Directory[],
   ) {}
@@ -162,10 +207,15 @@ export class TiffFile {
     if (head.length < 8) throw new CorruptImageError('the TIFF is cut short: it has no header');
     const pages: Directory[] = [];
     const seen = new Set<number>();
+    const allowance = new Allowance(bytes.length);
+    let directoryBytes = 0;
     for (let at = encoding.word(head, big ? 8 : 4); at !== 0 && !seen.has(at); at = pages.at(-1)!.next) {
       seen.add(at);
       try {
-        pages.push(await readDirectory(bytes, encoding, at));
+        const page = await readDirectory(bytes, encoding, allowance, at);
+        directoryBytes += page.length;
+        if (directoryBytes > bytes.length) throw new CorruptImageError("the TIFF's directories overlap");
+        pages.push(page);
       } catch (error) {
         // What lies behind a damaged directory is lost; the images before it are not.
         if (pages.length === 0) throw error;
@@ -173,20 +223,25 @@ export class TiffFile {
       }
       if (pages.length >= MAX_DIRECTORIES) break;
     }
-    return new TiffFile(bytes, encoding, pages);
+    return new TiffFile(bytes, encoding, allowance, pages);
   }
 
   /** The directories that a page points to by its SubIFDs: smaller versions of its image. */
   async children(page: Directory): Promise<Directory[]> {
     const found: Directory[] = [];
-    for (const offset of Array.from(await page.numbers(330))) {
-      found.push(await readDirectory(this.bytes, this.encoding, offset));
+    for (const offset of Array.from(await page.numbers(TAG.subIfds, MAX_CHILDREN))) {
+      found.push(await readDirectory(this.bytes, this.encoding, this.allowance, offset));
     }
     return found;
   }
 }
 
-async function readDirectory(bytes: Bytes, encoding: Encoding, start: number): Promise<Directory> {
+async function readDirectory(
+  bytes: Bytes,
+  encoding: Encoding,
+  allowance: Allowance,
+  start: number,
+): Promise<Directory> {
   const at = (position: number, length: number): Promise<Buffer> => {
     if (!(position >= 8 && position + length <= bytes.length)) {
       throw new CorruptImageError(
@@ -205,15 +260,18 @@ async function readDirectory(bytes: Bytes, encoding: Encoding, start: number): P
   const entries = new Map<number, Entry>();
   for (let i = 0; i < tags; i++) {
     const entry = i * entryBytes;
+    const tag = encoding.u16(body, entry);
+    if (!READ_TAGS.has(tag)) continue;
     const type = encoding.u16(body, entry + 2);
     const count = encoding.word(body, entry + 4);
     const here = entry + entryBytes - inline;
     const fits = count * (TYPE_BYTES[type] ?? 0) <= inline;
-    entries.set(encoding.u16(body, entry), {
+    entries.set(tag, {
       type,
       count,
       offset: fits ? table + here : encoding.word(body, here),
     });
   }
-  return new Directory(bytes, encoding, entries, encoding.word(body, tags * entryBytes));
+  const next = encoding.word(body, tags * entryBytes);
+  return new Directory(bytes, allowance, encoding, entries, next, countBytes + body.length);
 }

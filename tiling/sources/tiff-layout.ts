@@ -1,13 +1,16 @@
 import { CorruptImageError, UnsupportedImageError } from '../errors.js';
 import type { Size } from '../geometry.js';
 import type { Dtype } from '../raster.js';
+import { checkChannels } from './choice.js';
 import type { JpegColour } from './jpeg-tile.js';
 import { checkPixels, type OpenOptions } from './options.js';
-import type { Directory } from './tiff-directory.js';
+import { type Directory, MAX_CHUNKS, MAX_TABLE_BYTES } from './tiff-directory.js';
 import { COMPRESSION, PHOTOMETRIC, TAG } from './tiff-tags.js';
 
 /** Uncompressed strips are read in pieces of about this many bytes. */
 const PIECE_BYTES = 1 << 20;
+/** What a stored chunk may have besides its pixels: tables, profiles and headers. */
+const STORED_SLACK_BYTES = 1 << 18;
 
 /** What a TIFF's image says of itself, checked to be of a kind that is read here. */
 export interface Layout {
@@ -63,6 +66,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const bits = await page.number(TAG.bits, 1);
   if (Array.from(await page.numbers(TAG.bits)).some((b) => b !== bits))
     refuse('channels of different depths');
+  checkChannels(samples);
   const format = (['uint', 'int', 'float'] as const)[(await page.number(TAG.sampleFormat, 1)) - 1];
   const photometric = await page.number(TAG.photometric, PHOTOMETRIC.blackIsZero);
   const compression = await page.number(TAG.compression, COMPRESSION.none);
@@ -105,11 +109,16 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
       ? await page.positive(TAG.tileHeight, 'tile height')
       : Math.min(height, await page.positive(TAG.rowsPerStrip, 'rows of a strip', height)),
   };
-  let offsets = await page.numbers(tiled ? TAG.tileOffsets : TAG.stripOffsets);
-  let byteCounts = await page.numbers(tiled ? TAG.tileByteCounts : TAG.stripByteCounts);
+  let offsets = await page.numbers(tiled ? TAG.tileOffsets : TAG.stripOffsets, MAX_CHUNKS);
+  let byteCounts = await page.numbers(tiled ? TAG.tileByteCounts : TAG.stripByteCounts, MAX_CHUNKS);
   const planes = planar ? samples : 1;
   if (!tiled && compression === none && offsets.length === planes && byteCounts.length === planes) {
     // One uncompressed strip for all rows, as Fiji writes it: any rows of it can be read.
+    if (rowBytes(width) * height * planes > page.bytes.length) {
+      throw new CorruptImageError(
+        `the TIFF is cut short: ${width} × ${height} px of it take more than its ${page.bytes.length} bytes`,
+      );
+    }
     const rows = Math.max(1, Math.min(height, Math.floor(PIECE_BYTES / rowBytes(width))));
     const pieces = Math.ceil(height / rows);
     const whole = { offsets, byteCounts };
@@ -122,7 +131,12 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
     });
     chunk = { width, height: rows };
   }
-  const tables = await page.numbers(TAG.jpegTables);
+  const tables = await page.numbers(TAG.jpegTables, MAX_TABLE_BYTES);
+  const coded = [lzw, deflate, oldDeflate].some((c) => c === compression);
+  const predictor = coded ? await page.number(TAG.predictor, 1) : 1;
+  const fits = predictor === 1 || (predictor === 2 && bits >= 8) || (predictor === 3 && format === 'float');
+  if (!fits) refuse(`predictor ${predictor} on ${bits}-bit values`);
+  if (palette && (samples > 1 || format !== 'uint')) refuse('a palette and other channels beside it');
   const notes: string[] = [];
   if (!separate && samples > (colour ? 3 : 1))
     notes.push(alpha ? 'alpha dropped' : 'channels beyond RGB dropped');
@@ -137,14 +151,12 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
     bits,
     format: format!,
     compression,
-    predictor: [lzw, deflate, oldDeflate].some((c) => c === compression)
-      ? await page.number(TAG.predictor, 1)
-      : 1,
+    predictor,
     bigEndian: page.bigEndian,
     photometric,
     jpegColour: photometric === PHOTOMETRIC.ycbcr ? 'ycbcr' : colour ? 'rgb' : 'gray',
     jpegTables: tables.length > 0 ? Uint8Array.from(tables) : null,
-    palette: palette ? paletteOf(await page.numbers(TAG.colourMap), 2 ** bits) : null,
+    palette: palette ? paletteOf(await page.numbers(TAG.colourMap, 3 * 2 ** 16), 2 ** bits) : null,
     channels,
     separate,
     dtype:
@@ -170,10 +182,11 @@ function paletteOf(map: ArrayLike<number>, colours: number): Uint8Array {
 }
 
 /** A file cut short is told at once, not after an hour of tiles. */
-export function checkExtent(
-  { across, down, planar, samples, offsets, byteCounts }: Layout,
-  fileBytes: number,
-): void {
+export function checkExtent(layout: Layout, fileBytes: number): void {
+  const { across, down, planar, samples, offsets, byteCounts, compression } = layout;
+  // No compression makes more of its pixels than this; a chunk is in memory before it is decoded.
+  const decoded = chunkBytes(layout);
+  const most = compression === COMPRESSION.none ? Number.POSITIVE_INFINITY : 2 * decoded + STORED_SLACK_BYTES;
   const chunks = across * down * (planar ? samples : 1);
   if (offsets.length < chunks || byteCounts.length < chunks) {
     throw new CorruptImageError(`the TIFF lists ${offsets.length} chunks; its size needs ${chunks}`);
@@ -191,6 +204,11 @@ export function checkExtent(
     stored += bytes;
     if (end > fileBytes) {
       throw new CorruptImageError(`the TIFF is cut short: chunk ${i} ends at byte ${end} of ${fileBytes}`);
+    }
+    if (bytes > most) {
+      throw new CorruptImageError(
+        `chunk ${i} of the TIFF is stored in ${bytes} bytes; its pixels take ${decoded}, stored ${most} at most`,
+      );
     }
   }
   if (stored === 0) throw new CorruptImageError('the TIFF holds no pixels: all of its chunks are empty');

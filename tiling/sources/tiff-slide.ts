@@ -31,6 +31,8 @@ async function leaveScanners(first: Directory, description: string): Promise<voi
   if (first.has(TAG.xmp) && (await first.text(TAG.xmp)).includes('iScan')) leave('a Ventana BIF slide');
 }
 
+/** Levels of a pyramid at most: each has a quarter of the pixels of the one before, or nearly. */
+const MAX_LEVELS = 64;
 /** Micrometres of TIFF's ResolutionUnit: inch and centimetre. */
 const UNIT_MICRONS: Record<number, number> = { 2: 25_400, 3: 10_000 };
 const IMAGEJ_MICRONS: Record<string, number> = {
@@ -78,7 +80,7 @@ export async function slideOf(file: TiffFile, options: OpenOptions): Promise<Tif
 }
 
 async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
-  const image = parseOmeXml(xml);
+  const image = parseOmeXml(xml, file.pages.length);
   checkStack(options, image.sizeZ, image.sizeT);
   const { z = 0, t = 0 } = options;
   const planes = Array.from({ length: image.sizeC }, (_, c) => {
@@ -104,7 +106,10 @@ async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Prom
 async function imagejSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
   const field = (name: string): string | undefined =>
     new RegExp(`^${name}=(.*)$`, 'm').exec(description)?.[1];
-  const count = (name: string): number => Number(field(name) ?? 1) || 1;
+  const count = (name: string): number => {
+    const said = field(name)?.trim() ?? '1';
+    return /^\d{1,9}$/.test(said) ? Math.max(1, Number(said)) : 1;
+  };
   let [sizeC, sizeZ, sizeT] = [count('channels'), count('slices'), count('frames')];
   if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
   checkStack(options, sizeZ, sizeT);
@@ -143,6 +148,7 @@ async function smaller(
     const reduced = ((await next.number(TAG.newSubfileType, 0)) & 1) === 1;
     if (!aperio && !reduced) break;
     const [w, h] = await size(next);
+    if (found.length === MAX_LEVELS) break;
     const alike = Math.abs((w * height) / (h * width) - 1) < 0.02 && w < width;
     if (alike && (!aperio || next.has(TAG.tileWidth))) found.push(next);
   }

@@ -23,6 +23,7 @@ export const TAG = {
   tileHeight: 323,
   tileOffsets: 324,
   tileByteCounts: 325,
+  subIfds: 330,
   extraSamples: 338,
   sampleFormat: 339,
   jpegTables: 347,

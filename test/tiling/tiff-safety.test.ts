@@ -1,0 +1,170 @@
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { openImage } from '../../tiling/sources/open.js';
+import { countPages } from '../../tiling/sources/tiff.js';
+import { testFolder } from '../support/files.js';
+import { pattern } from '../support/rasters.js';
+import { type TestTiff, writeTestTiff } from '../support/tiff.js';
+
+const folder = await testFolder();
+const options = { scratchDir: folder, maxPixels: 1e9 };
+const tile = { width: 64, height: 64 };
+let files = 0;
+
+async function write(changes: Partial<TestTiff> = {}, channels = 1): Promise<string> {
+  const path = join(folder, `${files++}.tif`);
+  await writeTestTiff(path, pattern(64, 64, channels), { tile, compression: 8, ...changes });
+  return path;
+}
+
+/** Opens a TIFF and reads it whole: what it took, in bytes, or the error. */
+async function read(path: string): Promise<void> {
+  const source = await openImage(path, options);
+  try {
+    await source.readRegion({ x: 0, y: 0, ...source.size });
+  } finally {
+    await source.close();
+  }
+}
+const refused = (path: string, code: string, message: RegExp) =>
+  expect(read(path)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+
+/** Changes the count, or the one value, of a tag of a little-endian test TIFF. */
+async function change(path: string, tag: number, what: 'count' | 'value', to: number): Promise<void> {
+  const bytes = await readFile(path);
+  const at = [3, 4]
+    .map((type) => bytes.indexOf(Buffer.from([tag & 255, tag >> 8, type, 0])))
+    .find((found) => found >= 0)!;
+  bytes.writeUInt32LE(to, at + (what === 'count' ? 4 : 8));
+  await writeFile(path, bytes);
+}
+
+describe('an OME-XML', () => {
+  const xml = (attributes: string, inner = '<TiffData IFD="0"/>', before = '') =>
+    `${before}<OME><Image><Pixels DimensionOrder="XYCZT" ${attributes}>${inner}</Pixels></Image></OME>`;
+
+  it.each([
+    ['channels', 'SizeC="70000"'],
+    ['planes', 'SizeZ="1000000"'],
+    ['times', 'SizeT="1000000000"'],
+    ['all of them', 'SizeC="70000" SizeZ="70000" SizeT="70000"'],
+  ])('that claims more %s than the file has pages', async (_, sizes) => {
+    const path = await write({ description: xml(sizes) });
+    await refused(path, 'corrupt-image', /claims .* planes .* 1 page/);
+  });
+
+  it.each([
+    ['a size that is none', xml('SizeC="-3"'), /SizeC is "-3"/],
+    [
+      'a fraction of a channel',
+      xml('SizeC="4"', '<Channel SamplesPerPixel="3"/><TiffData/>'),
+      /SamplesPerPixel/,
+    ],
+    ['an order that is none', xml('SizeC="1"').replace('XYCZT', 'XYQQQ'), /DimensionOrder/],
+    [
+      'entities of its own',
+      xml('SizeC="1"', '<Channel Name="&a;"/>', `<!DOCTYPE x [<!ENTITY a "${'a'.repeat(99)}">]>`),
+      /DOCTYPE/,
+    ],
+    ['elements in elements without end', xml('SizeC="1"', '<a>'.repeat(3000)), /./],
+  ])('with %s', async (_, description, message) => {
+    await refused(await write({ description }), 'corrupt-image', message);
+  });
+
+  it('of many megabytes', async () => {
+    const path = await write({ description: xml('SizeC="1"', `<!--${'x'.repeat(20 << 20)}-->`) });
+    await refused(path, 'corrupt-image', /tag 270 claims \d+ values/);
+  });
+});
+
+it("Fiji's counts that are none are not believed", async () => {
+  const source = await openImage(
+    await write({ description: 'ImageJ=1.54f\nimages=1\nchannels=-1\nslices=-1\n' }),
+    options,
+  );
+  expect(source.channels).toBe(1);
+  await source.close();
+});
+
+describe('directories', () => {
+  it('that overlap are not followed: a small file could hold millions of tags', async () => {
+    const path = await write();
+    const bytes = await readFile(path);
+    // 700 directories of 1,000 tags, 16 bytes apart, each leading to the next.
+    const start = bytes.length + (bytes.length % 2);
+    const more = Buffer.alloc(16 * 700 + 2 + 12_000 + 4);
+    for (let i = 0; i < 700; i++) {
+      more.writeUInt16LE(1000, 16 * i);
+      more.writeUInt32LE(i < 699 ? start + 16 * (i + 1) : 0, 16 * i + 2 + 12_000);
+    }
+    const first = bytes.readUInt32LE(4);
+    bytes.writeUInt32LE(start, first + 2 + 12 * bytes.readUInt16LE(first));
+    await writeFile(path, Buffer.concat([bytes, Buffer.alloc(start - bytes.length), more]));
+    expect(await countPages(path)).toBeLessThan(5);
+  });
+
+  it('that claim a thousand smaller versions', async () => {
+    const path = await write({ children: [pattern(32, 32)] });
+    await change(path, 330, 'count', 1000);
+    await appendFile(path, Buffer.alloc(4000));
+    await refused(path, 'corrupt-image', /tag 330 claims 1000 values/);
+  });
+
+  it('whose counts are longer than they can be', async () => {
+    const path = await write();
+    await appendFile(path, Buffer.alloc(1 << 20));
+    await change(path, 258, 'count', 100_000);
+    await refused(path, 'corrupt-image', /tag 258 claims 100000 values/);
+  });
+
+  it('of more channels than any camera has', async () => {
+    const path = await write({ compression: 1 });
+    await change(path, 277, 'value', 60_000);
+    await refused(path, 'unsupported-image', /60000 channels; at most 4096/);
+  });
+
+  it('with a predictor that is none', async () => {
+    const path = await write();
+    await change(path, 317, 'value', 9);
+    await refused(path, 'unsupported-image', /predictor 9/);
+  });
+});
+
+describe('a chunk', () => {
+  it('that inflates beyond its size', async () => {
+    const bomb = deflateSync(Buffer.alloc(64 << 20));
+    expect(bomb.length).toBeLessThan(100_000);
+    const path = await write({ encode: () => bomb });
+    await refused(path, 'corrupt-image', /more than the 4096 bytes/);
+  });
+
+  it('that is stored larger than it could be', async () => {
+    const path = await write({ encode: (raw) => Buffer.concat([deflateSync(raw), Buffer.alloc(1 << 20)]) });
+    await refused(path, 'corrupt-image', /stored in \d+ bytes; .* at most/);
+  });
+
+  it('whose JPEG is larger than its tile', async () => {
+    const encode = () =>
+      sharp({ create: { width: 64, height: 4000, channels: 3, background: 'red' } })
+        .jpeg()
+        .toBuffer();
+    const path = await write({ compression: 7, encode, photometric: 6 }, 3);
+    await refused(path, 'corrupt-image', /64 × 4000 px/);
+  });
+
+  it('whose JPEG 2000 is larger than its tile', async () => {
+    const require = createRequire(import.meta.url);
+    const openjpeg = await require('@cornerstonejs/codec-openjpeg/wasmjs')({ print: () => undefined });
+    const encoder = new openjpeg.J2KEncoder();
+    const frame = { width: 64, height: 1000, bitsPerSample: 8, componentCount: 3, isSigned: false };
+    encoder.getDecodedBuffer(frame).fill(99);
+    encoder.encode();
+    const stored = Buffer.from(encoder.getEncodedBuffer());
+    const path = await write({ compression: 33005, encode: () => stored }, 3);
+    await refused(path, 'corrupt-image', /64 × 1000 px/);
+  });
+});

@@ -1,0 +1,64 @@
+/** What a compressed picture says of itself before any of it is decoded. */
+export interface FrameSize {
+  readonly width: number;
+  readonly height: number;
+  readonly components: number;
+}
+
+/**
+ * The frame of a JPEG, as its SOF marker tells it (ITU-T T.81, B.2.2).
+ * @throws Error where there is none
+ */
+export function jpegFrame(jpeg: Uint8Array): FrameSize {
+  const view = new DataView(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength);
+  for (let at = 2; at + 9 < jpeg.length && jpeg[at] === 0xff; ) {
+    const marker = jpeg[at + 1]!;
+    if (marker === 0xff)
+      at++; // a fill byte
+    else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) at += 2;
+    else if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      return { height: view.getUint16(at + 5), width: view.getUint16(at + 7), components: jpeg[at + 9]! };
+    } else if (marker === 0xda || marker === 0xd9) break;
+    else at += 2 + view.getUint16(at + 2);
+  }
+  throw new Error('a JPEG without a frame');
+}
+
+/** Where a codestream may begin in a file that wraps it. */
+const MAX_BOXES_BYTES = 1 << 16;
+
+/**
+ * The frame of a JPEG 2000 codestream, or of a file around one, as its SIZ marker tells it
+ * (ITU-T T.800, A.5.1).
+ * @throws Error where there is none
+ */
+export function jpeg2000Frame(stored: Uint8Array): FrameSize {
+  const start = Buffer.from(
+    stored.buffer,
+    stored.byteOffset,
+    Math.min(stored.length, MAX_BOXES_BYTES),
+  ).indexOf('ff4fff51', 0, 'hex');
+  if (start < 0 || start + 42 > stored.length) throw new Error('a JPEG 2000 without a frame');
+  const view = new DataView(stored.buffer, stored.byteOffset + start);
+  const [right, bottom, left, top] = [8, 12, 16, 20].map((at) => view.getUint32(at)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { width: right - left, height: bottom - top, components: view.getUint16(40) };
+}
+
+/** @throws Error for a picture that is not of the size that is expected of it */
+export function checkFrame(what: string, frame: FrameSize, expected: FrameSize, rows: number): void {
+  const { width, height, components } = frame;
+  const fits =
+    width === expected.width &&
+    height >= rows &&
+    height <= expected.height &&
+    components === expected.components;
+  if (fits) return;
+  throw new Error(
+    `a ${what} of ${width} × ${height} px and ${components} channels, not of ${expected.width} × ${expected.height} and ${expected.components}`,
+  );
+}
