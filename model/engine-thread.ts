@@ -7,6 +7,7 @@ import { FrozenModel, type OutputKind, selfTest, type TileBatch } from './frozen
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
 import { type Reply, serveCalls } from './rpc.js';
+import { begin, type Ticket } from './ticket.js';
 import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
 
 /**
@@ -24,6 +25,7 @@ interface PredictCall {
   readonly batch: TileBatch;
   readonly output: OutputKind;
   readonly symmetries: boolean;
+  readonly ticket: Ticket | null;
 }
 
 serveCalls({
@@ -39,7 +41,8 @@ serveCalls({
     return { value: { id: next++, card, geometry: frozen.geometry, exact } };
   },
 
-  async predict({ id, batch, output, symmetries }: PredictCall): Promise<Reply> {
+  async predict({ id, batch, output, symmetries, ticket }: PredictCall): Promise<Reply> {
+    if (ticket && !begin(ticket)) return { value: new Uint8Array() };
     const value = await models.get(id)!.predict(batch, output, symmetries);
     return { value, transfer: [value.buffer as ArrayBuffer] };
   },

@@ -4,6 +4,7 @@ import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { ThreadClient } from './rpc.js';
+import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
 export interface EngineOptions {
@@ -11,6 +12,13 @@ export interface EngineOptions {
   readonly provider: 'cpu';
   /** Threads inside one operator, at least 1. */
   readonly threads: number;
+}
+
+export interface PredictOptions {
+  /** Average over the eight symmetries of the square. Default not. */
+  readonly symmetries?: boolean;
+  /** With which the batch can be taken back until it begins. */
+  readonly ticket?: Ticket | null;
 }
 
 /** A model that the engine holds. */
@@ -49,14 +57,18 @@ export class Engine {
     return { ...loaded, environment: await this.environment() };
   }
 
-  /** Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape. */
+  /**
+   * Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape.
+   * A batch whose ticket is revoked before it begins is not computed: its result is empty.
+   */
   predict(
     id: number,
     batch: TileBatch,
     output: OutputKind,
-    symmetries = false,
+    { symmetries = false, ticket = null }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    return this.thread.call('predict', { id, batch, output, symmetries }, [batch.data.buffer as ArrayBuffer]);
+    const call = { id, batch, output, symmetries, ticket };
+    return this.thread.call('predict', call, [batch.data.buffer as ArrayBuffer]);
   }
 
   unload(id: number): Promise<void> {

@@ -32,6 +32,22 @@ export class GraphError extends ModelError {
   readonly code = 'graph-failed';
 }
 
+/** The device has not the memory for a graph or for what it computes. */
+export class OutOfMemoryError extends ModelError {
+  readonly code = 'out-of-memory';
+}
+
+/** What ONNX Runtime, its providers and V8 say where memory is short. */
+const OUT_OF_MEMORY =
+  /bad.?alloc|failed to allocate|out of memory|allocation failed|cudaErrorMemoryAllocation/i;
+
+/** What ONNX Runtime threw, as an error of ours. */
+export function graphError(what: string, cause: unknown): ModelError {
+  const message = `${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const Kind = OUT_OF_MEMORY.test(message) ? OutOfMemoryError : GraphError;
+  return new Kind(message, { cause });
+}
+
 /** A model whose output under tiling could differ from one pass over the whole image. */
 export class InexactModelError extends ModelError {
   readonly code = 'inexact-model';

@@ -1,3 +1,4 @@
+import type { Priority } from '../model/scheduler.js';
 import type { TileChoice } from '../tiling/plan.js';
 import type { ImageChoice } from '../tiling/sources/options.js';
 import type { ResultFile } from './outputs.js';
@@ -29,6 +30,7 @@ export interface PlanSpec extends WorkSpec {
 /** What is to be segmented, and how: data that can cross to a worker. */
 export interface JobSpec extends PlanSpec {
   readonly id: string;
+  readonly priority: Priority;
   /** The files to write; each appears when it is complete. */
   readonly results: readonly ResultFile[];
   /** The file that keeps finished bands, from which a job that was killed goes on; null for none. */

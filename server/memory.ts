@@ -37,7 +37,8 @@ export function expectedMemory(
   const tilePx = plan.tile.width * plan.tile.height;
   const batchPx = Math.max(tilePx, batchPixels(card, memory));
   const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
-  const tiles = TILES_IN_FLIGHT * tilePx * source.channels * bytesOf(source.dtype);
+  // Beside its tiles, the batch that runs and the one that is ready hold copies.
+  const tiles = (TILES_IN_FLIGHT + 2) * tilePx * source.channels * bytesOf(source.dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
   const bands = 3 * bandPx * (probabilities ? 4 * card.classes.length : 1);

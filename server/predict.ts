@@ -1,13 +1,16 @@
-import { Batcher, systemClock } from '../model/batcher.js';
 import type { Card } from '../model/card.js';
 import type { Engine, EngineModel } from '../model/engine.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
+import { type Priority, Scheduler, systemClock } from '../model/scheduler.js';
+import { newTicket, revoke, type Ticket } from '../model/ticket.js';
 import type { MaskArray } from '../tiling/sink.js';
 import { BATCH_PX, batchPixels } from './memory.js';
 import type { Predict } from './segment.js';
 
 const MAX_BATCH = 16;
 const MAX_DELAY_MS = 2;
+/** So long a class of work may wait while more urgent work goes first: then it gets a batch. */
+const AGING_MS = 2000;
 
 /** What of a model decides about its batches. */
 export type PredictModel = Pick<EngineModel, 'id' | 'exact'> & {
@@ -21,62 +24,93 @@ interface Item {
   readonly symmetries: boolean;
 }
 
+export interface PredictFor {
+  /** Default `normal`. */
+  readonly priority?: Priority;
+  /** Average over the eight symmetries of the square. Default not. */
+  readonly symmetries?: boolean;
+}
+
 /** Puts tiles of all jobs that an engine works on into shared batches. */
 export class TilePredictor {
-  readonly #batcher: Batcher<Item, MaskArray>;
+  readonly #scheduler: Scheduler<Item, MaskArray>;
 
   /**
    * @param onBatch called after each batch with its tiles and how long the device ran, in ms
    * @param memory bytes that batches are made to fit into
    */
   constructor(
-    engine: Engine,
+    private readonly engine: Pick<Engine, 'predict'>,
     onBatch: (tiles: number, ranMs: number) => void = () => {},
     memory = Number.POSITIVE_INFINITY,
   ) {
-    this.#batcher = new Batcher<Item, MaskArray>({
+    this.#scheduler = new Scheduler<Item, MaskArray>({
       maxBatch: ({ model, tile }) => {
         const pixels = model.card ? batchPixels(model.card, memory) : BATCH_PX;
         const fitting = Math.floor(pixels / (tile.width * tile.height));
         return model.exact ? Math.min(MAX_BATCH, Math.max(1, fitting)) : 1;
       },
       maxDelayMs: MAX_DELAY_MS,
-      maxInFlight: 2,
+      agingMs: AGING_MS,
+      pixels: ({ tile }) => tile.width * tile.height,
       clock: systemClock,
-      run: async (items) => {
-        const started = performance.now();
-        const [{ model, output, symmetries }] = items as [Item];
-        const results = split(
-          await engine.predict(model.id, join(items.map(({ tile }) => tile)), output, symmetries),
-          items.length,
-        );
-        onBatch(items.length, performance.now() - started);
-        return results;
+      onRan: onBatch,
+      start: (items) => {
+        const ticket = newTicket();
+        return { results: this.#run(items, ticket), revoke: () => revoke(ticket) };
       },
     });
   }
 
   /** Tiles that wait for a batch. */
   get depth(): number {
-    return this.#batcher.depth;
+    return this.#scheduler.depth;
   }
 
-  /**
-   * How one job has its tiles segmented by one model.
-   * @param symmetries average over the eight symmetries of the square
-   */
-  for(job: string, model: PredictModel, symmetries = false): Predict {
+  /** The batch that the device runs: since when, and how long it should take, in ms; null while it is idle. */
+  get running(): { readonly since: number; readonly expectedMs: number } | null {
+    return this.#scheduler.running;
+  }
+
+  /** How one job has its tiles segmented by one model. */
+  for(
+    job: string,
+    model: PredictModel,
+    { priority = 'normal', symmetries = false }: PredictFor = {},
+  ): Predict {
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
       const group = [model.id, output, symmetries, tile.width, tile.height, tile.channels, kind].join();
-      return this.#batcher.submit({ group, job, item: { model, tile, output, symmetries }, signal });
+      const item = { model, tile, output, symmetries };
+      const cost = [model.id, output, symmetries].join();
+      return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
     };
+  }
+
+  /** Where the memory is not enough for a batch, its halves are tried, once. */
+  async #run(items: readonly Item[], ticket: Ticket): Promise<readonly MaskArray[]> {
+    try {
+      return await this.#predict(items, ticket);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'out-of-memory')) throw error;
+      if (items.length === 1) throw error;
+      const middle = Math.ceil(items.length / 2);
+      const first = await this.#predict(items.slice(0, middle), null);
+      return [...first, ...(await this.#predict(items.slice(middle), null))];
+    }
+  }
+
+  async #predict(items: readonly Item[], ticket: Ticket | null): Promise<readonly MaskArray[]> {
+    const [{ model, output, symmetries }] = items as [Item];
+    const batch = join(items.map(({ tile }) => tile));
+    const result = await this.engine.predict(model.id, batch, output, { symmetries, ticket });
+    return split(result, items.length);
   }
 }
 
+/** The tiles of a batch, copied: it is handed over to the device, and may yet be put back, or halved. */
 function join(tiles: readonly TileBatch[]): TileBatch {
   const [first] = tiles as [TileBatch];
-  if (tiles.length === 1) return first;
   const { length } = first.data;
   const Pixels = first.data.constructor as typeof Uint8Array;
   const data = new Pixels(tiles.length * length);

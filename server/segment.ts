@@ -1,5 +1,5 @@
-import type { Batched } from '../model/batcher.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
+import type { Batched } from '../model/scheduler.js';
 import { type Rect, within } from '../tiling/geometry.js';
 import type { Band, Tile, TilePlan } from '../tiling/plan.js';
 import { readTile } from '../tiling/reader.js';

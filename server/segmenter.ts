@@ -68,7 +68,7 @@ export class Segmenter {
     const receipt = await this.#with(job, job, (image, model) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
-        predict: this.#predictor.for(job.id, model, job.symmetries),
+        predict: this.#predictor.for(job.id, model, job),
         preview: (source) => {
           const preview = new Preview(source.size);
           this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -123,7 +123,10 @@ export class Segmenter {
       const { source } = spec.scale ? atModelScale(image, model) : { source: image };
       const { plan } = planJob(source, model, { tile: spec.tile });
       const { width, height } = plan.tile;
-      const predict = this.#predictor.for('estimate', model, spec.symmetries);
+      const predict = this.#predictor.for('estimate', model, {
+        priority: 'interactive',
+        symmetries: spec.symmetries,
+      });
       const data = pixelArray(source.dtype, width * height * source.channels);
       const run = async () => {
         const tile = { data: data.slice(), width, height, channels: source.channels, count: 1 };

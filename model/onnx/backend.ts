@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
-import { GraphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
+import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { gather } from './compile.js';
 import type { ElementName } from './proto.js';
 import type { Operator, RecordAttributes, TensorData } from './record.js';
@@ -217,10 +217,7 @@ export class OnnxBackend extends tf.KernelBackend {
     try {
       results = await session.run(feeds);
     } catch (cause) {
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new GraphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators: ${message}`, {
-        cause,
-      });
+      throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }
     for (const [i, data] of outputs.entries()) {
       data.values = results[`o${i}`]!.data as Float32Array;

@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import { GraphError } from '../errors.js';
+import { graphError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 
@@ -58,10 +58,7 @@ export class SessionCache {
       return session;
     } catch (cause) {
       this.#entries.delete(program.key);
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new GraphError(`ONNX Runtime refused a graph of ${program.nodes.length} operators: ${message}`, {
-        cause,
-      });
+      throw graphError(`ONNX Runtime refused a graph of ${program.nodes.length} operators`, cause);
     }
   }
 

@@ -79,6 +79,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
             const receipt = await segmenter.run({
               ...work,
               id: `${i}`,
+              priority: 'normal',
               input: task.input,
               results: [{ output, format: task.format, path: task.result, simplify }, ...also],
               journal: null,

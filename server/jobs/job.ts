@@ -1,3 +1,4 @@
+import type { Priority } from '../../model/scheduler.js';
 import type { Progress, WorkSpec } from '../job-spec.js';
 import type { Format, Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
@@ -13,10 +14,6 @@ const FOLLOWING: Readonly<Record<JobState, readonly JobState[]>> = {
   failed: [],
   cancelled: [],
 };
-
-/** Interactive jobs have places of their own; normal ones go before bulk. */
-export const PRIORITIES = ['interactive', 'normal', 'bulk'] as const;
-export type Priority = (typeof PRIORITIES)[number];
 
 /** What is to be done with an image. */
 export interface JobRequest extends WorkSpec {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { EngineLostError } from '../../model/errors.js';
+import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import { RequestError } from '../errors.js';
 import type { PlanSpec, Progress } from '../job-spec.js';
 import type { Metrics } from '../metrics.js';
@@ -17,8 +18,6 @@ import {
   type JobSource,
   type JobState,
   moved,
-  PRIORITIES,
-  type Priority,
 } from './job.js';
 import { type UnreadableJob, unreadable } from './record.js';
 import { JobResults } from './results.js';

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { PRIORITIES } from '../../model/scheduler.js';
 import { RequestError } from '../errors.js';
 import { FORMATS, type Format, OUTPUTS } from '../outputs.js';
 import { STAGES } from '../segment.js';
-import { JOB_STATES, type JobRecord, PRIORITIES } from './job.js';
+import { JOB_STATES, type JobRecord } from './job.js';
 
 /**
  * The form of records that this version writes. A change that an earlier version would misread makes a new

@@ -36,7 +36,7 @@ export class JobResults {
   }
 
   /** A job as the worker takes it. */
-  specOf({ id, request, source }: JobRecord): JobSpec {
+  specOf({ id, priority, request, source }: JobRecord): JobSpec {
     const folder = this.store.folder(id);
     const { outputs, simplify, ...work } = request;
     const results: ResultFile[] = outputs.map(({ output, format }) => ({
@@ -44,7 +44,7 @@ export class JobResults {
       path: this.path(id, output, format),
     }));
     const input = inputOf(source, folder);
-    return { ...work, id, input, scratchDir: folder, results, journal: join(folder, 'bands') };
+    return { ...work, id, priority, input, scratchDir: folder, results, journal: join(folder, 'bands') };
   }
 
   /**

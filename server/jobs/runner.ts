@@ -1,10 +1,10 @@
 import PQueue from 'p-queue';
 import { EngineLostError } from '../../model/errors.js';
+import type { Priority } from '../../model/scheduler.js';
 import { RequestError } from '../errors.js';
 import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
-import type { Priority } from './job.js';
 
 /** A job that ends so many workers without finishing a band in between is given up. */
 const MAX_STRIKES = 3;

@@ -54,7 +54,7 @@ export async function* predictions(
       output: scorer.needsProbabilities ? 'probabilities' : 'labels',
       classes,
       sink: scorer,
-      predict: predictor.for('evaluation', { id, exact: tileable }, symmetries),
+      predict: predictor.for('evaluation', { id, exact: tileable }, { symmetries }),
       signal,
     });
     const { confusion, truth, labels } = scorer;

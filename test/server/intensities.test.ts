@@ -24,7 +24,13 @@ const segmenterOf = (modelsDir: string) =>
 const run = (segmenter: Segmenter, input: string, out: string, choice: ImageChoice = {}) =>
   segmenter.run({
     ...{ id: out, input, choice, model: undefined, tile: 'auto', symmetries: false, scale: false },
-    ...{ background: null, scratchDir: folder, journal: null, signal: new AbortController().signal },
+    ...{
+      priority: 'normal',
+      background: null,
+      scratchDir: folder,
+      journal: null,
+      signal: new AbortController().signal,
+    },
     results: [{ output: 'labels', format: 'png', path: mask(out) }],
   });
 const mask = (name: string) => join(folder, `${name}.png`);

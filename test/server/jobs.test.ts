@@ -310,6 +310,22 @@ describe('a client', () => {
   });
 });
 
+it('a small image is answered while a slide runs, not after it', async () => {
+  const sharp = (await import('sharp')).default;
+  const large = sharp({ create: { width: 2000, height: 2000, channels: 3, background: '#888' } });
+  const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
+  const { id } = await view(await submit('model=em-membrane&priority=bulk', {}, gray));
+  while (!((await get(id)).progress?.tilesDone ?? 0)) await new Promise((r) => setTimeout(r, 20));
+  const corner = await sharp(slide).extract({ left: 0, top: 0, width: 200, height: 200 }).png().toBuffer();
+  const small = await fetch(at('/v1/segment?model=shapes'), {
+    method: 'POST',
+    body: new Uint8Array(corner),
+  });
+  expect(small.status).toBe(200);
+  expect((await get(id)).state).toBe('running');
+  await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' });
+});
+
 describe('nothing is lost', () => {
   it('when the server is killed: the job goes on where its journal ends, and gives the same bytes', async () => {
     const own = join(folder, 'killed');

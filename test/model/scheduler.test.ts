@@ -1,0 +1,398 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type Batched,
+  type Clock,
+  PRIORITIES,
+  type Priority,
+  Scheduler,
+  type SchedulerOptions,
+} from '../../model/scheduler.js';
+
+/** A clock that moves when it is told to, from timer to timer. */
+class ManualClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<{ at: number; callback: () => void }>();
+  now = () => this.#now;
+  after = (delayMs: number, callback: () => void) => {
+    const timer = { at: this.#now + delayMs, callback };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  };
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      await settle();
+      const [next] = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
+      if (!next) break;
+      this.#timers.delete(next);
+      this.#now = next.at;
+      next.callback();
+    }
+    this.#now = end;
+  }
+}
+const settle = () => new Promise(setImmediate);
+
+interface Item {
+  readonly name: string;
+  readonly pixels: number;
+}
+
+/** A device that runs one batch after the other, and takes `MS_PER_PX` for a px. */
+class Device {
+  readonly begun: string[][] = [];
+  /** Those that were given to it and have not ended. */
+  mostInside = 0;
+  broken = false;
+  readonly #inside: { items: readonly Item[]; end: () => void; begun: boolean }[] = [];
+
+  constructor(private readonly clock: Clock) {}
+
+  start = (items: readonly Item[]) => {
+    let end = () => {};
+    const results = new Promise<string[]>((resolve, reject) => {
+      end = () => {
+        if (this.broken) reject(new Error('no device'));
+        else resolve(items.map(({ name }) => name.toUpperCase()));
+      };
+    });
+    const batch = { items, end, begun: false };
+    this.#inside.push(batch);
+    this.mostInside = Math.max(this.mostInside, this.#inside.length);
+    this.#next();
+    const revoke = () => {
+      if (!batch.begun) this.#inside.splice(this.#inside.indexOf(batch), 1);
+      return !batch.begun;
+    };
+    return { results, revoke };
+  };
+
+  #next(): void {
+    const [batch] = this.#inside;
+    if (!batch || batch.begun) return;
+    batch.begun = true;
+    this.begun.push(batch.items.map(({ name }) => name));
+    const pixels = batch.items.reduce((sum, item) => sum + item.pixels, 0);
+    this.clock.after(pixels * MS_PER_PX, () => {
+      this.#inside.shift();
+      batch.end();
+      this.#next();
+    });
+  }
+}
+const MS_PER_PX = 0.1;
+
+interface Asked {
+  readonly name: string;
+  readonly job?: string;
+  readonly priority?: Priority;
+  readonly group?: string;
+  readonly pixels?: number;
+  readonly signal?: AbortSignal;
+}
+
+function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
+  const clock = new ManualClock();
+  const device = new Device(clock);
+  const scheduler = new Scheduler<Item, string>({
+    start: device.start,
+    maxBatch: () => 1,
+    maxDelayMs: 0,
+    agingMs: 2000,
+    pixels: ({ pixels }) => pixels,
+    clock,
+    ...options,
+  });
+  const submit = ({ name, job = 'job', priority = 'normal', group = 'g', pixels = 100, signal }: Asked) =>
+    scheduler.submit({
+      ...{ group, job, priority, model: group, item: { name, pixels } },
+      ...(signal && { signal }),
+    });
+  const names = (text: string, more: Omit<Asked, 'name'> = {}) =>
+    Promise.all([...text].map((name) => submit({ name, ...more })));
+  return { clock, device, scheduler, submit, names };
+}
+
+describe('a scheduler', () => {
+  it('answers each item with its own result, and says how long it waited and ran', async () => {
+    const { clock, names } = setup({ maxBatch: () => 3 });
+    const answers = names('abcd');
+    await clock.advance(100);
+    expect(await answers).toEqual([
+      { result: 'A', batchSize: 1, queuedMs: 0, ranMs: 10 },
+      { result: 'B', batchSize: 1, queuedMs: 10, ranMs: 10 },
+      { result: 'C', batchSize: 2, queuedMs: 20, ranMs: 20 },
+      { result: 'D', batchSize: 2, queuedMs: 20, ranMs: 20 },
+    ]);
+  });
+
+  it('runs a full batch at once, and a partial one after its delay', async () => {
+    const { clock, device, names, submit } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
+    void names('ab');
+    await clock.advance(4);
+    expect(device.begun).toEqual([]);
+    void names('c');
+    expect(device.begun).toEqual([['a', 'b', 'c']]);
+    await clock.advance(30);
+    void submit({ name: 'd' });
+    await clock.advance(5);
+    expect(device.begun[1]).toEqual(['d']);
+  });
+
+  it('gives the device one batch to run and one that is ready, and gathers meanwhile', async () => {
+    const { clock, device, names, scheduler } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
+    void names('abcdefgh');
+    expect([device.mostInside, scheduler.depth]).toEqual([2, 2]);
+    await clock.advance(200);
+    expect(device.begun).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e', 'f'],
+      ['g', 'h'],
+    ]);
+    expect(device.mostInside).toBe(2);
+  });
+
+  it('puts only items of one group into a batch, and jobs take turns in it', async () => {
+    const { clock, device, names } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
+    void names('stuvwx', { job: 'slide' });
+    void names('yz', { job: 'other', group: 'other' });
+    void names('i', { job: 'image' });
+    await clock.advance(500);
+    expect(device.begun).toEqual([['s', 't', 'u'], ['v', 'w', 'x'], ['y', 'z'], ['i']]);
+    const shared = setup({ maxBatch: () => 3 });
+    void shared.names('stuvwxyz', { job: 'slide' });
+    void shared.names('i', { job: 'image' });
+    await shared.clock.advance(500);
+    expect(shared.device.begun.map((batch) => batch.sort().join('')).slice(0, 3)).toEqual(['s', 't', 'iuv']);
+  });
+
+  it('runs what is more urgent first: a ready batch of a slide is put back', async () => {
+    const { clock, device, names, scheduler } = setup();
+    const slide = names('stuv', { priority: 'bulk', group: 'slide' });
+    await clock.advance(5);
+    void names('i', { priority: 'interactive' });
+    expect(scheduler.depth).toBe(2 + 1); // t is back, and i is ready
+    await clock.advance(100);
+    expect(device.begun).toEqual([['s'], ['i'], ['t'], ['u'], ['v']]);
+    expect((await slide).map(({ result }) => result)).toEqual(['S', 'T', 'U', 'V']);
+  });
+
+  it('lets no class wait for ever', async () => {
+    const { clock, device, submit, names } = setup({ agingMs: 100 });
+    void names('s', { priority: 'bulk' });
+    let [next, running] = [0, true];
+    const press = async () => {
+      while (running) await submit({ name: `i${next++}`, priority: 'interactive' });
+    };
+    void press();
+    void press();
+    void press();
+    void names('t', { priority: 'bulk' });
+    await clock.advance(125);
+    running = false;
+    expect(device.begun.flat().indexOf('t')).toBeGreaterThan(5);
+  });
+
+  it('says what the device runs, and how long that should take', async () => {
+    const { clock, scheduler, names } = setup();
+    expect(scheduler.running).toBeNull();
+    void names('abc', { pixels: 200 });
+    await clock.advance(45);
+    expect(scheduler.running).toEqual({ since: 40, expectedMs: expect.closeTo(20) });
+    await clock.advance(45);
+    expect(scheduler.running).toBeNull();
+  });
+
+  it('lets go what was cancelled, from its queue and from a ready batch', async () => {
+    const { clock, device, names, submit, scheduler } = setup({ maxBatch: () => 2 });
+    const left = new AbortController();
+    void names('a');
+    const ready = submit({ name: 'b', signal: left.signal });
+    void names('c');
+    const waiting = submit({ name: 'd', signal: left.signal });
+    left.abort(new Error('the client left'));
+    await expect(ready).rejects.toThrow('the client left');
+    await expect(waiting).rejects.toThrow('the client left');
+    await expect(submit({ name: 'late', signal: left.signal })).rejects.toThrow('the client left');
+    await clock.advance(100);
+    expect(device.begun).toEqual([['a'], ['c']]);
+    expect(scheduler.depth).toBe(0);
+  });
+
+  it('fails the items of a batch that fails, and goes on', async () => {
+    const { clock, device, names, submit } = setup();
+    device.broken = true;
+    const failed = Promise.allSettled([submit({ name: 'a' }), submit({ name: 'b' })]);
+    await clock.advance(100);
+    expect((await failed).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    device.broken = false;
+    const answers = names('cd');
+    await clock.advance(100);
+    expect((await answers).map(({ result }) => result)).toEqual(['C', 'D']);
+  });
+});
+
+describe('whatever is asked for', () => {
+  const asked = fc.record({
+    at: fc.integer({ min: 0, max: 300 }),
+    job: fc.constantFrom('a', 'b', 'c'),
+    priority: fc.constantFrom(...PRIORITIES),
+    group: fc.constantFrom('g', 'h'),
+    pixels: fc.integer({ min: 10, max: 400 }),
+    cancelledAfter: fc.option(fc.integer({ min: 0, max: 100 }), { freq: 4 }),
+  });
+
+  it('every item is answered once, or left before it began', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(asked, { maxLength: 60 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (all, max) => {
+          const { clock, device, submit, scheduler } = setup({
+            maxBatch: () => max,
+            maxDelayMs: 3,
+            agingMs: 50,
+          });
+          const ends = new Map<string, string>();
+          for (const [i, { at, cancelledAfter, ...rest }] of all.entries()) {
+            const name = `${rest.group}${i}`;
+            clock.after(at, () => {
+              const cancel = new AbortController();
+              if (cancelledAfter !== null) clock.after(cancelledAfter, () => cancel.abort(new Error('left')));
+              void submit({ name, ...rest, signal: cancel.signal }).then(
+                ({ result }) => ends.set(name, result),
+                () => ends.set(name, 'left'),
+              );
+            });
+          }
+          await clock.advance(60 * 40 + 1000);
+          const begun = device.begun.flat();
+          for (const [name, end] of ends) {
+            expect(end).toBe(begun.includes(name) ? name.toUpperCase() : 'left');
+          }
+          expect(ends.size).toBe(all.length);
+          expect(new Set(begun).size).toBe(begun.length);
+          expect(device.mostInside).toBeLessThanOrEqual(2);
+          for (const batch of device.begun) {
+            expect(batch.length).toBeLessThanOrEqual(max);
+            expect(new Set(batch.map((name) => name[0])).size).toBe(1);
+          }
+          expect([scheduler.depth, scheduler.running]).toEqual([0, null]);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  /** A job that always has items waiting, one after the other. */
+  const keepBusy = async (next: () => Promise<Batched<string>>, items: number, until: () => boolean) => {
+    const one = async () => {
+      while (!until()) await next();
+    };
+    await Promise.all(Array.from({ length: items }, one));
+  };
+
+  it("each job's share of the device is within 10 % of its due", async () => {
+    // The items of a group have one size: they share batches.
+    const job = fc.oneof(
+      fc.constantFrom({ group: 'g', pixels: 30 }, { group: 'h', pixels: 170 }),
+      fc.record({ group: fc.constant('own'), pixels: fc.integer({ min: 20, max: 400 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(job, { minLength: 2, maxLength: 5 }),
+        fc.integer({ min: 1, max: 4 }),
+        async (jobs, max) => {
+          const { clock, submit } = setup({ maxBatch: () => max, maxDelayMs: 2 });
+          const usedMs = jobs.map(() => 0);
+          let over = false;
+          for (const [i, { pixels, group }] of jobs.entries()) {
+            const asked = { name: 'x', job: `${i}`, group: group === 'own' ? `${i}` : group, pixels };
+            const next = async () => {
+              const answer = await submit(asked);
+              usedMs[i]! += pixels * MS_PER_PX;
+              return answer;
+            };
+            void keepBusy(next, 3 * max, () => over);
+          }
+          await clock.advance(20_000);
+          over = true;
+          const due = usedMs.reduce((sum, ms) => sum + ms, 0) / jobs.length;
+          for (const ms of usedMs) expect(Math.abs(ms - due) / due).toBeLessThan(0.1);
+          await clock.advance(1000);
+        },
+      ),
+      { numRuns: 15 },
+    );
+  });
+
+  it('an interactive item waits for no more than the batch that runs', async () => {
+    const [mostMs, maxDelayMs] = [40, 2];
+    const slide = fc.record({
+      pixels: fc.integer({ min: 50, max: mostMs / MS_PER_PX }),
+      priority: fc.constantFrom('normal' as const, 'bulk' as const),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(slide, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.integer({ min: 100, max: 400 }), { minLength: 1, maxLength: 10 }),
+        async (slides, pauses) => {
+          const { clock, submit } = setup({ maxDelayMs, agingMs: 1e9, maxBatch: () => 1 });
+          let over = false;
+          for (const [i, { pixels, priority }] of slides.entries()) {
+            const next = () => submit({ name: 's', job: `s${i}`, group: `s${i}`, pixels, priority });
+            void keepBusy(next, 6, () => over);
+          }
+          for (const pauseMs of pauses) {
+            await clock.advance(pauseMs);
+            const small = submit({ name: 'i', job: 'i', pixels: 10, priority: 'interactive' });
+            await clock.advance(mostMs + 10);
+            expect((await small).queuedMs).toBeLessThanOrEqual(mostMs + maxDelayMs);
+          }
+          over = true;
+          await clock.advance(5000);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('no item waits longer than its bound, whatever more urgent work comes', async () => {
+    const [mostMs, leastMs, quantumMs, agingMs, items] = [40, 10, 10, 300, 2];
+    const load = fc.record({
+      pixels: fc.integer({ min: leastMs / MS_PER_PX, max: mostMs / MS_PER_PX }),
+      priority: fc.constantFrom(...PRIORITIES),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(load, { minLength: 2, maxLength: 6 }), async (loads) => {
+        const { clock, submit } = setup({ agingMs });
+        // A class that waits leads a batch at least so often: it ages, the batches that the device has
+        // are run, and the other two classes may have aged before it.
+        const gapMs = agingMs + 4 * mostMs;
+        // Its job's items go in their order, and while one earns its cost, each other job of its class
+        // may spend as much, a quantum, and what it had over.
+        const most = Math.max(
+          ...PRIORITIES.map((p) => loads.filter(({ priority }) => priority === p).length),
+        );
+        const turns = items * (1 + (most - 1) * Math.ceil((2 * mostMs + quantumMs) / leastMs));
+        const longest = { ms: 0 };
+        let over = false;
+        for (const [i, { pixels, priority }] of loads.entries()) {
+          const next = async () => {
+            const answer = await submit({ name: 'x', job: `${i}`, group: `${i}`, pixels, priority });
+            longest.ms = Math.max(longest.ms, answer.queuedMs);
+            return answer;
+          };
+          void keepBusy(next, items, () => over);
+        }
+        await clock.advance(turns * gapMs);
+        over = true;
+        await clock.advance(20 * gapMs * loads.length);
+        expect(longest.ms).toBeLessThanOrEqual(turns * gapMs);
+        expect(longest.ms).toBeGreaterThan(0);
+      }),
+      { numRuns: 10 },
+    );
+  });
+});
