@@ -60,6 +60,12 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       labelNames: ['state'] as const,
       registers,
     }),
+    jobPauses: new Counter({
+      name: 'unseam_job_pauses_total',
+      help: 'Jobs that were paused, by the reason.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
     engineBusy: new Counter({
       name: 'unseam_engine_busy_seconds_total',
       help: 'Time that the device computed.',

@@ -37,6 +37,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
   'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
+  'storage-failed': { status: 500, exitCode: 10, title: 'The disk cannot be read or written' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
   'folder-in-use': { status: 500, exitCode: 12, title: 'Another server has the data folder' },
   'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
@@ -47,6 +48,9 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
 
 const SYSTEM_CODES: Record<string, string> = {
   ENOSPC: 'disk-full',
+  EDQUOT: 'disk-full',
+  EIO: 'storage-failed',
+  ESTALE: 'storage-failed',
   ENOENT: 'not-found',
   EISDIR: 'bad-request',
   EADDRINUSE: 'address-in-use',

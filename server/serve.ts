@@ -9,6 +9,7 @@ import { createApp } from './http/app.js';
 import { hostPolicy } from './http/guard.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
+import type { RecoveryTimes } from './jobs/recovery.js';
 import { JobStore } from './jobs/store.js';
 import { jobsThatFit } from './memory.js';
 import { createMetrics } from './metrics.js';
@@ -40,6 +41,8 @@ export interface ServeOptions {
   readonly queueLimit: number;
   /** How long jobs that have ended are kept. */
   readonly keepMs: number;
+  /** How failures that pass are waited out. */
+  readonly recovery?: RecoveryTimes;
   readonly log: Logger;
 }
 
@@ -81,7 +84,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { queueLimit, keepMs } = options;
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
-    { store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
+    {
+      ...{ store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
+      recovery: options.recovery,
+    },
     stored,
   );
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', options.maxBodyBytes, keepMs);

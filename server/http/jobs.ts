@@ -108,6 +108,10 @@ export function jobRoutes(intake: JobRoutes): Router {
     response.json(view(await jobs.cancel(id)));
   });
 
+  router.post('/:id/resume', async (request, response) => {
+    response.json(view(await jobs.resume(request.params.id)));
+  });
+
   router.get('/:id/events', (request, response) => {
     const record = jobs.get(request.params.id);
     streamEvents(request, response, jobs.events(record.id), () => view(jobs.get(record.id)));

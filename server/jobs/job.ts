@@ -3,13 +3,17 @@ import type { Progress, WorkSpec } from '../job-spec.js';
 import type { Format, Output } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 
-export const JOB_STATES = ['queued', 'running', 'succeeded', 'failed', 'cancelled'] as const;
+export const JOB_STATES = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
-/** Which states may follow a state. A server that stops puts what runs back into the queue. */
+/**
+ * Which states may follow a state. A server that stops puts what runs back into the queue. A job is paused
+ * when it failed for a reason that passes, and waits again when that is gone.
+ */
 const FOLLOWING: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ['running', 'failed', 'cancelled'],
-  running: ['queued', 'succeeded', 'failed', 'cancelled'],
+  queued: ['running', 'paused', 'failed', 'cancelled'],
+  running: ['queued', 'paused', 'succeeded', 'failed', 'cancelled'],
+  paused: ['queued', 'cancelled'],
   succeeded: [],
   failed: [],
   cancelled: [],
@@ -55,6 +59,8 @@ export interface JobRecord {
   readonly progress: Progress | null;
   readonly receipt: RecordedReceipt | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
+  /** Why a paused job waits, and since when; null in any other state. */
+  readonly pause: { readonly code: string; readonly detail: string; readonly since: string } | null;
   /** Times that a worker ended with this job in it. */
   readonly restarts: number;
   /** Workers and servers that ended with this job alone in them, since it last got further. */

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { EngineLostError } from '../../model/errors.js';
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
+import { roomOf } from '../disk.js';
 import { RequestError } from '../errors.js';
 import type { PlanSpec, Progress } from '../job-spec.js';
 import type { Metrics } from '../metrics.js';
@@ -20,6 +21,7 @@ import {
   moved,
 } from './job.js';
 import { type UnreadableJob, unreadable } from './record.js';
+import { isPassing, Patience, pauseFor, RECOVERY, type RecoveryTimes } from './recovery.js';
 import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
@@ -37,6 +39,10 @@ export interface JobsOptions {
   readonly keepMs: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Default `RECOVERY`. */
+  readonly recovery?: RecoveryTimes | undefined;
+  /** Resolves after so many ms, or when the signal aborts. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** What a request brings to make a job of. */
@@ -56,6 +62,8 @@ interface Entry {
   readonly awaited: boolean;
   readonly events: EventLog;
   readonly stop: AbortController;
+  /** Of a paused job: `wake` ends the pause, `over` resolves when it has ended. */
+  pause: { readonly wake: AbortController; readonly over: Promise<void> } | null;
   progress: Progress | null;
   /** When this server began to compute it, and how many px it has computed since. */
   startedMs: number;
@@ -113,12 +121,14 @@ export class Jobs {
    * @throws RequestError `busy` where none is free
    */
   admit(): () => void {
-    const unfinished = [...this.#entries.values()].filter(({ record }) => !hasEnded(record)).length;
-    if (this.#admitted + unfinished >= this.options.limit) {
-      throw new RequestError(
-        'busy',
-        `${this.#admitted + unfinished} jobs are in the server, as many as it takes`,
-      );
+    // Paused jobs take no place until they are as many as all others may be: a source that is away for a
+    // day does not keep others from their work, and their number is bounded all the same.
+    const records = [...this.#entries.values()].map(({ record }) => record);
+    const paused = records.filter(({ state }) => state === 'paused').length;
+    const active = records.filter((record) => !hasEnded(record)).length - paused;
+    const taken = this.#admitted + active + Math.max(0, paused - this.options.limit);
+    if (taken >= this.options.limit) {
+      throw new RequestError('busy', `${taken} jobs are in the server, as many as it takes`);
     }
     this.#admitted++;
     let held = true;
@@ -153,7 +163,7 @@ export class Jobs {
         startedAt: null,
         finishedAt: null,
       },
-      ...{ progress: null, receipt: null, error: null, restarts: 0, strikes: 0 },
+      ...{ progress: null, receipt: null, error: null, pause: null, restarts: 0, strikes: 0 },
     };
     if (!awaited) await this.options.store.add(record);
     const entry = this.#enter(record, awaited);
@@ -213,6 +223,23 @@ export class Jobs {
     return entry.record;
   }
 
+  /**
+   * Has a paused job go on now; resolves when it waits for its place.
+   * @throws RequestError `conflict` for a job in another state
+   */
+  async resume(id: string): Promise<JobRecord> {
+    const entry = this.#entry(id);
+    if (entry.pause === null) {
+      throw new RequestError(
+        'conflict',
+        `the job is ${entry.record.state}: only a paused one can be resumed`,
+      );
+    }
+    entry.pause.wake.abort();
+    await entry.pause.over;
+    return entry.record;
+  }
+
   /** Ends a job that waits or runs; resolves when nothing of it is left on the disk but its record. */
   async cancel(id: string): Promise<JobRecord> {
     const entry = this.#entry(id);
@@ -249,12 +276,14 @@ export class Jobs {
     }
   }
 
-  /** Removes the jobs that ended long ago. */
+  /** Removes the jobs that ended, or were paused, long ago. */
   async expire(): Promise<void> {
     const { keepMs, now } = this.options;
     for (const { record } of [...this.#entries.values()]) {
-      if (record.finishedAt !== null && now() - Date.parse(record.finishedAt) >= keepMs)
-        await this.remove(record.id);
+      const since = record.pause?.since ?? record.finishedAt;
+      if (since === null || now() - Date.parse(since) < keepMs) continue;
+      if (!hasEnded(record)) await this.cancel(record.id);
+      await this.remove(record.id);
     }
   }
 
@@ -279,15 +308,77 @@ export class Jobs {
 
   #enter(record: JobRecord, awaited: boolean): Entry {
     const entry: Entry = {
-      ...{ record, awaited, events: new EventLog(), stop: new AbortController() },
+      ...{ record, awaited, events: new EventLog(), stop: new AbortController(), pause: null },
       ...{ progress: null, startedMs: 0, done: Promise.resolve() },
     };
     this.#entries.set(record.id, entry);
     return entry;
   }
 
-  /** Has a job run to its end, whatever that is. Never rejects. */
+  /** Has a job run to its end, whatever that is, through retries and pauses. Never rejects. */
   async #execute(entry: Entry): Promise<void> {
+    const { recovery = RECOVERY, wait = pauseFor } = this.options;
+    const patience = new Patience(recovery);
+    const { signal } = entry.stop;
+    for (;;) {
+      if (entry.record.state === 'paused' && !signal.aborted) await this.#waitOut(entry, patience);
+      const failure = await this.#attempt(entry);
+      if (failure === null) return;
+      const ms = patience.next(entry.progress?.tilesDone ?? 0);
+      if (ms !== null) {
+        if (entry.record.state === 'running') await this.#move(entry, 'queued');
+        await wait(ms, signal);
+      } else {
+        await this.#move(entry, 'paused', { pause: { ...failure, since: this.#isoNow() } });
+        this.options.metrics.jobPauses.inc({ code: failure.code });
+      }
+    }
+  }
+
+  /** Holds a paused job until its reason is gone, it is resumed by hand, or it stops. */
+  async #waitOut(entry: Entry, patience: Patience): Promise<void> {
+    const { wait = pauseFor } = this.options;
+    const wake = new AbortController();
+    const signal = AbortSignal.any([entry.stop.signal, wake.signal]);
+    let leave = () => {};
+    entry.pause = { wake, over: new Promise((resolve) => (leave = resolve)) };
+    // A job that fails gives room back, which is not enough: that much more is waited for. What was freed
+    // while no server ran counts, too.
+    const { store } = this.options;
+    const room = patience.isNew ? null : await roomOf(store.root).catch(() => null);
+    do await wait(patience.probe(), signal);
+    while (!signal.aborted && !(await orAborted(this.#isGone(entry.record, room?.free ?? 0), signal)));
+    if (!entry.stop.signal.aborted) await this.#move(entry, 'queued');
+    entry.pause = null;
+    leave();
+  }
+
+  /**
+   * Whether the reason of a pause is gone, as far as can be told without the job itself.
+   * @param freeBytes of the disk when the pause began
+   */
+  async #isGone(record: JobRecord, freeBytes: number): Promise<boolean> {
+    switch (record.pause?.code) {
+      case 'disk-full': {
+        const { free, lowWater } = await roomOf(this.options.store.root);
+        return free >= freeBytes + lowWater;
+      }
+      case 'source-unreachable':
+        // Any other answer is for the job itself to find.
+        return this.plan(this.results.specOf(record)).then(
+          () => true,
+          (error: unknown) => codeOf(error) !== 'source-unreachable',
+        );
+      default:
+        return true;
+    }
+  }
+
+  /**
+   * Has a job run once.
+   * @returns null where it has ended, or goes on when the next server starts; why it failed, where that passes
+   */
+  async #attempt(entry: Entry): Promise<JobRecord['error']> {
     const { log } = this.options;
     const { signal } = entry.stop;
     let told = 0;
@@ -314,18 +405,24 @@ export class Jobs {
       );
       if (!entry.awaited) await this.results.settle(entry.record);
       await this.#end(entry, 'succeeded', { receipt });
+      return null;
     } catch (error) {
       if (signal.reason === ('later' satisfies Stop) || (this.#closing && error instanceof EngineLostError)) {
-        if (entry.record.state === 'running') await this.#move(entry, 'queued').catch(() => undefined);
-        return;
+        if (entry.record.state === 'running') await this.#move(entry, 'queued');
+        return null;
       }
       if (signal.aborted) {
         await this.#end(entry, 'cancelled', {});
-        return;
+        return null;
       }
-      const code = codeOf(error);
+      const failure = { code: codeOf(error), detail: detailOf(error) };
+      if (isPassing(failure.code) && !entry.awaited) {
+        log.warn({ err: error, job: entry.record.id }, 'job interrupted');
+        return failure;
+      }
       log.error({ err: error, job: entry.record.id }, 'job failed');
-      await this.#end(entry, 'failed', { error: { code, detail: detailOf(error) } });
+      await this.#end(entry, 'failed', { error: failure });
+      return null;
     }
   }
 
@@ -333,9 +430,10 @@ export class Jobs {
   async #end(entry: Entry, state: JobState, changes: Partial<JobRecord>): Promise<void> {
     const { store, log } = this.options;
     const ended = moved(entry.record, state, {
+      pause: null,
       ...changes,
       finishedAt: this.#isoNow(),
-      progress: entry.progress,
+      progress: entry.progress ?? entry.record.progress,
     });
     try {
       if (state !== 'succeeded') await this.results.forget(ended.id);
@@ -348,9 +446,20 @@ export class Jobs {
     this.#gauge();
   }
 
+  /**
+   * Writes down another state. A job that is put back, or paused, is so even where that cannot be written:
+   * the disk may be the very reason, and the last record, of a job that runs, leads to the same.
+   */
   async #move(entry: Entry, state: JobState, changes: Partial<JobRecord> = {}): Promise<void> {
-    const next = moved(entry.record, state, { ...changes, progress: entry.progress });
-    if (!entry.awaited) await this.options.store.write(next);
+    const { store, log } = this.options;
+    const progress = entry.progress ?? entry.record.progress;
+    const next = moved(entry.record, state, { pause: null, ...changes, progress });
+    if (!entry.awaited) {
+      await store.write(next).catch((err: unknown) => {
+        if (state === 'running') throw err;
+        log.warn({ err, job: next.id }, `that the job is ${state} could not be written down`);
+      });
+    }
     entry.record = next;
     entry.events.add('state', { state });
     this.#gauge();
@@ -370,4 +479,12 @@ export class Jobs {
   #isoNow(): string {
     return new Date(this.options.now()).toISOString();
   }
+}
+
+/** What `work` resolves to; false as soon as `signal` aborts, and where it fails. */
+function orAborted(work: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(false), { once: true });
+    work.then(resolve, () => resolve(false));
+  });
 }

@@ -94,6 +94,7 @@ const recordSchema: z.ZodType<JobRecord> = z.object({
   progress: progress.nullable(),
   receipt: receipt.nullable(),
   error: problem.nullable(),
+  pause: problem.extend({ since: time }).nullable(),
   restarts: count,
   strikes: count,
   idempotency: z.object({ key: z.string(), digest: z.string() }).nullable(),
@@ -134,8 +135,8 @@ function parseJson(text: string): unknown {
 /** A record of any form as one of today's. */
 function migrated(raw: unknown): unknown {
   const { form = 1 } = z.object({ form: z.unknown().optional() }).catch({}).parse(raw);
-  // Form 1 said no form, and forgot how often a job had ended its worker when the server ended.
-  if (form === 1) return { ...(raw as object), strikes: 0 };
+  // Form 1 said no form, forgot with the server how often a job had ended its worker, and knew no pauses.
+  if (form === 1) return { ...(raw as object), pause: null, strikes: 0 };
   if (form === FORM) return raw;
   const known = `this one reads forms 1 to ${FORM}`;
   throw unreadable(`its job.json is of form ${String(form)}, from a later version of unseam; ${known}`);

@@ -33,7 +33,7 @@ export interface StoredJobs {
  * errs, a later version, a slip of an editor) is evidence of a job: its folder is left as it is.
  */
 export class JobStore {
-  private constructor(private readonly root: string) {}
+  private constructor(readonly root: string) {}
 
   /**
    * Opens a folder for one server; removes what a server that was killed left half done.

@@ -9,7 +9,7 @@ export interface Live {
 
 /** A job as clients see it: no path of the server is in it. */
 export function jobView(record: JobRecord, live: Live) {
-  const { id, state, priority, source, request, image, plan, receipt, error, restarts } = record;
+  const { id, state, priority, source, request, image, plan, receipt, error, pause, restarts } = record;
   const { createdAt, startedAt, finishedAt } = record;
   const self = `/v1/jobs/${id}`;
   const results = request.outputs.map(({ output, format }) => ({
@@ -26,6 +26,7 @@ export function jobView(record: JobRecord, live: Live) {
     ...live,
     restarts,
     error,
+    pause,
     receipt,
     results: state === 'succeeded' ? results : [],
     links: { self, events: `${self}/events`, preview: `${self}/preview` },

@@ -1,7 +1,7 @@
 /** What the page knows of a job: the part of the server's answer that it shows. */
 export interface Job {
   readonly id: string;
-  readonly state: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+  readonly state: 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
   readonly priority: string;
   readonly source: {
     readonly kind: string;
@@ -22,6 +22,7 @@ export interface Job {
   readonly secondsLeft: number | null;
   readonly restarts: number;
   readonly error: { readonly code: string; readonly detail: string } | null;
+  readonly pause: { readonly code: string; readonly detail: string; readonly since: string } | null;
   readonly receipt: Receipt | null;
 }
 

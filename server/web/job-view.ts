@@ -1,6 +1,6 @@
 import type { Job, ModelCard } from './api.js';
 import { byId } from './by-id.js';
-import { area, nameOf, size, stateOf } from './words.js';
+import { area, hasEnded, nameOf, size, stateOf } from './words.js';
 
 /** What can be fetched of a mask; what the job was not asked for is made then. */
 const DOWNLOADS = [
@@ -16,13 +16,14 @@ const DOWNLOADS = [
 
 /** Fills in everything about a job but its pictures. */
 export function showJob(job: Job, models: readonly ModelCard[]): void {
-  const ended = !['queued', 'running'].includes(job.state);
+  const ended = hasEnded(job);
   byId('title').textContent = `${nameOf(job)}: ${size(job)}`;
   byId('state').textContent = stateOf(job);
   const progress = byId<HTMLProgressElement>('progress');
   progress.hidden = ended;
   progress.value = job.progress ? job.progress.pixelsDone / job.progress.pixels : 0;
   byId('cancel').hidden = ended;
+  byId('resume').hidden = job.state !== 'paused';
   byId('remove').hidden = !ended;
   const failure = byId('failure');
   failure.hidden = job.error === null;

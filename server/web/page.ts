@@ -3,7 +3,7 @@ import { byId } from './by-id.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
-import { nameOf, size, stateOf } from './words.js';
+import { hasEnded, nameOf, size, stateOf } from './words.js';
 
 const LISTED = 30;
 
@@ -47,7 +47,7 @@ function follow(id: string | null): void {
   source.addEventListener('state', ({ data }) => {
     show(JSON.parse(data) as Job);
     void list();
-    if (job && !['queued', 'running'].includes(job.state)) source.close();
+    if (job && hasEnded(job)) source.close();
   });
   source.addEventListener('progress', ({ data }) => {
     if (job) show({ ...job, ...(JSON.parse(data) as Partial<Job>) });
@@ -147,6 +147,10 @@ function wire(): void {
   byId('cancel').addEventListener(
     'click',
     () => chosen && void ask(`/v1/jobs/${chosen}`, { method: 'DELETE' }),
+  );
+  byId('resume').addEventListener(
+    'click',
+    () => chosen && void ask(`/v1/jobs/${chosen}/resume`, { method: 'POST' }).catch(lost),
   );
   byId('remove').addEventListener('click', () => {
     if (!chosen) return;

@@ -16,9 +16,16 @@ export function duration(seconds: number): string {
 export const size = ({ image }: Job): string =>
   `${image.width.toLocaleString('en')} × ${image.height.toLocaleString('en')} px`;
 
+/** Whether nothing more happens to a job. */
+export const hasEnded = ({ state }: Job): boolean => !['queued', 'running', 'paused'].includes(state);
+
 /** How a job stands, in one line. */
 export function stateOf(job: Job): string {
   const { state, progress, pixelsPerSecond, secondsLeft, restarts } = job;
+  if (job.pause) {
+    const when = new Date(job.pause.since).toLocaleTimeString();
+    return `paused since ${when}: ${job.pause.detail}. It goes on by itself when this has passed`;
+  }
   if (state !== 'running') return state;
   if (!progress || progress.tiles === 0) return 'running';
   const share = `${Math.floor((100 * progress.pixelsDone) / progress.pixels)} %`;

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../server/jobs/view.js';
@@ -16,7 +16,7 @@ const disk = join(folder, 'disk');
 const mounted = (() => {
   mkdirSync(disk);
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -26,38 +26,53 @@ const mounted = (() => {
 describe.skipIf(!mounted)('a disk that fills', () => {
   afterAll(() => void execFileSync('umount', [disk]));
 
-  it('refuses what does not fit, fails the job that fills it, and breaks nothing else', async () => {
+  it('refuses what does not fit, pauses the job that fills it until there is room, and breaks nothing else', async () => {
     await unseam(['samples', '-o', folder, '-s', '300x200']);
     const small = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
     // Compressed it fits, unpacked and with its mask it does not; the other does not fit at all.
     const path = join(folder, 'large.tif');
-    await writeTestTiff(path, pattern(2200, 1800), { compression: 8, tile: { width: 256, height: 256 } });
+    await writeTestTiff(path, pattern(400, 700), { compression: 8, tile: { width: 256, height: 256 } });
     const large = new Uint8Array(await readFile(path));
-    const server = await testServer(disk);
+    const recovery = { retryMs: [10], probeMs: { first: 20, last: 50 } };
+    const server = await testServer(disk, { recovery });
+    const bytes = async (response: Response) => Buffer.from(await response.arrayBuffer());
     const post = (route: string, body: Uint8Array<ArrayBuffer>) =>
       fetch(`${server.url}${route}`, { method: 'POST', body });
     try {
-      const upload = await post('/v1/segment?model=shapes', new Uint8Array(8_000_000));
+      const upload = await post('/v1/segment?model=shapes', new Uint8Array(20_000_000));
       expect([upload.status, ((await upload.json()) as { type: string }).type]).toEqual([
         507,
         'urn:unseam:problem:disk-full',
       ]);
       expect(await readdir(join(disk, 'jobs'))).toEqual([]);
 
-      // Probabilities are twelve times as large as what is sent.
-      const accepted = await post('/v1/jobs?model=shapes&output=probabilities', large);
-      const { links } = (await accepted.json()) as JobView;
+      // Probabilities are twelve times as large as what is sent: their journal and file do not fit beside this.
+      const filler = join(disk, 'filler');
+      await writeFile(filler, new Uint8Array(8_500_000));
+      const accepted = await post('/v1/jobs?model=shapes&output=probabilities&tile=188', large);
+      const { id, links } = (await accepted.json()) as JobView;
+      const job = async () => (await (await fetch(`${server.url}${links.self}`)).json()) as JobView;
+      await expect.poll(async () => (await job()).state, { timeout: 60_000 }).toBe('paused');
+      expect(await job()).toMatchObject({ pause: { code: 'disk-full', detail: 'The disk is full' } });
+      const { tilesDone, tiles } = (await job()).progress!;
+      expect(tilesDone).toBeLessThan(tiles);
+      expect((await readdir(join(disk, 'jobs', id))).sort()).toEqual(['bands', 'job.json', 'upload']);
+
+      // Room is made: it goes on by itself, and computes no finished band again.
+      await rm(filler);
       await (await fetch(`${server.url}${links.events}`)).text();
-      const job = (await (await fetch(`${server.url}${links.self}`)).json()) as JobView;
-      expect(job).toMatchObject({
-        state: 'failed',
-        error: { code: 'disk-full', detail: 'The disk is full' },
-      });
+      const ended = await job();
+      expect(ended).toMatchObject({ state: 'succeeded', pause: null });
+      expect(ended.progress!.tilesReplayed).toBeGreaterThan(0);
+      const result = await fetch(`${server.url}${ended.results[0]!.href}`).then(bytes);
+      await fetch(`${server.url}${links.self}`, { method: 'DELETE' });
+      const once = await post('/v1/segment?model=shapes&output=probabilities', large).then(bytes);
+      expect(result.equals(once)).toBe(true);
 
       const mask = await post('/v1/segment?model=shapes', small);
       expect([mask.status, (await mask.arrayBuffer()).byteLength > 200]).toEqual([200, true]);
       // A disk that is full to its last byte takes no job, and the server goes on answering.
-      await writeFile(join(disk, 'filler'), new Uint8Array(7_000_000)).catch(() => undefined);
+      await writeFile(join(disk, 'filler'), new Uint8Array(17_000_000)).catch(() => undefined);
       expect((await post('/v1/jobs?model=shapes', small)).status).toBe(507);
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     } finally {

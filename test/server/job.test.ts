@@ -18,12 +18,16 @@ describe('a job', () => {
     );
     expect(legal).toEqual([
       'queued running',
+      'queued paused',
       'queued failed',
       'queued cancelled',
       'running queued',
+      'running paused',
       'running succeeded',
       'running failed',
       'running cancelled',
+      'paused queued',
+      'paused cancelled',
     ]);
   });
 });
