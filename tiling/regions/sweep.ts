@@ -1,5 +1,6 @@
 import type { PixelArray } from '../raster.js';
 import { Contours, ringArea } from './contours.js';
+import { splitAtPinches } from './pinches.js';
 
 /** A region: pixels of one class that touch each other by their sides, as many as there are. */
 export interface Region {
@@ -16,7 +17,10 @@ export interface Region {
   readonly perimeter: number;
   /** The mean of its pixels in each channel of the image; none where the sweep was given no pixels. */
   readonly intensity: readonly number[];
-  /** Corners x, y, …: the outer ring, of positive area, then the holes. None where they are not wanted. */
+  /**
+   * Corners x, y, …: the outer ring, of positive area, then the holes. None passes a corner twice; they may
+   * touch each other at corners. None where they are not wanted.
+   */
   readonly rings: readonly Int32Array[];
 }
 
@@ -244,14 +248,21 @@ export class RegionSweep {
       centroid: { x: part.sumX / area, y: part.sumY / area },
       box: { x: left, y: top, width: right - left, height: bottom - top },
       intensity: Array.from(part.sums, (sum) => sum / area),
-      rings: part.rings.sort((a, b) => Number(ringArea(b) > 0) - Number(ringArea(a) > 0)),
+      rings: outerFirst(part.rings),
     });
   }
 }
 
 /** Keeps a contour that is closed with its region. */
-function keep(part: Part, ring: Int32Array | null): void {
-  if (ring !== null) part.rings.push(ring);
+function keep(part: Part, contour: Int32Array | null): void {
+  if (contour === null) return;
+  for (const ring of splitAtPinches(contour)) part.rings.push(ring);
+}
+
+function outerFirst(rings: Int32Array[]): Int32Array[] {
+  const outer = rings.findIndex((ring) => ringArea(ring) > 0);
+  if (outer > 0) [rings[0], rings[outer]] = [rings[outer]!, rings[0]!];
+  return rings;
 }
 
 /** Stands in until a run is known to belong to a part. */

@@ -1,4 +1,5 @@
-import { simplifyRing } from '../regions/simplify.js';
+import type { Size } from '../geometry.js';
+import { simplifyRings } from '../regions/simplify.js';
 import type { Region } from '../regions/sweep.js';
 import type { MaskClass } from './ome-xml.js';
 import type { RegionWriter } from './regions.js';
@@ -15,22 +16,27 @@ export class GeojsonWriter implements RegionWriter {
   private constructor(
     private readonly file: TextFile,
     private readonly classes: readonly MaskClass[],
+    private readonly size: Size,
     private readonly tolerance: number,
   ) {}
 
-  /** @param tolerance how far, in px, simplified contours may be from the pixels' sides; 0 keeps them exact */
+  /**
+   * @param size of the mask
+   * @param tolerance how far, in px, simplified contours may be from the pixels' sides; 0 keeps them exact
+   */
   static async create(
     path: string,
     classes: readonly MaskClass[],
+    size: Size,
     tolerance: number,
   ): Promise<GeojsonWriter> {
     const file = await TextFile.create(path);
     file.add('{"type":"FeatureCollection","features":[');
-    return new GeojsonWriter(file, classes, tolerance);
+    return new GeojsonWriter(file, classes, size, tolerance);
   }
 
   add({ id, label, area, rings }: Region): void {
-    const coordinates = rings.map((ring) => ringText(simplifyRing(ring, this.tolerance))).join(',');
+    const coordinates = simplifyRings(rings, this.tolerance, this.size).map(ringText).join(',');
     const { name, colour } = this.classes[label] ?? { name: `class ${label}`, colour: null };
     const value = Number.parseInt(colour?.slice(1) ?? '808080', 16);
     const classification = { name, color: [value >> 16, (value >> 8) & 255, value & 255] };
@@ -61,7 +67,7 @@ export class GeojsonWriter implements RegionWriter {
 }
 
 /** A ring whose last corner is its first again. */
-function ringText(ring: Int32Array): string {
+function ringText(ring: ArrayLike<number>): string {
   const corners: string[] = [];
   for (let i = 0; i <= ring.length; i += 2) {
     corners.push(`[${ring[i % ring.length]},${ring[(i % ring.length) + 1]}]`);
