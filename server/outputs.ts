@@ -137,7 +137,7 @@ async function openSink(
       return TiffSink.create(path, size, { channels, dtype: 'float32', mpp, overviews: 'mean', classes });
     }
     case 'geojson': {
-      const writer = await GeojsonWriter.create(path, classes, size, simplify);
+      const writer = await GeojsonWriter.create(path, classes, size, source.fullSize ?? size, simplify);
       return new RegionSink(size, [writer], { contours: true, source: null });
     }
     case 'objects': {

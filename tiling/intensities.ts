@@ -31,6 +31,7 @@ export function ranged(source: ImageSource, range: ValueRange): ImageSource {
     dtype: 'float32',
     storedType: storedTypeOf(source),
     range,
+    stored: { size: source.size, readRegion: (rect, signal) => source.readRegion(rect, signal) },
     overviews: source.overviews.map(reader),
     close: () => source.close(),
   };

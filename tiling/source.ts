@@ -32,6 +32,10 @@ export interface ImageSource extends PixelReader {
   readonly mpp: PixelSize | null;
   /** What the source did to the stored picture, for the receipt: dropped alpha, ignored orientation. */
   readonly notes: readonly string[];
+  /** The values as they are stored, where a range has made others of them. */
+  readonly stored?: PixelReader | undefined;
+  /** The size of the picture's largest level, where this is a smaller one. */
+  readonly fullSize?: Size | undefined;
   /** The same picture, smaller: the levels of a pyramid below the first, the largest first. */
   readonly overviews: readonly PixelReader[];
   /** Whether it has no random access, and is unpacked into a file to be read. */

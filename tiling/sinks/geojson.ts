@@ -6,8 +6,8 @@ import type { RegionWriter } from './regions.js';
 import { TextFile } from './text-file.js';
 
 /**
- * A feature for each region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the full image
- * from its corner, y downwards): polygons along the pixels' sides with their holes, the class with its
+ * A feature for each region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the image's largest
+ * level from its corner, y downwards): polygons along the pixels' sides with their holes, the class with its
  * name and colour.
  */
 export class GeojsonWriter implements RegionWriter {
@@ -17,33 +17,39 @@ export class GeojsonWriter implements RegionWriter {
     private readonly file: TextFile,
     private readonly classes: readonly MaskClass[],
     private readonly size: Size,
+    private readonly scale: { readonly x: number; readonly y: number },
     private readonly tolerance: number,
   ) {}
 
   /**
    * @param size of the mask
-   * @param tolerance how far, in px, simplified contours may be from the pixels' sides; 0 keeps them exact
+   * @param fullSize of the image's largest level
+   * @param tolerance how far, in px of the mask, simplified contours may be from the pixels' sides; 0 keeps
+   *   them exact
    */
   static async create(
     path: string,
     classes: readonly MaskClass[],
     size: Size,
+    fullSize: Size,
     tolerance: number,
   ): Promise<GeojsonWriter> {
     const file = await TextFile.create(path);
     file.add('{"type":"FeatureCollection","features":[');
-    return new GeojsonWriter(file, classes, size, tolerance);
+    const scale = { x: fullSize.width / size.width, y: fullSize.height / size.height };
+    return new GeojsonWriter(file, classes, size, scale, tolerance);
   }
 
   add({ id, label, area, rings }: Region): void {
-    const coordinates = simplifyRings(rings, this.tolerance, this.size).map(ringText).join(',');
+    const simple = simplifyRings(rings, this.tolerance, this.size);
+    const coordinates = simple.map((ring) => this.#ringText(ring)).join(',');
     const { name, colour } = this.classes[label] ?? { name: `class ${label}`, colour: null };
     const value = Number.parseInt(colour?.slice(1) ?? '808080', 16);
     const classification = { name, color: [value >> 16, (value >> 8) & 255, value & 255] };
     const properties = {
       objectType: 'annotation',
       classification,
-      measurements: { 'Object ID': id, 'Area px^2': area },
+      measurements: { 'Object ID': id, 'Area px^2': area * this.scale.x * this.scale.y },
     };
     this.file.add(
       `${this.#first ? '' : ','}\n{"type":"Feature","geometry":{"type":"Polygon","coordinates":[${coordinates}]},` +
@@ -64,13 +70,15 @@ export class GeojsonWriter implements RegionWriter {
   abort(): Promise<void> {
     return this.file.abort();
   }
-}
 
-/** A ring whose last corner is its first again. */
-function ringText(ring: ArrayLike<number>): string {
-  const corners: string[] = [];
-  for (let i = 0; i <= ring.length; i += 2) {
-    corners.push(`[${ring[i % ring.length]},${ring[(i % ring.length) + 1]}]`);
+  /** A ring whose last corner is its first again. */
+  #ringText(ring: ArrayLike<number>): string {
+    const { x, y } = this.scale;
+    const corners: string[] = [];
+    for (let i = 0; i <= ring.length; i += 2) {
+      const at = i % ring.length;
+      corners.push(`[${ring[at]! * x},${ring[at + 1]! * y}]`);
+    }
+    return `[${corners.join(',')}]`;
   }
-  return `[${corners.join(',')}]`;
 }

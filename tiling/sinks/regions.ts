@@ -1,7 +1,7 @@
 import { type Rect, runs, type Size } from '../geometry.js';
 import { type Region, RegionSweep } from '../regions/sweep.js';
 import type { MaskArray, MaskSink } from '../sink.js';
-import type { ImageSource } from '../source.js';
+import type { ImageSource, PixelReader } from '../source.js';
 
 /** Writes down regions as they are found. */
 export interface RegionWriter {
@@ -21,9 +21,9 @@ const ROWS = 64;
  */
 export class RegionSink implements MaskSink {
   readonly #sweep: RegionSweep;
-  readonly #source: ImageSource | null;
+  readonly #pixels: PixelReader | null;
 
-  /** @param source the image, for mean intensities; null where none are wanted */
+  /** @param source the image, for mean intensities of its stored values; null where none are wanted */
   constructor(
     private readonly size: Size,
     private readonly writers: readonly RegionWriter[],
@@ -37,7 +37,7 @@ export class RegionSink implements MaskSink {
         for (const writer of writers) writer.add(region);
       },
     });
-    this.#source = source;
+    this.#pixels = source && (source.stored ?? source);
   }
 
   async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
@@ -45,7 +45,7 @@ export class RegionSink implements MaskSink {
     if (rect.width !== width) throw new Error('regions are found in whole rows');
     for (const { start, stop } of runs({ start: 0, stop: rect.height }, ROWS)) {
       const region = { x: 0, y: rect.y + start, width, height: stop - start };
-      const raster = this.#source && (await this.#source.readRegion(region));
+      const raster = this.#pixels && (await this.#pixels.readRegion(region));
       for (let row = start; row < stop; row++) {
         const length = width * (raster?.channels ?? 0);
         const pixels = raster?.data.subarray((row - start) * length, (row - start + 1) * length) ?? null;

@@ -39,6 +39,7 @@ function levelOf(source: ImageSource, level: number): ImageSource {
   const { size, mpp } = source;
   return changed(source, {
     size: overview.size,
+    fullSize: size,
     mpp: mpp && {
       x: (mpp.x * size.width) / overview.size.width,
       y: (mpp.y * size.height) / overview.size.height,
