@@ -217,7 +217,7 @@ class Run {
   ): Promise<void> {
     const { url } = this.server;
     const query = `model=${seed.model}&output=overlay${seed.query}`;
-    const answer = await ask(`${url}/v1/segment?${query}`, { method: 'POST', body: new Uint8Array(bytes) });
+    const answer = await ask(`${url}/v1/segment?${query}`, { method: 'POST', body: bytes });
     const path = join(this.dir, 'answers', `${phase}-${number}`);
     const judged = { phase, number, subject: seed.name, what, expected: expect };
     const read = answer.status === 200;
@@ -295,7 +295,7 @@ class Run {
     const query = `model=${seed.model}${seed.query}`;
     const answer = await ask(`${this.server.url}/v1/plan?${query}`, {
       method: 'POST',
-      body: new Uint8Array(bytes),
+      body: bytes,
     });
     await this.#judge(
       { phase: 'header', number, subject: seed.name, what, expected: 'either' },

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { problemOf } from '../../server/problems.js';
 
 /** What came back of a request. */
@@ -42,22 +43,48 @@ export function leaks({ status, body }: Answer, folder: string): boolean {
   return text.includes(folder) || /\bat .*\.js:\d+/.test(text) || text.includes('root:x:0');
 }
 
-/** Sends one request, whole. */
-export async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
+export interface Question {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer | string;
+}
+
+/**
+ * Sends one request, whole, on a connection of its own: one that is kept may be closed by its server at the
+ * very moment at which it is used again, which would look like a fault.
+ */
+export function ask(
+  url: string,
+  { method = 'GET', headers = {}, body = '' }: Question = {},
+): Promise<Answer> {
   const started = performance.now();
-  const ended = (answer: Partial<Answer>): Answer => ({
-    ...{ status: 0, type: '', body: Buffer.alloc(0), hung: false },
-    ...answer,
-    ms: performance.now() - started,
+  return new Promise((resolve) => {
+    let hung = false;
+    const settle = (answer: Pick<Answer, 'status' | 'type' | 'body'>) => {
+      clearTimeout(late);
+      resolve({ ...answer, hung, ms: performance.now() - started });
+    };
+    const failed = (error: Error) => settle({ status: 0, type: String(error), body: Buffer.alloc(0) });
+    const length = method === 'GET' ? {} : { 'content-length': Buffer.byteLength(body) };
+    const sent = request(
+      url,
+      { method, headers: { ...headers, ...length }, agent: false },
+      async (response) => {
+        const parts: Buffer[] = [];
+        try {
+          for await (const part of response) parts.push(part as Buffer);
+          const type = response.headers['content-type'] ?? '';
+          settle({ status: response.statusCode ?? 0, type, body: Buffer.concat(parts) });
+        } catch (error) {
+          failed(error as Error);
+        }
+      },
+    );
+    const late = setTimeout(() => {
+      hung = true;
+      sent.destroy(new Error(`no answer in ${BOUND_MS / 1000} s`));
+    }, BOUND_MS);
+    sent.on('error', failed);
+    sent.end(body);
   });
-  try {
-    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(BOUND_MS) });
-    const body = Buffer.from(await response.arrayBuffer());
-    return ended({ status: response.status, type: response.headers.get('content-type') ?? '', body });
-  } catch (error) {
-    return ended({
-      hung: (error as Error).name === 'TimeoutError',
-      type: String((error as Error).cause ?? error),
-    });
-  }
 }

@@ -70,6 +70,7 @@ const moveChunk: MutateTiff = (map, page, random) => {
   const chunk = page.chunks[index]!;
   const end = map.bytes.length;
   const plainPixels = tagValue(map, page, TAG.compression, 1) === 1;
+  const tiled = page.tags.has(TAG.tileOffsets);
   if (random.chance(0.5)) {
     const value = random.pick([
       0,
@@ -85,7 +86,9 @@ const moveChunk: MutateTiff = (map, page, random) => {
   }
   const length = chunk.stop - chunk.start;
   const value = random.pick([0, 1, length >> 1, length - 1, length + 1, end, 0x7fff_ffff, 0xffff_ffff]);
-  const lost = value === 0 || chunk.start + value > end || (plainPixels && value < length);
+  // Of uncompressed rows it is known where they end, whatever the count says.
+  const over = chunk.start + (plainPixels && !tiled ? Math.min(value, length) : value) > end;
+  const lost = value === 0 || over || (plainPixels && value < length);
   const what = `chunk ${index} has ${value} bytes, not ${length}`;
   return (lost ? refused : agrees)(what, map.withValue(counts, value, index));
 };
@@ -286,15 +289,17 @@ function fits(map: TiffMap, page: DirectoryPlace, changes: ReadonlyMap<number, n
     const across = tiled ? value(TAG.tileWidth, 0) : width;
     const down = tiled ? value(TAG.tileHeight, 0) : Math.min(height, value(TAG.rowsPerStrip, height));
     const rowBytes = Math.ceil((across * (planar ? 1 : samples) * value(TAG.bits, 1)) / 8);
-    const chunks = Math.ceil(width / across) * Math.ceil(height / down) * (planar ? samples : 1);
-    // A single strip's rows, or the first of several: all of them are whole.
-    return {
-      positive: width * height * across * down * samples * value(TAG.bits, 1) > 0,
-      chunks,
-      bytes: rowBytes * down,
-    };
+    const planes = planar ? samples : 1;
+    const chunks = Math.ceil(width / across) * Math.ceil(height / down) * planes;
+    const positive = width * height * across * down * samples * value(TAG.bits, 1) > 0;
+    return { positive, planes, chunks, bytes: rowBytes * down, allBytes: rowBytes * height * planes };
   };
   const [before, after] = [layout(new Map()), layout(changes)];
-  if (!after.positive || after.chunks > page.chunks.length) return false;
-  return !PLAIN.includes(tagValue(map, page, TAG.compression, 1)) || after.bytes <= before.bytes;
+  if (!after.positive) return false;
+  const compression = tagValue(map, page, TAG.compression, 1);
+  // Uncompressed rows in one strip are one after the other, however many of them a strip is said to have.
+  const oneStrip = compression === 1 && !page.tags.has(TAG.tileWidth) && page.chunks.length === after.planes;
+  if (oneStrip) return after.allBytes <= before.allBytes;
+  if (after.chunks > page.chunks.length) return false;
+  return !PLAIN.includes(compression) || after.bytes <= before.bytes;
 }

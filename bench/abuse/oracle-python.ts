@@ -75,6 +75,16 @@ def pillow(path, planes, **_):
             return np.asarray(image)[..., :1]
         return bilevel(image)
 
+def gif_frame(path, **_):
+    """The first picture of a GIF without the empty screen around it, which may claim any size."""
+    with Image.open(path) as image:
+        if image.format != 'GIF':
+            raise ValueError('no GIF')
+        box = image.tile[0][1]
+        small((box[2] - box[0], box[3] - box[1]))
+        image = image.crop(box)
+        return np.asarray(image.convert('RGBA' if 'transparency' in image.info else 'RGB'))
+
 def codecs(path, **_):
     with open(path, 'rb') as file:
         head = file.read()
@@ -123,7 +133,7 @@ def compare(task):
         answer = np.asarray(image.convert('RGB')).astype('i4')
     said = {}
     image = task['image']
-    readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, tiff_series]
+    readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, tiff_series, gif_frame]
     for read in readers:
         try:
             data = shown(read(image, planes=task['planes']), task.get('range'), task.get('channels'))
