@@ -3,10 +3,11 @@ import type { Card } from './card.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import type { EngineOptions } from './engine.js';
 import { environmentOf } from './environment.js';
-import { FrozenModel, type OutputKind, selfTest, type TileBatch } from './frozen.js';
+import { FrozenModel, type OutputKind, type TileBatch } from './frozen.js';
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
 import { type Reply, serveCalls } from './rpc.js';
+import { selfTest } from './self-test.js';
 import { begin, type Ticket } from './ticket.js';
 import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
 

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FrozenModel, selfTest } from '../../model/frozen.js';
+import { FrozenModel } from '../../model/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
+import { selfTest } from '../../model/self-test.js';
 import { buildUnet, type UnetConfig } from '../../model/unet.js';
 import { noise, onnxBesideCpu } from '../support/oracle.js';
 import { even, firstDifference } from '../support/rasters.js';
