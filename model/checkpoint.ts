@@ -13,6 +13,8 @@ const WEIGHTS = 'weights.bin';
 export interface Checkpoint {
   readonly model: tfl.LayersModel;
   readonly card: Card;
+  /** SHA-256 of its layers and weights. */
+  readonly digest: string;
 }
 
 /**
@@ -80,7 +82,9 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   ) as ArrayBuffer;
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
-  return { model, card };
+  const topology = JSON.stringify(modelTopology);
+  const digest = createHash('sha256').update(topology).update(sha256).digest('hex');
+  return { model, card, digest };
 }
 
 interface ModelJson {

@@ -3,7 +3,9 @@ import type { Environment } from './environment.js';
 import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
+import { Outcomes } from './outcomes.js';
 import { ThreadClient } from './rpc.js';
+import { type GraphUse, selfTest } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
@@ -12,6 +14,8 @@ export interface EngineOptions {
   readonly provider: 'cpu';
   /** Threads inside one operator, at least 1. */
   readonly threads: number;
+  /** A file that keeps outcomes of self-tests; without it they are kept as long as the engine. */
+  readonly outcomes?: string;
 }
 
 export interface PredictOptions {
@@ -26,20 +30,30 @@ export interface EngineModel {
   readonly id: number;
   readonly card: Card;
   readonly geometry: TileGeometry;
-  /** Whether two tile shapes agreed in every bit on this device when the model was loaded. */
-  readonly exact: boolean;
+  /** SHA-256 of its layers and weights. */
+  readonly digest: string;
   /** What it runs on. */
   readonly environment: Environment;
+}
+
+/** A model whose graph for one use was tested on this device. */
+export interface TestedModel extends EngineModel {
+  /** Whether its tiles agreed in every bit; see `selfTest`. */
+  readonly exact: boolean;
 }
 
 /** One device, in a thread of its own, and the models on it. No tensor leaves it. */
 export class Engine {
   #environment: Promise<Environment> | null = null;
 
-  private constructor(private readonly thread: ThreadClient) {}
+  private constructor(
+    private readonly thread: ThreadClient,
+    private readonly outcomes: Outcomes,
+  ) {}
 
   static start(options: EngineOptions): Engine {
-    return new Engine(new ThreadClient(new URL('./engine-thread.js', import.meta.url), options));
+    const thread = new ThreadClient(new URL('./engine-thread.js', import.meta.url), options);
+    return new Engine(thread, new Outcomes(options.outcomes ?? null));
   }
 
   /** What of this machine decides about bits. */
@@ -49,12 +63,25 @@ export class Engine {
   }
 
   /**
-   * Loads a model folder, freezes it and tests that it tiles exactly here.
+   * Loads a model folder and freezes it.
    * @throws CheckpointError, InexactModelError (by `code`)
    */
   async load(folder: string): Promise<EngineModel> {
     const loaded = await this.thread.call<Omit<EngineModel, 'environment'>>('load', { folder });
     return { ...loaded, environment: await this.environment() };
+  }
+
+  /**
+   * Whether a network tiles exactly when it is used like this: tested once for the network, the use and the device.
+   * Its steps are calls as others' are: what is computed meanwhile goes on between them.
+   */
+  tested({ id, geometry, digest, environment }: EngineModel, use: GraphUse): Promise<boolean> {
+    return this.outcomes.of({ digest, use, environment }, () =>
+      selfTest(
+        { geometry, predict: (batch, output, symmetries) => this.predict(id, batch, output, { symmetries }) },
+        use,
+      ),
+    );
   }
 
   /**

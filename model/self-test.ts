@@ -1,49 +1,127 @@
-import type { FrozenModel } from './frozen.js';
+import type { OutputKind, TileBatch } from './frozen.js';
+import type { TileGeometry } from './geometry.js';
+import type { Pixels } from './normalize.js';
+
+/** How a network is used: each use is a graph of its own, whose kernels could round differently. */
+export interface GraphUse {
+  readonly output: OutputKind;
+  /** Whether probabilities are means over the eight symmetries of the square. */
+  readonly symmetries: boolean;
+  /** Type and channels of the tiles. */
+  readonly dtype: 'uint8' | 'uint16' | 'float32';
+  readonly channels: number;
+}
+
+/** A network on its device. */
+export interface TestedNetwork {
+  readonly geometry: TileGeometry;
+  predict(batch: TileBatch, output: OutputKind, symmetries: boolean): Promise<Uint8Array | Float32Array>;
+}
+
+interface Place {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
 
 /**
- * Compares tiles with one pass over the image that they make up, the smallest tile among them, on
- * this device: true where every bit agrees. Kernels may differ between sizes, so this is never assumed.
+ * Compares tiles with one pass over the image that they make up, on this device: true where every bit agrees,
+ * and every label is the class of the greatest probability. Square tiles and oblong ones both ways, the
+ * smallest among them, alone and several in a batch, of the very type of pixels that is used. Kernels may differ between
+ * sizes, so none of this is ever assumed. Each call of `predict` is short: others' work goes on in between.
  */
-export async function selfTest(model: FrozenModel, channels: number): Promise<boolean> {
-  const { halo, multiple, smallest, tileable } = model.geometry;
+export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<boolean> {
+  const { halo, multiple, smallest, tileable } = network.geometry;
   if (!tileable) return false;
-  const size = smallest + 12 * multiple;
-  const image = Uint8Array.from(
-    { length: size * size * channels },
-    (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24,
-  );
-  const predict = async (data: Uint8Array, side: number) =>
-    (await model.predict(
-      { data, count: 1, height: side, width: side, channels },
-      'probabilities',
-    )) as Float32Array;
-  const outOf = (side: number) => ({
-    width: side - halo.left - halo.right,
-    height: side - halo.top - halo.bottom,
+  const { output, symmetries, channels } = use;
+  // oblong, too: rows and columns could be mixed up
+  const whole = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
+  const image = noise(use, whole.width * whole.height * channels);
+
+  const outputOf = ({ width, height }: Place) => ({
+    width: width - halo.left - halo.right,
+    height: height - halo.top - halo.bottom,
   });
-  const whole = bitsOf(await predict(image, size));
-  const outWhole = outOf(size);
-  const classes = whole.length / outWhole.width / outWhole.height;
-  for (const side of [smallest, smallest + 5 * multiple]) {
-    for (const at of [0, multiple, size - side]) {
-      const tile = new Uint8Array(side * side * channels);
-      for (let y = 0; y < side; y++) {
-        const from = ((at + y) * size + at) * channels;
-        tile.set(image.subarray(from, from + side * channels), y * side * channels);
-      }
-      const part = bitsOf(await predict(tile, side));
-      const out = outOf(side);
-      for (let y = 0; y < out.height; y++) {
-        const row = ((at + y) * outWhole.width + at) * classes;
-        for (let i = 0; i < out.width * classes; i++) {
-          if (part[y * out.width * classes + i] !== whole[row + i]) return false;
-        }
+  const predict = (kind: OutputKind, places: readonly Place[]) => {
+    const [{ width, height }] = places as [Place];
+    const data = pixels(use.dtype, places.length * width * height * channels);
+    for (const [i, { x, y }] of places.entries()) {
+      for (let row = 0; row < height; row++) {
+        const from = ((y + row) * whole.width + x) * channels;
+        data.set(image.subarray(from, from + width * channels), (i * height + row) * width * channels);
       }
     }
+    return network.predict({ data, count: places.length, width, height, channels }, kind, symmetries);
+  };
+  /** Whether tiles hold, bit for bit, what the whole image's values are at their places. */
+  const agree = async (kind: OutputKind, places: readonly Place[], expected: Uint8Array | Uint32Array) => {
+    const found = bitsOf(await predict(kind, places));
+    const across = outputOf(whole).width;
+    const values = expected.length / across / outputOf(whole).height;
+    const size = outputOf(places[0]!);
+    const length = size.width * values;
+    if (found.length !== places.length * size.height * length) return false;
+    for (const [i, { x, y }] of places.entries()) {
+      for (let row = 0; row < size.height; row++) {
+        const from = ((y + row) * across + x) * values;
+        const at = (i * size.height + row) * length;
+        for (let k = 0; k < length; k++) if (found[at + k] !== expected[from + k]) return false;
+      }
+    }
+    return true;
+  };
+
+  const at = (x: number, y: number, wider = 0, taller = 0): Place => ({
+    ...{ x: x * multiple, y: y * multiple },
+    ...{ width: smallest + wider * multiple, height: smallest + taller * multiple },
+  });
+  const alone = [at(0, 0)];
+  const batch = [at(12, 9), at(1, 2), at(5, 0)];
+  const wide = [at(1, 4, 6), at(0, 9, 6)];
+  const tall = [at(7, 3, 0, 5)];
+
+  const reference = (await predict('probabilities', [whole])) as Float32Array;
+  for (const places of [alone, batch, wide, tall]) {
+    if (!(await agree('probabilities', places, bitsOf(reference)))) return false;
   }
+  if (output === 'probabilities') return true;
+  const labels = greatest(reference, outputOf(whole));
+  for (const places of [alone, batch, wide]) if (!(await agree('labels', places, labels))) return false;
   return true;
 }
 
-function bitsOf(values: Float32Array): Uint32Array {
+function pixels(dtype: GraphUse['dtype'], length: number): Pixels {
+  if (dtype === 'float32') return new Float32Array(length);
+  return dtype === 'uint16' ? new Uint16Array(length) : new Uint8Array(length);
+}
+
+/** Values all over the range of their type, different everywhere. */
+function noise({ dtype }: GraphUse, length: number): Pixels {
+  const data = pixels(dtype, length);
+  for (let i = 0; i < length; i++) {
+    const bits = Math.imul(i + 1, 0x9e3779b1) >>> 0;
+    data[i] = dtype === 'float32' ? bits / 2 ** 32 : bits >>> (dtype === 'uint16' ? 16 : 24);
+  }
+  return data;
+}
+
+/** The class of the greatest probability of each pixel, the lowest of equals. */
+function greatest(
+  probabilities: Float32Array,
+  { width, height }: { width: number; height: number },
+): Uint8Array {
+  const classes = probabilities.length / width / height;
+  return Uint8Array.from({ length: width * height }, (_, at) => {
+    let best = 0;
+    for (let c = 1; c < classes; c++) {
+      if (probabilities[at * classes + c]! > probabilities[at * classes + best]!) best = c;
+    }
+    return best;
+  });
+}
+
+function bitsOf(values: Uint8Array | Float32Array): Uint8Array | Uint32Array {
+  if (values instanceof Uint8Array) return values;
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }

@@ -1,4 +1,4 @@
-import type { EngineModel } from '../model/engine.js';
+import type { EngineModel, TestedModel } from '../model/engine.js';
 import { type ChannelConversion, channelConversion } from '../model/normalize.js';
 import { UnsupportedImageError } from '../tiling/errors.js';
 import {
@@ -45,7 +45,7 @@ const MAX_SCALE = 64;
  */
 export function planJob(
   source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'dtype' | 'mpp' | 'notes'>,
-  { card, geometry, exact }: Pick<EngineModel, 'card' | 'geometry' | 'exact'>,
+  { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
   { tile, memory = Number.POSITIVE_INFINITY, probabilities = false }: PlanWishes,
 ): JobPlan {
   const conversion = channelConversion(source.channels, card.inputChannels);

@@ -1,5 +1,5 @@
 import type { Card } from '../model/card.js';
-import type { Engine, EngineModel } from '../model/engine.js';
+import type { Engine, TestedModel } from '../model/engine.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
 import { type Priority, Scheduler, systemClock } from '../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../model/ticket.js';
@@ -13,7 +13,7 @@ const MAX_DELAY_MS = 2;
 const AGING_MS = 2000;
 
 /** What of a model decides about its batches. */
-export type PredictModel = Pick<EngineModel, 'id' | 'exact'> & {
+export type PredictModel = Pick<TestedModel, 'id' | 'exact'> & {
   readonly card?: Pick<Card, 'architecture'>;
 };
 

@@ -1,4 +1,4 @@
-import type { EngineModel } from '../model/engine.js';
+import type { TestedModel } from '../model/engine.js';
 import { type ChannelConversion, NORMALISATION } from '../model/normalize.js';
 import type { Margins } from '../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../tiling/plan.js';
@@ -51,7 +51,7 @@ export interface Receipt {
   readonly channels: ChannelConversion;
   /** Whether probabilities are means over the eight symmetries of the square. */
   readonly symmetries: boolean;
-  /** Whether this device passed the model's tiling test; see `selfTest`. */
+  /** Whether this device passed the tiling test of the very graph that was used: see `selfTest`. */
   readonly exact: boolean;
   /** The processor, its widest instructions and the blocks that it convolves in: what last bits depend on. */
   readonly device: string;
@@ -73,7 +73,7 @@ export function planFacts(plan: TilePlan): Receipt['plan'] {
   };
 }
 
-export function modelFacts({ card, exact }: EngineModel) {
+export function modelFacts({ card, exact }: TestedModel) {
   return {
     model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
     classes: card.classes,

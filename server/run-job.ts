@@ -1,6 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EngineModel } from '../model/engine.js';
+import type { TestedModel } from '../model/engine.js';
 import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import { enlarged, resampled } from '../tiling/resample.js';
 import { AreaCount } from '../tiling/sinks/areas.js';
@@ -38,7 +38,7 @@ export type JobReceipt = Omit<Receipt, 'device' | 'versions'>;
 export async function runJob(
   job: SegmentJob,
   image: ImageSource,
-  model: EngineModel,
+  model: TestedModel,
   { predict, preview: previewOf, maxPixels, memory }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();

@@ -1,8 +1,10 @@
 import { dirname } from 'node:path';
 import { learntRange } from '../model/card.js';
 import { readCard } from '../model/checkpoint.js';
-import { Engine, type EngineModel, type EngineOptions } from '../model/engine.js';
+import { Engine, type EngineModel, type EngineOptions, type TestedModel } from '../model/engine.js';
 import { deviceFacts } from '../model/environment.js';
+import type { OutputKind } from '../model/frozen.js';
+import { channelConversion } from '../model/normalize.js';
 import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -11,7 +13,7 @@ import { derive } from './derive.js';
 import { atModelScale, checkSymmetries, planJob } from './job-plan.js';
 import type { PlanSpec, SegmentJob } from './job-spec.js';
 import { ModelShelf } from './models.js';
-import { checkOutput, coloursOf, type ResultFile } from './outputs.js';
+import { checkOutput, coloursOf, predictedFor, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
@@ -65,7 +67,8 @@ export class Segmenter {
   async run(job: SegmentJob): Promise<Receipt> {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
-    const receipt = await this.#with(job, job, (image, model) => {
+    const output = predictedFor(job.results);
+    const receipt = await this.#with(job, { signal: job.signal, output }, (image, model) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
         predict: this.#predictor.for(job.id, model, job),
@@ -172,9 +175,13 @@ export class Segmenter {
 
   /** Opens a spec's image and loads its model for the time of `work`. */
   async #with<Result>(
-    { input, choice, scratchDir, model: name }: PlanSpec,
-    { signal, headerOnly = false }: { readonly signal?: AbortSignal; readonly headerOnly?: boolean },
-    work: (image: ImageSource, model: EngineModel) => Promise<Result>,
+    { input, choice, scratchDir, model: name, symmetries }: PlanSpec,
+    {
+      signal,
+      headerOnly = false,
+      output = 'labels',
+    }: { readonly signal?: AbortSignal; readonly headerOnly?: boolean; readonly output?: OutputKind },
+    work: (image: ImageSource, model: TestedModel) => Promise<Result>,
   ): Promise<Result> {
     const { folder } = await this.shelf.find(name);
     const { maxPixels, allowedHosts } = this.options;
@@ -191,7 +198,13 @@ export class Segmenter {
     const image = await openImage(input, open);
     this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {
-      return await work(image, await this.#load(folder));
+      const model = await this.#load(folder);
+      const { dtype, channels } = image;
+      // what the model cannot take is refused, in words, by whoever plans
+      const exact =
+        channelConversion(channels, model.card.inputChannels) !== null &&
+        (await this.#engine.tested(model, { output, symmetries, dtype, channels }));
+      return await work(image, { ...model, exact });
     } finally {
       this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
       await image.close();

@@ -67,7 +67,13 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { store, ...stored } = await JobStore.open(data);
   let state: 'open' | 'draining' = 'open';
   const worker = new WorkerClient(
-    { modelsDir: models, maxPixels, engine, allowedHosts: options.allowedHosts, memory: options.memoryBytes },
+    {
+      modelsDir: models,
+      maxPixels,
+      engine: { ...engine, outcomes: join(data, 'self-tests.json') },
+      allowedHosts: options.allowedHosts,
+      memory: options.memoryBytes,
+    },
     {
       onBatch: (tiles, ranMs, waiting) => {
         metrics.batchSize.observe(tiles);

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine, type EngineModel } from '../../model/engine.js';
+import { Engine, type TestedModel } from '../../model/engine.js';
 import { TilePredictor } from '../../server/predict.js';
 import { type Predict, type SegmentRequest, segment } from '../../server/segment.js';
 import { chooseTile, planTiles, type TileChoice, type TileRule } from '../../tiling/plan.js';
@@ -8,14 +8,16 @@ import { MemorySink } from '../../tiling/sinks/memory.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { pattern } from '../support/rasters.js';
 
+const use = { output: 'probabilities', symmetries: false, dtype: 'uint8', channels: 1 } as const;
 const image = pattern(301, 263);
 const size = { width: image.width, height: image.height };
 let engine: Engine;
-let model: EngineModel;
+let model: TestedModel;
 
 beforeAll(async () => {
   engine = Engine.start({ provider: 'cpu', threads: 2 });
-  model = await engine.load(fileURLToPath(new URL('../../../models/em-membrane/1', import.meta.url)));
+  const loaded = await engine.load(fileURLToPath(new URL('../../../models/em-membrane/1', import.meta.url)));
+  model = { ...loaded, exact: await engine.tested(loaded, use) };
 });
 afterAll(() => engine.close());
 
@@ -69,6 +71,22 @@ describe('the pipeline', () => {
     await segment(whole);
     expect([...stages].sort()).toEqual(['decode', 'encode', 'infer', 'queue', 'stitch']);
     expect(pixels).toBe(301 * 263);
+  });
+});
+
+describe('the self-test of a graph', () => {
+  it('lets the work of others pass between its steps', async () => {
+    const folder = fileURLToPath(new URL('../../../models/shapes/1', import.meta.url));
+    const ended: string[] = [];
+    const tested = engine.load(folder).then(async (other) => {
+      await engine.tested(other, use);
+      ended.push('tested');
+    });
+    const side = model.geometry.smallest;
+    const tile = { data: new Uint8Array(side * side), count: 1, height: side, width: side, channels: 1 };
+    const predicted = engine.predict(model.id, tile, 'labels').then(() => ended.push('predicted'));
+    await Promise.all([tested, predicted]);
+    expect(ended).toEqual(['predicted', 'tested']);
   });
 });
 

@@ -1,0 +1,40 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Outcomes } from '../../model/outcomes.js';
+import { testFolder } from '../support/files.js';
+
+const path = join(await testFolder(), 'self-tests.json');
+
+describe('outcomes of tests', () => {
+  it('are found once for all that decides them, and outlive the process in a file', async () => {
+    let ran = 0;
+    const test = async () => ++ran > 0;
+    const first = new Outcomes(path);
+    expect(await Promise.all([first.of({ net: 'a' }, test), first.of({ net: 'a' }, test)])).toEqual([
+      true,
+      true,
+    ]);
+    expect(await new Outcomes(path).of({ net: 'a' }, test)).toBe(true);
+    expect(ran).toBe(1);
+    expect(await new Outcomes(path).of({ net: 'b' }, async () => false)).toBe(false);
+    expect(await new Outcomes(path).of({ net: 'b' }, test)).toBe(false);
+  });
+
+  it.each([
+    '{"form": 1, "outcomes": {"',
+    '[]',
+    '{"form": 2, "outcomes": {}}',
+    '{"form": 1, "outcomes": {"a": "yes"}}',
+  ])('are found anew where the file is torn or foreign: %s', async (text) => {
+    await writeFile(path, text);
+    expect(await new Outcomes(path).of({ net: 'a' }, async () => false)).toBe(false);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ form: 1 });
+  });
+
+  it('are none where the test could not run: it runs again', async () => {
+    const outcomes = new Outcomes(null);
+    await expect(outcomes.of('c', () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
+    expect(await outcomes.of('c', async () => true)).toBe(true);
+  });
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import { type GraphUse, selfTest, type TestedNetwork } from '../../model/self-test.js';
+import { even } from '../support/rasters.js';
+
+const use: GraphUse = { output: 'labels', symmetries: false, dtype: 'uint8', channels: 1 };
+const geometry = { halo: even(1), padded: even(0), multiple: 2, smallest: 4, tileable: true };
+
+/** A network that passes a tile's pixels on, but for a last bit where `wrong` says so. */
+function network(
+  wrong: (batch: TileBatch, output: OutputKind, symmetries: boolean) => boolean,
+): TestedNetwork {
+  return {
+    geometry,
+    async predict(batch, output, symmetries) {
+      const { data, count, height, width, channels } = batch;
+      const pixels: number[] = [];
+      for (let tile = 0; tile < count; tile++) {
+        for (let y = 1; y < height - 1; y++) {
+          for (let x = 1; x < width - 1; x++) {
+            pixels.push((data[((tile * height + y) * width + x) * channels] ?? 0) / 65536);
+          }
+        }
+      }
+      const fault = wrong(batch, output, symmetries) ? 1e-6 : 0;
+      const values = Float32Array.from(pixels.flatMap((p) => [p + fault, 1 - p]));
+      if (output === 'probabilities') return values;
+      return Uint8Array.from(pixels, (p) => (p > 1 - p !== fault > 0 ? 0 : 1));
+    },
+  };
+}
+
+describe('the self-test', () => {
+  it('passes a network that agrees with itself, however it is used', async () => {
+    for (const dtype of ['uint8', 'uint16', 'float32'] as const) {
+      for (const output of ['labels', 'probabilities'] as const) {
+        expect(
+          await selfTest(
+            network(() => false),
+            { ...use, dtype, output, symmetries: true },
+          ),
+        ).toBe(true);
+      }
+    }
+  });
+
+  it.each<[string, Parameters<typeof network>[0], Partial<GraphUse>]>([
+    ['several tiles in a batch', ({ count }) => count > 1, {}],
+    ['tiles that are wider than high', ({ width, height }) => width - height === 12, {}],
+    ['tiles that are higher than wide', ({ width, height }) => height > width, {}],
+    ['labels, not probabilities', (_batch, output) => output === 'labels', {}],
+    ['labels of a batch', ({ count }, output) => output === 'labels' && count > 1, {}],
+    [
+      'symmetries',
+      ({ width, height }, _output, symmetries) => symmetries && width === 4 && height === 4,
+      { symmetries: true },
+    ],
+    ['16 bits', ({ data, width }) => data instanceof Uint16Array && width === 4, { dtype: 'uint16' }],
+    ['floats', ({ data, width }) => data instanceof Float32Array && width === 4, { dtype: 'float32' }],
+    ['colour', ({ channels, width }) => channels === 3 && width === 4, { channels: 3 }],
+  ])('fails where %s differ in a last bit', async (_name, wrong, how) => {
+    expect(await selfTest(network(wrong), { ...use, ...how })).toBe(false);
+  });
+});
