@@ -55,6 +55,12 @@ interface Condition {
 
 const mod = (a: number, n: number): number => ((a % n) + n) % n;
 
+function leastCommonMultiple(a: number, b: number): number {
+  let [greatest, rest] = [a, b];
+  while (rest > 0) [greatest, rest] = [rest, greatest % rest];
+  return (a / greatest) * b;
+}
+
 /**
  * Derives the geometry by walking the layers, so that it holds for any network of convolutions without
  * stride, pooling and up-convolution with stride equal to their kernel, crops, joins, and whatever works
@@ -109,7 +115,8 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
   const before = final.offset + final.front;
   const after = final.cut - final.offset + final.back;
 
-  const multiple = Math.max(...conditions.map((c) => c.modulus));
+  // poolings of branches that are joined need not divide each other
+  const multiple = conditions.map((c) => c.modulus).reduce(leastCommonMultiple);
   const fits = (n: number) => conditions.every((c) => mod(n, c.modulus) === c.residue);
   const largestCut = Math.max(...[...maps.values()].map((m) => m.cut + m.scale));
   const least = Math.max(before + after + multiple, largestCut);

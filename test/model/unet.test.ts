@@ -89,6 +89,17 @@ describe('the geometry, by walking the layers', () => {
     });
   });
 
+  it('aligns tiles to all poolings of branches that are joined: to their least common multiple', () => {
+    const input = tfl.input({ shape: [60, 60, 1] });
+    const branches = [2, 3, 4].map((size) => {
+      const pooled = maxPooling2d({ poolSize: size }).apply(input) as tfl.SymbolicTensor;
+      return upSampling2d({ size: [size, size] }).apply(pooled) as tfl.SymbolicTensor;
+    });
+    const output = tfl.layers.add().apply(branches) as tfl.SymbolicTensor;
+    const geometry = tileGeometryOf(tfl.model({ inputs: input, outputs: output }));
+    expect(geometry).toEqual({ ...whole, halo: even(0), multiple: 12, smallest: 12 });
+  });
+
   it('takes a network without any pooling', () => {
     expect(tileGeometryOf(chain(conv({}), conv({ dilationRate: 2 })))).toEqual({
       ...whole,

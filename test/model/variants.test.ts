@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FrozenModel } from '../../model/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
@@ -86,6 +87,30 @@ describe('every kind of network', () => {
       const [cpu, onnx] = values as [number[], number[]];
       expect(Math.max(...cpu.map((v, i) => Math.abs(v - onnx[i]!)))).toBeLessThan(1e-5);
     }
+  });
+});
+
+describe('a network with means for poolings', () => {
+  it('tiles exactly, and in labels, too', async () => {
+    await tf.setBackend('onnx');
+    const { conv2d, averagePooling2d, upSampling2d } = tfl.layers;
+    const seeded = (seed: number) => tfl.initializers.heNormal({ seed });
+    const conv = (filters: number, seed: number) =>
+      conv2d({ filters, kernelSize: 3, activation: 'relu', kernelInitializer: seeded(seed) });
+    const input = tfl.input({ shape: [40, 40, 1] });
+    const layers = [
+      ...[conv(5, 1), averagePooling2d({ poolSize: 2 }), conv(6, 2), averagePooling2d({ poolSize: 3 })],
+      ...[conv(4, 3), upSampling2d({ size: [6, 6] })],
+      conv2d({ filters: 3, kernelSize: 1, activation: 'softmax', kernelInitializer: seeded(4) }),
+    ];
+    const output = layers.reduce(
+      (x, layer) => layer.apply(x) as tfl.SymbolicTensor,
+      input as tfl.SymbolicTensor,
+    );
+    const model = await FrozenModel.of(tfl.model({ inputs: input, outputs: output }), backend);
+    expect(model.geometry.multiple).toBe(6);
+    expect(await selfTest(model, use)).toBe(true);
+    model.dispose();
   });
 });
 

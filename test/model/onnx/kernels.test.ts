@@ -193,6 +193,14 @@ const cases: Case[] = [
     true,
   ],
   ['maxPool 3×3, stride 2, same', () => [f([1, 7, 8, 2])], (x: T4) => tf.maxPool(x, 3, 2, 'same')],
+  ['avgPool 2×2', () => [f([2, 6, 8, 3])], (x: T4) => tf.avgPool(x, 2, 2, 'valid'), true],
+  [
+    'avgPool of an odd size',
+    () => [f([1, 7, 10, 2])],
+    (x: T4) => tf.avgPool(x, [2, 3], [2, 3], 'valid'),
+    true,
+  ],
+  ['avgPool 3×3, stride 2, same', () => [f([1, 7, 8, 2])], (x: T4) => tf.avgPool(x, 3, 2, 'same')],
   [
     // one picture: in a batch the cpu backend's gradient takes the others' from the wrong place
     'nearest pixels, doubled',
@@ -406,6 +414,10 @@ describe('what the backend cannot do is an error that names the kernel', () => {
     [
       /MaxPoolGrad: windows that overlap/,
       () => tf.grad((x) => tf.sum(tf.maxPool(x as T4, 3, 1, 'valid')))(image()),
+    ],
+    [
+      /AvgPoolGrad: windows that overlap/,
+      () => tf.grad((x) => tf.sum(tf.avgPool(x as T4, 3, 1, 'valid')))(image()),
     ],
     [/GatherV2: batchDims/, () => tf.gather(f([2, 3]), tf.tensor2d([[0], [1]], [2, 1], 'int32'), 1, 1)],
     [/tensors of string/, () => tf.tensor(['a'])],
