@@ -6,8 +6,12 @@ import type { UnetConfig } from './unet.js';
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
 
+/** The form of cards that are written: 1, without a number, knew no `normalisation` but that of the type. */
+export const CARD_FORM = 2;
+
 /** `card.json`: what a model is, what it was made of, and how well it does. */
 export const cardSchema = z.object({
+  form: z.int().min(1).max(CARD_FORM).optional(),
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
   version: z.int().min(1),
   description: z.string(),

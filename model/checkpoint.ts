@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { type Card, cardSchema } from './card.js';
+import { CARD_FORM, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
+import { type TileGeometry, tileGeometryOf } from './geometry.js';
 // For its side effect: models that resize their logits are loaded with it.
 import './resizing.js';
 
@@ -35,7 +37,7 @@ export async function saveCheckpoint(
       async ({ weightData, weightSpecs, modelTopology, format, generatedBy, convertedBy }) => {
         const weights = Buffer.from(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
         const sha256 = createHash('sha256').update(weights).digest('hex');
-        complete = cardSchema.parse({ ...card, weights: { sha256, bytes: weights.length } });
+        complete = cardSchema.parse({ ...card, form: CARD_FORM, weights: { sha256, bytes: weights.length } });
         const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
         const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
         await writeFile(join(partial, WEIGHTS), weights);
@@ -53,19 +55,26 @@ export async function saveCheckpoint(
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
   const path = join(folder, 'card.json');
-  await writeFile(`${path}.partial`, `${JSON.stringify(card, null, 2)}\n`);
+  await writeFile(`${path}.partial`, `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`);
   await rename(`${path}.partial`, path);
 }
 
-/** @throws CheckpointError for a card that is missing or says what it may not */
+/** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */
 export async function readCard(folder: string): Promise<Card> {
-  const parsed = cardSchema.safeParse(await readJson(folder, 'card.json'));
+  const json = await readJson(folder, 'card.json');
+  const { form } = (json ?? {}) as { readonly form?: unknown };
+  if (typeof form === 'number' && form > CARD_FORM) {
+    throw new CheckpointError(
+      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}: take a newer one`,
+    );
+  }
+  const parsed = cardSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new CheckpointError(`${folder}/card.json: ${issue!.path.join('.')}: ${issue!.message}`);
 }
 
-/** @throws CheckpointError for a folder that lacks a file, or weights that are not those of the card */
+/** @throws CheckpointError for a folder that lacks a file, or a card that is not that of its weights and network */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const { modelTopology, weightsManifest } = (await readJson(folder, 'model.json')) as ModelJson;
@@ -82,9 +91,38 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   ) as ArrayBuffer;
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
+  const wrong = disagreement(card, model);
+  if (wrong !== null) {
+    model.dispose();
+    throw new CheckpointError(`${folder}/card.json is not that of its network: ${wrong}`);
+  }
   const topology = JSON.stringify(modelTopology);
   const digest = createHash('sha256').update(topology).update(sha256).digest('hex');
   return { model, card, digest };
+}
+
+/** What a card says of a network that is not so; null where all of it is. */
+function disagreement({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
+  const channels = (tensor: tfl.SymbolicTensor | undefined) => tensor?.shape[tensor.shape.length - 1];
+  const stated: Record<string, unknown> = {
+    'channels of its input': inputChannels,
+    // one sigmoid tells two classes apart
+    'channels of its output': architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length,
+    parameters: architecture.parameters,
+  };
+  const found: Record<string, unknown> = {
+    'channels of its input': channels(model.inputs[0]),
+    'channels of its output': channels(model.outputs[0]),
+    parameters: model.countParams(),
+  };
+  for (const [name, value] of Object.entries(tileGeometryOf(model))) {
+    [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
+  }
+  const words = (value: unknown): string => JSON.stringify(value);
+  const name = Object.keys(found).find((key) => !isDeepStrictEqual(stated[key], found[key]));
+  return name === undefined
+    ? null
+    : `it says ${name}: ${words(stated[name])}; the network has ${words(found[name])}`;
 }
 
 interface ModelJson {

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../model/card.js';
 import { readCard } from '../model/checkpoint.js';
-import { UnknownModelError } from '../model/errors.js';
+import { CheckpointError, UnknownModelError } from '../model/errors.js';
 import { RequestError } from './errors.js';
 
 export interface ModelFolder {
@@ -25,31 +25,43 @@ export class ModelShelf {
     return found.filter((model) => model !== null);
   }
 
-  /** With their cards; a folder without a readable one is left out. */
-  async cards(): Promise<Card[]> {
-    const cards = await Promise.all(
-      (await this.list()).map(({ folder }) => readCard(folder).catch(() => null)),
-    );
-    return cards.filter((card) => card !== null);
+  /**
+   * The models with their cards, and those that cannot be used, with the reason.
+   * @param read reads, and so checks, a model
+   */
+  async survey(read: (model: ModelFolder) => Promise<Card> = cardOf): Promise<Survey> {
+    const survey: { cards: Card[]; unreadable: UnreadableModel[] } = { cards: [], unreadable: [] };
+    for (const model of await this.list()) {
+      const { name, version, folder } = model;
+      try {
+        survey.cards.push(await read(model));
+      } catch (error) {
+        // whoever asks over HTTP is not told where models lie
+        const reason = (error as Error).message.replaceAll(`${folder}/`, '').replaceAll(folder, 'the folder');
+        survey.unreadable.push({ name, version, reason });
+      }
+    }
+    return survey;
   }
 
   /**
    * The folder of a model: the one asked for, as `NAME` or `NAME/VERSION`, or the only one there is.
    * @throws UnknownModelError, RequestError where none is named and there are several
+   * @throws CheckpointError for one whose card is unreadable, or another model's
    */
   async find(name: string | undefined): Promise<ModelFolder> {
     const models = await this.list();
     const known = models.map((model) => model.name);
-    if (name === undefined && models.length === 1) return models[0]!;
+    if (name === undefined && models.length === 1) return checked(models[0]!);
     if (name === undefined)
       throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8})$/.exec(name) ?? [null, name, null];
     const model = models.find((candidate) => candidate.name === plain);
     if (!model) throw new UnknownModelError(name, known);
-    if (version === null || Number(version) === model.version) return model;
+    if (version === null || Number(version) === model.version) return checked(model);
     const folder = join(this.root, model.name, version!);
     if (!(await exists(join(folder, 'card.json')))) throw new UnknownModelError(name, known);
-    return { name: model.name, version: Number(version), folder };
+    return checked({ name: model.name, version: Number(version), folder });
   }
 
   /** The folder for the next version of a model, which does not exist yet. */
@@ -79,6 +91,34 @@ export class ModelShelf {
     }
     return null;
   }
+}
+
+export interface UnreadableModel {
+  readonly name: string;
+  readonly version: number;
+  readonly reason: string;
+}
+
+export interface Survey {
+  readonly cards: readonly Card[];
+  readonly unreadable: readonly UnreadableModel[];
+}
+
+/**
+ * The card of a model.
+ * @throws CheckpointError where it is unreadable, or names another model than its folder does
+ */
+export async function cardOf({ name, version, folder }: ModelFolder): Promise<Card> {
+  const card = await readCard(folder);
+  if (card.name === name && card.version === version) return card;
+  throw new CheckpointError(
+    `${folder}/card.json names model ${card.name}, version ${card.version}; its folder, ${name}/${version}`,
+  );
+}
+
+async function checked(model: ModelFolder): Promise<ModelFolder> {
+  await cardOf(model);
+  return model;
 }
 
 /** Version numbers in a model's folder, the highest first; those in training included. */

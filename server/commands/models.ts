@@ -4,8 +4,9 @@ import { Engine } from '../../model/engine.js';
 import type { LayerFacts } from '../../model/layers.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
-import { ModelShelf } from '../models.js';
+import { cardOf, ModelShelf, type Survey } from '../models.js';
 import { netSvg } from '../net-picture.js';
+import { problemOf } from '../problems.js';
 import type { CommandContext } from './shared.js';
 
 export function modelsCommand(program: Command, context: CommandContext): void {
@@ -19,7 +20,14 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .addOption(folder())
     .option('--json', 'print the cards, one line of JSON a model')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
-      for (const card of await new ModelShelf(models).cards()) {
+      const { cards, unreadable } = await survey(models);
+      for (const model of unreadable) {
+        const { name, version, reason } = model;
+        if (json) context.stdout(JSON.stringify({ name, version, error: reason }));
+        else context.stderr(`${name} version ${version} cannot be used: ${reason}`);
+      }
+      if (unreadable.length > 0) process.exitCode = problemOf('bad-checkpoint').exitCode;
+      for (const card of cards) {
         if (json) {
           context.stdout(JSON.stringify(card));
           continue;
@@ -53,6 +61,20 @@ export function modelsCommand(program: Command, context: CommandContext): void {
         await engine.close();
       }
     });
+}
+
+/** Checks each model as it is checked before it is used: card, folder, weights and layers against each other. */
+async function survey(root: string): Promise<Survey> {
+  const engine = Engine.start({ provider: 'cpu', threads: 1 });
+  try {
+    return await new ModelShelf(root).survey(async (model) => {
+      const card = await cardOf(model);
+      await engine.describe(model.folder);
+      return card;
+    });
+  } finally {
+    await engine.close();
+  }
 }
 
 function layerTable(layers: readonly LayerFacts[]): string[] {

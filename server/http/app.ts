@@ -38,7 +38,8 @@ export function createApp(dependencies: AppDependencies): Express {
   app.use('/v1/plan', planRoute(dependencies));
   app.use(dependencies.uploads.path, dependencies.uploads.handler());
   app.get('/v1/models', async (_request, response) => {
-    response.json({ models: await shelf.cards() });
+    const { cards, unreadable } = await shelf.survey();
+    response.json({ models: cards, unreadable });
   });
   app.get('/v1/models/:name', async (request, response) => {
     const { folder } = await shelf.find(request.params.name);

@@ -41,6 +41,13 @@ export interface Receipt {
   readonly warnings: readonly string[];
 }
 
+/** A model that cannot be used, and why. */
+export interface UnreadableModel {
+  readonly name: string;
+  readonly version: number;
+  readonly reason: string;
+}
+
 export interface ModelCard {
   readonly name: string;
   readonly version: number;

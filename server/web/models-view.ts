@@ -1,7 +1,11 @@
-import type { ModelCard } from './api.js';
+import type { ModelCard, UnreadableModel } from './api.js';
 
-/** Shows the models with their cards and the curves of their training. */
-export function showModels(into: HTMLElement, models: readonly ModelCard[]): void {
+/** Shows the models with their cards and the curves of their training, and those that cannot be used. */
+export function showModels(
+  into: HTMLElement,
+  models: readonly ModelCard[],
+  unreadable: readonly UnreadableModel[],
+): void {
   into.replaceChildren(
     ...models.map((card) => {
       const article = document.createElement('article');
@@ -36,6 +40,15 @@ export function showModels(into: HTMLElement, models: readonly ModelCard[]): voi
       });
       curves.addEventListener('error', () => curves.remove()); // a model may come without them
       article.append(title, words, table, curves);
+      return article;
+    }),
+    ...unreadable.map(({ name, version, reason }) => {
+      const article = document.createElement('article');
+      const title = Object.assign(document.createElement('h2'), {
+        textContent: `${name}, version ${version}`,
+      });
+      const words = Object.assign(document.createElement('p'), { textContent: `Cannot be used: ${reason}` });
+      article.append(title, words);
       return article;
     }),
   );

@@ -1,4 +1,4 @@
-import { ask, discard, type Job, type ModelCard, Refused, upload } from './api.js';
+import { ask, discard, type Job, type ModelCard, Refused, type UnreadableModel, upload } from './api.js';
 import { byId } from './by-id.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
@@ -8,6 +8,7 @@ import { hasEnded, nameOf, size, stateOf } from './words.js';
 const LISTED = 30;
 
 let models: readonly ModelCard[] = [];
+let unreadable: readonly UnreadableModel[] = [];
 let chosen: string | null = null;
 let events: EventSource | null = null;
 let listed = LISTED;
@@ -22,7 +23,7 @@ async function route(): Promise<void> {
   byId('models').hidden = !onModels;
   byId('job').hidden = onModels || id === undefined;
   byId('empty').hidden = onModels || id !== undefined;
-  if (onModels) showModels(byId('models'), models);
+  if (onModels) showModels(byId('models'), models, unreadable);
   if (id !== chosen) follow(id ?? null);
   await list();
 }
@@ -173,7 +174,7 @@ function wire(): void {
   setInterval(() => void list().catch(() => undefined), 5000);
 }
 
-({ models } = await ask<{ models: ModelCard[] }>('/v1/models'));
+({ models, unreadable } = await ask<{ models: ModelCard[]; unreadable: UnreadableModel[] }>('/v1/models'));
 byId('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));
 wire();
 await route();
