@@ -20,6 +20,7 @@ export const ENVIRONMENT = {
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
   maxBody: 'UNSEAM_MAX_BODY',
+  minFree: 'UNSEAM_MIN_FREE',
   logLevel: 'UNSEAM_LOG_LEVEL',
 } as const;
 
@@ -46,6 +47,10 @@ export const DEFAULTS = {
   syncPixels: 50_000_000,
   keepMs: 24 * 3600_000,
   idleTimeoutMs: 60_000,
+  /** A megabyte a minute: slower than any network that slides are sent over. */
+  leastRate: 16 * 1024,
+  /** A gigabyte, or a twentieth of a smaller disk. */
+  minFreeBytes: null,
   concurrency: 4,
   queueLimit: 64,
   logLevel: 'info',

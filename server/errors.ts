@@ -16,6 +16,8 @@ export class RequestError extends Error {
       | 'too-little-memory'
       | 'stalled'
       | 'busy'
+      | 'disk-full'
+      | 'draining'
       | 'cancelled'
       | 'folder-in-use'
       | 'unreadable-record'

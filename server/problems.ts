@@ -36,6 +36,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'out-of-memory': { status: 503, exitCode: 9, title: 'The device is out of memory' },
   busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
   'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
+  draining: { status: 503, exitCode: 9, title: 'The server is stopping' },
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
   'storage-failed': { status: 500, exitCode: 10, title: 'The disk cannot be read or written' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },

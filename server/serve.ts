@@ -7,6 +7,7 @@ import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { createApp } from './http/app.js';
 import { hostPolicy } from './http/guard.js';
+import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
@@ -36,7 +37,12 @@ export interface ServeOptions {
   readonly maxBodyBytes: number;
   /** Images of more px are answered with a job. */
   readonly syncPixels: number;
+  /** Of a body that brings too little, and of a client that reads nothing of its result. */
   readonly idleTimeoutMs: number;
+  /** Bytes a second that every body has to bring. */
+  readonly leastRate: number;
+  /** Bytes of the disk that uploads leave free; null: a gigabyte, or a twentieth of a smaller disk. */
+  readonly minFreeBytes: number | null;
   readonly concurrency: number;
   readonly queueLimit: number;
   /** How long jobs that have ended are kept. */
@@ -57,6 +63,10 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** How long a request's headers may take, and how often that is looked at, in ms. */
+const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 } as const;
+/** Listeners of events and idle connections cost little, but something. */
+const MAX_CONNECTIONS = 4096;
 /** How often uploads are looked through for those that nobody goes on with. */
 const EXPIRY_MS = 600_000;
 
@@ -96,19 +106,24 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     },
     stored,
   );
-  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', options.maxBodyBytes, keepMs);
+  const { maxBodyBytes, idleTimeoutMs, leastRate, minFreeBytes } = options;
+  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
+  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const app = createApp({
     ...{ jobs, store, slides, uploads, metrics, log },
     shelf: new ModelShelf(models),
     hosts: hostPolicy(host, options.hostNames),
-    limits: { maxBytes: options.maxBodyBytes, idleTimeoutMs: options.idleTimeoutMs },
+    limits: { maxBytes: maxBodyBytes, transfers },
+    idleTimeoutMs,
+    bodies: { idleTimeoutMs, leastRate },
     syncPixels: options.syncPixels,
     unready: () =>
       state === 'draining' ? 'draining' : worker.device === null ? 'the worker is not ready' : null,
   });
-  const server = createServer(app);
-  // A slide may take an hour to send and to compute: only silence ends an upload (see receiveImage).
-  server.requestTimeout = 0;
+  // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time. Its
+  // headers have a time.
+  const server = createServer({ requestTimeout: 0, ...HEADERS }, app);
+  server.maxConnections = MAX_CONNECTIONS;
   const expiry = setInterval(
     () => void uploads.expire().catch((err: unknown) => log.error({ err })),
     EXPIRY_MS,

@@ -18,6 +18,8 @@ interface ServeFlags extends EngineFlags {
   readonly syncPixels: number;
   readonly keep: number;
   readonly idleTimeout: number;
+  readonly minRate: number;
+  readonly minFree?: number;
   readonly concurrency: number;
   readonly queue: number;
   readonly logLevel: string;
@@ -83,9 +85,22 @@ export function serveCommand(program: Command, context: CommandContext): void {
     )
     .option(
       '--idle-timeout <s>',
-      'silence after which an upload is given up',
+      'time after which a body that brings too little, and a client that reads nothing, is given up',
       positive,
       DEFAULTS.idleTimeoutMs / 1000,
+    )
+    .addOption(
+      new Option('--min-rate <bytes>', 'bytes a second that every body has to bring, over the idle time-out')
+        .argParser(bytes)
+        .default(DEFAULTS.leastRate, '16K'),
+    )
+    .addOption(
+      new Option(
+        '--min-free <bytes>',
+        'what uploads leave free of the disk (default: 1G, or a twentieth of a smaller disk)',
+      )
+        .env(ENVIRONMENT.minFree)
+        .argParser(bytes),
     )
     .option(
       '--concurrency <n>',
@@ -111,6 +126,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
         keepMs: flags.keep * 3600_000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
+        leastRate: flags.minRate,
+        minFreeBytes: flags.minFree ?? DEFAULTS.minFreeBytes,
         queueLimit: flags.queue,
         log: pino({ level: flags.logLevel }),
       });

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
+import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundedRequests } from './bounds.js';
 import { deepZoomRoutes } from './deep-zoom.js';
 import { guard, type HostPolicy, securityHeaders } from './guard.js';
@@ -19,6 +20,7 @@ export interface AppDependencies extends JobRoutes {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly hosts: HostPolicy;
+  readonly bodies: BodyLimits;
   /** Larger images are answered with a job. */
   readonly syncPixels: number;
   /** Why the server takes no work now; null where it does. */
@@ -31,6 +33,7 @@ export function createApp(dependencies: AppDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(timed(metrics), securityHeaders(), boundedRequests(), guard(hosts));
+  app.use(watchBodies(dependencies.bodies, log));
 
   app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
   app.use('/v1/jobs', jobRoutes(dependencies));

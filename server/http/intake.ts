@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Request } from 'express';
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
-import type { JobRequest } from '../jobs/job.js';
+import type { JobRecord, JobRequest } from '../jobs/job.js';
 import type { Jobs, NewJob } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { ModelShelf } from '../models.js';
@@ -17,6 +17,8 @@ export interface Intake {
   readonly store: JobStore;
   readonly shelf: ModelShelf;
   readonly limits: UploadLimits;
+  /** A client that reads nothing of its result for so long is left. */
+  readonly idleTimeoutMs: number;
   /** Files below this folder may be named in requests; null for none. */
   readonly slides: string | null;
 }
@@ -53,19 +55,22 @@ export async function jobRequest(
 export const parseRequest = (given: unknown): Parameters =>
   parseParameters(z.strictObject(requestShape), given);
 
+/** An image that has been received, and what its header says. */
+export type TakenImage = Omit<NewJob, 'priority' | 'idempotency' | 'awaited'>;
+
 /**
- * Takes a request's image into a job's folder and looks at its header. The folder is removed if that
- * fails; `use` makes a job of it, and whether the folder stays is then the job's business.
+ * Takes a request's image into a job's folder, looks at its header, and makes a job of it as `decide` says.
+ * The folder is removed if that fails, or `use` does; otherwise it is the job's business.
  */
 export async function takeImage<Result>(
   intake: Intake,
   request: Request,
   job: JobRequest,
-  use: (
-    taken: Omit<NewJob, 'priority' | 'idempotency' | 'awaited'> & { uploadMs: number },
-  ) => Promise<Result>,
+  decide: (taken: TakenImage) => NewJob,
+  use: (record: JobRecord, uploadMs: number) => Promise<Result>,
 ): Promise<Result> {
   const { jobs, store, limits } = intake;
+  jobs.checkPlace();
   const { id, folder } = await store.create();
   const input = join(folder, 'upload');
   try {
@@ -73,8 +78,11 @@ export async function takeImage<Result>(
     const { bytes, name } = await receiveImage(request, input, limits);
     const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
     jobs.observe('upload', uploadMs);
-    const facts = await jobs.plan({ ...job, input, scratchDir: folder });
-    return await use({ id, request: job, source: { kind: 'upload', name, bytes }, facts, uploadMs });
+    const record = await jobs.withPlace(async () => {
+      const facts = await jobs.plan({ ...job, input, scratchDir: folder });
+      return jobs.submit(decide({ id, request: job, source: { kind: 'upload', name, bytes }, facts }));
+    }, true);
+    return await use(record, uploadMs);
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;

@@ -42,7 +42,7 @@ const resultSchema = z.strictObject({
 
 /** `/v1/jobs`: images that are segmented while nobody waits. */
 export function jobRoutes(intake: JobRoutes): Router {
-  const { jobs, limits } = intake;
+  const { jobs, idleTimeoutMs } = intake;
   const router = Router();
   const keys = new Set<string>();
   const view = (record: JobRecord) => jobView(record, jobs.live(record.id));
@@ -61,12 +61,7 @@ export function jobRoutes(intake: JobRoutes): Router {
       accept(response.set('Idempotent-Replayed', 'true'), view(known));
       return;
     }
-    if (key !== undefined && keys.has(key)) {
-      throw new RequestError('conflict', 'a request with this Idempotency-Key is still being received');
-    }
-    if (key !== undefined) keys.add(key);
-    const release = jobs.admit();
-    try {
+    await whileHeld(keys, key, async () => {
       const work = await jobRequest(intake, parameters, outputsOf(parameters));
       const more = {
         priority: parameters.priority ?? ('normal' as const),
@@ -74,15 +69,16 @@ export function jobRoutes(intake: JobRoutes): Router {
         awaited: false,
       };
       const record = source
-        ? await submitSource(intake, source, work, more)
-        : await takeImage(intake, request, work, ({ uploadMs: _, ...taken }) =>
-            jobs.submit({ ...taken, ...more }),
+        ? await jobs.withPlace(() => submitSource(intake, source, work, more))
+        : await takeImage(
+            intake,
+            request,
+            work,
+            (taken) => ({ ...taken, ...more }),
+            async (made) => made,
           );
       accept(response, view(record));
-    } finally {
-      release();
-      if (key !== undefined) keys.delete(key);
-    }
+    });
   });
 
   router.get('/', (request, response) => {
@@ -126,7 +122,7 @@ export function jobRoutes(intake: JobRoutes): Router {
     response.attachment(`${stem}-${output}${FORMATS[format].ending}`);
     const type = FORMATS[format].type;
     const etag = `${record.id}-${output}-${format}`;
-    await sendFile(request, response, path, { type, etag, idleTimeoutMs: limits.idleTimeoutMs });
+    await sendFile(request, response, path, { type, etag, idleTimeoutMs });
   });
 
   router.get('/:id/preview', async (request, response) => {
@@ -199,6 +195,26 @@ async function submitSource(
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
+  }
+}
+
+/**
+ * Carries out a request while no other with its key is.
+ * @throws RequestError `conflict` where one is
+ */
+async function whileHeld(
+  keys: Set<string>,
+  key: string | undefined,
+  work: () => Promise<void>,
+): Promise<void> {
+  if (key === undefined) return work();
+  if (keys.has(key))
+    throw new RequestError('conflict', 'a request with this Idempotency-Key is still being received');
+  keys.add(key);
+  try {
+    await work();
+  } finally {
+    keys.delete(key);
   }
 }
 

@@ -17,7 +17,7 @@ export function planRoute(intake: JobRoutes): Router {
     const { source, ...given } = parseBody(request);
     const parameters = parseRequest({ ...request.query, ...given });
     const work = await jobRequest(intake, parameters, []);
-    const release = jobs.admit();
+    jobs.checkPlace();
     const { folder } = await store.create();
     try {
       let input = join(folder, 'upload');
@@ -27,10 +27,11 @@ export function planRoute(intake: JobRoutes): Router {
         input = found.upload?.file ?? inputOf(found.source, folder);
       }
       const spec = { ...work, input, scratchDir: folder };
-      const plan = await jobs.plan(spec);
-      response.json({ ...plan, expected: { ...plan.expected, seconds: await jobs.estimate(spec) } });
+      await jobs.withPlace(async () => {
+        const plan = await jobs.plan(spec);
+        response.json({ ...plan, expected: { ...plan.expected, seconds: await jobs.estimate(spec) } });
+      }, source === null);
     } finally {
-      release();
       await rm(folder, { recursive: true, force: true });
     }
   });

@@ -4,7 +4,7 @@ import { RequestError } from '../errors.js';
 import { codeOf, detailOf, problemOf } from '../problems.js';
 
 /** Seconds after which a client that was turned away may come back. */
-const RETRY_AFTER_S = 2;
+export const RETRY_AFTER_S = 2;
 /** How long a client that still sends is listened to after its error, so that it can read it. */
 const LINGER_MS = 1000;
 
@@ -15,7 +15,7 @@ export function sendProblem(request: Request, response: Response, error: unknown
     request.socket.destroy();
     return;
   }
-  if (status === 429 || status === 503) response.set('Retry-After', String(RETRY_AFTER_S));
+  if (status === 429 || status === 503 || status === 507) response.set('Retry-After', String(RETRY_AFTER_S));
   if (!request.complete) {
     // The rest of the body is not wanted. Closing at once could cost the client the answer.
     response.set('Connection', 'close');

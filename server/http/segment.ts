@@ -2,10 +2,11 @@ import type { Request, RequestHandler } from 'express';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { RequestError } from '../errors.js';
 import type { JobRequest, RecordedReceipt } from '../jobs/job.js';
+import type { NewJob } from '../jobs/jobs.js';
 import { jobView } from '../jobs/view.js';
 import { checkOutput, FORMATS, type Format, formatsOf, type Output, parseOutput } from '../outputs.js';
 import { STAGES } from '../segment.js';
-import { type Intake, jobRequest, parseRequest, takeImage } from './intake.js';
+import { type Intake, jobRequest, parseRequest, type TakenImage, takeImage } from './intake.js';
 import { accept, outputsOf } from './jobs.js';
 import { sendFile } from './send.js';
 
@@ -14,7 +15,7 @@ import { sendFile } from './send.js';
  * with it. An image of more than `syncPixels`, or a request that prefers so, is answered with its job.
  */
 export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler {
-  const { jobs, limits } = intake;
+  const { jobs, idleTimeoutMs } = intake;
   return async (request, response) => {
     const parameters = parseRequest(request.query);
     const output = parseOutput(parameters.output ?? 'labels');
@@ -25,47 +26,42 @@ export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler
     response.once('close', () => {
       if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
     });
-    const release = jobs.admit();
-    try {
-      const work = await jobRequest(intake, parameters, [{ output, format }]);
-      await takeImage(intake, request, work, async ({ uploadMs, ...taken }) => {
-        const { width, height } = taken.facts.image;
-        if (preferred || width * height > syncPixels) {
-          const outputs: JobRequest['outputs'] = outputsOf({ ...parameters, output: `${output}:${format}` });
-          const job = {
-            ...taken,
-            request: { ...work, outputs },
-            priority: parameters.priority ?? ('normal' as const),
-          };
-          const record = await jobs.submit({ ...job, idempotency: null, awaited: false });
-          if (preferred) response.set('Preference-Applied', 'respond-async');
-          accept(response, jobView(record, jobs.live(record.id)));
-          return;
-        }
-        const { id } = taken;
-        const priority = parameters.priority ?? ('interactive' as const);
-        left.signal.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
-        await jobs.submit({ ...taken, priority, idempotency: null, awaited: true });
-        release(); // it counts as a job now
-        try {
-          if (left.signal.aborted) await jobs.cancel(id);
-          const { receipt, error } = await jobs.wait(id);
-          if (!receipt)
-            throw error
-              ? new JobFailed(error)
-              : (left.signal.reason ?? new RequestError('cancelled', 'the job was cancelled'));
-          const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
-          response.status(200).set(headersOf(told));
-          const path = jobs.results.path(id, output, format);
-          const type = FORMATS[format].type;
-          await sendFile(request, response, path, { type, etag: null, idleTimeoutMs: limits.idleTimeoutMs });
-        } finally {
-          await jobs.remove(id);
-        }
-      });
-    } finally {
-      release();
-    }
+    const work = await jobRequest(intake, parameters, [{ output, format }]);
+    const decide = (taken: TakenImage): NewJob => {
+      const { width, height } = taken.facts.image;
+      const awaited = !preferred && width * height <= syncPixels;
+      const outputs: JobRequest['outputs'] = outputsOf({ ...parameters, output: `${output}:${format}` });
+      return {
+        ...taken,
+        request: awaited ? work : { ...work, outputs },
+        priority: parameters.priority ?? (awaited ? 'interactive' : 'normal'),
+        idempotency: null,
+        awaited,
+      };
+    };
+    await takeImage(intake, request, work, decide, async ({ id }, uploadMs) => {
+      if (!jobs.isAwaited(id)) {
+        if (preferred) response.set('Preference-Applied', 'respond-async');
+        accept(response, jobView(jobs.get(id), jobs.live(id)));
+        return;
+      }
+      left.signal.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
+      try {
+        if (left.signal.aborted) await jobs.cancel(id);
+        const { receipt, error } = await jobs.wait(id);
+        if (!receipt)
+          throw error
+            ? new JobFailed(error)
+            : (left.signal.reason ?? new RequestError('cancelled', 'the job was cancelled'));
+        const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
+        response.status(200).set(headersOf(told));
+        const path = jobs.results.path(id, output, format);
+        const type = FORMATS[format].type;
+        await sendFile(request, response, path, { type, etag: null, idleTimeoutMs });
+      } finally {
+        await jobs.remove(id);
+      }
+    });
   };
 }
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
-import { onSilence } from './upload.js';
 
 export interface FileResponse {
   readonly type: string;
@@ -53,6 +53,8 @@ export async function sendFile(
   const left = new AbortController();
   response.once('close', () => left.abort());
   const release = onSilence(request.socket, idleTimeoutMs, () => request.socket.destroy());
+  // Before node's own listener, which then gives the connection its keep-alive time-out.
+  response.prependOnceListener('finish', release);
   try {
     let sent = 0;
     for await (const chunk of createReadStream(path, { start, end })) {
@@ -67,4 +69,21 @@ export async function sendFile(
   } finally {
     release();
   }
+}
+
+/**
+ * Calls back when nothing has moved on a socket for so long; returns what ends the watch, to be called once
+ * or more often. The socket's time-out is then what it was before.
+ */
+function onSilence(socket: Socket, timeoutMs: number, callback: () => void): () => void {
+  const before = socket.timeout ?? 0;
+  let watching = true;
+  socket.setTimeout(timeoutMs);
+  socket.once('timeout', callback);
+  return () => {
+    if (!watching) return;
+    watching = false;
+    socket.setTimeout(before);
+    socket.off('timeout', callback);
+  };
 }

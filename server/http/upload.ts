@@ -1,14 +1,14 @@
 import { open } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { RequestError } from '../errors.js';
+import type { Room, Transfers } from './transfers.js';
 
 export interface UploadLimits {
   readonly maxBytes: number;
-  /** A client that sends nothing for so long is given up. */
-  readonly idleTimeoutMs: number;
+  /** Where bodies are received one beside the other. */
+  readonly transfers: Transfers;
 }
 
 /** The multipart field that carries the image. */
@@ -18,50 +18,38 @@ const FIELD = 'image';
  * Streams a request's image to a file: the body itself, or the multipart field `image`, whose name
  * its client may tell.
  *
- * @throws RequestError `too-large`, `bad-request`, `stalled`, or `cancelled` where the client left
+ * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `stalled`, or `cancelled` where the client left
  */
 export async function receiveImage(
   request: Request,
   path: string,
-  limits: UploadLimits,
+  { maxBytes, transfers }: UploadLimits,
 ): Promise<{ bytes: number; name: string | null }> {
-  const { maxBytes, idleTimeoutMs } = limits;
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
-  let stalled = false;
-  const release = onSilence(request.socket, idleTimeoutMs, () => {
-    stalled = true;
-    request.destroy();
+  const length = Number(request.headers['content-length'] ?? 0);
+  if (length > maxBytes) throw tooLarge(maxBytes);
+  return transfers.withPlace(async () => {
+    const room = await transfers.reserve(length);
+    try {
+      if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, room);
+      return { bytes: await writeBody(request, path, maxBytes, room), name: null };
+    } catch (error) {
+      if (error instanceof RequestError) throw error;
+      if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
+      throw error;
+    } finally {
+      room.release();
+    }
   });
-  try {
-    if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes);
-    return { bytes: await writeBody(request, path, maxBytes), name: null };
-  } catch (error) {
-    if (error instanceof RequestError) throw error;
-    if (stalled) throw new RequestError('stalled', `nothing came for ${idleTimeoutMs / 1000} s`);
-    if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
-    throw error;
-  } finally {
-    release();
-  }
 }
 
-/** Calls back when nothing has moved on a socket for so long; returns what ends the watch. */
-export function onSilence(socket: Socket, timeoutMs: number, callback: () => void): () => void {
-  socket.setTimeout(timeoutMs);
-  socket.once('timeout', callback);
-  return () => {
-    socket.setTimeout(0);
-    socket.off('timeout', callback);
-  };
-}
-
-async function writeBody(stream: Readable, path: string, maxBytes: number): Promise<number> {
+async function writeBody(stream: Readable, path: string, maxBytes: number, room: Room): Promise<number> {
   const file = await open(path, 'w');
   try {
     let bytes = 0;
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
+      await room.take((chunk as Buffer).length);
       await file.writeFile(chunk as Buffer);
     }
     return bytes;
@@ -74,6 +62,7 @@ async function receiveField(
   request: Request,
   path: string,
   maxBytes: number,
+  room: Room,
 ): Promise<{ bytes: number; name: string | null }> {
   const parser = multipartParser(request);
   let writing: Promise<number> | null = null;
@@ -87,7 +76,7 @@ async function receiveField(
       // The parser may fail the stream before it is read from; unheard, that would end the process.
       stream.on('error', reject);
       fileName = filename ?? null;
-      writing = writeBody(stream, path, maxBytes);
+      writing = writeBody(stream, path, maxBytes, room);
       writing.catch(reject);
     });
     parser.on('close', resolve);

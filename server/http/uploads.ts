@@ -1,13 +1,15 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
 import type { RequestHandler } from 'express';
 import { RequestError } from '../errors.js';
 import { codeOf, detailOf, problemOf } from '../problems.js';
+import { RETRY_AFTER_S } from './problem.js';
+import { Transfers } from './transfers.js';
+import { UPLOAD_ID, UploadStore } from './upload-store.js';
 
 const METHODS = ['OPTIONS', 'POST', 'HEAD', 'PATCH', 'DELETE'];
-const ID = /^[0-9a-f]{32}$/;
 
 export interface CompleteUpload {
   readonly file: string;
@@ -19,25 +21,29 @@ export interface CompleteUpload {
 
 /** Uploads that are resumed where they broke off, by the tus protocol 1.0, in a folder. */
 export class Uploads {
-  readonly #store: FileStore;
+  readonly #store: UploadStore;
   readonly #server: Server;
 
   private constructor(
     private readonly folder: string,
     readonly path: string,
     maxBytes: number,
-    keepMs: number,
+    store: UploadStore,
+    private readonly transfers: Transfers,
   ) {
-    this.#store = new FileStore({ directory: folder, expirationPeriodInMilliseconds: keepMs });
+    this.#store = store;
     this.#server = new Server({
       path,
       datastore: this.#store,
       maxSize: maxBytes,
       relativeLocation: true,
       allowedOrigins: () => false,
-      onResponseError: (_request, error) => {
+      onResponseError: (request, error) => {
         if ('status_code' in error) return undefined; // tus's own: what the protocol says
         const problem = problemOf(codeOf(error));
+        const response = request.runtime?.node?.res as ServerResponse | undefined;
+        if (problem.status === 429 || problem.status === 507)
+          response?.setHeader('Retry-After', RETRY_AFTER_S);
         return { status_code: problem.status, body: `${problem.title}: ${detailOf(error)}\n` };
       },
     });
@@ -45,18 +51,29 @@ export class Uploads {
 
   /**
    * @param path where the protocol is spoken
-   * @param keepMs how long an upload that nobody goes on with is kept
+   * @param keepMs how long an upload that nobody goes on with is kept, after its last byte
+   * @param transfers what they share with other uploads
    */
-  static async open(folder: string, path: string, maxBytes: number, keepMs: number): Promise<Uploads> {
+  static async open(
+    folder: string,
+    path: string,
+    maxBytes: number,
+    keepMs: number,
+    transfers = new Transfers({ folder, places: 64, minFreeBytes: null }),
+  ): Promise<Uploads> {
     await mkdir(folder, { recursive: true });
-    return new Uploads(folder, path, maxBytes, keepMs);
+    const store = await UploadStore.open(folder, keepMs, transfers);
+    return new Uploads(folder, path, maxBytes, store, transfers);
   }
 
   handler(): RequestHandler {
     return (request, response, next) => {
       if (!METHODS.includes(request.method)) return next();
       request.url = request.originalUrl;
-      return this.#server.handle(request, response);
+      response.set('Tus-Resumable', '1.0.0'); // of answers that are not tus's own, too
+      const carries = request.method === 'PATCH' || request.method === 'POST';
+      const handle = () => this.#server.handle(request, response);
+      return carries ? this.transfers.withPlace(handle) : handle();
     };
   }
 
@@ -67,7 +84,7 @@ export class Uploads {
    */
   async find(id: string): Promise<CompleteUpload> {
     const key = id.slice(id.lastIndexOf('/') + 1);
-    const upload = ID.test(key) ? await this.#store.getUpload(key).catch(() => null) : null;
+    const upload = UPLOAD_ID.test(key) ? await this.#store.getUpload(key).catch(() => null) : null;
     if (!upload) throw new RequestError('not-found', `there is no upload "${id}"`);
     if (upload.size === undefined || upload.offset < upload.size) {
       throw new RequestError('not-ready', `the upload has ${upload.offset} of ${upload.size ?? '?'} bytes`);
@@ -77,6 +94,7 @@ export class Uploads {
       ...{ file, bytes: upload.size, name: upload.metadata?.filename ?? null },
       take: async (to) => {
         await rename(file, to);
+        this.#store.forget(key);
         await rm(`${file}.json`, { force: true });
       },
     };

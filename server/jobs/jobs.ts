@@ -117,25 +117,33 @@ export class Jobs {
   }
 
   /**
-   * Takes a place; the function returned gives it back, when the job is made or the request has failed.
+   * Has a place for the time of `work`, which makes a job or fails.
+   *
+   * @param received whether its image has been received: what cost its client an hour is not turned away.
+   *   Those that are received at a time are as many as jobs may be.
    * @throws RequestError `busy` where none is free
    */
-  admit(): () => void {
+  async withPlace<Result>(work: () => Promise<Result>, received = false): Promise<Result> {
+    this.checkPlace(received ? this.options.limit : 0);
+    this.#admitted++;
+    try {
+      return await work();
+    } finally {
+      this.#admitted--;
+    }
+  }
+
+  /** Throws `busy` where a job would find no place: to be asked before an image is received. */
+  checkPlace(beyond = 0): void {
     // Paused jobs take no place until they are as many as all others may be: a source that is away for a
     // day does not keep others from their work, and their number is bounded all the same.
     const records = [...this.#entries.values()].map(({ record }) => record);
     const paused = records.filter(({ state }) => state === 'paused').length;
     const active = records.filter((record) => !hasEnded(record)).length - paused;
     const taken = this.#admitted + active + Math.max(0, paused - this.options.limit);
-    if (taken >= this.options.limit) {
+    if (taken >= this.options.limit + beyond) {
       throw new RequestError('busy', `${taken} jobs are in the server, as many as it takes`);
     }
-    this.#admitted++;
-    let held = true;
-    return () => {
-      if (held) this.#admitted--;
-      held = false;
-    };
   }
 
   observe(stage: Stage, durationMs: number): void {
@@ -176,6 +184,11 @@ export class Jobs {
   /** @throws RequestError `not-found` */
   get(id: string): JobRecord {
     return this.#entry(id).record;
+  }
+
+  /** Whether a job ends with the request that waits for it. */
+  isAwaited(id: string): boolean {
+    return this.#entry(id).awaited;
   }
 
   /** The job that a key was used for, if it is still kept. */

@@ -36,7 +36,8 @@ export function rawSocket(
   text: string,
 ): { readonly socket: Socket; readonly answer: Promise<string>; readonly heard: () => string } {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname, () => socket.write(text));
+  const socket = connect(Number(port), hostname);
+  socket.write(text); // when it is connected, before anything that is written later
   let heard = '';
   socket.on('data', (chunk) => {
     heard += chunk.toString('latin1');

@@ -1,0 +1,152 @@
+import { mkdir, readdir, rename, statfs, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Uploads } from '../../../server/http/uploads.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer } from '../../support/product.js';
+import { rawRequest, rawSocket } from '../../support/raw.js';
+
+const folder = await testFolder();
+const data = join(folder, 'data');
+const PLACES = 4;
+let server: RunningServer;
+beforeAll(async () => {
+  server = await testServer(data, { queueLimit: PLACES, idleTimeoutMs: 2500, maxBodyBytes: 1e15 });
+});
+afterAll(() => server?.close());
+
+const tus = { 'tus-resumable': '1.0.0' };
+const send = (method: string, path: string, headers: Record<string, string> = {}, body = '') =>
+  rawRequest(`${server.url}${path}`, method, headers, body);
+const create = (bytes: number) => send('POST', '/v1/uploads', { ...tus, 'upload-length': String(bytes) });
+const remove = (address: string) => send('DELETE', address, tus);
+const patchHead = (address: string) =>
+  `PATCH ${address} HTTP/1.1\r\nhost: localhost\r\ntus-resumable: 1.0.0\r\nupload-offset: 0\r\n` +
+  'content-type: application/offset+octet-stream\r\ncontent-length: 1000\r\n\r\nabc';
+const postHead = (path: string, type = 'image/png', bytes = 1000) =>
+  `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: ${bytes}\r\n\r\n`;
+const jobFolders = () => readdir(join(data, 'jobs'));
+
+describe('a body that trickles', () => {
+  it('is ended with 408, whatever it is, and gives its place back', async () => {
+    const { location } = (await create(1000)).headers;
+    const slow = [
+      postHead('/v1/segment?model=shapes'),
+      `${postHead('/v1/jobs?model=shapes', 'multipart/form-data; boundary=b')}--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n`,
+      postHead('/v1/jobs', 'application/json'),
+      patchHead(location!),
+    ].map((text) => rawSocket(server.url, text));
+    const trickle = setInterval(() => {
+      for (const { socket } of slow) if (socket.writable) socket.write('a');
+    }, 40);
+    try {
+      await expect
+        .poll(() => slow.map(({ heard }) => heard().slice(0, 12)), { timeout: 15_000 })
+        .toEqual(slow.map(() => 'HTTP/1.1 408'));
+      await Promise.all(slow.map(({ answer }) => answer));
+    } finally {
+      clearInterval(trickle);
+      for (const { socket } of slow) socket.destroy();
+    }
+    await expect.poll(jobFolders, { timeout: 5000 }).toEqual([]);
+    const all = await Promise.all(
+      Array.from({ length: PLACES }, () => send('POST', '/v1/segment?model=shapes', {}, 'x')),
+    );
+    expect(all.map(({ status }) => status)).toEqual(all.map(() => 415));
+    await remove(location!);
+  });
+});
+
+describe('places', () => {
+  it('are for all that is being sent, resumable uploads included; JSON needs none until it is there', async () => {
+    const { location } = (await create(1000)).headers;
+    const key = { 'idempotency-key': 'a' }; // is free again when its request was turned away
+    const busy = Array.from({ length: PLACES }, () =>
+      rawSocket(server.url, postHead('/v1/segment?model=shapes', 'image/png', 5e7)),
+    );
+    const flow = setInterval(() => {
+      for (const { socket } of busy) socket.write(Buffer.alloc(20_000));
+    }, 50);
+    try {
+      await expect.poll(async () => (await jobFolders()).length, { timeout: 5000 }).toBe(PLACES);
+      const patch = await send(
+        'PATCH',
+        location!,
+        { ...tus, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' },
+        'abc',
+      );
+      expect([patch.status, patch.headers['retry-after']]).toEqual([429, '2']);
+      expect((await send('POST', '/v1/jobs?model=shapes', key, 'x')).status).toBe(429);
+      const json = await send(
+        'POST',
+        '/v1/jobs',
+        { 'content-type': 'application/json' },
+        '{"source": {"path": "x.png"}, "model": "shapes"}',
+      );
+      expect([json.status, json.body]).toEqual([400, expect.stringMatching(/no --slides/)]);
+    } finally {
+      clearInterval(flow);
+      for (const { socket } of busy) socket.destroy();
+    }
+    await expect.poll(jobFolders, { timeout: 5000 }).toEqual([]);
+    expect((await remove(location!)).status).toBe(204);
+    const again = await send('POST', '/v1/jobs?model=shapes', key, 'x');
+    expect([again.status, again.body]).toEqual([415, expect.stringMatching(/no image/)]);
+  });
+
+  it('are given back where the folder of a job cannot be made', async () => {
+    await rename(join(data, 'jobs'), join(data, 'away'));
+    const routes = ['/v1/plan?model=shapes', '/v1/segment?model=shapes', '/v1/jobs?model=shapes'];
+    for (const route of [...routes, ...routes]) await send('POST', route, {}, 'x');
+    await rename(join(data, 'away'), join(data, 'jobs'));
+    for (const route of routes)
+      expect([route, (await send('POST', route, {}, 'x')).status]).toEqual([route, 415]);
+  });
+});
+
+describe('room on the disk', () => {
+  it('is what an upload says that it takes, before it is sent', async () => {
+    const huge = rawSocket(server.url, postHead('/v1/segment?model=shapes', 'image/tiff', 9e14));
+    await expect
+      .poll(huge.heard, { timeout: 2000 })
+      .toMatch(/^HTTP\/1.1 507 [\s\S]*urn:unseam:problem:disk-full/);
+    huge.socket.destroy();
+    expect((await create(9e14)).status).toBe(507);
+  });
+
+  it('is counted for all uploads together, and given back with those that go', async () => {
+    const { bavail, bsize } = await statfs(data);
+    const most = Math.floor(bavail * bsize * 0.6);
+    const first = await create(most);
+    expect([first.status, (await create(most)).status]).toEqual([201, 507]);
+    await remove(first.headers.location!);
+    const second = await create(most);
+    expect(second.status).toBe(201);
+    await remove(second.headers.location!);
+  });
+});
+
+describe('an upload that nobody goes on with', () => {
+  const HOUR = 3600_000;
+  it('expires so long after its last byte, not after its first', async () => {
+    const dir = join(folder, 'kept');
+    await mkdir(dir);
+    const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR);
+    const ago = (hours: number) => new Date(Date.now() - hours * HOUR);
+    const put = async (id: string, created: Date, written: Date) => {
+      await writeFile(join(dir, id), 'abc');
+      await writeFile(
+        join(dir, `${id}.json`),
+        JSON.stringify({ id, size: 10, offset: 0, creation_date: created }),
+      );
+      for (const name of [id, `${id}.json`]) await utimes(join(dir, name), written, written);
+    };
+    const [old, fresh] = ['0'.repeat(32), '1'.repeat(32)];
+    await put(old, ago(5), ago(2));
+    await put(fresh, ago(5), ago(0.5));
+    await writeFile(join(dir, `${'2'.repeat(32)}.json`), '{torn');
+    await uploads.expire();
+    expect((await readdir(dir)).sort()).toEqual([fresh, `${fresh}.json`, `${'2'.repeat(32)}.json`]);
+  });
+});
