@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { writeSample } from '../tiling/samples/sample.js';
+import { TiffSink } from '../tiling/sinks/tiff.js';
+import { type Bench, median } from './bench.js';
+import { BenchServer, pause } from './server.js';
+
+const MODEL = 'em-membrane';
+const SLIDE = { width: 6000, height: 6000 };
+const SIDES = [200, 512];
+const REQUESTS = 50;
+const LIMITS = { idle: 2, batches: 1.2, worstMs: 2000, wallRatio: 1.15 };
+
+/**
+ * How long small images take while a bulk slide runs, and what they cost the slide: first each alone, then
+ * 50 of 200 px and 50 of 512 px, one after the other, beside the slide. Their 95th percentile may be twice
+ * that of an idle server and 1.2 batches of the slide, no request takes over 2 s, and the slide ends within
+ * 1.15 times what both take by themselves.
+ */
+export const bench: Bench = async (say) => {
+  const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
+  try {
+    const input = join(dir, 'slide.tif');
+    const format = { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' } as const;
+    await writeSample('membranes', SLIDE, 1, { image: await TiffSink.create(input, SLIDE, format) });
+    const images = await Promise.all(
+      SIDES.map((side) =>
+        sharp(input, { limitInputPixels: false })
+          .extract({ left: 1000, top: 1000, width: side, height: side })
+          .png()
+          .toBuffer(),
+      ),
+    );
+    const server = await BenchServer.start(join(dir, 'data'));
+    const request = async (image: Buffer): Promise<number> => {
+      const started = performance.now();
+      const response = await fetch(`${server.url}/v1/segment?model=${MODEL}`, {
+        method: 'POST',
+        body: new Uint8Array(image),
+      });
+      const { length } = Buffer.from(await response.arrayBuffer());
+      if (response.status !== 200 || length === 0) throw new Error(`a request ended with ${response.status}`);
+      return performance.now() - started;
+    };
+    const series = async (image: Buffer, onEach: () => Promise<void> = async () => {}) => {
+      const times: number[] = [];
+      for (let i = 0; i < REQUESTS; i++) {
+        times.push(await request(image));
+        await onEach();
+      }
+      return times;
+    };
+    for (const image of images) for (let i = 0; i < 3; i++) await request(image); // loads and prepares
+    const idle = [];
+    for (const image of images) idle.push(await series(image));
+    say(`idle: p95 ${idle.map((times) => Math.round(p95(times))).join(', ')} ms`);
+
+    const alone = await slide(server, input, async () => {});
+    say(`the slide alone: ${Math.round(alone.ms)} ms, ${Math.round(alone.batchMs)} ms a batch`);
+
+    const beside: number[][] = [];
+    const shared = await slide(server, input, async (running) => {
+      for (const image of images) {
+        beside.push(
+          await series(image, async () => {
+            if (!(await running())) throw new Error('the slide ended before the requests');
+          }),
+        );
+      }
+    });
+    await server.stop();
+    say(`beside it: p95 ${beside.map((times) => Math.round(p95(times))).join(', ')} ms`);
+
+    const allowed = idle.map((times) => LIMITS.idle * p95(times) + LIMITS.batches * alone.batchMs);
+    const sum = idle.flat().reduce((total, ms) => total + ms, 0);
+    const wallRatio = Number((shared.ms / (alone.ms + sum)).toFixed(3));
+    const worstMs = Math.round(Math.max(...beside.flat()));
+    const holds =
+      beside.every((times, i) => p95(times) <= allowed[i]!) &&
+      worstMs <= LIMITS.worstMs &&
+      wallRatio <= LIMITS.wallRatio;
+    return {
+      sides: SIDES,
+      idleP95Ms: idle.map((times) => Math.round(p95(times))),
+      besideP95Ms: beside.map((times) => Math.round(p95(times))),
+      besideMedianMs: beside.map((times) => Math.round(median(times))),
+      allowedP95Ms: allowed.map(Math.round),
+      batchMs: Math.round(alone.batchMs),
+      worstMs,
+      ...{ aloneMs: Math.round(alone.ms), sharedMs: Math.round(shared.ms), idleSumMs: Math.round(sum) },
+      wallRatio,
+      limits: LIMITS,
+      holds,
+    };
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+};
+
+/** Runs a slide as a bulk job, and `meanwhile` once it computes: its wall time, and its median batch. */
+async function slide(
+  server: BenchServer,
+  input: string,
+  meanwhile: (running: () => Promise<boolean>) => Promise<void>,
+): Promise<{ readonly ms: number; readonly batchMs: number }> {
+  const { id } = await server.submit(input, `model=${MODEL}&priority=bulk`);
+  const started = performance.now();
+  const running = async () => (await server.job(id)).state === 'running';
+  const batches: number[] = [];
+  let over = false;
+  const watching = watch(server, batches, () => over);
+  while (((await server.job(id)).progress?.tilesDone ?? 0) === 0) await pause(10);
+  await meanwhile(running);
+  const job = await server.ended(id, 20);
+  const ms = performance.now() - started;
+  over = true;
+  await watching;
+  if (job.state !== 'succeeded') throw new Error(`the slide ${job.state}: ${job.error?.detail}`);
+  return { ms, batchMs: median(batches) };
+}
+
+/** Notes how long the device took for each batch, by its busy time. */
+async function watch(server: BenchServer, batches: number[], over: () => boolean): Promise<void> {
+  let last: { count: number; busy: number } | null = null;
+  while (!over()) {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    const count = Number(/^unseam_batch_size_count (\S+)/m.exec(text)?.[1] ?? 0);
+    const busy = Number(/^unseam_engine_busy_seconds_total\S* (\S+)/m.exec(text)?.[1] ?? 0);
+    const more = last ? count - last.count : 0;
+    for (let i = 0; i < more; i++) batches.push((1000 * (busy - last!.busy)) / more);
+    last = { count, busy };
+    await pause(40);
+  }
+}
+
+function p95(times: readonly number[]): number {
+  return [...times].sort((a, b) => a - b)[Math.ceil(0.95 * times.length) - 1]!;
+}
