@@ -16,6 +16,7 @@ export const ENVIRONMENT = {
   /** What `imageHosts` was called before. */
   oldImageHosts: 'UNSEAM_ALLOW_HOSTS',
   maxPixels: 'UNSEAM_MAX_PIXELS',
+  maxUnpacked: 'UNSEAM_MAX_UNPACKED',
   memory: 'UNSEAM_MEMORY',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
@@ -36,6 +37,8 @@ export const DEFAULTS = {
   hostNames: null,
   /** A slide of 100,000 × 100,000 px, and half as much again. */
   maxPixels: 15_000_000_000,
+  /** Interlaced PNG, progressive JPEG, WebP, GIF and AVIF have no rows to be streamed. */
+  maxUnpackedBytes: 2 ** 30,
   /** A container's limit, where there is one; what it does not know of is what the machine has. */
   memoryBytes: Math.floor(
     0.75 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),

@@ -51,11 +51,14 @@ export function planJob(
   const conversion = channelConversion(source.channels, card.inputChannels);
   const names = source.channelNames;
   if (conversion === null || (names && conversion !== 'none')) {
+    const own = names?.some((name, i) => name !== `channel ${i}`);
+    const listed = own ? ` (${names!.map((name, i) => `${i} ${name}`).join(', ')})` : '';
+    const example = Array.from({ length: card.inputChannels }, (_, i) => i).join(',');
     const which = names
-      ? `: choose with "channels" from ${names.map((name, i) => `${i} ${name}`).join(', ')}`
+      ? `: say which with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
       : '';
     throw new UnsupportedImageError(
-      `the image has ${source.channels} channels; model ${card.name} takes ${card.inputChannels}${which}`,
+      `the image has ${source.channels} channels${listed}, and model ${card.name} takes ${card.inputChannels}${which}`,
     );
   }
   const warnings = [...source.notes, ...sizeWarnings(source.mpp?.x, card.micronsPerPixel)];

@@ -23,6 +23,8 @@ export interface WorkSpec {
 export interface PlanSpec extends WorkSpec {
   /** A file, the folder of an OME-Zarr, or the address of a TIFF or an OME-Zarr. */
   readonly input: string;
+  /** Whether `input` is an upload: one file, whatever it says of others. Default not. */
+  readonly singleFile?: boolean;
   /** Where a picture without random access is unpacked. */
   readonly scratchDir: string;
 }

@@ -22,6 +22,8 @@ import { Viewer, type ViewTile } from './viewer.js';
 export interface SegmenterOptions {
   readonly modelsDir: string;
   readonly maxPixels: number;
+  /** Bytes that a picture may take of memory where it has to be unpacked as a whole. Default 1 GiB. */
+  readonly maxUnpackedBytes?: number;
   /** Bytes that a job may take. Default any. */
   readonly memory?: number;
   /** Hosts that images may be read from by URL. */
@@ -155,7 +157,14 @@ export class Segmenter {
     const open = { scratchDir: spec.scratchDir, maxPixels: this.options.maxPixels };
     const card = await readCard((await this.shelf.find(spec.model)).folder);
     if (mask !== null) return this.#viewer.maskTile(mask, open, tile, coloursOf(card));
-    const choice = { ...open, ...spec.choice, learnt: learntRange(card) };
+    const { maxUnpackedBytes } = this.options;
+    const choice = {
+      ...open,
+      ...spec.choice,
+      maxUnpackedBytes,
+      singleFile: spec.singleFile,
+      learnt: learntRange(card),
+    };
     return this.#viewer.imageTile(spec.input, choice, tile);
   }
 
@@ -175,7 +184,7 @@ export class Segmenter {
 
   /** Opens a spec's image and loads its model for the time of `work`. */
   async #with<Result>(
-    { input, choice, scratchDir, model: name, symmetries }: PlanSpec,
+    { input, singleFile, choice, scratchDir, model: name, symmetries }: PlanSpec,
     {
       signal,
       headerOnly = false,
@@ -184,13 +193,15 @@ export class Segmenter {
     work: (image: ImageSource, model: TestedModel) => Promise<Result>,
   ): Promise<Result> {
     const { folder } = await this.shelf.find(name);
-    const { maxPixels, allowedHosts } = this.options;
+    const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
     const learnt = learntRange(await readCard(folder));
     const open = {
       ...choice,
       learnt,
       scratchDir,
       maxPixels,
+      maxUnpackedBytes,
+      singleFile,
       allowedHosts,
       headerOnly,
       ...(signal && { signal }),

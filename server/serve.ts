@@ -32,6 +32,8 @@ export interface ServeOptions {
   readonly hostNames: readonly string[] | null;
   readonly engine: EngineOptions;
   readonly maxPixels: number;
+  /** Bytes that a picture may take of memory where it has to be unpacked as a whole. */
+  readonly maxUnpackedBytes: number;
   /** What a worker may take of memory. */
   readonly memoryBytes: number;
   readonly maxBodyBytes: number;
@@ -80,6 +82,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     {
       modelsDir: models,
       maxPixels,
+      maxUnpackedBytes: options.maxUnpackedBytes,
       engine: { ...engine, outcomes: join(data, 'self-tests.json') },
       allowedHosts: options.allowedHosts,
       memory: options.memoryBytes,

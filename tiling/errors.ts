@@ -28,6 +28,24 @@ export class ImageTooLargeError extends TilingError {
   }
 }
 
+/** A picture that has to be unpacked in memory whole, which would take too much of it. */
+export class UnpackedTooLargeError extends TilingError {
+  readonly code = 'image-too-large';
+  constructor(
+    what: string,
+    { width, height }: { readonly width: number; readonly height: number },
+    readonly bytes: number,
+    readonly maxBytes: number,
+  ) {
+    super(
+      `${what} of ${width} × ${height} px is unpacked as a whole, which takes ${mib(bytes)} MiB of memory; the limit ` +
+        `is ${mib(maxBytes)} (--max-unpacked). Save it without interlacing, or as a tiled TIFF`,
+    );
+  }
+}
+
+const mib = (bytes: number): string => String(Number((bytes / 2 ** 20).toPrecision(3)));
+
 /** An image on another server, which does not give it. */
 export class SourceUnreachableError extends TilingError {
   readonly code = 'source-unreachable';

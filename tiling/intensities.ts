@@ -1,3 +1,4 @@
+import { CorruptImageError } from './errors.js';
 import type { Rect, Size } from './geometry.js';
 import type { Raster, ValueRange } from './raster.js';
 import type { ImageSource, PixelReader } from './source.js';
@@ -15,15 +16,20 @@ export const rangeOfType = (type: string): ValueRange | null => TYPE_RANGES[type
 /** An image whose values from `low` to `high` are 0 to 1; what lies outside is cut off. */
 export function ranged(source: ImageSource, range: ValueRange): ImageSource {
   const [low, high] = range;
-  const scaled = ({ data, ...raster }: Raster): Raster => {
+  const float = /^float/.test(storedTypeOf(source));
+  const scaled = ({ data, ...raster }: Raster, at: Rect): Raster => {
     const values = new Float32Array(data.length);
     const scale = 1 / (high - low);
-    for (let i = 0; i < values.length; i++) values[i] = Math.min(1, Math.max(0, (data[i]! - low) * scale));
+    for (let i = 0; i < values.length; i++) {
+      const value = data[i]!;
+      if (float && !Number.isFinite(value)) throw notANumber(value, i, at, raster.channels);
+      values[i] = Math.min(1, Math.max(0, (value - low) * scale));
+    }
     return { ...raster, data: values };
   };
   const reader = (inner: PixelReader): PixelReader => ({
     size: inner.size,
-    readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal)),
+    readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal), rect),
   });
   return {
     ...source,
@@ -35,6 +41,20 @@ export function ranged(source: ImageSource, range: ValueRange): ImageSource {
     overviews: source.overviews.map(reader),
     close: () => source.close(),
   };
+}
+
+function notANumber(
+  value: number,
+  index: number,
+  { x, y, width }: Rect,
+  channels: number,
+): CorruptImageError {
+  const pixel = Math.floor(index / channels);
+  const place = `column ${x + (pixel % width)}, row ${y + Math.floor(pixel / width)}`;
+  const channel = channels > 1 ? `, channel ${index % channels}` : '';
+  return new CorruptImageError(
+    `the image has ${value} at ${place}${channel}: floating-point values must all be numbers; replace what is missing`,
+  );
 }
 
 /** A sample is a grid of so many regions a side, of so many px a side. */

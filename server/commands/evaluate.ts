@@ -67,7 +67,12 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
           labelBorder: 'reflect' satisfies Border,
           legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, card.classes)),
         },
-        { scratchDir, maxPixels: flags.maxPixels, signal: context.signal },
+        {
+          scratchDir,
+          maxPixels: flags.maxPixels,
+          maxUnpackedBytes: flags.maxUnpacked,
+          signal: context.signal,
+        },
       );
       try {
         for (const warning of dataset.warnings) context.stderr(`note: ${warning}`);

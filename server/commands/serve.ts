@@ -120,6 +120,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         ...flags,
         engine: { provider: 'cpu', threads: flags.threads },
         memoryBytes: flags.memory,
+        maxUnpackedBytes: flags.maxUnpacked,
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,

@@ -16,6 +16,7 @@ export interface EngineFlags {
   readonly models: string;
   readonly threads: number;
   readonly maxPixels: number;
+  readonly maxUnpacked: number;
   readonly memory: number;
 }
 
@@ -25,7 +26,7 @@ export interface ScratchFlags {
 
 /** The options of every command that runs a network. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, maxPixels, memory } = ENVIRONMENT;
+  const { models, threads, maxPixels, maxUnpacked, memory } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -43,6 +44,12 @@ export function engineOptions(command: Command): Command {
         .env(maxPixels)
         .argParser(integer(1, Number.MAX_SAFE_INTEGER))
         .default(DEFAULTS.maxPixels),
+    )
+    .addOption(
+      new Option('--max-unpacked <bytes>', 'memory for a picture that is unpacked as a whole')
+        .env(maxUnpacked)
+        .argParser(bytes)
+        .default(DEFAULTS.maxUnpackedBytes, '1G'),
     )
     .addOption(
       new Option('--memory <bytes>', 'what the work may take of memory')
@@ -100,6 +107,7 @@ export function withSegmenter<Result>(
     const segmenter = new Segmenter({
       modelsDir,
       maxPixels,
+      maxUnpackedBytes: flags.maxUnpacked,
       engine: { provider: 'cpu', threads },
       memory: flags.memory,
       allowedHosts: 'any', // who types an address may read from it

@@ -103,7 +103,7 @@ async function netOf(folder: string, command: Command, settings: RunConfig['sett
 }
 
 /** What stays free when a training is resumed: where things are, and how many threads there are. */
-const FREE = ['name', 'models', 'scratch', 'maxPixels', 'threads', 'resume'];
+const FREE = ['name', 'models', 'scratch', 'maxPixels', 'maxUnpacked', 'threads', 'resume'];
 
 /** @throws RequestError for options that a training which is resumed has already */
 export function refuseBesideResume(command: Command): void {

@@ -108,7 +108,7 @@ async function withData(
         inputChannels: settings.unet.inputChannels,
         legend: legend === null ? null : new Map(legend),
       },
-      { scratchDir, maxPixels: flags.maxPixels, signal },
+      { scratchDir, maxPixels: flags.maxPixels, maxUnpackedBytes: flags.maxUnpacked, signal },
     );
     const engine = Engine.start({ provider: 'cpu', threads: flags.threads });
     try {

@@ -79,7 +79,7 @@ export async function takeImage<Result>(
     const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
     jobs.observe('upload', uploadMs);
     const record = await jobs.withPlace(async () => {
-      const facts = await jobs.plan({ ...job, input, scratchDir: folder });
+      const facts = await jobs.plan({ ...job, input, singleFile: true, scratchDir: folder });
       return jobs.submit(decide({ id, request: job, source: { kind: 'upload', name, bytes }, facts }));
     }, true);
     return await use(record, uploadMs);

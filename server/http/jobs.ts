@@ -189,7 +189,7 @@ async function submitSource(
   try {
     const { source, upload } = await locate(intake, given);
     const input = upload?.file ?? inputOf(source, folder);
-    const facts = await jobs.plan({ ...work, input, scratchDir: folder });
+    const facts = await jobs.plan({ ...work, input, singleFile: upload !== null, scratchDir: folder });
     await upload?.take(inputOf(source, folder)); // what cannot be segmented stays for another try
     return await jobs.submit({ id, request: work, source, facts, ...more });
   } catch (error) {

@@ -21,12 +21,14 @@ export function planRoute(intake: JobRoutes): Router {
     const { folder } = await store.create();
     try {
       let input = join(folder, 'upload');
+      let singleFile = true;
       if (source === null) await receiveImage(request, input, limits);
       else {
         const found = await locate(intake, source);
         input = found.upload?.file ?? inputOf(found.source, folder);
+        singleFile = found.upload !== null;
       }
-      const spec = { ...work, input, scratchDir: folder };
+      const spec = { ...work, input, singleFile, scratchDir: folder };
       await jobs.withPlace(async () => {
         const plan = await jobs.plan(spec);
         response.json({ ...plan, expected: { ...plan.expected, seconds: await jobs.estimate(spec) } });

@@ -44,7 +44,16 @@ export class JobResults {
       path: this.path(id, output, format),
     }));
     const input = inputOf(source, folder);
-    return { ...work, id, priority, input, scratchDir: folder, results, journal: join(folder, 'bands') };
+    return {
+      ...work,
+      id,
+      priority,
+      input,
+      scratchDir: folder,
+      results,
+      journal: join(folder, 'bands'),
+      singleFile: source.kind === 'upload',
+    };
   }
 
   /**

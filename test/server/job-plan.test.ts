@@ -61,11 +61,11 @@ describe('planJob', () => {
   it('refuses channels that no conversion suits', () => {
     const model = { card, geometry, exact: true };
     expect(() => planJob({ ...source, channels: 2 }, model, { tile: 'auto' })).toThrow(
-      /2 channels; model net takes 1/,
+      /2 channels, and model net takes 1/,
     );
     const stained = { ...source, channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] };
     expect(() => planJob(stained, model, { tile: 'auto' })).toThrow(
-      /choose with "channels" from 0 DAPI, 1 GFP, 2 Cy5/,
+      /3 channels \(0 DAPI, 1 GFP, 2 Cy5\), and model net takes 1: say which with "channels", from 0 to 2, such as channels=/,
     );
   });
 });

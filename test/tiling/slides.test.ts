@@ -127,7 +127,7 @@ describe('an OME-Zarr', () => {
     await expect(openImage(path, { ...options, channels: [3] })).rejects.toThrow(
       /no channel 3: the image has 3/,
     );
-    await expect(openImage(path, { ...options, z: 2 })).rejects.toThrow(/no z 2: the image has 2/);
+    await expect(openImage(path, { ...options, z: 2 })).rejects.toThrow(/no plane z 2: the image has 2/);
   });
 
   it('without an image, and a folder that is none, are refused', async () => {

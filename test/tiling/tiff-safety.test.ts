@@ -127,6 +127,17 @@ describe('directories', () => {
     await refused(path, 'unsupported-image', /60000 channels; at most 4096/);
   });
 
+  it('that are none, and planes that are neither together nor apart', async () => {
+    const none = await write();
+    const bytes = await readFile(none);
+    bytes.writeUInt32LE(0, 4);
+    await writeFile(none, bytes);
+    await refused(none, 'corrupt-image', /it has no image/);
+    const odd = await write();
+    await change(odd, 284, 'value', 50_000);
+    await refused(odd, 'unsupported-image', /planar configuration 50000/);
+  });
+
   it('with a predictor that is none', async () => {
     const path = await write();
     await change(path, 317, 'value', 9);
@@ -167,4 +178,49 @@ describe('a chunk', () => {
     const path = await write({ compression: 33005, encode: () => stored }, 3);
     await refused(path, 'corrupt-image', /64 × 1000 px/);
   });
+});
+
+describe('numbers of another type than they must be', () => {
+  /** Changes the type of a tag of a little-endian test TIFF. */
+  async function retype(path: string, tag: number, type: number): Promise<void> {
+    const bytes = await readFile(path);
+    bytes[bytes.indexOf(Buffer.from([tag & 255, tag >> 8, 4, 0])) + 2] = type;
+    await writeFile(path, bytes);
+  }
+
+  it('a width that is text, and offsets that are fractions', async () => {
+    const text = await write();
+    await retype(text, 256, 2);
+    await refused(text, 'corrupt-image', /width is no positive integer/);
+    const fraction = await write();
+    await retype(fraction, 324, 11);
+    await refused(fraction, 'corrupt-image', /list of chunks is damaged/);
+  });
+
+  it('a BigTIFF whose offsets have 4 bytes', async () => {
+    const path = await write({ bigTiff: true });
+    const bytes = await readFile(path);
+    bytes.writeUInt16LE(4, 4);
+    await writeFile(path, bytes);
+    await refused(path, 'corrupt-image', /offsets that are not 8 bytes/);
+  });
+});
+
+it('a JPEG that claims more than it holds is refused, as a file and as a tile', async () => {
+  const claiming = async (width: number) => {
+    const { data } = pattern(64, 64, 3);
+    const raw = { width: 64, height: 64, channels: 3 } as const;
+    const jpeg = await sharp(data, { raw }).jpeg().toBuffer();
+    jpeg.writeUInt16BE(width, jpeg.indexOf(Buffer.from([0xff, 0xc0])) + 7);
+    return jpeg;
+  };
+  const path = join(folder, 'claims.jpg');
+  await writeFile(path, await claiming(96));
+  await refused(path, 'corrupt-image', /cannot be decoded/);
+  const stored = await claiming(96);
+  const wide = join(folder, 'wide.tif');
+  await writeTestTiff(wide, pattern(96, 64, 3), {
+    ...{ tile: { width: 96, height: 64 }, compression: 7, photometric: 6, encode: () => stored },
+  });
+  await refused(wide, 'corrupt-image', /cannot be decoded/);
 });

@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
-import { CorruptImageError, DiskFullError, UnsupportedImageError } from '../errors.js';
+import sharp, { type Metadata } from 'sharp';
+import { CorruptImageError, DiskFullError, TilingError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
 import { type Dtype, pixelArray, type Raster } from '../raster.js';
 import type { ImageSource, PixelSize } from '../source.js';
+import { checkPlace } from './choice.js';
+import { limitsFor } from './decode-limits.js';
 import { checkPixels, type OpenOptions } from './options.js';
+import { reasonOf } from './reason.js';
+import { resolutionSize } from './resolution.js';
+import { checkUnpacked } from './unpacked.js';
 
 /** libvips' own format: a header of 64 bytes, raw pixels row by row, then XML. */
 const HEADER_BYTES = 64;
@@ -16,29 +21,29 @@ const MAGIC = 0x08f2a6b6;
 const UNSAID_DPI = 72;
 const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
 
+/** How pictures are read: the network sees the stored values, and damage is no picture. */
+const READ = {
+  limitInputPixels: false, // a header is checked by `checkPixels`; what is decoded has the limit of its size
+  failOn: 'warning',
+  sequentialRead: true,
+  ignoreIcc: true,
+} as const;
+
 /**
  * A picture without random access (PNG, JPEG and what else sharp reads): it is streamed once into a
  * scratch file of raw pixels, from which regions are read.
  */
 export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
-  const picture = sharp(path, {
-    page: options.page ?? 0,
-    limitInputPixels: false, // checked below, with our own limit
-    failOn: 'error',
-    sequentialRead: true,
-    ignoreIcc: true, // the network sees the stored values
-  });
-  const metadata = await picture.metadata().catch((cause: unknown) => {
-    throw new CorruptImageError(`the picture's header cannot be read: ${messageOf(cause)}`, { cause });
-  });
-  const { width, height, depth, space, hasAlpha, orientation, density } = metadata;
+  const header = await headerOf(path, options);
+  const { width, height, depth, space, hasAlpha, orientation, density } = header;
   checkPixels({ width, height }, options);
+  checkUnpacked(header, options.maxUnpackedBytes);
   const gray = space === 'b-w' || space === 'grey16';
   if (depth !== 'uchar' && depth !== 'ushort') {
     throw new UnsupportedImageError(`pictures of ${depth} pixels are not read; store 8 or 16 bits a channel`);
   }
-  if (metadata.channels > 4 || (!gray && metadata.channels < 3) || space === 'cmyk') {
-    const what = `${metadata.channels} channels in colour space "${space}"`;
+  if (header.channels > 4 || (!gray && header.channels < 3) || space === 'cmyk') {
+    const what = `${header.channels} channels in colour space "${space}"`;
     throw new UnsupportedImageError(`pictures of ${what} are not read; store gray or RGB`);
   }
   const notes: string[] = [];
@@ -48,7 +53,10 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const scratch = join(options.scratchDir, `${randomUUID()}.v`);
   const channels = gray ? 1 : 3;
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
-  const mpp = density && density !== UNSAID_DPI ? { x: 25_400 / density, y: 25_400 / density } : null;
+  const side = density && density !== UNSAID_DPI ? 25_400 / density : null;
+  const resolution = resolutionSize(side === null ? null : { x: side, y: side }, options.mpp);
+  const { mpp } = resolution;
+  notes.push(...resolution.notes);
   if (options.headerOnly) {
     const readRegion = () => Promise.reject(new Error('only the header was opened'));
     const facts = {
@@ -64,6 +72,8 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     return { ...facts, readRegion, close: async () => undefined };
   }
   const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
+  const { limitInputPixels, seconds } = limitsFor({ width, height });
+  const picture = sharp(path, { ...READ, limitInputPixels, page: options.page ?? 0 }).timeout({ seconds });
   try {
     await (hasAlpha ? picture.removeAlpha() : picture)
       .toColourspace(spaces[dtype][gray ? 0 : 1])
@@ -74,7 +84,20 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     await rm(scratch, { force: true });
     options.signal?.throwIfAborted();
     if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
-    throw new CorruptImageError(`the picture cannot be decoded: ${messageOf(cause)}`, { cause });
+    throw new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
+  }
+}
+
+/** @throws UnsupportedImageError for a page that is not there */
+async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
+  const page = options.page ?? 0;
+  try {
+    const first = await sharp(path, READ).metadata();
+    checkPlace(options, { pages: first.pages ?? 1 });
+    return page === 0 ? first : await sharp(path, { ...READ, page }).metadata();
+  } catch (cause) {
+    if (cause instanceof TilingError) throw cause;
+    throw new CorruptImageError(`the picture's header cannot be read: ${reasonOf(cause, path)}`, { cause });
   }
 }
 
@@ -143,10 +166,6 @@ async function readFully(file: FileHandle, into: Uint8Array, position: number): 
     if (bytesRead === 0) throw new CorruptImageError('the scratch file ended too early');
     done += bytesRead;
   }
-}
-
-function messageOf(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!;
 }
 
 /** libvips says that its writes failed, and of the system's reasons not always which. */

@@ -16,6 +16,26 @@ export function checkChannels(channels: number): void {
   throw new UnsupportedImageError(`the image claims ${channels} channels; at most ${MAX_CHANNELS} are read`);
 }
 
+/**
+ * @param what the image is, such as "the TIFF", for the error
+ * @throws UnsupportedImageError for a page, plane or time that the image does not have
+ */
+export function checkPlace(
+  { page = 0, z = 0, t = 0 }: ImageChoice,
+  has: { readonly pages?: number; readonly sizeZ?: number; readonly sizeT?: number },
+  what = 'the image',
+): void {
+  const { pages = 1, sizeZ = 1, sizeT = 1 } = has;
+  for (const [name, index, count] of [
+    ['page', page, pages],
+    ['plane z', z, sizeZ],
+    ['time t', t, sizeT],
+  ] as const) {
+    if (index < count) continue;
+    throw new UnsupportedImageError(`there is no ${name} ${index}: ${what} has ${count}, from 0`);
+  }
+}
+
 /** What the receipt says of planes and times that could have been chosen and were not. */
 export function stackNotes({ z, t }: ImageChoice, sizeZ: number, sizeT: number): string[] {
   const notes: string[] = [];

@@ -40,7 +40,7 @@ export async function decodeJpegTile(
 ): Promise<Uint8Array> {
   checkFrame('JPEG', jpegFrame(tile), size, rows);
   const { limitInputPixels, seconds } = limitsFor(size);
-  return sharp(completeJpeg(tile, tables, colour), { failOn: 'error', ignoreIcc: true, limitInputPixels })
+  return sharp(completeJpeg(tile, tables, colour), { failOn: 'warning', ignoreIcc: true, limitInputPixels })
     .timeout({ seconds })
     .toColourspace(colour === 'gray' ? 'b-w' : 'srgb')
     .raw()

@@ -53,7 +53,11 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     checkHost(path, options);
     return /\.zarr\/?$/.test(new URL(path).pathname) ? openZarrUrl(path, options) : openRemote(path, options);
   }
-  if ((await stat(path)).isDirectory()) {
+  const found = await stat(path);
+  if (!found.isDirectory() && !found.isFile()) {
+    throw new UnsupportedImageError('this is neither a file nor a folder: a device, or a pipe, is not read');
+  }
+  if (found.isDirectory()) {
     if (await isZarr(path)) return openZarrFolder(path, options);
     throw new UnsupportedImageError('this folder is no image: of folders, OME-Zarr is read');
   }
@@ -64,7 +68,9 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   const kind = KINDS.find(([, matches]) => matches(head));
   // A MIRAX slide begins with a small JPEG; its pixels are in the folder beside it.
   const mirax =
-    kind?.[0] === 'JPEG' && (await stat(join(path.replace(/\.mrxs$/, ''), 'Slidat.ini')).catch(() => null));
+    kind?.[0] === 'JPEG' &&
+    !options.singleFile &&
+    (await stat(join(path.replace(/\.mrxs$/, ''), 'Slidat.ini')).catch(() => null));
   if (mirax) return openOpenSlide(path, options, 'a MIRAX slide');
   if (kind) return kind[2](path, options);
   const vendor = await slideVendor(path);

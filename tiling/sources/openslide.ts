@@ -4,7 +4,9 @@ import { CorruptImageError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
 import type { Raster } from '../raster.js';
 import type { ImageSource, PixelReader } from '../source.js';
+import { checkPlace } from './choice.js';
 import type { OpenOptions } from './options.js';
+import { reasonOf } from './reason.js';
 import { channelsOf } from './views.js';
 
 /** What OpenSlide's library is called, newest first, on Linux, macOS and Windows. */
@@ -15,6 +17,9 @@ const NAMES = [
   'libopenslide.0.dylib',
   'libopenslide-1.dll',
 ];
+
+/** Vendors whose slides are one file each. Hamamatsu's are where they are TIFFs, which is seen before. */
+const ONE_FILE = new Set(['leica', 'philips', 'ventana', 'sakura', 'zeiss']);
 
 type Handle = object;
 interface Library {
@@ -94,13 +99,26 @@ export async function slideVendor(path: string): Promise<string | null> {
  * out is in the slide's background colour, white where it has none.
  *
  * @param kind what it is, for the error where the library is missing
+ * @param tiff whether it is a TIFF, and so one file
  * @throws UnsupportedImageError where the library is missing, or refuses
  */
-export async function openOpenSlide(path: string, options: OpenOptions, kind: string): Promise<ImageSource> {
+export async function openOpenSlide(
+  path: string,
+  options: OpenOptions,
+  kind: string,
+  tiff = false,
+): Promise<ImageSource> {
   const lib = await openslide();
   if (!lib) {
     throw new UnsupportedImageError(
       `this is ${kind}, which is read through OpenSlide: install its library (Debian: libopenslide0) beside the server`,
+    );
+  }
+  const vendor = lib.detect(path);
+  const oneFile = vendor !== null && (ONE_FILE.has(vendor) || (tiff && vendor === 'hamamatsu'));
+  if (options.singleFile && !oneFile && !(tiff && vendor === null)) {
+    throw new UnsupportedImageError(
+      `this is ${kind}, a kind that may have several files, and an upload is one: name it by path, below the server's folder of slides`,
     );
   }
   const slide = lib.open(path);
@@ -108,7 +126,7 @@ export async function openOpenSlide(path: string, options: OpenOptions, kind: st
   const failure = lib.error(slide);
   if (failure) {
     lib.close(slide);
-    throw new CorruptImageError(`OpenSlide cannot read the slide: ${failure}`);
+    throw new CorruptImageError(`OpenSlide cannot read the slide: ${reasonOf(failure, path)}`);
   }
   const background = Number.parseInt(lib.property(slide, 'openslide.background-color') ?? 'ffffff', 16);
   const level = (index: number): PixelReader => ({
@@ -120,10 +138,16 @@ export async function openOpenSlide(path: string, options: OpenOptions, kind: st
       const at = { x: Math.round(rect.x * scale), y: Math.round(rect.y * scale) };
       await lib.read(slide, argb, at.x, at.y, index, rect.width, rect.height);
       const error = lib.error(slide);
-      if (error) throw new CorruptImageError(`OpenSlide cannot read the slide: ${error}`);
+      if (error) throw new CorruptImageError(`OpenSlide cannot read the slide: ${reasonOf(error, path)}`);
       return opaque(argb, rect, background);
     },
   });
+  try {
+    checkPlace(options, {}, 'the slide');
+  } catch (error) {
+    lib.close(slide);
+    throw error;
+  }
   const readers = Array.from({ length: lib.levels(slide) }, (_, i) => level(i));
   const mpp = (side: 'x' | 'y') => Number(lib.property(slide, `openslide.mpp-${side}`) ?? Number.NaN);
   const source: ImageSource = {

@@ -32,6 +32,10 @@ export interface OpenOptions extends ImageChoice {
   readonly values?: 'intensities' | 'unscaled' | 'stored';
   /** The range that a model learned with; used where none is given and the image's values are of its type. */
   readonly learnt?: TypedRange | undefined;
+  /** Bytes that a picture may take of memory where its format makes it be unpacked as a whole. Default 1 GiB. */
+  readonly maxUnpackedBytes?: number | undefined;
+  /** Whether the path is an upload: one file, whatever it says of others beside it. Default not. */
+  readonly singleFile?: boolean | undefined;
   /** Hosts that images may be read from by URL, each as it stands in the address. Default none. */
   readonly allowedHosts?: readonly string[] | 'any' | undefined;
   /** What is to be known from the header alone: a picture without random access is not unpacked, and not read. */

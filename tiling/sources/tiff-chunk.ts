@@ -7,6 +7,7 @@ import { decodeJpegTile } from './jpeg-tile.js';
 import { decodeJpeg2000 } from './jpeg2000.js';
 import { decodeLzw } from './lzw.js';
 import { decodePackBits } from './packbits.js';
+import { reasonOf } from './reason.js';
 import { chunkRows, type Layout } from './tiff-layout.js';
 import { COMPRESSION, PHOTOMETRIC } from './tiff-tags.js';
 
@@ -38,8 +39,9 @@ export async function readChunk(
     decoded = await decompress(stored, rows, layout);
   } catch (cause) {
     if (cause instanceof UnsupportedImageError) throw cause;
-    const message = (cause as Error).message.split('\n')[0];
-    throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${message}`, { cause });
+    throw new CorruptImageError(`chunk ${index} of the TIFF cannot be decoded: ${reasonOf(cause)}`, {
+      cause,
+    });
   }
   if (decoded.length < expected) {
     throw new CorruptImageError(`chunk ${index} of the TIFF holds ${decoded.length} bytes, not ${expected}`);

@@ -7,6 +7,8 @@ const TYPE_BYTES: Record<number, number> = {
   ...{ 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4 },
   ...{ 16: 8, 17: 8, 18: 8 },
 };
+/** BYTE, SHORT, LONG, IFD and their 64-bit kin: what may count something. */
+const INTEGER_TYPES = new Set([1, 3, 4, 13, 16, 18]);
 const MAX_TAGS = 4096;
 const MAX_DIRECTORIES = 65_536;
 /** Values of a tag at most, but for lists of chunks, texts and palettes. */
@@ -173,7 +175,15 @@ export class Directory {
   async positive(tag: number, what: string, otherwise?: number): Promise<number> {
     const values = this.has(tag) || otherwise === undefined ? await this.numbers(tag) : [otherwise];
     const [value] = [values[0]];
-    if (values.length === 1 && value !== undefined && Number.isInteger(value) && value >= 1) return value;
+    const type = this.entries.get(tag)?.type ?? 4;
+    if (
+      INTEGER_TYPES.has(type) &&
+      values.length === 1 &&
+      value !== undefined &&
+      Number.isInteger(value) &&
+      value >= 1
+    )
+      return value;
     throw new CorruptImageError(`the TIFF's ${what} is no positive integer`);
   }
 
@@ -204,6 +214,9 @@ export class TiffFile {
     const bigEndian = head.toString('latin1', 0, 2) === 'MM';
     const big = head.length === 16 && head[bigEndian ? 3 : 2] === 43;
     const encoding = new Encoding(bigEndian, big);
+    if (big && (encoding.u16(head, 4) !== 8 || encoding.u16(head, 6) !== 0)) {
+      throw new CorruptImageError('the BigTIFF has a header of offsets that are not 8 bytes wide');
+    }
     if (head.length < 8) throw new CorruptImageError('the TIFF is cut short: it has no header');
     const pages: Directory[] = [];
     const seen = new Set<number>();
@@ -223,6 +236,7 @@ export class TiffFile {
       }
       if (pages.length >= MAX_DIRECTORIES) break;
     }
+    if (pages.length === 0) throw new CorruptImageError('the TIFF is cut short: it has no image');
     return new TiffFile(bytes, encoding, allowance, pages);
   }
 

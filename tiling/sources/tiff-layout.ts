@@ -54,8 +54,8 @@ export class LeaveToLibvips extends Error {}
  * @throws LeaveToLibvips
  */
 export async function layoutOf(page: Directory, options: OpenOptions): Promise<Layout> {
-  const refuse = (what: string): never => {
-    throw new UnsupportedImageError(`TIFFs with ${what} are not read`);
+  const refuse = (what: string, remedy?: string): never => {
+    throw new UnsupportedImageError(`TIFFs with ${what} are not read${remedy ? `: ${remedy}` : ''}`);
   };
   const size = {
     width: await page.positive(TAG.width, 'width'),
@@ -76,22 +76,29 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const plain: number[] = [none, lzw, deflate, oldDeflate, packBits];
   if ([2, 3, 4].includes(compression)) throw new LeaveToLibvips(); // CCITT, of 1 bit
   if (!jpeg && !jpeg2000.includes(compression) && !plain.includes(compression)) {
-    refuse(`compression ${compression}; use none, LZW, deflate, PackBits, JPEG or JPEG 2000`);
+    refuse(`compression ${compression}`, 'store none, LZW, deflate, PackBits, JPEG or JPEG 2000');
   }
   if (photometric === PHOTOMETRIC.ycbcr && plain.includes(compression)) throw new LeaveToLibvips();
   const known = { uint: [1, 2, 4, 8, 16, 32], int: [8, 16, 32], float: [32, 64] };
   if (format === undefined || !known[format].includes(bits)) {
-    refuse(`${bits}-bit values of sample format ${await page.number(TAG.sampleFormat, 1)}; use 8 or 16 bits`);
+    const kinds = { uint: 'unsigned integers', int: 'signed integers', float: 'floating-point values' };
+    const kind = format ? kinds[format] : `values of sample format ${await page.number(TAG.sampleFormat, 1)}`;
+    refuse(`${kind} of ${bits} bits`, 'store 8 or 16 bits a value');
   }
   if ((jpeg || jpeg2000.includes(compression)) && bits !== 8) refuse('JPEG of more than 8 bits');
-  const planar = samples > 1 && (await page.number(TAG.planar, 1)) === 2;
+  const configuration = await page.number(TAG.planar, 1);
+  if (configuration !== 1 && configuration !== 2) refuse(`planar configuration ${configuration}`);
+  const planar = samples > 1 && configuration === 2;
   if (planar && !plain.includes(compression)) refuse('JPEG in separate planes');
   if ((await page.number(TAG.fillOrder, 1)) !== 1 && bits < 8) throw new LeaveToLibvips();
 
   const colour = photometric === PHOTOMETRIC.rgb || photometric === PHOTOMETRIC.ycbcr;
   const palette = photometric === PHOTOMETRIC.palette && options.values !== 'stored';
   if (photometric > PHOTOMETRIC.palette && photometric !== PHOTOMETRIC.ycbcr) {
-    refuse(`photometric interpretation ${photometric}; use BlackIsZero, WhiteIsZero, RGB or a palette`);
+    refuse(
+      `photometric interpretation ${photometric}`,
+      'store gray (BlackIsZero or WhiteIsZero), RGB or a palette',
+    );
   }
   const extra = Array.from(await page.numbers(TAG.extraSamples));
   const alpha = extra.some((kind) => kind !== 0) || (samples === 4 && colour);
@@ -195,6 +202,11 @@ export function checkExtent(layout: Layout, fileBytes: number): void {
   for (let i = 0; i < chunks; i++) {
     const [offset, bytes] = [offsets[i]!, byteCounts[i]!];
     const end = offset + bytes;
+    if (!Number.isSafeInteger(end) || offset < 0 || bytes < 0 || !Number.isInteger(offset)) {
+      throw new CorruptImageError(
+        `the TIFF's list of chunks is damaged: chunk ${i} is ${bytes} bytes at ${offset}`,
+      );
+    }
     // Both 0 is a sparse file's empty chunk. One alone, or nothing but such, is what a lost tail reads as.
     if ((offset === 0) !== (bytes === 0)) {
       throw new CorruptImageError(

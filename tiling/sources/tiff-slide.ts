@@ -1,8 +1,9 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { PixelSize } from '../source.js';
-import { stackNotes } from './choice.js';
+import { checkPlace, stackNotes } from './choice.js';
 import { parseOmeXml } from './ome-xml.js';
 import type { OpenOptions } from './options.js';
+import { resolutionSize } from './resolution.js';
 import type { Directory, TiffFile } from './tiff-directory.js';
 import { TAG } from './tiff-tags.js';
 
@@ -61,11 +62,8 @@ export async function slideOf(file: TiffFile, options: OpenOptions): Promise<Tif
     if (description.startsWith('ImageJ=')) return imagejSlide(file, description, options);
   }
   const number = options.page ?? 0;
-  const page = file.pages[number];
-  if (!page) {
-    throw new UnsupportedImageError(`there is no page ${number}: the TIFF has ${file.pages.length}, from 0`);
-  }
-  checkStack(options, 1, 1);
+  checkPlace(options, { pages: file.pages.length }, number > 0 ? 'the TIFF' : 'the image');
+  const page = file.pages[number]!;
   const aperio = description.startsWith('Aperio');
   if (aperio && number > 0 && !page.has(TAG.tileWidth)) {
     throw new UnsupportedImageError(`page ${number} of this slide is its label, macro image or thumbnail`);
@@ -74,14 +72,13 @@ export async function slideOf(file: TiffFile, options: OpenOptions): Promise<Tif
     planes: [page],
     channelNames: null,
     overviews: (await smaller(file, page, number, aperio)).map((level) => [level]),
-    mpp: (aperio ? aperioPixelSize(description) : null) ?? (await tagPixelSize(page)),
-    notes: [],
+    ...(await pixelSizeOf(page, aperio ? aperioPixelSize(description) : null, options)),
   };
 }
 
 async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
   const image = parseOmeXml(xml, file.pages.length);
-  checkStack(options, image.sizeZ, image.sizeT);
+  checkPlace(options, image);
   const { z = 0, t = 0 } = options;
   const planes = Array.from({ length: image.sizeC }, (_, c) => {
     const page = image.pageOf(c, z, t);
@@ -92,13 +89,14 @@ async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Prom
     return directory;
   });
   const levels = await Promise.all(planes.map((plane) => file.children(plane)));
+  const size = await pixelSizeOf(planes[0]!, image.mpp, options);
   const depth = Math.min(...levels.map(({ length }) => length));
   return {
     planes,
     channelNames: image.sizeC > 1 ? image.channelNames : null,
     overviews: Array.from({ length: depth }, (_, i) => levels.map((level) => level[i]!)),
-    mpp: image.mpp ?? (await tagPixelSize(planes[0]!)),
-    notes: stackNotes(options, image.sizeZ, image.sizeT),
+    mpp: size.mpp,
+    notes: [...stackNotes(options, image.sizeZ, image.sizeT), ...size.notes],
   };
 }
 
@@ -112,23 +110,23 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   };
   let [sizeC, sizeZ, sizeT] = [count('channels'), count('slices'), count('frames')];
   if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
-  checkStack(options, sizeZ, sizeT);
+  checkPlace(options, { sizeZ, sizeT });
   const { z = 0, t = 0 } = options;
   const [first] = file.pages as [Directory];
   const micron = IMAGEJ_MICRONS[field('unit') ?? ''];
   const [x, y] = [await first.number(TAG.xResolution, 0), await first.number(TAG.yResolution, 0)];
+  const size = await pixelSizeOf(
+    first,
+    micron && x > 0 && y > 0 ? { x: micron / x, y: micron / y } : null,
+    options,
+  );
   return {
     planes: Array.from({ length: sizeC }, (_, c) => file.pages[(t * sizeZ + z) * sizeC + c]!),
     channelNames: sizeC > 1 ? Array.from({ length: sizeC }, (_, i) => `channel ${i}`) : null,
     overviews: [],
-    mpp: micron && x > 0 && y > 0 ? { x: micron / x, y: micron / y } : await tagPixelSize(first),
-    notes: stackNotes(options, sizeZ, sizeT),
+    mpp: size.mpp,
+    notes: [...stackNotes(options, sizeZ, sizeT), ...size.notes],
   };
-}
-
-function checkStack({ z = 0, t = 0 }: OpenOptions, sizeZ: number, sizeT: number): void {
-  if (z >= sizeZ) throw new UnsupportedImageError(`there is no plane z ${z}: the image has ${sizeZ}, from 0`);
-  if (t >= sizeT) throw new UnsupportedImageError(`there is no time t ${t}: the image has ${sizeT}, from 0`);
 }
 
 /** Smaller versions of a page: its SubIFDs, or the pages behind it that say so, or an Aperio's tiled ones. */
@@ -155,10 +153,17 @@ async function smaller(
   return found;
 }
 
-async function tagPixelSize(page: Directory): Promise<PixelSize | null> {
+/** A pixel size that the image's own metadata state or, where they do not, that of the resolution tags. */
+async function pixelSizeOf(
+  page: Directory,
+  stated: PixelSize | null,
+  { mpp: given }: OpenOptions,
+): Promise<Pick<TiffSlide, 'mpp' | 'notes'>> {
+  if (stated) return { mpp: stated, notes: [] };
   const unit = UNIT_MICRONS[await page.number(TAG.resolutionUnit, 2)];
   const [x, y] = [await page.number(TAG.xResolution, 0), await page.number(TAG.yResolution, 0)];
-  return unit && x > 0 && y > 0 && Number.isFinite(x + y) ? { x: unit / x, y: unit / y } : null;
+  const known = unit && x > 0 && y > 0 && Number.isFinite(x + y);
+  return resolutionSize(known ? { x: unit / x, y: unit / y } : null, given);
 }
 
 function aperioPixelSize(description: string): PixelSize | null {

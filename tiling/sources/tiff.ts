@@ -12,6 +12,7 @@ import { readChunk } from './tiff-chunk.js';
 import { type Directory, TiffFile } from './tiff-directory.js';
 import { checkExtent, chunkBytes, type Layout, LeaveToLibvips, layoutOf } from './tiff-layout.js';
 import { LeaveToOpenSlide, slideOf } from './tiff-slide.js';
+import { checkBytes } from './unpacked.js';
 
 /** Chunks larger than this make no random access; the image is unpacked into a scratch file instead. */
 const MAX_CHUNK_BYTES = 16 << 20;
@@ -29,7 +30,7 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
     return await openTiffBytes(bytes, options);
   } catch (error) {
     await bytes.close();
-    if (error instanceof LeaveToOpenSlide) return openOpenSlide(path, options, error.message);
+    if (error instanceof LeaveToOpenSlide) return openOpenSlide(path, options, error.message, true);
     if (error instanceof LeaveToLibvips) return openBitmap(path, options);
     throw error;
   }
@@ -44,8 +45,11 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
   const level = async (pages: readonly Directory[]): Promise<TiffLevel> => {
     const layouts = await Promise.all(pages.map((page) => layoutOf(page, options)));
     for (const layout of layouts) {
-      if (chunkBytes(layout) > MAX_CHUNK_BYTES) throw new LeaveToLibvips();
       checkExtent(layout, bytes.length);
+      if (chunkBytes(layout) <= MAX_CHUNK_BYTES) continue;
+      const what = layout.across * layout.down > 1 ? 'a TIFF in very large pieces' : 'a TIFF in one piece';
+      checkBytes(what, layout.size, chunkBytes(layout), options.maxUnpackedBytes);
+      throw new LeaveToLibvips();
     }
     return new TiffLevel(bytes, layouts, options.channels, cache, raw);
   };

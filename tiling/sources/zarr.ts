@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as zarr from 'zarrita';
-import { CorruptImageError, TilingError, UnsupportedImageError } from '../errors.js';
+import { CorruptImageError, TilingError } from '../errors.js';
 import type { Rect } from '../geometry.js';
 import { type PixelArray, pixelArray, type Raster } from '../raster.js';
 import type { ImageSource, PixelReader } from '../source.js';
-import { checkChannel, checkChannels, stackNotes } from './choice.js';
+import { checkChannel, checkChannels, checkPlace, stackNotes } from './choice.js';
 import { ChunkCache } from './chunk-cache.js';
 import { checkPixels, type OpenOptions } from './options.js';
 import { boundCodecs } from './zarr-codecs.js';
@@ -67,13 +67,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
     });
   const odd = levels.findIndex((level) => !alike(level));
   const { z = 0, t = 0 } = options;
-  for (const [name, index] of [
-    ['z', z],
-    ['t', t],
-  ] as const) {
-    if (index >= length(name))
-      throw new UnsupportedImageError(`there is no ${name} ${index}: the image has ${length(name)}, from 0`);
-  }
+  checkPlace(options, { sizeZ: length('z'), sizeT: length('t') });
   checkChannels(length('c'));
   const all = Array.from({ length: length('c') }, (_, i) => i);
   const channels = options.channels ?? all;
