@@ -191,10 +191,10 @@ describe('numbers of another type than they must be', () => {
   it('a width that is text, and offsets that are fractions', async () => {
     const text = await write();
     await retype(text, 256, 2);
-    await refused(text, 'corrupt-image', /width is no positive integer/);
+    await refused(text, 'corrupt-image', /tag 256 is of type 2/);
     const fraction = await write();
     await retype(fraction, 324, 11);
-    await refused(fraction, 'corrupt-image', /list of chunks is damaged/);
+    await refused(fraction, 'corrupt-image', /tag 324 is of type 11/);
   });
 
   it('a BigTIFF whose offsets have 4 bytes', async () => {
@@ -223,4 +223,27 @@ it('a JPEG that claims more than it holds is refused, as a file and as a tile', 
     ...{ tile: { width: 96, height: 64 }, compression: 7, photometric: 6, encode: () => stored },
   });
   await refused(wide, 'corrupt-image', /cannot be decoded/);
+});
+
+it('PackBits that goes beyond its chunk is damage', async () => {
+  // One byte, then runs of 128, the last of which is longer than what is left of 64 × 64.
+  const runs = Buffer.concat([Buffer.from([0, 7]), Buffer.alloc(2 * 32, 129)]);
+  await refused(await write({ compression: 32773, encode: () => runs }), 'corrupt-image', /goes beyond 4096/);
+});
+
+it('a stack whose list of pages breaks off is not taken for a shorter one', async () => {
+  const path = join(folder, 'stack.tif');
+  const description = 'ImageJ=1.54f\nimages=3\nchannels=3\n';
+  const plain = { compression: 8, tile };
+  await writeTestTiff(
+    path,
+    [pattern(64, 64), pattern(64, 64), pattern(64, 64)],
+    [{ ...plain, description }, plain, plain],
+  );
+  const bytes = await readFile(path);
+  const first = bytes.readUInt32LE(4);
+  const next = first + 2 + 12 * bytes.readUInt16LE(first);
+  bytes.writeUInt32LE(first, next); // it is its own next
+  await writeFile(path, bytes);
+  await refused(path, 'corrupt-image', /lead back/);
 });

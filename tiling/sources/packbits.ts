@@ -1,6 +1,6 @@
 /**
  * Decodes PackBits (TIFF 6.0, section 9): runs of a repeated byte, and runs of bytes as they stand.
- * @throws Error where the runs end before `length` bytes
+ * @throws Error where the runs end before `length` bytes, or go beyond them
  */
 export function decodePackBits(stored: Uint8Array, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
@@ -8,14 +8,16 @@ export function decodePackBits(stored: Uint8Array, length: number): Uint8Array {
   for (let i = 0; at < length; ) {
     if (i + 1 >= stored.length) throw new Error(`PackBits ends after ${at} of ${length} bytes`);
     const head = stored[i++]!;
+    const run = head < 128 ? head + 1 : head > 128 ? 257 - head : 0;
+    if (at + run > length) throw new Error(`PackBits goes beyond ${length} bytes`);
     if (head < 128) {
-      const run = stored.subarray(i, i + head + 1);
-      bytes.set(run.subarray(0, length - at), at);
-      at += run.length;
-      i += head + 1;
+      const literal = stored.subarray(i, i + run);
+      bytes.set(literal, at);
+      at += literal.length;
+      i += run;
     } else if (head > 128) {
-      bytes.fill(stored[i++]!, at, at + 257 - head);
-      at += 257 - head;
+      bytes.fill(stored[i++]!, at, at + run);
+      at += run;
     }
   }
   return bytes;

@@ -9,6 +9,13 @@ const TYPE_BYTES: Record<number, number> = {
 };
 /** BYTE, SHORT, LONG, IFD and their 64-bit kin: what may count something. */
 const INTEGER_TYPES = new Set([1, 3, 4, 13, 16, 18]);
+/** Types of integers, those with a sign too: some programs write nothing else. */
+const WHOLE_TYPES = new Set([...INTEGER_TYPES, 6, 8, 9, 17]);
+/** What is no integer: texts, bytes and fractions. All other tags that are read decide how pixels are found. */
+const OTHER_TAGS = new Set<number>([
+  ...[TAG.description, TAG.software, TAG.xmp, TAG.jpegTables],
+  ...[TAG.xResolution, TAG.yResolution],
+]);
 const MAX_TAGS = 4096;
 const MAX_DIRECTORIES = 65_536;
 /** Values of a tag at most, but for lists of chunks, texts and palettes. */
@@ -150,6 +157,9 @@ export class Directory {
     const entry = this.entries.get(tag);
     if (!entry) return [];
     const { type, count, offset } = entry;
+    if (!OTHER_TAGS.has(tag) && !WHOLE_TYPES.has(type)) {
+      throw new CorruptImageError(`the TIFF's tag ${tag} is of type ${type}, which is none of integers`);
+    }
     const length = count * (TYPE_BYTES[type] ?? 0);
     if (offset + length > this.bytes.length) {
       throw new CorruptImageError(
@@ -206,6 +216,8 @@ export class TiffFile {
     private readonly allowance: Allowance,
     /** The images of the file, in its order. */
     readonly pages: readonly Directory[],
+    /** What ended the list before its end, if anything did: the images before it are whole. */
+    readonly damage: CorruptImageError | null,
   ) {}
 
   /** @throws CorruptImageError where the first image's directory cannot be read */
@@ -222,6 +234,7 @@ export class TiffFile {
     const seen = new Set<number>();
     const allowance = new Allowance(bytes.length);
     let directoryBytes = 0;
+    let damage: CorruptImageError | null = null;
     for (let at = encoding.word(head, big ? 8 : 4); at !== 0 && !seen.has(at); at = pages.at(-1)!.next) {
       seen.add(at);
       try {
@@ -231,13 +244,17 @@ export class TiffFile {
         pages.push(page);
       } catch (error) {
         // What lies behind a damaged directory is lost; the images before it are not.
-        if (pages.length === 0) throw error;
+        if (pages.length === 0 || !(error instanceof CorruptImageError)) throw error;
+        damage = error;
         break;
       }
       if (pages.length >= MAX_DIRECTORIES) break;
     }
     if (pages.length === 0) throw new CorruptImageError('the TIFF is cut short: it has no image');
-    return new TiffFile(bytes, encoding, allowance, pages);
+    if (damage === null && seen.has(pages.at(-1)!.next)) {
+      damage = new CorruptImageError("the TIFF's directories lead back to one before them");
+    }
+    return new TiffFile(bytes, encoding, allowance, pages, damage);
   }
 
   /** The directories that a page points to by its SubIFDs: smaller versions of its image. */

@@ -68,13 +68,21 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
     refuse('channels of different depths');
   checkChannels(samples);
   const format = (['uint', 'int', 'float'] as const)[(await page.number(TAG.sampleFormat, 1)) - 1];
+  if (!page.has(TAG.photometric)) {
+    throw new CorruptImageError(
+      'the TIFF does not say whether 0 is black or white: it has no photometric tag',
+    );
+  }
   const photometric = await page.number(TAG.photometric, PHOTOMETRIC.blackIsZero);
   const compression = await page.number(TAG.compression, COMPRESSION.none);
   const jpeg2000: number[] = [COMPRESSION.aperioYcbcr, COMPRESSION.aperioRgb, COMPRESSION.jpeg2000];
   const jpeg = compression === COMPRESSION.jpeg;
   const { none, lzw, deflate, oldDeflate, packBits } = COMPRESSION;
   const plain: number[] = [none, lzw, deflate, oldDeflate, packBits];
-  if ([2, 3, 4].includes(compression)) throw new LeaveToLibvips(); // CCITT, of 1 bit
+  if ([2, 3, 4].includes(compression)) {
+    if (bits !== 1 || format !== 'uint') refuse('CCITT compression of more than 1 bit');
+    throw new LeaveToLibvips();
+  }
   if (!jpeg && !jpeg2000.includes(compression) && !plain.includes(compression)) {
     refuse(`compression ${compression}`, 'store none, LZW, deflate, PackBits, JPEG or JPEG 2000');
   }
@@ -119,7 +127,8 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   let offsets = await page.numbers(tiled ? TAG.tileOffsets : TAG.stripOffsets, MAX_CHUNKS);
   let byteCounts = await page.numbers(tiled ? TAG.tileByteCounts : TAG.stripByteCounts, MAX_CHUNKS);
   const planes = planar ? samples : 1;
-  if (!tiled && compression === none && offsets.length === planes && byteCounts.length === planes) {
+  const single = !tiled && chunk.height === height && offsets.length === planes;
+  if (single && compression === none && byteCounts.length === planes) {
     // One uncompressed strip for all rows, as Fiji writes it: any rows of it can be read.
     if (rowBytes(width) * height * planes > page.bytes.length) {
       throw new CorruptImageError(
@@ -140,7 +149,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   }
   const tables = await page.numbers(TAG.jpegTables, MAX_TABLE_BYTES);
   const coded = [lzw, deflate, oldDeflate].some((c) => c === compression);
-  const predictor = coded ? await page.number(TAG.predictor, 1) : 1;
+  const predictor = await page.number(TAG.predictor, 1);
   const fits = predictor === 1 || (predictor === 2 && bits >= 8) || (predictor === 3 && format === 'float');
   if (!fits) refuse(`predictor ${predictor} on ${bits}-bit values`);
   if (palette && (samples > 1 || format !== 'uint')) refuse('a palette and other channels beside it');
@@ -158,7 +167,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
     bits,
     format: format!,
     compression,
-    predictor,
+    predictor: coded ? predictor : 1,
     bigEndian: page.bigEndian,
     photometric,
     jpegColour: photometric === PHOTOMETRIC.ycbcr ? 'ycbcr' : colour ? 'rgb' : 'gray',
@@ -202,7 +211,7 @@ export function checkExtent(layout: Layout, fileBytes: number): void {
   for (let i = 0; i < chunks; i++) {
     const [offset, bytes] = [offsets[i]!, byteCounts[i]!];
     const end = offset + bytes;
-    if (!Number.isSafeInteger(end) || offset < 0 || bytes < 0 || !Number.isInteger(offset)) {
+    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(bytes) || offset < 0 || bytes < 0) {
       throw new CorruptImageError(
         `the TIFF's list of chunks is damaged: chunk ${i} is ${bytes} bytes at ${offset}`,
       );

@@ -109,6 +109,7 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
     return /^\d{1,9}$/.test(said) ? Math.max(1, Number(said)) : 1;
   };
   let [sizeC, sizeZ, sizeT] = [count('channels'), count('slices'), count('frames')];
+  if (sizeC * sizeZ * sizeT > file.pages.length && file.damage) throw file.damage;
   if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
   checkPlace(options, { sizeZ, sizeT });
   const { z = 0, t = 0 } = options;

@@ -75,6 +75,12 @@ export function imageOf(attributes: unknown): ZarrImage {
       `the OME-Zarr claims ${datasets.length} levels; at most ${MAX_LEVELS} are read`,
     );
   }
+  for (const { path } of datasets) {
+    // A path of a Zarr is relative to its group; an address, or a path from elsewhere, is none of it.
+    if (/^(\/|[a-z][a-z0-9+.-]*:)|(^|\/)\.\.(\/|$)/i.test(path)) {
+      throw new CorruptImageError(`the OME-Zarr leads out of itself: ${JSON.stringify(path.slice(0, 80))}`);
+    }
+  }
   const names = axes.map((a) => (typeof a === 'string' ? a : a.name));
   if (!names.includes('y') || !names.includes('x') || new Set(names).size < names.length) {
     throw new UnsupportedImageError(
