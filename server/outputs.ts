@@ -126,6 +126,7 @@ async function openSink(
     case 'labels':
       if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
       return TiffSink.create(path, size, {
+        name: output,
         channels: 1,
         dtype: 'uint8',
         mpp,
@@ -134,7 +135,14 @@ async function openSink(
       });
     case 'probabilities': {
       const channels = classes.length;
-      return TiffSink.create(path, size, { channels, dtype: 'float32', mpp, overviews: 'mean', classes });
+      return TiffSink.create(path, size, {
+        name: output,
+        channels,
+        dtype: 'float32',
+        mpp,
+        overviews: 'mean',
+        classes,
+      });
     }
     case 'geojson': {
       const writer = await GeojsonWriter.create(path, classes, size, source.fullSize ?? size, simplify);

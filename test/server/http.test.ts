@@ -95,10 +95,10 @@ describe('POST /v1/segment', () => {
       width: 500,
     });
     const floats = await post(new Uint8Array(shapes), 'model=shapes&output=probabilities');
-    expect(await sharp(Buffer.from(await floats.arrayBuffer())).metadata()).toMatchObject({
-      depth: 'float',
-      channels: 3,
-    });
+    const file = Buffer.from(await floats.arrayBuffer());
+    expect(await sharp(file).metadata()).toMatchObject({ depth: 'float', channels: 1, pages: 3 });
+    const channel = /<Image ID="Image:0" Name="probabilities">.*<Channel ID="Channel:0:1" Name="triangle"/;
+    expect(file.toString('latin1')).toMatch(channel);
     const overlay = await post(new Uint8Array(shapes), 'model=shapes&output=overlay');
     expect(await sharp(Buffer.from(await overlay.arrayBuffer())).metadata()).toMatchObject({
       format: 'png',

@@ -103,9 +103,22 @@ describe.each([
     }
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);
     const tiff = await fromFile(join(folder, `p-${size.width}-10.tif`));
-    const read = await (await tiff.getImage()).readRasters({ interleave: true });
+    expect(await tiff.getImageCount()).toBe(3);
+    for (const channel of [0, 1, 2]) {
+      const [read] = (await (await tiff.getImage(channel)).readRasters()) as Float32Array[];
+      expect(
+        firstDifference(
+          read!,
+          floats.filter((_, i) => i % 3 === channel),
+        ),
+      ).toBe(-1);
+    }
     tiff.close();
-    expect(firstDifference(read as Float32Array, floats)).toBe(-1);
+    const path = join(folder, `p-${size.width}-10.tif`);
+    const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
+    expect(source).toMatchObject({ channels: 3 });
+    expect(firstDifference((await source.readRegion({ x: 0, y: 0, ...size })).data, floats)).toBe(-1);
+    await source.close();
   });
 
   it('as overlay tints the classes that have a colour', async () => {
@@ -156,7 +169,7 @@ describe.each([
     const tiff = await fromFile(path);
     const { fileDirectory } = await tiff.getImage();
     expect(await fileDirectory.loadValue('ImageDescription')).toContain(
-      '<M K="3">a &#60;b&#62; &#38; &#34;c&#34;</M>',
+      '<M K="3">a &lt;b&gt; &amp; &quot;c&quot;</M>',
     );
     expect(await fileDirectory.loadValue('PhotometricInterpretation')).toBe(3);
     tiff.close();
@@ -183,6 +196,25 @@ describe.each([
       above = data;
     }
     await source.close();
+  });
+
+  it('of probabilities has a channel for each class, with its name', async () => {
+    const path = join(folder, `channels-${size.width}.tif`);
+    const three = classes.slice(2, 5);
+    const sink = await TiffSink.create(path, size, {
+      ...{ name: 'probabilities', channels: 3, dtype: 'float32', mpp: null, overviews: 'mean', classes: three },
+    });
+    await writeInBands(sink, new Float32Array(labels.length * 3), size, 3, 306);
+    const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
+    expect(source.channelNames).toEqual(three.map(({ name }) => name));
+    expect(source.overviews.map((level) => level.size)).toEqual(levelSizes(size).slice(1));
+    await source.close();
+    const tiff = await fromFile(path);
+    const { fileDirectory } = await tiff.getImage();
+    const xml = await fileDirectory.loadValue('ImageDescription');
+    expect(xml).toContain('<Image ID="Image:0" Name="probabilities">');
+    expect(String(xml).match(/SamplesPerPixel="1"/g)).toHaveLength(3);
+    tiff.close();
   });
 
   it('of probabilities holds means', async () => {

@@ -36,7 +36,7 @@ export async function writeInstances(
 ): Promise<void> {
   const ids = new IdMap(scratch);
   const sink = await TiffSink.create(path, mask.size, {
-    ...{ channels: 1, dtype: 'uint32', mpp, overviews: 'majority', order: 'rows' },
+    ...{ name: 'instances', channels: 1, dtype: 'uint32', mpp, overviews: 'majority', order: 'rows' },
   });
   try {
     const sweep = (onId?: (serial: number, id: number) => void) =>

@@ -31,8 +31,12 @@ export function bigTiffHeader(directoryPosition: number): Buffer {
   return header;
 }
 
-/** A BigTIFF directory with its values behind it; `position` is where it will stand. No other follows. */
-export function bigTiffDirectory(tags: readonly Tag[], position: number): Buffer {
+/**
+ * A BigTIFF directory with its values behind it.
+ * @param position where it will stand
+ * @param followed whether the next directory stands right behind it
+ */
+export function bigTiffDirectory(tags: readonly Tag[], position: number, followed = false): Buffer {
   const entries = Buffer.alloc(8 + 20 * tags.length + 8);
   entries.writeBigUInt64LE(BigInt(tags.length), 0);
   const behind: Buffer[] = [];
@@ -51,6 +55,7 @@ export function bigTiffDirectory(tags: readonly Tag[], position: number): Buffer
       end += bytes.length;
     }
   }
+  if (followed) entries.writeBigUInt64LE(BigInt(end), entries.length - 8);
   return Buffer.concat([entries, ...behind]);
 }
 

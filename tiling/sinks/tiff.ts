@@ -36,7 +36,9 @@ const TYPES = {
 const LEVEL = { uint8: 6, uint16: 6, uint32: 6, float32: 1 } as const;
 
 export interface TiffFormat {
-  /** Values a pixel, interleaved. */
+  /** What the file holds, in a word: `labels`, `probabilities`. Default `image`. */
+  readonly name?: string;
+  /** Values a pixel, as they come: interleaved. Three of 8 or 16 bits are stored so, as RGB; others in planes. */
   readonly channels: number;
   readonly dtype: keyof typeof TYPES;
   readonly mpp: PixelSize | null;
@@ -44,13 +46,16 @@ export interface TiffFormat {
   readonly overviews: Reduction;
   /** How the pixels come: in the bands of a plan, or in whole rows. Default `bands`. */
   readonly order?: 'bands' | 'rows';
-  /** What values mean: named in the OME-XML and, for one channel of bytes, coloured by a palette. */
+  /**
+   * What values mean, named in the OME-XML. Those of one channel of bytes are coloured by a palette; where there
+   * is a channel for each class, it has its name.
+   */
   readonly classes?: readonly MaskClass[];
 }
 
 /**
  * A pyramidal OME-BigTIFF, tiled and deflated; overviews, each half the size of the one before, are the
- * SubIFDs of its one image. Memory holds one row of the file's tiles in one column block, and the levels
+ * SubIFDs of its image. Channels that are no colours have an image each, as OME-TIFF wants it. Memory holds one row of the file's tiles in one column block, and the levels
  * of a 64th of the image's sides and less. Tiles are written as the pixels come, column block by column
  * block, whatever the bands were: so the same pixels make the same bytes.
  */
@@ -99,18 +104,27 @@ export class TiffSink implements MaskSink {
       if (i >= this.#streamed) for (const strip of level.held()) await this.#write(i, strip);
     }
     const [base, ...overviews] = this.#levels as [Level, ...Level[]];
-    const children: number[] = [];
-    for (const level of overviews) {
-      children.push(this.file.position);
-      await this.file.append(bigTiffDirectory(this.#tags(level, true), this.file.position));
+    const planes = planesOf(this.format);
+    const children: number[][] = [];
+    for (let plane = 0; plane < planes; plane++) {
+      const positions: number[] = [];
+      for (const level of overviews) {
+        positions.push(this.file.position);
+        await this.file.append(bigTiffDirectory(this.#tags(level, plane, true), this.file.position));
+      }
+      children.push(positions);
     }
     const { position } = this.file;
-    const { mpp, channels, dtype, classes = [] } = this.format;
-    const tags = this.#tags(base, false);
-    const xml = omeXml(base.size, TYPES[dtype].ome, channels, mpp, classes);
-    tags.push({ id: 270, type: ASCII, values: xml });
-    if (children.length > 0) tags.push({ id: 330, type: IFD8, values: children });
-    await this.file.append(bigTiffDirectory(tags, position));
+    const { name = 'image', mpp, channels, dtype, classes = [] } = this.format;
+    for (const [plane, positions] of children.entries()) {
+      const tags = this.#tags(base, plane, false);
+      if (plane === 0) {
+        const xml = omeXml({ name, size: base.size, type: TYPES[dtype].ome, channels, planes, mpp, classes });
+        tags.push({ id: 270, type: ASCII, values: xml });
+      }
+      if (positions.length > 0) tags.push({ id: 330, type: IFD8, values: positions });
+      await this.file.append(bigTiffDirectory(tags, this.file.position, plane + 1 < planes));
+    }
     await this.file.writeAt(bigTiffHeader(position), 0);
     await this.file.commit();
   }
@@ -122,25 +136,20 @@ export class TiffSink implements MaskSink {
   /** Writes the tiles of a row of them, and passes the pixels, halved, to the next level. */
   async #write(index: number, strip: Strip): Promise<void> {
     const level = this.#levels[index]!;
-    const { channels, dtype, overviews } = this.format;
+    const { channels, overviews } = this.format;
     const { x, y, width, height, values } = strip;
-    const tiles = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)].map((run) => {
-      const tile = new TYPES[dtype].array(this.#tile.width * this.#tile.height * channels);
-      for (let row = 0; row < height; row++) {
-        const from = (row * width + run.start) * channels;
-        tile.set(
-          values.subarray(from, from + (run.stop - run.start) * channels),
-          row * TIFF_TILE_PX * channels,
-        );
-      }
-      return compress(new Uint8Array(tile.buffer), { level: LEVEL[dtype] });
-    });
+    const planes = planesOf(this.format);
+    const columns = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)];
+    const tiles = columns.flatMap(({ start, stop }) =>
+      Array.from({ length: planes }, (_, plane) => this.#compressed(strip, start, stop, plane, planes)),
+    );
     const next = this.#levels[index + 1];
     const half = next && halve(values, width, height, channels, overviews);
     const first = (y / this.#tile.height) * level.across + x / TIFF_TILE_PX;
     for (const [i, compressed] of (await Promise.all(tiles)).entries()) {
-      level.offsets[first + i] = this.file.position;
-      level.byteCounts[first + i] = compressed.length;
+      const at = first + Math.floor(i / planes);
+      level.offsets[i % planes]![at] = this.file.position;
+      level.byteCounts[i % planes]![at] = compressed.length;
       await this.file.append(compressed);
     }
     if (!next || !half) return;
@@ -152,9 +161,32 @@ export class TiffSink implements MaskSink {
     }
   }
 
-  #tags({ size, offsets, byteCounts }: Level, reduced: boolean): Tag[] {
+  /** A tile of one plane, from columns `start` to `stop` of a strip. */
+  #compressed(
+    { width, height, values }: Strip,
+    start: number,
+    stop: number,
+    plane: number,
+    planes: number,
+  ): Promise<Buffer> {
+    const { channels, dtype } = this.format;
+    const samples = channels / planes;
+    const tile = new TYPES[dtype].array(this.#tile.width * this.#tile.height * samples);
+    for (let row = 0; row < height; row++) {
+      const from = (row * width + start) * channels;
+      const to = row * TIFF_TILE_PX * samples;
+      if (planes === 1) {
+        tile.set(values.subarray(from, from + (stop - start) * channels), to);
+      } else {
+        for (let i = 0; i < stop - start; i++) tile[to + i] = values[from + i * channels + plane]!;
+      }
+    }
+    return compress(new Uint8Array(tile.buffer), { level: LEVEL[dtype] });
+  }
+
+  #tags({ size, offsets, byteCounts }: Level, plane: number, reduced: boolean): Tag[] {
     const { channels, dtype, mpp, classes = [] } = this.format;
-    const rgb = channels === 3 && (dtype === 'uint8' || dtype === 'uint16');
+    const samples = channels / planesOf(this.format);
     const palette = channels === 1 && dtype === 'uint8' && classes.some(({ colour }) => colour !== null);
     const bits = TYPES[dtype].array.BYTES_PER_ELEMENT * 8;
     const short = (id: number, ...values: number[]): Tag => ({ id, type: SHORT, values });
@@ -162,16 +194,16 @@ export class TiffSink implements MaskSink {
       { id: 254, type: LONG, values: [reduced ? 1 : 0] },
       { id: 256, type: LONG, values: [size.width] },
       { id: 257, type: LONG, values: [size.height] },
-      short(258, ...Array<number>(channels).fill(bits)),
+      short(258, ...Array<number>(samples).fill(bits)),
       short(259, 8), // compression: Adobe deflate
-      short(262, palette ? 3 : rgb ? 2 : 1), // photometric: palette, RGB, or 0 is black
-      short(277, channels),
+      short(262, palette ? 3 : samples === 3 ? 2 : 1), // photometric: palette, RGB, or 0 is black
+      short(277, samples),
       short(284, 1), // planes interleaved
       { id: 322, type: LONG, values: [TIFF_TILE_PX] },
       { id: 323, type: LONG, values: [this.#tile.height] },
-      { id: 324, type: LONG8, values: offsets },
-      { id: 325, type: LONG8, values: byteCounts },
-      short(339, ...Array<number>(channels).fill(dtype === 'float32' ? 3 : 1)),
+      { id: 324, type: LONG8, values: offsets[plane]! },
+      { id: 325, type: LONG8, values: byteCounts[plane]! },
+      short(339, ...Array<number>(samples).fill(dtype === 'float32' ? 3 : 1)),
     ];
     if (palette) tags.push(short(320, ...colourMap(classes)));
     if (mpp !== null) {
@@ -180,11 +212,13 @@ export class TiffSink implements MaskSink {
       tags.push({ id: 283, type: RATIONAL, values: [(10_000 / mpp.y) * (size.height / base.height)] });
       tags.push(short(296, 3)); // px per centimetre
     }
-    const extra = channels - (rgb ? 3 : 1);
-    if (extra > 0) tags.push(short(338, ...Array<number>(extra).fill(0)));
     return tags;
   }
 }
+
+/** How many images the file has: one of all channels, where they are colours, or else one a channel. */
+const planesOf = ({ channels, dtype }: TiffFormat): number =>
+  channels === 3 && (dtype === 'uint8' || dtype === 'uint16') ? 1 : channels;
 
 /** Sizes of a pyramid's levels: each half of the one before, rounded up, until one tile holds it. */
 export function levelSizes(size: Size): Size[] {
@@ -204,8 +238,9 @@ interface Strip extends Rect {
 /** A level of the pyramid: where its tiles are, and the rows that wait for the rest of theirs. */
 class Level {
   readonly across: number;
-  readonly offsets: number[];
-  readonly byteCounts: number[];
+  /** Of each plane, of each tile. */
+  readonly offsets: number[][];
+  readonly byteCounts: number[][];
   /** Rows of the current strip; of the whole level where it is narrower than tiles in a block. */
   #values: Values;
   #strip: Rect = { x: 0, y: 0, width: 0, height: 0 };
@@ -219,8 +254,9 @@ class Level {
   ) {
     this.across = Math.ceil(size.width / TIFF_TILE_PX);
     const tiles = this.across * Math.ceil(size.height / tile.height);
-    this.offsets = Array<number>(tiles).fill(0);
-    this.byteCounts = Array<number>(tiles).fill(0);
+    const zeros = () => Array.from({ length: planesOf(format) }, () => Array<number>(tiles).fill(0));
+    this.offsets = zeros();
+    this.byteCounts = zeros();
     this.#values = this.#array(inMemory ? size.width * size.height : 0);
   }
 
