@@ -4,8 +4,11 @@ import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { normalise, type Pixels } from './normalize.js';
 import type { OnnxBackend } from './onnx/backend.js';
 
-/** Class indices, one byte a pixel, or softmax probabilities, `classes` floats a pixel. */
-export type OutputKind = 'labels' | 'probabilities';
+/**
+ * Class indices, one byte a pixel; softmax probabilities, `classes` floats a pixel; or both, `classes + 1`
+ * floats a pixel, the class index last.
+ */
+export type OutputKind = 'labels' | 'probabilities' | 'both';
 
 /** Tiles of one size, one after the other: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -35,8 +38,8 @@ export class FrozenModel {
   }
 
   /**
-   * Segments a batch: `[count, h, w]` labels or `[count, h, w, classes]` probabilities, where h and w are
-   * the tile's without its halo. The label is the class of the greatest probability, the lowest of equals.
+   * Segments a batch: `[count, h, w]` labels, `[count, h, w, classes]` probabilities, or `[count, h, w,
+   * classes + 1]` of both, where h and w are the tile's without its halo. The label is the class of the greatest probability, the lowest of equals.
    *
    * @param symmetries average the probabilities over the eight symmetries of the square; for networks
    *   whose halo is the same on all sides
@@ -50,7 +53,10 @@ export class FrozenModel {
       const { data, count, height, width, channels } = batch;
       const x = normalise(data, [count, height, width, channels], this.model.inputs[0]!.shape[3]!);
       const probabilities = symmetries ? this.#averaged(x) : this.#probabilities(x);
-      return output === 'labels' ? tf.argMax(probabilities, 3) : probabilities;
+      if (output === 'probabilities') return probabilities;
+      const labels = tf.argMax(probabilities, 3);
+      if (output === 'labels') return labels;
+      return tf.concat([probabilities, tf.expandDims(tf.cast(labels, 'float32'), 3)], 3);
     });
     try {
       const values = await result.data();

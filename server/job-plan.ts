@@ -1,4 +1,5 @@
 import type { EngineModel, TestedModel } from '../model/engine.js';
+import type { OutputKind } from '../model/frozen.js';
 import { type ChannelConversion, channelConversion } from '../model/normalize.js';
 import { UnsupportedImageError } from '../tiling/errors.js';
 import {
@@ -27,8 +28,8 @@ export interface PlanWishes {
   readonly tile: TileChoice;
   /** Bytes that a job may take. Default any. */
   readonly memory?: number;
-  /** Whether floats are written, not labels. Default not. */
-  readonly probabilities?: boolean;
+  /** What the network makes. Default labels. */
+  readonly output?: OutputKind;
 }
 
 /** Pixel sizes that differ by no more are the same. */
@@ -46,7 +47,7 @@ const MAX_SCALE = 64;
 export function planJob(
   source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'dtype' | 'mpp' | 'notes'>,
   { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
-  { tile, memory = Number.POSITIVE_INFINITY, probabilities = false }: PlanWishes,
+  { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanWishes,
 ): JobPlan {
   const conversion = channelConversion(source.channels, card.inputChannels);
   const names = source.channelNames;
@@ -76,7 +77,7 @@ export function planJob(
       tile: chooseTile(source.size, choice, geometry, target),
       rule: geometry,
     });
-    return { plan, memory: expectedMemory(plan, source, card, { probabilities, memory }) };
+    return { plan, memory: expectedMemory(plan, source, card, { output, memory }) };
   };
   let best = planned();
   for (

@@ -1,8 +1,10 @@
 import type { Card } from '../model/card.js';
+import type { OutputKind } from '../model/frozen.js';
 import type { TilePlan } from '../tiling/plan.js';
 import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import { bytesOf } from '../tiling/raster.js';
 import type { ImageSource } from '../tiling/source.js';
+import { valuesAPixel } from './masks.js';
 import { TILES_IN_FLIGHT } from './segment.js';
 
 /** A worker process with a model, before it has seen a tile. */
@@ -32,7 +34,7 @@ export function expectedMemory(
   plan: TilePlan,
   source: Pick<ImageSource, 'channels' | 'dtype'>,
   card: Pick<Card, 'architecture' | 'classes'>,
-  { probabilities, memory }: { readonly probabilities: boolean; readonly memory: number },
+  { output, memory }: { readonly output: OutputKind; readonly memory: number },
 ): number {
   const tilePx = plan.tile.width * plan.tile.height;
   const batchPx = Math.max(tilePx, batchPixels(card, memory));
@@ -41,7 +43,10 @@ export function expectedMemory(
   const tiles = (TILES_IN_FLIGHT + 2) * tilePx * source.channels * bytesOf(source.dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
-  const bands = 3 * bandPx * (probabilities ? 4 * card.classes.length : 1);
+  const value = output === 'labels' ? 1 : 4;
+  // One that is filled, one that is written, one that waits; both masks in one are taken apart to be written.
+  const copies = output === 'both' ? 4 : 3;
+  const bands = copies * bandPx * value * valuesAPixel(output, card.classes.length);
   return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
 }
 

@@ -51,8 +51,8 @@ export function parseOutput(text: string): Output {
   return output;
 }
 
-/** What the network computes for an output. */
-export const predicted = (output: Output): OutputKind =>
+/** The mask that an output is made of. */
+export const predicted = (output: Output): 'labels' | 'probabilities' =>
   output === 'probabilities' ? 'probabilities' : 'labels';
 
 /** The format that suits an output best where none is asked for. */
@@ -80,21 +80,15 @@ export function checkOutput(output: Output, format: Format): void {
   }
 }
 
-/**
- * What the network computes for several outputs together.
- * @throws RequestError where one network pass cannot make them all
- */
+/** What the network computes for several outputs together, in one pass. */
 export function predictedFor(results: readonly Pick<ResultFile, 'output'>[]): OutputKind {
   const kinds = new Set(results.map(({ output }) => predicted(output)));
-  if (kinds.size > 1) {
-    throw new RequestError('bad-request', 'probabilities are a job of their own: they make no labels');
-  }
+  if (kinds.size > 1) return 'both';
   return [...kinds][0] ?? 'labels';
 }
 
 /**
- * Opens the files that results are written to, as one sink; it takes labels, or probabilities for that
- * output. Every pair of output and format has passed `checkOutput`.
+ * Opens the files that results of one mask are written to, as one sink: of labels, or of probabilities. Every pair of output and format has passed `checkOutput`.
  */
 export async function openSinks(
   results: readonly ResultFile[],

@@ -1,10 +1,8 @@
 import { rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { TestedModel } from '../model/engine.js';
 import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import { enlarged, resampled } from '../tiling/resample.js';
 import { AreaCount } from '../tiling/sinks/areas.js';
-import { FanoutSink } from '../tiling/sinks/fanout.js';
 import { BandJournal } from '../tiling/sinks/journal.js';
 import type { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
@@ -14,7 +12,8 @@ import { derive } from './derive.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale, checkSymmetries, type JobPlan, planJob } from './job-plan.js';
 import type { Progress, SegmentJob } from './job-spec.js';
-import { isStreamed, openSinks, predictedFor, type ResultFile } from './outputs.js';
+import { type MaskKind, maskResults, openMasks, valuesAPixel } from './masks.js';
+import { predictedFor } from './outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from './receipt.js';
 import { type Predict, type Stage, segment } from './segment.js';
 
@@ -51,7 +50,7 @@ export async function runJob(
   const planned = planJob(source, model, {
     tile: job.tile,
     memory,
-    probabilities: output === 'probabilities',
+    output,
   });
   if (job.symmetries) checkSymmetries(model);
   const { plan } = planned;
@@ -63,16 +62,7 @@ export async function runJob(
     stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
     job.onStage?.(stage, ms);
   };
-  // What is made of the finished mask needs it: a copy of its own, where none is asked for.
-  const mask = {
-    output,
-    format: 'tiff',
-    path: join(job.scratchDir, `${job.id}.mask.tif`),
-  } satisfies ResultFile;
-  const streamed = job.scale ? [] : job.results.filter((r) => isStreamed(r.output, source.size.width));
-  const derived = job.results.filter((result) => !streamed.includes(result));
-  const asked = streamed.find((result) => result.output === output && result.format === 'tiff');
-  if (derived.length > 0 && !asked) streamed.push(mask);
+  const masks = maskResults(job, job.scale ? null : source.size.width);
 
   // A mask of one band is there at once, or not at all.
   const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
@@ -80,45 +70,45 @@ export async function runJob(
     job.journal !== null && several
       ? await BandJournal.open(job.journal, await keyOf(job, card.weights.sha256, planned))
       : null;
-  const sink = await openSinks(streamed, source, card).catch(async (error: unknown) => {
-    if (journal) await journal.abort();
-    throw error;
-  });
-  const areas = output === 'labels' ? new AreaCount() : null;
+  const areas = output === 'probabilities' ? null : new AreaCount();
+  const sink = await openMasks(masks, source, card, job.scale ? null : areas).catch(
+    async (error: unknown) => {
+      if (journal) await journal.abort();
+      throw error;
+    },
+  );
   const preview = previewOf(source);
-  const channels = output === 'labels' ? 1 : card.classes.length;
+  const stride = valuesAPixel(output, card.classes.length);
+  const channels = Math.min(stride, card.classes.length);
   const progress = new ProgressCount(job, plan.count, plan.image.width * plan.image.height);
   await segment({
     ...{ source, plan, output, predict, signal, onStage },
-    sink: areas && !job.scale ? new FanoutSink([sink, areas]) : sink,
+    sink,
     classes: card.classes.length,
     journal,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
-    onPixels: (rect, values, rowLength) => preview.put(rect, values, rowLength, channels),
+    onPixels: (rect, values, rowLength) => preview.put(rect, values, rowLength, channels, stride),
     onTile: ({ write, read }, how) => progress.add(write.width * write.height, read.width * read.height, how),
   });
   progress.tell();
-  if (derived.length > 0) {
-    const deriving = performance.now();
-    const found = await openImage((asked ?? mask).path, {
-      scratchDir: job.scratchDir,
-      maxPixels,
-      values: 'stored',
-    });
+  const deriving = performance.now();
+  const toDerive = masks.filter(({ derived }) => derived.length > 0);
+  for (const { kind, derived, mask, temporary } of toDerive) {
+    const found = await openImage(mask.path, { scratchDir: job.scratchDir, maxPixels, values: 'stored' });
     try {
       await derive(derived, {
-        mask: job.scale ? atSizeOf(image, found, output) : found,
+        mask: job.scale ? atSizeOf(image, found, kind) : found,
         source: image,
         card,
         signal,
-        ...(areas && job.scale && { watch: areas }),
+        ...(areas && job.scale && kind === 'labels' && { watch: areas }),
       });
     } finally {
       await found.close();
     }
-    if (!asked) await rm(mask.path);
-    onStage('encode', performance.now() - deriving);
+    if (temporary) await rm(mask.path);
   }
+  if (toDerive.length > 0) onStage('encode', performance.now() - deriving);
   for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
   return {
     ...modelFacts(model),
@@ -156,8 +146,8 @@ function areasOf(
 }
 
 /** A mask that was made at the model's scale, in the image's size. */
-function atSizeOf(image: ImageSource, mask: ImageSource, output: 'labels' | 'probabilities'): ImageSource {
-  return output === 'labels' ? enlarged(mask, image.size) : resampled(mask, mask, image.size);
+function atSizeOf(image: ImageSource, mask: ImageSource, kind: MaskKind): ImageSource {
+  return kind === 'labels' ? enlarged(mask, image.size) : resampled(mask, mask, image.size);
 }
 
 async function tissueOf(

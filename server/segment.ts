@@ -8,6 +8,7 @@ import { FanoutSink } from '../tiling/sinks/fanout.js';
 import type { BandJournal } from '../tiling/sinks/journal.js';
 import type { ImageSource } from '../tiling/source.js';
 import { Stitcher } from '../tiling/stitcher.js';
+import { valuesAPixel } from './masks.js';
 
 /** The stages of a job, everywhere: metrics, `Server-Timing`, logs and reports. */
 export const STAGES = ['upload', 'decode', 'queue', 'infer', 'stitch', 'encode'] as const;
@@ -54,7 +55,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
-  const channels = output === 'labels' ? 1 : request.classes;
+  const channels = valuesAPixel(output, request.classes);
   const sinks = journal ? new FanoutSink([journal, sink]) : sink;
   const outputWidth = within(plan.tile, plan.halo).width;
   const inFlight = new Set<Promise<void>>();
@@ -125,7 +126,7 @@ async function replay(journal: BandJournal, request: SegmentRequest, signal: Abo
   return bands;
 }
 
-/** Class 0, as a label or with probability 1. */
+/** Class 0, as a label or with probability 1, or both: the label is the last of the values. */
 function background(pixels: number, channels: number): MaskArray {
   if (channels === 1) return new Uint8Array(pixels);
   return Float32Array.from({ length: pixels * channels }, (_, i) => (i % channels === 0 ? 1 : 0));

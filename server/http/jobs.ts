@@ -141,7 +141,7 @@ export function accept(response: Response, job: ReturnType<typeof jobView>): voi
 
 /**
  * The results that a job writes: `output` lists them, each as `OUTPUT` or `OUTPUT:FORMAT`. A mask as a
- * pyramidal TIFF is always among them, unless probabilities are asked for: what else is made of a
+ * pyramidal TIFF is always among them, unless only probabilities are asked for: what else is made of a
  * slide is made of it.
  */
 export function outputsOf({ output = 'labels' }: Parameters): JobRequest['outputs'] {
@@ -153,7 +153,7 @@ export function outputsOf({ output = 'labels' }: Parameters): JobRequest['output
     checkOutput(known, (format ?? best) as Format);
     return { output: known, format: (format ?? best) as Format };
   });
-  if (predictedFor(outputs) === 'labels') outputs.unshift({ output: 'labels', format: 'tiff' });
+  if (predictedFor(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
   const seen = new Set<string>();
   return outputs.filter(({ output, format }) => {
     const key = `${output}:${format}`;

@@ -25,7 +25,9 @@ function network(
       const fault = wrong(batch, output, symmetries) ? 1e-6 : 0;
       const values = Float32Array.from(pixels.flatMap((p) => [p + fault, 1 - p]));
       if (output === 'probabilities') return values;
-      return Uint8Array.from(pixels, (p) => (p > 1 - p !== fault > 0 ? 0 : 1));
+      const labels = Uint8Array.from(pixels, (p) => (p > 1 - p !== fault > 0 ? 0 : 1));
+      if (output === 'labels') return labels;
+      return Float32Array.from(pixels.flatMap((p, i) => [p, 1 - p, labels[i]!]));
     },
   };
 }
@@ -33,7 +35,7 @@ function network(
 describe('the self-test', () => {
   it('passes a network that agrees with itself, however it is used', async () => {
     for (const dtype of ['uint8', 'uint16', 'float32'] as const) {
-      for (const output of ['labels', 'probabilities'] as const) {
+      for (const output of ['labels', 'probabilities', 'both'] as const) {
         expect(
           await selfTest(
             network(() => false),
@@ -49,6 +51,7 @@ describe('the self-test', () => {
     ['tiles that are wider than high', ({ width, height }) => width - height === 12, {}],
     ['tiles that are higher than wide', ({ width, height }) => height > width, {}],
     ['labels, not probabilities', (_batch, output) => output === 'labels', {}],
+    ['labels beside probabilities', (_batch, output) => output === 'both', { output: 'both' }],
     ['labels of a batch', ({ count }, output) => output === 'labels' && count > 1, {}],
     [
       'symmetries',

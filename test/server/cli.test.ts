@@ -42,6 +42,27 @@ describe('unseam segment', () => {
     expect(wrong / mask.length).toBeLessThan(0.01);
   });
 
+  it('writes labels, what is made of them, and probabilities in one pass, as if each were alone', async () => {
+    const path = (name: string) => join(folder, `together-${name}`);
+    const alone = (name: string) => join(folder, `alone-${name}`);
+    const one = ['segment', shapes, '-m', 'shapes', '--tile', '188'];
+    const also = ['overlay=o.png', 'geojson=g.geojson', 'instances=i.tif', 'probabilities=p.tif'].map(
+      (text) => text.split('=') as [string, string],
+    );
+    const result = await run(
+      ...[...one, '-o', path('l.tif'), '--json'],
+      ...also.flatMap(([output, name]) => ['--also', `${output}=${path(name)}`]),
+    );
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout).areas).toHaveLength(3);
+    const labels = also.slice(0, 3).flatMap(([output, name]) => ['--also', `${output}=${alone(name)}`]);
+    expect(await run(...one, '-o', alone('l.tif'), ...labels)).toMatchObject({ code: 0 });
+    expect(await run(...one, '-o', alone('p.tif'), '--output', 'probabilities')).toMatchObject({ code: 0 });
+    for (const name of ['l.tif', ...also.map(([, file]) => file)]) {
+      expect((await readFile(path(name))).equals(await readFile(alone(name)))).toBe(true);
+    }
+  });
+
   it.each(['labels', 'probabilities'])('makes the same file of %s whatever the tile', async (output) => {
     const files: Buffer[] = [];
     for (const tile of ['100', '188x284', 'whole', 'auto']) {

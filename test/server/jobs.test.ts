@@ -71,6 +71,23 @@ describe('a job', () => {
     expect(await filesOf(job.id)).toEqual(['job.json', 'labels.tif', 'upload']);
   });
 
+  it('makes labels and probabilities in one pass', async () => {
+    const accepted = await submit('model=shapes&output=probabilities,labels');
+    expect(accepted.status).toBe(202);
+    const { id } = await view(accepted);
+    const job = await ended(id);
+    expect(job.results.map(({ output, format }) => `${output} ${format}`)).toEqual([
+      'labels tiff',
+      'probabilities tiff',
+    ]);
+    const [labels, probabilities] = await Promise.all(
+      job.results.map(async ({ href }) => bytes(await fetch(at(href)))),
+    );
+    expect(sha(labels!)).toBe(sha(mask));
+    const sharp = (await import('sharp')).default;
+    expect((await sharp(probabilities!).metadata()).pages).toBe(3);
+  });
+
   it('gives its results in parts, and not again to who has them', async () => {
     const { id } = await view(await submit());
     await ended(id);
@@ -201,7 +218,12 @@ describe('a job', () => {
       ['model=shapes&channels=x', slide, 400, /parameter "channels": it is a list/],
       ['model=shapes&range=5,1', slide, 400, /parameter "range"/],
       ['model=shapes&output=masks', slide, 400, /an output is labels/],
-      ['model=shapes&output=labels,probabilities', slide, 400, /a job of their own/],
+      [
+        'model=shapes&output=labels,probabilities:png',
+        slide,
+        406,
+        /probabilities are written as tiff, not png/,
+      ],
       ['model=shapes', Buffer.from('text'), 415, /no image/],
     ];
     const before = await readdir(join(data, 'jobs'));

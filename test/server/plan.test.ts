@@ -136,6 +136,7 @@ describe('mpp=auto', () => {
 
   it('takes probabilities along, and the pixel size of the user', async () => {
     const out = join(folder, 'p.tif');
+    const [labels, alone] = [join(folder, 'with.tif'), join(folder, 'alone.tif')];
     const receipt = await run(
       'segment',
       slide,
@@ -145,12 +146,16 @@ describe('mpp=auto', () => {
       'probabilities',
       '--mpp',
       'auto,0.4',
+      '--also',
+      `labels=${labels}`,
       '--json',
     );
     expect(receipt).toMatchObject({
       scale: { level: 0, width: 960, height: 720 },
       image: { mpp: { x: 0.4 } },
     });
+    await run('segment', slide, '-o', alone, '--mpp', 'auto,0.4', '--json');
+    expect((await readFile(labels)).equals(await readFile(alone))).toBe(true);
   });
 });
 

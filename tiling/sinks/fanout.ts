@@ -19,7 +19,7 @@ export class FanoutSink implements MaskSink {
 }
 
 /** Waits for all, then fails as the first that failed: none is left writing behind its caller's back. */
-async function settled(tasks: readonly Promise<void>[]): Promise<void> {
+export async function settled(tasks: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(tasks)) {
     if (result.status === 'rejected') throw result.reason;
   }

@@ -25,14 +25,14 @@ export class Preview {
 
   /**
    * Takes a part of the mask: `rect` in image px.
-   * @param values labels, or `channels` probabilities a pixel
+   * @param values labels, or `channels` probabilities a pixel, the first of `stride` values
    * @param rowLength pixels from one row to the next
    */
-  put(rect: Rect, values: MaskArray, rowLength: number, channels: number): void {
+  put(rect: Rect, values: MaskArray, rowLength: number, channels: number, stride = channels): void {
     const step = this.#step;
     for (let y = Math.ceil(rect.y / step); y * step < rect.y + rect.height; y++) {
       for (let x = Math.ceil(rect.x / step); x * step < rect.x + rect.width; x++) {
-        const at = ((y * step - rect.y) * rowLength + x * step - rect.x) * channels;
+        const at = ((y * step - rect.y) * rowLength + x * step - rect.x) * stride;
         let best = channels === 1 ? values[at]! : 0;
         for (let c = 1; c < channels; c++) if (values[at + c]! > values[at + best]!) best = c;
         this.#labels[y * this.size.width + x] = best;

@@ -1,0 +1,36 @@
+import type { Rect } from '../geometry.js';
+import type { MaskArray, MaskSink } from '../sink.js';
+import { settled } from './fanout.js';
+
+/**
+ * Takes the probabilities of a mask with its labels behind them, `classes + 1` floats a pixel, and gives
+ * each to a sink of its own.
+ */
+export class SplitSink implements MaskSink {
+  constructor(
+    private readonly classes: number,
+    private readonly probabilities: MaskSink,
+    private readonly labels: MaskSink,
+  ) {}
+
+  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
+    const { classes } = this;
+    const pixels = rect.width * rect.height;
+    const probabilities = new Float32Array(pixels * classes);
+    const labels = new Uint8Array(pixels);
+    for (let i = 0, from = 0, to = 0; i < pixels; i++) {
+      for (let c = 0; c < classes; c++) probabilities[to++] = data[from++]!;
+      labels[i] = data[from++]!;
+    }
+    await settled([this.probabilities.writeBand(rect, probabilities), this.labels.writeBand(rect, labels)]);
+  }
+
+  async finish(): Promise<void> {
+    await this.probabilities.finish();
+    await this.labels.finish();
+  }
+
+  async abort(): Promise<void> {
+    await settled([this.probabilities.abort(), this.labels.abort()]);
+  }
+}
