@@ -5,8 +5,13 @@ import { RequestError } from './errors.js';
 import { codeOf, problemOf } from './problems.js';
 
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => stop.abort(new RequestError('cancelled', `stopped by ${signal}`)));
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+for (const signal of SIGNALS) {
+  process.once(signal, () => {
+    // A second signal, of either kind, is no request any more: it ends the process as the system does.
+    for (const other of SIGNALS) process.removeAllListeners(other);
+    stop.abort(new RequestError('cancelled', `stopped by ${signal}`));
+  });
 }
 
 const context = {

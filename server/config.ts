@@ -20,6 +20,7 @@ export const ENVIRONMENT = {
   memory: 'UNSEAM_MEMORY',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
+  drain: 'UNSEAM_DRAIN',
   maxBody: 'UNSEAM_MAX_BODY',
   minFree: 'UNSEAM_MIN_FREE',
   logLevel: 'UNSEAM_LOG_LEVEL',
@@ -49,6 +50,7 @@ export const DEFAULTS = {
   /** Some 20 seconds on two cores with the models that come with the package. */
   syncPixels: 50_000_000,
   keepMs: 24 * 3600_000,
+  drainMs: 25_000,
   idleTimeoutMs: 60_000,
   /** A megabyte a minute: slower than any network that slides are sent over. */
   leastRate: 16 * 1024,
@@ -75,6 +77,11 @@ export function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
   return value;
+}
+
+/** For commander: a number that is not negative. */
+export function notNegative(text: string): number {
+  return text === '0' ? 0 : positive(text);
 }
 
 /** For commander: bytes, with K, M, G or T for powers of 1024. */

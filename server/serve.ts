@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { createApp } from './http/app.js';
+import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
@@ -49,6 +50,8 @@ export interface ServeOptions {
   readonly queueLimit: number;
   /** How long jobs that have ended are kept. */
   readonly keepMs: number;
+  /** How long what is in flight may take when the server stops; then it is ended. */
+  readonly drainMs: number;
   /** How failures that pass are waited out. */
   readonly recovery?: RecoveryTimes;
   readonly log: Logger;
@@ -59,8 +62,8 @@ export interface RunningServer {
   /** Of the worker process that runs now. */
   readonly workerPid: () => number | undefined;
   /**
-   * Takes no new requests, finishes those that are waited for, and stops the worker. Jobs that nobody
-   * waits for are put back, and go on when the next server starts.
+   * Takes no new requests, finishes those that are waited for, for `drainMs` at most, and stops the worker.
+   * Jobs that nobody waits for are put back, and go on when the next server starts.
    */
   close(): Promise<void>;
 }
@@ -69,6 +72,8 @@ export interface RunningServer {
 const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 } as const;
 /** Listeners of events and idle connections cost little, but something. */
 const MAX_CONNECTIONS = 4096;
+/** How long answers may take to leave once the time to drain is over. */
+const LAST_WORDS_MS = 1000;
 /** How often uploads are looked through for those that nobody goes on with. */
 const EXPIRY_MS = 600_000;
 
@@ -77,7 +82,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { host, port, models, data, slides, log, engine, maxPixels } = options;
   const metrics = createMetrics(engineVersions());
   const { store, ...stored } = await JobStore.open(data);
-  let state: 'open' | 'draining' = 'open';
+  const drain = new Drain();
   const worker = new WorkerClient(
     {
       modelsDir: models,
@@ -100,7 +105,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       },
     },
   );
-  const { queueLimit, keepMs } = options;
+  const { queueLimit, keepMs, drainMs } = options;
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     {
@@ -113,15 +118,14 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const app = createApp({
-    ...{ jobs, store, slides, uploads, metrics, log },
+    ...{ jobs, store, slides, uploads, metrics, log, drain },
     shelf: new ModelShelf(models),
     hosts: hostPolicy(host, options.hostNames),
     limits: { maxBytes: maxBodyBytes, transfers },
     idleTimeoutMs,
     bodies: { idleTimeoutMs, leastRate },
     syncPixels: options.syncPixels,
-    unready: () =>
-      state === 'draining' ? 'draining' : worker.device === null ? 'the worker is not ready' : null,
+    unready: () => (drain.draining ? 'draining' : worker.device === null ? 'the worker is not ready' : null),
   });
   // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time. Its
   // headers have a time.
@@ -151,18 +155,27 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     url,
     workerPid: () => worker.pid,
     async close() {
-      state = 'draining';
-      log.info('draining');
+      log.info({ seconds: drainMs / 1000 }, 'draining');
+      drain.begin();
+      // Jobs that nobody waits for are put back at once; the streams of their events end with them.
+      const drained = Promise.all([jobs.close(), drain.finished()]).then(() => true);
+      if (!(await Promise.race([drained, after(drainMs, false)]))) {
+        log.warn('what is left has had its time');
+        drain.end();
+        await Promise.race([drained, after(LAST_WORDS_MS, false)]);
+      }
       const closed = once(server, 'close');
       server.close();
-      server.closeIdleConnections();
-      const stopped = jobs.close(); // ends the streams of its jobs' events, too
+      server.closeAllConnections();
       await closed;
-      await stopped;
       await stop();
       log.info('closed');
     },
   };
+}
+
+function after<Value>(ms: number, value: Value): Promise<Value> {
+  return new Promise((resolve) => setTimeout(resolve, ms, value).unref());
 }
 
 function urlOf(server: Server): string {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
-import { bytes, DEFAULTS, ENVIRONMENT, integer, positive } from '../config.js';
+import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '../config.js';
 import { nameOfHost } from '../http/guard.js';
 import { startServer } from '../serve.js';
 import { type CommandContext, type EngineFlags, engineOptions } from './shared.js';
@@ -17,6 +17,7 @@ interface ServeFlags extends EngineFlags {
   readonly allowHosts?: readonly string[];
   readonly syncPixels: number;
   readonly keep: number;
+  readonly drain: number;
   readonly idleTimeout: number;
   readonly minRate: number;
   readonly minFree?: number;
@@ -78,6 +79,15 @@ export function serveCommand(program: Command, context: CommandContext): void {
     )
     .option('--keep <hours>', 'how long jobs that have ended are kept', positive, DEFAULTS.keepMs / 3600_000)
     .addOption(
+      new Option(
+        '--drain <s>',
+        'how long what is in flight may take when the server is told to stop; then it is ended',
+      )
+        .env(ENVIRONMENT.drain)
+        .argParser(notNegative)
+        .default(DEFAULTS.drainMs / 1000),
+    )
+    .addOption(
       new Option('--max-body <bytes>', 'largest upload')
         .env(ENVIRONMENT.maxBody)
         .argParser(bytes)
@@ -125,6 +135,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,
         keepMs: flags.keep * 3600_000,
+        drainMs: flags.drain * 1000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
         leastRate: flags.minRate,

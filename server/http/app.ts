@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundedRequests } from './bounds.js';
 import { deepZoomRoutes } from './deep-zoom.js';
+import type { Drain } from './drain.js';
 import { guard, type HostPolicy, securityHeaders } from './guard.js';
 import { jobRoutes } from './jobs.js';
 import { planRoute } from './plan.js';
@@ -23,6 +24,7 @@ export interface AppDependencies extends JobRoutes {
   readonly bodies: BodyLimits;
   /** Larger images are answered with a job. */
   readonly syncPixels: number;
+  readonly drain: Drain;
   /** Why the server takes no work now; null where it does. */
   readonly unready: () => string | null;
 }
@@ -33,9 +35,9 @@ export function createApp(dependencies: AppDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(timed(metrics), securityHeaders(), boundedRequests(), guard(hosts));
-  app.use(watchBodies(dependencies.bodies, log));
+  app.use(dependencies.drain.handler(), watchBodies(dependencies.bodies, log));
 
-  app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels));
+  app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels, dependencies.drain.ended));
   app.use('/v1/jobs', jobRoutes(dependencies));
   app.use('/v1/jobs', deepZoomRoutes(dependencies.jobs));
   app.use('/v1/plan', planRoute(dependencies));

@@ -12,7 +12,7 @@ const HEADERS = {
 } as const;
 
 /** Who watches a server knows it by its address, whatever that is. */
-const EXEMPT: readonly string[] = ['/livez', '/readyz', '/metrics'];
+export const WATCHED: readonly string[] = ['/livez', '/readyz', '/metrics'];
 const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
 /** By which names a server may be addressed. */
@@ -57,7 +57,7 @@ export function securityHeaders(): RequestHandler {
  */
 export function guard(hosts: HostPolicy): RequestHandler {
   return (request, _response, next) => {
-    if (EXEMPT.includes(request.path)) return next();
+    if (WATCHED.includes(request.path)) return next();
     const name = nameOfHost(request.headers.host ?? '');
     if (name === null || !hosts.accepts(name)) {
       throw new RequestError(

@@ -12,9 +12,9 @@ import { sendFile } from './send.js';
 
 /**
  * `POST /v1/segment`: an image in, its mask out. It is a job that the request waits for, and that ends
- * with it. An image of more than `syncPixels`, or a request that prefers so, is answered with its job.
+ * with it, or when `ended` aborts. An image of more than `syncPixels`, or a request that prefers so, is answered with its job.
  */
-export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler {
+export function segmentRoute(intake: Intake, syncPixels: number, ended: AbortSignal): RequestHandler {
   const { jobs, idleTimeoutMs } = intake;
   return async (request, response) => {
     const parameters = parseRequest(request.query);
@@ -23,7 +23,10 @@ export function segmentRoute(intake: Intake, syncPixels: number): RequestHandler
     checkOutput(output, format);
     const preferred = /\brespond-async\b/.test(request.get('Prefer') ?? '');
     const left = new AbortController();
+    const stop = () => left.abort(ended.reason);
+    ended.addEventListener('abort', stop);
     response.once('close', () => {
+      ended.removeEventListener('abort', stop);
       if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
     });
     const work = await jobRequest(intake, parameters, [{ output, format }]);
