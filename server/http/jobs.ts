@@ -83,10 +83,11 @@ export function jobRoutes(intake: JobRoutes): Router {
 
   router.get('/', (request, response) => {
     const { state, limit = PAGE.default, after } = parseParameters(listSchema, request.query);
-    const all = jobs.list(state);
-    const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
-    const page = all.slice(start, start + limit);
-    const next = start + limit < all.length ? page.at(-1)!.id : null;
+    const all = jobs.list(state).sort(newestFirst);
+    const place = after === undefined ? null : placeOf(after, jobs);
+    const rest = place === null ? all : all.filter((job) => newestFirst(place, job) < 0);
+    const page = rest.slice(0, limit);
+    const next = rest.length > limit ? `${page.at(-1)!.createdAt}_${page.at(-1)!.id}` : null;
     response.json({ jobs: page.map(view), next, total: all.length, unreadable: jobs.unreadable() });
   });
 
@@ -132,6 +133,28 @@ export function jobRoutes(intake: JobRoutes): Router {
     response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));
   });
   return router;
+}
+
+type Place = Pick<JobRecord, 'createdAt' | 'id'>;
+
+/** Jobs of one millisecond have an order, too: pages neither repeat nor leave out any. */
+const newestFirst = (a: Place, b: Place): number =>
+  b.createdAt.localeCompare(a.createdAt) || b.id.localeCompare(a.id);
+
+/**
+ * Where a page begins: after the `next` of the one before, whether its job is still there or not; or after
+ * a job.
+ * @throws RequestError for what is neither
+ */
+function placeOf(after: string, jobs: JobRoutes['jobs']): Place {
+  const [, createdAt, id] = /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z)_([\w-]{1,64})$/.exec(after) ?? [];
+  if (createdAt !== undefined && id !== undefined) return { createdAt, id };
+  const known = jobs.list().find((job) => job.id === after);
+  if (known) return known;
+  throw new RequestError(
+    'bad-request',
+    `parameter "after": it is the "next" of a page, and there is no job "${after}"`,
+  );
 }
 
 /** 202, with where the job is to be looked at. */
