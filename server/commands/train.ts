@@ -172,7 +172,8 @@ async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: numbe
 }
 
 function summarise(context: CommandContext, dataset: Dataset, split: Split, classes: Card['classes']): void {
-  const { pairs, frequencies, intensities, normalisation, warnings } = dataset;
+  const { pairs, intensities, normalisation, warnings } = dataset;
+  const frequencies = dataset.frequenciesOf(pairs);
   const all = frequencies.reduce((sum, n) => sum + n, 0);
   const shares = classes.map(({ name }, c) => `${name} ${((100 * frequencies[c]!) / all).toFixed(1)} %`);
   const px = pairs.reduce((sum, { image: { size } }) => sum + size.width * size.height, 0);

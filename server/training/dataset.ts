@@ -13,7 +13,7 @@ import type { OpenOptions } from '../../tiling/sources/options.js';
 import { countPages } from '../../tiling/sources/tiff.js';
 import { RequestError } from '../errors.js';
 import { bandsOf, type RangeChoice, scaleIntensities } from './intensities.js';
-import { LabelCodec, type LabelRules } from './labels.js';
+import { LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
 
 /** A picture and its labels. */
 export interface Pair {
@@ -38,8 +38,8 @@ export interface Dataset {
   readonly pairs: readonly Pair[];
   readonly codec: LabelCodec;
   readonly labelBorder: Border;
-  /** Pixels of each class. */
-  readonly frequencies: readonly number[];
+  /** Pixels of each class in some of the pictures. */
+  frequenciesOf(pairs: readonly Pair[]): readonly number[];
   /** The least and the greatest stored intensity of all pictures. */
   readonly intensities: ValueRange;
   /** How stored values have become the intensities of `pairs`, as a card states it. */
@@ -70,6 +70,8 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
     const hash = createHash('sha256');
     const codec = new LabelCodec(options);
     const held = { bytes: 0 };
+    // by the labels, since pairs are made anew with other intensities
+    const counts = new Map<ImageSource, LabelCounts>();
     for (const { stem, image, labels, page } of files) {
       const pair = {
         stem,
@@ -78,19 +80,25 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
       };
       pairs.push(pair);
       checkPair(pair, image, labels, pairs[0]!, options);
-      for await (const raster of bandsOf(pair.labels)) codec.count(raster);
+      const own = new Map<number, number>();
+      for await (const raster of bandsOf(pair.labels)) codec.count(raster, own);
+      counts.set(pair.labels, own);
       open.signal?.throwIfAborted();
     }
     for (const file of new Set(files.flatMap(({ image, labels }) => [image, labels]))) {
       hash.update(`${parse(file).base}\0`);
       for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
     }
+    codec.frequencies(); // refuses values that mean no class
     const scaled = await scaleIntensities(pairs, options.range);
     return {
       pairs: scaled.pairs,
       codec,
       labelBorder: options.labelBorder,
-      frequencies: codec.frequencies(),
+      frequenciesOf: (some) =>
+        some
+          .map((pair) => codec.frequencies(counts.get(pair.labels)))
+          .reduce((all, own) => all.map((n, c) => n + own[c]!)),
       intensities: scaled.extent,
       normalisation: scaled.normalisation,
       warnings: scaled.warnings,

@@ -13,6 +13,9 @@ export interface LabelRules {
   readonly legend: ReadonlyMap<number, number> | null;
 }
 
+/** Pixels of each stored label value. */
+export type LabelCounts = ReadonlyMap<number, number>;
+
 /** What stored label values occur, and what class each means. */
 export class LabelCodec {
   readonly #counts = new Map<number, number>();
@@ -20,28 +23,30 @@ export class LabelCodec {
 
   constructor(private readonly rules: LabelRules) {}
 
-  /** Counts the values of stored labels; every label picture is to be seen before any is decoded. */
-  count(raster: Raster): void {
+  /**
+   * Counts the values of stored labels; every label picture is to be seen before any is decoded.
+   * @param own where the counts of a picture are kept, besides those of all
+   */
+  count(raster: Raster, own: Map<number, number> = new Map()): void {
     const { data, channels } = raster;
     const tally = channels === 1 ? new Float64Array(65536) : null;
+    const add = (value: number, n: number) => {
+      for (const counts of [this.#counts, own]) counts.set(value, (counts.get(value) ?? 0) + n);
+    };
     for (let at = 0; at < data.length; at += channels) {
       if (tally) tally[data[at]!]!++;
-      else this.#add(colourAt(data, at), 1);
+      else add(colourAt(data, at), 1);
     }
-    for (const [value, n] of tally?.entries() ?? []) if (n > 0) this.#add(value, n);
-  }
-
-  #add(value: number, n: number): void {
-    this.#counts.set(value, (this.#counts.get(value) ?? 0) + n);
+    for (const [value, n] of tally?.entries() ?? []) if (n > 0) add(value, n);
   }
 
   /**
    * Pixels of each class; what is ignored is in none.
    * @throws RequestError for a value that means no class
    */
-  frequencies(): number[] {
+  frequencies(counts: LabelCounts = this.#counts): number[] {
     const frequencies = Array<number>(this.rules.classes).fill(0);
-    for (const [value, n] of this.#counts) {
+    for (const [value, n] of counts) {
       const index = this.#classOf(value);
       if (index !== IGNORED) frequencies[index]! += n;
     }

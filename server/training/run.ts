@@ -66,7 +66,7 @@ export async function prepare(
   const sampler = new Sampler(split.training, dataset, {
     ...{ tile, seed, halo: geometry.halo, border: settings.border },
     ...{ batch: settings.batch, epochSteps: batchesOf(settings), augmentation: settings.augmentation },
-    classWeights: classWeightsOf(settings.classWeights, dataset.frequencies),
+    classWeights: classWeightsOf(settings.classWeights, dataset.frequenciesOf(split.training)),
   });
   await sampler.prepare(signal, onMap);
   return { trainee, sampler, unet };

@@ -1,6 +1,10 @@
-import type { Engine } from '../../model/engine.js';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Card } from '../../model/card.js';
+import type { Engine, Trainee } from '../../model/engine.js';
 import type { OutputKind, TileBatch } from '../../model/frozen.js';
 import type { TileGeometry } from '../../model/geometry.js';
+import type { TrainingBatch } from '../../model/train/trainer.js';
 
 /** A geometry without a halo: every px of a tile is the network's own. */
 export const POINTWISE: TileGeometry = {
@@ -24,4 +28,41 @@ export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engin
       return Uint8Array.from(each, (p) => p.indexOf(Math.max(...p)));
     },
   };
+}
+
+/**
+ * An engine that trains nothing: what it says after so many epochs is the rule of that id. The batches of
+ * its steps are kept in `seen`.
+ */
+export function scriptedEngine(rule: PixelRule, seen: TrainingBatch[] = []): Engine {
+  let epoch = 0;
+  const trainee: Pick<Trainee, 'facts' | 'step' | 'snapshot' | 'saveModel' | 'saveState' | 'loadState'> = {
+    facts: { geometry: POINTWISE, parameters: 1 },
+    async step(batch) {
+      seen.push(batch);
+      return 0.5;
+    },
+    snapshot: async () => ++epoch,
+    async saveModel(folder, card) {
+      await mkdir(folder, { recursive: true });
+      const saved: Card = { ...card, weights: { sha256: String(epoch), bytes: 1 } };
+      await writeFile(join(folder, 'card.json'), JSON.stringify(saved));
+      for (const name of ['model.json', 'weights.bin']) await writeFile(join(folder, name), String(epoch));
+      return saved;
+    },
+    saveState: (path, extra) => writeFile(path, JSON.stringify(extra)),
+    loadState: async (path) => JSON.parse(await readFile(path, 'utf8')),
+  };
+  return {
+    ...predictBy(rule),
+    environment: async () => {
+      return { provider: 'none', threads: 1, cpu: '', instructionSet: '', channelBlock: null, versions: {} };
+    },
+    train: async () => trainee,
+    load: async (folder: string) => {
+      const card = JSON.parse(await readFile(join(folder, 'card.json'), 'utf8')) as Card;
+      return { id: Number(card.weights.sha256), card, geometry: POINTWISE, exact: true };
+    },
+    unload: async () => {},
+  } as unknown as Engine;
 }
