@@ -66,6 +66,15 @@ export const cardSchema = z.object({
     seconds: z.number(),
     device: z.string(),
     versions: z.record(z.string(), z.string()),
+    /** By what the network that was kept was chosen, how good it was, and when; null for a loss that was no number. */
+    best: z
+      .object({
+        monitor: z.string(),
+        value: z.number().nullable(),
+        epoch: z.int(),
+        steps: z.int(),
+      })
+      .optional(),
   }),
   scores: z.record(z.string(), z.record(z.string(), z.number())),
   /** SHA-256 of `weights.bin`. */

@@ -19,6 +19,8 @@ export const BEGINNING: Progress = { epoch: 0, step: 0, lossSum: 0, best: null, 
 export interface Validation {
   /** What the best network has least of. */
   readonly error: number;
+  /** What is minimised in training, of the images for validation. */
+  readonly loss: number;
   readonly scores: Readonly<Record<string, number>>;
 }
 
@@ -112,7 +114,7 @@ export async function* train(trainee: Trainee, options: LoopOptions): AsyncGener
       yield { type: 'step', epoch, step, loss, learningRate, pixels, durationMs };
     }
     const validation = await options.validate();
-    const best = progress.best === null || validation.error < progress.best.error;
+    const best = progress.best === null || isLess(validation.error, progress.best.error);
     const loss = progress.lossSum / epochSteps;
     advance({ epoch: epoch + 1, step: 0, lossSum: 0 });
     if (best) {
@@ -124,6 +126,10 @@ export async function* train(trainee: Trainee, options: LoopOptions): AsyncGener
   }
   yield { type: 'end', why: progress.epoch < epochs ? 'patience' : 'finished', progress };
 }
+
+/** A number is less than none: a checkpoint has null for what was none. */
+const isLess = (error: number, least: number | null): boolean =>
+  Number.isFinite(error) && (!Number.isFinite(least) || error < least!);
 
 /** Prepares one batch while another is trained on. */
 class Lookahead {

@@ -3,6 +3,7 @@ import { type Card, unetOf } from '../../model/card.js';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { ModelShelf } from '../models.js';
+import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
 import type { EngineFlags, ScratchFlags } from './shared.js';
 import { type SettingFlags, settingsOf } from './training-options.js';
@@ -56,6 +57,12 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     throw new RequestError(
       'bad-request',
       `--class-weights needs ${classes!.length} numbers, one for each class`,
+    );
+  }
+  if (settings.monitor === 'vRand' && classes!.length !== 2) {
+    throw new RequestError(
+      'bad-request',
+      `--monitor vRand is for two classes, there are ${classes!.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
     );
   }
   const start = from === undefined ? null : (await shelf.find(from)).folder;

@@ -134,7 +134,8 @@ async function trainOne(
       onMap: (done, all) => recorder.map(done, all),
       onStart: async (facts) => {
         // only now: a network or a tile that cannot be leaves no version behind
-        if (!resume) await writeRunConfig(folder, config);
+        const settings = { ...config.settings, monitor: facts.monitor };
+        if (!resume) await writeRunConfig(folder, { ...config, settings });
         await recorder.start(facts, resume);
       },
       onEvent: (event) => recorder.event(event),

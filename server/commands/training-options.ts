@@ -7,6 +7,7 @@ import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
 import { integer, positive } from '../config.js';
 import { RequestError } from '../errors.js';
+import { MONITORS, type Monitor } from '../training/monitor.js';
 import { PRESETS, type PresetName, type TrainingSettings } from '../training/settings.js';
 import { fraction, notNegative, numbers, parseAugmentation, parseClassWeights } from './training-values.js';
 
@@ -31,6 +32,7 @@ export interface SettingFlags {
   readonly epochs?: number;
   readonly epochSteps?: number;
   readonly patience?: number;
+  readonly monitor?: Monitor;
   readonly loss?: LossKind;
   readonly classWeights?: TrainingSettings['classWeights'];
   readonly borderWeight?: number;
@@ -106,6 +108,13 @@ export function settingOptions(command: Command): Command {
       '--patience <n>',
       'stop after so many epochs without a better one; 0 for never',
       integer(0, 1_000_000),
+    )
+    .addOption(
+      choice(
+        '--monitor <score>',
+        'what the best network is chosen by (default: meanDice where a class is rare, else pixelError)',
+        MONITORS,
+      ),
     );
 }
 
@@ -149,6 +158,7 @@ export function settingsOf(flags: SettingFlags): TrainingSettings {
     accumulate: flags.accumulate ?? preset.accumulate,
     epochs: flags.epochs ?? preset.epochs,
     epochSteps: flags.epochSteps === 0 ? null : (flags.epochSteps ?? preset.epochSteps),
+    monitor: flags.monitor ?? preset.monitor,
     patience: flags.patience === 0 ? null : (flags.patience ?? preset.patience),
     loss: flags.loss ?? preset.loss,
     classWeights: flags.classWeights ?? preset.classWeights,

@@ -1,13 +1,13 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import { rangeOf } from '../../model/normalize.js';
 import type { TrainEvent } from '../../model/train/loop.js';
 import type { CommandContext } from '../commands/shared.js';
 import { duration, ProgressBar, ProgressBars } from '../progress.js';
 import { type Chart, chartsSvg } from './charts.js';
 import { type Prediction, scoreWords } from './evaluate.js';
 import { miniatureOf } from './miniature.js';
+import { type Monitor, scoreOf } from './monitor.js';
 import { reportHtml } from './report.js';
 import type { RunFacts } from './run.js';
 import { type RunConfig, runFolder } from './run-config.js';
@@ -29,11 +29,17 @@ type LogLine =
       readonly epoch: number;
       readonly step: number;
       readonly loss: number;
+      /** Not in logs that older versions began. */
+      readonly validationLoss?: number;
       readonly scores: Readonly<Record<string, number>>;
+      /** By what the best network is chosen, and its value; null for what is no number. */
+      readonly monitor?: { readonly score: string; readonly value: number | null };
       readonly best: boolean;
       readonly seconds: number;
     };
 
+/** What makes bytes of values as they are stored, or in [0, 1]. */
+const TO_BYTES = { uint8: 1, uint16: 1 / 257, float32: 255 } as const;
 /** Pictures in a sheet of predictions, at most. */
 const SHEET_ROWS = 6;
 
@@ -44,7 +50,7 @@ const SHEET_ROWS = 6;
 export class Recorder {
   readonly #files: ReturnType<typeof runFolder>;
   readonly #bars = new ProgressBars(
-    'epochs {bar} {value}/{total}, validation {validation}, {left} left',
+    'epochs {bar} {value}/{total}, {validation} in validation, {left} left',
     'steps  {bar} {value}/{total}, loss {loss}, {speed} Mpx/s',
   );
   readonly #maps = new ProgressBar('weight maps {bar} {value}/{total}, {eta_formatted} left');
@@ -53,6 +59,7 @@ export class Recorder {
   readonly #sheets: Record<'validation' | 'test', Picture[][]> = { validation: [], test: [] };
   #events: EventFile | null = null;
   #epochSteps = 1;
+  #monitor: Monitor = 'pixelError';
   #recent: number | null = null;
   #validation = '-';
   #msPerStep: number | null = null;
@@ -72,9 +79,10 @@ export class Recorder {
   }
 
   /** Begins the files, or goes on with those of the training that is resumed, from where it is. */
-  async start({ parameters, epochSteps, from }: RunFacts, resume: boolean): Promise<void> {
+  async start({ parameters, epochSteps, from, monitor }: RunFacts, resume: boolean): Promise<void> {
     const { epochs, batch, accumulate } = this.config.settings;
     this.#epochSteps = epochSteps;
+    this.#monitor = monitor;
     await mkdir(this.#files.training, { recursive: true });
     const done = from.epoch * epochSteps + from.step;
     if (resume) {
@@ -91,7 +99,8 @@ export class Recorder {
     this.#events = new EventFile(this.#files.training, done);
     const effective = accumulate === 1 ? `${batch}` : `${batch}, ${batch * accumulate} with accumulation`;
     this.context.stderr(
-      `${parameters} parameters; ${epochs} epochs of ${epochSteps} steps, batch ${effective}`,
+      `${parameters} parameters; ${epochs} epochs of ${epochSteps} steps, batch ${effective}; ` +
+        `the best network is chosen by ${monitor}`,
     );
   }
 
@@ -121,15 +130,16 @@ export class Recorder {
     if (event.type === 'epoch') {
       const { epoch, loss, validation, best, seconds } = event;
       const step = epoch * this.#epochSteps;
-      const { scores } = validation;
-      this.#keep({ kind: 'epoch', epoch, step, loss, scores, best, seconds });
-      const named = Object.entries(scores).map(([name, value]) => [`validation/${name}`, value] as const);
-      this.#events?.scalars(step, { 'loss/epoch': loss, ...Object.fromEntries(named) });
-      this.#validation = validation.error.toFixed(4);
-      const time = duration(seconds);
-      this.context.stderr(
-        `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, ${scoreWords(scores)}, ${time}${best ? ', kept' : ''}`,
-      );
+      const { scores, loss: validationLoss } = validation;
+      const value = scoreOf(this.#monitor, validation.error);
+      const monitor = { score: this.#monitor, value };
+      this.#keep({ kind: 'epoch', epoch, step, loss, validationLoss, scores, monitor, best, seconds });
+      const named = Object.entries(scores).map(([name, score]) => [`validation/${name}`, score] as const);
+      const losses = { 'loss/epoch': loss, 'loss/validation': validationLoss };
+      this.#events?.scalars(step, { ...losses, ...Object.fromEntries(named) });
+      this.#validation = `${this.#monitor} ${value?.toFixed(4) ?? 'no number'}`;
+      const words = `loss ${loss.toFixed(4)}, in validation ${validationLoss.toFixed(4)}, ${scoreWords(scores)}`;
+      this.context.stderr(`epoch ${epoch}/${epochs}: ${words}, ${duration(seconds)}${best ? ', kept' : ''}`);
     } else if (event.why === 'patience') {
       this.context.stderr(`no better network for ${this.config.settings.patience} epochs: that is enough`);
     }
@@ -147,7 +157,7 @@ export class Recorder {
       return truth.data[at] === labels.data[at] ? [240, 240, 240] : [200, 0, 30];
     });
     rows.push([
-      paintPixels(image.data, image, 255 / rangeOf(image.data)),
+      paintPixels(image.data, image, TO_BYTES[pair.image.dtype]),
       paintLabels(truth.data, width, height, classes),
       paintLabels(labels.data, width, height, classes),
       wrong,
@@ -175,7 +185,9 @@ export class Recorder {
       );
       sheets.push({ title: part, png });
     }
-    await writeFile(join(training, 'report.html'), reportHtml({ card, config: this.config, curves, sheets }));
+    const settings = { ...this.config.settings, monitor: this.#monitor };
+    const config = { ...this.config, settings };
+    await writeFile(join(training, 'report.html'), reportHtml({ card, config, curves, sheets }));
   }
 
   async close(): Promise<void> {
@@ -203,6 +215,8 @@ export class Recorder {
     const xLabel = 'steps';
     const score = (name: string): [number, number][] =>
       epochs.map(({ step, scores }) => [step, scores[name]!]);
+    const vRand =
+      this.#monitor === 'vRand' ? [{ name: 'V_Rand', colour: '#636363', points: score('vRand') }] : [];
     return [
       {
         ...{ title: 'Loss', xLabel, cutAbove: 8 },
@@ -214,6 +228,11 @@ export class Recorder {
             points: steps.map(({ step, loss }) => [step, loss]),
           },
           { name: 'epoch', colour: '#08519c', points: epochs.map(({ step, loss }) => [step, loss]) },
+          {
+            name: 'validation',
+            colour: '#e6550d',
+            points: epochs.map(({ step, validationLoss }) => [step, validationLoss ?? Number.NaN]),
+          },
         ],
       },
       {
@@ -225,6 +244,7 @@ export class Recorder {
         series: [
           { name: 'IoU', colour: '#31a354', points: score('meanIou') },
           { name: 'Dice', colour: '#756bb1', points: score('meanDice') },
+          ...vRand,
         ],
       },
       {

@@ -55,7 +55,8 @@ export function reportHtml({ card, config, curves, sheets }: ReportParts): strin
       table([
         ['command', training.command],
         ['seed', String(training.seed)],
-        ['steps to the best', String(training.steps)],
+        ['steps', String(training.steps)],
+        ...bestRows(training.best),
         ['seconds', String(training.seconds)],
         ['device', training.device],
         ...Object.entries(training.versions),
@@ -99,6 +100,16 @@ figcaption { display: grid; grid-template-columns: repeat(4, 1fr); color: #666; 
 figure.sheet { width: fit-content; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
 `;
+
+/** When the network that was kept was reached, and by what it was chosen. */
+function bestRows(best: Card['training']['best']): [string, string][] {
+  if (!best) return [];
+  const chosen = `${best.monitor} ${best.value?.toFixed(4) ?? 'no number'} in epoch ${best.epoch}`;
+  return [
+    ['steps to the best', String(best.steps)],
+    ['chosen by', chosen],
+  ];
+}
 
 const section = (title: string, body: string): string =>
   `<section><h2>${escapeXml(title)}</h2>${body}</section>`;

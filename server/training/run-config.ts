@@ -53,8 +53,10 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   const { config: path } = runFolder(folder);
   try {
-    // trainings that were begun before there was a range used that of the type
-    return { range: 'type', ...JSON.parse(await readFile(path, 'utf8')) } as RunConfig;
+    const config = JSON.parse(await readFile(path, 'utf8')) as RunConfig;
+    // before there was a choice, the range was that of the type, and the pixel error chose the best network
+    const monitor = config.settings.monitor ?? 'pixelError';
+    return { ...config, range: config.range ?? 'type', settings: { ...config.settings, monitor } };
   } catch (cause) {
     throw new RequestError('bad-data', `${path} cannot be read: there is no training to be resumed`, {
       cause,

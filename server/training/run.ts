@@ -5,12 +5,16 @@ import { writeCard } from '../../model/checkpoint.js';
 import type { Engine, Trainee } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
 import { BEGINNING, type Progress, type TrainEvent, train, type Validation } from '../../model/train/loop.js';
+import { LossSum } from '../../model/train/loss-sum.js';
 import { learningRateAt } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import { planTiles } from '../../tiling/plan.js';
 import { RequestError } from '../errors.js';
 import type { Dataset, Pair } from './dataset.js';
 import { Evaluation, type Prediction, predictions, THRESHOLDS } from './evaluate.js';
+import { errorOf, type Monitor, monitorFor, scoreOf } from './monitor.js';
+import { BORDER_PX } from './picture-scorer.js';
+import { PixelWeights } from './pixel-weights.js';
 import type { RunConfig } from './run-config.js';
 import { runFolder } from './run-config.js';
 import { Sampler } from './samples.js';
@@ -40,6 +44,8 @@ export interface RunFacts {
   readonly parameters: number;
   readonly epochSteps: number;
   readonly from: Progress;
+  /** By what the best network is chosen. */
+  readonly monitor: Monitor;
 }
 
 /** A trainee and what feeds it: what a training, a preview and a range test have in common. */
@@ -92,7 +98,10 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
   const environment = await engine.environment();
   const from = request.resume ? await resumed(trainee, files.state, dataset) : BEGINNING;
   const epochSteps = Math.max(1, Math.floor(sampler.epochSteps / settings.accumulate));
-  await request.onStart({ parameters, epochSteps, from });
+  const frequencies = dataset.frequenciesOf(split.training);
+  const monitor = settings.monitor ?? monitorFor(frequencies);
+  checkMonitor(monitor, split.validation);
+  await request.onStart({ parameters, epochSteps, from, monitor });
 
   const cardOf = (progress: Progress, scores: Card['scores']): Omit<Card, 'weights'> => ({
     name: config.name,
@@ -118,15 +127,30 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
       steps: progress.epoch * epochSteps,
       seconds: Math.round(progress.seconds),
       ...deviceFacts(environment),
+      ...(progress.best && {
+        best: {
+          monitor,
+          value: scoreOf(monitor, progress.best.error),
+          epoch: progress.best.epoch,
+          steps: progress.best.epoch * epochSteps,
+        },
+      }),
     },
     scores,
   });
+  const { classWeights, border, loss: kind } = settings;
+  const weights = new PixelWeights(dataset, classWeightsOf(classWeights, frequencies), border);
   const score = async (pairs: readonly Pair[], id: number): Promise<Validation> => {
     const evaluation = new Evaluation(names);
-    const options = { engine, model: { id, geometry }, classes: classes.length, signal: NEVER };
+    const sum = new LossSum(kind, classes.length, unet.head === 'sigmoid');
+    const options = {
+      ...{ engine, model: { id, geometry }, classes: classes.length, signal: NEVER },
+      ...{ loss: { sum, weights }, cuts: monitor === 'vRand' ? THRESHOLDS : null },
+    };
     for await (const prediction of predictions(pairs, dataset, options)) evaluation.add(prediction);
     await engine.unload(id);
-    return { error: evaluation.scores.pixelError!, scores: evaluation.scores };
+    const { scores } = evaluation;
+    return { error: errorOf(monitor, { loss: sum.value, scores }), loss: sum.value, scores };
   };
 
   let kept: Progress | null = null;
@@ -151,6 +175,16 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
     if (event.type === 'end' && event.why !== 'interrupted') kept = event.progress;
   }
   return kept === null ? null : finish(request, kept, cardOf);
+}
+
+/** @throws RequestError for a score that no image for validation has */
+function checkMonitor(monitor: Monitor, validation: readonly Pair[]): void {
+  const scored = validation.some(({ image: { size } }) => size.width * size.height <= BORDER_PX);
+  if (monitor !== 'vRand' || scored) return;
+  throw new RequestError(
+    'bad-data',
+    `--monitor vRand needs an image for validation of ${BORDER_PX / 1e6} Mpx or less: larger ones have no V_Rand`,
+  );
 }
 
 /** A validation that has begun is completed: it is short, and its training is saved after it. */

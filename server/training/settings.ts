@@ -5,6 +5,7 @@ import type { OptimizerConfig } from '../../model/train/optimizer.js';
 import type { ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
+import type { Monitor } from './monitor.js';
 
 /** The network, but for what the data decides. */
 export type NetSettings = Omit<UnetConfig, 'classes' | 'seed'>;
@@ -21,6 +22,8 @@ export interface TrainingSettings {
   /** Steps in an epoch; null for as many as see each picture once. */
   readonly epochSteps: number | null;
   readonly patience: number | null;
+  /** By what the best network is chosen; null for what suits the classes' balance, see `monitorFor`. */
+  readonly monitor: Monitor | null;
   readonly loss: LossKind;
   /** `none`, `balanced` (inverse to the classes' frequencies, their mean 1), or one for each class. */
   readonly classWeights: 'none' | 'balanced' | readonly number[];
@@ -40,7 +43,7 @@ const constant = (learningRate: number): ScheduleConfig => ({
 
 const plain: TrainingSettings = {
   unet: { channels: PAPER_CHANNELS, inputChannels: 1 },
-  ...{ tile: 572, batch: 1, accumulate: 1, epochs: 100, epochSteps: null, patience: null },
+  ...{ tile: 572, batch: 1, accumulate: 1, epochs: 100, epochSteps: null, patience: null, monitor: null },
   ...{ loss: 'cross-entropy', classWeights: 'none', border: null, labelBorder: 'reflect' },
   augmentation: AUGMENTATIONS.none,
   optimizer: adam,

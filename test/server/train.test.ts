@@ -89,6 +89,20 @@ describe('unseam train', () => {
     expect(model.countParams()).toBe(card.architecture.parameters);
   });
 
+  it('writes down how it did on the images for validation, and by what the best network was chosen', async () => {
+    const training = join(folder, 'one/tiny/1/training');
+    const lines = (await readFile(join(training, 'log.jsonl'), 'utf8')).trim().split('\n');
+    const epochs = lines.map((line) => JSON.parse(line)).filter(({ kind }) => kind === 'epoch');
+    expect(epochs.map(({ validationLoss }) => Number.isFinite(validationLoss))).toEqual([true, true]);
+    const { best } = (await cardOf('one/tiny/1')).training;
+    expect(epochs.map(({ monitor }) => monitor)).toContainEqual({ score: 'meanDice', value: best?.value });
+    expect(best).toMatchObject({ monitor: 'meanDice', steps: 6 * best!.epoch });
+    expect(await readFile(join(training, 'curves.svg'), 'utf8')).toContain('>validation</text>');
+    expect(await readFile(join(training, 'report.html'), 'utf8')).toContain(
+      '<th>monitor</th><td>meanDice</td>',
+    );
+  });
+
   it('leaves no partial folder', async () => {
     expect(await readdir(join(folder, 'one', 'tiny'))).toEqual(['1']);
     expect((await readdir(join(folder, 'one/tiny/1'))).sort()).toEqual([
@@ -401,6 +415,11 @@ describe('training data that is not as it must be', () => {
     ['an option that is none', ['--augment', 'twirl'], /"twirl" is no augmentation; there are flip/],
     ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
     ['border options without borders', ['--border-live'], /need --border-weight/],
+    [
+      'a score that three classes do not have',
+      ['--monitor', 'vRand'],
+      /vRand is for two classes, there are 3/,
+    ],
     ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /say with --legend/],
     ['a class without a name', ['--classes', 'a,,b'], /a class is NAME/],
   ];

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { TrainEvent } from '../../../model/train/loop.js';
 import type { TrainingBatch } from '../../../model/train/trainer.js';
 import { openDataset } from '../../../server/training/dataset.js';
+import { reportHtml } from '../../../server/training/report.js';
 import { runTraining } from '../../../server/training/run.js';
 import { type RunConfig, runFolder } from '../../../server/training/run-config.js';
 import { PRESETS, type TrainingSettings } from '../../../server/training/settings.js';
@@ -22,17 +23,24 @@ async function picture(path: string, values: ArrayLike<number>): Promise<void> {
   await sharp(Uint8Array.from(values), { raw }).toColourspace('b-w').png().toFile(path);
 }
 
-/** Makes a data set of pictures and their labels, by name. */
-async function dataOf(name: string, labels: Record<string, number[]>, gray = (label: number) => label) {
+/** Makes a data set of pictures, by name; a pixel of 1 or 255 is a cell. */
+async function dataOf(name: string, grays: Record<string, number[]>) {
   const [images, truths] = [join(folder, name, 'images'), join(folder, name, 'labels')];
-  for (const [stem, values] of Object.entries(labels)) {
-    await picture(join(images, `${stem}.png`), values.map(gray));
+  for (const [stem, values] of Object.entries(grays)) {
+    await picture(join(images, `${stem}.png`), values);
     await picture(
       join(truths, `${stem}.png`),
-      values.map((label) => Math.min(label, 1)),
+      values.map((value) => (value === 1 || value === 255 ? 1 : 0)),
     );
   }
-  const rules = { classes: 2, ignore: null, legend: null, labelBorder: 'reflect', inputChannels: 1 } as const;
+  const rules = {
+    classes: 2,
+    ignore: null,
+    legend: null,
+    labelBorder: 'reflect',
+    inputChannels: 1,
+    range: 'type',
+  } as const;
   return openDataset({ images, labels: truths, ...rules }, { scratchDir: folder, maxPixels: 1e6 });
 }
 
@@ -43,7 +51,7 @@ const settings: TrainingSettings = {
 };
 const configOf = (change: Partial<TrainingSettings>): RunConfig =>
   ({
-    ...{ images: '', labels: '', name: 'net', version: 1, legend: null, ignore: null },
+    ...{ images: '', labels: '', name: 'net', version: 1, range: 'type', legend: null, ignore: null },
     classes: ['background', 'cell'].map((name) => ({ name, colour: null })),
     ...{ validation: ['v'], test: [], settings: { ...settings, ...change }, from: null },
     ...{ freezeEncoder: false, seed: 1, command: '', description: '', micronsPerPixel: null },
@@ -73,7 +81,7 @@ async function run(
     onPrediction: () => {},
   });
   const epochs = events.filter((event) => event.type === 'epoch');
-  return { card: card!, epochs, seen };
+  return { card: card!, config, epochs, seen };
 }
 
 /** A picture of so many pixels of some values, and 0 in the rest. */
@@ -90,5 +98,69 @@ describe('balanced class weights', () => {
     const weightOf = (label: number) => weights[found.indexOf(label)]!;
     // a quarter of the training's pixels are cells
     expect(weightOf(1) / weightOf(0)).toBeCloseTo(3, 5);
+  });
+});
+
+/** One pixel in a hundred is a cell, and twice as many look like one. */
+const rare = { a: pixels({ 1: 4 }), v: pixels({ 255: 4, 100: 8 }) };
+/** What the network says of a cell, of what looks like one, and of the rest: from the second epoch on it finds cells. */
+const finds: PixelRule = (epoch, value) => (epoch > 1 && value >= 100 ? [0.3, 0.7] : [0.9, 0.1]);
+
+describe('the best network', () => {
+  it('is not the one that says background everywhere, where cells are rare', async () => {
+    const { epochs, card } = await run('rare', rare, finds);
+    expect(epochs.map(({ validation }) => validation.scores.pixelError)).toEqual([0.01, 0.02]);
+    expect(epochs.map(({ best }) => best)).toEqual([true, true]);
+    expect(card.weights.sha256).toBe('2');
+  });
+
+  it('is chosen by what --monitor names; the card says by what, how good it was, and when', async () => {
+    const { card } = await run('rare-error', rare, finds, { monitor: 'pixelError' });
+    expect(card.weights.sha256).toBe('1');
+    expect(card.training.best).toEqual({ monitor: 'pixelError', value: 0.01, epoch: 1, steps: 1 });
+    expect(card.training.steps).toBe(2);
+    const byLoss = await run('rare-loss', rare, finds, { monitor: 'loss', classWeights: [1, 5] });
+    expect(byLoss.card.training.best).toMatchObject({ monitor: 'loss', epoch: 2 });
+    const byRand = await run('rare-rand', rare, finds, { monitor: 'vRand' });
+    expect(byRand.card.training.best).toMatchObject({ monitor: 'vRand' });
+  });
+
+  it('is by default that of least pixel error where every class has a tenth of the pixels', async () => {
+    const { card } = await run('common', { ...rare, a: pixels({ 1: 40 }) }, finds);
+    expect(card.training.best).toMatchObject({ monitor: 'pixelError' });
+  });
+});
+
+describe('the loss in validation', () => {
+  it.each([
+    ['cross-entropy', 'none'],
+    ['cross-entropy+dice', [1, 5]],
+  ] as const)('is the one that is trained, over all pixels: %s, weights %s', async (loss, classWeights) => {
+    const { epochs } = await run(`loss-${loss}`, rare, finds, { loss, classWeights });
+    const [w0, w1] = classWeights === 'none' ? [1, 1] : classWeights;
+    for (const [i, { validation }] of epochs.entries()) {
+      const p = (value: number) => Math.fround(finds(i + 1, value)[1]!);
+      const [cell, like, other] = [p(255), p(100), p(0)];
+      const entropy =
+        w1 * 4 * Math.log(cell) + w0 * (8 * Math.log(1 - like) + (side ** 2 - 12) * Math.log(1 - other));
+      const overlap = (both: number, predicted: number, truth: number) =>
+        (2 * both + 1) / (predicted + truth + 1);
+      const background = w0 * (8 * (1 - like) + (side ** 2 - 12) * (1 - other));
+      const dice =
+        1 -
+        0.5 * overlap(w1 * 4 * cell, w1 * 4 * cell + w0 * (8 * like + (side ** 2 - 12) * other), w1 * 4) -
+        0.5 * overlap(background, background + w1 * 4 * (1 - cell), w0 * (side ** 2 - 4));
+      const expected = -entropy / (w1 * 4 + w0 * (side ** 2 - 4)) + (loss === 'cross-entropy' ? 0 : dice);
+      expect(validation.loss).toBeCloseTo(expected, 6);
+    }
+  });
+});
+
+describe('the report', () => {
+  it('tells the steps to the best from those of the whole training', async () => {
+    const { card, config } = await run('report', rare, finds, { monitor: 'pixelError' });
+    const html = reportHtml({ card, config, curves: '', sheets: [] });
+    expect(html).toContain('<tr><th>steps to the best</th><td>1</td></tr>');
+    expect(html).toContain('<tr><th>steps</th><td>2</td></tr>');
   });
 });
