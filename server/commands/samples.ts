@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import type { Size } from '../../tiling/geometry.js';
 import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
 import type { MaskSink } from '../../tiling/sink.js';
+import type { Reduction } from '../../tiling/sinks/halve.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import { TiffSink } from '../../tiling/sinks/tiff.js';
 import { integer } from '../config.js';
@@ -39,8 +40,9 @@ export function samplesCommand(program: Command, context: CommandContext): void 
       for (let i = 0; i < count; i++) {
         context.signal.throwIfAborted();
         const name = `${kind}-${String(seed + i).padStart(4, '0')}.${ending}`;
-        const open = (folder: string) => openSample(join(out, folder, name), size, format);
-        const sinks = { image: await open('images'), labels: await open('labels') };
+        const open = (folder: string, overviews: Reduction) =>
+          openSample(join(out, folder, name), size, format, overviews);
+        const sinks = { image: await open('images', 'mean'), labels: await open('labels', 'majority') };
         try {
           await writeSample(kind, size, seed + i, sinks, context.signal);
         } catch (error) {
@@ -54,11 +56,16 @@ export function samplesCommand(program: Command, context: CommandContext): void 
     });
 }
 
-async function openSample(path: string, size: Size, format: Format): Promise<MaskSink> {
+async function openSample(
+  path: string,
+  size: Size,
+  format: Format,
+  overviews: Reduction,
+): Promise<MaskSink> {
   await mkdir(dirname(path), { recursive: true });
   return format === 'png'
     ? PngSink.create(path, size, { channels: 1, mpp: null })
-    : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' });
+    : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp: null, overviews });
 }
 
 function parseSize(text: string): Size {
