@@ -11,7 +11,9 @@ export interface State {
   readonly arrays: readonly Float32Array[];
 }
 
-const MAGIC = 'unseam training state 1\n';
+/** The first line names the form; a change that an earlier version would misread makes a new one. */
+const FORM = 1;
+const MAGIC = `unseam training state ${FORM}\n`;
 
 /**
  * One file: a line that names the format, a line of JSON, and the arrays as little-endian floats. It is
@@ -34,11 +36,16 @@ export async function writeState(path: string, state: State, extra: unknown): Pr
   await rename(`${path}.partial`, path);
 }
 
-/** @throws CheckpointError for a file that is missing, cut off or damaged */
+/** @throws CheckpointError for a file that is missing, cut off, damaged, or of a newer form */
 export async function readState(path: string): Promise<{ state: State; extra: unknown }> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new CheckpointError(`${path} cannot be read: there is no training to be resumed`, { cause });
   });
+  const form = /^unseam training state (\d{1,9})\n/.exec(bytes.subarray(0, 40).toString('latin1'))?.[1];
+  if (form !== undefined && Number(form) > FORM) {
+    const newer = `${path} is a training state of form ${form}, of a newer unseam; this one reads form ${FORM}`;
+    throw new CheckpointError(newer);
+  }
   const damaged = () => new CheckpointError(`${path} is no training state, or a damaged one`);
   if (bytes.subarray(0, MAGIC.length).toString('latin1') !== MAGIC) throw damaged();
   const end = bytes.indexOf('\n', MAGIC.length);

@@ -93,7 +93,8 @@ export class Recorder {
       this.#lines.push(
         ...lines.filter((line) => (line.kind === 'step' ? line.step <= done : line.epoch <= from.epoch)),
       );
-      this.context.stderr(`resumed after ${from.epoch} epochs and ${from.step} steps`);
+      const where = `after ${from.epoch} epochs and ${from.step} steps`;
+      this.context.stderr(done === 0 ? 'no step had been saved: it starts over' : `resumed ${where}`);
     }
     await writeFile(this.#files.log, this.#lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     this.#events = new EventFile(this.#files.training, done);

@@ -1,4 +1,4 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { architectureOf, type Card } from '../../model/card.js';
 import { writeCard } from '../../model/checkpoint.js';
@@ -190,7 +190,13 @@ function checkMonitor(monitor: Monitor, validation: readonly Pair[]): void {
 /** A validation that has begun is completed: it is short, and its training is saved after it. */
 const NEVER = new AbortController().signal;
 
+/** A training that was killed before its first checkpoint starts over: by its seed, as it began. */
 async function resumed(trainee: Trainee, path: string, dataset: Dataset): Promise<Progress> {
+  const missing = await stat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
+  if (missing) return BEGINNING;
   const extra = (await trainee.loadState(path)) as { readonly progress: Progress; readonly digest: string };
   if (extra.digest !== dataset.digest) {
     throw new RequestError('bad-data', 'the images or labels are not those that the training began with');
@@ -230,7 +236,8 @@ async function finish(
   }
   await engine.unload(model.id);
   const card: Card = { ...cardOf(progress, scores), weights: model.card.weights };
-  for (const name of ['model.json', 'weights.bin']) await rename(join(best, name), join(folder, name));
+  // copied, not moved: what is killed before its card is there can be resumed, and ends here again
+  for (const name of ['model.json', 'weights.bin']) await copyFile(join(best, name), join(folder, name));
   await writeCard(folder, card);
   await rm(best, { recursive: true, force: true });
   await rm(files.state, { force: true });
