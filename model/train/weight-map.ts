@@ -1,4 +1,4 @@
-import { components } from './components.js';
+import { type Components, components } from './components.js';
 import { squaredDistances } from './distance.js';
 
 /** The second term of the paper's weight map: how much borders between neighbours count. */
@@ -19,10 +19,7 @@ export const borderReach = ({ w0, sigma }: BorderWeights): number =>
 /**
  * `w0 · exp(−(d1 + d2)² / 2σ²)` for each pixel, with d1 and d2 its distances in px to the nearest and to
  * the second nearest cell (Ronneberger et al. 2015, equation 2, without w_c). Cells are the connected
- * regions of each class above 0; distances are exact, between pixel centres, 0 inside a cell. Where there
- * are fewer than two cells the term is 0.
- *
- * Distances to a cell are computed around it only, as far as the term could show.
+ * regions of each class above 0; see `weightsBetween`.
  *
  * @param labels class indices, `width · height`; `ignored` ones belong to no cell
  */
@@ -30,11 +27,34 @@ export function borderWeights(
   labels: ArrayLike<number>,
   width: number,
   height: number,
-  { w0, sigma }: BorderWeights,
+  border: BorderWeights,
   ignored = -1,
 ): Float32Array {
   const cells = ignored < 0 ? labels : Uint8Array.from(labels, (label) => (label === ignored ? 0 : label));
-  const { ids, count } = components(cells, width, height);
+  return weightsBetween(components(cells, width, height), width, height, border);
+}
+
+/** Cells as they are numbered: each value above 0 is one, whatever parts it has. */
+export function numberedCells(values: ArrayLike<number>): Components {
+  const numbers = new Map<number, number>([[0, 0]]);
+  const ids = Int32Array.from(values, (value) => {
+    const known = numbers.get(value);
+    if (known === undefined) numbers.set(value, numbers.size);
+    return known ?? numbers.size - 1;
+  });
+  return { ids, count: numbers.size - 1 };
+}
+
+/**
+ * The term between cells that are known. Distances are exact, between pixel centres, 0 inside a cell; they are
+ * computed around each cell only, as far as the term could show. With fewer than two cells it is 0.
+ */
+export function weightsBetween(
+  { ids, count }: Components,
+  width: number,
+  height: number,
+  { w0, sigma }: BorderWeights,
+): Float32Array {
   const reach = borderReach({ w0, sigma });
   const nearest = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);
   const second = new Float64Array(ids.length).fill(Number.POSITIVE_INFINITY);

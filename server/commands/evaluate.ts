@@ -23,6 +23,7 @@ interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly images: string;
   readonly labels: string;
   readonly legend?: string;
+  readonly instances?: boolean;
   readonly ignore?: number;
   readonly range?: 'auto' | [number, number];
   readonly only?: string[];
@@ -65,6 +66,7 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
           range: flags.range ?? { of: card },
           ...{ classes: card.classes.length, inputChannels: card.inputChannels },
           labelBorder: 'reflect' satisfies Border,
+          instances: flags.instances ?? false,
           legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, card.classes)),
         },
         {

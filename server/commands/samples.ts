@@ -56,12 +56,7 @@ export function samplesCommand(program: Command, context: CommandContext): void 
     });
 }
 
-async function openSample(
-  path: string,
-  size: Size,
-  format: Format,
-  overviews: Reduction,
-): Promise<MaskSink> {
+async function openSample(path: string, size: Size, format: Format, overviews: Reduction): Promise<MaskSink> {
   await mkdir(dirname(path), { recursive: true });
   return format === 'png'
     ? PngSink.create(path, size, { channels: 1, mpp: null })

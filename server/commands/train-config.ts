@@ -7,7 +7,7 @@ import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
 import type { EngineFlags, ScratchFlags } from './shared.js';
 import { type SettingFlags, settingsOf } from './training-options.js';
-import { classList, parseLegend } from './training-values.js';
+import { classesOf, classList, parseLegend } from './training-values.js';
 
 /** What `unseam train` is given. */
 export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
@@ -16,6 +16,7 @@ export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
   readonly labels?: string;
   readonly classes?: Card['classes'];
   readonly legend?: string;
+  readonly instances?: boolean;
   readonly ignore?: number;
   readonly range?: 'auto' | [number, number];
   readonly validation?: string[];
@@ -42,10 +43,11 @@ export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
  * @throws RequestError for options that are missing, or do not go together
  */
 export async function configOf(flags: TrainFlags, command: Command, shelf: ModelShelf): Promise<RunConfig> {
-  const { images, labels, classes, from } = flags;
-  for (const [option, value] of Object.entries({ images, labels, classes })) {
+  const { images, labels, from } = flags;
+  for (const [option, value] of Object.entries({ images, labels })) {
     if (value === undefined) throw new RequestError('bad-request', `--${option} is missing`);
   }
+  const classes = classesOf(flags);
   if (flags.folds !== undefined && flags.validation !== undefined) {
     throw new RequestError('bad-request', '--folds chooses the validation images; leave --validation out');
   }
@@ -53,16 +55,16 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     throw new RequestError('bad-request', '--freeze-encoder needs a model to start --from');
   }
   const settings = settingsOf(flags);
-  if (Array.isArray(settings.classWeights) && settings.classWeights.length !== classes!.length) {
+  if (Array.isArray(settings.classWeights) && settings.classWeights.length !== classes.length) {
     throw new RequestError(
       'bad-request',
-      `--class-weights needs ${classes!.length} numbers, one for each class`,
+      `--class-weights needs ${classes.length} numbers, one for each class`,
     );
   }
-  if (settings.monitor === 'vRand' && classes!.length !== 2) {
+  if (settings.monitor === 'vRand' && classes.length !== 2) {
     throw new RequestError(
       'bad-request',
-      `--monitor vRand is for two classes, there are ${classes!.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
+      `--monitor vRand is for two classes, there are ${classes.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
     );
   }
   const start = from === undefined ? null : (await shelf.find(from)).folder;
@@ -73,9 +75,10 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     labels: labels!,
     name: flags.name,
     version: 1,
-    classes: classes!,
-    legend: flags.legend === undefined ? null : parseLegend(flags.legend, classes!),
+    classes: classes,
+    legend: flags.legend === undefined ? null : parseLegend(flags.legend, classes),
     ignore: flags.ignore ?? null,
+    instances: flags.instances ?? false,
     range: flags.range ?? own,
     validation: flags.validation ?? null,
     test: flags.test,

@@ -32,7 +32,10 @@ export function trainCommand(program: Command, context: CommandContext): void {
     .requiredOption('--name <name>', 'name of the model; a new version of it is made in --models')
     .optionsGroup('The data:')
     .option('--images <path>', 'a folder of images, or a file of several pages')
-    .option('--labels <path>', 'labels of the same names, or pages: class indices, 0 and 255, or colours')
+    .option(
+      '--labels <path>',
+      'labels of the same names, or pages: class indices, 0 and 255, colours, or numbers of cells',
+    )
     .option(
       '--range <low,high>',
       'stored values that are black and white; auto finds those of all images (default: the range of their type)',
@@ -40,7 +43,7 @@ export function trainCommand(program: Command, context: CommandContext): void {
     )
     .option(
       '--classes <list>',
-      'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear)',
+      'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear; default: those of --legend)',
       parseClasses,
     );
   labelOptions(command)
@@ -101,10 +104,18 @@ async function withData(
 ): Promise<void> {
   await withScratch(flags.scratch, async (scratchDir) => {
     const { signal } = context;
-    const { images, labels, ignore, legend, classes, range, settings } = config;
+    const { images, labels, ignore, instances, legend, classes, range, settings } = config;
     const dataset = await openDataset(
       {
-        ...{ images, labels, ignore, range, classes: classes.length, labelBorder: settings.labelBorder },
+        ...{
+          images,
+          labels,
+          ignore,
+          range,
+          classes: classes.length,
+          labelBorder: settings.labelBorder,
+          instances,
+        },
         inputChannels: settings.unet.inputChannels,
         legend: legend === null ? null : new Map(legend),
       },

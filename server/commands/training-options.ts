@@ -121,6 +121,10 @@ export function settingOptions(command: Command): Command {
 /** How stored labels are read: for training and for scores. */
 export function labelOptions(command: Command): Command {
   return command
+    .option(
+      '--instances',
+      'labels number the cells, as StarDist and Cellpose have them: 0 is background, each other value a cell',
+    )
     .option('--legend <list>', 'of labels in colour: #000000=background,#ff0000=cell,#ffffff=ignore')
     .addOption(
       new Option('--ignore [value]', 'label value of pixels that do not count')

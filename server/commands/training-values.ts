@@ -75,18 +75,59 @@ export function parseClasses(text: string): Card['classes'] {
   return classes;
 }
 
+/** What `--instances` learns where it is given no other names. */
+const CELLS: Card['classes'] = [
+  { name: 'background', colour: null },
+  { name: 'cell', colour: PALETTE[0]! },
+];
+
+/**
+ * The classes of a training: as they are named; or of a legend, in its order and colours, the first left clear;
+ * or background and cell, of labels that number cells.
+ */
+export function classesOf(flags: {
+  readonly classes?: Card['classes'];
+  readonly legend?: string;
+  readonly instances?: boolean;
+}): Card['classes'] {
+  const { classes, legend, instances } = flags;
+  if (instances && legend !== undefined) {
+    throw bad('--instances is for labels that number cells, --legend for labels in colour: leave one out');
+  }
+  if (instances && classes && classes.length !== 2) {
+    throw bad(`--instances learns two classes, background and cell; there are ${classes.length}`);
+  }
+  if (classes) return classes;
+  if (instances) return CELLS;
+  if (legend === undefined) throw bad('--classes is missing');
+  const named = new Map<string, string>();
+  for (const [colour, name] of legendItems(legend)) {
+    if (name !== 'ignore' && !named.has(name)) named.set(name, colour);
+  }
+  if (named.size < 2) throw bad('a legend names two classes or more; the background is one');
+  return [...named].map(([name, colour], i) => ({ name, colour: i === 0 ? null : colour }));
+}
+
+/** `#000000=background,…` as colours and names. */
+function legendItems(text: string): [colour: string, name: string][] {
+  return list(text).map((item) => {
+    const match = /^(#[0-9a-f]{6})=(.+)$/i.exec(item);
+    if (!match) throw bad(`a legend is #rrggbb=CLASS,… or #rrggbb=ignore; not "${item}"`);
+    return [match[1]!.toLowerCase(), match[2]!];
+  });
+}
+
 export const classList = (classes: Card['classes']): string =>
   classes.map(({ name, colour }) => `${name}:${colour ?? 'none'}`).join(',');
 
 /** `#000000=background,#ff0000=cell,#ffffff=ignore` by the names of the classes. */
 export function parseLegend(text: string, classes: Card['classes']): [number, number][] {
-  return list(text).map((item) => {
-    const match = /^#([0-9a-f]{6})=(.+)$/i.exec(item);
-    const index = classes.findIndex(({ name }) => name === match?.[2]);
-    if (!match || (index < 0 && match[2] !== 'ignore')) {
-      const names = [...classes.map(({ name }) => name), 'ignore'].join(', ');
-      throw bad(`a legend is #rrggbb=CLASS,… with CLASS one of ${names}; not "${item}"`);
+  return legendItems(text).map(([colour, name]) => {
+    const index = classes.findIndex((known) => known.name === name);
+    if (index < 0 && name !== 'ignore') {
+      const names = [...classes.map((known) => known.name), 'ignore'].join(', ');
+      throw bad(`a legend is #rrggbb=CLASS,… with CLASS one of ${names}; not "${colour}=${name}"`);
     }
-    return [Number.parseInt(match[1]!, 16), index < 0 ? IGNORED : index];
+    return [Number.parseInt(colour.slice(1), 16), index < 0 ? IGNORED : index];
   });
 }

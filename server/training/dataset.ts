@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import type { Card } from '../../model/card.js';
 import { channelConversion } from '../../model/normalize.js';
-import type { ValueRange } from '../../tiling/raster.js';
+import { bytesOf, type ValueRange } from '../../tiling/raster.js';
 import type { Border } from '../../tiling/reader.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
@@ -12,14 +12,17 @@ import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { countPages } from '../../tiling/sources/tiff.js';
 import { RequestError } from '../errors.js';
+import { instanceLabels } from './instances.js';
 import { bandsOf, type RangeChoice, scaleIntensities } from './intensities.js';
-import { LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
+import { IGNORED, LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
 
 /** A picture and its labels. */
 export interface Pair {
   readonly stem: string;
   readonly image: ImageSource;
   readonly labels: ImageSource;
+  /** The number of each pixel's cell, 0 for none, where labels number them. */
+  readonly cells?: ImageSource;
 }
 
 export interface DatasetOptions extends LabelRules {
@@ -31,6 +34,8 @@ export interface DatasetOptions extends LabelRules {
   readonly range: RangeChoice;
   /** What labels say outside their picture. */
   readonly labelBorder: Border;
+  /** Whether labels number cells; of two classes. */
+  readonly instances?: boolean;
 }
 
 export interface Dataset {
@@ -42,6 +47,8 @@ export interface Dataset {
   frequenciesOf(pairs: readonly Pair[]): readonly number[];
   /** The least and the greatest stored intensity of all pictures. */
   readonly intensities: ValueRange;
+  /** Bytes of the pictures that are held in memory. */
+  readonly heldBytes: number;
   /** How stored values have become the intensities of `pairs`, as a card states it. */
   readonly normalisation: Card['normalisation'];
   readonly warnings: readonly string[];
@@ -68,21 +75,24 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
   };
   try {
     const hash = createHash('sha256');
-    const codec = new LabelCodec(options);
+    const codec = new LabelCodec(options.instances ? { ...options, ignore: IGNORED } : options);
     const held = { bytes: 0 };
     // by the labels, since pairs are made anew with other intensities
     const counts = new Map<ImageSource, LabelCounts>();
     for (const { stem, image, labels, page } of files) {
-      const pair = {
+      const labelled = await hold(await openImage(labels, { ...open, page, values: 'stored' }), held);
+      const own = options.instances ? instanceLabels(labelled, options.ignore) : { classes: labelled };
+      const pair: Pair = {
         stem,
         image: await hold(await openImage(image, { ...open, page, values: 'unscaled' }), held),
-        labels: await hold(await openImage(labels, { ...open, page, values: 'stored' }), held),
+        labels: own.classes,
+        ...('cells' in own && { cells: own.cells }),
       };
       pairs.push(pair);
-      checkPair(pair, image, labels, pairs[0]!, options);
-      const own = new Map<number, number>();
-      for await (const raster of bandsOf(pair.labels)) codec.count(raster, own);
-      counts.set(pair.labels, own);
+      checkPair({ image: pair.image, labels: labelled }, image, labels, pairs[0]!, options);
+      const values = new Map<number, number>();
+      for await (const raster of bandsOf(pair.labels)) codec.count(raster, values);
+      counts.set(pair.labels, values);
       open.signal?.throwIfAborted();
     }
     for (const file of new Set(files.flatMap(({ image, labels }) => [image, labels]))) {
@@ -95,6 +105,7 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
       pairs: scaled.pairs,
       codec,
       labelBorder: options.labelBorder,
+      heldBytes: held.bytes,
       frequenciesOf: (some) =>
         some
           .map((pair) => codec.frequencies(counts.get(pair.labels)))
@@ -168,7 +179,7 @@ const byName = (a: { name: string }, b: { name: string }): number => (a.name < b
 /** Small pictures are read once; large ones stay on the disk, and are read by region. */
 async function hold(source: ImageSource, held: { bytes: number }): Promise<ImageSource> {
   const { width, height } = source.size;
-  const bytes = width * height * source.channels * (source.dtype === 'uint8' ? 1 : 2);
+  const bytes = width * height * source.channels * bytesOf(source.dtype);
   if (width * height > SMALL_PX || held.bytes + bytes > HELD_BYTES) return source;
   held.bytes += bytes;
   const raster = await source.readRegion({ x: 0, y: 0, width, height });
@@ -177,7 +188,7 @@ async function hold(source: ImageSource, held: { bytes: number }): Promise<Image
 }
 
 function checkPair(
-  { image, labels }: Pair,
+  { image, labels }: Pick<Pair, 'image' | 'labels'>,
   path: string,
   labelPath: string,
   first: Pair,

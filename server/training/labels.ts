@@ -34,8 +34,9 @@ export class LabelCodec {
       for (const counts of [this.#counts, own]) counts.set(value, (counts.get(value) ?? 0) + n);
     };
     for (let at = 0; at < data.length; at += channels) {
-      if (tally) tally[data[at]!]!++;
-      else add(colourAt(data, at), 1);
+      const value = tally ? data[at]! : colourAt(data, at);
+      if (tally?.[value] === undefined) add(value, 1);
+      else tally[value]!++;
     }
     for (const [value, n] of tally?.entries() ?? []) if (n > 0) add(value, n);
   }
@@ -84,11 +85,11 @@ export class LabelCodec {
     }
     if (value === ignore) return IGNORED;
     if (classes === 2 && value === 255 && ![...this.#counts.keys()].some((v) => v > 0 && v < 255)) return 1;
-    if (value < classes) return value;
+    if (value < classes && Number.isInteger(value) && value >= 0) return value;
     const two = classes === 2 ? ', or 0 and 255' : '';
     throw bad(
       `the labels hold the value ${value}; ${classes} classes are 0 to ${classes - 1}${two}; ` +
-        'name with --ignore a value that does not count',
+        'name with --ignore a value that does not count, or say with --instances that each cell has a number of its own',
     );
   }
 }

@@ -1,4 +1,10 @@
-import { type BorderWeights, borderReach, borderWeights } from '../../model/train/weight-map.js';
+import {
+  type BorderWeights,
+  borderReach,
+  borderWeights,
+  numberedCells,
+  weightsBetween,
+} from '../../model/train/weight-map.js';
 import type { Rect } from '../../tiling/geometry.js';
 import type { Dataset, Pair } from './dataset.js';
 import { IGNORED } from './labels.js';
@@ -50,10 +56,21 @@ export class PixelWeights {
     return map;
   }
 
-  async #compute(pair: Pair, area: Rect, border: BorderWeights): Promise<Float32Array> {
-    const cells = this.dataset.codec.decode(await pair.labels.readRegion(area));
-    return borderWeights(cells, area.width, area.height, border, IGNORED);
+  #compute(pair: Pair, area: Rect, border: BorderWeights): Promise<Float32Array> {
+    return borderMapOf(pair, area, this.dataset, border);
   }
+}
+
+/** The border term of a part of a picture: between its cells as they are numbered, or else as they are connected. */
+export async function borderMapOf(
+  { labels, cells }: Pair,
+  area: Rect,
+  { codec }: Pick<Dataset, 'codec'>,
+  border: BorderWeights,
+): Promise<Float32Array> {
+  const { width, height } = area;
+  if (cells) return weightsBetween(numberedCells((await cells.readRegion(area)).data), width, height, border);
+  return borderWeights(codec.decode(await labels.readRegion(area)), width, height, border, IGNORED);
 }
 
 /** A part of a picture and what is within `reach` px of it. */

@@ -3,13 +3,18 @@ import { type Pixels, rangeOf } from '../../model/normalize.js';
 import { type Augmentation, changeIntensities, drawWarp, type Warp } from '../../model/train/augment.js';
 import { Random } from '../../model/train/random.js';
 import type { TrainingBatch } from '../../model/train/trainer.js';
-import { type BorderWeights, borderWeights } from '../../model/train/weight-map.js';
+import {
+  type BorderWeights,
+  borderWeights,
+  numberedCells,
+  weightsBetween,
+} from '../../model/train/weight-map.js';
 import type { Rect } from '../../tiling/geometry.js';
 import { readTile } from '../../tiling/reader.js';
 import { edgeIndex, reflectIndex } from '../../tiling/reflect.js';
 import type { Dataset, Pair } from './dataset.js';
 import { IGNORED } from './labels.js';
-import { MAPPED_PX } from './pixel-weights.js';
+import { borderMapOf, MAPPED_PX } from './pixel-weights.js';
 
 export interface SampleOptions {
   /** Side of a crop, the network's input, in px. */
@@ -104,12 +109,18 @@ export class Sampler {
     const stored = await readTile(labels, read, undefined, this.dataset.labelBorder);
     const classes = this.dataset.codec.decode(stored);
     const map = this.#maps.get(pair) ?? null;
+    const live = border !== null && map === null;
+    const numbered =
+      live && pair.cells ? await readTile(pair.cells, read, undefined, this.dataset.labelBorder) : null;
+    const cells = numbered && new Float64Array(width * height);
     const fold = this.dataset.labelBorder === 'reflect' ? reflectIndex : edgeIndex;
     for (let v = 0, at = 0; v < height; v++) {
       for (let u = 0; u < width; u++, at++) {
         const from = (v + halo.top) * tile + u + halo.left;
         const [column, row] = [Math.round(warp.x[from]!), Math.round(warp.y[from]!)];
-        const label = classes[(row - reach.y) * reach.width + column - reach.x]!;
+        const place = (row - reach.y) * reach.width + column - reach.x;
+        const label = classes[place]!;
+        if (cells) cells[at] = numbered!.data[place]!;
         const counts = label !== IGNORED;
         into.labels[at] = counts ? label : 0;
         into.weights[at] = counts ? classWeights[label]! : 0;
@@ -118,9 +129,11 @@ export class Sampler {
         into.weights[at]! += map[fold(y + row, size.height) * size.width + fold(x + column, size.width)]!;
       }
     }
-    if (border !== null && map === null) {
-      const live = borderWeights(into.labels, width, height, border);
-      for (let at = 0; at < live.length; at++) if (into.weights[at]! > 0) into.weights[at]! += live[at]!;
+    if (live) {
+      const own = cells
+        ? weightsBetween(numberedCells(cells), width, height, border)
+        : borderWeights(into.labels, width, height, border);
+      for (let at = 0; at < own.length; at++) if (into.weights[at]! > 0) into.weights[at]! += own[at]!;
     }
   }
 
@@ -132,9 +145,8 @@ export class Sampler {
       signal.throwIfAborted();
       const { width, height } = pair.labels.size;
       if (width * height > MAPPED_PX) continue;
-      const stored = await pair.labels.readRegion({ x: 0, y: 0, width, height });
-      const classes = this.dataset.codec.decode(stored);
-      this.#maps.set(pair, borderWeights(classes, width, height, border, IGNORED));
+      const area = { x: 0, y: 0, width, height };
+      this.#maps.set(pair, await borderMapOf(pair, area, this.dataset, border));
       onMap(i + 1, this.pairs.length);
     }
   }

@@ -265,7 +265,7 @@ describe('every preset', () => {
           '--name',
           preset,
         ],
-        ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--classes', 'a,b'],
+        ...['--images', join(data, 'images')],
         ...['--channels', small, ...(colour ? ['--decoder-channels', '8,4,2,2'] : []), '--epochs', '1'],
         ...[
           '--epoch-steps',

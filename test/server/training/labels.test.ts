@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { classesOf, parseLegend } from '../../../server/commands/training-values.js';
 import { foldTable } from '../../../server/training/folds.js';
 import { IGNORED, LabelCodec, type LabelRules } from '../../../server/training/labels.js';
 import { classWeightsOf } from '../../../server/training/settings.js';
@@ -64,6 +65,21 @@ describe('labels', () => {
     expect(codec.decode(picture)).toEqual(Uint8Array.of(2, 0, IGNORED));
     codec.count({ data: Uint8Array.of(0, 16, 255), width: 1, height: 1, channels: 3 });
     expect(() => codec.frequencies()).toThrow(/colour #0010ff, which --legend does not name/);
+  });
+});
+
+describe('a legend', () => {
+  it('names the classes, in its order and colours, where nothing else does', () => {
+    const legend = '#000000=none,#FF0000=cell,#00ff00=wall,#aa0000=cell,#ffffff=ignore';
+    const classes = classesOf({ legend });
+    expect(classes).toEqual([
+      { name: 'none', colour: null },
+      { name: 'cell', colour: '#ff0000' },
+      { name: 'wall', colour: '#00ff00' },
+    ]);
+    expect(parseLegend(legend, classes).map(([, index]) => index)).toEqual([0, 1, 2, 1, IGNORED]);
+    expect(() => classesOf({})).toThrow('--classes is missing');
+    expect(() => classesOf({ legend, instances: true })).toThrow(/leave one out/);
   });
 });
 

@@ -1,13 +1,19 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { TrainEvent } from '../../../model/train/loop.js';
+import { readState } from '../../../model/train/state.js';
 import type { TrainingBatch } from '../../../model/train/trainer.js';
 import { openDataset } from '../../../server/training/dataset.js';
 import { reportHtml } from '../../../server/training/report.js';
 import { runTraining } from '../../../server/training/run.js';
-import { type RunConfig, runFolder } from '../../../server/training/run-config.js';
+import {
+  type RunConfig,
+  readRunConfig,
+  runFolder,
+  writeRunConfig,
+} from '../../../server/training/run-config.js';
 import { PRESETS, type TrainingSettings } from '../../../server/training/settings.js';
 import { splitPairs } from '../../../server/training/split.js';
 import { type PixelRule, scriptedEngine } from '../../support/fake-engine.js';
@@ -51,7 +57,16 @@ const settings: TrainingSettings = {
 };
 const configOf = (change: Partial<TrainingSettings>): RunConfig =>
   ({
-    ...{ images: '', labels: '', name: 'net', version: 1, range: 'type', legend: null, ignore: null },
+    ...{
+      images: '',
+      labels: '',
+      name: 'net',
+      version: 1,
+      range: 'type',
+      legend: null,
+      ignore: null,
+      instances: false,
+    },
     classes: ['background', 'cell'].map((name) => ({ name, colour: null })),
     ...{ validation: ['v'], test: [], settings: { ...settings, ...change }, from: null },
     ...{ freezeEncoder: false, seed: 1, command: '', description: '', micronsPerPixel: null },
@@ -64,13 +79,14 @@ async function run(
   labels: Record<string, number[]>,
   rule: PixelRule,
   change: Partial<TrainingSettings> = {},
+  resume = false,
 ) {
   const dataset = await dataOf(name, labels);
   const config = configOf(change);
   const [events, seen]: [TrainEvent[], TrainingBatch[]] = [[], []];
   const versionFolder = join(folder, name, 'models', 'net', '1');
   const card = await runTraining({
-    ...{ engine: scriptedEngine(rule, seen), dataset, config, folder: versionFolder, resume: false },
+    ...{ engine: scriptedEngine(rule, seen), dataset, config, folder: versionFolder, resume },
     split: splitPairs(dataset.pairs, config),
     signal: new AbortController().signal,
     onMap: () => {},
@@ -162,5 +178,34 @@ describe('the report', () => {
     const html = reportHtml({ card, config, curves: '', sheets: [] });
     expect(html).toContain('<tr><th>steps to the best</th><td>1</td></tr>');
     expect(html).toContain('<tr><th>steps</th><td>2</td></tr>');
+  });
+});
+
+describe('a training that was killed before its first checkpoint', () => {
+  it('is resumed from its beginning', async () => {
+    await expect(run('killed', rare, finds, { monitor: 'pixelError' }, true)).resolves.toMatchObject({
+      card: { training: { steps: 2 } },
+      seen: [expect.anything(), expect.anything()],
+    });
+  });
+
+  it('has its settings as soon as it has a folder; two trainings never share one', async () => {
+    const version = join(folder, 'shared', 'net', '1');
+    await writeRunConfig(version, configOf({}));
+    await expect(writeRunConfig(version, configOf({}))).rejects.toMatchObject({ code: 'conflict' });
+    expect(await readdir(join(folder, 'shared', 'net'))).toEqual(['1']);
+    expect((await readRunConfig(version)).classes).toEqual(configOf({}).classes);
+  });
+});
+
+describe('what a newer version wrote', () => {
+  it('is refused by its form', async () => {
+    const version = join(folder, 'newer', 'net', '1');
+    const { training, config, state } = runFolder(version);
+    await mkdir(training, { recursive: true });
+    await writeFile(config, JSON.stringify({ ...configOf({}), form: 3 }));
+    await expect(readRunConfig(version)).rejects.toThrow(/has form 3, of a newer unseam/);
+    await writeFile(state, 'unseam training state 2\n{}\n');
+    await expect(readState(state)).rejects.toThrow(/state of form 2, of a newer unseam/);
   });
 });

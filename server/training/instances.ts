@@ -1,0 +1,70 @@
+import type { Rect } from '../../tiling/geometry.js';
+import type { ImageSource } from '../../tiling/source.js';
+import { IGNORED } from './labels.js';
+
+/**
+ * Labels that number their cells, as StarDist and Cellpose have them: 0 is background, and each other value a
+ * cell. A network learns two classes, so a line of background is drawn between cells that touch: pixels whose
+ * neighbour along an edge is of another cell.
+ */
+export interface InstanceLabels {
+  /** 0 background, 1 cell, `IGNORED` what does not count. */
+  readonly classes: ImageSource;
+  /** The number of each pixel's cell, lines included; 0 for none. */
+  readonly cells: ImageSource;
+}
+
+/** @param ignore the stored value that does not count, if there is one */
+export function instanceLabels(stored: ImageSource, ignore: number | null): InstanceLabels {
+  const { size } = stored;
+  const read: ImageSource['readRegion'] = async (rect, signal) => {
+    const around = grown(rect, size.width, size.height);
+    const { data } = await stored.readRegion(around, signal);
+    const values = new Uint8Array(rect.width * rect.height);
+    const cellAt = (at: number) => (data[at] === ignore ? 0 : data[at]!);
+    for (let y = 0, at = 0; y < rect.height; y++) {
+      const [up, down] = [rect.y + y > 0, rect.y + y < size.height - 1];
+      for (let x = 0; x < rect.width; x++, at++) {
+        const from = (rect.y - around.y + y) * around.width + rect.x - around.x + x;
+        const cell = cellAt(from);
+        if (cell === 0) {
+          values[at] = data[from] === ignore ? IGNORED : 0;
+          continue;
+        }
+        const meets = (there: boolean, neighbour: number) =>
+          there && cellAt(neighbour) !== 0 && cellAt(neighbour) !== cell;
+        const touches =
+          meets(up, from - around.width) ||
+          meets(down, from + around.width) ||
+          meets(rect.x + x > 0, from - 1) ||
+          meets(rect.x + x < size.width - 1, from + 1);
+        values[at] = touches ? 0 : 1;
+      }
+    }
+    return { data: values, width: rect.width, height: rect.height, channels: 1 };
+  };
+  const cells: ImageSource['readRegion'] = async (rect, signal) => {
+    const raster = await stored.readRegion(rect, signal);
+    return { ...raster, data: raster.data.map((value) => (value === ignore ? 0 : value)) };
+  };
+  const close = () => stored.close();
+  return {
+    classes: { ...plain(stored), dtype: 'uint8', readRegion: read, close },
+    cells: { ...plain(stored), dtype: stored.dtype, readRegion: cells, close },
+  };
+}
+
+const plain = ({ size }: ImageSource) => {
+  return { size, channels: 1, channelNames: null, mpp: null, notes: [], overviews: [] } as const;
+};
+
+/** A part of an image with the pixels along its sides. */
+function grown({ x, y, width, height }: Rect, right: number, bottom: number): Rect {
+  const [left, top] = [Math.max(0, x - 1), Math.max(0, y - 1)];
+  return {
+    x: left,
+    y: top,
+    width: Math.min(right, x + width + 1) - left,
+    height: Math.min(bottom, y + height + 1) - top,
+  };
+}
