@@ -1,5 +1,6 @@
-import { open, readFile, watch, writeFile } from 'node:fs/promises';
+import { cp, open, readFile, rm, watch, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Card, cardSchema } from '../../model/card.js';
 import { testFolder } from '../support/files.js';
@@ -142,5 +143,44 @@ describe('a checkpoint that is damaged', () => {
       stderr: expect.stringMatching(/not those that the training began with/),
     });
     await writeFile(label, kept);
+  });
+});
+
+describe('a training that version 0.1.0 began', () => {
+  const FORM = fileURLToPath(new URL('../../../test/forms/training-1', import.meta.url));
+
+  it.each([
+    [
+      'is resumed, and chooses by the pixel error as it did',
+      (_training: string) => Promise.resolve(),
+      /after 2 epochs/,
+    ],
+    [
+      'starts over where it has no checkpoint',
+      (training: string) => rm(join(training, 'state')),
+      /no step had been saved: it starts over/,
+    ],
+  ])('%s', async (name, change, message) => {
+    const models = join(folder, `form-${name.length}`);
+    await cp(FORM, models, { recursive: true });
+    const training = join(models, 'net/1/training');
+    const config = JSON.parse(await readFile(join(training, 'run.json'), 'utf8'));
+    const data = { images: join(FORM, 'data/images'), labels: join(FORM, 'data/labels') };
+    await writeFile(join(training, 'run.json'), JSON.stringify({ ...config, ...data }));
+    await change(training);
+    const args = [
+      'train',
+      '--models',
+      models,
+      '--scratch',
+      folder,
+      '--threads',
+      '1',
+      '--name',
+      'net',
+      '--resume',
+    ];
+    expect(await unseam(args)).toMatchObject({ code: 0, stderr: expect.stringMatching(message) });
+    expect((await cardOf(`form-${name.length}`)).training.best).toMatchObject({ monitor: 'pixelError' });
   });
 });
