@@ -1,6 +1,6 @@
 /**
  * Reads images with decoders that are none of ours, and compares them with the answers of the server. One
- * line of JSON in, `{"id", "image", "answer", "planes", "range", "channels", "tolerance"}`, one out.
+ * line of JSON in, `{"id", "image", "answer", "planes", "range", "tolerance"}`, one out.
  *
  * `answer` is an overlay of classes without colours: the picture itself in 8 bits a channel.
  */
@@ -111,12 +111,10 @@ def zarr_level(path, **_):
         data = np.take(data, 0, axes.index(axis)); axes = axes.replace(axis, '', 1)
     return np.transpose(data, [axes.index(a) for a in 'yxc' if a in axes])
 
-def shown(data, range, channels):
+def shown(data, range):
     """The RGB of 8 bits that an overlay shows."""
     if data.ndim == 2:
         data = data[..., None]
-    if channels:
-        data = data[..., channels]
     if range:
         low, high = range
         with np.errstate(all='ignore'):
@@ -136,7 +134,7 @@ def compare(task):
     readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, tiff_series, gif_frame]
     for read in readers:
         try:
-            data = shown(read(image, planes=task['planes']), task.get('range'), task.get('channels'))
+            data = shown(read(image, planes=task['planes']), task.get('range'))
         except Exception as error:
             said[read.__name__] = f'{type(error).__name__}: {error}'[:120]
             continue

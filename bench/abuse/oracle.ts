@@ -13,7 +13,6 @@ export interface Comparison {
   readonly answer: string;
   readonly planes: readonly number[];
   readonly range: readonly number[] | null;
-  readonly channels: readonly number[] | null;
   readonly tolerance: number;
 }
 
