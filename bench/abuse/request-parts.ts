@@ -38,18 +38,20 @@ interface Parts {
   readonly body?: Buffer | string;
   readonly host?: string | null;
   readonly length?: string | null;
+  /** Whether another request follows on the connection. */
+  readonly last?: boolean;
 }
 
 export function request(
   { host: own }: Targets,
-  { method = 'GET', path, headers = [], body, host = own, length }: Parts,
+  { method = 'GET', path, headers = [], body, host = own, length, last = true }: Parts,
 ): Buffer {
   const bytes = Buffer.from(body ?? '');
   const said = length === undefined ? (body === undefined ? null : String(bytes.length)) : length;
   const lines = [
     `${method} ${path} HTTP/1.1`,
     ...(host === null ? [] : [`Host: ${host}`]),
-    'Connection: close',
+    `Connection: ${last ? 'close' : 'keep-alive'}`,
     ...(said === null ? [] : [`Content-Length: ${said}`]),
     ...headers,
   ];
