@@ -5,7 +5,9 @@ export class RequestError extends Error {
     readonly code:
       | 'bad-request'
       | 'bad-data'
+      | 'bad-range'
       | 'wrong-host'
+      | 'wrong-protocol'
       | 'address-too-long'
       | 'header-too-long'
       | 'foreign-origin'

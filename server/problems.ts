@@ -15,6 +15,8 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'foreign-origin': { status: 403, exitCode: 2, title: 'A page of another site may not do this' },
   'address-too-long': { status: 414, exitCode: 2, title: 'The address is too long' },
   'header-too-long': { status: 431, exitCode: 2, title: 'A header is too long' },
+  'bad-range': { status: 416, exitCode: 2, title: 'The file has no such bytes' },
+  'wrong-protocol': { status: 412, exitCode: 2, title: 'The upload speaks another version of tus' },
   'wrong-host': { status: 421, exitCode: 2, title: 'This server has another name' },
   'not-found': { status: 404, exitCode: 3, title: 'There is nothing of that name' },
   'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },

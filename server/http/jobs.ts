@@ -47,7 +47,7 @@ export function jobRoutes(intake: JobRoutes): Router {
   const keys = new Set<string>();
   const view = (record: JobRecord) => jobView(record, jobs.live(record.id));
 
-  router.post('/', express.json({ limit: MAX_JSON }), async (request, response) => {
+  router.post('/', express.json({ limit: MAX_JSON, inflate: false }), async (request, response) => {
     const { source, ...given } = parseBody(request);
     const parameters = parseRequest({ ...request.query, ...given });
     const key = request.get('Idempotency-Key');

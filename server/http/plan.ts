@@ -13,7 +13,7 @@ import { receiveImage } from './upload.js';
  */
 export function planRoute(intake: JobRoutes): Router {
   const { jobs, store, limits } = intake;
-  return Router().post('/', express.json({ limit: '64kb' }), async (request, response) => {
+  return Router().post('/', express.json({ limit: '64kb', inflate: false }), async (request, response) => {
     const { source, ...given } = parseBody(request);
     const parameters = parseRequest({ ...request.query, ...given });
     const work = await jobRequest(intake, parameters, []);

@@ -8,9 +8,15 @@ export const RETRY_AFTER_S = 2;
 /** How long a client that still sends is listened to after its error, so that it can read it. */
 const LINGER_MS = 1000;
 
-/** Answers an error as `application/problem+json` (RFC 9457). */
-export function sendProblem(request: Request, response: Response, error: unknown): void {
+/** An error as `application/problem+json` (RFC 9457). */
+export function problemText(error: unknown): string {
   const { code, status, title } = problemOf(codeOf(error));
+  return JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) });
+}
+
+/** Answers an error as `application/problem+json`. */
+export function sendProblem(request: Request, response: Response, error: unknown): void {
+  const { status } = problemOf(codeOf(error));
   if (response.headersSent) {
     request.socket.destroy();
     return;
@@ -22,10 +28,7 @@ export function sendProblem(request: Request, response: Response, error: unknown
     request.resume();
     response.once('finish', () => setTimeout(() => request.socket.destroy(), LINGER_MS).unref());
   }
-  response
-    .status(status)
-    .type('application/problem+json')
-    .send(JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) }));
+  response.status(status).type('application/problem+json').send(problemText(error));
 }
 
 /** What express says of a path that is no UTF-8, of a body that is no JSON, or too much of it, as an error of ours. */

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
+import { RequestError } from '../errors.js';
 
 export interface FileResponse {
   readonly type: string;
@@ -35,8 +36,11 @@ export async function sendFile(
     const ifRange = request.get('If-Range');
     const ranges = ifRange === undefined || ifRange === `"${etag}"` ? request.range(size) : undefined;
     if (ranges === -1) {
-      response.status(416).set('Content-Range', `bytes */${size}`).end();
-      return;
+      response.set('Content-Range', `bytes */${size}`);
+      throw new RequestError(
+        'bad-range',
+        `the file has ${size} bytes, and none of those that "Range" asks for`,
+      );
     }
     // Several ranges at once may be answered with the whole (RFC 9110, section 14.2).
     if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {

@@ -91,7 +91,7 @@ async function receiveField(
     bytes = await writing;
   } catch (error) {
     // Errors of the file system and our own have a code; the parser's have none.
-    throw 'code' in (error as Error) || !request.complete ? error : unreadable(error);
+    throw 'code' in (error as Error) || request.destroyed ? error : unreadable(error);
   } finally {
     request.unpipe(parser);
     parser.destroy(); // ends the file that it may be in the middle of

@@ -1,12 +1,9 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { Server } from '@tus/server';
 import type { RequestHandler } from 'express';
 import { RequestError } from '../errors.js';
-import { codeOf, detailOf, problemOf } from '../problems.js';
-import { RETRY_AFTER_S } from './problem.js';
 import { Transfers } from './transfers.js';
+import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
 
 const METHODS = ['OPTIONS', 'POST', 'HEAD', 'PATCH', 'DELETE'];
@@ -22,7 +19,7 @@ export interface CompleteUpload {
 /** Uploads that are resumed where they broke off, by the tus protocol 1.0, in a folder. */
 export class Uploads {
   readonly #store: UploadStore;
-  readonly #server: Server;
+  readonly #server: TusServer;
 
   private constructor(
     private readonly folder: string,
@@ -32,20 +29,12 @@ export class Uploads {
     private readonly transfers: Transfers,
   ) {
     this.#store = store;
-    this.#server = new Server({
+    this.#server = new TusServer({
       path,
       datastore: this.#store,
       maxSize: maxBytes,
       relativeLocation: true,
       allowedOrigins: () => false,
-      onResponseError: (request, error) => {
-        if ('status_code' in error) return undefined; // tus's own: what the protocol says
-        const problem = problemOf(codeOf(error));
-        const response = request.runtime?.node?.res as ServerResponse | undefined;
-        if (problem.status === 429 || problem.status === 507)
-          response?.setHeader('Retry-After', RETRY_AFTER_S);
-        return { status_code: problem.status, body: `${problem.title}: ${detailOf(error)}\n` };
-      },
     });
   }
 

@@ -1,0 +1,49 @@
+import type { ServerResponse } from 'node:http';
+import { type DataStore, Server, type ServerOptions } from '@tus/server';
+import { RequestError } from '../errors.js';
+import { codeOf, problemOf } from '../problems.js';
+import { problemText, RETRY_AFTER_S } from './problem.js';
+
+/** Statuses of tus's own refusals that name our codes; every other 4xx, and 501, is a bad request. */
+const CODES: Readonly<Record<number, RequestError['code']>> = {
+  404: 'not-found',
+  409: 'conflict',
+  410: 'not-found',
+  412: 'wrong-protocol',
+  413: 'too-large',
+};
+
+/** The tus protocol, whose refusals are problems as those of all other routes. */
+export class TusServer extends Server {
+  constructor(
+    options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
+      readonly datastore: DataStore;
+    },
+  ) {
+    super({
+      ...options,
+      onResponseError: (request, error) => {
+        if ('status_code' in error) return undefined; // tus's own: named below
+        const { status } = problemOf(codeOf(error));
+        const response = request.runtime?.node?.res as ServerResponse | undefined;
+        if (status === 429 || status === 507) response?.setHeader('Retry-After', RETRY_AFTER_S);
+        return { status_code: status, body: problemText(error) };
+      },
+    });
+  }
+
+  override write(
+    context: Parameters<Server['write']>[0],
+    headers: Headers,
+    status: number,
+    body = '',
+  ): ReturnType<Server['write']> {
+    if (status < 400) return super.write(context, headers, status, body);
+    headers.set('Content-Type', 'application/problem+json');
+    if (body.startsWith('{')) return super.write(context, headers, status, body);
+    // What tus does not foresee, and says with 500, has no code of ours: it is an internal error.
+    const refused = status < 500 || status === 501;
+    const error = refused ? new RequestError(CODES[status] ?? 'bad-request', body.trim()) : new Error(body);
+    return super.write(context, headers, problemOf(codeOf(error)).status, problemText(error));
+  }
+}

@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import express from 'express';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { problemHandler } from '../../../server/http/problem.js';
+import { sendFile } from '../../../server/http/send.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer } from '../../support/product.js';
+import { rawRequest } from '../../support/raw.js';
+
+const folder = await testFolder();
+let server: RunningServer;
+beforeAll(async () => {
+  server = await testServer(join(folder, 'data'));
+});
+afterAll(() => server?.close());
+
+/** Status, type of the body, and the problem's code, or what there is in its place. */
+async function outcome(url: string, method: string, headers: Record<string, string>, body = '') {
+  const answer = await rawRequest(url, method, headers, body);
+  const type = answer.headers['content-type']?.split(';')[0];
+  const named = type === 'application/problem+json';
+  const problem = named ? (JSON.parse(answer.body) as { type: string; status: number }) : null;
+  if (problem) expect(problem.status).toBe(answer.status);
+  return [answer.status, problem?.type.replace('urn:unseam:problem:', '') ?? type];
+}
+
+describe('what is refused has a name', () => {
+  it.each(['gzip', 'br'])('JSON that says it is %s', async (encoding) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
+    expect(await outcome(`${server.url}/v1/jobs`, 'POST', headers, '{}')).toEqual([400, 'bad-request']);
+  });
+
+  it('a form whose part has a head without end', async () => {
+    const form = `--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\nX: ${'y'.repeat(100_000)}\r\n\r\nx\r\n--b--\r\n`;
+    const headers = { 'content-type': 'multipart/form-data; boundary=b' };
+    const url = `${server.url}/v1/segment?model=shapes`;
+    expect(await outcome(url, 'POST', headers, form)).toEqual([400, 'bad-request']);
+  });
+
+  const tus = { 'Tus-Resumable': '1.0.0' };
+  const patch = { ...tus, 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': '0' };
+  const unknown = `/v1/uploads/${'0'.repeat(32)}`;
+  it.each<[string, string, string, Record<string, string>, [number, string]]>([
+    ['an upload without the version of tus', 'POST', '/v1/uploads', {}, [412, 'wrong-protocol']],
+    [
+      'a length that is none',
+      'POST',
+      '/v1/uploads',
+      { ...tus, 'Upload-Length': '1.5' },
+      [400, 'bad-request'],
+    ],
+    ['a length that is missing', 'POST', '/v1/uploads', tus, [400, 'bad-request']],
+    [
+      'an extension that there is not',
+      'POST',
+      '/v1/uploads',
+      { ...tus, 'Upload-Concat': 'final;/x' },
+      [400, 'bad-request'],
+    ],
+    ['bytes for no upload', 'PATCH', unknown, patch, [404, 'not-found']],
+    ['the end of no upload', 'DELETE', unknown, tus, [404, 'not-found']],
+  ])('%s', async (_what, method, path, headers, expected) => {
+    expect(await outcome(`${server.url}${path}`, method, headers)).toEqual(expected);
+  });
+
+  it('a range that the file does not have', async () => {
+    const path = join(folder, 'ten');
+    await writeFile(path, '0123456789');
+    const app = express().get('/', (request, response) =>
+      sendFile(request, response, path, { type: 'image/tiff', etag: 'x', idleTimeoutMs: 1000 }),
+    );
+    const files = createServer(app.use(problemHandler(pino({ level: 'silent' })))).listen(0, '127.0.0.1');
+    await once(files, 'listening');
+    const url = `http://127.0.0.1:${(files.address() as AddressInfo).port}/`;
+    const answer = await rawRequest(url, 'GET', { range: 'bytes=10-' });
+    expect(answer.headers['content-range']).toBe('bytes */10');
+    expect(await outcome(url, 'GET', { range: 'bytes=10-' })).toEqual([416, 'bad-range']);
+    files.close();
+  });
+});
