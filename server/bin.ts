@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { createCli } from './cli.js';
 import { RequestError } from './errors.js';
-import { codeOf, problemOf } from './problems.js';
+import { problemOf, saidToUser } from './problems.js';
 
 const stop = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -27,10 +27,9 @@ try {
     // Commander has told the user already. Help and version come here too, and are no error.
     process.exitCode = error.exitCode === 0 ? 0 : problemOf('bad-request').exitCode;
   } else {
-    const code = codeOf(error);
-    const { message, stack } = error as Error;
+    const { code, message } = saidToUser(error);
     // What was not foreseen is shown whole, so that it can be reported.
-    context.stderr(code === 'internal' ? (stack ?? message) : `unseam: ${message}`);
+    context.stderr(code === 'internal' ? ((error as Error).stack ?? message) : `unseam: ${message}`);
     process.exitCode = problemOf(code).exitCode;
   }
 }

@@ -58,7 +58,8 @@ export function jobsThatFit(memory: number): number {
   return Math.max(1, Math.floor((memory - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
 }
 
-/** Bytes in words: `640 MB`, `1.5 GB`. */
+/** Bytes in words: `12 kB`, `640 MB`, `1.5 GB`. */
 export function inBytes(bytes: number): string {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
   return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

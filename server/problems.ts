@@ -1,3 +1,7 @@
+import type * as modelErrors from '../model/errors.js';
+import type * as tilingErrors from '../tiling/errors.js';
+import type { RequestError } from './errors.js';
+
 /** What an error is for a client: an HTTP status, an exit code of the command line, a title. */
 export interface Problem {
   readonly code: string;
@@ -6,8 +10,30 @@ export interface Problem {
   readonly title: string;
 }
 
-/** Every error class of the product by its stable code. */
-const TABLE: Record<string, Omit<Problem, 'code'>> = {
+/** The codes of a module's error classes; of those that carry the code of another process, none. */
+type CodesOf<Errors> = {
+  [Name in keyof Errors]: Errors[Name] extends abstract new (
+    ...args: never
+  ) => { readonly code: infer Code extends string }
+    ? string extends Code
+      ? never
+      : Code
+    : never;
+}[keyof Errors];
+
+/** Codes that no class has: of the system, and of what is not foreseen. */
+type OwnCode =
+  | 'address-in-use'
+  | 'storage-failed'
+  | 'engine-failed'
+  | 'permission-denied'
+  | 'too-many-files'
+  | 'internal';
+
+type Code = CodesOf<typeof tilingErrors> | CodesOf<typeof modelErrors> | RequestError['code'] | OwnCode;
+
+/** Every code of the product: the compiler refuses a class without a row, and a row without a class. */
+const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'bad-request': { status: 400, exitCode: 2, title: 'A parameter is not as it must be' },
   'bad-tile': { status: 400, exitCode: 2, title: 'The model cannot take tiles of this size' },
   'bad-data': { status: 400, exitCode: 2, title: 'The training data is not as it must be' },
@@ -36,6 +62,7 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'graph-failed': { status: 500, exitCode: 7, title: 'The device failed to compute' },
   'engine-failed': { status: 500, exitCode: 7, title: 'The engine failed' },
   'out-of-memory': { status: 503, exitCode: 9, title: 'The device is out of memory' },
+  'pending-read': { status: 500, exitCode: 7, title: 'A tensor was read before it was computed' },
   busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
   'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
   draining: { status: 503, exitCode: 9, title: 'The server is stopping' },
@@ -44,20 +71,38 @@ const TABLE: Record<string, Omit<Problem, 'code'>> = {
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
   'folder-in-use': { status: 500, exitCode: 12, title: 'Another server has the data folder' },
   'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
+  'permission-denied': { status: 500, exitCode: 13, title: 'A file may not be read or written' },
+  'too-many-files': { status: 503, exitCode: 14, title: 'Too many files are open' },
   'worker-killer': { status: 500, exitCode: 9, title: 'The job ended its worker, again and again' },
   cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
 };
 
-const SYSTEM_CODES: Record<string, string> = {
-  ENOSPC: 'disk-full',
-  EDQUOT: 'disk-full',
-  EIO: 'storage-failed',
-  ESTALE: 'storage-failed',
-  ENOENT: 'not-found',
-  EISDIR: 'bad-request',
-  EADDRINUSE: 'address-in-use',
-};
+const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
+  ['ENOSPC', 'disk-full'],
+  ['EDQUOT', 'disk-full'],
+  ['EIO', 'storage-failed'],
+  ['ESTALE', 'storage-failed'],
+  ['EACCES', 'permission-denied'],
+  ['EPERM', 'permission-denied'],
+  ['EROFS', 'permission-denied'],
+  ['EMFILE', 'too-many-files'],
+  ['ENFILE', 'too-many-files'],
+  ['EADDRINUSE', 'address-in-use'],
+]);
+
+/** What is wrong with a path that a user gave; of the server's own files these are not foreseen. */
+const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly words: string }> = new Map([
+  ['ENOENT', { code: 'not-found', words: 'no such file or folder' }],
+  ['ENOTDIR', { code: 'not-found', words: 'a part of its path is no folder' }],
+  ['EISDIR', { code: 'bad-request', words: 'a folder, where a file is needed' }],
+  ['EEXIST', { code: 'conflict', words: 'it exists already' }],
+  ['EACCES', { code: 'permission-denied', words: 'permission denied' }],
+  ['EPERM', { code: 'permission-denied', words: 'permission denied' }],
+  ['EROFS', { code: 'permission-denied', words: 'the file system is read-only' }],
+]);
+
+const isCode = (code: string): code is Code => Object.hasOwn(TABLE, code);
 
 /** The stable code of any error; `internal` for what is not foreseen. */
 export function codeOf(error: unknown): string {
@@ -65,12 +110,12 @@ export function codeOf(error: unknown): string {
   if (error.name === 'AbortError') return 'cancelled';
   const { code } = error as Error & { readonly code?: unknown };
   if (typeof code !== 'string') return 'internal';
-  return code in TABLE ? code : (SYSTEM_CODES[code] ?? 'internal');
+  return isCode(code) ? code : (SYSTEM_CODES.get(code) ?? 'internal');
 }
 
 export function problemOf(code: string): Problem {
-  const known = code in TABLE ? code : 'internal';
-  return { code: known, ...TABLE[known]! };
+  const known = isCode(code) ? code : 'internal';
+  return { code: known, ...TABLE[known] };
 }
 
 /** What a client may read of an error: nothing of what was not foreseen, no path of a system error. */
@@ -78,5 +123,13 @@ export function detailOf(error: unknown): string {
   const { code, message } = error as Error & { readonly code?: unknown };
   const known = codeOf(error);
   if (known === 'internal') return 'an internal error; the log has it';
-  return typeof code === 'string' && code in SYSTEM_CODES ? problemOf(known).title : message;
+  return typeof code === 'string' && SYSTEM_CODES.has(code) ? problemOf(known).title : message;
+}
+
+/** An error as the command line says it: its code, and one line; a path that is wrong is named. */
+export function saidToUser(error: unknown): { readonly code: string; readonly message: string } {
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  const wrong = path === undefined || code === undefined ? undefined : PATH_CODES.get(code);
+  if (wrong) return { code: wrong.code, message: `${path}: ${wrong.words}` };
+  return { code: codeOf(error), message: path === undefined ? message : `${path}: ${message}` };
 }

@@ -16,6 +16,20 @@ export class CorruptImageError extends TilingError {
   readonly code = 'corrupt-image';
 }
 
+/** There is no image where one should be, or it may not be read. */
+export class UnreachableFileError extends TilingError {
+  readonly code: 'not-found' | 'permission-denied';
+  /** @param path is in no message: who may know it says it */
+  constructor(
+    readonly path: string,
+    cause: NodeJS.ErrnoException,
+  ) {
+    const missing = cause.code === 'ENOENT' || cause.code === 'ENOTDIR';
+    super(missing ? 'there is no such file or folder' : `it cannot be read (${cause.code})`, { cause });
+    this.code = missing ? 'not-found' : 'permission-denied';
+  }
+}
+
 /** More pixels than the limit allows. */
 export class ImageTooLargeError extends TilingError {
   readonly code = 'image-too-large';

@@ -1,5 +1,9 @@
 import type { Command } from 'commander';
+import { haloText } from '../../tiling/plan.js';
+import { inBytes } from '../memory.js';
 import { workOfFlags } from '../parameters.js';
+import { duration } from '../progress.js';
+import type { JobFacts } from '../worker/messages.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -10,17 +14,51 @@ import {
   workOptions,
 } from './shared.js';
 
+interface PlanFlags extends EngineFlags, ScratchFlags {
+  readonly json?: true;
+}
+
 export function planCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('plan')))
     .addOption(scratchOption())
-    .description('say how an image would be tiled, without segmenting it')
+    .description('say how an image would be tiled and what that takes, without segmenting it')
     .argument('<image>', 'image file')
-    .action(async (image: string, flags: EngineFlags & ScratchFlags) => {
-      const facts = await withSegmenter(flags, async (segmenter, scratchDir) => {
+    .option('--json', 'print the plan as JSON, as POST /v1/plan answers it')
+    .action(async (image: string, flags: PlanFlags) => {
+      await withSegmenter(flags, async (segmenter, scratchDir) => {
         const spec = { input: image, scratchDir, ...workOfFlags(flags) };
-        const plan = await segmenter.plan(spec);
-        return { ...plan, expected: { ...plan.expected, seconds: await segmenter.estimate(spec) } };
+        const facts = await segmenter.plan(spec);
+        const seconds = await segmenter.estimate(spec);
+        if (flags.json) {
+          const plan = { ...facts, expected: { ...facts.expected, seconds } };
+          context.stdout(JSON.stringify(plan, null, 2));
+          return;
+        }
+        for (const [name, words] of rows(facts, seconds)) context.stdout(`${name.padEnd(10)}${words}`);
+        for (const warning of facts.warnings) context.stderr(`note: ${warning}`);
       });
-      context.stdout(JSON.stringify(facts, null, 2));
     });
+}
+
+/** A plan as a person reads it. */
+function rows(facts: JobFacts, seconds: number): [name: string, words: string][] {
+  const { image, model, plan, expected, exact, device } = facts;
+  const { width, height, channels, dtype, mpp } = image;
+  const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm a pixel` : '';
+  const scratch = expected.scratchBytes > 0 ? `, and ${inBytes(expected.scratchBytes)} while it runs` : '';
+  const share = Number((100 * plan.haloShare).toPrecision(2));
+  return [
+    [
+      'image',
+      `${width}×${height} px, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${dtype}${microns}`,
+    ],
+    ['model', `${model.name}/${model.version}${exact ? ', exact' : ''}`],
+    [
+      'tiles',
+      `${plan.tiles} of ${plan.tile.replace('x', '×')} px, halo ${haloText(plan.halo)}: ${share} % of the work`,
+    ],
+    ['memory', `up to ${inBytes(expected.memoryBytes)}`],
+    ['disk', `up to ${inBytes(expected.diskBytes)}${scratch}`],
+    ['time', `about ${seconds < 1 ? 'a second' : duration(seconds)} on ${device}`],
+  ];
 }

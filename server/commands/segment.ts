@@ -13,7 +13,7 @@ import {
   parseOutput,
 } from '../outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../parameters.js';
-import { codeOf, problemOf } from '../problems.js';
+import { problemOf, saidToUser } from '../problems.js';
 import { ProgressBar } from '../progress.js';
 import type { Receipt } from '../receipt.js';
 import {
@@ -95,8 +95,9 @@ export function segmentCommand(program: Command, context: CommandContext): void 
           } catch (error) {
             bar.stop();
             if (context.signal.aborted || tasks.length === 1) throw error;
-            codes.push(codeOf(error));
-            context.stderr(`${task.input}: ${(error as Error).message}`);
+            const { code, message } = saidToUser(error);
+            codes.push(code);
+            context.stderr(message.startsWith(task.input) ? message : `${task.input}: ${message}`);
           }
         }
         return codes;

@@ -167,7 +167,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       6,
       /decoded/,
     ],
-    ['no such file', async () => [join(folder, 'nothing.png')], 3, /no such file/],
+    ['no such file', async () => [join(folder, 'nothing.png')], 3, /nothing\.png: there is no such file/],
     [
       'an unknown model',
       async () => [shapes, '-m', 'none'],
@@ -243,6 +243,30 @@ describe('bad input ends with its own code and says what was wrong', () => {
   });
 });
 
+describe('a path that cannot be used', () => {
+  const cases: [what: string, out: () => Promise<string>, code: number, says: RegExp][] = [
+    ['a folder that is not there', async () => join(folder, 'none', 'a.png'), 3, /no such file or folder/],
+    [
+      'a file where a folder should be',
+      async () => {
+        await writeFile(join(folder, 'plain'), '');
+        return join(folder, 'plain', 'a.png');
+      },
+      3,
+      /a part of its path is no folder/,
+    ],
+    // Nobody may write there, root neither.
+    ['a folder without permission', async () => '/sys/a.png', 13, /permission denied|read-only/],
+  ];
+  it.each(cases)('%s is named', async (what, out, code, says) => {
+    if (what.endsWith('permission') && process.platform !== 'linux') return;
+    const path = await out();
+    const result = await run('segment', shapes, '-m', 'shapes', '-o', path);
+    expect([result.code, result.stderr.split('\n')[0]]).toEqual([code, expect.stringMatching(says)]);
+    expect(result.stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
 describe('unseam models and plan', () => {
   it('lists the models', async () => {
     const { stdout } = await unseam(['models']);
@@ -252,7 +276,17 @@ describe('unseam models and plan', () => {
 
   it('plans without segmenting', async () => {
     const { stdout } = await run('plan', shapes, '-m', 'shapes', '-t', '188');
-    expect(JSON.parse(stdout)).toMatchObject({
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^image {5}400×300 px, 1 channel, uint8/),
+      'model     shapes/1, exact',
+      expect.stringMatching(/^tiles {5}20 of 188×188 px, halo 44 px a side: \d+ % of the work$/),
+      expect.stringMatching(/^memory {4}up to \d+ MB$/),
+      expect.stringMatching(/^disk {6}up to \d+ kB, and \d+ kB while it runs$/),
+      expect.stringMatching(/^time {6}about .+ on cpu \(/),
+      '',
+    ]);
+    const json = await run('plan', shapes, '-m', 'shapes', '-t', '188', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({
       plan: { tile: '188x188', stride: '96x96', tiles: 20, halo: even(44) },
     });
   });

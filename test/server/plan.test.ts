@@ -51,7 +51,7 @@ const run = async (...args: string[]) => {
 
 describe('a plan', () => {
   it('is the same from the command line and the server, and names what differs from the model', async () => {
-    const own = await run('plan', slide);
+    const own = await run('plan', slide, '--json');
     const response = await fetch(`${server.url}/v1/plan`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UnsupportedImageError } from '../errors.js';
+import { UnreachableFileError, UnsupportedImageError } from '../errors.js';
 import type { ImageSource } from '../source.js';
 import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
@@ -53,7 +53,7 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     checkHost(path, options);
     return /\.zarr\/?$/.test(new URL(path).pathname) ? openZarrUrl(path, options) : openRemote(path, options);
   }
-  const found = await stat(path);
+  const found = await stat(path).catch(unreachable(path));
   if (!found.isDirectory() && !found.isFile()) {
     throw new UnsupportedImageError('this is neither a file nor a folder: a device, or a pipe, is not read');
   }
@@ -61,7 +61,7 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     if (await isZarr(path)) return openZarrFolder(path, options);
     throw new UnsupportedImageError('this folder is no image: of folders, OME-Zarr is read');
   }
-  const file = await open(path);
+  const file = await open(path).catch(unreachable(path));
   const head = Buffer.alloc(16);
   const { bytesRead } = await file.read(head, 0, head.length, 0).finally(() => file.close());
   if (bytesRead === 0) throw new UnsupportedImageError('the image is empty: 0 bytes');
@@ -80,6 +80,12 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     `these bytes are no image that is read here (${known}, folders of OME-Zarr, and what OpenSlide reads where it is installed)`,
   );
 }
+
+const unreachable =
+  (path: string) =>
+  (error: NodeJS.ErrnoException): never => {
+    throw new UnreachableFileError(path, error);
+  };
 
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
   const bytes = await httpBytes(address, options.signal);
