@@ -1,0 +1,27 @@
+import { execFile } from 'node:child_process';
+import { readFile, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
+import { expect, it } from 'vitest';
+import { testFolder } from './support/files.js';
+
+const run = promisify(execFile);
+
+it('what npm packs segments an image, in a folder of its own', async () => {
+  const folder = await testFolder();
+  const packed = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]);
+  const [{ filename, files }] = JSON.parse(packed.stdout) as [
+    { filename: string; files: readonly { path: string }[] },
+  ];
+  expect(files.filter(({ path }) => /\.(ts|map)$|^(test|bench|loadtest)\//.test(path))).toEqual([]);
+  await run('tar', ['-xzf', join(folder, filename), '-C', folder]);
+  await symlink(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'));
+  const { bin } = JSON.parse(await readFile(join(folder, 'package', 'package.json'), 'utf8'));
+  const unseam = (...args: string[]) =>
+    run(process.execPath, [join(folder, 'package', bin.unseam), ...args], { cwd: folder });
+  await unseam('samples', '-o', '.', '-s', '200x150', '-n', '1');
+  await unseam('segment', 'images/shapes-0001.png', '-o', 'mask.png', '-m', 'shapes');
+  const { width, height } = await sharp(join(folder, 'mask.png')).metadata();
+  expect([width, height]).toEqual([200, 150]);
+});
