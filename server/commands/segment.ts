@@ -1,5 +1,5 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
-import { join, parse } from 'node:path';
+import { join, parse, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isZarr } from '../../tiling/sources/zarr.js';
 import { RequestError } from '../errors.js';
@@ -64,6 +64,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
       const simplify = parseParameters(simplifyShape, flags.simplify);
       const also = flags.also.map((text) => ({ ...alsoOf(text), simplify }));
       const tasks = await tasksOf(images, flags.out, output);
+      refuseOverwriting(tasks, also);
       if (also.length > 0 && tasks.length > 1) {
         throw new RequestError('bad-request', 'with several images, each result needs a run of its own');
       }
@@ -161,6 +162,16 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
   if (tasks.length === 0)
     throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
   return tasks;
+}
+
+/** @throws RequestError where a result would take the place of an image, or of another result */
+function refuseOverwriting(tasks: readonly Task[], also: readonly { readonly path: string }[]): void {
+  const taken = new Map(tasks.map(({ input }) => [resolve(input), 'the image itself']));
+  for (const path of [...tasks.map(({ result }) => result), ...also.map((result) => result.path)]) {
+    const what = taken.get(resolve(path));
+    if (what) throw new RequestError('bad-request', `${path} is ${what}: give the result another name`);
+    taken.set(resolve(path), 'another result');
+  }
 }
 
 async function isFolder(path: string): Promise<boolean> {

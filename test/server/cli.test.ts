@@ -187,6 +187,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       2,
       /probabilities are written as tiff, not png/,
     ],
+    ['a mask in the place of its image', async () => [shapes, '-o', shapes], 2, /the image itself/],
     ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
     [
       'a truncated TIFF',
@@ -218,7 +219,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
   it.each(cases)('%s', async (_name, args, code, message) => {
     const given = await args();
     const model = given.includes('-m') ? [] : ['-m', 'shapes'];
-    const result = await run('segment', ...given, ...model, '-o', out);
+    const result = await run('segment', '-o', out, ...given, ...model);
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
     expect(result.stderr.trim().split('\n').length).toBe(1);
     expect(await readdir(folder)).not.toContain('never.png');
