@@ -50,6 +50,8 @@ export const cardSchema = z.object({
   ]),
   /** By index; a colour of null is left clear in overlays. */
   classes: z.array(z.object({ name: z.string(), colour: hexColour.nullable() })).min(2),
+  /** Of two classes: the probability of the second at which V_Rand is best on the images for validation. */
+  threshold: z.number().gt(0).lt(1).optional(),
   /** Micrometres per pixel of the pictures that it learned from, if they are known. */
   micronsPerPixel: z.number().positive().nullable(),
   data: z.object({

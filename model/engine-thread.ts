@@ -25,6 +25,7 @@ interface PredictCall {
   readonly batch: TileBatch;
   readonly output: OutputKind;
   readonly symmetries: boolean;
+  readonly threshold: number | null;
   readonly ticket: Ticket | null;
 }
 
@@ -40,9 +41,9 @@ serveCalls({
     return { value: { id: next++, card, digest, geometry: frozen.geometry } };
   },
 
-  async predict({ id, batch, output, symmetries, ticket }: PredictCall): Promise<Reply> {
+  async predict({ id, batch, output, symmetries, threshold, ticket }: PredictCall): Promise<Reply> {
     if (ticket && !begin(ticket)) return { value: new Uint8Array() };
-    const value = await models.get(id)!.predict(batch, output, symmetries);
+    const value = await models.get(id)!.predict(batch, output, symmetries, threshold);
     return { value, transfer: [value.buffer as ArrayBuffer] };
   },
 

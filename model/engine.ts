@@ -21,6 +21,8 @@ export interface EngineOptions {
 export interface PredictOptions {
   /** Average over the eight symmetries of the square. Default not. */
   readonly symmetries?: boolean;
+  /** Of two classes: label 1 is where its probability is at least this. Default the greatest probability. */
+  readonly threshold?: number | null;
   /** With which the batch can be taken back until it begins. */
   readonly ticket?: Ticket | null;
 }
@@ -78,7 +80,11 @@ export class Engine {
   tested({ id, geometry, digest, environment }: EngineModel, use: GraphUse): Promise<boolean> {
     return this.outcomes.of({ digest, use, environment }, () =>
       selfTest(
-        { geometry, predict: (batch, output, symmetries) => this.predict(id, batch, output, { symmetries }) },
+        {
+          geometry,
+          predict: (batch, output, symmetries) =>
+            this.predict(id, batch, output, { symmetries, threshold: use.threshold ? 0.5 : null }),
+        },
         use,
       ),
     );
@@ -92,9 +98,9 @@ export class Engine {
     id: number,
     batch: TileBatch,
     output: OutputKind,
-    { symmetries = false, ticket = null }: PredictOptions = {},
+    { symmetries = false, threshold = null, ticket = null }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    const call = { id, batch, output, symmetries, ticket };
+    const call = { id, batch, output, symmetries, threshold, ticket };
     return this.thread.call('predict', call, [batch.data.buffer as ArrayBuffer]);
   }
 

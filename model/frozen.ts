@@ -43,18 +43,20 @@ export class FrozenModel {
    *
    * @param symmetries average the probabilities over the eight symmetries of the square; for networks
    *   whose halo is the same on all sides
+   * @param threshold of two classes: label 1 is where its probability is at least this; null for the greatest
    */
   async predict(
     batch: TileBatch,
     output: OutputKind,
     symmetries = false,
+    threshold: number | null = null,
   ): Promise<Uint8Array | Float32Array> {
     const result = tf.tidy(() => {
       const { data, count, height, width, channels } = batch;
       const x = normalise(data, [count, height, width, channels], this.model.inputs[0]!.shape[3]!);
       const probabilities = symmetries ? this.#averaged(x) : this.#probabilities(x);
       if (output === 'probabilities') return probabilities;
-      const labels = tf.argMax(probabilities, 3);
+      const labels = threshold === null ? tf.argMax(probabilities, 3) : reaching(probabilities, threshold);
       if (output === 'labels') return labels;
       return tf.concat([probabilities, tf.expandDims(tf.cast(labels, 'float32'), 3)], 3);
     });
@@ -98,4 +100,10 @@ export class FrozenModel {
     );
     return tf.mul(tf.addN(views), 1 / views.length) as tf.Tensor4D;
   }
+}
+
+/** 1 where the second of two classes has at least this probability. One graph, whose input the threshold is. */
+function reaching(probabilities: tf.Tensor4D, threshold: number): tf.Tensor {
+  const second = tf.slice(probabilities, [0, 0, 0, 1]);
+  return tf.cast(tf.squeeze(tf.greaterEqual(second, tf.tensor1d([threshold])), [3]), 'int32');
 }

@@ -7,6 +7,8 @@ export interface GraphUse {
   readonly output: OutputKind;
   /** Whether probabilities are means over the eight symmetries of the square. */
   readonly symmetries: boolean;
+  /** Whether labels are cut at a probability: one graph for all of them. */
+  readonly threshold?: true;
   /** Type and channels of the tiles. */
   readonly dtype: 'uint8' | 'uint16' | 'float32';
   readonly channels: number;

@@ -13,6 +13,7 @@ import {
 import { resampled } from '../tiling/resample.js';
 import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
+import type { WorkSpec } from './job-spec.js';
 import { expectedMemory, inBytes } from './memory.js';
 
 /** How a job will be done, and what its user should know. */
@@ -156,6 +157,30 @@ export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 
     'bad-request',
     `model ${card.name} cannot be averaged over symmetries (tta): its halo is ${haloText(halo)}`,
   );
+}
+
+/**
+ * The probability from which a pixel has the second of two classes; null where the greater one decides.
+ * @throws RequestError for a model of other classes, for a card without one, and beside probabilities
+ */
+export function thresholdOf(
+  { threshold = null }: Pick<WorkSpec, 'threshold'>,
+  { card }: Pick<EngineModel, 'card'>,
+  output: OutputKind,
+): number | null {
+  if (threshold === null) return null;
+  const refuse = (why: string) => new RequestError('bad-request', `parameter "threshold": ${why}`);
+  if (card.classes.length !== 2) {
+    throw refuse(
+      `it is for models of two classes, and ${card.name} has ${card.classes.length}: leave it out`,
+    );
+  }
+  if (output === 'probabilities')
+    throw refuse('it makes labels of probabilities: leave it out, or ask for labels');
+  if (threshold !== 'card') return threshold;
+  if (card.threshold === undefined)
+    throw refuse(`the card of ${card.name} has none: give a number, such as 0.3`);
+  return card.threshold;
 }
 
 const round = (microns: number): string => String(Number(microns.toPrecision(3)));

@@ -13,6 +13,11 @@ export interface WorkSpec {
   readonly tile: TileChoice;
   /** Average probabilities over the eight symmetries of the square (test-time augmentation). */
   readonly symmetries: boolean;
+  /**
+   * Of two classes: the probability from which a pixel has the second, or `card` for the one that its model's
+   * validation chose; null, as by default, for the greater probability.
+   */
+  readonly threshold?: number | 'card' | null;
   /** Scale the image to the pixel size that the model learned from; masks still have the image's size. */
   readonly scale: boolean;
   /** Skip tiles without tissue, `auto` or by a mask in this file; null to look at all. */

@@ -56,6 +56,15 @@ export const planShape = {
     .enum(['0', '1'])
     .default('0')
     .transform((tta) => tta === '1'),
+  threshold: z
+    .string()
+    .max(24)
+    .refine(
+      (text) => text === 'card' || (Number(text) > 0 && Number(text) < 1),
+      'it is a probability between 0 and 1, such as 0.3, or card for that of the model',
+    )
+    .transform((text) => (text === 'card' ? text : Number(text)))
+    .optional(),
   mpp: mppShape,
   'skip-background': z
     .string()
@@ -115,10 +124,17 @@ function checkLengths(given: object): void {
 
 /** Parsed parameters as the work that they ask for. */
 export function workOf(parameters: PlanParameters): WorkSpec {
-  const { model, tile, tta, mpp, page, level, channels, z, t, range } = parameters;
+  const { model, tile, tta, threshold = null, mpp, page, level, channels, z, t, range } = parameters;
   const choice = { page, level, channels, z, t, range, mpp: mpp.own };
   return {
-    ...{ model, tile, symmetries: tta, scale: mpp.scale, background: parameters['skip-background'] },
+    ...{
+      model,
+      tile,
+      symmetries: tta,
+      threshold,
+      scale: mpp.scale,
+      background: parameters['skip-background'],
+    },
     choice: Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined)),
   };
 }

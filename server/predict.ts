@@ -22,6 +22,7 @@ interface Item {
   readonly tile: TileBatch;
   readonly output: OutputKind;
   readonly symmetries: boolean;
+  readonly threshold: number | null;
 }
 
 export interface PredictFor {
@@ -29,6 +30,8 @@ export interface PredictFor {
   readonly priority?: Priority;
   /** Average over the eight symmetries of the square. Default not. */
   readonly symmetries?: boolean;
+  /** The probability from which a pixel has the second of two classes. Default the greatest probability. */
+  readonly threshold?: number | null;
 }
 
 /** Puts tiles of all jobs that an engine works on into shared batches. */
@@ -76,12 +79,13 @@ export class TilePredictor {
   for(
     job: string,
     model: PredictModel,
-    { priority = 'normal', symmetries = false }: PredictFor = {},
+    { priority = 'normal', symmetries = false, threshold = null }: PredictFor = {},
   ): Predict {
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
-      const group = [model.id, output, symmetries, tile.width, tile.height, tile.channels, kind].join();
-      const item = { model, tile, output, symmetries };
+      const { width, height, channels } = tile;
+      const group = [model.id, output, symmetries, threshold, width, height, channels, kind].join();
+      const item = { model, tile, output, symmetries, threshold };
       const cost = [model.id, output, symmetries].join();
       return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
     };
@@ -101,9 +105,9 @@ export class TilePredictor {
   }
 
   async #predict(items: readonly Item[], ticket: Ticket | null): Promise<readonly MaskArray[]> {
-    const [{ model, output, symmetries }] = items as [Item];
+    const [{ model, output, symmetries, threshold }] = items as [Item];
     const batch = join(items.map(({ tile }) => tile));
-    const result = await this.engine.predict(model.id, batch, output, { symmetries, ticket });
+    const result = await this.engine.predict(model.id, batch, output, { symmetries, threshold, ticket });
     return split(result, items.length);
   }
 }

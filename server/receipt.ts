@@ -51,6 +51,8 @@ export interface Receipt {
   readonly channels: ChannelConversion;
   /** Whether probabilities are means over the eight symmetries of the square. */
   readonly symmetries: boolean;
+  /** The probability from which pixels have the second of two classes; null where the greater one decided. */
+  readonly threshold: number | null;
   /** Whether this device passed the tiling test of the very graph that was used: see `selfTest`. */
   readonly exact: boolean;
   /** The processor, its widest instructions and the blocks that it convolves in: what last bits depend on. */

@@ -10,7 +10,7 @@ import { openImage } from '../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../tiling/tissue.js';
 import { derive } from './derive.js';
 import { intensityWarnings } from './intensity-warnings.js';
-import { atModelScale, checkSymmetries, type JobPlan, planJob } from './job-plan.js';
+import { atModelScale, checkSymmetries, type JobPlan, planJob, thresholdOf } from './job-plan.js';
 import type { Progress, SegmentJob } from './job-spec.js';
 import { type MaskKind, maskResults, openMasks, valuesAPixel } from './masks.js';
 import { predictedFor } from './outputs.js';
@@ -68,7 +68,7 @@ export async function runJob(
   const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
   const journal =
     job.journal !== null && several
-      ? await BandJournal.open(job.journal, await keyOf(job, card.weights.sha256, planned))
+      ? await BandJournal.open(job.journal, await keyOf(job, model, planned))
       : null;
   const areas = output === 'probabilities' ? null : new AreaCount();
   const sink = await openMasks(masks, source, card, job.scale ? null : areas).catch(
@@ -127,6 +127,7 @@ export async function runJob(
     areas: areas && areasOf(areas.pixels(card.classes.length), card.classes, image),
     channels: planned.conversion,
     symmetries: job.symmetries,
+    threshold: thresholdOf(job, model, output),
     warnings: [...planned.warnings, ...dim],
     stagesMs,
     durationMs: round(performance.now() - started),
@@ -208,11 +209,13 @@ class ProgressCount {
 }
 
 /** What a job's bands depend on: where any of it differs, they are computed anew. */
-async function keyOf(job: SegmentJob, weights: string, { plan }: JobPlan): Promise<string> {
+async function keyOf(job: SegmentJob, model: TestedModel, { plan }: JobPlan): Promise<string> {
   const file = await stat(job.input).catch(() => null); // an address has none
   const image = { ...plan.image, bytes: file?.size, changed: file?.mtimeMs };
   const { tile, stride } = planFacts(plan);
+  const weights = model.card.weights.sha256;
   const { choice, symmetries, scale, background } = job;
+  const threshold = thresholdOf(job, model, predictedFor(job.results)) ?? undefined;
   const output = predictedFor(job.results);
   return JSON.stringify({
     weights,
@@ -221,6 +224,7 @@ async function keyOf(job: SegmentJob, weights: string, { plan }: JobPlan): Promi
     stride,
     choice,
     symmetries,
+    threshold,
     scale,
     background,
     output,

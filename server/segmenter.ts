@@ -10,8 +10,8 @@ import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { derive } from './derive.js';
-import { atModelScale, checkSymmetries, planJob } from './job-plan.js';
-import type { PlanSpec, SegmentJob } from './job-spec.js';
+import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
+import type { PlanSpec, SegmentJob, WorkSpec } from './job-spec.js';
 import { ModelShelf } from './models.js';
 import { checkOutput, coloursOf, predictedFor, type ResultFile } from './outputs.js';
 import { TilePredictor } from './predict.js';
@@ -73,7 +73,10 @@ export class Segmenter {
     const receipt = await this.#with(job, { signal: job.signal, output }, (image, model) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
-        predict: this.#predictor.for(job.id, model, job),
+        predict: this.#predictor.for(job.id, model, {
+          ...job,
+          threshold: thresholdOf(job, model, predictedFor(job.results)),
+        }),
         preview: (source) => {
           const preview = new Preview(source.size);
           this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -101,6 +104,7 @@ export class Segmenter {
         ...(memory !== undefined && { memory }),
       });
       if (spec.symmetries) checkSymmetries(model);
+      thresholdOf(spec, model, 'labels');
       const pixels = image.size.width * image.size.height;
       return {
         ...modelFacts(model),
@@ -184,7 +188,7 @@ export class Segmenter {
 
   /** Opens a spec's image and loads its model for the time of `work`. */
   async #with<Result>(
-    { input, singleFile, choice, scratchDir, model: name, symmetries }: PlanSpec,
+    { input, singleFile, choice, scratchDir, model: name, symmetries, threshold = null }: PlanSpec,
     {
       signal,
       headerOnly = false,
@@ -214,7 +218,10 @@ export class Segmenter {
       // what the model cannot take is refused, in words, by whoever plans
       const exact =
         channelConversion(channels, model.card.inputChannels) !== null &&
-        (await this.#engine.tested(model, { output, symmetries, dtype, channels }));
+        (await this.#engine.tested(model, {
+          ...{ output, symmetries, dtype, channels },
+          ...(isCut(threshold, output, model) && { threshold: true }),
+        }));
       return await work(image, { ...model, exact });
     } finally {
       this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
@@ -241,4 +248,9 @@ export class Segmenter {
     }
     return model;
   }
+}
+
+/** Whether labels are cut at a threshold; what refuses it otherwise comes later, in words. */
+function isCut(threshold: WorkSpec['threshold'], output: OutputKind, { card }: EngineModel): boolean {
+  return threshold !== null && output !== 'probabilities' && card.classes.length === 2;
 }

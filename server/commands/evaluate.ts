@@ -6,7 +6,7 @@ import { RequestError } from '../errors.js';
 import { checkSymmetries } from '../job-plan.js';
 import { ModelShelf } from '../models.js';
 import { openDataset } from '../training/dataset.js';
-import { Evaluation, predictions, scoreWords, THRESHOLDS } from '../training/evaluate.js';
+import { cutsWith, Evaluation, PLAIN_THRESHOLD, predictions, scoreWords } from '../training/evaluate.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -83,19 +83,26 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
         const pairs = dataset.pairs.filter(({ stem }) => flags.only?.includes(stem) ?? true);
         const names = card.classes.map(({ name }) => name);
-        const evaluation = new Evaluation(names);
+        const threshold = card.threshold ?? PLAIN_THRESHOLD;
+        const evaluation = new Evaluation(names, cutsWith(threshold));
         const images: Record<string, Record<string, number>> = {};
         const options = { engine, model, classes: names.length, symmetries: flags.tta === true };
-        const watched = { ...options, cuts: THRESHOLDS, signal: context.signal };
+        const watched = { ...options, cuts: cutsWith(threshold), signal: context.signal };
         for await (const prediction of predictions(pairs, dataset, watched)) {
           const { stem } = prediction.pair;
-          images[stem] = evaluation.add(prediction);
+          images[stem] = evaluation.add(prediction, threshold);
           if (!flags.json) context.stderr(`${stem}: ${scoreWords(images[stem])}`);
         }
         const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };
-        const result = { model: identity, tta: flags.tta === true, scores: evaluation.scores, images };
+        const result = {
+          model: identity,
+          tta: flags.tta === true,
+          threshold,
+          scores: evaluation.scores(threshold),
+          images,
+        };
         if (flags.out !== undefined) await writeFile(flags.out, `${JSON.stringify(result, null, 2)}\n`);
-        context.stdout(flags.json ? JSON.stringify(result) : scoreLines(evaluation.scores));
+        context.stdout(flags.json ? JSON.stringify(result) : scoreLines(evaluation.scores(threshold)));
       } finally {
         await dataset.close();
       }

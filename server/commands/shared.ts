@@ -72,6 +72,10 @@ export function workOptions(command: Command): Command {
     .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
     .option('--tta', 'average over the eight symmetries of the square: eight times the work')
     .option(
+      '--threshold <p>',
+      'of two classes: probability from which a pixel has the second; card for that of the model',
+    )
+    .option(
       '--skip-background [mask]',
       'leave out tiles without tissue, found by its colour or given as a picture',
     )

@@ -38,6 +38,10 @@ const request = z.strictObject({
   }),
   tile: z.union([z.enum(['auto', 'whole']), size]),
   symmetries: z.boolean(),
+  threshold: z
+    .union([z.number(), z.literal('card')])
+    .nullable()
+    .default(null),
   scale: z.boolean(),
   background: z.union([z.literal('auto'), z.object({ mask: z.string().min(1) })]).nullable(),
   outputs: z

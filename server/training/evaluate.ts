@@ -63,20 +63,31 @@ export async function* predictions(
 }
 
 /** Probabilities at which the border scores cut foreground from border, as in the challenge. */
-export const THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
+export const THRESHOLDS: readonly number[] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+/** What labels are cut at where nothing was chosen: the greater of two probabilities. */
+export const PLAIN_THRESHOLD = 0.5;
+
+/** The nine, and one that was chosen elsewhere. */
+export const cutsWith = (threshold: number): readonly number[] =>
+  [...new Set([...THRESHOLDS, threshold])].sort((a, b) => a - b);
 
 /** Scores of pictures, gathered one by one; nothing of a picture is kept. */
 export class Evaluation {
   readonly #confusion: Confusion;
-  readonly #borders = THRESHOLDS.map(() => ({ vRand: 0, vInfo: 0 }));
+  readonly #borders: { vRand: number; vInfo: number }[];
   #pictures = 0;
 
-  constructor(private readonly names: readonly string[]) {
+  /** @param cuts the probabilities of the border scores, see `cutsWith` */
+  constructor(
+    private readonly names: readonly string[],
+    private readonly cuts: readonly number[] = THRESHOLDS,
+  ) {
     this.#confusion = new Confusion(names.length);
+    this.#borders = cuts.map(() => ({ vRand: 0, vInfo: 0 }));
   }
 
-  /** Adds a picture; returns the scores of it alone. */
-  add({ confusion, borders }: Prediction): Record<string, number> {
+  /** Adds a picture; returns the scores of it alone, its border scores at a threshold and at their best. */
+  add({ confusion, borders }: Prediction, threshold = PLAIN_THRESHOLD): Record<string, number> {
     this.#confusion.merge(confusion);
     const scores = confusion.scores(this.names);
     if (borders === null) return scores;
@@ -85,17 +96,37 @@ export class Evaluation {
       this.#borders[i]!.vRand += vRand;
       this.#borders[i]!.vInfo += vInfo;
     }
-    return { ...scores, ...bestOf(borders) };
+    return { ...scores, ...this.#bordersAt(borders, threshold) };
   }
 
-  /** Over all pictures: pixel scores pooled, border scores as means, at their best threshold. */
-  get scores(): Record<string, number> {
+  /** Over all pictures: pixel scores pooled, border scores as means, at a threshold and at their best. */
+  scores(threshold = PLAIN_THRESHOLD): Record<string, number> {
     const scores = this.#confusion.scores(this.names);
-    if (this.#pictures === 0) return scores;
-    const means = this.#borders.map(({ vRand, vInfo }) => {
+    return this.#pictures === 0 ? scores : { ...scores, ...this.#bordersAt(this.#means, threshold) };
+  }
+
+  /** The threshold at which V_Rand is best, the nearest to a half of equals; null without border scores. */
+  get bestThreshold(): number | null {
+    if (this.#pictures === 0) return null;
+    const ranked = this.#means.map(({ vRand }, i) => ({ vRand, cut: this.cuts[i]! }));
+    const far = (cut: number) => Math.abs(cut - PLAIN_THRESHOLD);
+    return ranked.sort((a, b) => b.vRand - a.vRand || far(a.cut) - far(b.cut))[0]!.cut;
+  }
+
+  get #means(): { vRand: number; vInfo: number }[] {
+    return this.#borders.map(({ vRand, vInfo }) => {
       return { vRand: vRand / this.#pictures, vInfo: vInfo / this.#pictures };
     });
-    return { ...scores, ...bestOf(means) };
+  }
+
+  #bordersAt(each: readonly { vRand: number; vInfo: number }[], threshold: number): Record<string, number> {
+    const { vRand, vInfo } = each[this.cuts.indexOf(threshold)]!;
+    return {
+      vRand: round(vRand),
+      vInfo: round(vInfo),
+      vRandBestOf9: bestOfNine(each, this.cuts, 'vRand'),
+      vInfoBestOf9: bestOfNine(each, this.cuts, 'vInfo'),
+    };
   }
 }
 
@@ -107,9 +138,12 @@ export function scoreWords(scores: Readonly<Record<string, number>>): string {
     .join(', ');
 }
 
-function bestOf(each: readonly { vRand: number; vInfo: number }[]): Record<string, number> {
-  return {
-    vRand: round(Math.max(...each.map(({ vRand }) => vRand))),
-    vInfo: round(Math.max(...each.map(({ vInfo }) => vInfo))),
-  };
+function bestOfNine(
+  each: readonly { vRand: number; vInfo: number }[],
+  cuts: readonly number[],
+  name: 'vRand' | 'vInfo',
+): number {
+  return round(
+    Math.max(...each.filter((_, i) => THRESHOLDS.includes(cuts[i]!)).map((scores) => scores[name])),
+  );
 }

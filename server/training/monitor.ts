@@ -18,7 +18,8 @@ export function errorOf(
   monitor: Monitor,
   { loss, scores }: { readonly loss: number; readonly scores: Readonly<Record<string, number>> },
 ): number {
-  const value = monitor === 'loss' ? loss : scores[monitor]!;
+  const name = monitor === 'vRand' ? 'vRandBestOf9' : monitor; // its cut is chosen with the network
+  const value = monitor === 'loss' ? loss : scores[name]!;
   return isError(monitor) ? value : 1 - value;
 }
 

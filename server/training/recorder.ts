@@ -217,7 +217,7 @@ export class Recorder {
     const score = (name: string): [number, number][] =>
       epochs.map(({ step, scores }) => [step, scores[name]!]);
     const vRand =
-      this.#monitor === 'vRand' ? [{ name: 'V_Rand', colour: '#636363', points: score('vRand') }] : [];
+      this.#monitor === 'vRand' ? [{ name: 'V_Rand', colour: '#636363', points: score('vRandBestOf9') }] : [];
     return [
       {
         ...{ title: 'Loss', xLabel, cutAbove: 8 },

@@ -149,7 +149,7 @@ export async function runTraining(request: RunRequest): Promise<Card | null> {
     };
     for await (const prediction of predictions(pairs, dataset, options)) evaluation.add(prediction);
     await engine.unload(id);
-    const { scores } = evaluation;
+    const scores = evaluation.scores();
     return { error: errorOf(monitor, { loss: sum.value, scores }), loss: sum.value, scores };
   };
 
@@ -224,6 +224,7 @@ async function finish(
   const model = await engine.load(best);
   const names = config.classes.map(({ name }) => name);
   const scores: Record<string, Record<string, number>> = {};
+  let threshold: number | null = null;
   for (const part of ['validation', 'test'] as const) {
     if (split[part].length === 0) continue;
     const evaluation = new Evaluation(names);
@@ -232,10 +233,16 @@ async function finish(
       evaluation.add(prediction);
       await onPrediction(part, prediction);
     }
-    scores[part] = evaluation.scores;
+    // chosen on the images for validation, and kept: those for testing had no say in it
+    if (part === 'validation') threshold = evaluation.bestThreshold;
+    scores[part] = evaluation.scores(threshold ?? undefined);
   }
   await engine.unload(model.id);
-  const card: Card = { ...cardOf(progress, scores), weights: model.card.weights };
+  const card: Card = {
+    ...cardOf(progress, scores),
+    ...(threshold !== null && { threshold }),
+    weights: model.card.weights,
+  };
   // copied, not moved: what is killed before its card is there can be resumed, and ends here again
   for (const name of ['model.json', 'weights.bin']) await copyFile(join(best, name), join(folder, name));
   await writeCard(folder, card);

@@ -80,9 +80,10 @@ async function run(
   rule: PixelRule,
   change: Partial<TrainingSettings> = {},
   resume = false,
+  test: string[] = [],
 ) {
   const dataset = await dataOf(name, labels);
-  const config = configOf(change);
+  const config = { ...configOf(change), test };
   const [events, seen]: [TrainEvent[], TrainingBatch[]] = [[], []];
   const versionFolder = join(folder, name, 'models', 'net', '1');
   const card = await runTraining({
@@ -207,5 +208,28 @@ describe('what a newer version wrote', () => {
     await expect(readRunConfig(version)).rejects.toThrow(/has form 3, of a newer unseam/);
     await writeFile(state, 'unseam training state 2\n{}\n');
     await expect(readState(state)).rejects.toThrow(/state of form 2, of a newer unseam/);
+  });
+});
+
+describe('the threshold of border scores', () => {
+  it('is chosen on the images for validation and kept in the card; those for testing are scored at it', async () => {
+    // in validation a wall between two cells is seen at 0.65 only; the images for testing would like another cut
+    const [wide, wall] = [pixels({ 255: 9 }), 30];
+    const rule: PixelRule = (_epoch, value) => [1 - value / 255, value / 255];
+    const cells = (border: number) => {
+      const inner = Array.from({ length: side * side }, (_, at) => (at % side === 10 ? border : 255));
+      return inner;
+    };
+    const config = { monitor: 'pixelError' } as const;
+    const { card } = await run('cuts', { a: wide, v: cells(150), x: cells(wall) }, rule, config, false, [
+      'x',
+    ]);
+    expect(card.threshold).toBe(0.6);
+    expect(card.scores.validation).toMatchObject({ vRand: 1, vRandBestOf9: 1 });
+    expect(card.scores.test).toMatchObject({ vRand: 1, vRandBestOf9: 1 });
+    const other = await run('cuts-2', { a: wide, v: cells(wall), x: cells(150) }, rule, config, false, ['x']);
+    expect(other.card.threshold).toBe(0.5);
+    expect(other.card.scores.test!.vRand).toBeLessThan(0.8);
+    expect(other.card.scores.test!.vRandBestOf9).toBe(1);
   });
 });
