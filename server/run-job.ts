@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { TestedModel } from '../model/engine.js';
 import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
 import { enlarged, resampled } from '../tiling/resample.js';
@@ -9,8 +9,9 @@ import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../tiling/tissue.js';
 import { derive } from './derive.js';
+import { fingerprintOf, startedAnew } from './fingerprint.js';
 import { intensityWarnings } from './intensity-warnings.js';
-import { atModelScale, checkSymmetries, type JobPlan, planJob, thresholdOf } from './job-plan.js';
+import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
 import type { Progress, SegmentJob } from './job-spec.js';
 import { type MaskKind, maskResults, openMasks, valuesAPixel } from './masks.js';
 import { predictedFor } from './outputs.js';
@@ -22,6 +23,8 @@ export interface JobTools {
   readonly predict: Predict;
   /** Shown what is done of the mask; made when the job's size is known. */
   readonly preview: (image: ImageSource) => Preview;
+  /** Of the model's layers and card; see `networkDigest`. */
+  readonly network: string;
   readonly maxPixels: number;
   /** Bytes that a job may take. */
   readonly memory: number;
@@ -38,7 +41,7 @@ export async function runJob(
   job: SegmentJob,
   image: ImageSource,
   model: TestedModel,
-  { predict, preview: previewOf, maxPixels, memory }: JobTools,
+  { predict, preview: previewOf, network, maxPixels, memory }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { signal } = job;
@@ -66,10 +69,9 @@ export async function runJob(
 
   // A mask of one band is there at once, or not at all.
   const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
-  const journal =
-    job.journal !== null && several
-      ? await BandJournal.open(job.journal, await keyOf(job, model, planned))
-      : null;
+  const fingerprint = job.journal !== null && several ? await fingerprintOf(job, model, network, plan) : '';
+  const journal = fingerprint && job.journal ? await BandJournal.open(job.journal, fingerprint) : null;
+  const anew = journal?.earlier ? [startedAnew(journal.earlier, fingerprint)] : [];
   const areas = output === 'probabilities' ? null : new AreaCount();
   const sink = await openMasks(masks, source, card, job.scale ? null : areas).catch(
     async (error: unknown) => {
@@ -128,7 +130,7 @@ export async function runJob(
     channels: planned.conversion,
     symmetries: job.symmetries,
     threshold: thresholdOf(job, model, output),
-    warnings: [...planned.warnings, ...dim],
+    warnings: [...planned.warnings, ...dim, ...anew],
     stagesMs,
     durationMs: round(performance.now() - started),
   };
@@ -206,29 +208,6 @@ class ProgressCount {
   tell(): void {
     this.job.onProgress?.({ ...this.count });
   }
-}
-
-/** What a job's bands depend on: where any of it differs, they are computed anew. */
-async function keyOf(job: SegmentJob, model: TestedModel, { plan }: JobPlan): Promise<string> {
-  const file = await stat(job.input).catch(() => null); // an address has none
-  const image = { ...plan.image, bytes: file?.size, changed: file?.mtimeMs };
-  const { tile, stride } = planFacts(plan);
-  const weights = model.card.weights.sha256;
-  const { choice, symmetries, scale, background } = job;
-  const threshold = thresholdOf(job, model, predictedFor(job.results)) ?? undefined;
-  const output = predictedFor(job.results);
-  return JSON.stringify({
-    weights,
-    image,
-    tile,
-    stride,
-    choice,
-    symmetries,
-    threshold,
-    scale,
-    background,
-    output,
-  });
 }
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;

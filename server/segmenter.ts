@@ -10,6 +10,7 @@ import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { derive } from './derive.js';
+import { networkDigest } from './fingerprint.js';
 import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
 import type { PlanSpec, SegmentJob, WorkSpec } from './job-spec.js';
 import { ModelShelf } from './models.js';
@@ -70,13 +71,14 @@ export class Segmenter {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
     const output = predictedFor(job.results);
-    const receipt = await this.#with(job, { signal: job.signal, output }, (image, model) => {
+    const receipt = await this.#with(job, { signal: job.signal, output }, async (image, model, folder) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
         predict: this.#predictor.for(job.id, model, {
           ...job,
           threshold: thresholdOf(job, model, predictedFor(job.results)),
         }),
+        network: await networkDigest(folder),
         preview: (source) => {
           const preview = new Preview(source.size);
           this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -194,7 +196,7 @@ export class Segmenter {
       headerOnly = false,
       output = 'labels',
     }: { readonly signal?: AbortSignal; readonly headerOnly?: boolean; readonly output?: OutputKind },
-    work: (image: ImageSource, model: TestedModel) => Promise<Result>,
+    work: (image: ImageSource, model: TestedModel, folder: string) => Promise<Result>,
   ): Promise<Result> {
     const { folder } = await this.shelf.find(name);
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
@@ -222,7 +224,7 @@ export class Segmenter {
           ...{ output, symmetries, dtype, channels },
           ...(isCut(threshold, output, model) && { threshold: true }),
         }));
-      return await work(image, { ...model, exact });
+      return await work(image, { ...model, exact }, folder);
     } finally {
       this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
       await image.close();

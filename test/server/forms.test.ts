@@ -71,6 +71,13 @@ describe('a data folder of an earlier version', () => {
   it('goes on with what waited and with what ran, to the right bytes', async () => {
     const interrupted = await ended(RUNNING);
     expect([interrupted.state, (await ended(QUEUED)).state]).toEqual(['succeeded', 'succeeded']);
+    // Its journal does not say which versions and which processor its bands are of: they are left.
+    expect(interrupted.progress!.tilesReplayed).toBe(0);
+    expect(interrupted.receipt).toMatchObject({
+      warnings: [
+        expect.stringMatching(/^the job started anew: .*journal of form 1, from an earlier version/),
+      ],
+    });
     const once = await ask('/v1/segment?model=em-membrane', {
       method: 'POST',
       body: new Uint8Array(await readFile(join(FORM_1, 'jobs', RUNNING, 'upload'))),

@@ -16,6 +16,7 @@ const data = join(folder, 'data');
 /** The images' server answers all, nothing, or nothing more once it is asked for the middle of the slide. */
 let mode: 'up' | 'down' | 'breaks off' = 'up';
 let slide: Buffer;
+let etag = '"one"';
 let server: RunningServer;
 
 const images = createServer((request, response) => {
@@ -27,7 +28,7 @@ const images = createServer((request, response) => {
   }
   const part = slide.subarray(from!, to! + 1);
   const range = `bytes ${from}-${from! + part.length - 1}/${slide.length}`;
-  response.writeHead(206, { 'content-range': range, etag: '"one"', 'content-length': part.length }).end(part);
+  response.writeHead(206, { 'content-range': range, etag, 'content-length': part.length }).end(part);
 });
 const start = () => {
   const { port } = images.address() as AddressInfo;
@@ -39,6 +40,12 @@ beforeAll(async () => {
   const path = join(folder, 'slide.tif');
   await writeTestTiff(path, pattern(400, 1200), { compression: 1, tile: { width: 400, height: 16 } });
   slide = await readFile(path);
+  const another = pattern(400, 1200).data.map((value) => 255 - value);
+  await writeTestTiff(
+    join(folder, 'another.tif'),
+    { ...pattern(400, 1200), data: another },
+    { compression: 1, tile: { width: 400, height: 16 } },
+  );
   images.listen(0, '127.0.0.1');
   await once(images, 'listening');
   server = await start();
@@ -119,6 +126,21 @@ describe('a job whose source goes away', () => {
       409,
       'the job is succeeded: only a paused one can be resumed',
     ]);
+  });
+
+  it('starts anew, and says so, where its source has become another image', async () => {
+    mode = 'breaks off';
+    const { id: other, state } = await settled(await submit());
+    expect(state).toBe('paused');
+    slide = await readFile(join(folder, 'another.tif'));
+    etag = '"two"';
+    mode = 'up';
+    await (await fetch(at(`/v1/jobs/${other}/events`))).text();
+    const job = await get(other);
+    expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
+    expect(job.receipt).toMatchObject({
+      warnings: ['the job started anew: what had been computed was left (of another image)'],
+    });
   });
 
   it('is cancelled while it is paused, and leaves nothing but its record', async () => {

@@ -75,4 +75,22 @@ describe('a journal', () => {
     await writeFile(path, 'something else');
     expect(await replayed(path)).toEqual([]);
   });
+
+  it('says what it was of, when it starts anew', async () => {
+    const path = join(folder, 'earlier');
+    const earlier = async (key: string) => {
+      const journal = await BandJournal.open(path, key);
+      await journal.finish();
+      return journal.earlier;
+    };
+    expect(await earlier('a')).toBeNull();
+    expect(await earlier('a')).toBeNull();
+    expect(await earlier('b')).toEqual({ form: null, key: 'a' });
+    await writeFile(path, 'unseam journal 99\nwhat follows is for a later version to say');
+    expect((await earlier('b'))!.form).toBe(
+      'a journal of form 99, from a later version of unseam; this one uses form 2',
+    );
+    await writeFile(path, 'something else');
+    expect((await earlier('b'))!.form).toBe('a journal that cannot be read');
+  });
 });

@@ -7,7 +7,12 @@ import type { MaskArray, MaskSink } from '../sink.js';
 const compress = promisify(deflate);
 const decompress = promisify(inflate);
 
-const MAGIC = Buffer.from('unseam journal 1\n');
+/** A change that an earlier version would misread makes a new form. Keys of form 1 lacked half of what they should say. */
+const FORM = 2;
+const MAGIC = Buffer.from(`unseam journal ${FORM}\n`);
+const ANY_MAGIC = /^unseam journal (\d{1,6})\n/;
+/** A key is JSON of a few hundred bytes. */
+const MAX_KEY_BYTES = 1 << 20;
 /** Of a record: type of values, bytes behind it, x, y, width, height, checksum of all that. */
 const RECORD_BYTES = 28;
 const LABELS = 1;
@@ -16,6 +21,13 @@ const FLOATS = 2;
 export interface JournalledBand {
   readonly rect: Rect;
   readonly data: MaskArray;
+}
+
+/** A journal that was there and is not gone on with. */
+export interface Earlier {
+  /** What its form is, in words; null where it is ours, and only its key differs. */
+  readonly form: string | null;
+  readonly key: string;
 }
 
 /**
@@ -30,6 +42,8 @@ export class BandJournal implements MaskSink {
   private constructor(
     private readonly file: FileHandle,
     start: number,
+    /** What was dropped when this one was opened; null where nothing was. */
+    readonly earlier: Earlier | null,
   ) {
     this.#end = start;
   }
@@ -39,17 +53,27 @@ export class BandJournal implements MaskSink {
    * @param key what its bands depend on; the bands of another key are dropped
    */
   static async open(path: string, key: string): Promise<BandJournal> {
-    const file = await open(path, 'r+').catch(() => open(path, 'w+'));
-    const name = Buffer.from(key);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(name.length);
-    const header = Buffer.concat([MAGIC, length, name]);
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(header.length), 0, header.length, 0);
-    if (bytesRead < header.length || !buffer.equals(header)) {
+    const file = await open(path, 'r+').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return open(path, 'w+');
+    });
+    try {
+      const name = Buffer.from(key);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(name.length);
+      const header = Buffer.concat([MAGIC, length, name]);
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(header.length), 0, header.length, 0);
+      if (bytesRead === header.length && buffer.equals(header)) {
+        return new BandJournal(file, header.length, null);
+      }
+      const earlier = bytesRead === 0 ? null : await readEarlier(file);
       await file.truncate(0);
-      await file.write(header, 0, header.length, 0);
+      await writeAll(file, header, 0);
+      return new BandJournal(file, header.length, earlier);
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
     }
-    return new BandJournal(file, header.length);
   }
 
   /** The bands so far, in their order; to be read to the end before one is written. */
@@ -68,7 +92,7 @@ export class BandJournal implements MaskSink {
       record.writeUInt32LE(value, 4 * i);
     }
     record.writeUInt32LE(checksum(record, values), 24);
-    await this.file.writev([record, values], this.#end);
+    await writeAll(this.file, Buffer.concat([record, values]), this.#end);
     await this.file.datasync();
     this.#end += RECORD_BYTES + values.length;
   }
@@ -100,6 +124,32 @@ export class BandJournal implements MaskSink {
         : new Float32Array(values.buffer, values.byteOffset, length / 4);
     return { rect: { x, y, width, height }, data };
   }
+}
+
+/** Writes all: a disk that is nearly full takes a part first, and fails then. */
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
+}
+
+/** What another journal says of itself. */
+async function readEarlier(file: FileHandle): Promise<Earlier> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+  const [magic, form] = ANY_MAGIC.exec(buffer.toString('latin1', 0, bytesRead)) ?? [];
+  if (magic === undefined) return { form: 'a journal that cannot be read', key: '' };
+  if (Number(form) !== FORM) {
+    const which = Number(form) > FORM ? 'a later' : 'an earlier';
+    return {
+      form: `a journal of form ${form}, from ${which} version of unseam; this one uses form ${FORM}`,
+      key: '',
+    };
+  }
+  const length = buffer.readUInt32LE(magic.length);
+  if (length > MAX_KEY_BYTES) return { form: 'a journal that cannot be read', key: '' };
+  const key = Buffer.alloc(length);
+  const read = await file.read(key, 0, length, magic.length + 4);
+  return { form: null, key: key.toString('utf8', 0, read.bytesRead) };
 }
 
 function checksum(record: Buffer, values: Uint8Array): number {

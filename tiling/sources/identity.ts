@@ -1,0 +1,46 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SourceUnreachableError } from '../errors.js';
+import { fetchWithin } from './web.js';
+
+/** Where an OME-Zarr says what it is, old and new. */
+const ZARR = ['zarr.json', '.zattrs'];
+
+/**
+ * What tells an image from a later one of the same name, without reading it: a file's size and time; an
+ * address's ETag, time and length; of an OME-Zarr, those of its metadata.
+ *
+ * @throws SourceUnreachableError for a server that does not answer
+ */
+export async function identityOf(input: string, signal: AbortSignal): Promise<unknown> {
+  if (/^https?:\/\//.test(input)) return identityOfAddress(input, signal);
+  const { size, mtimeMs } = await stat(input);
+  const parts = await Promise.all(ZARR.map((name) => stat(join(input, name)).catch(() => null)));
+  return { size, mtimeMs, parts: parts.map((part) => part && { size: part.size, mtimeMs: part.mtimeMs }) };
+}
+
+async function identityOfAddress(input: string, signal: AbortSignal): Promise<unknown> {
+  const url = new URL(input);
+  if (!/\.zarr\/?$/.test(url.pathname)) return headersOf(url, url, signal);
+  const scope = new URL(url);
+  if (!scope.pathname.endsWith('/')) scope.pathname += '/';
+  const parts = [];
+  for (const name of ZARR) {
+    const part = new URL(scope);
+    part.pathname += name;
+    parts.push(await headersOf(part, scope, signal));
+  }
+  return parts;
+}
+
+async function headersOf(url: URL, scope: URL, signal: AbortSignal): Promise<unknown> {
+  // Not HEAD: servers that are read by ranges answer ranges.
+  const response = await fetchWithin(url, { scope, headers: { range: 'bytes=0-0' }, signal });
+  await response.body?.cancel();
+  if (response.status >= 500) {
+    throw new SourceUnreachableError(`the image's server answered ${response.status}`);
+  }
+  const { status, headers } = response;
+  const length = /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] ?? headers.get('content-length');
+  return { status, etag: headers.get('etag'), modified: headers.get('last-modified'), length };
+}
