@@ -69,7 +69,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
   'storage-failed': { status: 500, exitCode: 10, title: 'The disk cannot be read or written' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
-  'folder-in-use': { status: 500, exitCode: 12, title: 'Another server has the data folder' },
+  'folder-in-use': { status: 503, exitCode: 12, title: 'Another server has the data folder' },
   'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
   'permission-denied': { status: 500, exitCode: 13, title: 'A file may not be read or written' },
   'too-many-files': { status: 503, exitCode: 14, title: 'Too many files are open' },

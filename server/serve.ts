@@ -1,16 +1,18 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
+import { takeFolder } from './data-folder.js';
 import { createApp } from './http/app.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
+import type { FolderLock } from './jobs/lock.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import { JobStore } from './jobs/store.js';
 import { jobsThatFit } from './memory.js';
@@ -61,6 +63,8 @@ export interface RunningServer {
   readonly url: string;
   /** Of the worker process that runs now. */
   readonly workerPid: () => number | undefined;
+  /** Rejects where the server cannot go on: another one has its folder. Nothing of it may be touched then. */
+  readonly failed: Promise<never>;
   /**
    * Takes no new requests, finishes those that are waited for, for `drainMs` at most, and stops the worker.
    * Jobs that nobody waits for are put back, and go on when the next server starts.
@@ -77,12 +81,87 @@ const LAST_WORDS_MS = 1000;
 /** How often uploads are looked through for those that nobody goes on with. */
 const EXPIRY_MS = 600_000;
 
-/** Starts the HTTP server and its worker process; resolves when it listens. */
+/** What works behind the HTTP server, once the data folder is ours. */
+interface Works {
+  readonly app: RequestListener;
+  readonly worker: WorkerClient;
+  readonly jobs: Jobs;
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts the HTTP server and its worker process; resolves when it listens. Where a server of another machine
+ * may have the data folder, it listens and says so until that one's lease has ended.
+ *
+ * @throws RequestError `folder-in-use` where a process of this machine has the folder
+ */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const { host, port, models, data, slides, log, engine, maxPixels } = options;
+  const { host, port, models, data, drainMs, log } = options;
+  const drain = new Drain();
+  const folder = await takeFolder(data, log);
+  let works: Works | null = null;
+  const opened = folder.lock.then(async (lock) => {
+    works = await openWorks(options, drain, lock).catch(async (error: unknown) => {
+      await lock.release();
+      throw error;
+    });
+    return works;
+  });
+  const unopened = new Promise<never>((_, reject) => opened.catch(reject));
+  const failed = Promise.race([folder.lost, unopened]);
+  failed.catch(() => undefined); // who runs the server listens to it
+  if (!folder.isWaiting) await opened;
+
+  // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time. Its
+  // headers have a time.
+  const server = createServer({ requestTimeout: 0, ...HEADERS }, (request, response) =>
+    (works?.app ?? folder.waitingApp)(request, response),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  const stop = async () => {
+    folder.stop();
+    await opened.then(
+      (ours) => ours.stop(),
+      () => undefined,
+    );
+  };
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const url = urlOf(server);
+  log.info({ url, models, data }, 'listening');
+  return {
+    url,
+    failed,
+    workerPid: () => works?.worker.pid,
+    async close() {
+      log.info({ seconds: drainMs / 1000 }, 'draining');
+      drain.begin();
+      // Jobs that nobody waits for are put back at once; the streams of their events end with them.
+      const drained = Promise.all([works?.jobs.close(), drain.finished()]).then(() => true);
+      if (!(await Promise.race([drained, after(drainMs, false)]))) {
+        log.warn('what is left has had its time');
+        drain.end();
+        await Promise.race([drained, after(LAST_WORDS_MS, false)]);
+      }
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+      await stop();
+      log.info('closed');
+    },
+  };
+}
+
+async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock): Promise<Works> {
+  const { host, models, data, slides, log, engine, maxPixels } = options;
   const metrics = createMetrics(engineVersions());
   const { store, ...stored } = await JobStore.open(data);
-  const drain = new Drain();
   const worker = new WorkerClient(
     {
       modelsDir: models,
@@ -105,7 +184,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       },
     },
   );
-  const { queueLimit, keepMs, drainMs } = options;
+  const { queueLimit, keepMs } = options;
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     {
@@ -127,10 +206,6 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     syncPixels: options.syncPixels,
     unready: () => (drain.draining ? 'draining' : worker.device === null ? 'the worker is not ready' : null),
   });
-  // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time. Its
-  // headers have a time.
-  const server = createServer({ requestTimeout: 0, ...HEADERS }, app);
-  server.maxConnections = MAX_CONNECTIONS;
   const expiry = setInterval(
     () => void uploads.expire().catch((err: unknown) => log.error({ err })),
     EXPIRY_MS,
@@ -140,38 +215,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     clearInterval(expiry);
     await jobs.close();
     await worker.stop();
-    await store.close();
+    await lock.release();
   };
-  try {
-    server.listen(port, host);
-    await once(server, 'listening');
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  const url = urlOf(server);
-  log.info({ url, models, data, jobs: stored.records.length, concurrency }, 'listening');
-  return {
-    url,
-    workerPid: () => worker.pid,
-    async close() {
-      log.info({ seconds: drainMs / 1000 }, 'draining');
-      drain.begin();
-      // Jobs that nobody waits for are put back at once; the streams of their events end with them.
-      const drained = Promise.all([jobs.close(), drain.finished()]).then(() => true);
-      if (!(await Promise.race([drained, after(drainMs, false)]))) {
-        log.warn('what is left has had its time');
-        drain.end();
-        await Promise.race([drained, after(LAST_WORDS_MS, false)]);
-      }
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-      await stop();
-      log.info('closed');
-    },
-  };
+  log.info({ jobs: stored.records.length, concurrency }, 'the data folder is open');
+  return { app, worker, jobs, stop };
 }
 
 function after<Value>(ms: number, value: Value): Promise<Value> {

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '../config.js';
 import { nameOfHost } from '../http/guard.js';
+import { codeOf, problemOf } from '../problems.js';
 import { startServer } from '../serve.js';
 import { type CommandContext, type EngineFlags, engineOptions } from './shared.js';
 
@@ -143,7 +144,14 @@ export function serveCommand(program: Command, context: CommandContext): void {
         queueLimit: flags.queue,
         log: pino({ level: flags.logLevel }),
       });
-      if (!context.signal.aborted) await once(context.signal, 'abort');
+      const stop = context.signal.aborted ? Promise.resolve() : once(context.signal, 'abort');
+      try {
+        await Promise.race([stop, server.failed]);
+      } catch (error) {
+        // At once, and with its worker: an orderly end would write into a folder that is another's.
+        context.stderr(`unseam: ${(error as Error).message}`);
+        process.exit(problemOf(codeOf(error)).exitCode);
+      }
       await server.close();
     });
 }

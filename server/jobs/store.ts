@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RequestError } from '../errors.js';
 import { FORMATS, formatsOf, OUTPUTS } from '../outputs.js';
 import { codeOf } from '../problems.js';
 import { syncFile, syncFolder } from './durable.js';
 import { hasEnded, type JobRecord } from './job.js';
-import { startTimeOf } from './process-start.js';
 import { parseRecord, type UnreadableJob, unreadable, writeRecord } from './record.js';
 
 const RECORD = 'job.json';
@@ -16,7 +14,6 @@ const UPLOAD = 'upload';
 const RESULTS = OUTPUTS.flatMap((output) =>
   formatsOf(output).map((format) => `${output}${FORMATS[format].ending}`),
 );
-const LOCK = 'server.lock';
 /** What `create` names folders; nothing else below `jobs/` is ours. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -36,12 +33,10 @@ export class JobStore {
   private constructor(readonly root: string) {}
 
   /**
-   * Opens a folder for one server; removes what a server that was killed left half done.
-   * @throws RequestError `folder-in-use` where another server has it
+   * Opens a folder whose lock is ours; removes what a server that was killed left half done.
    */
   static async open(root: string): Promise<StoredJobs> {
     await mkdir(join(root, 'jobs'), { recursive: true });
-    await lock(join(root, LOCK));
     const store = new JobStore(root);
     const records: JobRecord[] = [];
     const unreadable: UnreadableJob[] = [];
@@ -155,22 +150,4 @@ export class JobStore {
     );
     return text === null ? null : parseRecord(text, id);
   }
-
-  /** Lets another server have the folder. */
-  async close(): Promise<void> {
-    await rm(join(this.root, LOCK), { force: true });
-  }
-}
-
-/** A file with the number and the start of the process that has the folder; one that is gone has it no more. */
-async function lock(path: string): Promise<void> {
-  const mine = { pid: process.pid, started: await startTimeOf(process.pid) };
-  const text = await readFile(path, 'utf8').catch(() => null);
-  if (text !== null) {
-    const { pid, started } = JSON.parse(text || '{}') as Partial<typeof mine>;
-    const alive = pid !== undefined && pid !== process.pid && (await startTimeOf(pid)) === started;
-    if (alive)
-      throw new RequestError('folder-in-use', `process ${pid} has the data folder; give this one its own`);
-  }
-  await writeFile(path, JSON.stringify(mine));
 }

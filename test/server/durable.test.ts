@@ -95,6 +95,5 @@ it.skipIf(process.platform !== 'linux')(
     await jobs.wait(awaited.id);
     expect(synced).toEqual([]);
     await jobs.close();
-    await store.close();
   },
 );

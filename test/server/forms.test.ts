@@ -97,8 +97,7 @@ describe('a record that cannot be read', () => {
     const [unreadable, none] = [join(root, 'jobs', FOLDER), join(root, 'jobs', NEWER)];
     await mkdir(join(unreadable, 'job.json'), { recursive: true });
     await mkdir(none);
-    const { store } = await JobStore.open(root);
-    await store.close();
+    await JobStore.open(root);
     expect([existsSync(unreadable), existsSync(none)]).toEqual([true, false]);
     const uploads = [TORN, FOLDER, NEWER, WRONG].map((id) => existsSync(join(folderOf(id), 'upload')));
     expect(uploads).toEqual([true, true, true, true]);

@@ -1,0 +1,157 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { FolderLock, type LockOptions } from '../../server/jobs/lock.js';
+import { testFolder } from '../support/files.js';
+import { testServer } from '../support/product.js';
+
+const root = await testFolder();
+const newFolder = () => mkdtemp(join(root, 'data-'));
+const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
+
+/** A clock that is moved by hand; who waits is woken when its time has come. */
+function clock() {
+  let time = 0;
+  const waiting = new Set<{ at: number; wake: () => void }>();
+  return {
+    now: () => time,
+    wait: (ms: number, signal: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        const one = { at: time + ms, wake: resolve };
+        waiting.add(one);
+        signal.addEventListener('abort', () => resolve(), { once: true });
+        if (signal.aborted) resolve();
+      }),
+    /** Moves in steps, and lets what was woken reach its next wait: some rounds of real I/O. */
+    async pass(ms: number) {
+      for (const end = time + ms; time < end; ) {
+        time += 500;
+        for (const one of [...waiting]) if (one.at <= time && waiting.delete(one)) one.wake();
+        for (let i = 0; i < 40; i++) await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  };
+}
+
+/** A server of another host, as far as its lock can tell. */
+function server(host: string, { now, wait }: ReturnType<typeof clock>) {
+  const lost: string[] = [];
+  const stop = new AbortController();
+  const self = { boot: `boot of ${host}`, namespace: 'pid:[1]', host, pid: 1, started: '7' };
+  const options: LockOptions = {
+    ...{ now, wait, self },
+    signal: stop.signal,
+    onLost: (by) => void lost.push(by),
+  };
+  return { options, lost, stop };
+}
+
+/** Whether a lock has been taken by now. */
+async function taken(taking: Promise<FolderLock>): Promise<boolean> {
+  const later = new Promise<false>((resolve) => setTimeout(() => resolve(false), 20));
+  return Promise.race([taking.then(() => true), later]);
+}
+
+describe('a folder of two hosts', () => {
+  it('is had by the one that came first, as long as it renews its lease', async () => {
+    const folder = await newFolder();
+    const time = clock();
+    const first = await FolderLock.take(folder, server('a', time).options);
+    const other = server('b', time);
+    const second = FolderLock.take(folder, other.options);
+    await time.pass(60_000);
+    expect(await taken(second)).toBe(false);
+    await first.release();
+    await time.pass(2000);
+    expect(await taken(second)).toBe(true);
+    await (await second).release();
+  });
+
+  it('is taken 15 s after the last renewal, by one of those that wait', async () => {
+    const folder = await newFolder();
+    const time = clock();
+    const frozen = clock(); // the holder's process does nothing any more
+    const holder = server('a', frozen);
+    await FolderLock.take(folder, holder.options);
+    const others = ['b', 'c', 'd'].map((host) => server(host, time));
+    const takings = others.map(({ options }) => FolderLock.take(folder, options));
+    for (const taking of takings) taking.catch(() => undefined);
+    await time.pass(14_000);
+    expect(await Promise.all(takings.map(taken))).toEqual([false, false, false]);
+    await time.pass(40_000);
+    expect((await Promise.all(takings.map(taken))).filter(Boolean)).toHaveLength(1);
+    // The holder comes to, and finds out before it writes again.
+    await frozen.pass(6000);
+    expect(holder.lost).toEqual([expect.stringMatching(/^process 1 of [bcd]$/)]);
+    for (const { stop } of others) stop.abort();
+    await time.pass(2000);
+  });
+});
+
+describe('a lock', () => {
+  it('that is torn is none', async () => {
+    const folder = await newFolder();
+    await writeFile(join(folder, 'server.lock'), '{"pid":1,"sta');
+    const running = await testServer(folder).catch((error: Error) => error);
+    expect(running).not.toBeInstanceOf(Error);
+    if (!(running instanceof Error)) await running.close();
+    const [name] = (await readdir(folder)).filter((each) => each.endsWith('.lock'));
+    await writeFile(join(folder, name!), '{"tok');
+    const time = clock();
+    await (await FolderLock.take(folder, server('b', time).options)).release();
+  });
+});
+
+const allowed = spawnSync('unshare', ['-p', '--fork', 'true']).status === 0;
+
+/** The server as PID 1 of a namespace of its own, as in a container. */
+async function containedServer(data: string) {
+  const args = [
+    '-p',
+    '--fork',
+    '--kill-child',
+    process.execPath,
+    BIN,
+    'serve',
+    '--port',
+    '0',
+    '--data',
+    data,
+  ];
+  const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let log = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.on('data', (chunk) => {
+      const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+  });
+  return { url, child };
+}
+
+describe.skipIf(!allowed)('two containers with one folder', () => {
+  it('do not take their PID 1 for the same process', async () => {
+    const folder = await newFolder();
+    const first = await containedServer(folder);
+    const second = await containedServer(folder);
+    const ready = await fetch(`${second.url}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([
+      503,
+      expect.stringMatching(/^waiting for the data folder/),
+    ]);
+    const work = await fetch(`${second.url}/v1/jobs`);
+    expect([work.status, ((await work.json()) as { type: string }).type]).toEqual([
+      503,
+      'urn:unseam:problem:folder-in-use',
+    ]);
+    for (const { child } of [first, second]) {
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    }
+  });
+});
