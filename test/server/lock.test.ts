@@ -12,25 +12,28 @@ const root = await testFolder();
 const newFolder = () => mkdtemp(join(root, 'data-'));
 const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
 
-/** A clock that is moved by hand; who waits is woken when its time has come. */
+/** A clock that is moved by hand. Who is woken by it does some I/O and then waits again, which is waited for. */
 function clock() {
-  let time = 0;
-  const waiting = new Set<{ at: number; wake: () => void }>();
+  let [time, waits] = [0, 0];
+  const waiting = new Set<{ readonly at: number; readonly wake: () => void }>();
   return {
     now: () => time,
+    waiting: () => waiting.size,
     wait: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve) => {
+        waits++;
         const one = { at: time + ms, wake: resolve };
-        waiting.add(one);
-        signal.addEventListener('abort', () => resolve(), { once: true });
-        if (signal.aborted) resolve();
+        if (!signal.aborted) waiting.add(one);
+        else resolve();
+        signal.addEventListener('abort', () => waiting.delete(one) && resolve(), { once: true });
       }),
-    /** Moves in steps, and lets what was woken reach its next wait: some rounds of real I/O. */
     async pass(ms: number) {
       for (const end = time + ms; time < end; ) {
         time += 500;
-        for (const one of [...waiting]) if (one.at <= time && waiting.delete(one)) one.wake();
-        for (let i = 0; i < 40; i++) await new Promise((resolve) => setImmediate(resolve));
+        const woken = [...waiting].filter((one) => one.at <= time && waiting.delete(one));
+        const expected = waits + woken.length;
+        for (const one of woken) one.wake();
+        while (waits < expected) await new Promise((resolve) => setImmediate(resolve));
       }
     },
   };
@@ -49,10 +52,14 @@ function server(host: string, { now, wait }: ReturnType<typeof clock>) {
   return { options, lost, stop };
 }
 
-/** Whether a lock has been taken by now. */
-async function taken(taking: Promise<FolderLock>): Promise<boolean> {
-  const later = new Promise<false>((resolve) => setTimeout(() => resolve(false), 20));
-  return Promise.race([taking.then(() => true), later]);
+/** Takes a folder, and says whether it has. */
+function taking(folder: string, options: LockOptions) {
+  const state: { lock: FolderLock | null } = { lock: null };
+  FolderLock.take(folder, options).then(
+    (lock) => (state.lock = lock),
+    () => undefined, // stopped at the end of its test
+  );
+  return state;
 }
 
 describe('a folder of two hosts', () => {
@@ -61,13 +68,14 @@ describe('a folder of two hosts', () => {
     const time = clock();
     const first = await FolderLock.take(folder, server('a', time).options);
     const other = server('b', time);
-    const second = FolderLock.take(folder, other.options);
+    const second = taking(folder, other.options);
+    await expect.poll(() => time.waiting()).toBe(2); // its first look
     await time.pass(60_000);
-    expect(await taken(second)).toBe(false);
+    expect(second.lock).toBeNull();
     await first.release();
-    await time.pass(2000);
-    expect(await taken(second)).toBe(true);
-    await (await second).release();
+    await time.pass(1000);
+    expect(second.lock).not.toBeNull();
+    await second.lock!.release();
   });
 
   it('is taken 15 s after the last renewal, by one of those that wait', async () => {
@@ -77,17 +85,17 @@ describe('a folder of two hosts', () => {
     const holder = server('a', frozen);
     await FolderLock.take(folder, holder.options);
     const others = ['b', 'c', 'd'].map((host) => server(host, time));
-    const takings = others.map(({ options }) => FolderLock.take(folder, options));
-    for (const taking of takings) taking.catch(() => undefined);
+    const takings = others.map(({ options }) => taking(folder, options));
+    await expect.poll(() => time.waiting()).toBe(3);
     await time.pass(14_000);
-    expect(await Promise.all(takings.map(taken))).toEqual([false, false, false]);
+    expect(takings.filter(({ lock }) => lock)).toHaveLength(0);
     await time.pass(40_000);
-    expect((await Promise.all(takings.map(taken))).filter(Boolean)).toHaveLength(1);
+    expect(takings.filter(({ lock }) => lock)).toHaveLength(1);
     // The holder comes to, and finds out before it writes again.
-    await frozen.pass(6000);
+    await frozen.pass(5000);
     expect(holder.lost).toEqual([expect.stringMatching(/^process 1 of [bcd]$/)]);
     for (const { stop } of others) stop.abort();
-    await time.pass(2000);
+    await takings.find(({ lock }) => lock)!.lock!.release();
   });
 });
 

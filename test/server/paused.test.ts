@@ -16,12 +16,13 @@ const data = join(folder, 'data');
 /** The images' server answers all, nothing, or nothing more once it is asked for the middle of the slide. */
 let mode: 'up' | 'down' | 'breaks off' = 'up';
 let slide: Buffer;
+let another: Buffer;
 let etag = '"one"';
 let server: RunningServer;
 
 const images = createServer((request, response) => {
   const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')!.map(Number);
-  if (mode === 'breaks off' && Math.abs(from! / slide.length - 0.6) < 0.2) mode = 'down';
+  if (mode === 'breaks off' && Math.abs(from! / slide.length - 0.55) < 0.15) mode = 'down';
   if (mode === 'down') {
     request.socket.destroy();
     return;
@@ -37,15 +38,18 @@ const start = () => {
 };
 
 beforeAll(async () => {
-  const path = join(folder, 'slide.tif');
-  await writeTestTiff(path, pattern(400, 1200), { compression: 1, tile: { width: 400, height: 16 } });
-  slide = await readFile(path);
-  const another = pattern(400, 1200).data.map((value) => 255 - value);
-  await writeTestTiff(
-    join(folder, 'another.tif'),
-    { ...pattern(400, 1200), data: another },
-    { compression: 1, tile: { width: 400, height: 16 } },
-  );
+  const paint = async (name: string, value: (v: number) => number): Promise<Buffer> => {
+    const of = (width: number, height: number) => {
+      const raster = pattern(width, height);
+      return { ...raster, data: raster.data.map(value) };
+    };
+    // Intensities are looked at in the overview, which lies behind the middle of the file.
+    const layout = { compression: 1, tile: { width: 400, height: 16 }, children: [of(100, 300)] };
+    await writeTestTiff(join(folder, name), of(400, 1200), layout);
+    return readFile(join(folder, name));
+  };
+  slide = await paint('slide.tif', (v) => v);
+  another = await paint('another.tif', (v) => 255 - v);
   images.listen(0, '127.0.0.1');
   await once(images, 'listening');
   server = await start();
@@ -132,7 +136,7 @@ describe('a job whose source goes away', () => {
     mode = 'breaks off';
     const { id: other, state } = await settled(await submit());
     expect(state).toBe('paused');
-    slide = await readFile(join(folder, 'another.tif'));
+    slide = another;
     etag = '"two"';
     mode = 'up';
     await (await fetch(at(`/v1/jobs/${other}/events`))).text();
