@@ -1,13 +1,18 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine, type TestedModel } from '../../model/engine.js';
 import { TilePredictor } from '../../server/predict.js';
 import { type Predict, type SegmentRequest, segment } from '../../server/segment.js';
 import { chooseTile, planTiles, type TileChoice, type TileRule } from '../../tiling/plan.js';
+import { BandJournal } from '../../tiling/sinks/journal.js';
 import { MemorySink } from '../../tiling/sinks/memory.js';
+import { SplitSink } from '../../tiling/sinks/split.js';
 import { memorySource } from '../../tiling/sources/memory.js';
-import { pattern } from '../support/rasters.js';
+import { testFolder } from '../support/files.js';
+import { firstDifference, pattern } from '../support/rasters.js';
 
+const folder = await testFolder();
 const use = { output: 'probabilities', symmetries: false, dtype: 'uint8', channels: 1 } as const;
 const image = pattern(301, 263);
 const size = { width: image.width, height: image.height };
@@ -50,6 +55,36 @@ describe('the pipeline', () => {
     for (const tile of [{ width: 100, height: 148 }, { width: 188, height: 188 }, 'auto'] as const) {
       expect(differing(await bits(tile), whole)).toBe(0);
     }
+  });
+
+  it('gives labels and probabilities in one pass, the bits of each alone, also from its journal', async () => {
+    const tile = { width: 188, height: 188 };
+    const labels = new MemorySink(size, 1);
+    await segment({ ...request(tile, { output: 'labels' }).whole, sink: labels });
+    const [both, bothLabels] = [new MemorySink(size, 2), new MemorySink(size, 1)];
+    const predict = new TilePredictor(engine).for('job', model);
+    let predicted = 0;
+    const attempt = async (most: number) => {
+      const more: Partial<SegmentRequest> = {
+        output: 'both',
+        sink: new SplitSink(2, both, bothLabels),
+        journal: await BandJournal.open(join(folder, 'bands'), 'both'),
+        predict: (...args) => {
+          if (predicted++ >= most) throw new Error('enough');
+          return predict(...args);
+        },
+      };
+      const { whole } = request(tile, more);
+      await segment(whole);
+      return whole.plan.count;
+    };
+    await expect(attempt(11)).rejects.toThrow('enough');
+    predicted = 0;
+    const tiles = await attempt(Number.POSITIVE_INFINITY);
+    expect(predicted).toBeGreaterThan(0);
+    expect(predicted).toBeLessThan(tiles);
+    expect(firstDifference(bothLabels.data!, labels.data!)).toBe(-1);
+    expect(differing(new Uint32Array((both.data as Float32Array).buffer), await bits(tile))).toBe(0);
   });
 
   it('would not, if strides were not aligned: the comparison can fail', async () => {
