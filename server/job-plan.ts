@@ -2,6 +2,7 @@ import type { EngineModel, TestedModel } from '../model/engine.js';
 import type { OutputKind } from '../model/frozen.js';
 import { type ChannelConversion, channelConversion } from '../model/normalize.js';
 import { UnsupportedImageError } from '../tiling/errors.js';
+import type { Size } from '../tiling/geometry.js';
 import {
   AUTO_OUTPUT_PX,
   chooseTile,
@@ -13,6 +14,7 @@ import {
 import { resampled } from '../tiling/resample.js';
 import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
+import type { ImageHeader } from './image-header.js';
 import type { WorkSpec } from './job-spec.js';
 import { expectedMemory, inBytes } from './memory.js';
 
@@ -108,16 +110,15 @@ function sizeWarnings(image: number | undefined, model: number | null): string[]
 }
 
 /**
- * An image at the pixel size that a model learned from: of the smallest level that is no coarser, scaled.
+ * The size in which an image has the pixels that a model learned from, and the smallest of its levels that is no
+ * coarser.
  *
- * @returns the source, and which level of the image it is read from
  * @throws RequestError where either pixel size is unknown, or they are too far apart to be true
  */
-export function atModelScale(
-  source: ImageSource,
+function scaleOf(
+  { mpp, size, overviews }: Pick<ImageHeader, 'mpp' | 'size' | 'overviews'>,
   { card }: Pick<EngineModel, 'card'>,
-): { readonly source: ImageSource; readonly level: number } {
-  const { mpp, size } = source;
+): { readonly size: Size; readonly level: number } {
   if (card.micronsPerPixel === null) {
     throw new RequestError('bad-request', `model ${card.name} does not say from which pixel size it learned`);
   }
@@ -139,12 +140,25 @@ export function atModelScale(
     width: Math.max(1, Math.round(size.width / ratio.x)),
     height: Math.max(1, Math.round(size.height / ratio.y)),
   };
-  const levels = [source, ...source.overviews];
-  const level = Math.max(
-    0,
-    levels.findLastIndex((reader) => reader.size.width * 1.01 >= target.width),
-  );
-  return { source: resampled(source, levels[level]!, target), level };
+  const level = overviews.findLastIndex((reader) => reader.size.width * 1.01 >= target.width) + 1;
+  return { size: target, level };
+}
+
+/** An image at the pixel size that a model learned from, and which of its levels it is read from. */
+export function atModelScale(
+  source: ImageSource,
+  model: Pick<EngineModel, 'card'>,
+): { readonly source: ImageSource; readonly level: number } {
+  const { size, level } = scaleOf(source, model);
+  return { source: resampled(source, [source, ...source.overviews][level]!, size), level };
+}
+
+/** The same of a header: what `planJob` sees of that image. */
+export function headerAtModelScale(header: ImageHeader, model: Pick<EngineModel, 'card'>): ImageHeader {
+  const { size } = scaleOf(header, model);
+  const stretch = { x: header.size.width / size.width, y: header.size.height / size.height };
+  const mpp = header.mpp && { x: header.mpp.x * stretch.x, y: header.mpp.y * stretch.y };
+  return { ...header, size, mpp, overviews: [] };
 }
 
 /**

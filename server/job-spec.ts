@@ -1,7 +1,7 @@
 import type { Priority } from '../model/scheduler.js';
 import type { TileChoice } from '../tiling/plan.js';
 import type { ImageChoice } from '../tiling/sources/options.js';
-import type { ResultFile } from './outputs.js';
+import type { Format, Output, ResultFile } from './outputs.js';
 import type { Stage } from './segment.js';
 
 /** What is to be done with an image: the same whether it waits in a job or is run at once. */
@@ -32,6 +32,10 @@ export interface PlanSpec extends WorkSpec {
   readonly singleFile?: boolean;
   /** Where a picture without random access is unpacked. */
   readonly scratchDir: string;
+  /** What is to be made; default labels as TIFF. */
+  readonly outputs?: readonly { readonly output: Output; readonly format: Format }[];
+  /** How far simplified contours may be from the pixels' sides, in px. */
+  readonly simplify?: number;
 }
 
 /** What is to be segmented, and how: data that can cross to a worker. */

@@ -84,10 +84,17 @@ export function modelFacts({ card, exact }: TestedModel) {
 }
 
 /** How the values of an image became the network's. */
-export function rangeFacts(image: ImageSource): Pick<Receipt, 'normalisation' | 'range'> {
+export function rangeFacts(
+  image: Pick<ImageSource, 'range' | 'dtype' | 'storedType'>,
+): Pick<Receipt, 'normalisation' | 'range'> {
   return { normalisation: image.range ? 'range' : NORMALISATION, range: usedRange(image) };
 }
 
-export function imageFacts({ size, channels, dtype, mpp }: ImageSource): Receipt['image'] {
+export function imageFacts({
+  size,
+  channels,
+  dtype,
+  mpp,
+}: Pick<ImageSource, 'size' | 'channels' | 'dtype' | 'mpp'>): Receipt['image'] {
   return { ...size, channels, dtype, mpp };
 }

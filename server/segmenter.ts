@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { learntRange } from '../model/card.js';
 import { readCard } from '../model/checkpoint.js';
 import { Engine, type EngineModel, type EngineOptions, type TestedModel } from '../model/engine.js';
@@ -9,16 +8,16 @@ import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
-import { derive } from './derive.js';
+import { expectedDisk } from './disk-use.js';
 import { networkDigest } from './fingerprint.js';
-import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
+import { type ImageHeader, readHeader } from './image-header.js';
+import { checkSymmetries, headerAtModelScale, type JobPlan, planJob, thresholdOf } from './job-plan.js';
 import type { PlanSpec, SegmentJob, WorkSpec } from './job-spec.js';
 import { ModelShelf } from './models.js';
-import { checkOutput, coloursOf, predictedFor, type ResultFile } from './outputs.js';
+import { checkOutput, coloursOf, predictedFor } from './outputs.js';
 import { TilePredictor } from './predict.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
-import { Viewer, type ViewTile } from './viewer.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;
@@ -36,8 +35,8 @@ export interface SegmenterOptions {
 
 /** Models that are kept loaded; the least recently used is unloaded. */
 const MAX_LOADED = 4;
-/** A mask's file is at most so much larger than its pixels: overviews, and what does not compress. */
-const PYRAMID = 1.35;
+/** What a job makes that is not told what. */
+const DEFAULT_OUTPUTS: NonNullable<PlanSpec['outputs']> = [{ output: 'labels', format: 'tiff' }];
 
 /** Segments files on one device: what the command line and a worker process both run. */
 export class Segmenter {
@@ -46,13 +45,11 @@ export class Segmenter {
   readonly #predictor: TilePredictor;
   readonly #loaded = new Map<string, Promise<EngineModel>>();
   readonly #inUse = new Map<string, number>();
-  readonly #viewer: Viewer;
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(private readonly options: SegmenterOptions) {
     this.shelf = new ModelShelf(options.modelsDir);
     this.#engine = Engine.start(options.engine);
-    this.#viewer = new Viewer(options);
     this.#predictor = new TilePredictor(this.#engine, options.onBatch, options.memory);
   }
 
@@ -71,12 +68,12 @@ export class Segmenter {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
     const output = predictedFor(job.results);
-    const receipt = await this.#with(job, { signal: job.signal, output }, async (image, model, folder) => {
+    const receipt = await this.#with(job, output, async (image, model, folder) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
         predict: this.#predictor.for(job.id, model, {
           ...job,
-          threshold: thresholdOf(job, model, predictedFor(job.results)),
+          threshold: thresholdOf(job, model, output),
         }),
         network: await networkDigest(folder),
         preview: (source) => {
@@ -91,36 +88,31 @@ export class Segmenter {
     return { ...receipt, ...deviceFacts(await this.#engine.environment()) };
   }
 
-  /** What `run` would do with an image, from its header alone. */
-  plan(spec: PlanSpec) {
-    return this.#with(spec, { headerOnly: true }, async (image, model) => {
-      const { source } = spec.scale ? atModelScale(image, model) : { source: image };
-      const { memory } = this.options;
-      const {
-        plan,
-        warnings,
-        conversion,
-        memory: needed,
-      } = planJob(source, model, {
-        tile: spec.tile,
-        ...(memory !== undefined && { memory }),
-      });
-      if (spec.symmetries) checkSymmetries(model);
-      thresholdOf(spec, model, 'labels');
+  /**
+   * What `run` would do with an image, from its header alone.
+   * @param header the image's; read here where nobody has read it
+   */
+  plan(spec: PlanSpec, header?: ImageHeader) {
+    return this.#plan(spec, header, async (image, source, model) => {
+      const { outputs = DEFAULT_OUTPUTS, simplify = 0 } = spec;
+      const { plan, warnings, conversion, memory } = this.#planned(spec, source, model);
       const pixels = image.size.width * image.size.height;
+      const maskPixels = source.size.width * source.size.height;
       return {
         ...modelFacts(model),
         ...rangeFacts(image),
         image: imageFacts(image),
+        outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),
+        simplify,
         plan: planFacts(plan),
         channels: conversion,
         device: deviceFacts(model.environment).device,
         warnings,
         expected: {
           /** Of the process that runs it, at most. */
-          memoryBytes: needed,
-          /** For labels: their journal and their file, at most. */
-          diskBytes: Math.ceil(pixels * (1 + PYRAMID)),
+          memoryBytes: memory,
+          /** Its journal and its files, at most; contours and tables are not counted. */
+          diskBytes: expectedDisk(outputs, model.card, { pixels, maskPixels, width: source.size.width }),
           /** More, while it runs, for a picture that has to be unpacked. */
           scratchBytes: image.unpacked ? pixels * image.channels * bytesOf(image.dtype) : 0,
         },
@@ -129,10 +121,9 @@ export class Segmenter {
   }
 
   /** How long an image's tiles would take, by running one of them: seconds. */
-  estimate(spec: PlanSpec): Promise<number> {
-    return this.#with(spec, { headerOnly: true }, async (image, model) => {
-      const { source } = spec.scale ? atModelScale(image, model) : { source: image };
-      const { plan } = planJob(source, model, { tile: spec.tile });
+  estimate(spec: PlanSpec, header?: ImageHeader): Promise<number> {
+    return this.#plan(spec, header, async (_image, source, model) => {
+      const { plan } = this.#planned(spec, source, model);
       const { width, height } = plan.tile;
       const predict = this.#predictor.for('estimate', model, {
         priority: 'interactive',
@@ -141,42 +132,12 @@ export class Segmenter {
       const data = pixelArray(source.dtype, width * height * source.channels);
       const run = async () => {
         const tile = { data: data.slice(), width, height, channels: source.channels, count: 1 };
-        return (await predict(tile, 'labels', new AbortController().signal)).ranMs;
+        const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
+        return (await predict(tile, output, new AbortController().signal)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
       return (Math.min(await run(), await run()) * plan.count) / 1000;
     });
-  }
-
-  /** Makes more results of the finished mask of a job. */
-  async derive(spec: PlanSpec, maskPath: string, results: readonly ResultFile[]): Promise<void> {
-    await this.#with(spec, {}, async (source, { card }) => {
-      const { maxPixels } = this.options;
-      const mask = await openImage(maskPath, { scratchDir: dirname(maskPath), maxPixels, values: 'stored' });
-      const { signal } = new AbortController();
-      await derive(results, { mask, source, card, signal }).finally(() => mask.close());
-    });
-  }
-
-  /** A tile of a job's image, or of its finished mask, in colours. */
-  async viewTile(spec: PlanSpec, mask: string | null, tile: ViewTile): Promise<Buffer> {
-    const open = { scratchDir: spec.scratchDir, maxPixels: this.options.maxPixels };
-    const card = await readCard((await this.shelf.find(spec.model)).folder);
-    if (mask !== null) return this.#viewer.maskTile(mask, open, tile, coloursOf(card));
-    const { maxUnpackedBytes } = this.options;
-    const choice = {
-      ...open,
-      ...spec.choice,
-      maxUnpackedBytes,
-      singleFile: spec.singleFile,
-      learnt: learntRange(card),
-    };
-    return this.#viewer.imageTile(spec.input, choice, tile);
-  }
-
-  /** Closes what is shown of the files of a folder: they are about to go. */
-  forget(folder: string): Promise<void> {
-    return this.#viewer.forget(folder);
   }
 
   /** What is done of a running job's mask, as a PNG; null where no such job runs. */
@@ -188,47 +149,88 @@ export class Segmenter {
     await this.#engine.close();
   }
 
-  /** Opens a spec's image and loads its model for the time of `work`. */
-  async #with<Result>(
-    { input, singleFile, choice, scratchDir, model: name, symmetries, threshold = null }: PlanSpec,
-    {
-      signal,
-      headerOnly = false,
-      output = 'labels',
-    }: { readonly signal?: AbortSignal; readonly headerOnly?: boolean; readonly output?: OutputKind },
+  /** Gives `work` a header, at the model's scale where that is asked for, and the model. */
+  #plan<Result>(
+    spec: PlanSpec,
+    given: ImageHeader | undefined,
+    work: (image: ImageHeader, source: ImageHeader, model: TestedModel) => Promise<Result>,
+  ): Promise<Result> {
+    const { input, singleFile, choice, scratchDir } = spec;
+    const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
+    return this.#withModel(spec.model, async (folder) => {
+      const learnt = learntRange(await readCard(folder));
+      const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
+      const open = { ...choice, ...limits, learnt, singleFile, scratchDir };
+      const image = given ?? (await readHeader(input, open));
+      const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
+      const model = await this.#tested(folder, image, output, spec);
+      return work(image, spec.scale ? headerAtModelScale(image, model) : image, model);
+    });
+  }
+
+  #planned(spec: PlanSpec, source: ImageHeader, model: TestedModel): JobPlan {
+    const { memory } = this.options;
+    const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
+    if (spec.symmetries) checkSymmetries(model);
+    thresholdOf(spec, model, output);
+    return planJob(source, model, {
+      tile: spec.tile,
+      output,
+      ...(memory !== undefined && { memory }),
+    });
+  }
+
+  /** Opens a job's image and loads its model for the time of `work`. */
+  #with<Result>(
+    job: SegmentJob,
+    output: OutputKind,
     work: (image: ImageSource, model: TestedModel, folder: string) => Promise<Result>,
   ): Promise<Result> {
-    const { folder } = await this.shelf.find(name);
+    const { input, singleFile, choice, scratchDir, signal } = job;
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
-    const learnt = learntRange(await readCard(folder));
-    const open = {
-      ...choice,
-      learnt,
-      scratchDir,
-      maxPixels,
-      maxUnpackedBytes,
-      singleFile,
-      allowedHosts,
-      headerOnly,
-      ...(signal && { signal }),
-    };
-    const image = await openImage(input, open);
+    return this.#withModel(job.model, async (folder) => {
+      const learnt = learntRange(await readCard(folder));
+      const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
+      const open = { ...choice, ...limits, learnt, singleFile, scratchDir, signal };
+      const image = await openImage(input, open);
+      try {
+        return await work(image, await this.#tested(folder, image, output, job), folder);
+      } finally {
+        await image.close();
+      }
+    });
+  }
+
+  /** Finds a model's folder, and keeps what is loaded of it loaded for the time of `work`. */
+  async #withModel<Result>(
+    name: string | undefined,
+    work: (folder: string) => Promise<Result>,
+  ): Promise<Result> {
+    const { folder } = await this.shelf.find(name);
     this.#inUse.set(folder, (this.#inUse.get(folder) ?? 0) + 1);
     try {
-      const model = await this.#load(folder);
-      const { dtype, channels } = image;
-      // what the model cannot take is refused, in words, by whoever plans
-      const exact =
-        channelConversion(channels, model.card.inputChannels) !== null &&
-        (await this.#engine.tested(model, {
-          ...{ output, symmetries, dtype, channels },
-          ...(isCut(threshold, output, model) && { threshold: true }),
-        }));
-      return await work(image, { ...model, exact }, folder);
+      return await work(folder);
     } finally {
       this.#inUse.set(folder, this.#inUse.get(folder)! - 1);
-      await image.close();
     }
+  }
+
+  /** Loads a model, and has the graph tested that an image and what is to be made of it ask for. */
+  async #tested(
+    folder: string,
+    { dtype, channels }: Pick<ImageSource, 'dtype' | 'channels'>,
+    output: OutputKind,
+    { symmetries, threshold = null }: Pick<WorkSpec, 'symmetries' | 'threshold'>,
+  ): Promise<TestedModel> {
+    const model = await this.#load(folder);
+    // what the model cannot take is refused, in words, by whoever plans
+    const exact =
+      channelConversion(channels, model.card.inputChannels) !== null &&
+      (await this.#engine.tested(model, {
+        ...{ output, symmetries, dtype, channels },
+        ...(isCut(threshold, output, model) && { threshold: true }),
+      }));
+    return { ...model, exact };
   }
 
   async #load(folder: string): Promise<EngineModel> {

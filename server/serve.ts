@@ -18,6 +18,7 @@ import { JobStore } from './jobs/store.js';
 import { jobsThatFit } from './memory.js';
 import { createMetrics } from './metrics.js';
 import { ModelShelf } from './models.js';
+import { Readers, type ReadersOptions } from './readers/readers.js';
 import { WorkerClient } from './worker/client.js';
 
 export interface ServeOptions {
@@ -56,6 +57,8 @@ export interface ServeOptions {
   readonly drainMs: number;
   /** How failures that pass are waited out. */
   readonly recovery?: RecoveryTimes;
+  /** How long a header may take to read. */
+  readonly readers?: Pick<ReadersOptions, 'headerMs'>;
   readonly log: Logger;
 }
 
@@ -65,6 +68,8 @@ export interface RunningServer {
   readonly workerPid: () => number | undefined;
   /** Rejects where the server cannot go on: another one has its folder. Nothing of it may be touched then. */
   readonly failed: Promise<never>;
+  /** Of the processes that read headers. */
+  readonly headerPids: () => readonly number[];
   /**
    * Takes no new requests, finishes those that are waited for, for `drainMs` at most, and stops the worker.
    * Jobs that nobody waits for are put back, and go on when the next server starts.
@@ -85,6 +90,7 @@ const EXPIRY_MS = 600_000;
 interface Works {
   readonly app: RequestListener;
   readonly worker: WorkerClient;
+  readonly readers: Readers;
   readonly jobs: Jobs;
   readonly stop: () => Promise<void>;
 }
@@ -138,6 +144,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     url,
     failed,
     workerPid: () => works?.worker.pid,
+    headerPids: () => works?.readers.headerPids ?? [],
     async close() {
       log.info({ seconds: drainMs / 1000 }, 'draining');
       drain.begin();
@@ -184,12 +191,15 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
       },
     },
   );
+  const { maxUnpackedBytes, allowedHosts } = options;
+  const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
+  const shelf = new ModelShelf(models);
   const { queueLimit, keepMs } = options;
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     {
-      ...{ store, worker, metrics, log, concurrency, limit: queueLimit, keepMs, now: Date.now },
-      recovery: options.recovery,
+      ...{ store, worker, readers, shelf, metrics, log, concurrency },
+      ...{ limit: queueLimit, keepMs, now: Date.now, recovery: options.recovery },
     },
     stored,
   );
@@ -197,8 +207,7 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const app = createApp({
-    ...{ jobs, store, slides, uploads, metrics, log, drain },
-    shelf: new ModelShelf(models),
+    ...{ jobs, store, shelf, slides, uploads, metrics, log, drain },
     hosts: hostPolicy(host, options.hostNames),
     limits: { maxBytes: maxBodyBytes, transfers },
     idleTimeoutMs,
@@ -214,11 +223,11 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
   const stop = async () => {
     clearInterval(expiry);
     await jobs.close();
-    await worker.stop();
+    await Promise.all([worker.stop(), readers.close()]);
     await lock.release();
   };
   log.info({ jobs: stored.records.length, concurrency }, 'the data folder is open');
-  return { app, worker, jobs, stop };
+  return { app, worker, readers, jobs, stop };
 }
 
 function after<Value>(ms: number, value: Value): Promise<Value> {

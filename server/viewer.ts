@@ -24,11 +24,15 @@ export interface ViewTile {
   readonly row: number;
 }
 
-interface Open {
-  readonly source: ImageSource;
+/** An image that is shown, or is about to be. */
+interface Shown {
+  readonly opening: Promise<ImageSource>;
+  /** Of an image without a pyramid, for its far views. */
   small: Promise<PixelReader> | null;
   contrast: Promise<Contrast> | null;
+  /** Tiles that are being made of it: it is closed when there are none. */
   users: number;
+  onIdle: () => void;
 }
 
 /** The number of a Deep Zoom pyramid's largest level. */
@@ -37,16 +41,16 @@ export const deepZoomLevels = ({ width, height }: Size): number =>
 
 /** Shows images and masks by tiles, as a viewer asks for them. */
 export class Viewer {
-  readonly #open = new Map<string, Promise<Open>>();
+  /** The most recently used last. */
+  readonly #open = new Map<string, Shown>();
 
   constructor(private readonly options: Pick<OpenOptions, 'maxPixels' | 'allowedHosts'>) {}
 
   /** A tile of an image, as JPEG: its bytes as they are, other values stretched to what the image holds. */
   imageTile(input: string, open: OpenOptions, tile: ViewTile): Promise<Buffer> {
-    return this.#with(input, open, async (image) => {
-      const { source } = image;
+    return this.#with(input, open, async (source, image) => {
       const { rect, size, scale } = place(source.size, tile);
-      const reader = await this.#levelFor(image, size);
+      const reader = await levelFor(source, image, size);
       const ratio = { x: reader.size.width / size.width, y: reader.size.height / size.height };
       const x = { start: Math.floor(rect.x * ratio.x), stop: Math.ceil((rect.x + rect.width) * ratio.x) };
       const y = { start: Math.floor(rect.y * ratio.y), stop: Math.ceil((rect.y + rect.height) * ratio.y) };
@@ -55,7 +59,7 @@ export class Viewer {
         { start: y.start, stop: Math.min(y.stop, reader.size.height) },
       );
       const raster = await reader.readRegion(region);
-      const picture = shown(raster, await this.#contrast(image));
+      const picture = shown(raster, await contrastFor(source, image));
       if (scale > 1 || region.width !== rect.width || region.height !== rect.height) {
         picture.resize({ width: rect.width, height: rect.height, fit: 'fill', kernel: 'linear' });
       }
@@ -70,7 +74,7 @@ export class Viewer {
     tile: ViewTile,
     colours: readonly OverlayColour[],
   ): Promise<Buffer> {
-    return this.#with(input, { ...open, values: 'stored' }, async ({ source }) => {
+    return this.#with(input, { ...open, values: 'stored' }, async (source) => {
       const { rect, scale } = place(source.size, tile);
       const levels = [source, ...source.overviews];
       const index = Math.min(Math.log2(scale), levels.length - 1);
@@ -90,62 +94,90 @@ export class Viewer {
     });
   }
 
-  /** Closes what is open below a folder: its files are about to go. */
+  /** Closes what is open below a folder, when its tiles are made: its files are about to go. */
   async forget(folder: string): Promise<void> {
-    for (const key of [...this.#open.keys()]) if (key.includes(folder)) await this.#close(key);
+    await Promise.all(
+      [...this.#open.keys()].filter((key) => key.includes(folder)).map((key) => this.#close(key)),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((key) => this.#close(key)));
   }
 
   async #with<Result>(
     input: string,
     options: OpenOptions,
-    work: (open: Open) => Promise<Result>,
+    work: (source: ImageSource, shown: Shown) => Promise<Result>,
   ): Promise<Result> {
     const { signal: _, ...plain } = options;
     const key = JSON.stringify([input, plain]);
-    const known = this.#open.get(key);
+    const shown = this.#open.get(key) ?? this.#show(key, input, options);
     this.#open.delete(key);
-    const opening =
-      known ??
-      openImage(input, { ...options, ...this.options }).then((source) => ({
-        ...{ source, small: null, contrast: null, users: 0 },
-      }));
-    this.#open.set(key, opening);
-    opening.catch(() => this.#open.delete(key));
-    const open = await opening;
-    open.users++;
+    this.#open.set(key, shown);
+    shown.users++;
     try {
-      return await work(open);
+      return await work(await shown.opening, shown);
     } finally {
-      open.users--;
-      for (const oldest of this.#open.keys()) {
-        if (this.#open.size <= MAX_OPEN) break;
-        if ((await this.#open.get(oldest))?.users === 0) await this.#close(oldest);
-      }
+      shown.users--;
+      if (shown.users === 0) shown.onIdle();
+      await this.#evict();
     }
   }
 
+  #show(key: string, input: string, options: OpenOptions): Shown {
+    const opening = openImage(input, { ...options, ...this.options });
+    const shown: Shown = { opening, small: null, contrast: null, users: 0, onIdle: () => undefined };
+    opening.catch(() => {
+      if (this.#open.get(key) === shown) this.#open.delete(key);
+    });
+    return shown;
+  }
+
+  async #evict(): Promise<void> {
+    for (const [key, { users }] of this.#open) {
+      if (this.#open.size <= MAX_OPEN) break;
+      if (users === 0) await this.#close(key);
+    }
+  }
+
+  /** Takes an image off, and closes it when nobody reads it: libraries do not survive less. */
   async #close(key: string): Promise<void> {
-    const opening = this.#open.get(key);
+    const shown = this.#open.get(key);
+    if (!shown) return;
     this.#open.delete(key);
-    await opening?.then(({ source }) => source.close()).catch(() => undefined);
+    if (shown.users > 0) {
+      await new Promise<void>((resolve) => {
+        shown.onIdle = resolve;
+      });
+    }
+    await shown.opening.then((source) => source.close()).catch(() => undefined);
   }
+}
 
-  /** The smallest level that is no smaller than what is shown; a small version, where all are much larger. */
-  async #levelFor(open: Open, size: Size): Promise<PixelReader> {
-    const { source } = open;
-    const enough = ({ size: level }: PixelReader) => level.width >= size.width * 0.99;
-    const reader = [...source.overviews].reverse().find(enough) ?? source;
-    if (reader.size.width < 4 * size.width || Math.max(size.width, size.height) > SMALL_PX) return reader;
-    open.small ??= shrink(source, SMALL_PX).then(({ raster }) => memorySource(raster));
-    return open.small;
-  }
+/** The smallest level that is no smaller than what is shown; a small version, where all are much larger. */
+async function levelFor(source: ImageSource, shown: Shown, size: Size): Promise<PixelReader> {
+  const enough = ({ size: level }: PixelReader) => level.width >= size.width * 0.99;
+  const reader = [...source.overviews].reverse().find(enough) ?? source;
+  if (reader.size.width < 4 * size.width || Math.max(size.width, size.height) > SMALL_PX) return reader;
+  shown.small ??= shrink(source, SMALL_PX)
+    .then(({ raster }) => memorySource(raster))
+    .catch((error: unknown) => {
+      shown.small = null; // what failed once may be there the next time
+      throw error;
+    });
+  return shown.small;
+}
 
-  #contrast(open: Open): Promise<Contrast> {
-    const { source } = open;
-    if (source.dtype === 'uint8') return Promise.resolve({ low: 0, high: 255 });
-    open.contrast ??= shrink(source, 512).then(({ raster }) => contrastOf(raster));
-    return open.contrast;
-  }
+async function contrastFor(source: ImageSource, shown: Shown): Promise<Contrast> {
+  if (source.dtype === 'uint8') return { low: 0, high: 255 };
+  shown.contrast ??= shrink(source, 512)
+    .then(({ raster }) => contrastOf(raster))
+    .catch((error: unknown) => {
+      shown.contrast = null;
+      throw error;
+    });
+  return shown.contrast;
 }
 
 /** Where a tile is in its level: the level's size, the tile's rectangle in it, and how much smaller it is. */

@@ -25,7 +25,10 @@ export function deepZoomRoutes(jobs: Jobs): Router {
     });
     router.get(`/:id/${layer}_files/:level/:tile`, async (request, response) => {
       const { id, level, tile } = request.params;
-      const bytes = await jobs.results.tile(jobs.get(id), layer, tileOf(level, tile, format));
+      const left = new AbortController();
+      response.once('close', () => left.abort(new RequestError('cancelled', 'the client left')));
+      const at = tileOf(level, tile, format);
+      const bytes = await jobs.results.tile(jobs.get(id), layer, at, left.signal);
       response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
     });
   }

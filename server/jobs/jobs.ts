@@ -1,11 +1,15 @@
 import type { Logger } from 'pino';
+import { readCard } from '../../model/checkpoint.js';
 import { EngineLostError } from '../../model/errors.js';
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import { roomOf } from '../disk.js';
 import { RequestError } from '../errors.js';
+import type { ImageHeader } from '../image-header.js';
 import type { PlanSpec, Progress } from '../job-spec.js';
 import type { Metrics } from '../metrics.js';
+import type { ModelShelf } from '../models.js';
 import { codeOf, detailOf } from '../problems.js';
+import type { Readers } from '../readers/readers.js';
 import type { Stage } from '../segment.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobFacts } from '../worker/messages.js';
@@ -29,6 +33,8 @@ import type { JobStore, StoredJobs } from './store.js';
 export interface JobsOptions {
   readonly store: JobStore;
   readonly worker: WorkerClient;
+  readonly readers: Readers;
+  readonly shelf: ModelShelf;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Jobs in the worker at a time, of interactive ones and of others; their tiles share batches. */
@@ -100,7 +106,7 @@ export class Jobs {
       );
       this.#unreadable.set(job.id, job);
     }
-    this.results = new JobResults(options.store, options.worker);
+    this.results = new JobResults(options.store, options.worker, options.readers, options.shelf);
     this.#runner = new JobRunner(options.worker, options.concurrency);
     const byAge = [...stored.records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const last of byAge) {
@@ -150,14 +156,19 @@ export class Jobs {
     this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
   }
 
-  /** What is known of a job from its image's header. */
-  plan(spec: PlanSpec): Promise<JobFacts> {
-    return this.options.worker.call('plan', spec);
+  /** What is known of a job from its image's header, which is read apart from what runs. */
+  async plan(spec: PlanSpec): Promise<JobFacts> {
+    return this.options.worker.call('plan', spec, await this.#header(spec));
   }
 
-  /** How long a job's tiles would take, in seconds, by running one of them. */
-  estimate(spec: PlanSpec): Promise<number> {
-    return this.options.worker.call('estimate', spec);
+  /** The same, with how long its tiles would take, in seconds, by running one of them, and who goes before it. */
+  async planWithTime(spec: PlanSpec, priority: Priority) {
+    const { worker } = this.options;
+    const header = await this.#header(spec);
+    const plan = await worker.call('plan', spec, header);
+    const seconds = await worker.call('estimate', spec, header);
+    const jobsBefore = this.#runner.before(priority);
+    return { ...plan, priority, expected: { ...plan.expected, seconds, jobsBefore } };
   }
 
   /** Makes a job of what is in its folder, and has it run. Resolves when it is written down. */
@@ -309,6 +320,11 @@ export class Jobs {
     }
     await Promise.all([...this.#entries.values()].map(({ done }) => done));
     for (const { events } of this.#entries.values()) events.end();
+  }
+
+  async #header(spec: PlanSpec): Promise<ImageHeader> {
+    const { readers, shelf } = this.options;
+    return readers.header(spec, await readCard((await shelf.find(spec.model)).folder));
   }
 
   #entry(id: string): Entry {

@@ -1,8 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Card } from '../../model/card.js';
+import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { JobSpec } from '../job-spec.js';
+import type { ModelShelf } from '../models.js';
 import { FORMATS, type Format, type Output, type ResultFile } from '../outputs.js';
+import type { Readers } from '../readers/readers.js';
 import type { ViewTile } from '../viewer.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobRecord, JobSource } from './job.js';
@@ -28,6 +32,8 @@ export class JobResults {
   constructor(
     private readonly store: JobStore,
     private readonly worker: WorkerClient,
+    private readonly readers: Readers,
+    private readonly shelf: ModelShelf,
   ) {}
 
   /** Where a result is to be, whether it is there or not. */
@@ -77,12 +83,17 @@ export class JobResults {
    * A tile of a job's image, or of its mask, for a viewer.
    * @throws RequestError `not-found` for a job that has no such picture
    */
-  async tile(record: JobRecord, layer: 'image' | 'mask', tile: ViewTile): Promise<Buffer> {
+  async tile(
+    record: JobRecord,
+    layer: 'image' | 'mask',
+    tile: ViewTile,
+    signal?: AbortSignal,
+  ): Promise<Buffer> {
     if (record.state === 'failed' || record.state === 'cancelled') {
       throw new RequestError('not-found', `the job has ${record.state}: its image is not kept`);
     }
     const mask = layer === 'mask' ? await this.get(record, 'labels', 'tiff') : null;
-    return this.worker.call('viewTile', this.specOf(record), mask, tile);
+    return this.readers.tile(this.specOf(record), await this.#cardOf(record), mask, tile, signal);
   }
 
   /** What is done of a running job's mask, as a PNG; null where it does not run. */
@@ -90,10 +101,9 @@ export class JobResults {
     return this.worker.call('preview', id);
   }
 
-  /** Has the worker close what it shows of a job's files: they are about to go. */
-  async forget(id: string): Promise<void> {
-    if (this.worker.device === null) return; // it has nothing open
-    await this.worker.call('forget', this.store.folder(id)).catch(() => undefined);
+  /** Has what is shown of a job's files closed: they are about to go. */
+  forget(id: string): Promise<void> {
+    return this.readers.forget(this.store.folder(id));
   }
 
   /** Resolves when what a job was asked for would survive the end of this machine. */
@@ -114,7 +124,13 @@ export class JobResults {
     }
     const { simplify } = record.request;
     const made = `${path}.made`;
-    await this.worker.call('derive', this.specOf(record), mask, [{ ...result, simplify, path: made }]);
+    const { width, height } = record.image;
+    const files = [{ ...result, simplify, path: made }];
+    await this.readers.derive(this.specOf(record), await this.#cardOf(record), mask, files, width * height);
     await this.store.adopt(record.id, basename(made), basename(path));
+  }
+
+  async #cardOf({ request }: JobRecord): Promise<Card> {
+    return readCard((await this.shelf.find(request.model)).folder);
   }
 }

@@ -50,6 +50,13 @@ export class JobRunner {
     return this.#others.sizeBy({ priority: priorityNumber(priority) });
   }
 
+  /** Jobs that wait for a place, and would get one before a new job of this priority. */
+  before(priority: Priority): number {
+    if (priority === 'interactive') return this.#interactive.size;
+    const ahead = priority === 'normal' ? (['normal'] as const) : (['normal', 'bulk'] as const);
+    return ahead.reduce((sum, each) => sum + this.waiting(each), 0);
+  }
+
   /**
    * Waits for a place and runs a job. When `signal` aborts, a job that waits leaves at once; one that
    * runs leaves when the worker has stopped it, so that its files can be removed.

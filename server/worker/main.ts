@@ -13,11 +13,8 @@ const running = new Map<string, AbortController>();
 let segmenter: Segmenter | null = null;
 
 const calls: WorkerCalls = {
-  plan: (spec) => segmenter!.plan(spec),
-  estimate: (spec) => segmenter!.estimate(spec),
-  derive: (spec, mask, results) => segmenter!.derive(spec, mask, results),
-  viewTile: (spec, mask, tile) => segmenter!.viewTile(spec, mask, tile),
-  forget: (folder) => segmenter!.forget(folder),
+  plan: (spec, header) => segmenter!.plan(spec, header),
+  estimate: (spec, header) => segmenter!.estimate(spec, header),
   preview: (id) => segmenter!.preview(id),
 };
 

@@ -1,20 +1,16 @@
+import type { ImageHeader } from '../image-header.js';
 import type { JobSpec, PlanSpec, Progress } from '../job-spec.js';
-import type { ResultFile } from '../outputs.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { Segmenter, SegmenterOptions } from '../segmenter.js';
-import type { ViewTile } from '../viewer.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
 
 /** What a worker is asked besides its jobs, and answers. */
 export interface WorkerCalls {
-  plan(spec: PlanSpec): Promise<JobFacts>;
-  estimate(spec: PlanSpec): Promise<number>;
-  derive(spec: PlanSpec, mask: string, results: readonly ResultFile[]): Promise<void>;
-  viewTile(spec: PlanSpec, mask: string | null, tile: ViewTile): Promise<Buffer>;
-  forget(folder: string): Promise<void>;
+  plan(spec: PlanSpec, header: ImageHeader): Promise<JobFacts>;
+  estimate(spec: PlanSpec, header: ImageHeader): Promise<number>;
   preview(id: string): Promise<Buffer | null>;
 }
 

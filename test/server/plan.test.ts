@@ -1,7 +1,9 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Segmenter } from '../../server/segmenter.js';
 import type { RunningServer } from '../../server/serve.js';
+import type { JobFacts } from '../../server/worker/messages.js';
 import { testFolder } from '../support/files.js';
 import { MODELS, testServer, unseam } from '../support/product.js';
 import { pattern } from '../support/rasters.js';
@@ -49,6 +51,11 @@ const run = async (...args: string[]) => {
   return JSON.parse(result.stdout);
 };
 
+const planOf = async (query: string, body: Uint8Array<ArrayBuffer>) => {
+  const response = await fetch(`${server.url}/v1/plan?${query}`, { method: 'POST', body });
+  return (await response.json()) as JobFacts & { readonly priority: string };
+};
+
 describe('a plan', () => {
   it('is the same from the command line and the server, and names what differs from the model', async () => {
     const own = await run('plan', slide, '--json');
@@ -58,10 +65,11 @@ describe('a plan', () => {
       body: JSON.stringify({ source: { path: 'slide.tif' } }),
     });
     const theirs = await response.json();
-    const timeless = ({ expected: { seconds: _, ...expected }, ...plan }: typeof own) => ({
-      ...plan,
-      expected,
-    });
+    const timeless = ({ expected, priority: _, ...plan }: typeof own) => {
+      const { seconds: _seconds, jobsBefore: _before, ...others } = expected;
+      return { ...plan, expected: others };
+    };
+    expect(theirs).toMatchObject({ priority: 'normal', expected: { jobsBefore: 0 } });
     expect(timeless(theirs)).toEqual(timeless(own));
     expect(own).toMatchObject({
       model: { name: 'sized' },
@@ -83,6 +91,39 @@ describe('a plan', () => {
     expect(await response.json()).toMatchObject({ plan: { tiles: 1 } });
     const wrong = await fetch(`${server.url}/v1/plan?tile=whole&memory=1`, { method: 'POST', body });
     expect(wrong.status).toBe(400);
+  });
+
+  it('counts what the outputs that are asked for take', async () => {
+    const body = new Uint8Array(await readFile(slide));
+    const plan = (query: string) => planOf(query, body);
+    const labels = await plan('priority=bulk');
+    const floats = await plan('output=probabilities&simplify=2');
+    expect(floats.expected.diskBytes).toBeGreaterThan(8 * labels.expected.diskBytes);
+    expect(floats.expected.memoryBytes).toBeGreaterThan(labels.expected.memoryBytes);
+    expect(floats).toMatchObject({ outputs: [{ kind: 'probabilities', format: 'tiff' }], simplify: 2 });
+    expect(labels.priority).toBe('bulk');
+  });
+
+  it('of a picture that is unpacked says so, whatever pixel size it is given', async () => {
+    const sharp = (await import('sharp')).default;
+    const png = await sharp({ create: { width: 60, height: 40, channels: 3, background: '#888' } })
+      .png()
+      .toBuffer();
+    const plan = (query: string) => planOf(query, new Uint8Array(png));
+    for (const query of ['', 'mpp=0.5', 'mpp=auto,0.25', 'range=0,200']) {
+      expect((await plan(query)).expected.scratchBytes, query).toBeGreaterThanOrEqual(60 * 40 * 3);
+    }
+  });
+
+  it('is measured with a tile that fits into the memory', async () => {
+    const segmenter = new Segmenter({
+      ...{ modelsDir: models, maxPixels: 1e9, memory: 5e8 },
+      engine: { provider: 'cpu', threads: 2 },
+    });
+    const work = { model: undefined, choice: {}, symmetries: false, scale: false, background: null };
+    const spec = { ...work, input: slide, scratchDir: folder, tile: 'whole' as const };
+    await expect(segmenter.estimate(spec)).rejects.toMatchObject({ code: 'too-little-memory' });
+    await segmenter.close();
   });
 
   it('that does not fit into the memory is refused, in figures', async () => {
