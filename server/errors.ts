@@ -23,7 +23,8 @@ export class RequestError extends Error {
       | 'cancelled'
       | 'folder-in-use'
       | 'unreadable-record'
-      | 'worker-killer',
+      | 'worker-killer'
+      | 'worker-hung',
     message: string,
     options?: ErrorOptions,
   ) {

@@ -1,5 +1,6 @@
 import type { Priority } from '../model/scheduler.js';
 import type { TileChoice } from '../tiling/plan.js';
+import type { ImageSource } from '../tiling/source.js';
 import type { ImageChoice } from '../tiling/sources/options.js';
 import type { Format, Output, ResultFile } from './outputs.js';
 import type { Stage } from './segment.js';
@@ -50,6 +51,8 @@ export interface JobSpec extends PlanSpec {
 
 export interface SegmentJob extends JobSpec {
   readonly signal: AbortSignal;
+  /** Watches how the image is read. */
+  readonly watch?: (image: ImageSource) => ImageSource;
   readonly onStage?: (stage: Stage, durationMs: number) => void;
   readonly onProgress?: (progress: Progress) => void;
 }

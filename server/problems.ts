@@ -73,6 +73,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
   'permission-denied': { status: 500, exitCode: 13, title: 'A file may not be read or written' },
   'too-many-files': { status: 503, exitCode: 14, title: 'Too many files are open' },
+  'worker-hung': { status: 500, exitCode: 9, title: 'The job hung, again and again' },
   'worker-killer': { status: 500, exitCode: 9, title: 'The job ended its worker, again and again' },
   cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },

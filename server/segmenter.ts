@@ -58,6 +58,12 @@ export class Segmenter {
     return this.options.engine.provider;
   }
 
+  /** The batch that the device runs, in ms; null while it is idle. */
+  get batch(): { readonly ranMs: number; readonly expectedMs: number } | null {
+    const { running } = this.#predictor;
+    return running && { ranMs: performance.now() - running.since, expectedMs: running.expectedMs };
+  }
+
   /** Tiles that wait for a batch. */
   get depth(): number {
     return this.#predictor.depth;
@@ -68,7 +74,8 @@ export class Segmenter {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
     const output = predictedFor(job.results);
-    const receipt = await this.#with(job, output, async (image, model, folder) => {
+    const receipt = await this.#with(job, output, async (opened, model, folder) => {
+      const image = job.watch?.(opened) ?? opened;
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
         predict: this.#predictor.for(job.id, model, {

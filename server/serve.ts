@@ -20,6 +20,7 @@ import { createMetrics } from './metrics.js';
 import { ModelShelf } from './models.js';
 import { Readers, type ReadersOptions } from './readers/readers.js';
 import { WorkerClient } from './worker/client.js';
+import type { WorkerLimits } from './worker/limits.js';
 
 export interface ServeOptions {
   readonly host: string;
@@ -59,6 +60,8 @@ export interface ServeOptions {
   readonly recovery?: RecoveryTimes;
   /** How long a header may take to read. */
   readonly readers?: Pick<ReadersOptions, 'headerMs'>;
+  /** How long a worker may take for what. */
+  readonly worker?: Partial<WorkerLimits>;
   readonly log: Logger;
 }
 
@@ -190,6 +193,7 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
         jobs.workerLost();
       },
     },
+    options.worker,
   );
   const { maxUnpackedBytes, allowedHosts } = options;
   const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
@@ -213,7 +217,7 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
     idleTimeoutMs,
     bodies: { idleTimeoutMs, leastRate },
     syncPixels: options.syncPixels,
-    unready: () => (drain.draining ? 'draining' : worker.device === null ? 'the worker is not ready' : null),
+    unready: () => (drain.draining ? 'draining' : worker.unready),
   });
   const expiry = setInterval(
     () => void uploads.expire().catch((err: unknown) => log.error({ err })),

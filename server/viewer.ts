@@ -44,7 +44,9 @@ export class Viewer {
   /** The most recently used last. */
   readonly #open = new Map<string, Shown>();
 
-  constructor(private readonly options: Pick<OpenOptions, 'maxPixels' | 'allowedHosts'>) {}
+  constructor(
+    private readonly options: Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 'allowedHosts'>,
+  ) {}
 
   /** A tile of an image, as JPEG: its bytes as they are, other values stretched to what the image holds. */
   imageTile(input: string, open: OpenOptions, tile: ViewTile): Promise<Buffer> {

@@ -27,7 +27,7 @@ import {
 import { type UnreadableJob, unreadable } from './record.js';
 import { isPassing, Patience, pauseFor, RECOVERY, type RecoveryTimes } from './recovery.js';
 import { JobResults } from './results.js';
-import { JobRunner } from './runner.js';
+import { JobRunner, type StrikeBook } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
 
 export interface JobsOptions {
@@ -66,6 +66,8 @@ export interface NewJob {
 interface Entry {
   record: JobRecord;
   readonly awaited: boolean;
+  /** Whether a server ended, without being told to, while it ran. */
+  readonly isSuspect: boolean;
   readonly events: EventLog;
   readonly stop: AbortController;
   /** Of a paused job: `wake` ends the pause, `over` resolves when it has ended. */
@@ -112,7 +114,7 @@ export class Jobs {
     for (const last of byAge) {
       // What ran when its server ended waits again, and goes on where its journal ends.
       const record = last.state === 'running' ? moved(last, 'queued') : last;
-      const entry = this.#enter(record, false);
+      const entry = this.#enter(record, false, last.state === 'running');
       if (!hasEnded(record)) entry.done = this.#execute(entry);
     }
     const sweep = () =>
@@ -290,9 +292,8 @@ export class Jobs {
     this.#gauge();
   }
 
-  /** To be called when the worker has ended, before its jobs learn of it. */
+  /** To be called when the worker has ended. */
   workerLost(): void {
-    this.#runner.workerLost();
     for (const entry of this.#entries.values()) {
       if (entry.record.state !== 'running') continue;
       entry.record = { ...entry.record, restarts: entry.record.restarts + 1 };
@@ -335,9 +336,10 @@ export class Jobs {
     return entry;
   }
 
-  #enter(record: JobRecord, awaited: boolean): Entry {
+  #enter(record: JobRecord, awaited: boolean, isSuspect = false): Entry {
     const entry: Entry = {
-      ...{ record, awaited, events: new EventLog(), stop: new AbortController(), pause: null },
+      ...{ record, awaited, isSuspect, events: new EventLog(), stop: new AbortController() },
+      ...{ pause: null },
       ...{ progress: null, startedMs: 0, done: Promise.resolve() },
     };
     this.#entries.set(record.id, entry);
@@ -422,6 +424,8 @@ export class Jobs {
             countProgress(this.options.metrics, entry.record, entry.progress, progress);
             entry.progress = progress;
             const now = this.options.now();
+            // Opening the image, what comes from the journal, and earlier workers, say nothing of the speed.
+            if (progress.pixelsComputed === 0) entry.startedMs = now;
             if (now - told < PROGRESS_MS && progress.tilesDone < progress.tiles) return;
             told = now;
             entry.events.add('progress', this.live(entry.record.id));
@@ -431,6 +435,7 @@ export class Jobs {
           entry.startedMs = this.options.now();
           await this.#move(entry, 'running', { startedAt: entry.record.startedAt ?? this.#isoNow() });
         },
+        this.#strikesOf(entry),
       );
       if (!entry.awaited) await this.results.settle(entry.record);
       await this.#end(entry, 'succeeded', { receipt });
@@ -453,6 +458,24 @@ export class Jobs {
       await this.#end(entry, 'failed', { error: failure });
       return null;
     }
+  }
+
+  /** What is held against a job, in its record. */
+  #strikesOf(entry: Entry): StrikeBook {
+    const { store, log } = this.options;
+    return {
+      get strikes() {
+        return entry.record.strikes;
+      },
+      isSuspect: entry.isSuspect,
+      save: async (strikes) => {
+        entry.record = { ...entry.record, strikes };
+        if (entry.awaited || entry.record.state !== 'running') return;
+        await store.write(entry.record).catch((err: unknown) => {
+          log.error({ err, job: entry.record.id }, 'what is held against a job could not be written down');
+        });
+      },
+    };
   }
 
   /** Ends a job: that is written down, and what it needed is removed; its image and its results stay where it has succeeded. */

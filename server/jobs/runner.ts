@@ -1,43 +1,61 @@
 import PQueue from 'p-queue';
-import { EngineLostError } from '../../model/errors.js';
 import type { Priority } from '../../model/scheduler.js';
 import { RequestError } from '../errors.js';
 import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
+import { WorkerLostError } from '../worker/lost.js';
 
 /** A job that ends so many workers without finishing a band in between is given up. */
 const MAX_STRIKES = 3;
+/** After so many ends of workers that it may have caused, a job runs alone to its end. */
+const MAX_DOUBTS = 3;
+
+/** What is held against a job, where it outlives the server. */
+export interface StrikeBook {
+  /** Workers and servers that ended with this job alone in them, since it last finished a band. */
+  readonly strikes: number;
+  /** Whether a server ended with it inside. */
+  readonly isSuspect: boolean;
+  /** Writes strikes down; resolves when they would survive the end of this machine. */
+  save(strikes: number): Promise<void>;
+}
 
 interface Task {
   readonly spec: JobSpec;
   readonly listener: JobListener;
   readonly signal: AbortSignal;
+  readonly book: StrikeBook;
   strikes: number;
-  /** Whether a worker ended with it inside: it then has to show that it can get further. */
-  suspect: boolean;
+  /** Ends of workers that it, or another job, has caused. */
+  doubts: number;
+  /** Whether it has to show, alone, that it can get further. */
+  suspect: 'of a worker' | 'of a server' | null;
   /** Called when it has got further; null while it need not. */
   acquit: (() => void) | null;
   progress: Progress | null;
-  /** Tiles that were done when its last worker ended, and those of them that it had found done. */
-  last: { readonly done: number; readonly replayed: number };
+  /** Tiles that were done when its last worker ended. */
+  lastDone: number;
 }
 
 /**
  * Passes jobs to the worker: as many at a time as are allowed, interactive ones in places of their own.
  *
  * When the worker ends, its jobs go on in the next one. They go one after the other, each from where
- * its journal ends, until it has got past where it was: so it shows which of them ended the worker.
+ * its journal ends, until it has got past where it was: so it shows which of them ended the worker. Only an
+ * end with a job alone in the worker is held against it. That is written down before it starts again, for the
+ * next end may be that of the server, or of the whole container.
  */
 export class JobRunner {
   readonly #interactive: PQueue;
   readonly #others: PQueue;
-  readonly #inWorker = new Set<Task>();
   #trials: Promise<void> = Promise.resolve();
+  /** What jobs that nothing is held against wait for: trials of this server's workers. */
+  #gate: Promise<void> = Promise.resolve();
 
   /** @param concurrency jobs in the worker at a time, of interactive ones and of others */
   constructor(
-    private readonly worker: Pick<WorkerClient, 'run'>,
+    private readonly worker: Pick<WorkerClient, 'run'> & Partial<Pick<WorkerClient, 'hold'>>,
     concurrency: number,
   ) {
     this.#interactive = new PQueue({ concurrency });
@@ -62,7 +80,8 @@ export class JobRunner {
    * runs leaves when the worker has stopped it, so that its files can be removed.
    *
    * @param started called when the job has its place
-   * @throws RequestError `worker-killer` for a job that ended too many workers
+   * @param book what is held against it
+   * @throws RequestError `worker-killer`, `worker-hung` for a job that ended too many workers
    */
   run(
     spec: JobSpec,
@@ -70,6 +89,7 @@ export class JobRunner {
     signal: AbortSignal,
     listener: JobListener,
     started: () => Promise<void>,
+    book: StrikeBook = { strikes: 0, isSuspect: false, save: async () => undefined },
   ): Promise<Receipt> {
     const waiting = new AbortController();
     const leave = () => waiting.abort(signal.reason);
@@ -79,85 +99,139 @@ export class JobRunner {
     const work = async (): Promise<Receipt> => {
       signal.removeEventListener('abort', leave);
       await started();
-      return this.#runToEnd(spec, listener, signal);
+      return this.#runToEnd(spec, listener, signal, book);
     };
     return queue
       .add(work, { signal: waiting.signal, priority: priorityNumber(priority) })
       .finally(() => signal.removeEventListener('abort', leave));
   }
 
-  /** To be called when the worker has ended, before its jobs learn of it. */
-  workerLost(): void {
-    const inside = [...this.#inWorker];
-    const guilty = inside.find(({ acquit }) => acquit !== null) ?? (inside.length === 1 ? inside[0]! : null);
-    for (const task of inside) {
-      const { tilesDone = 0, tilesReplayed = 0 } = task.progress ?? {};
-      if (tilesReplayed > task.last.replayed) task.strikes = 0; // it had finished a band since
-      if (task === guilty) task.strikes++;
-      task.suspect = true;
-      task.last = { done: tilesDone, replayed: tilesReplayed };
-    }
-  }
-
-  async #runToEnd(spec: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
+  async #runToEnd(
+    spec: JobSpec,
+    listener: JobListener,
+    signal: AbortSignal,
+    book: StrikeBook,
+  ): Promise<Receipt> {
     const task: Task = {
-      ...{ spec, listener, signal },
-      ...{ strikes: 0, suspect: false, acquit: null, progress: null, last: { done: 0, replayed: 0 } },
+      spec,
+      listener,
+      signal,
+      book,
+      strikes: book.strikes,
+      doubts: 0,
+      suspect: book.isSuspect ? 'of a server' : null,
+      acquit: null,
+      progress: null,
+      lastDone: 0,
     };
+    let last: WorkerLostError | null = null;
     for (;;) {
+      if (task.strikes >= MAX_STRIKES) throw givenUp(task.strikes, last);
       try {
         return await this.#attempt(task);
       } catch (error) {
-        if (!(error instanceof EngineLostError) || signal.aborted) throw error;
-        if (task.strikes >= MAX_STRIKES) {
-          const message = `the worker ended ${task.strikes} times with this job in it (${error.message}): it is given up`;
-          throw new RequestError('worker-killer', message, { cause: error });
-        }
+        if (!(error instanceof WorkerLostError) || signal.aborted) throw error;
+        last = error;
+        if (error.blame === 'certain') task.strikes++;
+        if (error.blame === 'possible') task.doubts++;
+        if (error.blame !== 'none') task.suspect = 'of a worker';
+        task.lastDone = Math.max(task.lastDone, task.progress?.tilesDone ?? 0);
+        if (task.strikes !== book.strikes) await book.save(task.strikes);
       }
     }
   }
 
   async #attempt(task: Task): Promise<Receipt> {
-    if (task.suspect) await this.#standTrial(task);
-    else await this.#trials;
+    const { book, listener } = task;
+    if (task.suspect) await this.#standTrial(task, task.suspect);
+    else await untilAborted(this.#gate, task.signal);
     task.progress = null;
-    this.#inWorker.add(task);
+    let isLost = false;
     try {
+      // Written before it starts: should it take the server with it, the next one knows.
+      if (task.suspect) await book.save(task.strikes + 1);
       return await this.worker.run(
         task.spec,
         {
-          onStage: task.listener.onStage,
+          onStage: (stage, durationMs) => {
+            // A band is written, and more are to come: what comes next starts from here.
+            const { tilesDone = 0, tiles = 0 } = task.progress ?? {};
+            if (stage === 'encode' && tilesDone < tiles) this.#gotFurther(task);
+            listener.onStage(stage, durationMs);
+          },
           onProgress: (progress) => {
             task.progress = progress;
-            if (progress.tilesDone > task.last.done) {
-              task.suspect = false;
-              task.acquit?.();
-            }
-            task.listener.onProgress(progress);
+            const isPast = progress.tilesDone > task.lastDone && task.doubts < MAX_DOUBTS;
+            if (isPast && task.suspect === 'of a worker') this.#acquit(task);
+            listener.onProgress(progress);
           },
         },
         task.signal,
       );
+    } catch (error) {
+      isLost = error instanceof WorkerLostError;
+      throw error;
     } finally {
       task.acquit?.();
-      this.#inWorker.delete(task);
+      // It ended by itself, or was stopped: that is no strike.
+      if (!isLost && book.strikes !== task.strikes) await book.save(task.strikes);
     }
   }
 
+  /** A band more is finished: nothing is held against the job any longer. */
+  #gotFurther(task: Task): void {
+    if (task.strikes === 0 && task.book.strikes === 0 && task.suspect === null) return;
+    task.strikes = 0;
+    if (task.book.strikes !== 0) void task.book.save(0);
+    if (task.doubts < MAX_DOUBTS) this.#acquit(task);
+  }
+
+  #acquit(task: Task): void {
+    task.suspect = null;
+    task.acquit?.();
+  }
+
   /** Waits until those before it have got further; those after it wait until this one has. */
-  async #standTrial(task: Task): Promise<void> {
+  async #standTrial(task: Task, of: 'of a worker' | 'of a server'): Promise<void> {
     const before = this.#trials;
     let end = () => {};
     const ended = new Promise<void>((resolve) => {
       end = resolve;
     });
     this.#trials = before.then(() => ended);
-    await before;
+    // After the end of a server its jobs may be many, and whoever comes anew is none of them.
+    if (of === 'of a worker') this.#gate = this.#trials;
+    await untilAborted(before, task.signal).catch((error: unknown) => {
+      end();
+      throw error;
+    });
+    const release = this.worker.hold?.();
     task.acquit = () => {
       task.acquit = null;
+      release?.();
       end();
     };
   }
+}
+
+/** Waits, but no longer than until a job is cancelled. */
+function untilAborted(waited: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    if (signal.aborted) return leave();
+    signal.addEventListener('abort', leave, { once: true });
+    void waited.then(() => {
+      signal.removeEventListener('abort', leave);
+      resolve();
+    });
+  });
+}
+
+function givenUp(strikes: number, last: WorkerLostError | null): RequestError {
+  const why = last ? ` (${last.message})` : '';
+  const what = last?.hung ? 'the worker hung' : 'the worker ended';
+  const message = `${what} ${strikes} times with this job in it${why}: it is given up`;
+  return new RequestError(last?.hung ? 'worker-hung' : 'worker-killer', message, { cause: last });
 }
 
 /** For p-queue: the greater goes first. */

@@ -1,4 +1,4 @@
-import type { JobRecord } from './job.js';
+import type { JobRecord, JobSource } from './job.js';
 
 /** What changes of a job while it runs. */
 export interface Live {
@@ -19,7 +19,7 @@ export function jobView(record: JobRecord, live: Live) {
   }));
   return {
     ...{ id, state, priority, createdAt, startedAt, finishedAt },
-    source: source.kind === 'path' ? { kind: source.kind, path: source.name } : source,
+    source: sourceView(source),
     model: request.model,
     image,
     plan,
@@ -33,3 +33,21 @@ export function jobView(record: JobRecord, live: Live) {
   };
 }
 export type JobView = ReturnType<typeof jobView>;
+
+/** A source as clients see it: where an address is, never what lets its owner in. */
+function sourceView(source: JobSource) {
+  switch (source.kind) {
+    case 'upload':
+      return source;
+    case 'path':
+      return { kind: source.kind, path: source.name };
+    case 'url':
+      return { kind: source.kind, url: publicAddress(source.url) };
+  }
+}
+
+/** An address without its query, its fragment, and whoever it is of: presigned ones are keys. */
+export function publicAddress(address: string): string {
+  const { protocol, host, pathname } = new URL(address);
+  return `${protocol}//${host}${pathname}`;
+}

@@ -24,8 +24,7 @@ let viewer = new Viewer(limits);
 const optionsOf = ({ choice, ...options }: Omit<ImageSpec, 'input'>) => ({ ...choice, ...options });
 
 const calls: ReaderCalls = {
-  header: ({ input, ...picture }) =>
-    readHeader(input, { ...optionsOf(picture), ...limits }),
+  header: ({ input, ...picture }) => readHeader(input, { ...optionsOf(picture), ...limits }),
   imageTile: ({ input, ...picture }, tile) =>
     viewer.imageTile(input, { ...optionsOf(picture), ...limits }, tile),
   maskTile: (mask, scratchDir, tile, colours) =>

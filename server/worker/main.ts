@@ -3,8 +3,10 @@ import type { JobSpec } from '../job-spec.js';
 import { codeOf, detailOf } from '../problems.js';
 import { Segmenter } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
+import { withReadLimit } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
+
 /** A server that has just gone hears nothing; its worker ends, too. */
 const send = (message: FromWorker): void => {
   process.send?.(message, undefined, undefined, () => undefined);
@@ -18,13 +20,14 @@ const calls: WorkerCalls = {
   preview: (id) => segmenter!.preview(id),
 };
 
-async function run(job: JobSpec): Promise<void> {
+async function run(job: JobSpec, readMs: number): Promise<void> {
   const controller = new AbortController();
   running.set(job.id, controller);
   try {
     const receipt = await segmenter!.run({
       ...job,
       signal: controller.signal,
+      watch: (image) => withReadLimit(image, readMs, (why) => send({ type: 'stuck', id: job.id, why })),
       onStage: (stage, durationMs) => send({ type: 'stage', id: job.id, stage, durationMs }),
       onProgress: (progress) => send({ type: 'progress', id: job.id, progress }),
     });
@@ -58,9 +61,10 @@ process.on('message', (message: ToWorker) => {
         onBatch: (tiles, ranMs) => send({ type: 'batch', tiles, ranMs, waiting: segmenter!.depth }),
       });
       send({ type: 'ready', device: segmenter.device });
+      setInterval(() => send({ type: 'beat', batch: segmenter!.batch }), message.beatMs).unref();
       break;
     case 'run':
-      void run(message.job);
+      void run(message.job, message.readMs);
       break;
     case 'cancel':
       running.get(message.id)?.abort(new RequestError('cancelled', 'the job was cancelled'));

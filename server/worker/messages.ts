@@ -3,6 +3,7 @@ import type { JobSpec, PlanSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { Segmenter, SegmenterOptions } from '../segmenter.js';
+import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
@@ -20,14 +21,17 @@ export type JobFacts = Awaited<ReturnType<Segmenter['plan']>>;
 export type CallName = keyof WorkerCalls;
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly options: WorkerOptions }
-  | { readonly type: 'run'; readonly job: JobSpec }
+  | { readonly type: 'start'; readonly options: WorkerOptions; readonly beatMs: number }
+  | { readonly type: 'run'; readonly job: JobSpec; readonly readMs: number }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'call'; readonly call: number; readonly name: CallName; readonly args: unknown[] }
   | { readonly type: 'stop' };
 
 export type FromWorker =
   | { readonly type: 'ready'; readonly device: string }
+  | ({ readonly type: 'beat' } & Beat)
+  /** Something in a job, or anywhere, does not come back: this process has to be ended. */
+  | { readonly type: 'stuck'; readonly id: string; readonly why: string }
   | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number }
   | { readonly type: 'stage'; readonly id: string; readonly stage: Stage; readonly durationMs: number }
   | { readonly type: 'progress'; readonly id: string; readonly progress: Progress }

@@ -7,6 +7,8 @@ import type { JobSpec } from '../../server/job-spec.js';
 import { Jobs, type NewJob } from '../../server/jobs/jobs.js';
 import { JobStore } from '../../server/jobs/store.js';
 import { createMetrics } from '../../server/metrics.js';
+import { ModelShelf } from '../../server/models.js';
+import type { Readers } from '../../server/readers/readers.js';
 import type { WorkerClient } from '../../server/worker/client.js';
 import { testFolder } from '../support/files.js';
 
@@ -72,6 +74,7 @@ it.skipIf(process.platform !== 'linux')(
     const jobs = new Jobs(
       {
         ...{ store, worker, metrics: createMetrics({}), log: pino({ level: 'silent' }) },
+        ...{ readers: {} as Readers, shelf: new ModelShelf('models') },
         ...{ concurrency: 1, limit: 10, keepMs: 1e9, now: Date.now },
       },
       stored,

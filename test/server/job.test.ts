@@ -1,9 +1,15 @@
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { JobSpec } from '../../server/job-spec.js';
 import { EventLog } from '../../server/jobs/events.js';
 import { JOB_STATES, type JobRecord, moved } from '../../server/jobs/job.js';
+import { Jobs, type JobsOptions } from '../../server/jobs/jobs.js';
 import { JobRunner } from '../../server/jobs/runner.js';
+import { jobView } from '../../server/jobs/view.js';
+import { createMetrics } from '../../server/metrics.js';
 import type { Receipt } from '../../server/receipt.js';
+import type { JobListener } from '../../server/worker/client.js';
+import { type Blame, WorkerLostError } from '../../server/worker/lost.js';
 
 describe('a job', () => {
   it('moves as it may, and not otherwise', () => {
@@ -81,5 +87,143 @@ describe('the runner', () => {
     }
     await Promise.all(all);
     expect(device.order).toEqual(['bulk 1', 'interactive', 'normal', 'bulk 2']);
+  });
+});
+
+/** Ends of workers, as the runner learns of them. */
+const lost = (blame: Blame, hung = false) => new WorkerLostError('the worker ended', blame, hung);
+
+describe('a job whose worker ends', () => {
+  const { signal } = new AbortController();
+  const listener = { onStage: () => {}, onProgress: () => {} };
+  /** Runs a job in workers that end so, one after the other; the last does the job. */
+  async function run(ends: readonly WorkerLostError[], held = { strikes: 0, isSuspect: false }) {
+    const left = [...ends];
+    const saved: number[] = [];
+    let tries = 0;
+    const worker = {
+      run: () => {
+        tries++;
+        const error = left.shift();
+        return error ? Promise.reject(error) : Promise.resolve({} as Receipt);
+      },
+    };
+    const book = {
+      ...held,
+      save: async (strikes: number) => {
+        saved.push(strikes);
+        book.strikes = strikes;
+      },
+    };
+    const ended = await new JobRunner(worker, 1)
+      .run({ id: 'x' } as JobSpec, 'normal', signal, listener, async () => {}, book)
+      .then(() => 'done')
+      .catch((error: { code: string }) => error.code);
+    return { ended, tries, saved };
+  }
+
+  it('is given up after three ends that it has caused, by the name of what happened', async () => {
+    const certain = lost('certain');
+    expect(await run([certain, certain, certain])).toMatchObject({ ended: 'worker-killer', tries: 3 });
+    const hung = lost('certain', true);
+    expect(await run([hung, hung, hung])).toMatchObject({ ended: 'worker-hung', tries: 3 });
+  });
+
+  it('is not, after any number that another may have caused', async () => {
+    const others = Array.from({ length: 9 }, (_, i) => lost(i % 2 === 0 ? 'possible' : 'none'));
+    expect(await run(others)).toMatchObject({ ended: 'done', tries: 10 });
+  });
+
+  it('has that written down before it starts again, and taken back when it ends by itself', async () => {
+    expect((await run([], { strikes: 1, isSuspect: true })).saved).toEqual([2, 1]);
+    expect((await run([], { strikes: 0, isSuspect: false })).saved).toEqual([]);
+    expect(await run([], { strikes: 3, isSuspect: true })).toMatchObject({
+      ended: 'worker-killer',
+      tries: 0,
+    });
+  });
+});
+
+describe('the server', () => {
+  /** Jobs with a worker and a store of nothing but what is looked at here. */
+  function jobs(record: Partial<JobRecord>) {
+    let nowMs = 1000;
+    let listener: JobListener | undefined;
+    const written: JobRecord[] = [];
+    const stored = {
+      id: 'x',
+      priority: 'normal',
+      createdAt: '',
+      request: { model: 'shapes/1', outputs: [] },
+    };
+    const image = { kind: 'upload', name: null, bytes: 1 };
+    const full = { ...stored, source: image, startedAt: null, finishedAt: null, ...record } as JobRecord;
+    const options = {
+      store: {
+        folder: () => '',
+        write: async (each: JobRecord) => void written.push(each),
+        end: async () => {},
+      },
+      worker: {
+        run: (_: JobSpec, given: JobListener) => {
+          listener = given;
+          return new Promise(() => {});
+        },
+      },
+      readers: { forget: async () => {} },
+      metrics: createMetrics({}),
+      log: pino({ level: 'silent' }),
+      concurrency: 1,
+      limit: 9,
+      keepMs: 1e9,
+      now: () => nowMs,
+    } as unknown as JobsOptions;
+    const all = new Jobs(options, { records: [full], unreadable: [] });
+    const progress = (pixelsComputed: number, pixelsDone: number) =>
+      listener!.onProgress({
+        ...{ tiles: 10, tilesDone: 1, tilesReplayed: 0, tilesSkipped: 0, pixels: 1000 },
+        ...{ pixelsDone, pixelsComputed, haloAndPixels: pixelsComputed },
+      });
+    return {
+      ...{ all, written, progress },
+      pass: (ms: number) => {
+        nowMs += ms;
+      },
+    };
+  }
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('counts the time left from where a job goes on', async () => {
+    const { all, progress, pass } = jobs({ state: 'queued', strikes: 0 });
+    await settled();
+    progress(0, 0);
+    pass(1000);
+    progress(100, 100);
+    expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 9 });
+    pass(59_000); // the worker ends; the next one begins after the journal
+    progress(0, 100);
+    pass(1000);
+    progress(100, 200);
+    expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 8 });
+  });
+
+  it('writes down that it starts a job again in which a server ended', async () => {
+    const { written } = jobs({ state: 'running', strikes: 1 });
+    for (let i = 0; i < 5; i++) await settled();
+    expect(written.map(({ state, strikes }) => [state, strikes])).toEqual([
+      ['running', 1],
+      ['running', 2],
+    ]);
+  });
+
+  it('shows where an address is, never its key', () => {
+    const url = 'https://user:word@images.lab:8000/a/slide.tif?X-Amz-Signature=abc#part';
+    const record = {
+      id: 'x',
+      source: { kind: 'url', url },
+      request: { outputs: [] },
+    } as unknown as JobRecord;
+    const view = jobView(record, { progress: null, pixelsPerSecond: null, secondsLeft: null });
+    expect(view.source).toEqual({ kind: 'url', url: 'https://images.lab:8000/a/slide.tif' });
   });
 });

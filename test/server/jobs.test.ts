@@ -401,7 +401,8 @@ describe('nothing is lost', () => {
   });
 
   it('but a job that ends its workers again and again is given up, and the others go on', async () => {
-    const own = await testServer(join(folder, 'killer'), { concurrency: 4 });
+    const restartMs = { first: 50, last: 200 };
+    const own = await testServer(join(folder, 'killer'), { concurrency: 4, worker: { restartMs } });
     try {
       const post = (model: string, query = '') =>
         fetch(`${own.url}/v1/jobs?model=${model}${query}`, {
@@ -417,7 +418,8 @@ describe('nothing is lost', () => {
         const job = await state(killer.id);
         if (job.state === 'failed') break;
         const pid = own.workerPid();
-        if (job.state === 'running' && pid !== undefined && !pids.has(pid)) {
+        const isReady = (await fetch(`${own.url}/readyz`)).status === 200;
+        if (job.state === 'running' && isReady && pid !== undefined && !pids.has(pid)) {
           pids.add(pid);
           process.kill(pid, 'SIGKILL');
         }
