@@ -22,6 +22,9 @@ export class RequestError extends Error {
       | 'draining'
       | 'cancelled'
       | 'folder-in-use'
+      | 'bad-folder'
+      | 'bad-address'
+      | 'address-in-use'
       | 'unreadable-record'
       | 'worker-killer'
       | 'worker-hung',

@@ -16,7 +16,7 @@ import type { ImageSource } from '../tiling/source.js';
 import { RequestError } from './errors.js';
 import type { ImageHeader } from './image-header.js';
 import type { WorkSpec } from './job-spec.js';
-import { expectedMemory, inBytes } from './memory.js';
+import { expectedMemory, inBytes, LEAST_OUTPUT_PX } from './memory.js';
 
 /** How a job will be done, and what its user should know. */
 export interface JobPlan {
@@ -85,7 +85,7 @@ export function planJob(
   let best = planned();
   for (
     let target = AUTO_OUTPUT_PX / 2;
-    choice === 'auto' && best.memory > memory && target >= 32;
+    choice === 'auto' && best.memory > memory && target >= LEAST_OUTPUT_PX;
     target /= 2
   ) {
     best = planned(target);

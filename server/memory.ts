@@ -1,7 +1,6 @@
 import type { Card } from '../model/card.js';
 import type { OutputKind } from '../model/frozen.js';
-import type { TilePlan } from '../tiling/plan.js';
-import { COLUMN_BLOCK_PX } from '../tiling/plan.js';
+import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../tiling/plan.js';
 import { bytesOf } from '../tiling/raster.js';
 import type { ImageSource } from '../tiling/source.js';
 import { valuesAPixel } from './masks.js';
@@ -15,6 +14,8 @@ const ACTIVATION_BYTES = 36;
 export const BATCH_PX = 500_000;
 /** Of what is left beside a process and its files; tiles and bands that wait have the rest. */
 const BATCH_SHARE = 0.75;
+/** Of a tile, where tiles shrink to fit into the memory. */
+export const LEAST_OUTPUT_PX = 32;
 /** Decoded chunks of a TIFF, and rows of the files that are written. */
 const JOB_BYTES = 128 << 20;
 
@@ -48,6 +49,17 @@ export function expectedMemory(
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesAPixel(output, card.classes.length);
   return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
+}
+
+/** What a job of a model takes of memory at the least, in bytes: with the smallest tile that `auto` takes. */
+export function leastMemory(card: Card): number {
+  const { architecture: rule } = card;
+  const size = { width: LEAST_OUTPUT_PX, height: LEAST_OUTPUT_PX };
+  const tile = rule.tileable
+    ? chooseTile(size, 'auto', rule, LEAST_OUTPUT_PX)
+    : { width: rule.smallest, height: rule.smallest };
+  const source = { channels: card.inputChannels, dtype: 'uint8' } as const;
+  return expectedMemory(planTiles(size, { tile, rule }), source, card, { output: 'labels', memory: 0 });
 }
 
 /**

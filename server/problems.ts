@@ -22,13 +22,7 @@ type CodesOf<Errors> = {
 }[keyof Errors];
 
 /** Codes that no class has: of the system, and of what is not foreseen. */
-type OwnCode =
-  | 'address-in-use'
-  | 'storage-failed'
-  | 'engine-failed'
-  | 'permission-denied'
-  | 'too-many-files'
-  | 'internal';
+type OwnCode = 'storage-failed' | 'engine-failed' | 'permission-denied' | 'too-many-files' | 'internal';
 
 type Code = CodesOf<typeof tilingErrors> | CodesOf<typeof modelErrors> | RequestError['code'] | OwnCode;
 
@@ -69,6 +63,8 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
   'storage-failed': { status: 500, exitCode: 10, title: 'The disk cannot be read or written' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
+  'bad-address': { status: 500, exitCode: 11, title: 'The server cannot listen there' },
+  'bad-folder': { status: 500, exitCode: 12, title: 'The folder cannot be used' },
   'folder-in-use': { status: 503, exitCode: 12, title: 'Another server has the data folder' },
   'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
   'permission-denied': { status: 500, exitCode: 13, title: 'A file may not be read or written' },

@@ -3,9 +3,12 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Card } from '../model/card.js';
 import type { EngineOptions } from '../model/engine.js';
 import { engineVersions } from '../model/versions.js';
 import { takeFolder } from './data-folder.js';
+import { RequestError } from './errors.js';
+import { makeFolder, needFolder } from './folders.js';
 import { createApp } from './http/app.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
@@ -15,7 +18,7 @@ import { Jobs } from './jobs/jobs.js';
 import type { FolderLock } from './jobs/lock.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import { JobStore } from './jobs/store.js';
-import { jobsThatFit } from './memory.js';
+import { inBytes, jobsThatFit, leastMemory } from './memory.js';
 import { createMetrics } from './metrics.js';
 import { ModelShelf } from './models.js';
 import { Readers, type ReadersOptions } from './readers/readers.js';
@@ -105,7 +108,11 @@ interface Works {
  * @throws RequestError `folder-in-use` where a process of this machine has the folder
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const { host, port, models, data, drainMs, log } = options;
+  const { host, port, models, data, slides, drainMs, log } = options;
+  await needFolder(models, '--models');
+  if (slides !== null) await needFolder(slides, '--slides');
+  checkMemory((await new ModelShelf(models).survey()).cards, options.memoryBytes, log);
+  await makeFolder(data);
   const drain = new Drain();
   const folder = await takeFolder(data, log);
   let works: Works | null = null;
@@ -139,7 +146,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     await once(server, 'listening');
   } catch (error) {
     await stop();
-    throw error;
+    throw cannotListen(error as NodeJS.ErrnoException, host, port);
   }
   const url = urlOf(server);
   log.info({ url, models, data }, 'listening');
@@ -232,6 +239,38 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
   };
   log.info({ jobs: stored.records.length, concurrency }, 'the data folder is open');
   return { app, worker, readers, jobs, stop };
+}
+
+/**
+ * A server that would refuse every image does not start.
+ * @throws RequestError `too-little-memory`, in figures
+ */
+function checkMemory(cards: readonly Card[], memory: number, log: Logger): void {
+  const needs = cards.map((card) => ({ name: card.name, bytes: leastMemory(card) }));
+  const small = needs.filter(({ bytes }) => bytes > memory);
+  const words = small.map(({ name, bytes }) => `${name} ${inBytes(bytes)}`).join(', ');
+  if (needs.length > 0 && small.length === needs.length) {
+    const least = inBytes(Math.min(...needs.map(({ bytes }) => bytes)));
+    throw new RequestError(
+      'too-little-memory',
+      `--memory allows ${inBytes(memory)}, and a model takes ${least} at least (${words})`,
+    );
+  }
+  if (small.length > 0)
+    log.warn({ memory: inBytes(memory), models: words }, 'models do not fit into the memory');
+}
+
+function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const { code } = error;
+  if (code === 'EADDRINUSE')
+    return new RequestError(
+      'address-in-use',
+      `another program listens on ${host}, port ${port}: choose another --port`,
+    );
+  if (code === undefined || error.syscall === undefined) return error;
+  return new RequestError('bad-address', `the server cannot listen on ${host}, port ${port} (${code})`, {
+    cause: error,
+  });
 }
 
 function after<Value>(ms: number, value: Value): Promise<Value> {

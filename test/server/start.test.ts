@@ -1,0 +1,55 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { ServeOptions } from '../../server/serve.js';
+import { testFolder } from '../support/files.js';
+import { testServer, unseam } from '../support/product.js';
+
+const folder = await testFolder();
+
+/** Why a server does not start. */
+const refusal = (options: Partial<ServeOptions> & { data?: string }) =>
+  testServer(options.data ?? join(folder, 'data'), options).then(
+    (server) => server.close().then(() => 'it started'),
+    ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+  );
+
+describe('a server that could do nothing does not start, and says why:', () => {
+  it('too little memory for any model, in figures', async () => {
+    expect(await refusal({ memoryBytes: 300 * 2 ** 20 })).toMatch(
+      /^too-little-memory: --memory allows 315 MB, and a model takes \d{3} MB at least \(.*shapes \d{3} MB/,
+    );
+  });
+
+  it('no models, no slides', async () => {
+    expect(await refusal({ models: join(folder, 'none') })).toMatch(/^not-found: --models: .*none/);
+    expect(await refusal({ slides: join(folder, 'none') })).toMatch(/^not-found: --slides: .*none/);
+  });
+
+  it('data in a file, or below one', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    for (const data of [file, join(file, 'data')])
+      expect(await refusal({ data })).toMatch(/^bad-folder: .*a part of it is a file/);
+  });
+
+  it('an address that is not its own, or not free', async () => {
+    expect(await refusal({ host: '192.0.2.1' })).toMatch(/^bad-address: .*192.0.2.1.*EADDRNOTAVAIL/);
+    const other = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => other.once('listening', resolve));
+    const { port } = other.address() as { port: number };
+    expect(await refusal({ port })).toMatch(new RegExp(`^address-in-use: .*port ${port}: choose another`));
+    other.close();
+  });
+
+  it.runIf(process.platform === 'linux')('data where no folder can be made', async () => {
+    const hung = setTimeout(() => stop(), 15_000);
+    let stop = () => {};
+    const { code, stderr } = await unseam(['serve', '--port', '0', '--data', '/proc/nope'], (child) => {
+      stop = () => child.kill('SIGKILL');
+    });
+    clearTimeout(hung);
+    expect([code, stderr]).toEqual([12, expect.stringMatching(/"\/proc\/nope" is no folder.*ENOENT/)]);
+  });
+});
