@@ -34,7 +34,7 @@ export async function receiveImage(
       return { bytes: await writeBody(request, path, maxBytes, room), name: null };
     } catch (error) {
       if (error instanceof RequestError) throw error;
-      if (request.destroyed && !request.complete) throw new RequestError('cancelled', 'the client left');
+      if (hasLeft(request)) throw new RequestError('cancelled', 'the client left');
       throw error;
     } finally {
       room.release();
@@ -91,7 +91,7 @@ async function receiveField(
     bytes = await writing;
   } catch (error) {
     // Errors of the file system and our own have a code; the parser's have none.
-    throw 'code' in (error as Error) || request.destroyed ? error : unreadable(error);
+    throw 'code' in (error as Error) || hasLeft(request) ? error : unreadable(error);
   } finally {
     request.unpipe(parser);
     parser.destroy(); // ends the file that it may be in the middle of
@@ -102,6 +102,9 @@ async function receiveField(
   }
   return { bytes, name: fileName };
 }
+
+/** Whether the client is gone. A body that was read to its end is destroyed too, by itself. */
+const hasLeft = (request: Request): boolean => request.destroyed && !request.complete;
 
 function multipartParser(request: Request): busboy.Busboy {
   try {
