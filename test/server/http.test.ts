@@ -420,8 +420,12 @@ describe('what surrounds it', () => {
     const response = await running;
     expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
     await closing;
-    expect(await readdir(join(folder, 'drained'))).toEqual(['jobs', 'uploads']);
-    expect(await readdir(join(folder, 'drained', 'jobs'))).toEqual([]);
+    // What stays is for the next server: what self-tests found, and the number of the lock, which is let go.
+    const names = (await readdir(join(folder, 'drained'))).sort();
+    expect(names).toEqual(['jobs', 'self-tests.json', 'server-1.lock', 'uploads']);
+    for (const each of ['jobs', 'uploads']) expect(await readdir(join(folder, 'drained', each))).toEqual([]);
+    const holder = JSON.parse(await readFile(join(folder, 'drained', 'server-1.lock'), 'utf8'));
+    expect(holder).toMatchObject({ released: true });
     await expect(fetch(`${own.url}/livez`)).rejects.toThrow();
   });
 });
