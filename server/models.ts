@@ -64,6 +64,12 @@ export class ModelShelf {
     return checked({ name: model.name, version: Number(version), folder });
   }
 
+  /** The picture of how a model's training went; null for a model that came without one. */
+  async curvesOf({ name, version }: Pick<ModelFolder, 'name' | 'version'>): Promise<string | null> {
+    const path = join(this.root, name, String(version), 'training', 'curves.svg');
+    return (await exists(path)) ? path : null;
+  }
+
   /** The folder for the next version of a model, which does not exist yet. */
   async nextVersion(name: string): Promise<ModelFolder> {
     const version = ((await versionsOf(join(this.root, name)))[0] ?? 0) + 1;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import type { Card } from '../../model/card.js';
 import { readCard } from '../../model/checkpoint.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
@@ -42,23 +42,26 @@ export function createApp(dependencies: AppDependencies): Express {
   app.use('/v1/jobs', deepZoomRoutes(dependencies.jobs));
   app.use('/v1/plan', planRoute(dependencies));
   app.use(dependencies.uploads.path, dependencies.uploads.handler());
+  const withCurves = async (card: Card) => {
+    const curves = await shelf.curvesOf(card);
+    return { ...card, curves: curves && `/v1/models/${encodeURIComponent(card.name)}/curves.svg` };
+  };
   app.get('/v1/models', async (_request, response) => {
     const { cards, unreadable } = await shelf.survey();
-    response.json({ models: cards, unreadable });
+    response.json({ models: await Promise.all(cards.map(withCurves)), unreadable });
   });
   app.get('/v1/models/:name', async (request, response) => {
     const { folder } = await shelf.find(request.params.name);
-    response.json(await readCard(folder));
+    response.json(await withCurves(await readCard(folder)));
   });
   app.get('/v1/models/:name/curves.svg', async (request, response) => {
-    const { folder } = await shelf.find(request.params.name);
-    const svg = await readFile(join(folder, 'training', 'curves.svg')).catch(() => null);
-    if (svg === null)
+    const curves = await shelf.curvesOf(await shelf.find(request.params.name));
+    if (curves === null)
       throw new RequestError('not-found', 'this model came without the curves of its training');
     response
       .type('svg')
       .set('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-      .send(svg);
+      .send(await readFile(curves));
   });
   app.use(webRoutes());
   app.get('/livez', (_request, response) => {

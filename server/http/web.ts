@@ -15,6 +15,7 @@ const POLICY = [
 ].join('; ');
 
 const pathOf = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const icon = pathOf('../../../server/web/static/icon.svg');
 const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve('openseadragon')));
 
 /** `/`: the page, its styles and its scripts, all from here. */
@@ -31,6 +32,8 @@ export function webRoutes(): Router {
       .set('Cache-Control', 'no-cache')
       .send(await readFile(page));
   });
+  // What browsers ask for beside pages that name no icon: an answer of JSON, a picture.
+  router.get('/favicon.ico', secured, (_request, response) => response.sendFile(icon));
   const assets = express.Router();
   assets.use(secured);
   assets.use(express.static(pathOf('../../../server/web/static'), { index: false }));

@@ -58,6 +58,8 @@ export interface ModelCard {
   readonly architecture: { readonly parameters: number; readonly halo: { readonly top: number } };
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly data: { readonly description: string; readonly terms: string };
+  /** Address of the curves of its training; null where it came without. */
+  readonly curves: string | null;
 }
 
 /** An answer of the server's that says what was wrong. */

@@ -33,13 +33,13 @@ export function showModels(
         row.append(Object.assign(document.createElement('th'), { scope: 'row', textContent: name }));
         row.append(Object.assign(document.createElement('td'), { textContent: value }));
       }
-      const curves = Object.assign(document.createElement('img'), {
-        src: `/v1/models/${card.name}/curves.svg`,
-        alt: `curves of the training of ${card.name}`,
-        loading: 'lazy',
-      });
-      curves.addEventListener('error', () => curves.remove()); // a model may come without them
-      article.append(title, words, table, curves);
+      article.append(title, words, table);
+      if (card.curves !== null) {
+        const alt = `curves of the training of ${card.name}`;
+        article.append(
+          Object.assign(document.createElement('img'), { src: card.curves, alt, loading: 'lazy' }),
+        );
+      }
       return article;
     }),
     ...unreadable.map(({ name, version, reason }) => {

@@ -344,6 +344,12 @@ describe('what surrounds it', () => {
     };
     expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
     expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
+    // What is offered is there, and browsers find an icon beside any answer.
+    for (const { curves } of models as unknown as { curves: string | null }[]) {
+      expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
+    }
+    const icon = await fetch(`${server.url}/favicon.ico`);
+    expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml']);
     expect(await problem(await fetch(`${server.url}/v1/models/none`))).toMatchObject({ status: 404 });
   });
 
