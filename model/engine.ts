@@ -5,7 +5,7 @@ import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import { ThreadClient } from './rpc.js';
-import { type GraphUse, selfTest } from './self-test.js';
+import { type GraphUse, selfTest, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
@@ -44,6 +44,13 @@ export interface TestedModel extends EngineModel {
   readonly exact: boolean;
 }
 
+/** Computes a batch of a model. */
+export type PredictBatch = (
+  batch: TileBatch,
+  output: OutputKind,
+  options: PredictOptions,
+) => Promise<Uint8Array | Float32Array>;
+
 /** One device, in a thread of its own, and the models on it. No tensor leaves it. */
 export class Engine {
   #environment: Promise<Environment> | null = null;
@@ -75,19 +82,21 @@ export class Engine {
 
   /**
    * Whether a network tiles exactly when it is used like this: tested once for the network, the use and the device.
-   * Its steps are calls as others' are: what is computed meanwhile goes on between them.
+   * Its steps are batches as others' are: what is computed meanwhile goes on between them.
+   *
+   * @param predict how a step is computed; by default at once, behind what the device has been given
    */
-  tested({ id, geometry, digest, environment }: EngineModel, use: GraphUse): Promise<boolean> {
-    return this.outcomes.of({ digest, use, environment }, () =>
-      selfTest(
-        {
-          geometry,
-          predict: (batch, output, symmetries) =>
-            this.predict(id, batch, output, { symmetries, threshold: use.threshold ? 0.5 : null }),
-        },
-        use,
-      ),
-    );
+  tested(
+    { id, geometry, digest, environment }: EngineModel,
+    use: GraphUse,
+    predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
+  ): Promise<boolean> {
+    const threshold = use.threshold ? 0.5 : null;
+    const network: TestedNetwork = {
+      geometry,
+      predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold }),
+    };
+    return this.outcomes.of({ digest, use, environment }, () => selfTest(network, use));
   }
 
   /**

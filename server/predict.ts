@@ -1,5 +1,5 @@
 import type { Card } from '../model/card.js';
-import type { Engine, TestedModel } from '../model/engine.js';
+import type { Engine, PredictBatch, TestedModel } from '../model/engine.js';
 import type { OutputKind, TileBatch } from '../model/frozen.js';
 import { type Priority, Scheduler, systemClock } from '../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../model/ticket.js';
@@ -55,7 +55,7 @@ export class TilePredictor {
       },
       maxDelayMs: MAX_DELAY_MS,
       agingMs: AGING_MS,
-      pixels: ({ tile }) => tile.width * tile.height,
+      pixels: ({ tile }) => tile.width * tile.height * tile.count,
       clock: systemClock,
       onRan: onBatch,
       start: (items) => {
@@ -91,6 +91,20 @@ export class TilePredictor {
     };
   }
 
+  /**
+   * How a model is tested: by batches of their own, of several tiles, too. They are small, few, and go before
+   * other work: some image may wait for them.
+   */
+  testing({ id }: Pick<TestedModel, 'id'>): PredictBatch {
+    const model = { id, exact: false };
+    return async (batch, output, { symmetries = false, threshold = null }) => {
+      const item = { model, tile: batch, output, symmetries, threshold };
+      const cost = [id, output, symmetries].join();
+      const test = { group: `test of ${id}`, model: cost, job: `test of ${id}`, item };
+      return (await this.#scheduler.submit({ ...test, priority: 'interactive' })).result;
+    };
+  }
+
   /** Where the memory is not enough for a batch, its halves are tried, once. */
   async #run(items: readonly Item[], ticket: Ticket): Promise<readonly MaskArray[]> {
     try {
@@ -119,7 +133,7 @@ function join(tiles: readonly TileBatch[]): TileBatch {
   const Pixels = first.data.constructor as typeof Uint8Array;
   const data = new Pixels(tiles.length * length);
   for (const [i, tile] of tiles.entries()) data.set(tile.data, i * length);
-  return { ...first, data, count: tiles.length };
+  return { ...first, data, count: tiles.reduce((sum, { count }) => sum + count, 0) };
 }
 
 function split(result: MaskArray, count: number): MaskArray[] {

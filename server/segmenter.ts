@@ -233,10 +233,11 @@ export class Segmenter {
     // what the model cannot take is refused, in words, by whoever plans
     const exact =
       channelConversion(channels, model.card.inputChannels) !== null &&
-      (await this.#engine.tested(model, {
-        ...{ output, symmetries, dtype, channels },
-        ...(isCut(threshold, output, model) && { threshold: true }),
-      }));
+      (await this.#engine.tested(
+        model,
+        { output, symmetries, dtype, channels, ...(isCut(threshold, output, model) && { threshold: true }) },
+        this.#predictor.testing(model),
+      ));
     return { ...model, exact };
   }
 
