@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Request, RequestHandler, Response } from 'express';
 import { RequestError } from '../errors.js';
 import { WATCHED } from './guard.js';
@@ -12,6 +13,10 @@ export class Drain {
   readonly #ended = new AbortController();
   #empty: () => void = () => undefined;
   #draining = false;
+
+  constructor() {
+    setMaxListeners(0, this.#ended.signal); // every request in flight listens; more than ten are no leak
+  }
 
   get draining(): boolean {
     return this.#draining;
