@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
+import { link, open, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -173,14 +173,26 @@ export class FolderLock {
     this.#renewals++;
     const path = pathOf(this.folder, this.generation);
     const draft = join(this.folder, `server-${this.holder.token}.new`);
-    await writeFile(draft, this.#text(released));
-    await rename(draft, path);
+    try {
+      await writeFile(draft, this.#text(released));
+      await rename(draft, path);
+    } catch {
+      // A full disk has room for what is there already: a lease goes on, and ends, all the same.
+      await rm(draft, { force: true });
+      const file = await open(path, 'r+');
+      await file.write(this.#text(released), 0).finally(() => file.close());
+    }
   }
 
+  /** Always of one length, so that it can be written over. */
   #text(released: boolean): string {
-    return JSON.stringify({ ...this.holder, renewals: this.#renewals, released } satisfies Holder);
+    const text = JSON.stringify({ ...this.holder, renewals: this.#renewals, released } satisfies Holder);
+    return text.padEnd(LOCK_BYTES);
   }
 }
+
+/** More than a holder takes. */
+const LOCK_BYTES = 1024;
 
 const pathOf = (folder: string, generation: number): string => join(folder, `server-${generation}.lock`);
 
