@@ -15,7 +15,7 @@ const LIMITS = { idle: 2, batches: 1.2, worstMs: 2000, wallRatio: 1.15 };
 
 /**
  * How long small images take while a bulk slide runs, and what they cost the slide: first each alone, then
- * 50 of 200 px and 50 of 512 px, one after the other, beside the slide. Their 95th percentile may be twice
+ * 50 of 200 px, one after the other, beside the slide, and 50 of 512 px beside another run of it. Their 95th percentile may be twice
  * that of an idle server and 1.2 batches of the slide, no request takes over 2 s, and the slide ends within
  * 1.15 times what both take by themselves.
  */
@@ -61,26 +61,26 @@ export const bench: Bench = async (say) => {
     say(`the slide alone: ${Math.round(alone.ms)} ms, ${Math.round(alone.batchMs)} ms a batch`);
 
     const beside: number[][] = [];
-    const shared = await slide(server, input, async (running) => {
-      for (const image of images) {
-        beside.push(
-          await series(image, async () => {
-            if (!(await running())) throw new Error('the slide ended before the requests');
-          }),
-        );
-      }
-    });
+    const wallRatios: number[] = [];
+    for (const [i, image] of images.entries()) {
+      const shared = await slide(server, input, async (running) => {
+        const times = await series(image, async () => {
+          if (!(await running())) throw new Error('the slide ended before the requests');
+        });
+        beside.push(times);
+      });
+      const sum = idle[i]!.reduce((total, ms) => total + ms, 0);
+      wallRatios.push(Number((shared.ms / (alone.ms + sum)).toFixed(3)));
+    }
     await server.stop();
     say(`beside it: p95 ${beside.map((times) => Math.round(p95(times))).join(', ')} ms`);
 
     const allowed = idle.map((times) => LIMITS.idle * p95(times) + LIMITS.batches * alone.batchMs);
-    const sum = idle.flat().reduce((total, ms) => total + ms, 0);
-    const wallRatio = Number((shared.ms / (alone.ms + sum)).toFixed(3));
     const worstMs = Math.round(Math.max(...beside.flat()));
     const holds =
       beside.every((times, i) => p95(times) <= allowed[i]!) &&
       worstMs <= LIMITS.worstMs &&
-      wallRatio <= LIMITS.wallRatio;
+      Math.max(...wallRatios) <= LIMITS.wallRatio;
     return {
       sides: SIDES,
       idleP95Ms: idle.map((times) => Math.round(p95(times))),
@@ -89,8 +89,8 @@ export const bench: Bench = async (say) => {
       allowedP95Ms: allowed.map(Math.round),
       batchMs: Math.round(alone.batchMs),
       worstMs,
-      ...{ aloneMs: Math.round(alone.ms), sharedMs: Math.round(shared.ms), idleSumMs: Math.round(sum) },
-      wallRatio,
+      aloneMs: Math.round(alone.ms),
+      wallRatios,
       limits: LIMITS,
       holds,
     };
