@@ -79,13 +79,11 @@ export class FolderLock {
       const generation = await newest(folder);
       const text = generation === 0 ? await legacyOf(folder) : await textOf(folder, generation);
       const holder = parse(text);
-      if (holder === 'free' || (await isGone(holder, self))) {
-        const lock = await FolderLock.#claim(
-          folder,
-          generation + 1,
-          { token: randomUUID(), ...self },
-          options,
-        );
+      const lease = `${generation} ${text}`;
+      const isOver = seen.lease === lease && now() - seen.at >= LEASE_MS;
+      if (holder === 'free' || isOver || (await isGone(holder, self))) {
+        const mine = { token: randomUUID(), ...self };
+        const lock = await FolderLock.#claim(folder, generation + 1, mine, options);
         if (lock) return lock;
         continue; // another was quicker
       }
@@ -95,19 +93,9 @@ export class FolderLock {
           `process ${holder.pid} has the data folder; give this one its own`,
         );
       }
-      const lease = `${generation} ${text}`;
       if (seen.lease !== lease) {
         if (seen.lease === '') onWaiting(`process ${holder.pid} of ${holder.host}`);
         seen = { lease, at: now() };
-      } else if (now() - seen.at >= LEASE_MS) {
-        const lock = await FolderLock.#claim(
-          folder,
-          generation + 1,
-          { token: randomUUID(), ...self },
-          options,
-        );
-        if (lock) return lock;
-        continue;
       }
       await wait(LOOK_MS, signal);
     }
