@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import type { EngineModel } from '../model/engine.js';
 import type { TilePlan } from '../tiling/plan.js';
 import type { Earlier } from '../tiling/sinks/journal.js';
@@ -14,19 +13,15 @@ import { planFacts } from './receipt.js';
  * All that decides about the bits of a job's bands, and where they lie: bands of another fingerprint are
  * computed anew. Its parts have names, so that a receipt can say which of them has changed.
  */
-export async function fingerprintOf(
-  job: SegmentJob,
-  model: EngineModel,
-  network: string,
-  plan: TilePlan,
-): Promise<string> {
+export async function fingerprintOf(job: SegmentJob, model: EngineModel, plan: TilePlan): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
   const output = predictedFor(job.results);
   const threshold = thresholdOf(job, model, output);
   const { tile, stride } = planFacts(plan);
   return JSON.stringify({
-    network,
+    // Its layers and weights, and what its card says of normalisation and classes.
+    network: sha256(`${model.digest} ${JSON.stringify(model.card)}`),
     device,
     versions,
     image: { ...plan.image, identity: await identityOf(job.input, signal) },
@@ -37,12 +32,7 @@ export async function fingerprintOf(
   });
 }
 
-/** A model's layers, and what its card says of normalisation and classes; the card names the weights' digest. */
-export async function networkDigest(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  for (const name of ['model.json', 'card.json']) hash.update(await readFile(join(folder, name)));
-  return hash.digest('hex');
-}
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 async function maskOf(mask: string): Promise<unknown> {
   const { size, mtimeMs } = await stat(mask);

@@ -23,8 +23,6 @@ export interface JobTools {
   readonly predict: Predict;
   /** Shown what is done of the mask; made when the job's size is known. */
   readonly preview: (image: ImageSource) => Preview;
-  /** Of the model's layers and card; see `networkDigest`. */
-  readonly network: string;
   readonly maxPixels: number;
   /** Bytes that a job may take. */
   readonly memory: number;
@@ -41,7 +39,7 @@ export async function runJob(
   job: SegmentJob,
   image: ImageSource,
   model: TestedModel,
-  { predict, preview: previewOf, network, maxPixels, memory }: JobTools,
+  { predict, preview: previewOf, maxPixels, memory }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { signal } = job;
@@ -69,7 +67,7 @@ export async function runJob(
 
   // A mask of one band is there at once, or not at all.
   const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
-  const fingerprint = job.journal !== null && several ? await fingerprintOf(job, model, network, plan) : '';
+  const fingerprint = job.journal !== null && several ? await fingerprintOf(job, model, plan) : '';
   const journal = fingerprint && job.journal ? await BandJournal.open(job.journal, fingerprint) : null;
   const anew = journal?.earlier ? [startedAnew(journal.earlier, fingerprint)] : [];
   const areas = output === 'probabilities' ? null : new AreaCount();

@@ -9,7 +9,6 @@ import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
 import { expectedDisk } from './disk-use.js';
-import { networkDigest } from './fingerprint.js';
 import { type ImageHeader, readHeader } from './image-header.js';
 import { checkSymmetries, headerAtModelScale, type JobPlan, planJob, thresholdOf } from './job-plan.js';
 import type { PlanSpec, SegmentJob, WorkSpec } from './job-spec.js';
@@ -74,7 +73,7 @@ export class Segmenter {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
     const output = predictedFor(job.results);
-    const receipt = await this.#with(job, output, async (opened, model, folder) => {
+    const receipt = await this.#with(job, output, async (opened, model) => {
       const image = job.watch?.(opened) ?? opened;
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
@@ -82,7 +81,6 @@ export class Segmenter {
           ...job,
           threshold: thresholdOf(job, model, output),
         }),
-        network: await networkDigest(folder),
         preview: (source) => {
           const preview = new Preview(source.size);
           this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -191,7 +189,7 @@ export class Segmenter {
   #with<Result>(
     job: SegmentJob,
     output: OutputKind,
-    work: (image: ImageSource, model: TestedModel, folder: string) => Promise<Result>,
+    work: (image: ImageSource, model: TestedModel) => Promise<Result>,
   ): Promise<Result> {
     const { input, singleFile, choice, scratchDir, signal } = job;
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
@@ -201,7 +199,7 @@ export class Segmenter {
       const open = { ...choice, ...limits, learnt, singleFile, scratchDir, signal };
       const image = await openImage(input, open);
       try {
-        return await work(image, await this.#tested(folder, image, output, job), folder);
+        return await work(image, await this.#tested(folder, image, output, job));
       } finally {
         await image.close();
       }
