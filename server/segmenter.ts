@@ -8,6 +8,7 @@ import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';
 import { openImage } from '../tiling/sources/open.js';
+import type { OpenOptions } from '../tiling/sources/options.js';
 import { expectedDisk } from './disk-use.js';
 import { type ImageHeader, readHeader } from './image-header.js';
 import { checkSymmetries, headerAtModelScale, type JobPlan, planJob, thresholdOf } from './job-plan.js';
@@ -30,6 +31,16 @@ export interface SegmenterOptions {
   readonly engine: EngineOptions;
   /** Called after each batch: its tiles, and how long the device ran, in ms. */
   readonly onBatch?: (tiles: number, ranMs: number) => void;
+}
+
+/** What a plan is made of. */
+interface PlannedImage {
+  readonly image: ImageHeader;
+  /** The image at the model's scale, where that is asked for. */
+  readonly source: ImageHeader;
+  readonly model: TestedModel;
+  readonly outputs: NonNullable<PlanSpec['outputs']>;
+  readonly output: OutputKind;
 }
 
 /** Models that are kept loaded; the least recently used is unloaded. */
@@ -98,9 +109,8 @@ export class Segmenter {
    * @param header the image's; read here where nobody has read it
    */
   plan(spec: PlanSpec, header?: ImageHeader) {
-    return this.#plan(spec, header, async (image, source, model) => {
-      const { outputs = DEFAULT_OUTPUTS, simplify = 0 } = spec;
-      const { plan, warnings, conversion, memory } = this.#planned(spec, source, model);
+    return this.#plan(spec, header, async (planned, { image, source, model, outputs }) => {
+      const { plan, warnings, conversion, memory } = planned;
       const pixels = image.size.width * image.size.height;
       const maskPixels = source.size.width * source.size.height;
       return {
@@ -108,7 +118,7 @@ export class Segmenter {
         ...rangeFacts(image),
         image: imageFacts(image),
         outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),
-        simplify,
+        simplify: spec.simplify ?? 0,
         plan: planFacts(plan),
         channels: conversion,
         device: deviceFacts(model.environment).device,
@@ -127,8 +137,7 @@ export class Segmenter {
 
   /** How long an image's tiles would take, by running one of them: seconds. */
   estimate(spec: PlanSpec, header?: ImageHeader): Promise<number> {
-    return this.#plan(spec, header, async (_image, source, model) => {
-      const { plan } = this.#planned(spec, source, model);
+    return this.#plan(spec, header, async ({ plan }, { source, model, output }) => {
       const { width, height } = plan.tile;
       const predict = this.#predictor.for('estimate', model, {
         priority: 'interactive',
@@ -137,7 +146,6 @@ export class Segmenter {
       const data = pixelArray(source.dtype, width * height * source.channels);
       const run = async () => {
         const tile = { data: data.slice(), width, height, channels: source.channels, count: 1 };
-        const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
         return (await predict(tile, output, new AbortController().signal)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
@@ -154,35 +162,35 @@ export class Segmenter {
     await this.#engine.close();
   }
 
-  /** Gives `work` a header, at the model's scale where that is asked for, and the model. */
+  /** Plans an image, from its header alone, and gives `work` the plan with what it was made of. */
   #plan<Result>(
     spec: PlanSpec,
     given: ImageHeader | undefined,
-    work: (image: ImageHeader, source: ImageHeader, model: TestedModel) => Promise<Result>,
+    work: (planned: JobPlan, of: PlannedImage) => Promise<Result>,
   ): Promise<Result> {
-    const { input, singleFile, choice, scratchDir } = spec;
-    const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
     return this.#withModel(spec.model, async (folder) => {
-      const learnt = learntRange(await readCard(folder));
-      const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
-      const open = { ...choice, ...limits, learnt, singleFile, scratchDir };
-      const image = given ?? (await readHeader(input, open));
-      const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
+      const image = given ?? (await readHeader(spec.input, await this.#openOptions(spec, folder)));
+      const { outputs = DEFAULT_OUTPUTS } = spec;
+      const output = predictedFor(outputs);
       const model = await this.#tested(folder, image, output, spec);
-      return work(image, spec.scale ? headerAtModelScale(image, model) : image, model);
+      const source = spec.scale ? headerAtModelScale(image, model) : image;
+      if (spec.symmetries) checkSymmetries(model);
+      thresholdOf(spec, model, output);
+      const { memory } = this.options;
+      const planned = planJob(source, model, {
+        tile: spec.tile,
+        output,
+        ...(memory !== undefined && { memory }),
+      });
+      return work(planned, { image, source, model, outputs, output });
     });
   }
 
-  #planned(spec: PlanSpec, source: ImageHeader, model: TestedModel): JobPlan {
-    const { memory } = this.options;
-    const output = predictedFor(spec.outputs ?? DEFAULT_OUTPUTS);
-    if (spec.symmetries) checkSymmetries(model);
-    thresholdOf(spec, model, output);
-    return planJob(source, model, {
-      tile: spec.tile,
-      output,
-      ...(memory !== undefined && { memory }),
-    });
+  /** How an image is opened for a model: by what the spec chooses, in the range that the model learned from. */
+  async #openOptions({ choice, singleFile, scratchDir }: PlanSpec, folder: string): Promise<OpenOptions> {
+    const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
+    const learnt = learntRange(await readCard(folder));
+    return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, learnt, singleFile, scratchDir };
   }
 
   /** Opens a job's image and loads its model for the time of `work`. */
@@ -191,13 +199,9 @@ export class Segmenter {
     output: OutputKind,
     work: (image: ImageSource, model: TestedModel) => Promise<Result>,
   ): Promise<Result> {
-    const { input, singleFile, choice, scratchDir, signal } = job;
-    const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
     return this.#withModel(job.model, async (folder) => {
-      const learnt = learntRange(await readCard(folder));
-      const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
-      const open = { ...choice, ...limits, learnt, singleFile, scratchDir, signal };
-      const image = await openImage(input, open);
+      const open = await this.#openOptions(job, folder);
+      const image = await openImage(job.input, { ...open, signal: job.signal });
       try {
         return await work(image, await this.#tested(folder, image, output, job));
       } finally {
