@@ -22,6 +22,8 @@ export interface WorkerEvents {
 }
 
 interface Work {
+  /** By which the end of a worker is laid to it: a job's, or `call N`. */
+  readonly id: string;
   readonly message: ToWorker;
   /** Whether the worker that runs now has it. */
   isInside: boolean;
@@ -31,7 +33,6 @@ interface Work {
 }
 interface Job extends Work, JobListener {}
 interface Call extends Work {
-  /** Whether it uses the device, and so may have ended it. */
   readonly name: CallName;
   /** Workers that ended with it inside. */
   ends: number;
@@ -53,7 +54,7 @@ export class WorkerClient {
   readonly #limits: WorkerLimits;
   #nextCall = 0;
   #child: ChildProcess;
-  #watchdog: Watchdog;
+  #watchdog!: Watchdog; // a new one with each worker, see `#start`
   #ticking: NodeJS.Timeout | null = null;
   #device: string | null = null;
   #restart: NodeJS.Timeout | null = null;
@@ -71,7 +72,6 @@ export class WorkerClient {
   ) {
     this.#limits = { ...WORKER_LIMITS, ...limits };
     this.#backOffMs = this.#limits.restartMs.first;
-    this.#watchdog = this.#watch();
     this.#child = this.#start();
   }
 
@@ -94,7 +94,8 @@ export class WorkerClient {
     const cancel = () => this.#cancel(job.id, signal.reason);
     return new Promise<Receipt>((resolve, reject) => {
       const message: ToWorker = { type: 'run', job, readMs: this.#limits.readMs };
-      const work: Job = { ...listener, message, resolve, reject, isInside: false, timer: null };
+      const { id } = job;
+      const work: Job = { ...listener, id, message, resolve, reject, isInside: false, timer: null };
       this.#jobs.set(job.id, work);
       this.#give(work);
       signal.addEventListener('abort', cancel, { once: true });
@@ -110,7 +111,8 @@ export class WorkerClient {
     const call = this.#nextCall++;
     return new Promise((resolve, reject) => {
       const message: ToWorker = { type: 'call', call, name, args };
-      const work = { message, name, resolve, reject, isInside: false, timer: null, ends: 0 };
+      const id = `call ${call}`;
+      const work = { id, message, name, resolve, reject, isInside: false, timer: null, ends: 0 };
       this.#calls.set(call, work);
       this.#give(work);
     }) as ReturnType<WorkerCalls[Name]>;
@@ -197,16 +199,13 @@ export class WorkerClient {
 
   /** Gives work to the worker now, or when it is there. */
   #give(work: Job | Call): void {
-    const isHeld = this.#held > 0 && 'name' in work && work.name === 'estimate';
+    const isHeld = this.#held > 0 && isOnDevice(work);
     if (work.isInside || isHeld || this.#device === null || !this.#child.connected) return;
     work.isInside = true;
     if ('name' in work) {
       const { callMs } = this.#limits;
-      const id = `${(work.message as { call?: number }).call}`;
-      work.timer = setTimeout(
-        () => this.#end(`${work.name} took longer than ${callMs / 1000} s`, id),
-        callMs,
-      );
+      const why = `${work.name} took longer than ${callMs / 1000} s`;
+      work.timer = setTimeout(() => this.#end(why, work.id), callMs);
     }
     this.#child.send(work.message, () => undefined);
   }
@@ -291,14 +290,13 @@ export class WorkerClient {
     const guilty = this.#ending?.guilty ?? null;
     const jobs = [...this.#jobs].filter(([, { isInside }]) => isInside);
     const calls = [...this.#calls].filter(([, { isInside }]) => isInside);
-    // What is planned, or seen so far, is in memory already: only what runs on the device may end it.
-    const suspects = jobs.length + calls.filter(([, { name }]) => name === 'estimate').length;
-    for (const [id, call] of calls) {
+    const suspects = jobs.length + calls.filter(([, call]) => isOnDevice(call)).length;
+    for (const [key, call] of calls) {
       if (call.timer) clearTimeout(call.timer);
       call.isInside = false;
-      if (guilty === null || guilty === `${id}`) call.ends++;
-      if (guilty !== `${id}` && call.ends < MAX_ENDS) continue; // it goes to the next worker
-      this.#take(this.#calls, id)?.reject(new EngineLostError(why));
+      if (guilty === null || guilty === call.id) call.ends++;
+      if (guilty !== call.id && call.ends < MAX_ENDS) continue; // it goes to the next worker
+      this.#take(this.#calls, key)?.reject(new EngineLostError(why));
     }
     for (const [id] of jobs) {
       const blame: Blame =
@@ -307,3 +305,6 @@ export class WorkerClient {
     }
   }
 }
+
+/** Of calls, those that may end a worker: what is planned, or seen so far, is in memory already. */
+const isOnDevice = (work: Job | Call): boolean => 'name' in work && work.name === 'estimate';
