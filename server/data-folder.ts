@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import type { Logger } from 'pino';
 import { RequestError } from './errors.js';
@@ -20,7 +19,7 @@ export interface DataFolder {
 }
 
 /**
- * Begins to take a folder; resolves when it is ours, or when it is known that it has to be waited for.
+ * Begins to take a folder, which is there; resolves when it is ours, or when it is known that it has to be waited for.
  * @throws RequestError `folder-in-use` where a process of this machine has it
  */
 export async function takeFolder(data: string, log: Logger): Promise<DataFolder> {
@@ -32,7 +31,6 @@ export async function takeFolder(data: string, log: Logger): Promise<DataFolder>
   let isWaiting = false;
   let wait: () => void = () => {};
   const waiting = new Promise<void>((resolve) => (wait = resolve));
-  await mkdir(data, { recursive: true });
   const lock = FolderLock.take(data, {
     wait: pauseFor,
     signal: stopping.signal,
