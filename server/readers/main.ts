@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { openImage } from '../../tiling/sources/open.js';
 import { derive } from '../derive.js';
 import { readHeader } from '../image-header.js';
-import { codeOf, detailOf } from '../problems.js';
+import { outcomeOf } from '../outcome.js';
 import { Viewer } from '../viewer.js';
 import type { FromReader, ImageSpec, ReaderCalls, ReaderLimits, ReadName, ToReader } from './messages.js';
 
@@ -43,13 +43,8 @@ const calls: ReaderCalls = {
 };
 
 async function answer(name: ReadName, args: readonly unknown[]): Promise<void> {
-  try {
-    const value = await (calls[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
-    send({ type: 'answer', value });
-  } catch (error) {
-    if (codeOf(error) === 'internal') console.error(error); // what was not foreseen is in the log, whole
-    send({ type: 'refused', code: codeOf(error), message: detailOf(error) });
-  }
+  const call = calls[name] as (...args: readonly unknown[]) => Promise<unknown>;
+  send(await outcomeOf(() => call(...args)));
 }
 
 process.on('message', (message: ToReader) => {

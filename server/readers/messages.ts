@@ -3,6 +3,7 @@ import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import type { ImageHeader } from '../image-header.js';
 import type { PlanSpec } from '../job-spec.js';
+import type { Outcome } from '../outcome.js';
 import type { ResultFile } from '../outputs.js';
 import type { ViewTile } from '../viewer.js';
 
@@ -35,7 +36,4 @@ export type ToReader =
   | { readonly type: 'start'; readonly limits: ReaderLimits }
   | { readonly type: 'call'; readonly name: ReadName; readonly args: readonly unknown[] };
 
-export type FromReader =
-  | { readonly type: 'ready' }
-  | { readonly type: 'answer'; readonly value: unknown }
-  | { readonly type: 'refused'; readonly code: string; readonly message: string };
+export type FromReader = { readonly type: 'ready' } | Outcome;

@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.js';
 import type { JobSpec } from '../job-spec.js';
+import { outcomeOf } from '../outcome.js';
 import { codeOf, detailOf } from '../problems.js';
 import { Segmenter } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
@@ -44,13 +45,8 @@ async function run(job: JobSpec, readMs: number): Promise<void> {
 }
 
 async function answer(call: number, name: CallName, args: unknown[]): Promise<void> {
-  try {
-    const value = await (calls[name] as (...args: unknown[]) => Promise<unknown>)(...args);
-    send({ type: 'answer', call, value });
-  } catch (error) {
-    if (codeOf(error) === 'internal') console.error(error);
-    send({ type: 'refused', call, code: codeOf(error), message: detailOf(error) });
-  }
+  const work = calls[name] as (...args: unknown[]) => Promise<unknown>;
+  send({ call, ...(await outcomeOf(() => work(...args))) });
 }
 
 process.on('message', (message: ToWorker) => {

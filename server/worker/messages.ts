@@ -1,5 +1,6 @@
 import type { ImageHeader } from '../image-header.js';
 import type { JobSpec, PlanSpec, Progress } from '../job-spec.js';
+import type { Outcome } from '../outcome.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { Segmenter, SegmenterOptions } from '../segmenter.js';
@@ -37,5 +38,4 @@ export type FromWorker =
   | { readonly type: 'progress'; readonly id: string; readonly progress: Progress }
   | { readonly type: 'done'; readonly id: string; readonly receipt: Receipt }
   | { readonly type: 'failed'; readonly id: string; readonly code: string; readonly message: string }
-  | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
-  | { readonly type: 'refused'; readonly call: number; readonly code: string; readonly message: string };
+  | ({ readonly call: number } & Outcome);
