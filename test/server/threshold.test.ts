@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineModel } from '../../model/engine.js';
 import { thresholdOf } from '../../server/job-plan.js';
 import type { WorkSpec } from '../../server/job-spec.js';
+import { ModelShelf } from '../../server/models.js';
 import { parseParameters, planShape } from '../../server/parameters.js';
 import { Segmenter } from '../../server/segmenter.js';
 import type { TileChoice } from '../../tiling/plan.js';
@@ -32,6 +33,14 @@ describe('a threshold', () => {
     expect(() => thresholdOf({ threshold: 0.3 }, model(3), 'labels')).toThrow(/net has 3: leave it out/);
     expect(() => thresholdOf({ threshold: 0.3 }, model(2), 'probabilities')).toThrow(/leave it out/);
     expect(() => thresholdOf({ threshold: 'card' }, model(2), 'labels')).toThrow(/card of net has none/);
+  });
+
+  it('is in the card of each model that is served of two classes, as a training writes it', async () => {
+    const { cards } = await new ModelShelf(MODELS).survey();
+    const chosen = cards
+      .filter(({ classes }) => classes.length === 2)
+      .map((card) => [card.name, card.threshold]);
+    expect(chosen).toEqual([['em-membrane', 0.9]]);
   });
 });
 
