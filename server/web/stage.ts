@@ -34,9 +34,14 @@ export class Stage {
       // Pixels are what one has come to see.
       imageSmoothingEnabled: false,
       drawer: 'canvas',
+      autoResize: false, // it takes a hidden element's size, none, for the one that a slide opens in
     });
     this.#viewer.addHandler('zoom', () => onZoom(this.zoom));
-    this.#viewer.addHandler('open', () => onZoom(this.zoom));
+    this.#viewer.addHandler('open', () => {
+      this.#resize(element);
+      onZoom(this.zoom);
+    });
+    new ResizeObserver(() => this.#resize(element)).observe(element);
   }
 
   /** Screen px to one px of the slide. */
@@ -67,6 +72,15 @@ export class Stage {
 
   home(): void {
     this.#viewer.viewport.goHome();
+  }
+
+  /** Fits the view to its element: a whole slide stays whole, and what is magnified keeps its size. */
+  #resize({ clientWidth, clientHeight }: HTMLElement): void {
+    if (!this.#viewer.isOpen() || clientWidth === 0) return;
+    const { viewport } = this.#viewer;
+    const isWhole = Math.abs(viewport.getZoom() / viewport.getHomeZoom() - 1) < 1e-3;
+    viewport.resize(new OpenSeadragon.Point(clientWidth, clientHeight), true);
+    if (isWhole) viewport.goHome(true);
   }
 
   /** One px of the slide to one of the screen. */

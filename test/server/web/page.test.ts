@@ -60,6 +60,22 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
       return count;
     })()`);
 
+  /** Width by height of what the viewer draws: the slide's own, unless a part of it is out of view. */
+  const drawn = () =>
+    page.evaluate<number>(`(() => {
+      const canvas = document.querySelector('#viewer canvas');
+      const { width, height } = canvas;
+      const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+      let [left, top, right, bottom] = [width, height, 0, 0];
+      for (let y = 0; y < height; y++)
+        for (let x = 0; x < width; x++)
+          if (data[4 * (y * width + x) + 3] > 0) {
+            [left, top] = [Math.min(left, x), Math.min(top, y)];
+            [right, bottom] = [Math.max(right, x + 1), Math.max(bottom, y + 1)];
+          }
+      return (right - left) / (bottom - top);
+    })()`);
+
   it('takes a slide, and shows its mask while it is made and when it is done', async () => {
     await page.goto(server.url);
     await page.selectOption('#model', 'shapes');
@@ -82,6 +98,21 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await page.fill('#opacity', '55');
     await page.click('#home');
     await shot('done');
+  });
+
+  it('opens with the whole slide in view, and keeps it there when the window changes', async () => {
+    for (const viewport of [
+      { width: 1440, height: 900 },
+      { width: 800, height: 1000 },
+    ]) {
+      await page.setViewportSize(viewport);
+      await expect.poll(drawn, { message: JSON.stringify(viewport) }).toBeCloseTo(2200 / 1600, 1);
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.reload();
+    await expect.poll(drawn).toBeCloseTo(2200 / 1600, 1);
+    await shot('wide');
+    await page.setViewportSize({ width: 1280, height: 900 });
   });
 
   it('gives what is asked for of the mask', async () => {
