@@ -207,6 +207,11 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     await refused(path, 'corrupt-image', /4194304 bytes; at most/);
   });
 
+  it('a field that need not be understood is left alone', async () => {
+    const path = await write('extended.zarr', array({ author: { must_understand: false, name: 'x' } }));
+    expect((await read(path))[0]).toBe(77);
+  });
+
   it('metadata of many megabytes', async () => {
     const path = await write('wordy.zarr', array());
     const text = JSON.stringify(group(['0'], { note: 'x'.repeat(20 << 20) }));
@@ -222,6 +227,16 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     ['a path that is no text', group([7 as never]), array(), /path/],
     ['a type that is none', group(['0']), array({ data_type: 'toString' }), /toString/],
     ['a grid that is none', group(['0']), array({ chunk_grid: 7 }), /./],
+    ['another form of group', { ...group(['0']), zarr_format: 4 }, array(), /zarr_format/],
+    ['another form of array', group(['0']), array({ zarr_format: 2 }), /zarr_format/],
+    ['a filler that its type cannot hold', group(['0']), array({ fill_value: 256 }), /256.* no uint8/],
+    ['a field that must be understood', group(['0']), array({ offset: { must_understand: true } }), /offset/],
+    [
+      'a codec of another form',
+      group(['0']),
+      array({ codecs: [{ name: 'bytes', 'config&uration': {} }] }),
+      /codecs/,
+    ],
   ])('%s', async (what, root, meta, message) => {
     const path = await write(`${what.replaceAll(' ', '-')}.zarr`, meta);
     await writeFile(join(path, 'zarr.json'), JSON.stringify(root));

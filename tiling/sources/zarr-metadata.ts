@@ -26,6 +26,67 @@ const multiscale = z.object({
     )
     .min(1),
 });
+/** A part of Zarr 3 with settings of its own; what is written in no such form is none of it. */
+const extension = (configuration: z.ZodType) =>
+  z.strictObject({
+    name: z.string(),
+    configuration: configuration.optional(),
+    must_understand: z.boolean().optional(),
+  });
+const codec: z.ZodType = z.lazy(() =>
+  z.union([
+    z.string(),
+    extension(z.looseObject({ codecs: codec.array().optional(), index_codecs: codec.array().optional() })),
+  ]),
+);
+const keyEncoding = extension(z.strictObject({ separator: z.enum(['/', '.']).optional() }));
+/** Zarr 3: a reader fails at fields that it does not know, unless they say that it need not. */
+const unknownFields = z.looseObject({ must_understand: z.literal(false) });
+const anything = z.unknown().optional();
+const v3 = { zarr_format: z.literal(3), attributes: anything, consolidated_metadata: anything };
+const v2 = z.looseObject({ zarr_format: z.literal(2) });
+/** The documents of a Zarr, as far as zarrita takes them as they come. */
+const DOCUMENTS = new Map<string, z.ZodType>([
+  ['.zgroup', v2],
+  ['.zarray', v2],
+  [
+    'zarr.json',
+    z.discriminatedUnion('node_type', [
+      z.object({ ...v3, node_type: z.literal('group') }).catchall(unknownFields),
+      z
+        .object({
+          ...v3,
+          node_type: z.literal('array'),
+          shape: z.unknown(),
+          data_type: z.unknown(),
+          chunk_grid: z.unknown(),
+          chunk_key_encoding: keyEncoding,
+          fill_value: z.unknown(),
+          codecs: codec.array(),
+          dimension_names: anything,
+          storage_transformers: anything,
+        })
+        .catchall(unknownFields),
+    ]),
+  ],
+]);
+
+/**
+ * Checks a document of a Zarr, such as `.zarray`, before zarrita reads it; other objects are none.
+ * @throws CorruptImageError
+ */
+export function checkDocument(name: string, bytes: Uint8Array): void {
+  const form = DOCUMENTS.get(name);
+  if (form === undefined) return;
+  let document: unknown;
+  try {
+    document = JSON.parse(Buffer.from(bytes).toString());
+  } catch (cause) {
+    throw new CorruptImageError(`the OME-Zarr's metadata is damaged: its ${name} is no JSON`, { cause });
+  }
+  parsed(form, document);
+}
+
 const image = z.object({
   multiscales: z.array(z.unknown()).optional(),
   omero: z
@@ -136,7 +197,10 @@ export interface ZarrValues {
  * Checks an array's shape, type and chunks, which zarrita takes as they come.
  * @throws CorruptImageError, UnsupportedImageError
  */
-export function valuesOf({ shape, chunks, dtype }: ZarrLevel, axes: readonly string[]): ZarrValues {
+export function valuesOf(
+  { shape, chunks, dtype, fillValue }: ZarrLevel,
+  axes: readonly string[],
+): ZarrValues {
   const sides = z.array(z.int().min(1)).length(axes.length);
   if (!sides.safeParse(shape).success) {
     throw new CorruptImageError(
@@ -150,6 +214,11 @@ export function valuesOf({ shape, chunks, dtype }: ZarrLevel, axes: readonly str
   }
   const type = DTYPES.get(dtype);
   if (!type) throw new UnsupportedImageError(`Zarrs of ${String(dtype).slice(0, 40)} values are not read`);
+  if (fillValue !== null && !isOfType(fillValue, dtype)) {
+    throw new CorruptImageError(
+      `the OME-Zarr fills with ${JSON.stringify(fillValue)?.slice(0, 40)}, which is no ${dtype}`,
+    );
+  }
   const chunkValues = chunks.reduce((product, side) => product * side, 1);
   const chunkBytes = chunkValues * type.bytes;
   if (chunkBytes > MAX_CHUNK_BYTES) {
@@ -163,4 +232,12 @@ export function valuesOf({ shape, chunks, dtype }: ZarrLevel, axes: readonly str
     chunkBytes,
     storedBytes: Math.ceil(chunkBytes * 1.25) + STORED_SLACK_BYTES,
   };
+}
+
+/** Whether an array of a type can hold a value. */
+function isOfType(value: unknown, dtype: string): boolean {
+  const [, unsigned, bits] = /^(u?)int(\d+)$/.exec(dtype) ?? [];
+  if (bits === undefined) return typeof value === 'number';
+  const [least, count] = [unsigned ? 0 : -(2 ** (Number(bits) - 1)), 2 ** Number(bits)];
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value < least + count;
 }

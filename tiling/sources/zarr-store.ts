@@ -4,6 +4,7 @@ import { join, sep } from 'node:path';
 import type { AsyncReadable, RangeQuery } from 'zarrita';
 import { CorruptImageError, SourceUnreachableError, UnsupportedImageError } from '../errors.js';
 import { bodyOf, fetchWithin } from './web.js';
+import { checkDocument } from './zarr-metadata.js';
 
 /** Bytes of a JSON document, or of a shard's index, at most. */
 const MAX_METADATA_BYTES = 16 << 20;
@@ -21,7 +22,10 @@ export abstract class ZarrStore implements AsyncReadable {
   async get(key: string, { signal }: Options = {}): Promise<Uint8Array | undefined> {
     const metadata = /\/(zarr\.json|\.z(array|group|attrs|metadata))$/.test(key);
     const most = metadata ? MAX_METADATA_BYTES : this.maxChunkBytes;
-    return this.read(segmentsOf(key), most, signal);
+    const names = segmentsOf(key);
+    const bytes = await this.read(names, most, signal);
+    if (bytes) checkDocument(names.at(-1)!, bytes);
+    return bytes;
   }
 
   async getRange(key: string, range: RangeQuery, { signal }: Options = {}): Promise<Uint8Array | undefined> {
