@@ -43,6 +43,14 @@ async function change(path: string, tag: number, what: 'count' | 'value', to: nu
   await writeFile(path, bytes);
 }
 
+/** Has a tag of a little-endian test TIFF hold so many SHORTs, at the file's end. */
+async function appendTag(path: string, tag: number, values: readonly number[]): Promise<void> {
+  const end = (await readFile(path)).length;
+  await appendFile(path, Buffer.from(Uint16Array.from(values).buffer));
+  await change(path, tag, 'count', values.length);
+  await change(path, tag, 'value', end);
+}
+
 describe('an OME-XML', () => {
   const xml = (attributes: string, inner = '<TiffData IFD="0"/>', before = '') =>
     `${before}<OME><Image><Pixels DimensionOrder="XYCZT" ${attributes}>${inner}</Pixels></Image></OME>`;
@@ -136,6 +144,18 @@ describe('directories', () => {
     const odd = await write();
     await change(odd, 284, 'value', 50_000);
     await refused(odd, 'unsupported-image', /planar configuration 50000/);
+  });
+
+  it('with several values where there is one', async () => {
+    const path = await write();
+    await change(path, 262, 'count', 2);
+    await refused(path, 'corrupt-image', /tag 262 holds 2 values/);
+  });
+
+  it('with channels of different sample formats', async () => {
+    const path = await write({}, 3);
+    await appendTag(path, 339, [1, 1, 3]);
+    await refused(path, 'unsupported-image', /different sample formats/);
   });
 
   it('with a predictor that is none', async () => {

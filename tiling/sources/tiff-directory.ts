@@ -173,9 +173,14 @@ export class Directory {
     return this.encoding.values(await this.bytes.read(offset, length), type, count);
   }
 
-  /** A tag's first value. */
+  /**
+   * A tag of one value.
+   * @throws CorruptImageError where it holds several: which of them would be meant?
+   */
   async number(tag: number, otherwise: number): Promise<number> {
-    return (await this.numbers(tag))[0] ?? otherwise;
+    const [value = otherwise, ...more] = Array.from(await this.numbers(tag));
+    if (more.length === 0) return value;
+    throw new CorruptImageError(`the TIFF's tag ${tag} holds ${more.length + 1} values; it has one`);
   }
 
   /**

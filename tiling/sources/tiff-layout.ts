@@ -63,11 +63,12 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   };
   checkPixels(size, options);
   const samples = await page.positive(TAG.samples, 'samples per pixel', 1);
-  const bits = await page.number(TAG.bits, 1);
-  if (Array.from(await page.numbers(TAG.bits)).some((b) => b !== bits))
-    refuse('channels of different depths');
+  const [bits = 1, ...depths] = Array.from(await page.numbers(TAG.bits));
+  if (depths.some((b) => b !== bits)) refuse('channels of different depths');
   checkChannels(samples);
-  const format = (['uint', 'int', 'float'] as const)[(await page.number(TAG.sampleFormat, 1)) - 1];
+  const [sampleFormat = 1, ...formats] = Array.from(await page.numbers(TAG.sampleFormat));
+  if (formats.some((f) => f !== sampleFormat)) refuse('channels of different sample formats');
+  const format = (['uint', 'int', 'float'] as const)[sampleFormat - 1];
   if (!page.has(TAG.photometric)) {
     throw new CorruptImageError(
       'the TIFF does not say whether 0 is black or white: it has no photometric tag',
@@ -90,7 +91,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const known = { uint: [1, 2, 4, 8, 16, 32], int: [8, 16, 32], float: [32, 64] };
   if (format === undefined || !known[format].includes(bits)) {
     const kinds = { uint: 'unsigned integers', int: 'signed integers', float: 'floating-point values' };
-    const kind = format ? kinds[format] : `values of sample format ${await page.number(TAG.sampleFormat, 1)}`;
+    const kind = format ? kinds[format] : `values of sample format ${sampleFormat}`;
     refuse(`${kind} of ${bits} bits`, 'store 8 or 16 bits a value');
   }
   if ((jpeg || jpeg2000.includes(compression)) && bits !== 8) refuse('JPEG of more than 8 bits');
