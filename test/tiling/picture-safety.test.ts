@@ -74,6 +74,24 @@ describe('a picture that is unpacked in memory whole', () => {
   });
 });
 
+it('an AVIF whose boxes do not lie within each other is damaged', async () => {
+  const sound = await picture().avif({ effort: 0 }).toBuffer();
+  for (const [name, length] of [
+    ['iprp', 0],
+    ['iprp', 7],
+    ['ispe', 0xffff_fff0],
+    ['meta', 0x7fff_ffff],
+    ['meta', 1],
+  ] as const) {
+    const bytes = Buffer.from(sound);
+    bytes.writeUInt32BE(length, bytes.indexOf(name) - 4);
+    await expect(open(await file(`box-${files++}.avif`, bytes)), `${name} ${length}`).rejects.toMatchObject({
+      code: 'corrupt-image',
+      message: expect.stringMatching(/a box at \d+ claims \d+ bytes/),
+    });
+  }
+});
+
 describe('a choice that an image does not have', () => {
   it.each([
     ['page 4', { page: 4 }, /no page 4: the image has 1/],

@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UnreachableFileError, UnsupportedImageError } from '../errors.js';
 import type { ImageSource } from '../source.js';
+import { checkBoxes } from './avif-boxes.js';
 import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
 import { openOpenSlide, slideVendor } from './openslide.js';
@@ -20,6 +21,11 @@ const openPicture: Opens = async (path, options) => {
   return options.channels ? channelsOf(source, options.channels) : source;
 };
 
+const openAvif: Opens = async (path, options) => {
+  await checkBoxes(path);
+  return openPicture(path, options);
+};
+
 /** What the first bytes say; the file's name is never asked. */
 const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: Opens][] = [
   ['TIFF', (h) => ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].includes(latin1(h, 0, 4)), openTiff],
@@ -27,7 +33,7 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
   ['JPEG', (h) => latin1(h, 0, 3) === '\xff\xd8\xff', openPicture],
   ['WebP', (h) => latin1(h, 0, 4) === 'RIFF' && latin1(h, 8, 12) === 'WEBP', openPicture],
   ['GIF', (h) => /^GIF8[79]a/.test(latin1(h, 0, 6)), openPicture],
-  ['AVIF', (h) => latin1(h, 4, 12) === 'ftypavif', openPicture],
+  ['AVIF', (h) => latin1(h, 4, 12) === 'ftypavif', openAvif],
 ];
 
 /**
