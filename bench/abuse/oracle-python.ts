@@ -47,6 +47,15 @@ def tiff_pages(path, planes, **_):
         pages = [shown_page(tif.pages[p]) for p in planes]
     return pages[0] if len(pages) == 1 else np.stack(pages, -1)
 
+def libtiff(path, planes, **_):
+    with open(path, 'rb') as file:
+        bytes = file.read()
+    with tifffile.TiffFile(path) as tif:
+        small(tif.pages[planes[0]].shape)
+    if len(planes) > 1:
+        raise ValueError('one page is read')
+    return imagecodecs.tiff_decode(bytes, index=planes[0])
+
 def tiff_series(path, **_):
     with tifffile.TiffFile(path) as tif:
         series = tif.series[0]
@@ -131,7 +140,7 @@ def compare(task):
         answer = np.asarray(image.convert('RGB')).astype('i4')
     said = {}
     image = task['image']
-    readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, tiff_series, gif_frame]
+    readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, libtiff, tiff_series, gif_frame]
     for read in readers:
         try:
             data = shown(read(image, planes=task['planes']), task.get('range'))
