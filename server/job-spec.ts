@@ -1,4 +1,5 @@
 import type { Priority } from '../model/scheduler.js';
+import type { Size } from '../tiling/geometry.js';
 import type { TileChoice } from '../tiling/plan.js';
 import type { ImageSource } from '../tiling/source.js';
 import type { ImageChoice } from '../tiling/sources/options.js';
@@ -45,14 +46,16 @@ export interface JobSpec extends PlanSpec {
   readonly priority: Priority;
   /** The files to write; each appears when it is complete. */
   readonly results: readonly ResultFile[];
+  /** Of the image, where it is known: it says how long the image may take to open. */
+  readonly size?: Size;
   /** The file that keeps finished bands, from which a job that was killed goes on; null for none. */
   readonly journal: string | null;
 }
 
 export interface SegmentJob extends JobSpec {
   readonly signal: AbortSignal;
-  /** Watches how the image is read. */
-  readonly watch?: (image: ImageSource) => ImageSource;
+  /** Watches how the image is opened and read, and a mask of its tissue. */
+  readonly watch?: (opening: Promise<ImageSource>) => Promise<ImageSource>;
   readonly onStage?: (stage: Stage, durationMs: number) => void;
   readonly onProgress?: (progress: Progress) => void;
 }

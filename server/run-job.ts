@@ -24,6 +24,7 @@ export interface JobTools {
   /** Shown what is done of the mask; made when the job's size is known. */
   readonly preview: (image: ImageSource) => Preview;
   readonly maxPixels: number;
+  readonly maxUnpackedBytes?: number | undefined;
   /** Bytes that a job may take. */
   readonly memory: number;
 }
@@ -39,7 +40,7 @@ export async function runJob(
   job: SegmentJob,
   image: ImageSource,
   model: TestedModel,
-  { predict, preview: previewOf, maxPixels, memory }: JobTools,
+  { predict, preview: previewOf, maxPixels, maxUnpackedBytes, memory }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { signal } = job;
@@ -55,7 +56,7 @@ export async function runJob(
   });
   if (job.symmetries) checkSymmetries(model);
   const { plan } = planned;
-  const tissue = await tissueOf(job, image, source, maxPixels);
+  const tissue = await tissueOf(job, image, source, { maxPixels, maxUnpackedBytes });
   const dim = await intensityWarnings(image, signal);
 
   const stagesMs: Partial<Record<Stage, number>> = {};
@@ -152,10 +153,10 @@ function atSizeOf(image: ImageSource, mask: ImageSource, kind: MaskKind): ImageS
 }
 
 async function tissueOf(
-  { background, scratchDir, signal }: SegmentJob,
+  { background, scratchDir, signal, watch }: SegmentJob,
   image: ImageSource,
   scaled: ImageSource,
-  maxPixels: number,
+  limits: Pick<JobTools, 'maxPixels' | 'maxUnpackedBytes'>,
 ): Promise<Tissue | null> {
   if (background === null) return null;
   if (background === 'auto') {
@@ -165,7 +166,8 @@ async function tissueOf(
       tissue.touches({ x: x * ratio.x, y: y * ratio.y, width: width * ratio.x, height: height * ratio.y });
     return { ...tissue, touches };
   }
-  const mask = await openImage(background.mask, { scratchDir, maxPixels, values: 'stored', signal });
+  const opening = openImage(background.mask, { ...limits, scratchDir, values: 'stored', signal });
+  const mask = await (watch?.(opening) ?? opening);
   try {
     return await tissueFromMask(mask, scaled.size, signal);
   } finally {

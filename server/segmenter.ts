@@ -84,8 +84,7 @@ export class Segmenter {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
     const output = predictedFor(job.results);
-    const receipt = await this.#with(job, output, async (opened, model) => {
-      const image = job.watch?.(opened) ?? opened;
+    const receipt = await this.#with(job, output, async (image, model) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
         predict: this.#predictor.for(job.id, model, {
@@ -98,6 +97,7 @@ export class Segmenter {
           return preview;
         },
         maxPixels: this.options.maxPixels,
+        maxUnpackedBytes: this.options.maxUnpackedBytes,
         memory: this.options.memory ?? Number.POSITIVE_INFINITY,
       });
     }).finally(() => this.#previews.delete(job.id));
@@ -201,7 +201,8 @@ export class Segmenter {
   ): Promise<Result> {
     return this.#withModel(job.model, async (folder) => {
       const open = await this.#openOptions(job, folder);
-      const image = await openImage(job.input, { ...open, signal: job.signal });
+      const opening = openImage(job.input, { ...open, signal: job.signal });
+      const image = await (job.watch?.(opening) ?? opening);
       try {
         return await work(image, await this.#tested(folder, image, output, job));
       } finally {

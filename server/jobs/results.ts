@@ -42,7 +42,7 @@ export class JobResults {
   }
 
   /** A job as the worker takes it. */
-  specOf({ id, priority, request, source }: JobRecord): JobSpec {
+  specOf({ id, priority, request, source, image: { width, height } }: JobRecord): JobSpec {
     const folder = this.store.folder(id);
     const { outputs, simplify, ...work } = request;
     const results: ResultFile[] = outputs.map(({ output, format }) => ({
@@ -54,6 +54,7 @@ export class JobResults {
       ...work,
       id,
       priority,
+      size: { width, height },
       input,
       scratchDir: folder,
       results,

@@ -2,12 +2,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
+import { limitsFor } from '../../tiling/sources/decode-limits.js';
 import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import { WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls, WorkerOptions } from './messages.js';
+import type { ImageLimits } from './read-limit.js';
 import { Watchdog } from './watchdog.js';
 
 export interface JobListener {
@@ -93,7 +95,7 @@ export class WorkerClient {
   run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
     const cancel = () => this.#cancel(job.id, signal.reason);
     return new Promise<Receipt>((resolve, reject) => {
-      const message: ToWorker = { type: 'run', job, readMs: this.#limits.readMs };
+      const message: ToWorker = { type: 'run', job, limits: this.#imageLimits(job) };
       const { id } = job;
       const work: Job = { ...listener, id, message, resolve, reject, isInside: false, timer: null };
       this.#jobs.set(job.id, work);
@@ -210,6 +212,13 @@ export class WorkerClient {
     this.#child.send(work.message, () => undefined);
   }
 
+  /** By the size of the image, which its decoder's own limit goes by. */
+  #imageLimits({ size }: JobSpec): ImageLimits {
+    const { openMs, openFactor, readMs } = this.#limits;
+    const decodeMs = size ? 1000 * limitsFor(size).seconds : 0;
+    return { openMs: openMs + openFactor * decodeMs, readMs };
+  }
+
   #giveAll(): void {
     for (const work of [...this.#jobs.values(), ...this.#calls.values()]) this.#give(work);
   }
@@ -285,12 +294,15 @@ export class WorkerClient {
     this.#blame(why);
   }
 
-  /** Rejects the jobs that were inside, each with what it has to do with the worker's end. */
+  /**
+   * Rejects the jobs that were inside, each with what it has to do with the worker's end. An estimate may have
+   * caused it, and a plan, for which a model may have been loaded and tested.
+   */
   #blame(why: string): void {
     const guilty = this.#ending?.guilty ?? null;
     const jobs = [...this.#jobs].filter(([, { isInside }]) => isInside);
     const calls = [...this.#calls].filter(([, { isInside }]) => isInside);
-    const suspects = jobs.length + calls.filter(([, call]) => isOnDevice(call)).length;
+    const suspects = jobs.length + calls.filter(([, { name }]) => name !== 'preview').length;
     for (const [key, call] of calls) {
       if (call.timer) clearTimeout(call.timer);
       call.isInside = false;
@@ -306,5 +318,5 @@ export class WorkerClient {
   }
 }
 
-/** Of calls, those that may end a worker: what is planned, or seen so far, is in memory already. */
+/** Of calls, those that always use the device; a plan does where a graph has not been tested before. */
 const isOnDevice = (work: Job | Call): boolean => 'name' in work && work.name === 'estimate';

@@ -9,6 +9,12 @@ export interface WorkerLimits {
   /** A batch may take so long, or so many times what it is expected to take, whichever is longer. */
   readonly batchMs: number;
   readonly batchFactor: number;
+  /**
+   * Opening an image may take so long, and so many times what its decoder may: some are unpacked as a whole,
+   * several at a time.
+   */
+  readonly openMs: number;
+  readonly openFactor: number;
   /** Reading one tile of an image. */
   readonly readMs: number;
   /** A call, such as a plan: a model may have to be loaded and tested for it. */
@@ -25,6 +31,8 @@ export const WORKER_LIMITS: WorkerLimits = {
   hungMs: 30_000,
   batchMs: 60_000,
   batchFactor: 20,
+  openMs: 120_000,
+  openFactor: 2,
   readMs: 120_000,
   callMs: 300_000,
   graceMs: 30_000,

@@ -4,7 +4,7 @@ import { outcomeOf } from '../outcome.js';
 import { codeOf, detailOf } from '../problems.js';
 import { Segmenter } from '../segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
-import { withReadLimit } from './read-limit.js';
+import { type ImageLimits, withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and fed by `WorkerClient`. */
 
@@ -21,14 +21,14 @@ const calls: WorkerCalls = {
   preview: (id) => segmenter!.preview(id),
 };
 
-async function run(job: JobSpec, readMs: number): Promise<void> {
+async function run(job: JobSpec, limits: ImageLimits): Promise<void> {
   const controller = new AbortController();
   running.set(job.id, controller);
   try {
     const receipt = await segmenter!.run({
       ...job,
       signal: controller.signal,
-      watch: (image) => withReadLimit(image, readMs, (why) => send({ type: 'stuck', id: job.id, why })),
+      watch: (opening) => withLimits(opening, limits, (why) => send({ type: 'stuck', id: job.id, why })),
       onStage: (stage, durationMs) => send({ type: 'stage', id: job.id, stage, durationMs }),
       onProgress: (progress) => send({ type: 'progress', id: job.id, progress }),
     });
@@ -60,7 +60,7 @@ process.on('message', (message: ToWorker) => {
       setInterval(() => send({ type: 'beat', batch: segmenter!.batch }), message.beatMs).unref();
       break;
     case 'run':
-      void run(message.job, message.readMs);
+      void run(message.job, message.limits);
       break;
     case 'cancel':
       running.get(message.id)?.abort(new RequestError('cancelled', 'the job was cancelled'));

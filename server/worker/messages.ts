@@ -4,6 +4,7 @@ import type { Outcome } from '../outcome.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
 import type { Segmenter, SegmenterOptions } from '../segmenter.js';
+import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
@@ -23,7 +24,7 @@ export type CallName = keyof WorkerCalls;
 
 export type ToWorker =
   | { readonly type: 'start'; readonly options: WorkerOptions; readonly beatMs: number }
-  | { readonly type: 'run'; readonly job: JobSpec; readonly readMs: number }
+  | { readonly type: 'run'; readonly job: JobSpec; readonly limits: ImageLimits }
   | { readonly type: 'cancel'; readonly id: string }
   | { readonly type: 'call'; readonly call: number; readonly name: CallName; readonly args: unknown[] }
   | { readonly type: 'stop' };

@@ -157,7 +157,15 @@ describe('the server', () => {
       request: { model: 'shapes/1', outputs: [] },
     };
     const image = { kind: 'upload', name: null, bytes: 1 };
-    const full = { ...stored, source: image, startedAt: null, finishedAt: null, ...record } as JobRecord;
+    const size = { width: 1, height: 1 };
+    const full = {
+      ...stored,
+      source: image,
+      image: size,
+      startedAt: null,
+      finishedAt: null,
+      ...record,
+    } as JobRecord;
     const options = {
       store: {
         folder: () => '',
