@@ -45,6 +45,22 @@ const plain = (body: Uint8Array<ArrayBuffer>) =>
     headers: { accept: 'image/tiff' },
   });
 
+describe('headers', () => {
+  it('are read in processes of their own: a worker that does nothing holds none up', async () => {
+    const worker = server.workerPid()!;
+    process.kill(worker, 'SIGSTOP');
+    const code = await fetch(`${server.url}/v1/jobs?model=shapes`, {
+      method: 'POST',
+      body: slide.slice(0, 20), // a PNG that ends in its header
+      signal: AbortSignal.timeout(10_000),
+    })
+      .then(codeOf)
+      .catch((error: Error) => error.name)
+      .finally(() => process.kill(worker, 'SIGCONT'));
+    expect(code).toMatch(/corrupt-image/);
+  });
+});
+
 describe('a header that asks for more than there is', () => {
   it('costs its own request alone: the job that runs meanwhile succeeds with the right bytes', async () => {
     const expected = sha(await (await plain(slide)).arrayBuffer());
