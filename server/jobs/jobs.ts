@@ -536,7 +536,13 @@ export class Jobs {
 /** What `work` resolves to; false as soon as `signal` aborts, and where it fails. */
 function orAborted(work: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(false), { once: true });
-    work.then(resolve, () => resolve(false));
+    const leave = () => resolve(false);
+    signal.addEventListener('abort', leave, { once: true });
+    void work
+      .catch(() => false)
+      .then((value) => {
+        signal.removeEventListener('abort', leave);
+        resolve(value);
+      });
   });
 }

@@ -15,6 +15,7 @@ const folder = await testFolder();
 const data = join(folder, 'data');
 /** The images' server answers all, nothing, or nothing more once it is asked for the middle of the slide. */
 let mode: 'up' | 'down' | 'breaks off' = 'up';
+let refused = 0;
 let slide: Buffer;
 let another: Buffer;
 let etag = '"one"';
@@ -24,6 +25,7 @@ const images = createServer((request, response) => {
   const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')!.map(Number);
   if (mode === 'breaks off' && Math.abs(from! / slide.length - 0.55) < 0.15) mode = 'down';
   if (mode === 'down') {
+    refused++;
     request.socket.destroy();
     return;
   }
@@ -104,6 +106,16 @@ describe('a job whose source goes away', () => {
     const resumed = await fetch(at(`/v1/jobs/${id}/resume`), { method: 'POST' });
     expect([resumed.status, ((await resumed.json()) as JobView).state]).toEqual([200, 'queued']);
     expect((await settled(id)).state).toBe('paused');
+  });
+
+  it('is looked at again and again, and no listener stays of that', async () => {
+    const warnings: string[] = [];
+    const warned = ({ name }: Error) => void warnings.push(name);
+    process.on('warning', warned);
+    refused = 0;
+    await expect.poll(() => refused, { timeout: 20_000 }).toBeGreaterThan(30);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
   });
 
   it('is still paused when the server starts again', async () => {
