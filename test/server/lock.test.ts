@@ -1,16 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { FolderLock, type LockOptions } from '../../server/jobs/lock.js';
 import { testFolder } from '../support/files.js';
-import { testServer } from '../support/product.js';
 
 const root = await testFolder();
 const newFolder = () => mkdtemp(join(root, 'data-'));
-const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
 
 /** A clock that is moved by hand. Who is woken by it does some I/O and then waits again, which is waited for. */
 function clock() {
@@ -99,67 +94,12 @@ describe('a folder of two hosts', () => {
   });
 });
 
-describe('a lock', () => {
-  it('that is torn is none', async () => {
+describe('a lock that is torn', () => {
+  it('is none, and the next one takes its place', async () => {
     const folder = await newFolder();
-    await writeFile(join(folder, 'server.lock'), '{"pid":1,"sta');
-    const running = await testServer(folder).catch((error: Error) => error);
-    expect(running).not.toBeInstanceOf(Error);
-    if (!(running instanceof Error)) await running.close();
+    await (await FolderLock.take(folder, server('a', clock()).options)).release();
     const [name] = (await readdir(folder)).filter((each) => each.endsWith('.lock'));
     await writeFile(join(folder, name!), '{"tok');
-    const time = clock();
-    await (await FolderLock.take(folder, server('b', time).options)).release();
-  });
-});
-
-const allowed = spawnSync('unshare', ['-p', '--fork', 'true']).status === 0;
-
-/** The server as PID 1 of a namespace of its own, as in a container. */
-async function containedServer(data: string) {
-  const args = [
-    '-p',
-    '--fork',
-    '--kill-child',
-    process.execPath,
-    BIN,
-    'serve',
-    '--port',
-    '0',
-    '--data',
-    data,
-  ];
-  const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let log = '';
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.on('data', (chunk) => {
-      const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
-      if (found !== undefined) resolve(found);
-    });
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
-  });
-  return { url, child };
-}
-
-describe.skipIf(!allowed)('two containers with one folder', () => {
-  it('do not take their PID 1 for the same process', async () => {
-    const folder = await newFolder();
-    const first = await containedServer(folder);
-    const second = await containedServer(folder);
-    const ready = await fetch(`${second.url}/readyz`);
-    expect([ready.status, await ready.text()]).toEqual([
-      503,
-      expect.stringMatching(/^waiting for the data folder/),
-    ]);
-    const work = await fetch(`${second.url}/v1/jobs`);
-    expect([work.status, ((await work.json()) as { type: string }).type]).toEqual([
-      503,
-      'urn:unseam:problem:folder-in-use',
-    ]);
-    for (const { child } of [first, second]) {
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    }
+    await (await FolderLock.take(folder, server('b', clock()).options)).release();
   });
 });
