@@ -9,6 +9,7 @@ import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 // For its side effect: models that resize their logits are loaded with it.
 import './resizing.js';
+import { writeWhole } from './whole-file.js';
 
 const WEIGHTS = 'weights.bin';
 
@@ -54,9 +55,8 @@ export async function saveCheckpoint(
 
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
-  const path = join(folder, 'card.json');
-  await writeFile(`${path}.partial`, `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`);
-  await rename(`${path}.partial`, path);
+  const text = `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`;
+  await writeWhole(join(folder, 'card.json'), [text]);
 }
 
 /** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */

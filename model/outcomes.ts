@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { writeWhole } from './whole-file.js';
 
 const FORM = 1;
 const schema = z.object({ form: z.literal(FORM), outcomes: z.record(z.string(), z.boolean()) });
@@ -55,8 +56,6 @@ export class Outcomes {
 
   async #write(kept: ReadonlyMap<string, boolean>): Promise<void> {
     if (this.path === null) return;
-    const partial = `${this.path}.${process.pid}.partial`;
-    await writeFile(partial, JSON.stringify({ form: FORM, outcomes: Object.fromEntries(kept) }));
-    await rename(partial, this.path);
+    await writeWhole(this.path, [JSON.stringify({ form: FORM, outcomes: Object.fromEntries(kept) })]);
   }
 }

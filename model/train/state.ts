@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { CheckpointError } from '../errors.js';
+import { writeWhole } from '../whole-file.js';
 
 /** A training between two steps of its optimiser. */
 export interface State {
@@ -15,25 +16,14 @@ export interface State {
 const FORM = 1;
 const MAGIC = `unseam training state ${FORM}\n`;
 
-/**
- * One file: a line that names the format, a line of JSON, and the arrays as little-endian floats. It is
- * written beside its name, flushed to the disk and renamed, so that whatever is killed when, the file is
- * the old one or the new one.
- */
+/** One file: a line that names the format, a line of JSON, and the arrays as little-endian floats. */
 export async function writeState(path: string, state: State, extra: unknown): Promise<void> {
   const { steps, batches, arrays } = state;
   const bodies = arrays.map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength));
   const hash = createHash('sha256');
   for (const body of bodies) hash.update(body);
   const head = { steps, batches, lengths: arrays.map((a) => a.length), sha256: hash.digest('hex'), extra };
-  const file = await open(`${path}.partial`, 'w');
-  try {
-    await file.writev([Buffer.from(MAGIC), Buffer.from(`${JSON.stringify(head)}\n`), ...bodies]);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.partial`, path);
+  await writeWhole(path, [MAGIC, `${JSON.stringify(head)}\n`, ...bodies]);
 }
 
 /** @throws CheckpointError for a file that is missing, cut off, damaged, or of a newer form */

@@ -1,5 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -7,24 +5,16 @@ import type { JobView } from '../../server/jobs/view.js';
 import { testFolder } from '../support/files.js';
 import { testServer, unseam } from '../support/product.js';
 import { pattern } from '../support/rasters.js';
+import { mountSmallDisk, unmount } from '../support/small-disk.js';
 import { writeTestTiff } from '../support/tiff.js';
 
 const folder = await testFolder();
 const disk = join(folder, 'disk');
 
-/** A small disk of its own, where the system lets us have one. */
-const mounted = (() => {
-  mkdirSync(disk);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
+const mounted = mountSmallDisk(disk, 12 * 1024);
 
 describe.skipIf(!mounted)('a disk that fills', () => {
-  afterAll(() => void execFileSync('umount', [disk]));
+  afterAll(() => unmount(disk));
 
   it('refuses what does not fit, pauses the job that fills it until there is room, and breaks nothing else', async () => {
     await unseam(['samples', '-o', folder, '-s', '300x200']);
