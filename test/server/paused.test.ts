@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, utimes } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../server/jobs/view.js';
 import type { RunningServer } from '../../server/serve.js';
@@ -36,7 +37,7 @@ const images = createServer((request, response) => {
 const start = () => {
   const { port } = images.address() as AddressInfo;
   const recovery = { retryMs: [10, 20], probeMs: { first: 50, last: 100 } };
-  return testServer(data, { allowedHosts: [`127.0.0.1:${port}`], recovery });
+  return testServer(data, { slides: folder, allowedHosts: [`127.0.0.1:${port}`], recovery });
 };
 
 beforeAll(async () => {
@@ -64,13 +65,13 @@ afterAll(async () => {
 
 const at = (path: string) => `${server.url}${path}`;
 const get = async (id: string) => (await (await fetch(at(`/v1/jobs/${id}`))).json()) as JobView;
-const submit = async () => {
+const submit = async (more = {}) => {
   const { port } = images.address() as AddressInfo;
   const response = await fetch(at('/v1/jobs'), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
-      ...{ model: 'shapes', tile: 188 },
+      ...{ model: 'shapes', tile: 188, ...more },
       source: { url: `http://127.0.0.1:${port}/slide.tif` },
     }),
   });
@@ -156,6 +157,24 @@ describe('a job whose source goes away', () => {
     expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
     expect(job.receipt).toMatchObject({
       warnings: ['the job started anew: what had been computed was left (of another image)'],
+    });
+  });
+
+  it('starts anew, too, where the mask of its tissue is of another date', async () => {
+    const tissue = join(folder, 'tissue.png');
+    await sharp({ create: { width: 4, height: 12, channels: 3, background: '#fff' } })
+      .png()
+      .toFile(tissue);
+    mode = 'breaks off';
+    const { id: masked, state } = await settled(await submit({ 'skip-background': 'tissue.png' }));
+    expect(state).toBe('paused');
+    await utimes(tissue, 0, 0);
+    mode = 'up';
+    await (await fetch(at(`/v1/jobs/${masked}/events`))).text();
+    const job = await get(masked);
+    expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
+    expect(job.receipt).toMatchObject({
+      warnings: ['the job started anew: what had been computed was left (of another tissue)'],
     });
   });
 
