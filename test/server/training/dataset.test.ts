@@ -1,0 +1,28 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { openDataset } from '../../../server/training/dataset.js';
+import { testFolder } from '../../support/files.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+
+it('what a data set holds in memory is counted by the type of its pixels', async () => {
+  const [images, labels] = [join(folder, 'images'), join(folder, 'labels')];
+  for (const path of [images, labels]) await mkdir(path);
+  const [width, height] = [30, 20];
+  const floats = { width, height, channels: 1, data: Float32Array.from(pattern(width, height).data) };
+  await writeTestTiff(join(images, 'a.tif'), floats, { compression: 1, format: 3, bits: 32 });
+  const classes = { ...floats, data: Uint8Array.from(floats.data, (value) => value % 2) };
+  await writeTestTiff(join(labels, 'a.tif'), classes, { compression: 1 });
+  const dataset = await openDataset(
+    {
+      ...{ images, labels, classes: 2, ignore: null, legend: null },
+      ...{ labelBorder: 'reflect', inputChannels: 1, range: [0, 255] },
+    },
+    { scratchDir: folder, maxPixels: 1e6 },
+  );
+  expect(dataset.heldBytes).toBe(width * height * (4 + 1));
+  await dataset.close();
+});
