@@ -31,6 +31,24 @@ const group = (paths: readonly string[], more: object = {}) => ({
 });
 const pixels = Buffer.alloc(SIDE * SIDE, 77);
 
+/**
+ * A Zstandard frame (RFC 8878): blocks of 128 KiB of zeros that it need not hold, then a compressed one of
+ * 256 bytes of 77.
+ */
+function zstdOf(claimed: number | null, zeros = 0): Buffer {
+  const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+  // One segment of 256 bytes; or a window of 1 MiB, and no word of the size.
+  const head = Buffer.from(claimed === 256 ? [0x60, 0, 0] : [0x00, 10 << 3]);
+  const block = (last: number, type: number, size: number, ...bytes: number[]) => {
+    const header = (size << 3) | (type << 1) | last;
+    return Buffer.from([header & 255, (header >> 8) & 255, header >> 16, ...bytes]);
+  };
+  const repeated = Array.from({ length: zeros }, () => block(0, 1, 128 << 10, 0));
+  const literals = 1 | (1 << 2) | (256 << 4); // of one byte, repeated
+  const compressed = block(1, 2, 4, literals & 255, literals >> 8, 77, 0);
+  return Buffer.concat([magic, head, ...repeated, compressed]);
+}
+
 /** Writes an OME-Zarr of one level, as its metadata and its one chunk say. */
 async function write(
   name: string,
@@ -135,6 +153,15 @@ describe('an OME-Zarr in a folder', () => {
   });
 
   it.each([
+    ['that says its size', SIDE * SIDE],
+    ['that does not', null],
+  ])('is read from a small chunk of Zstandard %s', async (_, claimed) => {
+    const meta = array({ codecs: [{ name: 'bytes' }, { name: 'zstd', configuration: {} }] });
+    const path = await write(`zstd-${claimed}.zarr`, meta, zstdOf(claimed));
+    expect(Buffer.from(await read(path)).equals(pixels)).toBe(true);
+  });
+
+  it.each([
     ['a dataset path that leads up', ['..%2Foutside'], array()],
     ['a dataset path of plain dots', ['%2e%2e%2Foutside'], array()],
     [
@@ -190,6 +217,14 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     chunk.writeUInt32LE(64, 12);
     const meta = array({ codecs: [{ name: 'bytes' }, { name: 'blosc', configuration: {} }] });
     await refused(await write('blosc.zarr', meta, chunk), 'corrupt-image', /2147418112 bytes/);
+  });
+
+  it('a Zstandard chunk whose blocks hold more than it must, said or unsaid', async () => {
+    const meta = array({ codecs: [{ name: 'bytes' }, { name: 'zstd', configuration: {} }] });
+    for (const claimed of [SIDE * SIDE, null]) {
+      const path = await write(`zstd-bomb-${claimed}.zarr`, meta, zstdOf(claimed, 600));
+      await refused(path, 'corrupt-image', /claims \d{7,} bytes; it can hold 4352/);
+    }
   });
 
   it('a chunk of fewer or more bytes than its shape', async () => {

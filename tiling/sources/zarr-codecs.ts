@@ -9,6 +9,8 @@ const SLACK_BYTES = 4096;
 const ZSTD_BLOCK_BYTES = 128 << 10;
 /** Blocks hold less than that where the encoder splits them, on average by no more than this. */
 const ZSTD_SMALL_BLOCKS = 8;
+/** Blocks of a small chunk are all far from full: what could hold no more than this does no harm. */
+const ZSTD_HARMLESS_BYTES = 1 << 20;
 const ZSTD_MAGIC = 0xfd2fb528;
 const ZSTD_SKIPPED = 0x184d2a5;
 
@@ -86,7 +88,7 @@ const valueBytes = (type: string): number => Number(/\d+$/.exec(type)?.[0] ?? 64
  * believes it no sooner than it has unpacked all, so their blocks are added up, too.
  */
 function zstdBytes(stored: DataView): number {
-  let [claimed, most] = [0, 0];
+  let [claimed, unclaimed, most] = [0, 0, 0];
   try {
     for (let at = 0; at < stored.byteLength; ) {
       const magic = stored.getUint32(at, true);
@@ -96,14 +98,16 @@ function zstdBytes(stored: DataView): number {
       }
       if (magic !== ZSTD_MAGIC) return Number.NaN;
       const frame = zstdFrame(stored, at + 4);
-      claimed += frame.claimed ?? frame.most;
+      if (frame.claimed === null) unclaimed += frame.most;
+      else claimed += frame.claimed;
       most += frame.most;
       at = frame.end;
     }
   } catch {
     return Number.NaN; // it is cut short
   }
-  return Math.max(claimed, most / ZSTD_SMALL_BLOCKS);
+  if (most <= ZSTD_HARMLESS_BYTES) return claimed;
+  return Math.max(claimed + unclaimed, most / ZSTD_SMALL_BLOCKS);
 }
 
 interface ZstdFrame {
