@@ -5,8 +5,10 @@ import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { Raster } from '../../tiling/raster.js';
+import { fileBytes } from '../../tiling/sources/bytes.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { countPages } from '../../tiling/sources/tiff.js';
+import { TiffFile } from '../../tiling/sources/tiff-directory.js';
 import { testFolder } from '../support/files.js';
 import { pattern } from '../support/rasters.js';
 import { type TestTiff, writeTestTiff } from '../support/tiff.js';
@@ -159,6 +161,97 @@ describe('directories', () => {
     const path = await write();
     await change(path, 317, 'value', 9);
     await refused(path, 'unsupported-image', /predictor 9/);
+  });
+});
+
+describe('directories that a small file has a great many of', () => {
+  const entry = ([tag, type, count, value]: readonly number[]): Buffer => {
+    const bytes = Buffer.alloc(12);
+    bytes.writeUInt16LE(tag!, 0);
+    bytes.writeUInt16LE(type!, 2);
+    bytes.writeUInt32LE(count!, 4);
+    bytes.writeUInt32LE(value!, 8);
+    return bytes;
+  };
+
+  /** A TIFF of gray pages of 16 × 16 px that share their one tile, and 64 SubIFDs in what is behind that. */
+  function pagesOf(pages: number, description: string, children: Buffer, step: number): Buffer {
+    const text = Buffer.from(`${description}\0`);
+    const list = Buffer.alloc(4 * 64);
+    const behind = 8 + 256 + text.length + list.length;
+    for (let i = 0; i < 64; i++) list.writeUInt32LE(behind + i * step, 4 * i);
+    const parts = [Buffer.alloc(8 + 256), text, list, children];
+    parts[0]!.write('II*\0', 'latin1');
+    parts[0]!.writeUInt32LE(behind + children.length, 4);
+    let at = behind + children.length;
+    for (let i = 0; i < pages; i++) {
+      const tags = [
+        ...[
+          [256, 4, 1, 16],
+          [257, 4, 1, 16],
+          [258, 3, 1, 8],
+          [259, 3, 1, 1],
+          [262, 3, 1, 1],
+        ],
+        ...(i === 0 ? [[270, 2, text.length, 8 + 256]] : []),
+        ...[
+          [277, 3, 1, 1],
+          [322, 4, 1, 16],
+          [323, 4, 1, 16],
+          [324, 4, 1, 8],
+          [325, 4, 1, 256],
+        ],
+        [330, 4, 64, 8 + 256 + text.length],
+      ];
+      const directory = Buffer.alloc(2 + 12 * tags.length + 4);
+      directory.writeUInt16LE(tags.length);
+      for (const [k, tag] of tags.entries()) entry(tag).copy(directory, 2 + 12 * k);
+      at += directory.length;
+      directory.writeUInt32LE(i + 1 < pages ? at : 0, directory.length - 4);
+      parts.push(directory);
+    }
+    return Buffer.concat(parts);
+  }
+
+  it('are read once where many pages lead to them', async () => {
+    const bytes = pagesOf(40, '', Buffer.alloc(6), 0);
+    let reads = 0;
+    const file = await TiffFile.open({
+      length: bytes.length,
+      read: async (offset, length) => {
+        reads++;
+        return bytes.subarray(offset, offset + length);
+      },
+      close: async () => undefined,
+    });
+    for (const page of file.pages) expect(await file.children(page)).toHaveLength(64);
+    expect(reads).toBeLessThan(4 * 40); // a page's length, its tags, its list
+  });
+
+  it('are refused where they overlap', async () => {
+    const thousands = Buffer.alloc(2 * 64 + 2 + 12_000 + 4);
+    for (let at = 0; at < thousands.length; at += 2) thousands.writeUInt16LE(1000, at);
+    const path = join(folder, 'overlapping-children.tif');
+    await writeFile(path, pagesOf(1, '', thousands, 2));
+    const bytes = await fileBytes(path);
+    const file = await TiffFile.open(bytes);
+    await expect(file.children(file.pages[0]!)).rejects.toMatchObject({
+      code: 'corrupt-image',
+      message: expect.stringMatching(/overlap/),
+    });
+    await bytes.close();
+  });
+
+  it.each([
+    ['Fiji', 'ImageJ=1.54f\nimages=4200\nchannels=4200\n'],
+    [
+      'an OME-XML',
+      '<OME><Image><Pixels DimensionOrder="XYCZT" SizeC="4200"><TiffData PlaneCount="4200"/></Pixels></Image></OME>',
+    ],
+  ])('are no 4,200 channels, though %s says so', async (_, description) => {
+    const path = join(folder, `${files++}.tif`);
+    await writeFile(path, pagesOf(4200, description, Buffer.alloc(6), 0));
+    await refused(path, 'unsupported-image', /4200 channels; at most 4096/);
   });
 });
 

@@ -216,9 +216,7 @@ export class Directory {
 /** The directories of a TIFF: its pages, and where they lead. */
 export class TiffFile {
   private constructor(
-    readonly bytes: Bytes,
-    private readonly encoding: Encoding,
-    private readonly allowance: Allowance,
+    private readonly directories: Directories,
     /** The images of the file, in its order. */
     readonly pages: readonly Directory[],
     /** What ended the list before its end, if anything did: the images before it are whole. */
@@ -237,16 +235,12 @@ export class TiffFile {
     if (head.length < 8) throw new CorruptImageError('the TIFF is cut short: it has no header');
     const pages: Directory[] = [];
     const seen = new Set<number>();
-    const allowance = new Allowance(bytes.length);
-    let directoryBytes = 0;
+    const directories = new Directories(bytes, encoding);
     let damage: CorruptImageError | null = null;
     for (let at = encoding.word(head, big ? 8 : 4); at !== 0 && !seen.has(at); at = pages.at(-1)!.next) {
       seen.add(at);
       try {
-        const page = await readDirectory(bytes, encoding, allowance, at);
-        directoryBytes += page.length;
-        if (directoryBytes > bytes.length) throw new CorruptImageError("the TIFF's directories overlap");
-        pages.push(page);
+        pages.push(await directories.at(at));
       } catch (error) {
         // What lies behind a damaged directory is lost; the images before it are not.
         if (pages.length === 0 || !(error instanceof CorruptImageError)) throw error;
@@ -259,16 +253,48 @@ export class TiffFile {
     if (damage === null && seen.has(pages.at(-1)!.next)) {
       damage = new CorruptImageError("the TIFF's directories lead back to one before them");
     }
-    return new TiffFile(bytes, encoding, allowance, pages, damage);
+    return new TiffFile(directories, pages, damage);
   }
 
   /** The directories that a page points to by its SubIFDs: smaller versions of its image. */
   async children(page: Directory): Promise<Directory[]> {
     const found: Directory[] = [];
     for (const offset of Array.from(await page.numbers(TAG.subIfds, MAX_CHILDREN))) {
-      found.push(await readDirectory(this.bytes, this.encoding, this.allowance, offset));
+      found.push(await this.directories.at(offset));
     }
     return found;
+  }
+}
+
+/**
+ * Reads directories, each of them once: many pages of a small file may lead to the same, or to places that
+ * overlap.
+ */
+class Directories {
+  readonly #known = new Map<number, Promise<Directory>>();
+  readonly #allowance: Allowance;
+  /** Of all directories together. */
+  #length = 0;
+
+  constructor(
+    private readonly bytes: Bytes,
+    private readonly encoding: Encoding,
+  ) {
+    this.#allowance = new Allowance(bytes.length);
+  }
+
+  /** @throws CorruptImageError where there is none, or where all together are longer than the file */
+  at(start: number): Promise<Directory> {
+    const known = this.#known.get(start) ?? this.#read(start);
+    this.#known.set(start, known);
+    return known;
+  }
+
+  async #read(start: number): Promise<Directory> {
+    const directory = await readDirectory(this.bytes, this.encoding, this.#allowance, start);
+    this.#length += directory.length;
+    if (this.#length > this.bytes.length) throw new CorruptImageError("the TIFF's directories overlap");
+    return directory;
   }
 }
 

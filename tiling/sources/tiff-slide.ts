@@ -1,6 +1,6 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { PixelSize } from '../source.js';
-import { checkPlace, stackNotes } from './choice.js';
+import { checkChannels, checkPlace, stackNotes } from './choice.js';
 import { parseOmeXml } from './ome-xml.js';
 import type { OpenOptions } from './options.js';
 import { resolutionSize } from './resolution.js';
@@ -79,6 +79,7 @@ export async function slideOf(file: TiffFile, options: OpenOptions): Promise<Tif
 async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
   const image = parseOmeXml(xml, file.pages.length);
   checkPlace(options, image);
+  checkChannels(image.sizeC);
   const { z = 0, t = 0 } = options;
   const planes = Array.from({ length: image.sizeC }, (_, c) => {
     const page = image.pageOf(c, z, t);
@@ -112,6 +113,7 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   if (sizeC * sizeZ * sizeT > file.pages.length && file.damage) throw file.damage;
   if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
   checkPlace(options, { sizeZ, sizeT });
+  checkChannels(sizeC);
   const { z = 0, t = 0 } = options;
   const [first] = file.pages as [Directory];
   const micron = IMAGEJ_MICRONS[field('unit') ?? ''];

@@ -42,17 +42,15 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
   const slide = await slideOf(file, options);
   const cache = new ChunkCache<PixelArray>();
   const raw = options.values === 'stored';
-  const level = async (pages: readonly Directory[]): Promise<TiffLevel> => {
-    const layouts = await Promise.all(pages.map((page) => layoutOf(page, options)));
-    for (const layout of layouts) {
-      checkExtent(layout, bytes.length);
-      if (chunkBytes(layout) <= MAX_CHUNK_BYTES) continue;
-      const what = layout.across * layout.down > 1 ? 'a TIFF in very large pieces' : 'a TIFF in one piece';
-      checkBytes(what, layout.size, chunkBytes(layout), options.maxUnpackedBytes);
-      throw new LeaveToLibvips();
-    }
-    return new TiffLevel(bytes, layouts, options.channels, cache, raw);
+  const layouts = new Map<Directory, Promise<Layout>>();
+  /** Once for each page: levels of many planes may share one. */
+  const layout = (page: Directory): Promise<Layout> => {
+    const known = layouts.get(page) ?? checkedLayout(page, options);
+    layouts.set(page, known);
+    return known;
   };
+  const level = async (pages: readonly Directory[]): Promise<TiffLevel> =>
+    new TiffLevel(bytes, await Promise.all(pages.map(layout)), options.channels, cache, raw);
   const base = await level(slide.planes);
   const overviews: PixelReader[] = [];
   for (const pages of slide.overviews) {
@@ -76,6 +74,16 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
     readRegion: (rect, signal) => base.readRegion(rect, signal),
     close: () => bytes.close(),
   };
+}
+
+/** @throws LeaveToLibvips for chunks that are too large for random access */
+async function checkedLayout(page: Directory, options: OpenOptions): Promise<Layout> {
+  const layout = await layoutOf(page, options);
+  checkExtent(layout, page.bytes.length);
+  if (chunkBytes(layout) <= MAX_CHUNK_BYTES) return layout;
+  const what = layout.across * layout.down > 1 ? 'a TIFF in very large pieces' : 'a TIFF in one piece';
+  checkBytes(what, layout.size, chunkBytes(layout), options.maxUnpackedBytes);
+  throw new LeaveToLibvips();
 }
 
 /** How many images a TIFF holds; 1 for any other file. */
