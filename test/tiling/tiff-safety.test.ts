@@ -1,11 +1,15 @@
+import { once } from 'node:events';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { Raster } from '../../tiling/raster.js';
 import { fileBytes } from '../../tiling/sources/bytes.js';
+import { httpBytes } from '../../tiling/sources/http-bytes.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { countPages } from '../../tiling/sources/tiff.js';
 import { TiffFile } from '../../tiling/sources/tiff-directory.js';
@@ -252,6 +256,35 @@ describe('directories that a small file has a great many of', () => {
     const path = join(folder, `${files++}.tif`);
     await writeFile(path, pagesOf(4200, description, Buffer.alloc(6), 0));
     await refused(path, 'unsupported-image', /4200 channels; at most 4096/);
+  });
+});
+
+describe('a server that answers another range than was asked for', () => {
+  it.each([
+    ['a shorter one', 0, 1000],
+    ['a later one', 16, 0],
+  ])('%s, is not believed', async (_, later, shorter) => {
+    const bytes = await readFile(
+      await write({ children: [pattern(32, 32)], description: 'x'.repeat(200_000) }),
+    );
+    const server = createServer((request, response) => {
+      const [from, to] = /(\d+)-(\d+)/.exec(request.headers.range!)!.slice(1).map(Number) as [number, number];
+      const odd = from > 0;
+      const start = odd ? from + later : from;
+      const stop = Math.min(bytes.length, to + 1) - (odd ? shorter : 0);
+      const range = `bytes ${start}-${stop - 1}/${bytes.length}`;
+      response.writeHead(206, { 'content-range': range }).end(bytes.subarray(start, stop));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const length = httpBytes(`http://${host}/slide.tif`)
+      .then(({ read }) => read(100_000, 50_000))
+      .then((part) => part.length);
+    await expect(length).rejects.toMatchObject({
+      code: 'source-unreachable',
+      message: expect.stringMatching(/another range/),
+    });
+    server.close();
   });
 });
 

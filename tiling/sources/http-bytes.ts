@@ -32,7 +32,7 @@ class RangeResponse extends BaseResponse {
 
 /** Asks for ranges of one file, which must stay the file that it was. Follows no redirect: it was this host that was allowed. */
 class RangeClient extends BaseClient {
-  length: number | null = null;
+  length = 0;
   #etag: string | null = null;
 
   constructor(
@@ -69,20 +69,27 @@ class RangeClient extends BaseClient {
     if (this.#etag !== null && etag !== this.#etag)
       throw new CorruptImageError('the image changed while it was read');
     this.#etag = etag;
-    const [first, last, length] = (
-      /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '') ?? []
-    )
-      .slice(1)
-      .map(Number);
-    this.length = length ?? Number.NaN;
-    const most = MAX_RANGES * BLOCK_BYTES;
-    const body = await bodyOf(response, most, this.signal);
-    if (body === null || (first !== undefined && body.length !== last! - first + 1)) {
+    const [first, last, length] = numbersOf(
+      /^bytes (\d+)-(\d+)\/(\d+)$/,
+      response.headers.get('content-range'),
+    );
+    const [from, to] = numbersOf(/^bytes=(\d+)-(\d+)$/, headers?.Range);
+    if (!length) {
+      await response.body?.cancel();
+      throw new SourceUnreachableError("the image's server does not tell its length");
+    }
+    this.length = length;
+    const body = await bodyOf(response, MAX_RANGES * BLOCK_BYTES, this.signal);
+    const same = first === from && last === Math.min(to!, length - 1);
+    if (body === null || !same || body.length !== last - first! + 1) {
       throw new SourceUnreachableError("the image's server answers another range than was asked for");
     }
     return new RangeResponse(response, new Uint8Array(body));
   }
 }
+
+const numbersOf = (form: RegExp, text: string | null | undefined): number[] =>
+  (form.exec(text ?? '') ?? []).slice(1).map(Number);
 
 /**
  * A TIFF on a web server, read by HTTP ranges (RFC 9110, section 14): geotiff's block cache fetches what
@@ -101,8 +108,7 @@ export async function httpBytes(address: string, signal?: AbortSignal): Promise<
       new CorruptImageError(`what the address leads to is no TIFF: ${cause.message}`, { cause })
     );
   });
-  const length = client.length;
-  if (!length) throw new SourceUnreachableError("the image's server does not tell its length");
+  const { length } = client;
   return {
     length,
     async read(offset, count) {
