@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { FileSystemStore } from '@zarrita/storage';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -180,6 +182,19 @@ it('values that are not read are named as their user knows them', async () => {
   await expect(open(path)).rejects.toThrow(
     'TIFFs with unsigned integers of 12 bits are not read: store 8 or 16 bits a value',
   );
+});
+
+it('a process that has no file to spare does not say that an image may not be read', async () => {
+  const path = await file('spare.png', await picture().png().toBuffer());
+  const script = `
+    import { openSync } from 'node:fs';
+    import { openImage } from '${new URL('../../tiling/sources/open.js', import.meta.url)}';
+    try { for (;;) openSync('/dev/null'); } catch {}
+    openImage('${path}', { scratchDir: '', maxPixels: 1e9 }).catch(({ code }) => console.log(code));
+  `;
+  const command = ['-c', 'ulimit -n 1000 && exec "$0" --input-type=module -e "$1"', process.execPath, script];
+  const { stdout } = await promisify(execFile)('sh', command);
+  expect(stdout.trim()).toBe('EMFILE');
 });
 
 describe('an upload is one file', () => {

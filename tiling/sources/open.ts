@@ -87,10 +87,13 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   );
 }
 
+/** What a disk or this process lacks for a while: it says nothing of the file. */
+const PASSING = new Set(['EIO', 'ESTALE', 'EMFILE', 'ENFILE']);
+
 const unreachable =
   (path: string) =>
   (error: NodeJS.ErrnoException): never => {
-    throw new UnreachableFileError(path, error);
+    throw PASSING.has(error.code ?? '') ? error : new UnreachableFileError(path, error);
   };
 
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
