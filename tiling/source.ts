@@ -1,5 +1,4 @@
 import type { Rect, Size } from './geometry.js';
-
 import type { Dtype, Raster, ValueRange } from './raster.js';
 
 /** Width and height of a pixel in micrometres. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { FileSystemStore } from '@zarrita/storage';
@@ -10,7 +10,7 @@ import { openImage } from '../../tiling/sources/open.js';
 import { slideVendor } from '../../tiling/sources/openslide.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { testFolder } from '../support/files.js';
-import { pattern } from '../support/rasters.js';
+import { firstDifference, pattern } from '../support/rasters.js';
 import { type TestTiff, writeTestTiff } from '../support/tiff.js';
 
 const folder = await testFolder();
@@ -195,6 +195,15 @@ it('a process that has no file to spare does not say that an image may not be re
   const command = ['-c', 'ulimit -n 1000 && exec "$0" --input-type=module -e "$1"', process.execPath, script];
   const { stdout } = await promisify(execFile)('sh', command);
   expect(stdout.trim()).toBe('EMFILE');
+});
+
+it('an unpacked picture leaves nothing behind, however the process ends', async () => {
+  const path = await file('unpacked.png', await picture().png().toBuffer());
+  const source = await openImage(path, options);
+  expect((await readdir(folder)).filter((name) => name.endsWith('.v'))).toEqual([]);
+  const { data } = await source.readRegion({ x: 0, y: 0, ...source.size });
+  expect(firstDifference(data, pattern(width, height, 3).data)).toBe(-1);
+  await source.close();
 });
 
 describe('an upload is one file', () => {

@@ -81,10 +81,12 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     options.signal?.throwIfAborted();
     return await RawFile.open(scratch, { width, height }, channels, dtype, mpp, notes);
   } catch (cause) {
-    await rm(scratch, { force: true });
     options.signal?.throwIfAborted();
     if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
     throw new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
+  } finally {
+    // What is open is read without its name; nothing is left of it by a process that is killed.
+    await rm(scratch, { force: true });
   }
 }
 
@@ -101,14 +103,13 @@ async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
   }
 }
 
-/** The scratch file; removed when closed. */
+/** The scratch file, which has no name any more. */
 class RawFile implements ImageSource {
   readonly unpacked = true;
   readonly channelNames = null;
   readonly overviews = [];
 
   private constructor(
-    private readonly path: string,
     private readonly file: FileHandle,
     readonly size: Size,
     readonly channels: number,
@@ -134,7 +135,7 @@ class RawFile implements ImageSource {
       await file.close();
       throw new Error(`the scratch file is not ${size.width}×${size.height}×${channels} ${dtype}`);
     }
-    return new RawFile(path, file, size, channels, dtype, mpp, notes);
+    return new RawFile(file, size, channels, dtype, mpp, notes);
   }
 
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
@@ -154,9 +155,8 @@ class RawFile implements ImageSource {
     return { data, width: rect.width, height: rect.height, channels: this.channels };
   }
 
-  async close(): Promise<void> {
-    await this.file.close();
-    await rm(this.path, { force: true });
+  close(): Promise<void> {
+    return this.file.close();
   }
 }
 
