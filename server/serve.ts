@@ -176,9 +176,13 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 }
 
 async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock): Promise<Works> {
-  const { host, models, data, slides, log, engine, maxPixels } = options;
+  const { host, models, data, slides, log, engine, maxPixels, queueLimit, keepMs } = options;
+  const { maxBodyBytes, idleTimeoutMs, leastRate, minFreeBytes } = options;
   const metrics = createMetrics(engineVersions());
+  // What may fail comes first: processes would be left over that had been started before.
   const { store, ...stored } = await JobStore.open(data);
+  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
+  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const worker = new WorkerClient(
     {
       modelsDir: models,
@@ -205,7 +209,6 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
   const { maxUnpackedBytes, allowedHosts } = options;
   const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
   const shelf = new ModelShelf(models);
-  const { queueLimit, keepMs } = options;
   const concurrency = Math.min(options.concurrency, jobsThatFit(options.memoryBytes));
   const jobs = new Jobs(
     {
@@ -214,9 +217,6 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
     },
     stored,
   );
-  const { maxBodyBytes, idleTimeoutMs, leastRate, minFreeBytes } = options;
-  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
-  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const app = createApp({
     ...{ jobs, store, shelf, slides, uploads, metrics, log, drain },
     hosts: hostPolicy(host, options.hostNames),

@@ -1,7 +1,8 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RequestHandler } from 'express';
 import { RequestError } from '../errors.js';
+import { makeFolder } from '../folders.js';
 import { Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
@@ -50,7 +51,7 @@ export class Uploads {
     keepMs: number,
     transfers = new Transfers({ folder, places: 64, minFreeBytes: null }),
   ): Promise<Uploads> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const store = await UploadStore.open(folder, keepMs, transfers);
     return new Uploads(folder, path, maxBytes, store, transfers);
   }

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -32,6 +32,22 @@ describe('a server that could do nothing does not start, and says why:', () => {
     await writeFile(file, '');
     for (const data of [file, join(file, 'data')])
       expect(await refusal({ data })).toMatch(/^bad-folder: .*a part of it is a file/);
+  });
+
+  it('data that holds a file for a folder: no process of it is left over', async () => {
+    const data = join(folder, 'odd');
+    await mkdir(data);
+    await writeFile(join(data, 'uploads'), '');
+    const hung = setTimeout(() => stop(), 15_000);
+    let stop = () => {};
+    const { code, stderr } = await unseam(['serve', '--port', '0', '--data', data], (child) => {
+      stop = () => child.kill('SIGKILL');
+    });
+    clearTimeout(hung);
+    expect([code, stderr]).toEqual([
+      12,
+      expect.stringMatching(/uploads" is no folder.*a part of it is a file/),
+    ]);
   });
 
   it('an address that is not its own, or not free', async () => {
