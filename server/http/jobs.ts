@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import express, { type Request, type Response, Router } from 'express';
+import { type Request, type Response, Router } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../errors.js';
 import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
@@ -20,9 +20,8 @@ import { parseParameters } from '../parameters.js';
 import { streamEvents } from './events.js';
 import { jobRequest, type Parameters, parseRequest, takeImage } from './intake.js';
 import { sendFile } from './send.js';
-import { type GivenSource, type JobRoutes, locate, parseBody } from './source.js';
+import { type GivenSource, type JobRoutes, jsonBody, locate, parseBody, whileThere } from './source.js';
 
-const MAX_JSON = '64kb';
 const PAGE = { default: 50, most: 500 };
 
 const listSchema = z.strictObject({
@@ -47,7 +46,7 @@ export function jobRoutes(intake: JobRoutes): Router {
   const keys = new Set<string>();
   const view = (record: JobRecord) => jobView(record, jobs.live(record.id));
 
-  router.post('/', express.json({ limit: MAX_JSON, inflate: false }), async (request, response) => {
+  router.post('/', jsonBody(), async (request, response) => {
     const { source, ...given } = parseBody(request);
     const parameters = parseRequest({ ...request.query, ...given });
     const key = request.get('Idempotency-Key');
@@ -210,10 +209,14 @@ async function submitSource(
   const { jobs, store } = intake;
   const { id, folder } = await store.create();
   try {
-    const { source, upload } = await locate(intake, given);
+    const found = await locate(intake, given);
+    const { source, upload } = found;
     const input = upload?.file ?? inputOf(source, folder);
-    const facts = await jobs.plan({ ...work, input, singleFile: upload !== null, scratchDir: folder });
-    await upload?.take(inputOf(source, folder)); // what cannot be segmented stays for another try
+    const facts = await whileThere(intake, found, async () => {
+      const planned = await jobs.plan({ ...work, input, singleFile: upload !== null, scratchDir: folder });
+      await upload?.take(inputOf(source, folder)); // what cannot be segmented stays for another try
+      return planned;
+    });
     return await jobs.submit({ id, request: work, source, facts, ...more });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });

@@ -6,7 +6,7 @@ import { codeOf, detailOf, problemOf } from '../problems.js';
 /** Seconds after which a client that was turned away may come back. */
 export const RETRY_AFTER_S = 2;
 /** How long a client that still sends is listened to after its error, so that it can read it. */
-const LINGER_MS = 1000;
+export const LINGER_MS = 1000;
 
 /** An error as `application/problem+json` (RFC 9457). */
 export function problemText(error: unknown): string {
@@ -37,7 +37,8 @@ function ownError(error: unknown): unknown {
     return new RequestError('bad-request', 'the path is no percent-encoded UTF-8');
   const { type, message } = error as { readonly type?: unknown; readonly message?: string };
   const ofBody = typeof type === 'string' && /^(entity|encoding|charset|request)\./.test(type);
-  return ofBody ? new RequestError('bad-request', `the JSON body cannot be read: ${message}`) : error;
+  const code = type === 'entity.too.large' ? 'too-large' : 'bad-request';
+  return ofBody ? new RequestError(code, `the JSON body cannot be read: ${message}`) : error;
 }
 
 export function problemHandler(log: Logger): ErrorRequestHandler {

@@ -1,7 +1,9 @@
-import type { Request } from 'express';
+import express, { type Request, type RequestHandler } from 'express';
 import { z } from 'zod';
+import { RequestError } from '../errors.js';
 import type { JobSource } from '../jobs/job.js';
 import { parseParameters } from '../parameters.js';
+import { codeOf } from '../problems.js';
 import type { Intake } from './intake.js';
 import { slidePath } from './slide-path.js';
 import type { CompleteUpload, Uploads } from './uploads.js';
@@ -25,6 +27,20 @@ const sourceSchema = z.union(
 export type GivenSource = z.output<typeof sourceSchema>;
 const bodySchema = z.looseObject({ source: sourceSchema });
 
+const MAX_JSON = 64 * 1024;
+
+/** Reads a JSON body. One that says that it is too long is refused by its head; express would read it first. */
+export function jsonBody(): RequestHandler {
+  const read = express.json({ limit: MAX_JSON, inflate: false });
+  return (request, response, next) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    if (length > MAX_JSON && request.is('application/json')) {
+      throw new RequestError('too-large', `the JSON body has ${length} bytes; ${MAX_JSON} bytes are read`);
+    }
+    read(request, response, next);
+  };
+}
+
 /**
  * A request's JSON body, of which `source` says where the image is and the rest are parameters; a body that
  * is the image itself has neither.
@@ -44,11 +60,13 @@ function asText(value: unknown): unknown {
   return listed ? value.join(',') : value;
 }
 
+interface Located {
+  readonly source: JobSource;
+  readonly upload: CompleteUpload | null;
+}
+
 /** Finds an image that lies elsewhere, or an upload that is complete. */
-export async function locate(
-  { slides, uploads }: JobRoutes,
-  given: GivenSource,
-): Promise<{ readonly source: JobSource; readonly upload: CompleteUpload | null }> {
+export async function locate({ slides, uploads }: JobRoutes, given: GivenSource): Promise<Located> {
   if ('path' in given)
     return {
       source: { kind: 'path', path: await slidePath(slides, given.path), name: given.path },
@@ -57,4 +75,21 @@ export async function locate(
   if ('url' in given) return { source: { kind: 'url', url: given.url }, upload: null };
   const upload = await uploads.find(given.upload);
   return { source: { kind: 'upload', name: upload.name, bytes: upload.bytes }, upload };
+}
+
+/**
+ * Does something with an image that was found.
+ * @throws RequestError `not-found` where that fails because the upload has gone meanwhile, to another job or for good
+ */
+export async function whileThere<Result>(
+  { uploads }: JobRoutes,
+  { upload }: Located,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (upload && codeOf(error) === 'internal') await uploads.find(upload.id); // a missing file is not foreseen
+    throw error;
+  }
 }

@@ -10,6 +10,7 @@ import { UPLOAD_ID, UploadStore } from './upload-store.js';
 const METHODS = ['OPTIONS', 'POST', 'HEAD', 'PATCH', 'DELETE'];
 
 export interface CompleteUpload {
+  readonly id: string;
   readonly file: string;
   readonly bytes: number;
   /** As its client called it (`filename` of the upload's metadata). */
@@ -81,7 +82,7 @@ export class Uploads {
     }
     const file = join(this.folder, key);
     return {
-      ...{ file, bytes: upload.size, name: upload.metadata?.filename ?? null },
+      ...{ id: key, file, bytes: upload.size, name: upload.metadata?.filename ?? null },
       take: async (to) => {
         await rename(file, to);
         this.#store.forget(key);

@@ -36,6 +36,15 @@ describe('what is refused has a name', () => {
     expect(await outcome(`${server.url}/v1/jobs`, 'POST', headers, '{}')).toEqual([400, 'bad-request']);
   });
 
+  it('JSON that is too large', async () => {
+    const source = { path: 'x'.repeat(70_000) };
+    const headers = { 'content-type': 'application/json' };
+    const url = `${server.url}/v1/jobs`;
+    expect(await outcome(url, 'POST', headers, JSON.stringify({ source }))).toEqual([413, 'too-large']);
+    const chunked = { ...headers, 'transfer-encoding': 'chunked' };
+    expect(await outcome(url, 'POST', chunked, JSON.stringify({ source }))).toEqual([413, 'too-large']);
+  });
+
   it('a form whose part has a head without end', async () => {
     const form = `--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\nX: ${'y'.repeat(100_000)}\r\n\r\nx\r\n--b--\r\n`;
     const headers = { 'content-type': 'multipart/form-data; boundary=b' };

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, statfs, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Uploads } from '../../../server/http/uploads.js';
 import type { RunningServer } from '../../../server/serve.js';
@@ -136,6 +137,26 @@ describe('room on the disk', () => {
     const second = await create(most);
     expect(second.status).toBe(201);
     await remove(second.headers.location!);
+  });
+});
+
+describe('an upload that is complete', () => {
+  it('becomes one job, whoever asks at the same time', async () => {
+    const image = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#808080' } })
+      .png()
+      .toBuffer();
+    const { location } = (await create(image.length)).headers;
+    const patch = { ...tus, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' };
+    expect((await rawRequest(`${server.url}${location}`, 'PATCH', patch, image)).status).toBe(204);
+    const json = JSON.stringify({ source: { upload: location }, model: 'shapes' });
+    const answers = await Promise.all(
+      Array.from({ length: 3 }, () => send('POST', '/v1/jobs', { 'content-type': 'application/json' }, json)),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([202, 404, 404]);
+    const missing = answers.find(({ status }) => status === 404)!;
+    expect(missing.body).toMatch(/there is no upload \\"[0-9a-f]{32}\\"/);
+    const { location: job } = answers.find(({ status }) => status === 202)!.headers;
+    for (let i = 0; i < 2; i++) await send('DELETE', job!);
   });
 });
 
