@@ -6,6 +6,7 @@ export class RequestError extends Error {
       | 'bad-request'
       | 'bad-data'
       | 'bad-range'
+      | 'bad-expectation'
       | 'wrong-host'
       | 'wrong-protocol'
       | 'address-too-long'

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -9,7 +9,8 @@ import { engineVersions } from '../model/versions.js';
 import { takeFolder } from './data-folder.js';
 import { RequestError } from './errors.js';
 import { makeFolder, needFolder } from './folders.js';
-import { createApp } from './http/app.js';
+import { createApp, createWaitingApp, type Door } from './http/app.js';
+import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
 import { Transfers } from './http/transfers.js';
@@ -83,10 +84,6 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** How long a request's headers may take, and how often that is looked at, in ms. */
-const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 } as const;
-/** Listeners of events and idle connections cost little, but something. */
-const MAX_CONNECTIONS = 4096;
 /** How long answers may take to leave once the time to drain is over. */
 const LAST_WORDS_MS = 1000;
 /** How often uploads are looked through for those that nobody goes on with. */
@@ -114,10 +111,11 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   checkMemory((await new ModelShelf(models).survey()).cards, options.memoryBytes, log);
   await makeFolder(data);
   const drain = new Drain();
+  const door = { hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
   let works: Works | null = null;
   const opened = folder.lock.then(async (lock) => {
-    works = await openWorks(options, drain, lock).catch(async (error: unknown) => {
+    works = await openWorks(options, door, lock).catch(async (error: unknown) => {
       await lock.release();
       throw error;
     });
@@ -126,14 +124,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const unopened = new Promise<never>((_, reject) => opened.catch(reject));
   const failed = Promise.race([folder.lost, unopened]);
   failed.catch(() => undefined); // who runs the server listens to it
-  if (!folder.isWaiting) await opened;
+  if (folder.holder === null) await opened;
 
-  // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time. Its
-  // headers have a time.
-  const server = createServer({ requestTimeout: 0, ...HEADERS }, (request, response) =>
-    (works?.app ?? folder.waitingApp)(request, response),
-  );
-  server.maxConnections = MAX_CONNECTIONS;
+  const waiting = createWaitingApp(`waiting for the data folder: ${folder.holder} had it last`, door);
+  const server = createHttpServer((request, response) => (works?.app ?? waiting)(request, response));
   const stop = async () => {
     folder.stop();
     await opened.then(
@@ -175,8 +169,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   };
 }
 
-async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock): Promise<Works> {
-  const { host, models, data, slides, log, engine, maxPixels, queueLimit, keepMs } = options;
+async function openWorks(options: ServeOptions, door: Door, lock: FolderLock): Promise<Works> {
+  const { models, data, slides, log, engine, maxPixels, queueLimit, keepMs } = options;
   const { maxBodyBytes, idleTimeoutMs, leastRate, minFreeBytes } = options;
   const metrics = createMetrics(engineVersions());
   // What may fail comes first: processes would be left over that had been started before.
@@ -218,13 +212,13 @@ async function openWorks(options: ServeOptions, drain: Drain, lock: FolderLock):
     stored,
   );
   const app = createApp({
-    ...{ jobs, store, shelf, slides, uploads, metrics, log, drain },
-    hosts: hostPolicy(host, options.hostNames),
+    ...door,
+    ...{ jobs, store, shelf, slides, uploads, metrics },
     limits: { maxBytes: maxBodyBytes, transfers },
     idleTimeoutMs,
     bodies: { idleTimeoutMs, leastRate },
     syncPixels: options.syncPixels,
-    unready: () => (drain.draining ? 'draining' : worker.unready),
+    unready: () => worker.unready,
   });
   const expiry = setInterval(
     () => void uploads.expire().catch((err: unknown) => log.error({ err })),

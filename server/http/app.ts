@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type Express, type RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { Card } from '../../model/card.js';
 import { readCard } from '../../model/checkpoint.js';
@@ -9,7 +9,7 @@ import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundedRequests } from './bounds.js';
 import { deepZoomRoutes } from './deep-zoom.js';
 import type { Drain } from './drain.js';
-import { guard, type HostPolicy, securityHeaders } from './guard.js';
+import { guard, type HostPolicy } from './guard.js';
 import { jobRoutes } from './jobs.js';
 import { planRoute } from './plan.js';
 import { problemHandler } from './problem.js';
@@ -17,27 +17,30 @@ import { segmentRoute } from './segment.js';
 import type { JobRoutes } from './source.js';
 import { webRoutes } from './web.js';
 
-export interface AppDependencies extends JobRoutes {
-  readonly metrics: Metrics;
-  readonly log: Logger;
+/** What stands before every route. */
+export interface Door {
   readonly hosts: HostPolicy;
+  readonly drain: Drain;
+  readonly log: Logger;
+}
+export interface AppDependencies extends JobRoutes, Door {
+  readonly metrics: Metrics;
   readonly bodies: BodyLimits;
   /** Larger images are answered with a job. */
   readonly syncPixels: number;
-  readonly drain: Drain;
   /** Why the server takes no work now; null where it does. */
   readonly unready: () => string | null;
 }
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { shelf, metrics, log, hosts, unready } = dependencies;
+  const { shelf, metrics, log, hosts, drain, unready } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(timed(metrics), securityHeaders(), boundedRequests(), guard(hosts));
-  app.use(dependencies.drain.handler(), watchBodies(dependencies.bodies, log));
+  app.use(timed(metrics), boundedRequests(), guard(hosts));
+  app.use(drain.handler(), watchBodies(dependencies.bodies, log));
 
-  app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels, dependencies.drain.ended));
+  app.post('/v1/segment', segmentRoute(dependencies, dependencies.syncPixels, drain.ended));
   app.use('/v1/jobs', jobRoutes(dependencies));
   app.use('/v1/jobs', deepZoomRoutes(dependencies.jobs));
   app.use('/v1/plan', planRoute(dependencies));
@@ -64,16 +67,7 @@ export function createApp(dependencies: AppDependencies): Express {
       .send(await readFile(curves));
   });
   app.use(webRoutes());
-  app.get('/livez', (_request, response) => {
-    response.type('text/plain').send('ok\n');
-  });
-  app.get('/readyz', (_request, response) => {
-    const why = unready();
-    response
-      .status(why === null ? 200 : 503)
-      .type('text/plain')
-      .send(`${why ?? 'ok'}\n`);
-  });
+  app.use(probes(() => (drain.draining ? 'draining' : unready())));
   app.get('/metrics', async (_request, response) => {
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
@@ -83,6 +77,34 @@ export function createApp(dependencies: AppDependencies): Express {
   });
   app.use(problemHandler(log));
   return app;
+}
+
+/** What answers while there is no data folder to work with: `why`, to whoever asks. */
+export function createWaitingApp(why: string, { hosts, drain, log }: Door): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(boundedRequests(), guard(hosts), drain.handler());
+  app.use(probes(() => (drain.draining ? 'draining' : why)));
+  app.use(() => {
+    throw new RequestError('folder-in-use', why);
+  });
+  app.use(problemHandler(log));
+  return app;
+}
+
+function probes(unready: () => string | null): Router {
+  const router = Router();
+  router.get('/livez', (_request, response) => {
+    response.type('text/plain').send('ok\n');
+  });
+  router.get('/readyz', (_request, response) => {
+    const why = unready();
+    response
+      .status(why === null ? 200 : 503)
+      .type('text/plain')
+      .send(`${why ?? 'ok'}\n`);
+  });
+  return router;
 }
 
 /** Observes every request under its route's pattern, so that no path of a client becomes a label. */

@@ -18,7 +18,7 @@ const HEADER_CHARS: Readonly<Record<string, number>> = {
   'upload-metadata': 4000,
 };
 
-/** Refuses what is longer than anyone needs, before any of it is parsed. */
+/** Refuses what is longer than anyone needs, before any of it is parsed, and what cannot be expected. */
 export function boundedRequests(): RequestHandler {
   return (request, _response, next) => {
     const { url } = request;
@@ -43,6 +43,10 @@ export function boundedRequests(): RequestHandler {
           `header "${name}" has ${value.length} characters; ${most} are read`,
         );
       }
+    }
+    const { expect } = request.headers;
+    if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
+      throw new RequestError('bad-expectation', 'of "Expect", 100-continue alone is known');
     }
     next();
   };

@@ -2,15 +2,6 @@ import { isIPv4 } from 'node:net';
 import type { Request, RequestHandler } from 'express';
 import { RequestError } from '../errors.js';
 
-/** What every answer says to browsers; the page's own routes allow themselves more. */
-const HEADERS = {
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Referrer-Policy': 'no-referrer',
-  'X-Content-Type-Options': 'nosniff',
-  'X-Frame-Options': 'DENY',
-} as const;
-
 /** Who watches a server knows it by its address, whatever that is. */
 export const WATCHED: readonly string[] = ['/livez', '/readyz', '/metrics'];
 const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
@@ -43,26 +34,22 @@ export function nameOfHost(host: string): string | null {
   return match ? match[1]!.toLowerCase().replace(/\.$/, '') : null;
 }
 
-/** Sets the headers that keep browsers from taking an answer for what it is not. */
-export function securityHeaders(): RequestHandler {
-  return (_request, response, next) => {
-    response.set(HEADERS);
-    next();
-  };
-}
-
 /**
  * Refuses requests that name another server, and requests of other sites' pages that would change
  * something here: a browser on the same machine or network would carry them out for anyone.
  */
 export function guard(hosts: HostPolicy): RequestHandler {
   return (request, _response, next) => {
+    const { host } = request.headers;
+    if (host === undefined && request.httpVersion === '1.1') {
+      throw new RequestError('bad-request', 'the request has no Host');
+    }
     if (WATCHED.includes(request.path)) return next();
-    const name = nameOfHost(request.headers.host ?? '');
+    const name = nameOfHost(host ?? '');
     if (name === null || !hosts.accepts(name)) {
       throw new RequestError(
         'wrong-host',
-        `this server is not "${(request.headers.host ?? '').slice(0, 100)}": --allow-host names what it is`,
+        `this server is not "${(host ?? '').slice(0, 100)}": --allow-host names what it is`,
       );
     }
     if (!SAFE.includes(request.method) && isForeign(request, hosts)) {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import express, { type RequestHandler, Router } from 'express';
+import express, { Router } from 'express';
 
 /** What the page may do: nothing from elsewhere, no script or style in its text. */
 const POLICY = [
@@ -21,21 +21,16 @@ const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve
 /** `/`: the page, its styles and its scripts, all from here. */
 export function webRoutes(): Router {
   const router = Router();
-  const secured: RequestHandler = (_request, response, next) => {
-    response.set('Content-Security-Policy', POLICY);
-    next();
-  };
   const page = pathOf('../../../server/web/static/index.html');
-  router.get('/', secured, async (_request, response) => {
+  router.get('/', async (_request, response) => {
     response
       .type('html')
-      .set('Cache-Control', 'no-cache')
+      .set({ 'Cache-Control': 'no-cache', 'Content-Security-Policy': POLICY })
       .send(await readFile(page));
   });
   // What browsers ask for beside pages that name no icon: an answer of JSON, a picture.
-  router.get('/favicon.ico', secured, (_request, response) => response.sendFile(icon));
+  router.get('/favicon.ico', (_request, response) => response.sendFile(icon));
   const assets = express.Router();
-  assets.use(secured);
   assets.use(express.static(pathOf('../../../server/web/static'), { index: false }));
   assets.use(express.static(pathOf('../web'), { index: false }));
   assets.get('/openseadragon.js', (_request, response) => response.sendFile(viewer));

@@ -1,0 +1,151 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer, unseam } from '../../support/product.js';
+import { rawRequest, rawSocket } from '../../support/raw.js';
+
+const folder = await testFolder();
+const data = join(folder, 'data');
+let server: RunningServer;
+let image: Buffer;
+/** What is answered to headers that do not come; that takes 15 s and more. */
+let late: Promise<string>;
+beforeAll(async () => {
+  await unseam(['samples', '-o', folder, '-s', '400x400']);
+  image = await readFile(join(folder, 'images', 'shapes-0001.png'));
+  server = await testServer(data, { maxBodyBytes: 1_000_000 });
+  late = rawSocket(server.url, 'GET / HTTP/1.1\r\nhost').answer;
+});
+afterAll(() => server?.close());
+
+const SECURED = [
+  "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy: same-origin',
+  'referrer-policy: no-referrer',
+  'x-content-type-options: nosniff',
+  'x-frame-options: DENY',
+];
+/** An answer's status, its problem's code, and which of the headers that all have it lacks. */
+function read(answer: string) {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  const [, status] = /^HTTP\/1.1 (\d+) /.exec(head) ?? [];
+  const lines = head.split('\r\n').map((line) => line.replace(/^[\w-]+/, (name) => name.toLowerCase()));
+  const lacks = SECURED.filter((line) => !lines.includes(line));
+  return { status: Number(status), code: /urn:unseam:problem:([\w-]+)/.exec(body)?.[1], lacks };
+}
+const post = (head: string, path = '/v1/segment?model=shapes') =>
+  `POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n${head}\r\n\r\n`;
+
+describe('what is no request is answered as all others are', () => {
+  it.each<[string, string, number, string]>([
+    ['a method that there is not', 'BAD / HTTP/1.1\r\n\r\n', 400, 'bad-request'],
+    ['no Host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'bad-request'],
+    ['a length that is none', post('content-length: a'), 400, 'bad-request'],
+    ['a chunk without a length', `${post('transfer-encoding: chunked')}zz\r\n`, 400, 'bad-request'],
+    ['headers without end', post(`x: ${'y'.repeat(40_000)}`), 431, 'header-too-long'],
+    ['an expectation', post('expect: 200-ok'), 417, 'bad-expectation'],
+  ])('%s', async (_what, text, status, code) => {
+    const { answer } = rawSocket(server.url, text);
+    expect(read(await answer)).toEqual({ status, code, lacks: [] });
+  });
+
+  it('but behind an answer that has begun nothing is: the connection ends', async () => {
+    const job = await rawRequest(`${server.url}/v1/jobs?model=em-membrane&tta=1`, 'POST', {}, image);
+    const self = job.headers.location!;
+    const { socket, heard, answer } = rawSocket(
+      server.url,
+      `GET ${self}/events HTTP/1.1\r\nhost: localhost\r\n\r\n`,
+    );
+    await expect.poll(heard).toMatch(/event: state/);
+    socket.write('BAD\r\n\r\n');
+    expect(await answer).not.toMatch(/problem/);
+    for (let i = 0; i < 2; i++) await rawRequest(`${server.url}${self}`, 'DELETE');
+  });
+
+  it('headers that do not come', async () => {
+    expect(read(await late)).toEqual({ status: 408, code: 'stalled', lacks: [] });
+  });
+});
+
+describe('a body that waits to be asked for', () => {
+  const expecting = (more: string) => post(`expect: 100-continue\r\n${more}`);
+
+  it.each<[string, string, number, string]>([
+    ['that is too large', expecting('content-length: 9000000'), 413, 'too-large'],
+    [
+      'of JSON that is too large',
+      post('expect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 900000', '/v1/jobs'),
+      413,
+      'too-large',
+    ],
+    [
+      'for no model',
+      post('expect: 100-continue\r\ncontent-length: 9', '/v1/segment?model=none'),
+      404,
+      'unknown-model',
+    ],
+    [
+      'for no upload',
+      `PATCH /v1/uploads/${'0'.repeat(32)} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntus-resumable: 1.0.0\r\n` +
+        'upload-offset: 0\r\ncontent-type: application/offset+octet-stream\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n',
+      404,
+      'not-found',
+    ],
+  ])('%s is refused before it is sent', async (_what, text, status, code) => {
+    const { socket, heard } = rawSocket(server.url, text);
+    await expect.poll(() => read(heard())).toMatchObject({ status, code });
+    socket.destroy();
+  });
+
+  it('is asked for where it is wanted, once', async () => {
+    const { socket, heard, answer } = rawSocket(server.url, expecting(`content-length: ${image.length}`));
+    await expect.poll(heard).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    socket.write(image);
+    expect(await answer).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK\r\n/);
+  });
+});
+
+it('a client that leaves several requests behind, one after the other on one connection, leaves all', async () => {
+  const metric = async () => {
+    const { body } = await rawRequest(`${server.url}/metrics`, 'GET');
+    const count = /duration_seconds_count\{route="\/v1\/segment",method="POST",status="499"\} (\d+)/.exec(
+      body,
+    );
+    return Number(count?.[1] ?? 0);
+  };
+  const head = `POST /v1/segment?model=em-membrane&tta=1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${image.length}\r\n\r\n`;
+  const before = await metric();
+  const { socket } = rawSocket(server.url, '');
+  for (let i = 0; i < 2; i++) {
+    socket.write(head);
+    socket.write(image);
+  }
+  await expect.poll(async () => (await readdir(join(data, 'jobs'))).length, { interval: 5 }).toBe(2);
+  socket.destroy();
+  await expect.poll(metric, { timeout: 5000 }).toBe(before + 2);
+  await expect.poll(() => readdir(join(data, 'jobs')), { timeout: 10_000 }).toEqual([]);
+});
+
+it('a server that waits for its data folder asks who is spoken to, and answers as it does later', async () => {
+  const taken = join(folder, 'taken');
+  await mkdir(taken);
+  const holder = { token: 'x', boot: 'another', namespace: 'another', host: 'other', pid: 1, started: '1' };
+  await writeFile(join(taken, 'server-1.lock'), JSON.stringify({ ...holder, renewals: 0, released: false }));
+  const waiting = await testServer(taken);
+  try {
+    const get = (path: string, host: string) =>
+      rawSocket(waiting.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`).answer;
+    const foreign = read(await get('/v1/models', 'attacker.example'));
+    expect(foreign).toEqual({ status: 421, code: 'wrong-host', lacks: [] });
+    const own = read(await get('/v1/models', 'localhost'));
+    expect(own).toEqual({ status: 503, code: 'folder-in-use', lacks: [] });
+    expect(read(await get('/livez', 'any')).status).toBe(200);
+    expect(await get('/readyz', 'any')).toMatch(
+      / 503 [\s\S]*waiting for the data folder: process 1 of other/,
+    );
+  } finally {
+    await waiting.close();
+  }
+});
