@@ -16,7 +16,7 @@ import {
   withScratch,
 } from './shared.js';
 import { labelOptions } from './training-options.js';
-import { list, parseLegend, parseRange } from './training-values.js';
+import { classesOf, list, parseLegend, parseRange } from './training-values.js';
 
 interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly model?: string;
@@ -59,15 +59,16 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);
     const { card } = model;
+    const classes = classesOf({ ...flags, classes: card.classes });
     await withScratch(flags.scratch, async (scratchDir) => {
       const dataset = await openDataset(
         {
           ...{ images: flags.images, labels: flags.labels, ignore: flags.ignore ?? null },
           range: flags.range ?? { of: card },
-          ...{ classes: card.classes.length, inputChannels: card.inputChannels },
+          ...{ classes: classes.length, inputChannels: card.inputChannels },
           labelBorder: 'reflect' satisfies Border,
           instances: flags.instances ?? false,
-          legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, card.classes)),
+          legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, classes)),
         },
         {
           scratchDir,
@@ -82,7 +83,7 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         const unknown = flags.only?.find((name) => !stems.includes(name));
         if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
         const pairs = dataset.pairs.filter(({ stem }) => flags.only?.includes(stem) ?? true);
-        const names = card.classes.map(({ name }) => name);
+        const names = classes.map(({ name }) => name);
         const threshold = card.threshold ?? PLAIN_THRESHOLD;
         const evaluation = new Evaluation(names, cutsWith(threshold));
         const images: Record<string, Record<string, number>> = {};

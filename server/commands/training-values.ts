@@ -84,6 +84,7 @@ const CELLS: Card['classes'] = [
 /**
  * The classes of a training: as they are named; or of a legend, in its order and colours, the first left clear;
  * or background and cell, of labels that number cells.
+ * @throws RequestError for classes and labels that do not go together
  */
 export function classesOf(flags: {
   readonly classes?: Card['classes'];
@@ -95,7 +96,7 @@ export function classesOf(flags: {
     throw bad('--instances is for labels that number cells, --legend for labels in colour: leave one out');
   }
   if (instances && classes && classes.length !== 2) {
-    throw bad(`--instances learns two classes, background and cell; there are ${classes.length}`);
+    throw bad(`--instances is for two classes, background and cell; there are ${classes.length}`);
   }
   if (classes) return classes;
   if (instances) return CELLS;

@@ -322,6 +322,13 @@ describe('unseam evaluate', () => {
     expect(JSON.parse(await readFile(out, 'utf8'))).toEqual(JSON.parse(result.stdout));
   });
 
+  it('refuses labels that number cells for a model of other classes', async () => {
+    expect(await evaluate('--instances')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--instances is for two classes, background and cell; there are 3/),
+    });
+  });
+
   it('averages over symmetries, as segment does', async () => {
     const plain = JSON.parse((await evaluate('--json')).stdout);
     const averaged = JSON.parse((await evaluate('--json', '--tta')).stdout);
