@@ -5,7 +5,7 @@ import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import { ThreadClient } from './rpc.js';
-import { type GraphUse, selfTest, type TestedNetwork } from './self-test.js';
+import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
@@ -91,7 +91,7 @@ export class Engine {
     use: GraphUse,
     predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
   ): Promise<boolean> {
-    const threshold = use.threshold ? 0.5 : null;
+    const threshold = use.threshold ? TEST_THRESHOLD : null;
     const network: TestedNetwork = {
       geometry,
       predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold }),

@@ -14,6 +14,9 @@ export interface GraphUse {
   readonly channels: number;
 }
 
+/** Where labels are cut in the test of a graph that cuts them: its value is an input of the graph. */
+export const TEST_THRESHOLD = 0.5;
+
 /** A network on its device. */
 export interface TestedNetwork {
   readonly geometry: TileGeometry;
@@ -29,7 +32,7 @@ interface Place {
 
 /**
  * Compares tiles with one pass over the image that they make up, on this device: true where every bit agrees,
- * and every label is the class of the greatest probability. Square tiles and oblong ones both ways, the
+ * and every label is the class of the greatest probability, or follows from the threshold. Square tiles and oblong ones both ways, the
  * smallest among them, alone and several in a batch, of the very type of pixels that is used. Kernels may differ between
  * sizes, so none of this is ever assumed. Each call of `predict` is short: others' work goes on in between.
  */
@@ -88,7 +91,7 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
     if (!(await agree('probabilities', places, bitsOf(reference)))) return false;
   }
   if (output === 'probabilities') return true;
-  const labels = greatest(reference, outputOf(whole));
+  const labels = use.threshold ? reaching(reference) : greatest(reference, outputOf(whole));
   const expected = output === 'labels' ? labels : bitsOf(withLabels(reference, labels));
   for (const places of [alone, batch, wide]) if (!(await agree(output, places, expected))) return false;
   return true;
@@ -119,6 +122,12 @@ function noise({ dtype }: GraphUse, length: number): Pixels {
   }
   return data;
 }
+
+/** 1 where the second of two classes has at least `TEST_THRESHOLD`, as the network cuts. */
+const reaching = (probabilities: Float32Array): Uint8Array =>
+  Uint8Array.from({ length: probabilities.length / 2 }, (_, at) =>
+    probabilities[2 * at + 1]! >= TEST_THRESHOLD ? 1 : 0,
+  );
 
 /** The class of the greatest probability of each pixel, the lowest of equals. */
 function greatest(

@@ -46,6 +46,20 @@ describe('the self-test', () => {
     }
   });
 
+  it('expects of equal probabilities the first class, and the second where labels are cut', async () => {
+    const even = (label: number): TestedNetwork => ({
+      geometry,
+      async predict({ count, height, width }, output) {
+        const pixels = count * (height - 2) * (width - 2);
+        if (output === 'labels') return new Uint8Array(pixels).fill(label);
+        return new Float32Array(2 * pixels).fill(0.5);
+      },
+    });
+    expect(await selfTest(even(0), use)).toBe(true);
+    expect(await selfTest(even(1), { ...use, threshold: true })).toBe(true);
+    expect(await selfTest(even(0), { ...use, threshold: true })).toBe(false);
+  });
+
   it.each<[string, Parameters<typeof network>[0], Partial<GraphUse>]>([
     ['several tiles in a batch', ({ count }) => count > 1, {}],
     ['tiles that are wider than high', ({ width, height }) => width - height === 12, {}],
