@@ -61,7 +61,7 @@ function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Char
     ys.filter((y) => y <= limit),
     5,
   );
-  const [x0, x1] = [Math.min(...finite.map(([x]) => along(x))), Math.max(...finite.map(([x]) => along(x)))];
+  const [x0, x1] = extentOf(finite.map(([x]) => along(x)));
   const [y0, y1] = [yTicks[0]!, yTicks.at(-1)!];
   const px = (x: number) => LEFT + ((along(x) - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
   const py = (y: number) =>
@@ -111,7 +111,7 @@ const dotsAt = (places: readonly (readonly [string, string])[], colour: string):
 
 /** Round numbers that enclose the values: 1, 2 or 5 times a power of ten apart. */
 function ticks(values: readonly number[], about: number): number[] {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = extentOf(values);
   const raw = (high - low || Math.abs(high) || 1) / about;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = ([1, 2, 5, 10].find((n) => n * power >= raw) ?? 10) * power;
@@ -121,11 +121,19 @@ function ticks(values: readonly number[], about: number): number[] {
 }
 
 function decades(values: readonly number[]): number[] {
-  const [low, high] = [
-    Math.floor(Math.log10(Math.min(...values))),
-    Math.ceil(Math.log10(Math.max(...values))),
-  ];
+  const [least, greatest] = extentOf(values);
+  const [low, high] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(greatest))];
   return Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
+}
+
+/** The least and the greatest. A long training has more steps than a call takes arguments. */
+function extentOf(values: readonly number[]): [least: number, greatest: number] {
+  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > greatest) greatest = value;
+  }
+  return [least, greatest];
 }
 
 /** Few enough points to draw: the mean of each run of them. */

@@ -89,10 +89,10 @@ export class Recorder {
       const text = await readFile(this.#files.log, 'utf8').catch(() => '');
       // the last line may be half written; what came after the checkpoint is done again
       const complete = text.split('\n').slice(0, -1);
-      const lines = complete.map((line) => JSON.parse(line) as LogLine);
-      this.#lines.push(
-        ...lines.filter((line) => (line.kind === 'step' ? line.step <= done : line.epoch <= from.epoch)),
-      );
+      for (const text of complete) {
+        const line = JSON.parse(text) as LogLine;
+        if (line.kind === 'step' ? line.step <= done : line.epoch <= from.epoch) this.#lines.push(line);
+      }
       const where = `after ${from.epoch} epochs and ${from.step} steps`;
       this.context.stderr(done === 0 ? 'no step had been saved: it starts over' : `resumed ${where}`);
     }
