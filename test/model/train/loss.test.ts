@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { LOSSES, type LossKind, lossOf } from '../../../model/train/loss.js';
+import { LossSum } from '../../../model/train/loss-sum.js';
 import { difference, noise, onnxBesideCpu, valuesOn } from '../../support/oracle.js';
 
 beforeAll(async () => {
@@ -23,11 +24,9 @@ function loss(kind: LossKind, logits: tf.Tensor4D, classes: number): tf.Scalar {
   return lossOf(kind, logits, truth);
 }
 
-/** The same, in plain numbers of 64 bits, from the definitions. */
-function defined(kind: LossKind, logits: Float64Array, classes: number): number {
-  const { labels, weights } = truthOf(classes);
-  const maps = classes === 2 && logits.length === pixels ? 1 : classes;
-  const p = Array.from({ length: pixels }, (_, i) => {
+/** Probabilities of each pixel's classes. */
+function probabilities(logits: Float64Array, maps: number): number[][] {
+  return Array.from({ length: pixels }, (_, i) => {
     if (maps === 1) {
       const second = 1 / (1 + Math.exp(-logits[i]!));
       return [1 - second, second];
@@ -35,6 +34,13 @@ function defined(kind: LossKind, logits: Float64Array, classes: number): number 
     const row = Array.from(logits.subarray(i * maps, (i + 1) * maps), Math.exp);
     return row.map((x) => x / row.reduce((a, b) => a + b));
   });
+}
+
+/** The same, in plain numbers of 64 bits, from the definitions. */
+function defined(kind: LossKind, logits: Float64Array, classes: number): number {
+  const { labels, weights } = truthOf(classes);
+  const maps = classes === 2 && logits.length === pixels ? 1 : classes;
+  const p = probabilities(logits, maps);
   const all = weights.reduce((a, b) => a + b);
   const entropy = p.reduce((sum, row, i) => sum - weights[i]! * Math.log(row[labels[i]!]!), 0) / all;
   const sum = (of: (i: number) => number) => p.reduce((total, _, i) => total + weights[i]! * of(i), 0);
@@ -75,6 +81,21 @@ describe.each(heads)('%s', (_name, maps, classes) => {
     for (const [i, g] of finite.entries()) {
       expect(Math.abs(gradient!.values[i]! - g) / largest).toBeLessThan(1e-4);
     }
+  });
+
+  it.each(LOSSES)('%s of probabilities that come piece by piece is that of one batch', (kind) => {
+    const logits = Float64Array.from(values);
+    const p = Float32Array.from(probabilities(logits, maps).flat());
+    const { labels, weights } = truthOf(classes);
+    const truth = Uint8Array.from(labels, (label, i) => (weights[i] === 0 ? 255 : label));
+    const sum = new LossSum(kind, classes, maps === 1);
+    for (const [from, to] of [
+      [0, 5],
+      [5, pixels],
+    ] as const) {
+      sum.add(p.subarray(from * classes, to * classes), truth.subarray(from, to), weights.subarray(from, to));
+    }
+    expect(sum.value).toBeCloseTo(defined(kind, logits, classes), 5);
   });
 
   it.each(LOSSES)('%s agrees with the cpu backend', async (kind) => {
