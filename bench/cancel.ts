@@ -1,10 +1,9 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeSample } from '../tiling/samples/sample.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
 import { type Bench, median } from './bench.js';
 import { BenchServer, pause } from './server.js';
+import { writeSlide } from './slide.js';
 
 const RUNS = 15;
 const SIZE = { width: 8000, height: 8000 };
@@ -16,21 +15,9 @@ export const bench: Bench = async (say) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   try {
     const input = join(dir, 'slide.tif');
-    const format = { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' } as const;
-    await writeSample('shapes', SIZE, 1, { image: await TiffSink.create(input, SIZE, format) });
+    await writeSlide(input, 'shapes', SIZE);
     const server = await BenchServer.start(join(dir, 'data'));
-    const metric = async (name: RegExp) => {
-      const text = await (await fetch(`${server.url}/metrics`)).text();
-      return Number(
-        text
-          .split('\n')
-          .find((line) => name.test(line))
-          ?.split(' ')
-          .at(-1) ?? 0,
-      );
-    };
-    const batches = () => metric(/^unseam_batch_size_count/);
-    const busy = () => metric(/^unseam_engine_busy_seconds_total/);
+    const batches = async () => (await server.metrics()).batches;
     const answersMs: number[] = [];
     let [busyAfter, filesLeft] = [0, 0];
     for (let i = 0; i < RUNS; i++) {
@@ -48,7 +35,8 @@ export const bench: Bench = async (say) => {
       busyAfter += (await batches()) - before;
       say(`${i + 1}: ${Math.round(answersMs.at(-1)!)} ms`);
     }
-    const batchMs = (1000 * (await busy())) / (await batches());
+    const { busySeconds, batches: all } = await server.metrics();
+    const batchMs = (1000 * busySeconds) / all;
     await server.stop();
     const figures = { medianMs: Math.round(median(answersMs)), worstMs: Math.round(Math.max(...answersMs)) };
     const worst = Number((figures.medianMs / batchMs).toFixed(2));

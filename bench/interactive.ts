@@ -2,10 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { writeSample } from '../tiling/samples/sample.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
 import { type Bench, median } from './bench.js';
-import { BenchServer, pause } from './server.js';
+import { type BenchMetrics, BenchServer, pause } from './server.js';
+import { writeSlide } from './slide.js';
 
 const MODEL = 'em-membrane';
 const SLIDE = { width: 6000, height: 6000 };
@@ -23,8 +22,7 @@ export const bench: Bench = async (say) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   try {
     const input = join(dir, 'slide.tif');
-    const format = { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' } as const;
-    await writeSample('membranes', SLIDE, 1, { image: await TiffSink.create(input, SLIDE, format) });
+    await writeSlide(input, 'membranes', SLIDE);
     const images = await Promise.all(
       SIDES.map((side) =>
         sharp(input, { limitInputPixels: false })
@@ -123,14 +121,12 @@ async function slide(
 
 /** Notes how long the device took for each batch, by its busy time. */
 async function watch(server: BenchServer, batches: number[], over: () => boolean): Promise<void> {
-  let last: { count: number; busy: number } | null = null;
+  let last: BenchMetrics | null = null;
   while (!over()) {
-    const text = await (await fetch(`${server.url}/metrics`)).text();
-    const count = Number(/^unseam_batch_size_count (\S+)/m.exec(text)?.[1] ?? 0);
-    const busy = Number(/^unseam_engine_busy_seconds_total\S* (\S+)/m.exec(text)?.[1] ?? 0);
-    const more = last ? count - last.count : 0;
-    for (let i = 0; i < more; i++) batches.push((1000 * (busy - last!.busy)) / more);
-    last = { count, busy };
+    const now = await server.metrics();
+    const more = last ? now.batches - last.batches : 0;
+    for (let i = 0; i < more; i++) batches.push((1000 * (now.busySeconds - last!.busySeconds)) / more);
+    last = now;
     await pause(40);
   }
 }

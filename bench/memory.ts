@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
-import { writeSample } from '../tiling/samples/sample.js';
-import { levelSizes, TiffSink } from '../tiling/sinks/tiff.js';
+import { levelSizes } from '../tiling/sinks/tiff.js';
 import type { Bench } from './bench.js';
 import { BenchServer, residentBytes } from './server.js';
+import { writeSlide } from './slide.js';
 import { writeUntrained } from './untrained.js';
 
 const SIDES = [5_000, 20_000, 40_000];
@@ -31,8 +31,7 @@ export const bench: Bench = async (say) => {
     for (const side of SIDES) {
       const size = { width: side, height: side };
       const input = join(dir, `${side}.tif`);
-      const format = { channels: 1, dtype: 'uint8', mpp: { x: 0.5, y: 0.5 }, overviews: 'mean' } as const;
-      await writeSample('shapes', size, 1, { image: await TiffSink.create(input, size, format) });
+      await writeSlide(input, 'shapes', size, { x: 0.5, y: 0.5 });
       say(`${side}: a slide of ${Math.round((await stat(input)).size / 1e6)} MB`);
       const server = await BenchServer.start(join(dir, 'data'), ['--models', join(dir, 'models')]);
       let peak = 0;

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeSample } from '../tiling/samples/sample.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
 import type { Bench } from './bench.js';
 import { BenchServer, pause } from './server.js';
+import { writeSlide } from './slide.js';
 
 const KILLS = 20;
 const SIZE = { width: 4000, height: 3000 };
@@ -19,8 +18,7 @@ export const bench: Bench = async (say) => {
   const data = join(dir, 'data');
   try {
     const input = join(dir, 'slide.tif');
-    const format = { channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' } as const;
-    await writeSample('shapes', SIZE, 1, { image: await TiffSink.create(input, SIZE, format) });
+    await writeSlide(input, 'shapes', SIZE);
     let server = await BenchServer.start(data);
     const digest = async (id: string) =>
       createHash('sha256')

@@ -8,6 +8,11 @@ import type { JobView } from '../server/jobs/view.js';
 
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 
+export interface BenchMetrics {
+  readonly batches: number;
+  readonly busySeconds: number;
+}
+
 /** The server as its users run it: a process with a worker of its own. */
 export class BenchServer {
   private constructor(
@@ -59,6 +64,16 @@ export class BenchServer {
       if (job.state !== 'queued' && job.state !== 'running') return job;
       await pause(pollMs);
     }
+  }
+
+  /** What the device has done since the server began. */
+  async metrics(): Promise<BenchMetrics> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const value = (name: string) => Number(new RegExp(`^${name}\\S* (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    return {
+      batches: value('unseam_batch_size_count'),
+      busySeconds: value('unseam_engine_busy_seconds_total'),
+    };
   }
 
   /** The worker's process, once there is one. */

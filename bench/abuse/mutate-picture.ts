@@ -39,7 +39,7 @@ interface Chunk {
 }
 
 /** The chunks of a PNG (PNG specification, section 5). */
-export function pngChunks(bytes: Buffer): Chunk[] {
+function pngChunks(bytes: Buffer): Chunk[] {
   const chunks: Chunk[] = [];
   for (let at = 8; at < bytes.length; ) {
     const length = bytes.readUInt32BE(at);
@@ -52,7 +52,7 @@ export function pngChunks(bytes: Buffer): Chunk[] {
   return chunks;
 }
 
-export function pngOf(chunks: readonly Chunk[]): Buffer {
+function pngOf(chunks: readonly Chunk[]): Buffer {
   const parts = chunks.map(({ type, data }) => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
     const whole = Buffer.alloc(body.length + 8);

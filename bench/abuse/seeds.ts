@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import sharp from 'sharp';
+import { jpeg2000Encoder } from '../../test/support/jpeg2000.js';
 import { pattern } from '../../test/support/rasters.js';
 import { type TestImage, type TestTiff, writeTestTiff } from '../../test/support/tiff.js';
-import type { Size } from '../../tiling/geometry.js';
 
 export type Format = 'tiff' | 'png' | 'jpeg' | 'webp' | 'gif' | 'avif';
 
@@ -224,22 +223,4 @@ async function pictureSeeds(): Promise<Seed[]> {
       return { name, format, bytes: await bytes, model: 'plain', query: '', planes: [0], tolerance };
     }),
   );
-}
-
-type Encode = NonNullable<TestTiff['encode']>;
-
-/** OpenJPEG, which writes the chunks that scanners write; without loss. */
-async function jpeg2000Encoder(): Promise<Encode> {
-  const require = createRequire(import.meta.url);
-  const openjpeg = await require('@cornerstonejs/codec-openjpeg/wasmjs')({ print: () => undefined });
-  return (raw: Buffer, { width, height }: Size, componentCount: number) => {
-    const encoder = new openjpeg.J2KEncoder();
-    const frame = { width, height, bitsPerSample: 8, componentCount, isSigned: false };
-    encoder.getDecodedBuffer(frame).set(raw);
-    encoder.setQuality(true, 0);
-    encoder.encode();
-    const stored = Buffer.from(encoder.getEncodedBuffer());
-    encoder.delete();
-    return stored;
-  };
 }

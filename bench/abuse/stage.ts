@@ -4,9 +4,8 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { Engine } from '../../model/engine.js';
 import type { JobView } from '../../server/jobs/view.js';
-import { writeSample } from '../../tiling/samples/sample.js';
-import { TiffSink } from '../../tiling/sinks/tiff.js';
 import { BenchServer, pause } from '../server.js';
+import { writeSlide } from '../slide.js';
 import { writeUntrained } from '../untrained.js';
 import { ask } from './answers.js';
 import { serveFolder } from './file-server.js';
@@ -38,13 +37,7 @@ export class Stage {
     const seeds = await writeSeeds(dir);
     await symlink('/etc', join(dir, 'slides', 'link-out'));
     await writeFile(join(dir, 'slides', 'seed.tif'), seeds[0]!.bytes);
-    const slide = await TiffSink.create(join(dir, 'slide.tif'), SLIDE, {
-      channels: 1,
-      dtype: 'uint8',
-      mpp: null,
-      overviews: 'mean',
-    });
-    await writeSample('shapes', SLIDE, 1, { image: slide });
+    await writeSlide(join(dir, 'slide.tif'), 'shapes', SLIDE);
     const { host, server: images } = await serveFolder(join(dir, 'slides'));
     const folders = ['--models', join(dir, 'models'), '--slides', join(dir, 'slides'), '--image-hosts', host];
     const limits = ['--queue', String(QUEUE), '--idle-timeout', String(SILENCE_S)];

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +5,7 @@ import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { testFolder } from '../support/files.js';
+import { jpeg2000Encoder } from '../support/jpeg2000.js';
 import { firstDifference, pattern } from '../support/rasters.js';
 import { type TestImage, writeTestTiff } from '../support/tiff.js';
 
@@ -181,22 +181,7 @@ describe('the values of a TIFF', () => {
   });
 
   it('JPEG 2000, with every bit, of RGB and of YCbCr', async () => {
-    const require = createRequire(import.meta.url);
-    const openjpeg = await require('@cornerstonejs/codec-openjpeg/wasmjs')({ print: () => undefined });
-    const encode = (
-      raw: Buffer,
-      { width, height }: { width: number; height: number },
-      componentCount: number,
-    ) => {
-      const encoder = new openjpeg.J2KEncoder();
-      const frame = { width, height, bitsPerSample: 8, componentCount, isSigned: false };
-      encoder.getDecodedBuffer(frame).set(raw);
-      encoder.setQuality(true, 0);
-      encoder.encode();
-      const stored = Buffer.from(encoder.getEncodedBuffer());
-      encoder.delete();
-      return stored;
-    };
+    const encode = await jpeg2000Encoder();
     const image = pattern(100, 90, 3);
     const path = newFile();
     await writeTestTiff(path, image, { tile: { width: 64, height: 64 }, compression: 33005, encode });

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
@@ -14,6 +13,7 @@ import { openImage } from '../../tiling/sources/open.js';
 import { countPages } from '../../tiling/sources/tiff.js';
 import { TiffFile } from '../../tiling/sources/tiff-directory.js';
 import { testFolder } from '../support/files.js';
+import { jpeg2000Encoder } from '../support/jpeg2000.js';
 import { pattern } from '../support/rasters.js';
 import { type TestTiff, writeTestTiff } from '../support/tiff.js';
 
@@ -311,13 +311,8 @@ describe('a chunk', () => {
   });
 
   it('whose JPEG 2000 is larger than its tile', async () => {
-    const require = createRequire(import.meta.url);
-    const openjpeg = await require('@cornerstonejs/codec-openjpeg/wasmjs')({ print: () => undefined });
-    const encoder = new openjpeg.J2KEncoder();
-    const frame = { width: 64, height: 1000, bitsPerSample: 8, componentCount: 3, isSigned: false };
-    encoder.getDecodedBuffer(frame).fill(99);
-    encoder.encode();
-    const stored = Buffer.from(encoder.getEncodedBuffer());
+    const encode = await jpeg2000Encoder();
+    const stored = await encode(Buffer.alloc(64 * 1000 * 3, 99), { width: 64, height: 1000 }, 3);
     const path = await write({ compression: 33005, encode: () => stored }, 3);
     await refused(path, 'corrupt-image', /64 × 1000 px/);
   });

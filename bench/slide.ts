@@ -1,0 +1,15 @@
+import type { Size } from '../tiling/geometry.js';
+import { type SampleKind, writeSample } from '../tiling/samples/sample.js';
+import { TiffSink } from '../tiling/sinks/tiff.js';
+import type { PixelSize } from '../tiling/source.js';
+
+/** Writes a gray sample as a pyramidal TIFF; the same one each time. */
+export async function writeSlide(
+  path: string,
+  kind: SampleKind,
+  size: Size,
+  mpp: PixelSize | null = null,
+): Promise<void> {
+  const format = { channels: 1, dtype: 'uint8', mpp, overviews: 'mean' } as const;
+  await writeSample(kind, size, 1, { image: await TiffSink.create(path, size, format) });
+}
