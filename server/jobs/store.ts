@@ -30,6 +30,9 @@ export interface StoredJobs {
  * errs, a later version, a slip of an editor) is evidence of a job: its folder is left as it is.
  */
 export class JobStore {
+  /** The last write of each job's record that has not ended. */
+  readonly #writing = new Map<string, Promise<void>>();
+
   private constructor(readonly root: string) {}
 
   /**
@@ -80,8 +83,23 @@ export class JobStore {
     await syncFolder(folder);
   }
 
-  /** Resolves when the record would survive the end of this machine. */
+  /**
+   * Resolves when the record would survive the end of this machine. Records of one job are written one after
+   * the other: the last is the one that stays.
+   */
   async write(record: JobRecord): Promise<void> {
+    const { id } = record;
+    const before = this.#writing.get(id)?.catch(() => undefined);
+    const writing = before ? before.then(() => this.#write(record)) : this.#write(record);
+    this.#writing.set(id, writing);
+    try {
+      await writing;
+    } finally {
+      if (this.#writing.get(id) === writing) this.#writing.delete(id);
+    }
+  }
+
+  async #write(record: JobRecord): Promise<void> {
     const folder = this.folder(record.id);
     const path = join(folder, RECORD);
     try {
