@@ -21,6 +21,11 @@ const calls: WorkerCalls = {
   preview: (id) => segmenter!.preview(id),
 };
 
+/** Without its engine this process is of no use: the server starts another, and what was in it goes on there. */
+function leaveIfLost(code: string): void {
+  if (code === 'engine-lost') process.exit(1);
+}
+
 async function run(job: JobSpec, limits: ImageLimits): Promise<void> {
   const controller = new AbortController();
   running.set(job.id, controller);
@@ -36,8 +41,7 @@ async function run(job: JobSpec, limits: ImageLimits): Promise<void> {
   } catch (error) {
     const code = codeOf(error);
     if (code === 'internal') console.error(error); // what was not foreseen is in the log, whole
-    // Without its engine this process is of no use; the server starts another, and the job goes on there.
-    if (code === 'engine-lost') process.exit(1);
+    leaveIfLost(code);
     send({ type: 'failed', id: job.id, code, message: detailOf(error) });
   } finally {
     running.delete(job.id);
@@ -46,7 +50,9 @@ async function run(job: JobSpec, limits: ImageLimits): Promise<void> {
 
 async function answer(call: number, name: CallName, args: unknown[]): Promise<void> {
   const work = calls[name] as (...args: unknown[]) => Promise<unknown>;
-  send({ call, ...(await outcomeOf(() => work(...args))) });
+  const outcome = await outcomeOf(() => work(...args));
+  if (outcome.type === 'refused') leaveIfLost(outcome.code);
+  send({ call, ...outcome });
 }
 
 process.on('message', (message: ToWorker) => {

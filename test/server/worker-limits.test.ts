@@ -17,6 +17,8 @@ import { even, pattern } from '../support/rasters.js';
 
 const folder = await testFolder();
 const started: WorkerClient[] = [];
+/** Why workers have ended, in this test. */
+const lost: string[] = [];
 
 beforeAll(async () => {
   const { data, ...raw } = pattern(700, 500);
@@ -26,13 +28,16 @@ beforeAll(async () => {
   const mask = { create: { width: 300, height: 300, channels: 3 as const, background: '#fff' } };
   await writeFile(join(folder, 'mask.png'), await sharp(mask).png({ progressive: true }).toBuffer());
 });
-afterEach(() => Promise.all(started.splice(0).map((worker) => worker.stop())));
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((worker) => worker.stop()));
+  lost.length = 0;
+});
 
 function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
   const engine = { provider: 'cpu', threads: 1, outcomes: join(folder, 'self-tests.json') } as const;
   const client = new WorkerClient(
     { modelsDir: MODELS, maxPixels: 1e9, engine },
-    { onBatch: () => {}, onLost: () => {} },
+    { onBatch: () => {}, onLost: (why) => lost.push(why) },
     { restartMs: { first: 20, last: 20 }, ...limits },
   );
   started.push(client);
@@ -127,5 +132,21 @@ describe('the end of a worker', () => {
     const running = run(client);
     process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({ blame: 'certain', hung: false });
+  });
+});
+
+describe('an engine that is lost in a call', () => {
+  it('ends its worker, which is of no more use', async () => {
+    const fails =
+      "import {isMainThread} from 'node:worker_threads'; if (!isMainThread) throw new Error('gone')";
+    const { NODE_OPTIONS = '' } = process.env;
+    process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=data:text/javascript,${encodeURIComponent(fails)}`;
+    try {
+      const client = worker();
+      await expect(client.call('plan', spec, header)).rejects.toMatchObject({ code: 'engine-lost' });
+      expect(lost[0]).toBe('the worker process ended (exit code 1)');
+    } finally {
+      process.env.NODE_OPTIONS = NODE_OPTIONS;
+    }
   });
 });
