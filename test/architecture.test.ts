@@ -25,6 +25,18 @@ const resolve = (file: string, name: string): string =>
 const graph = imports();
 const importers = (matches: RegExp): string[] =>
   [...graph].filter(([, names]) => names.some((name) => matches.test(name))).map(([file]) => file);
+/** All files and packages that a process has loaded once it has started with a file; types are none of them. */
+function loadedBy(start: string): Set<string> {
+  const loaded = new Set([start]);
+  for (const file of loaded) {
+    if (!graph.has(file)) continue; // a package
+    const found = readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export)\b(?! type\b)[^;'"]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
+    );
+    for (const [, name, later] of found) loaded.add(resolve(file, (name ?? later)!));
+  }
+  return loaded;
+}
 const outside = (files: string[], ...allowed: string[]): string[] =>
   files.filter((file) => !allowed.some((prefix) => file.startsWith(prefix)));
 
@@ -57,6 +69,22 @@ describe('the house', () => {
       [...(graph.get('loadtest/main.ts') ?? [])].filter((name) => /^(server|tiling|model)\//.test(name)),
     ).toEqual([]);
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
+  });
+
+  it('what reads images loads no engine, and nothing of the HTTP server', () => {
+    const engine = /^@tensorflow\/|^onnxruntime/;
+    const http = /^express$|^server\/(http|jobs|worker)\/|^server\/serve\.ts$/;
+    const found = (start: string, what: RegExp) => [...loadedBy(start)].filter((name) => what.test(name));
+    expect(found('server/readers/main.ts', engine)).toEqual([]);
+    expect(found('server/readers/main.ts', http)).toEqual([]);
+    // Each is what would be found, if it were there.
+    expect(found('server/serve.ts', http).length).toBeGreaterThan(5);
+    expect(found('model/engine-thread.ts', engine)).toContain('onnxruntime-node');
+    expect([...loadedBy('server/readers/main.ts')]).toContain('tiling/sources/openslide.ts');
+  });
+
+  it('the process of the command line and the server runs no network', () => {
+    expect([...loadedBy('server/bin.ts')].filter((name) => name.startsWith('onnxruntime'))).toEqual([]);
   });
 
   it('imports run one way: none in a circle', () => {
