@@ -20,6 +20,7 @@ const CUT_SHARE = 0.001;
 const MAX_BINS = 65536;
 
 interface Pictured {
+  readonly stem: string;
   readonly image: ImageSource;
 }
 
@@ -35,7 +36,7 @@ export interface Intensities<Pair extends Pictured> {
 
 /**
  * Makes intensities of stored values, for all pictures by the same fixed range.
- * @throws RequestError for a range where pictures are stored in several types
+ * @throws RequestError for a range where pictures are stored in several types, and for a value that is no number
  * @throws UnsupportedImageError for values whose type has no range, where none is given
  */
 export async function scaleIntensities<Pair extends Pictured>(
@@ -77,12 +78,16 @@ export async function scaleIntensities<Pair extends Pictured>(
 /** The least and the greatest value of each type that pictures are stored in. */
 async function extentsOf(pairs: readonly Pictured[]): Promise<Map<string, ValueRange>> {
   const extents = new Map<string, ValueRange>();
-  for (const { image } of pairs) {
+  for (const { stem, image } of pairs) {
     const type = storedTypeOf(image);
     let [least, greatest] = extents.get(type) ?? [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
     for await (const { data } of bandsOf(image)) {
       for (let at = 0; at < data.length; at++) {
         const value = data[at]!;
+        if (!Number.isFinite(value)) {
+          const must = 'floating-point values must all be numbers; replace what is missing';
+          throw new RequestError('bad-data', `image ${stem} has the value ${value}: ${must}`);
+        }
         if (value < least) least = value;
         if (value > greatest) greatest = value;
       }

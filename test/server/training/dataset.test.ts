@@ -26,3 +26,22 @@ it('what a data set holds in memory is counted by the type of its pixels', async
   expect(dataset.heldBytes).toBe(width * height * (4 + 1));
   await dataset.close();
 });
+
+it('a value that is no number is refused before it is met in training, with the name of its image', async () => {
+  const paths = { images: join(folder, 'torn-images'), labels: join(folder, 'torn-labels') };
+  for (const path of Object.values(paths)) await mkdir(path);
+  const [width, height] = [30, 20];
+  const data = Float32Array.from({ length: width * height }, (_, at) => at);
+  data[500] = Number.NaN;
+  const image = { width, height, channels: 1 };
+  await writeTestTiff(
+    join(paths.images, 'b.tif'),
+    { ...image, data },
+    { compression: 1, format: 3, bits: 32 },
+  );
+  const labels = Uint8Array.from(data, (_, at) => at % 2);
+  await writeTestTiff(join(paths.labels, 'b.tif'), { ...image, data: labels }, { compression: 1 });
+  const rules = { classes: 2, ignore: null, legend: null, labelBorder: 'reflect', inputChannels: 1 } as const;
+  const opened = openDataset({ ...paths, ...rules, range: 'auto' }, { scratchDir: folder, maxPixels: 1e6 });
+  await expect(opened).rejects.toThrow(/image b has the value NaN/);
+});
