@@ -65,6 +65,16 @@ describe('a picture that is unpacked in memory whole', () => {
     expect((await open(path)).data.length).toBe(width * height * 3);
   });
 
+  it('a TIFF of YCbCr in one strip, which libvips reads, has that limit', async () => {
+    const path = join(folder, 'ycbcr.tif');
+    await writeTestTiff(path, pattern(width, height, 3), { compression: 8, photometric: 6 });
+    await expect(openImage(path, { ...options, maxUnpackedBytes })).rejects.toMatchObject({
+      code: 'image-too-large',
+      message: expect.stringMatching(/^a TIFF in one piece of 90 × 60 px/),
+    });
+    expect((await open(path)).data.length).toBe(width * height * 3);
+  });
+
   it('PNG and JPEG that are streamed have no such limit', async () => {
     for (const [name, bytes] of [
       ['rows.png', await picture().png().toBuffer()],

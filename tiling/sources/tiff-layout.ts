@@ -6,6 +6,7 @@ import type { JpegColour } from './jpeg-tile.js';
 import { checkPixels, type OpenOptions } from './options.js';
 import { type Directory, MAX_CHUNKS, MAX_TABLE_BYTES } from './tiff-directory.js';
 import { COMPRESSION, PHOTOMETRIC, TAG } from './tiff-tags.js';
+import { checkBytes } from './unpacked.js';
 
 /** Uncompressed strips are read in pieces of about this many bytes. */
 const PIECE_BYTES = 1 << 20;
@@ -66,6 +67,8 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const [bits = 1, ...depths] = Array.from(await page.numbers(TAG.bits));
   if (depths.some((b) => b !== bits)) refuse('channels of different depths');
   checkChannels(samples);
+  const leave = async (): Promise<never> =>
+    leaveToLibvips({ size, chunk: await chunkOf(page, size), samples, planar: false, bits }, options);
   const [sampleFormat = 1, ...formats] = Array.from(await page.numbers(TAG.sampleFormat));
   if (formats.some((f) => f !== sampleFormat)) refuse('channels of different sample formats');
   const format = (['uint', 'int', 'float'] as const)[sampleFormat - 1];
@@ -82,12 +85,12 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const plain: number[] = [none, lzw, deflate, oldDeflate, packBits];
   if ([2, 3, 4].includes(compression)) {
     if (bits !== 1 || format !== 'uint') refuse('CCITT compression of more than 1 bit');
-    throw new LeaveToLibvips();
+    await leave();
   }
   if (!jpeg && !jpeg2000.includes(compression) && !plain.includes(compression)) {
     refuse(`compression ${compression}`, 'store none, LZW, deflate, PackBits, JPEG or JPEG 2000');
   }
-  if (photometric === PHOTOMETRIC.ycbcr && plain.includes(compression)) throw new LeaveToLibvips();
+  if (photometric === PHOTOMETRIC.ycbcr && plain.includes(compression)) await leave();
   const known = { uint: [1, 2, 4, 8, 16, 32], int: [8, 16, 32], float: [32, 64] };
   if (format === undefined || !known[format].includes(bits)) {
     const kinds = { uint: 'unsigned integers', int: 'signed integers', float: 'floating-point values' };
@@ -99,7 +102,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   if (configuration !== 1 && configuration !== 2) refuse(`planar configuration ${configuration}`);
   const planar = samples > 1 && configuration === 2;
   if (planar && !plain.includes(compression)) refuse('JPEG in separate planes');
-  if ((await page.number(TAG.fillOrder, 1)) !== 1 && bits < 8) throw new LeaveToLibvips();
+  if ((await page.number(TAG.fillOrder, 1)) !== 1 && bits < 8) await leave();
 
   const colour = photometric === PHOTOMETRIC.rgb || photometric === PHOTOMETRIC.ycbcr;
   const palette = photometric === PHOTOMETRIC.palette && options.values !== 'stored';
@@ -119,12 +122,7 @@ export async function layoutOf(page: Directory, options: OpenOptions): Promise<L
   const tiled = page.has(TAG.tileWidth);
   const { width, height } = size;
   const rowBytes = (w: number) => Math.ceil((w * (planar ? 1 : samples) * bits) / 8);
-  let chunk = {
-    width: tiled ? await page.positive(TAG.tileWidth, 'tile width') : width,
-    height: tiled
-      ? await page.positive(TAG.tileHeight, 'tile height')
-      : Math.min(height, await page.positive(TAG.rowsPerStrip, 'rows of a strip', height)),
-  };
+  let chunk = await chunkOf(page, size);
   let offsets = await page.numbers(tiled ? TAG.tileOffsets : TAG.stripOffsets, MAX_CHUNKS);
   let byteCounts = await page.numbers(tiled ? TAG.tileByteCounts : TAG.stripByteCounts, MAX_CHUNKS);
   const planes = planar ? samples : 1;
@@ -198,6 +196,34 @@ function paletteOf(map: ArrayLike<number>, colours: number): Uint8Array {
   );
 }
 
+/** The sides of a tile, or of a strip. */
+async function chunkOf(page: Directory, { width, height }: Size): Promise<Size> {
+  if (page.has(TAG.tileWidth)) {
+    return {
+      width: await page.positive(TAG.tileWidth, 'tile width'),
+      height: await page.positive(TAG.tileHeight, 'tile height'),
+    };
+  }
+  const rows = await page.positive(TAG.rowsPerStrip, 'rows of a strip', height);
+  return { width, height: Math.min(height, rows) };
+}
+
+/**
+ * Leaves an image to libvips, which unpacks its chunks whole.
+ * @throws LeaveToLibvips
+ * @throws UnpackedTooLargeError where a chunk takes more memory than it may
+ */
+export function leaveToLibvips(
+  layout: Pick<Layout, 'size' | 'chunk' | 'samples' | 'planar' | 'bits'>,
+  { maxUnpackedBytes }: OpenOptions,
+): never {
+  const { size, chunk } = layout;
+  const several = chunk.width < size.width || chunk.height < size.height;
+  const what = several ? 'a TIFF in very large pieces' : 'a TIFF in one piece';
+  checkBytes(what, size, chunkBytes(layout), maxUnpackedBytes);
+  throw new LeaveToLibvips();
+}
+
 /** A file cut short is told at once, not after an hour of tiles. */
 export function checkExtent(layout: Layout, fileBytes: number): void {
   const { across, down, planar, samples, offsets, byteCounts, compression } = layout;
@@ -244,6 +270,11 @@ export function chunkRows({ size, chunk, across, down }: Layout, index: number):
 }
 
 /** Bytes of a decoded chunk at most. */
-export function chunkBytes({ chunk, samples, planar, bits }: Layout): number {
+export function chunkBytes({
+  chunk,
+  samples,
+  planar,
+  bits,
+}: Pick<Layout, 'chunk' | 'samples' | 'planar' | 'bits'>): number {
   return chunk.height * Math.ceil((chunk.width * (planar ? 1 : samples) * bits) / 8);
 }

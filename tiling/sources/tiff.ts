@@ -10,9 +10,15 @@ import { openOpenSlide } from './openslide.js';
 import type { OpenOptions } from './options.js';
 import { readChunk } from './tiff-chunk.js';
 import { type Directory, TiffFile } from './tiff-directory.js';
-import { checkExtent, chunkBytes, type Layout, LeaveToLibvips, layoutOf } from './tiff-layout.js';
+import {
+  checkExtent,
+  chunkBytes,
+  type Layout,
+  LeaveToLibvips,
+  layoutOf,
+  leaveToLibvips,
+} from './tiff-layout.js';
 import { LeaveToOpenSlide, slideOf } from './tiff-slide.js';
-import { checkBytes } from './unpacked.js';
 
 /** Chunks larger than this make no random access; the image is unpacked into a scratch file instead. */
 const MAX_CHUNK_BYTES = 16 << 20;
@@ -80,10 +86,7 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
 async function checkedLayout(page: Directory, options: OpenOptions): Promise<Layout> {
   const layout = await layoutOf(page, options);
   checkExtent(layout, page.bytes.length);
-  if (chunkBytes(layout) <= MAX_CHUNK_BYTES) return layout;
-  const what = layout.across * layout.down > 1 ? 'a TIFF in very large pieces' : 'a TIFF in one piece';
-  checkBytes(what, layout.size, chunkBytes(layout), options.maxUnpackedBytes);
-  throw new LeaveToLibvips();
+  return chunkBytes(layout) <= MAX_CHUNK_BYTES ? layout : leaveToLibvips(layout, options);
 }
 
 /** How many images a TIFF holds; 1 for any other file. */
