@@ -74,7 +74,10 @@ export async function readCard(folder: string): Promise<Card> {
   throw new CheckpointError(`${folder}/card.json: ${issue!.path.join('.')}: ${issue!.message}`);
 }
 
-/** @throws CheckpointError for a folder that lacks a file, or a card that is not that of its weights and network */
+/**
+ * @throws CheckpointError for a folder that lacks a file, or a card that is not that of its weights and network
+ * @throws InexactModelError for a network that no tiling suits
+ */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const { modelTopology, weightsManifest } = (await readJson(folder, 'model.json')) as ModelJson;
@@ -91,17 +94,22 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   ) as ArrayBuffer;
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
-  const wrong = disagreement(card, model);
-  if (wrong !== null) {
+  try {
+    const wrong = disagreement(card, model);
+    if (wrong !== null) throw new CheckpointError(`${folder}/card.json is not that of its network: ${wrong}`);
+  } catch (error) {
     model.dispose();
-    throw new CheckpointError(`${folder}/card.json is not that of its network: ${wrong}`);
+    throw error;
   }
   const topology = JSON.stringify(modelTopology);
   const digest = createHash('sha256').update(topology).update(sha256).digest('hex');
   return { model, card, digest };
 }
 
-/** What a card says of a network that is not so; null where all of it is. */
+/**
+ * What a card says of a network that is not so; null where all of it is.
+ * @throws InexactModelError for a network that no tiling suits
+ */
 function disagreement({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
   const channels = (tensor: tfl.SymbolicTensor | undefined) => tensor?.shape[tensor.shape.length - 1];
   const stated: Record<string, unknown> = {
