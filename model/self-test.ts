@@ -1,5 +1,6 @@
 import type { OutputKind, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
+import { greatest } from './greatest.js';
 import type { Pixels } from './normalize.js';
 
 /** How a network is used: each use is a graph of its own, whose kernels could round differently. */
@@ -91,15 +92,16 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
     if (!(await agree('probabilities', places, bitsOf(reference)))) return false;
   }
   if (output === 'probabilities') return true;
-  const labels = use.threshold ? reaching(reference) : greatest(reference, outputOf(whole));
-  const expected = output === 'labels' ? labels : bitsOf(withLabels(reference, labels));
+  const out = outputOf(whole);
+  const classes = reference.length / out.width / out.height;
+  const labels = use.threshold ? reaching(reference) : greatest(reference, classes);
+  const expected = output === 'labels' ? labels : bitsOf(withLabels(reference, labels, classes));
   for (const places of [alone, batch, wide]) if (!(await agree(output, places, expected))) return false;
   return true;
 }
 
 /** Probabilities with the label of each pixel behind them. */
-function withLabels(probabilities: Float32Array, labels: Uint8Array): Float32Array {
-  const classes = probabilities.length / labels.length;
+function withLabels(probabilities: Float32Array, labels: Uint8Array, classes: number): Float32Array {
   const both = new Float32Array(probabilities.length + labels.length);
   for (const [at, label] of labels.entries()) {
     both.set(probabilities.subarray(at * classes, (at + 1) * classes), at * (classes + 1));
@@ -128,21 +130,6 @@ const reaching = (probabilities: Float32Array): Uint8Array =>
   Uint8Array.from({ length: probabilities.length / 2 }, (_, at) =>
     probabilities[2 * at + 1]! >= TEST_THRESHOLD ? 1 : 0,
   );
-
-/** The class of the greatest probability of each pixel, the lowest of equals. */
-function greatest(
-  probabilities: Float32Array,
-  { width, height }: { width: number; height: number },
-): Uint8Array {
-  const classes = probabilities.length / width / height;
-  return Uint8Array.from({ length: width * height }, (_, at) => {
-    let best = 0;
-    for (let c = 1; c < classes; c++) {
-      if (probabilities[at * classes + c]! > probabilities[at * classes + best]!) best = c;
-    }
-    return best;
-  });
-}
 
 function bitsOf(values: Uint8Array | Float32Array): Uint8Array | Uint32Array {
   if (values instanceof Uint8Array) return values;

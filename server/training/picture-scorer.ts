@@ -1,3 +1,4 @@
+import { greatest } from '../../model/greatest.js';
 import { type BorderScores, borderScores } from '../../model/train/border-scores.js';
 import type { LossSum } from '../../model/train/loss-sum.js';
 import { Confusion } from '../../model/train/scores.js';
@@ -59,7 +60,7 @@ export class PictureScorer implements MaskSink {
     const { classes, loss } = this.options;
     const { pair } = this;
     const truth = this.dataset.codec.decode(await pair.labels.readRegion(rect));
-    const labels = band instanceof Uint8Array ? band : labelsOf(band, classes);
+    const labels = band instanceof Uint8Array ? band : greatest(band, classes);
     this.confusion.add(truth, labels);
     this.truth.put(rect, truth);
     this.labels.put(rect, labels);
@@ -101,17 +102,4 @@ export class PictureScorer implements MaskSink {
   async finish(): Promise<void> {}
 
   async abort(): Promise<void> {}
-}
-
-/** The class of each pixel's greatest probability, the lowest of equals: as the network's own labels. */
-function labelsOf(probabilities: Float32Array, classes: number): Uint8Array {
-  const labels = new Uint8Array(probabilities.length / classes);
-  for (let at = 0; at < labels.length; at++) {
-    let best = 0;
-    for (let c = 1; c < classes; c++) {
-      if (probabilities[at * classes + c]! > probabilities[at * classes + best]!) best = c;
-    }
-    labels[at] = best;
-  }
-  return labels;
 }
