@@ -12,18 +12,18 @@ it('what a data set holds in memory is counted by the type of its pixels', async
   const [images, labels] = [join(folder, 'images'), join(folder, 'labels')];
   for (const path of [images, labels]) await mkdir(path);
   const [width, height] = [30, 20];
-  const floats = { width, height, channels: 1, data: Float32Array.from(pattern(width, height).data) };
-  await writeTestTiff(join(images, 'a.tif'), floats, { compression: 1, format: 3, bits: 32 });
-  const classes = { ...floats, data: Uint8Array.from(floats.data, (value) => value % 2) };
-  await writeTestTiff(join(labels, 'a.tif'), classes, { compression: 1 });
+  const gray = pattern(width, height);
+  await writeTestTiff(join(images, 'a.tif'), gray, { compression: 1 });
+  const floats = { ...gray, data: Float32Array.from(gray.data, (value) => value % 2) };
+  await writeTestTiff(join(labels, 'a.tif'), floats, { compression: 1, format: 3, bits: 32 });
   const dataset = await openDataset(
     {
       ...{ images, labels, classes: 2, ignore: null, legend: null },
-      ...{ labelBorder: 'reflect', inputChannels: 1, range: [0, 255] },
+      ...{ labelBorder: 'reflect', inputChannels: 1, range: 'type' },
     },
     { scratchDir: folder, maxPixels: 1e6 },
   );
-  expect(dataset.heldBytes).toBe(width * height * (4 + 1));
+  expect(dataset.heldBytes).toBe(width * height * (1 + 4));
   await dataset.close();
 });
 
