@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -29,11 +30,12 @@ let wary: RunningServer | Error;
 
 beforeAll(async () => {
   await cp(FORM_1, data, { recursive: true });
-  // Journals are bound to the time of their image, which a checkout does not keep.
-  const key = /"changed":([\d.]+)/.exec(
-    await readFile(join(folderOf(RUNNING, data), 'bands'), 'latin1'),
-  )![1]!;
-  await utimes(join(folderOf(RUNNING, data), 'upload'), Number(key) / 1000, Number(key) / 1000);
+  // Journals are bound to the time of their image, which a checkout does not keep: in parts of a second that
+  // Node's `utimes` does not reach.
+  const bands = await readFile(join(folderOf(RUNNING, data), 'bands'), 'latin1');
+  const [, seconds, parts] = /"changed":(\d+)(\d{3}\.\d+)/.exec(bands)!;
+  const time = `@${seconds}.${parts!.replace('.', '')}`;
+  execFileSync('touch', ['-d', time, join(folderOf(RUNNING, data), 'upload')]);
   const record = JSON.parse(await readFile(join(folderOf(SUCCEEDED, data), 'job.json'), 'utf8')) as object;
   for (const id of [TORN, FOLDER, NEWER, WRONG]) {
     await mkdir(folderOf(id), { recursive: true });
