@@ -345,12 +345,12 @@ describe('a large image', () => {
 describe('what surrounds it', () => {
   it('lists the models with their cards', async () => {
     const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
-      models: { name: string }[];
+      models: { name: string; curves: string | null }[];
     };
     expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
     expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
     // What is offered is there, and browsers find an icon beside any answer.
-    for (const { curves } of models as unknown as { curves: string | null }[]) {
+    for (const { curves } of models) {
       expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
     }
     const icon = await fetch(`${server.url}/favicon.ico`);
