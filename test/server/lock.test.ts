@@ -17,10 +17,17 @@ function clock() {
     wait: (ms: number, signal: AbortSignal) =>
       new Promise<void>((resolve) => {
         waits++;
-        const one = { at: time + ms, wake: resolve };
-        if (!signal.aborted) waiting.add(one);
-        else resolve();
-        signal.addEventListener('abort', () => waiting.delete(one) && resolve(), { once: true });
+        const one = {
+          at: time + ms,
+          wake: () => {
+            waiting.delete(one);
+            signal.removeEventListener('abort', one.wake);
+            resolve();
+          },
+        };
+        if (signal.aborted) return resolve();
+        waiting.add(one);
+        signal.addEventListener('abort', one.wake);
       }),
     async pass(ms: number) {
       for (const end = time + ms; time < end; ) {
