@@ -76,6 +76,9 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
 };
 
+/** Every code that there is. */
+export const CODES: readonly string[] = Object.keys(TABLE);
+
 const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
   ['ENOSPC', 'disk-full'],
   ['EDQUOT', 'disk-full'],
