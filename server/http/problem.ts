@@ -3,8 +3,9 @@ import type { Logger } from 'pino';
 import { RequestError } from '../errors.js';
 import { codeOf, detailOf, problemOf } from '../problems.js';
 
-/** Seconds after which a client that was turned away may come back. */
-export const RETRY_AFTER_S = 2;
+/** Statuses of what passes, and the seconds after which a client that was turned away may come back. */
+const PASSING: ReadonlySet<number> = new Set([429, 503, 507]);
+const RETRY_AFTER_S = 2;
 /** How long a client that still sends is listened to after its error, so that it can read it. */
 export const LINGER_MS = 1000;
 
@@ -14,6 +15,10 @@ export function problemText(error: unknown): string {
   return JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) });
 }
 
+/** The value of `Retry-After` with a status; null where another try would end alike. */
+export const retryAfter = (status: number): string | null =>
+  PASSING.has(status) ? String(RETRY_AFTER_S) : null;
+
 /** Answers an error as `application/problem+json`. */
 export function sendProblem(request: Request, response: Response, error: unknown): void {
   const { status } = problemOf(codeOf(error));
@@ -21,7 +26,8 @@ export function sendProblem(request: Request, response: Response, error: unknown
     request.socket.destroy();
     return;
   }
-  if (status === 429 || status === 503 || status === 507) response.set('Retry-After', String(RETRY_AFTER_S));
+  const retry = retryAfter(status);
+  if (retry !== null) response.set('Retry-After', retry);
   if (!request.complete) {
     // The rest of the body is not wanted. Closing at once could cost the client the answer.
     response.set('Connection', 'close');

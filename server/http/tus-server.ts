@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { type DataStore, Server, type ServerOptions } from '@tus/server';
 import { RequestError } from '../errors.js';
 import { codeOf, problemOf } from '../problems.js';
-import { problemText, RETRY_AFTER_S } from './problem.js';
+import { problemText, retryAfter } from './problem.js';
 
 /** Statuses of tus's own refusals that name our codes; every other 4xx, and 501, is a bad request. */
 const CODES: Readonly<Record<number, RequestError['code']>> = {
@@ -26,7 +26,8 @@ export class TusServer extends Server {
         if ('status_code' in error) return undefined; // tus's own: named below
         const { status } = problemOf(codeOf(error));
         const response = request.runtime?.node?.res as ServerResponse | undefined;
-        if (status === 429 || status === 507) response?.setHeader('Retry-After', RETRY_AFTER_S);
+        const retry = retryAfter(status);
+        if (retry !== null) response?.setHeader('Retry-After', retry);
         return { status_code: status, body: problemText(error) };
       },
     });
