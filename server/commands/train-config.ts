@@ -68,21 +68,20 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     );
   }
   const start = from === undefined ? null : (await shelf.find(from)).folder;
-  const own =
-    start === null ? 'type' : ({ of: { normalisation: (await readCard(start)).normalisation } } as const);
+  const card = start === null ? null : await readCard(start);
   return {
     images: images!,
     labels: labels!,
     name: flags.name,
     version: 1,
-    classes: classes,
+    classes,
     legend: flags.legend === undefined ? null : parseLegend(flags.legend, classes),
     ignore: flags.ignore ?? null,
     instances: flags.instances ?? false,
-    range: flags.range ?? own,
+    range: flags.range ?? (card === null ? 'type' : { of: { normalisation: card.normalisation } }),
     validation: flags.validation ?? null,
     test: flags.test,
-    settings: start === null ? settings : { ...settings, unet: await netOf(start, command, settings) },
+    settings: card === null ? settings : { ...settings, unet: netOf(card, command, settings) },
     from: start,
     freezeEncoder: flags.freezeEncoder ?? false,
     seed: flags.seed,
@@ -99,7 +98,7 @@ const NET_OPTIONS = [
 ];
 
 /** The network of the model to start from; only its dropout may be another. */
-async function netOf(folder: string, command: Command, settings: RunConfig['settings']) {
+function netOf(card: Card, command: Command, settings: RunConfig['settings']) {
   const given = NET_OPTIONS.find((key) => command.getOptionValueSource(key) === 'cli');
   if (given !== undefined) {
     throw new RequestError(
@@ -107,7 +106,7 @@ async function netOf(folder: string, command: Command, settings: RunConfig['sett
       `--from takes the network of its model over; leave ${longOf(command, given)} out`,
     );
   }
-  const { classes: _classes, seed: _seed, ...net } = unetOf(await readCard(folder), 0);
+  const { classes: _classes, seed: _seed, ...net } = unetOf(card, 0);
   const { dropout } = settings.unet;
   return { ...net, ...(dropout !== undefined && { dropout }) };
 }
