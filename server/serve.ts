@@ -195,7 +195,6 @@ async function openWorks(options: ServeOptions, door: Door, lock: FolderLock): P
       onLost: (why) => {
         metrics.engineRestarts.inc({ device: engine.provider });
         log.error(why);
-        jobs.workerLost();
       },
     },
     options.worker,

@@ -292,15 +292,6 @@ export class Jobs {
     this.#gauge();
   }
 
-  /** To be called when the worker has ended. */
-  workerLost(): void {
-    for (const entry of this.#entries.values()) {
-      if (entry.record.state !== 'running') continue;
-      entry.record = { ...entry.record, restarts: entry.record.restarts + 1 };
-      entry.events.add('state', { state: 'running', restarts: entry.record.restarts });
-    }
-  }
-
   /** Removes the jobs that ended, or were paused, long ago. */
   async expire(): Promise<void> {
     const { keepMs, now } = this.options;
@@ -429,6 +420,11 @@ export class Jobs {
             if (now - told < PROGRESS_MS && progress.tilesDone < progress.tiles) return;
             told = now;
             entry.events.add('progress', this.live(entry.record.id));
+          },
+          onWorkerLost: () => {
+            const restarts = entry.record.restarts + 1;
+            entry.record = { ...entry.record, restarts };
+            entry.events.add('state', { state: 'running', restarts });
           },
         },
         async () => {

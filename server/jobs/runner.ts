@@ -21,9 +21,14 @@ export interface StrikeBook {
   save(strikes: number): Promise<void>;
 }
 
+export interface RunListener extends JobListener {
+  /** Called when a worker has ended with the job in it. */
+  readonly onWorkerLost?: () => void;
+}
+
 interface Task {
   readonly spec: JobSpec;
-  readonly listener: JobListener;
+  readonly listener: RunListener;
   readonly signal: AbortSignal;
   readonly book: StrikeBook;
   strikes: number;
@@ -87,7 +92,7 @@ export class JobRunner {
     spec: JobSpec,
     priority: Priority,
     signal: AbortSignal,
-    listener: JobListener,
+    listener: RunListener,
     started: () => Promise<void>,
     book: StrikeBook = { strikes: 0, isSuspect: false, save: async () => undefined },
   ): Promise<Receipt> {
@@ -108,7 +113,7 @@ export class JobRunner {
 
   async #runToEnd(
     spec: JobSpec,
-    listener: JobListener,
+    listener: RunListener,
     signal: AbortSignal,
     book: StrikeBook,
   ): Promise<Receipt> {
@@ -131,6 +136,7 @@ export class JobRunner {
         return await this.#attempt(task);
       } catch (error) {
         if (!(error instanceof WorkerLostError) || signal.aborted) throw error;
+        listener.onWorkerLost?.();
         last = error;
         if (error.blame === 'certain') task.strikes++;
         if (error.blame === 'possible') task.doubts++;

@@ -43,6 +43,31 @@ describe('a job whose worker ends', () => {
     expect(await run([hung, hung, hung])).toMatchObject({ ended: 'worker-hung', tries: 3 });
   });
 
+  it('counts the ends that it was in: not those of others, for which it waits', async () => {
+    const inside = new Map<string, (error: WorkerLostError) => void>();
+    const worker = { run: ({ id }: JobSpec) => new Promise<never>((_, reject) => inside.set(id, reject)) };
+    const settled = async () => {
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const end = (blame: Blame) => {
+      const all = [...inside.values()];
+      inside.clear();
+      for (const leave of all) leave(lost(blame));
+      return settled();
+    };
+    const counts: Record<string, number> = { a: 0, b: 0 };
+    const runner = new JobRunner(worker, 2);
+    for (const id of ['a', 'b']) {
+      const onWorkerLost = () => counts[id]!++;
+      void runner.run({ id } as JobSpec, 'normal', signal, { ...listener, onWorkerLost }, async () => {});
+    }
+    await settled();
+    await end('possible');
+    expect([[...inside.keys()], counts]).toEqual([['a'], { a: 1, b: 1 }]);
+    await end('certain');
+    expect([[...inside.keys()], counts]).toEqual([['b'], { a: 2, b: 1 }]);
+  });
+
   it('is not, after any number that another may have caused', async () => {
     const others = Array.from({ length: 9 }, (_, i) => lost(i % 2 === 0 ? 'possible' : 'none'));
     expect(await run(others)).toMatchObject({ ended: 'done', tries: 10 });
