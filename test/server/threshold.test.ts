@@ -10,10 +10,16 @@ import { Segmenter } from '../../server/segmenter.js';
 import type { TileChoice } from '../../tiling/plan.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { testFolder } from '../support/files.js';
-import { MODELS } from '../support/product.js';
+import { MODELS, unseam } from '../support/product.js';
 import { pattern } from '../support/rasters.js';
 
 const folder = await testFolder();
+const input = join(folder, 'image.png');
+const { data, width, height } = pattern(150, 130);
+await sharp(data, { raw: { width, height, channels: 1 } })
+  .toColourspace('b-w')
+  .png()
+  .toFile(input);
 
 const model = (classes: number, threshold?: number) =>
   ({
@@ -45,12 +51,6 @@ describe('a threshold', () => {
 });
 
 it('labels by threshold are those of the probabilities, whatever the tile', async () => {
-  const { data, width, height } = pattern(150, 130);
-  const input = join(folder, 'image.png');
-  await sharp(data, { raw: { width, height, channels: 1 } })
-    .toColourspace('b-w')
-    .png()
-    .toFile(input);
   const segmenter = new Segmenter({
     ...{ modelsDir: MODELS, maxPixels: 1e6, memory: 4e9 },
     engine: { provider: 'cpu', threads: 1 },
@@ -82,4 +82,11 @@ it('labels by threshold are those of the probabilities, whatever the tile', asyn
   } finally {
     await segmenter.close();
   }
+});
+
+it('the command line takes a threshold, and its receipt states the one that was the card’s', async () => {
+  const args = ['segment', input, '-o', join(folder, 'mask.png'), '-m', 'em-membrane', '--json'];
+  const result = await unseam([...args, '--threshold', 'card']);
+  expect(result).toMatchObject({ code: 0 });
+  expect(JSON.parse(result.stdout)).toMatchObject({ threshold: 0.9 });
 });
