@@ -8,18 +8,21 @@ import {
   type CommandContext,
   type EngineFlags,
   engineOptions,
+  type MemoryFlags,
+  memoryOption,
   type ScratchFlags,
   scratchOption,
   withSegmenter,
   workOptions,
 } from './shared.js';
 
-interface PlanFlags extends EngineFlags, ScratchFlags {
+interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly json?: true;
 }
 
 export function planCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('plan')))
+    .addOption(memoryOption())
     .addOption(scratchOption())
     .description('say how an image would be tiled and what that takes, without segmenting it')
     .argument('<image>', 'image file')

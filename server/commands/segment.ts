@@ -20,13 +20,15 @@ import {
   type CommandContext,
   type EngineFlags,
   engineOptions,
+  type MemoryFlags,
+  memoryOption,
   type ScratchFlags,
   scratchOption,
   withSegmenter,
   workOptions,
 } from './shared.js';
 
-interface SegmentFlags extends EngineFlags, ScratchFlags {
+interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly out: string;
   readonly output: string;
   readonly also: readonly string[];
@@ -42,6 +44,7 @@ interface Task {
 
 export function segmentCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('segment')))
+    .addOption(memoryOption())
     .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')

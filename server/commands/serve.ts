@@ -5,9 +5,15 @@ import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '..
 import { nameOfHost } from '../http/guard.js';
 import { codeOf, problemOf } from '../problems.js';
 import { startServer } from '../serve.js';
-import { type CommandContext, type EngineFlags, engineOptions } from './shared.js';
+import {
+  type CommandContext,
+  type EngineFlags,
+  engineOptions,
+  type MemoryFlags,
+  memoryOption,
+} from './shared.js';
 
-interface ServeFlags extends EngineFlags {
+interface ServeFlags extends EngineFlags, MemoryFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
@@ -29,6 +35,7 @@ interface ServeFlags extends EngineFlags {
 
 export function serveCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('serve'))
+    .addOption(memoryOption())
     .description('serve masks over HTTP')
     .addOption(
       new Option('--host <address>', 'address to listen on').env(ENVIRONMENT.host).default(DEFAULTS.host),

@@ -17,6 +17,10 @@ export interface EngineFlags {
   readonly threads: number;
   readonly maxPixels: number;
   readonly maxUnpacked: number;
+}
+
+/** Of commands that plan what they do. */
+export interface MemoryFlags {
   readonly memory: number;
 }
 
@@ -26,7 +30,7 @@ export interface ScratchFlags {
 
 /** The options of every command that runs a network. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, maxPixels, maxUnpacked, memory } = ENVIRONMENT;
+  const { models, threads, maxPixels, maxUnpacked } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -50,14 +54,15 @@ export function engineOptions(command: Command): Command {
         .env(maxUnpacked)
         .argParser(bytes)
         .default(DEFAULTS.maxUnpackedBytes, '1G'),
-    )
-    .addOption(
-      new Option('--memory <bytes>', 'what the work may take of memory')
-        .env(memory)
-        .argParser(bytes)
-        .default(DEFAULTS.memoryBytes, 'three quarters of what there is'),
     );
 }
+
+/** The option of commands that plan what they do; an image that needs more is refused. */
+export const memoryOption = (): Option =>
+  new Option('--memory <bytes>', 'what the work may take of memory')
+    .env(ENVIRONMENT.memory)
+    .argParser(bytes)
+    .default(DEFAULTS.memoryBytes, 'three quarters of what there is');
 
 /** The option of commands that unpack pictures themselves. */
 export const scratchOption = (): Option =>
@@ -103,7 +108,7 @@ export async function withScratch<Result>(
 
 /** Runs `work` with a warm engine. */
 export function withSegmenter<Result>(
-  flags: EngineFlags & ScratchFlags,
+  flags: EngineFlags & MemoryFlags & ScratchFlags,
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {

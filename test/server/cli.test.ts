@@ -236,6 +236,17 @@ describe('bad input ends with its own code and says what was wrong', () => {
     expect(await unseam(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n' });
   });
 
+  it('of what may be taken of memory, where nothing would heed it', async () => {
+    for (const command of [
+      ['train', '--name', 'x'],
+      ['evaluate', '--images', folder, '--labels', folder],
+    ]) {
+      const { code, stderr } = await unseam([...command, '--memory', '1G']);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/unknown option '--memory'/);
+    }
+  });
+
   it('an ending that says no format', async () => {
     expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
       code: 2,
