@@ -1,7 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
 
-/** Reasons that pass: a disk that is full, or errs; another server that does not answer. */
-const PASSING: ReadonlySet<string> = new Set(['disk-full', 'storage-failed', 'source-unreachable']);
+/** Reasons that pass: a disk that is full, or errs; another server that does not answer; files run out. */
+const PASSING: ReadonlySet<string> = new Set([
+  'disk-full',
+  'storage-failed',
+  'source-unreachable',
+  'too-many-files',
+]);
 
 /** Whether a job that failed so may succeed later without anybody changing it. */
 export const isPassing = (code: string): boolean => PASSING.has(code);

@@ -91,7 +91,7 @@ describe('the runner', () => {
 
 describe('the server', () => {
   /** Jobs with a worker and a store of nothing but what is looked at here. */
-  function jobs(record: Partial<JobRecord>) {
+  function jobs(record: Partial<JobRecord>, outcome: () => Promise<unknown> = () => new Promise(() => {})) {
     let nowMs = 1000;
     let listener: JobListener | undefined;
     const written: JobRecord[] = [];
@@ -115,12 +115,12 @@ describe('the server', () => {
       store: {
         folder: () => '',
         write: async (each: JobRecord) => void written.push(each),
-        end: async () => {},
+        end: async (each: JobRecord) => void written.push(each),
       },
       worker: {
         run: (_: JobSpec, given: JobListener) => {
           listener = given;
-          return new Promise(() => {});
+          return outcome();
         },
       },
       readers: { forget: async () => {} },
@@ -130,6 +130,7 @@ describe('the server', () => {
       limit: 9,
       keepMs: 1e9,
       now: () => nowMs,
+      recovery: { retryMs: [], probeMs: { first: 1e9, last: 1e9 } },
     } as unknown as JobsOptions;
     const all = new Jobs(options, { records: [full], unreadable: [] });
     const progress = (pixelsComputed: number, pixelsDone: number) =>
@@ -167,6 +168,21 @@ describe('the server', () => {
       ['running', 1],
       ['running', 2],
     ]);
+  });
+
+  it.each([
+    ['paused', 'disk-full'],
+    ['paused', 'storage-failed'],
+    ['paused', 'source-unreachable'],
+    ['paused', 'too-many-files'],
+    ['failed', 'corrupt-image'],
+  ])('leaves a job %s that ends with %s', async (state, code) => {
+    const { all, written } = jobs({ state: 'queued', strikes: 0 }, () =>
+      Promise.reject(Object.assign(new Error(code), { code })),
+    );
+    for (let i = 0; i < 20; i++) await settled();
+    expect(written.at(-1)?.state).toBe(state);
+    await all.close();
   });
 
   it('shows where an address is, never its key', () => {
