@@ -92,6 +92,17 @@ const numbersOf = (form: RegExp, text: string | null | undefined): number[] =>
   (form.exec(text ?? '') ?? []).slice(1).map(Number);
 
 /**
+ * Blocks that are being fetched. geotiff asks again for those that failed, together with whatever is read next,
+ * and then waits for the latter alone: a failure that nobody heard of would end the process.
+ */
+class HeardRequests extends Map<number, Promise<void>> {
+  override set(block: number, request: Promise<void>): this {
+    request.catch(() => undefined);
+    return super.set(block, request);
+  }
+}
+
+/**
  * A TIFF on a web server, read by HTTP ranges (RFC 9110, section 14): geotiff's block cache fetches what
  * is needed of it.
  *
@@ -108,6 +119,7 @@ export async function httpBytes(address: string, signal?: AbortSignal): Promise<
       new CorruptImageError(`what the address leads to is no TIFF: ${cause.message}`, { cause })
     );
   });
+  (source as unknown as { blockRequests: Map<number, Promise<void>> }).blockRequests = new HeardRequests();
   const { length } = client;
   return {
     length,
