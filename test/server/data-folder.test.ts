@@ -1,9 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { testFolder } from '../support/files.js';
 import { testServer } from '../support/product.js';
 
@@ -23,6 +23,14 @@ describe("a data folder's lock", () => {
 
 const allowed = spawnSync('unshare', ['-p', '--fork', 'true']).status === 0;
 
+const containers: ChildProcess[] = [];
+afterAll(async () => {
+  const running = containers.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+  const exits = running.map((child) => once(child, 'exit'));
+  for (const child of running) child.kill('SIGKILL');
+  await Promise.all(exits);
+});
+
 /** The server as PID 1 of a namespace of its own, as in a container. */
 async function containedServer(data: string) {
   const args = [
@@ -38,36 +46,31 @@ async function containedServer(data: string) {
     data,
   ];
   const child = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  containers.push(child);
   let log = '';
-  const url = await new Promise<string>((resolve, reject) => {
+  return new Promise<string>((resolve, reject) => {
     child.stdout.on('data', (chunk) => {
       const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
       if (found !== undefined) resolve(found);
     });
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
   });
-  return { url, child };
 }
 
 describe.skipIf(!allowed)('two containers with one folder', () => {
   it('do not take their PID 1 for the same process', async () => {
     const folder = await newFolder();
-    const first = await containedServer(folder);
-    const second = await containedServer(folder);
-    const ready = await fetch(`${second.url}/readyz`);
+    await containedServer(folder);
+    const url = await containedServer(folder);
+    const ready = await fetch(`${url}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([
       503,
       expect.stringMatching(/^waiting for the data folder/),
     ]);
-    const work = await fetch(`${second.url}/v1/jobs`);
+    const work = await fetch(`${url}/v1/jobs`);
     expect([work.status, ((await work.json()) as { type: string }).type]).toEqual([
       503,
       'urn:unseam:problem:folder-in-use',
     ]);
-    for (const { child } of [first, second]) {
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    }
   });
 });
