@@ -10,7 +10,9 @@ import { FAULTS, type Fault, Surprises } from './abuse/surprises.js';
 import type { Bench } from './bench.js';
 
 /** Images: `headers` are planned only, `stored` are jobs of what lies in a folder, or at an address. */
-const COUNTS = { warmUp: 200, images: 4400, headers: 1200, stored: 600, requests: 2000 };
+const COUNTS = { images: 4400, headers: 1200, stored: 600, requests: 2000 };
+/** Before what is counted. */
+const WARM_UP = { images: 200, headers: 50, stored: 50, requests: 100 };
 const CONNECTIONS = 6;
 const KEEP = resolve('out', 'abuse');
 const LIMITS = {
@@ -64,32 +66,48 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
     say(`${count} ${what}, ${JSON.stringify(surprises.counts)}`);
   };
 
-  // What an undisturbed server does, and what it takes of memory once it has seen everything.
-  const whole = await stage.slide();
+  const whole = await stage.slide(); // what an undisturbed server makes of it
   await stage.clear();
   const before = new Set(await stage.files());
-  await inTurns('sound images', seeds.length, (i) => sender.sound(i));
-  await inTurns('images to warm up', COUNTS.warmUp, (i) => sender.image(i, 'warm-up'));
+  let [innocents, innocentsFailed] = [0, 0];
+  /** Runs `work` while the server makes one sound slide after the other. */
+  const besideSlides = async (work: () => Promise<void>): Promise<void> => {
+    let over = false;
+    const slides = async () => {
+      while (!over && crashes === 0) {
+        const job = await stage.slide();
+        if (job !== null && job.digest === whole?.digest) innocents++;
+        else innocentsFailed++;
+      }
+    };
+    const throughout = slides();
+    await work().finally(() => (over = true));
+    await throughout;
+  };
+
+  // What the server takes of memory once it has seen some of everything: all of its processes are there.
+  let ended = 'none';
+  await besideSlides(async () => {
+    await inTurns('sound images', seeds.length, (i) => sender.sound(i));
+    await inTurns('images to warm up', WARM_UP.images, (i) => sender.image(i, 'warm-up'));
+    await inTurns('headers to warm up', WARM_UP.headers, (i) => sender.header(COUNTS.headers + i));
+    await inTurns('stored images to warm up', WARM_UP.stored, (i) => sender.stored(COUNTS.stored + i));
+    ended = (await stage.slide())?.id ?? ended;
+    await inTurns('requests to warm up', WARM_UP.requests, (i) => sender.request(COUNTS.requests + i, ended));
+  });
+  await stage.clear();
   const warmBytes = await idleBytes(server.child.pid!);
 
-  let over = false;
-  let [innocents, innocentsFailed] = [0, 0];
-  const innocent = async () => {
-    while (!over && crashes === 0) {
-      const job = await stage.slide();
-      if (job !== null && job.digest === whole?.digest) innocents++;
-      else innocentsFailed++;
-    }
-  };
-  const throughout = innocent();
-  await inTurns('images planned', COUNTS.headers, (i) => sender.header(i));
-  const restartsByHeaders = workers();
-  await inTurns('images', COUNTS.images, (i) => sender.image(i));
-  await inTurns('images by path and URL', COUNTS.stored, (i) => sender.stored(i));
-  const ended = await stage.slide();
-  await inTurns('requests', COUNTS.requests, (i) => sender.request(i, ended?.id ?? 'none'));
-  over = true;
-  await throughout;
+  let restartsByHeaders = 0;
+  const restartsBefore = workers();
+  await besideSlides(async () => {
+    await inTurns('images planned', COUNTS.headers, (i) => sender.header(i));
+    restartsByHeaders = workers() - restartsBefore;
+    await inTurns('images', COUNTS.images, (i) => sender.image(i));
+    await inTurns('images by path and URL', COUNTS.stored, (i) => sender.stored(i));
+    ended = (await stage.slide())?.id ?? ended;
+    await inTurns('requests', COUNTS.requests, (i) => sender.request(i, ended));
+  });
   const seconds = Math.round((performance.now() - started) / 1000);
 
   await stage.clear();
