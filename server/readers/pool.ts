@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
+import { childEnvironment } from '../config.js';
 import { RequestError } from '../errors.js';
 import type { FromReader, ReaderCalls, ReaderLimits, ReadName, ToReader } from './messages.js';
 
@@ -159,6 +160,7 @@ export class ReaderPool {
     const { heapMb, limits } = this.options;
     const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
+      env: childEnvironment(),
       execArgv: [`--max-old-space-size=${heapMb}`],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });

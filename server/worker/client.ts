@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
 import { limitsFor } from '../../tiling/sources/decode-limits.js';
+import { childEnvironment } from '../config.js';
 import type { JobSpec, Progress } from '../job-spec.js';
 import type { Receipt } from '../receipt.js';
 import type { Stage } from '../segment.js';
@@ -155,7 +156,10 @@ export class WorkerClient {
   }
 
   #start(): ChildProcess {
-    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), { serialization: 'advanced' });
+    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
+      serialization: 'advanced',
+      env: childEnvironment(),
+    });
     this.#startedAt = performance.now();
     this.#ending = null;
     child.on('message', (message: FromWorker) => this.#receive(message));
