@@ -31,12 +31,13 @@ export function watchBodies({ idleTimeoutMs, leastRate }: BodyLimits, log: Logge
     const windows = setInterval(() => {
       // What arrived while this process was busy is read before it is judged.
       setImmediate(() => {
-        if (request.complete) return stop();
+        // A request that was answered before its end is not told when its connection closes.
+        if (request.complete || socket.destroyed) return stop();
         const [came, late] = [socket.bytesRead - read, performance.now() - started > DEADLINE_MS];
         read = socket.bytesRead;
         if (came < leastBytes || late) end(came);
       });
-    }, idleTimeoutMs);
+    }, idleTimeoutMs).unref();
     const stop = () => clearInterval(windows);
     request.once('close', stop);
     const end = (came: number) => {
