@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type * as modelErrors from '../model/errors.js';
 import type * as tilingErrors from '../tiling/errors.js';
 import type { RequestError } from './errors.js';
@@ -103,6 +104,9 @@ const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly words: str
   ['EROFS', { code: 'permission-denied', words: 'the file system is read-only' }],
 ]);
 
+/** What the name of a file ends in while it is written. */
+const PARTIAL = '.partial';
+
 const isCode = (code: string): code is Code => Object.hasOwn(TABLE, code);
 
 /** The stable code of any error; `internal` for what is not foreseen. */
@@ -127,9 +131,18 @@ export function detailOf(error: unknown): string {
   return typeof code === 'string' && SYSTEM_CODES.has(code) ? problemOf(known).title : message;
 }
 
-/** An error as the command line says it: its code, and one line; a path that is wrong is named. */
+/**
+ * An error as the command line says it: its code, and one line; a path that is wrong is named, as the user has it:
+ * a file that is being written is `NAME.partial`, and one that cannot be begun lacks its folder.
+ */
 export function saidToUser(error: unknown): { readonly code: string; readonly message: string } {
-  const { code, path, message } = error as NodeJS.ErrnoException;
+  const { code, path: given, syscall, message } = error as NodeJS.ErrnoException;
+  const lacksFolder = code === 'ENOENT' && syscall === 'open' && given?.endsWith(PARTIAL);
+  const path = lacksFolder
+    ? dirname(given!)
+    : given?.endsWith(PARTIAL)
+      ? given.slice(0, -PARTIAL.length)
+      : given;
   const wrong = path === undefined || code === undefined ? undefined : PATH_CODES.get(code);
   if (wrong) return { code: wrong.code, message: `${path}: ${wrong.words}` };
   return { code: codeOf(error), message: path === undefined ? message : `${path}: ${message}` };
