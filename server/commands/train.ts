@@ -1,8 +1,9 @@
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { NORMALISATION } from '../../model/normalize.js';
-import { integer, positive } from '../config.js';
+import { DEFAULTS, integer, positive } from '../config.js';
 import { ModelShelf } from '../models.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
@@ -153,7 +154,7 @@ async function trainOne(
       onPrediction: (part, prediction) => recorder.prediction(part, prediction),
     });
     if (card === null) {
-      context.stderr(`stopped and saved; go on with: unseam train --name ${config.name} --resume`);
+      context.stderr(`stopped and saved; go on with: unseam ${resuming(config.name, folder)}`);
       process.exitCode = 130;
       return null;
     }
@@ -164,6 +165,17 @@ async function trainOne(
     await recorder.close();
   }
 }
+
+/** The command that goes on with a training; the folder of models is named where it is not the package's own. */
+function resuming(name: string, folder: string): string {
+  const models = dirname(dirname(folder));
+  const named = resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models];
+  return ['train', '--name', name, ...named, '--resume'].map(asWord).join(' ');
+}
+
+/** Text as one word of a shell. */
+const asWord = (text: string): string =>
+  /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** k rotations: each network is a model of its own, named after its fold. */
 async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: number): Promise<void> {

@@ -102,7 +102,9 @@ describe('Ctrl-C', () => {
     const stopped = await trainUntil('stopped', 1, 'SIGINT', ['--epoch-steps', '40', '--epochs', '2']);
     expect(stopped).toMatchObject({
       code: 130,
-      stderr: expect.stringMatching(/stopped and saved; go on with/),
+      stderr: expect.stringContaining(
+        `stopped and saved; go on with: unseam train --name net --models ${join(folder, 'stopped')} --resume`,
+      ),
     });
     const other = await resume('stopped', '--epochs', '3');
     expect(other).toMatchObject({ code: 2, stderr: expect.stringMatching(/leave --epochs out/) });
