@@ -4,6 +4,7 @@ import { Engine } from '../../model/engine.js';
 import type { LayerFacts } from '../../model/layers.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
+import { needFolder } from '../folders.js';
 import { cardOf, ModelShelf, type Survey } from '../models.js';
 import { netSvg } from '../net-picture.js';
 import { problemOf } from '../problems.js';
@@ -20,6 +21,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .addOption(folder())
     .option('--json', 'print the cards, one line of JSON a model')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
+      await needFolder(models, '--models');
       const { cards, unreadable } = await survey(models);
       for (const model of unreadable) {
         const { name, version, reason } = model;

@@ -29,7 +29,11 @@ export function samplesCommand(program: Command, context: CommandContext): void 
     .addOption(
       new Option('-k, --kind <kind>', 'what to paint').choices(Object.keys(SAMPLE_KINDS)).default('shapes'),
     )
-    .option('-s, --size <size>', 'side in px, or WIDTHxHEIGHT', parseSize, { width: 512, height: 512 })
+    .addOption(
+      new Option('-s, --size <size>', 'side in px, or WIDTHxHEIGHT')
+        .argParser(parseSize)
+        .default({ width: 512, height: 512 }, '512'),
+    )
     .option('-n, --count <n>', 'how many', integer(1, 100_000), 1)
     .option('--seed <n>', 'seed of the first; each next one has the next seed', integer(0, 2 ** 31), 1)
     .addOption(

@@ -289,11 +289,26 @@ describe('a path that cannot be used', () => {
   });
 });
 
+describe('unseam samples', () => {
+  it('says its size as it is given', async () => {
+    const { stdout } = await unseam(['samples', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('side in px, or WIDTHxHEIGHT (default: 512)');
+  });
+});
+
 describe('unseam models and plan', () => {
   it('lists the models', async () => {
     const { stdout } = await unseam(['models']);
     expect(stdout).toMatch(/em-membrane version 1: 0 membrane, 1 cell; 481762 parameters/);
     expect(stdout).toMatch(/shapes version 1: 0 background, 1 triangle, 2 circle/);
+  });
+
+  it('refuses a folder of models that is not there', async () => {
+    const { code, stderr } = await unseam(['models', '--models', join(folder, 'no-models')]);
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/^unseam: --models: there is no folder ".*no-models"$/m),
+    ]);
   });
 
   it('plans without segmenting', async () => {
