@@ -214,6 +214,11 @@ function summarise(context: CommandContext, dataset: Dataset, split: Split, clas
     );
   }
   for (const warning of warnings) context.stderr(`  note: ${warning}, or --range auto`);
+  for (const [c, { name }] of classes.entries()) {
+    if (frequencies[c] === 0) {
+      context.stderr(`  note: no label holds ${name}: is its value, or its colour, another one?`);
+    }
+  }
   const { training, validation, test } = split;
   context.stderr(
     `${training.length} for training, ${validation.length} for validation, ${test.length} for testing`,

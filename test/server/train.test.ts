@@ -155,11 +155,15 @@ describe('instead of training', () => {
       '10',
       '--augment',
       'elastic:5,flip',
+      ...['--classes', 'background,triangle,circle,star'],
     );
     expect(result).toMatchObject({
       code: 0,
       stderr: expect.stringMatching(/8 crops with their labels and weights/),
     });
+    expect(result.stderr.match(/no label holds .*/g)).toEqual([
+      'no label holds star: is its value, or its colour, another one?',
+    ]);
     expect((await sharp(path).metadata()).width).toBeGreaterThan(6 * 70);
     expect(await readdir(folder)).not.toContain('none');
   });
