@@ -95,7 +95,7 @@ export function planJob(
     throw new RequestError(
       'too-little-memory',
       `tiles of ${width}×${height} px take some ${inBytes(best.memory)}; ${inBytes(memory)} are allowed` +
-        (choice === 'auto' ? '' : ': take smaller tiles, or "auto"'),
+        (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }
   return { ...best, conversion, warnings };

@@ -100,7 +100,8 @@ export function classesOf(flags: {
   }
   if (classes) return classes;
   if (instances) return CELLS;
-  if (legend === undefined) throw bad('--classes is missing');
+  if (legend === undefined)
+    throw bad('which classes? Name them by --classes or --legend, or say --instances');
   const named = new Map<string, string>();
   for (const [colour, name] of legendItems(legend)) {
     if (name !== 'ignore' && !named.has(name)) named.set(name, colour);

@@ -86,7 +86,9 @@ describe('memory', () => {
     expect(() => planJob(source, model, wishes)).toThrow(
       /take some 4\.\d GB; 1\.0 GB are allowed: take smaller tiles/,
     );
-    expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(/100 MB are allowed$/);
+    expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(
+      /100 MB are allowed: raise --memory$/,
+    );
   });
 
   it('decides how many jobs run beside each other', () => {

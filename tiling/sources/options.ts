@@ -47,7 +47,9 @@ export interface OpenOptions extends ImageChoice {
 export function checkHost(address: string, { allowedHosts = [] }: Pick<OpenOptions, 'allowedHosts'>): void {
   const { host } = new URL(address);
   if (allowedHosts === 'any' || allowedHosts.includes(host)) return;
-  throw new SourceUnreachableError(`images are not read from ${host}: it is not among the allowed hosts`);
+  throw new SourceUnreachableError(
+    `images are not read from ${host}: it is not among those of --image-hosts`,
+  );
 }
 
 export function checkPixels({ width, height }: Size, { maxPixels }: OpenOptions): void {
