@@ -29,6 +29,7 @@ import { isPassing, Patience, pauseFor, RECOVERY, type RecoveryTimes } from './r
 import { JobResults } from './results.js';
 import { JobRunner, type StrikeBook } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
+import type { Live, Retry } from './view.js';
 
 export interface JobsOptions {
   readonly store: JobStore;
@@ -72,6 +73,8 @@ interface Entry {
   readonly stop: AbortController;
   /** Of a paused job: `wake` ends the pause, `over` resolves when it has ended. */
   pause: { readonly wake: AbortController; readonly over: Promise<void> } | null;
+  /** Of a job between two tries. */
+  retry: Retry | null;
   progress: Progress | null;
   /** When this server began to compute it, and how many px it has computed since. */
   startedMs: number;
@@ -211,15 +214,11 @@ export class Jobs {
   }
 
   /** How far a job is, how fast, and how long it will take: what changes while it runs. */
-  live(id: string): {
-    progress: Progress | null;
-    pixelsPerSecond: number | null;
-    secondsLeft: number | null;
-  } {
-    const { record, progress, startedMs } = this.#entry(id);
+  live(id: string): Live {
+    const { record, progress, startedMs, retry } = this.#entry(id);
     const now = progress ?? record.progress;
     if (record.state !== 'running' || !now || now.pixelsComputed === 0) {
-      return { progress: now, pixelsPerSecond: null, secondsLeft: null };
+      return { progress: now, pixelsPerSecond: null, secondsLeft: null, retry };
     }
     const pixelsPerSecond = now.pixelsComputed / ((this.options.now() - startedMs) / 1000);
     const secondsLeft = (now.pixels - now.pixelsDone) / pixelsPerSecond;
@@ -227,6 +226,7 @@ export class Jobs {
       progress: now,
       pixelsPerSecond: Math.round(pixelsPerSecond),
       secondsLeft: Math.ceil(secondsLeft),
+      retry,
     };
   }
 
@@ -330,7 +330,7 @@ export class Jobs {
   #enter(record: JobRecord, awaited: boolean, isSuspect = false): Entry {
     const entry: Entry = {
       ...{ record, awaited, isSuspect, events: new EventLog(), stop: new AbortController() },
-      ...{ pause: null },
+      ...{ pause: null, retry: null },
       ...{ progress: null, startedMs: 0, done: Promise.resolve() },
     };
     this.#entries.set(record.id, entry);
@@ -348,8 +348,11 @@ export class Jobs {
       if (failure === null) return;
       const ms = patience.next(entry.progress?.tilesDone ?? 0);
       if (ms !== null) {
+        entry.retry = { ...failure, at: this.#isoNow(ms) };
         if (entry.record.state === 'running') await this.#move(entry, 'queued');
+        else entry.events.add('state', { state: 'queued' });
         await wait(ms, signal);
+        entry.retry = null;
       } else {
         await this.#move(entry, 'paused', { pause: { ...failure, since: this.#isoNow() } });
         this.options.metrics.jobPauses.inc({ code: failure.code });
@@ -524,8 +527,8 @@ export class Jobs {
       metrics.queueDepth.set({ class: priority }, this.#runner.waiting(priority));
   }
 
-  #isoNow(): string {
-    return new Date(this.options.now()).toISOString();
+  #isoNow(laterMs = 0): string {
+    return new Date(this.options.now() + laterMs).toISOString();
   }
 }
 

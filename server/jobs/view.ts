@@ -1,10 +1,19 @@
 import type { JobRecord, JobSource } from './job.js';
 
-/** What changes of a job while it runs. */
+/** Why a job that waits for its next try failed in the last one, and when the next one is (ISO 8601). */
+export interface Retry {
+  readonly code: string;
+  readonly detail: string;
+  readonly at: string;
+}
+
+/** What changes of a job while it runs, and is not written down. */
 export interface Live {
   readonly progress: JobRecord['progress'];
   readonly pixelsPerSecond: number | null;
   readonly secondsLeft: number | null;
+  /** Null for a job that does not wait for its next try. */
+  readonly retry: Retry | null;
 }
 
 /** A job as clients see it: no path of the server is in it. */

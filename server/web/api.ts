@@ -23,6 +23,7 @@ export interface Job {
   readonly restarts: number;
   readonly error: { readonly code: string; readonly detail: string } | null;
   readonly pause: { readonly code: string; readonly detail: string; readonly since: string } | null;
+  readonly retry: { readonly code: string; readonly detail: string; readonly at: string } | null;
   readonly receipt: Receipt | null;
 }
 

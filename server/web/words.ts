@@ -26,6 +26,9 @@ export function stateOf(job: Job): string {
     const when = new Date(job.pause.since).toLocaleTimeString();
     return `paused since ${when}: ${job.pause.detail}. It goes on by itself when this has passed`;
   }
+  if (job.retry) {
+    return `queued: next try at ${new Date(job.retry.at).toLocaleTimeString()}, because ${job.retry.detail}`;
+  }
   if (state !== 'running') return state;
   if (!progress || progress.tiles === 0) return 'running';
   const share = `${Math.floor((100 * progress.pixelsDone) / progress.pixels)} %`;

@@ -91,7 +91,11 @@ describe('the runner', () => {
 
 describe('the server', () => {
   /** Jobs with a worker and a store of nothing but what is looked at here. */
-  function jobs(record: Partial<JobRecord>, outcome: () => Promise<unknown> = () => new Promise(() => {})) {
+  function jobs(
+    record: Partial<JobRecord>,
+    outcome: () => Promise<unknown> = () => new Promise(() => {}),
+    retryMs: readonly number[] = [],
+  ) {
     let nowMs = 1000;
     let listener: JobListener | undefined;
     const written: JobRecord[] = [];
@@ -130,7 +134,7 @@ describe('the server', () => {
       limit: 9,
       keepMs: 1e9,
       now: () => nowMs,
-      recovery: { retryMs: [], probeMs: { first: 1e9, last: 1e9 } },
+      recovery: { retryMs, probeMs: { first: 1e9, last: 1e9 } },
     } as unknown as JobsOptions;
     const all = new Jobs(options, { records: [full], unreadable: [] });
     const progress = (pixelsComputed: number, pixelsDone: number) =>
@@ -185,6 +189,21 @@ describe('the server', () => {
     await all.close();
   });
 
+  it('says of a job that is tried again why, and when', async () => {
+    const { all, written } = jobs(
+      { state: 'queued', strikes: 0 },
+      () => Promise.reject(Object.assign(new Error('nobody answers'), { code: 'source-unreachable' })),
+      [60_000],
+    );
+    for (let i = 0; i < 20; i++) await settled();
+    expect(written.at(-1)?.state).toBe('queued');
+    expect(all.live('x').retry).toEqual({
+      ...{ code: 'source-unreachable', detail: 'nobody answers' },
+      at: new Date(61_000).toISOString(),
+    });
+    await all.close();
+  });
+
   it('shows where an address is, never its key', () => {
     const url = 'https://user:word@images.lab:8000/a/slide.tif?X-Amz-Signature=abc#part';
     const record = {
@@ -192,7 +211,7 @@ describe('the server', () => {
       source: { kind: 'url', url },
       request: { outputs: [] },
     } as unknown as JobRecord;
-    const view = jobView(record, { progress: null, pixelsPerSecond: null, secondsLeft: null });
+    const view = jobView(record, { progress: null, pixelsPerSecond: null, secondsLeft: null, retry: null });
     expect(view.source).toEqual({ kind: 'url', url: 'https://images.lab:8000/a/slide.tif' });
   });
 });
