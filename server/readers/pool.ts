@@ -13,6 +13,8 @@ export interface PoolOptions {
   readonly processes: number;
   /** Of them, those that stay when there is nothing to do. */
   readonly kept: number;
+  /** How long one without work stays beside those, in ms; half a minute by default. */
+  readonly idleMs?: number;
   /** Calls that wait at most. */
   readonly waiting: number;
   /** How long a call may take, unless it says so itself. */
@@ -53,9 +55,8 @@ interface Reader {
   ended: string | null;
 }
 
-/** How long a process may take to start, and how long one without work is kept for the next call. */
+/** How long a process may take to start. */
 const START_MS = 60_000;
-const IDLE_MS = 30_000;
 
 /**
  * Processes that read images, each one call at a time: when one ends, it is known which call ended it, and
@@ -197,8 +198,11 @@ export class ReaderPool {
   /** Keeps a process without work for the next call, for a while. */
   #rest(reader: Reader): void {
     this.#idle.push(reader);
-    if (!reader.ready || this.#readers.size <= this.options.kept) return;
-    reader.timer = setTimeout(() => void this.#dismiss(reader), IDLE_MS);
+    const { kept, idleMs = 30_000 } = this.options;
+    if (!reader.ready || this.#readers.size <= kept) return;
+    reader.timer = setTimeout(() => {
+      if (this.#readers.size > kept) void this.#dismiss(reader); // others may have gone meanwhile
+    }, idleMs);
     reader.timer.unref();
   }
 

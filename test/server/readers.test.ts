@@ -22,6 +22,18 @@ describe('a process that reads images', () => {
   let pool: ReaderPool;
   afterEach(() => pool.close());
 
+  it('ends when it has had no work for a while, unless it is one that is kept', async () => {
+    const queue = { processes: 3, kept: 1, waiting: 9, limitMs: 30_000, idleMs: 100 };
+    pool = new ReaderPool({ doing: 'reading', heapMb: 64, limits, ...queue });
+    const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));
+    const started = pool.pids;
+    expect(started.length).toBe(3);
+    await Promise.all(calls);
+    await expect.poll(() => pool.pids.length).toBeLessThan(2);
+    await pool.call('header', [{ ...picture, input: image }]);
+    expect(started).toContain(pool.pids[0]);
+  });
+
   it('that runs out of memory costs the call that made it so, by name', async () => {
     const queue = { processes: 1, kept: 1, waiting: 9, limitMs: 30_000 };
     pool = new ReaderPool({ doing: 'reading', heapMb: 20, limits, ...queue });
