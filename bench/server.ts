@@ -103,11 +103,14 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => set
 /** Resident memory of a process and its children, in bytes. */
 export async function residentBytes(pid: number): Promise<number> {
   let sum = 0;
-  for (const one of [pid, ...(await childrenOf(pid))]) {
-    const status = await readFile(`/proc/${one}/status`, 'utf8').catch(() => '');
-    sum += Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
-  }
+  for (const one of [pid, ...(await childrenOf(pid))]) sum += await ownResidentBytes(one);
   return sum;
+}
+
+/** Resident memory of a process without its children, in bytes; 0 for one that has ended. */
+export async function ownResidentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
 }
 
 export async function childrenOf(pid: number): Promise<number[]> {

@@ -1,9 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { median } from '../bench.js';
-import { childrenOf, pause, residentBytes } from '../server.js';
+import { childrenOf, ownResidentBytes, pause } from '../server.js';
 
 const POLL_MS = 50;
+/** Processes that have nothing to do are kept for half a minute. */
+const IDLE_AFTER_MS = 40_000;
 const SAMPLES = { count: 40, everyMs: 250 };
 
 /** Watches which processes a server starts: what is restarted is seen whatever the server says. */
@@ -29,28 +31,42 @@ export class ProcessWatch {
   async #look(pid: number): Promise<void> {
     for (const child of await childrenOf(pid)) {
       if (this.#seen.has(child)) continue;
-      const words = (await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '')).split('\0');
-      const script = words.find((word) => word.endsWith('.js'));
+      const script = await scriptOf(child);
       // Before it is itself, a new process looks like its parent.
-      if (script && basename(script) !== 'bin.js') this.#seen.set(child, scriptName(script));
+      if (script && basename(script) !== 'bin.js') this.#seen.set(child, script);
     }
   }
 }
 
-/** `worker/main.js`. */
-const scriptName = (script: string): string => script.split('/').slice(-2).join('/');
-
 /**
- * Resident memory of a server that has nothing to do, with its processes: the median of 40 samples in ten
- * seconds.
+ * Resident memory of a server that has had nothing to do for a while, in bytes: its own, and that of its
+ * processes, by their scripts. Medians of 40 samples in ten seconds.
  */
-export async function idleBytes(pid: number): Promise<number> {
-  const samples: number[] = [];
+export async function idleBytes(pid: number): Promise<Record<string, number>> {
+  await pause(IDLE_AFTER_MS);
+  const samples: Record<string, number[]> = {};
   for (let i = 0; i < SAMPLES.count; i++) {
     await pause(SAMPLES.everyMs);
-    samples.push(await residentBytes(pid));
+    const sums: Record<string, number> = {};
+    for (const one of [pid, ...(await childrenOf(pid))]) {
+      const name = (await scriptOf(one)) ?? 'gone';
+      sums[name] = (sums[name] ?? 0) + (await ownResidentBytes(one));
+    }
+    for (const [name, bytes] of Object.entries(sums)) (samples[name] ??= []).push(bytes);
   }
-  return median(samples);
+  return Object.fromEntries(Object.entries(samples).map(([name, bytes]) => [name, median(bytes)]));
+}
+
+/** The script of a Node process, such as `worker/main.js`; null where it is none, or has ended. */
+async function scriptOf(pid: number): Promise<string | null> {
+  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+  return (
+    words
+      .find((word) => word.endsWith('.js'))
+      ?.split('/')
+      .slice(-2)
+      .join('/') ?? null
+  );
 }
 
 /** Every file below a folder. */
