@@ -20,18 +20,19 @@ const SECURITY = new Map([
   ['X-Frame-Options', 'DENY'],
 ]);
 /** How long a request's headers may take, and how often that is looked at, in ms. */
-const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 } as const;
+const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 };
 /** Listeners of events and idle connections cost little, but something. */
 const MAX_CONNECTIONS = 4096;
 
 /**
  * The server below its routes: how many connections it has, how long headers take, and what node would
  * answer by itself, so that every answer is a problem with the headers that all have. Does not listen.
+ * @param headers how long they may take, 15 s by default
  */
-export function createHttpServer(handle: RequestListener): Server {
+export function createHttpServer(handle: RequestListener, headers = HEADERS): Server {
   // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time.
   // A request without a Host is refused where others are.
-  const options = { requestTimeout: 0, requireHostHeader: false, ...HEADERS };
+  const options = { requestTimeout: 0, requireHostHeader: false, ...headers };
   const answers = new WeakMap<Duplex, Set<ServerResponse>>();
   const take: RequestListener = (request, response) => {
     const open = answers.get(request.socket);

@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createHttpServer } from '../../../server/http/connections.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
@@ -10,13 +13,10 @@ const folder = await testFolder();
 const data = join(folder, 'data');
 let server: RunningServer;
 let image: Buffer;
-/** What is answered to headers that do not come; that takes 15 s and more. */
-let late: Promise<string>;
 beforeAll(async () => {
   await unseam(['samples', '-o', folder, '-s', '400x400']);
   image = await readFile(join(folder, 'images', 'shapes-0001.png'));
   server = await testServer(data, { maxBodyBytes: 1_000_000 });
-  late = rawSocket(server.url, 'GET / HTTP/1.1\r\nhost').answer;
 });
 afterAll(() => server?.close());
 
@@ -65,7 +65,13 @@ describe('what is no request is answered as all others are', () => {
   });
 
   it('headers that do not come', async () => {
-    expect(read(await late)).toEqual({ status: 408, code: 'stalled', lacks: [] });
+    const times = { headersTimeout: 100, connectionsCheckingInterval: 20 };
+    const waiting = createHttpServer((_, response) => response.end(), times).listen(0, '127.0.0.1');
+    await once(waiting, 'listening');
+    const { port } = waiting.address() as AddressInfo;
+    const { answer } = rawSocket(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\nhost');
+    expect(read(await answer)).toEqual({ status: 408, code: 'stalled', lacks: [] });
+    waiting.close();
   });
 });
 
