@@ -1,7 +1,7 @@
 import { architectureOf } from '../model/card.js';
 import type { Engine } from '../model/engine.js';
 import { deviceFacts } from '../model/environment.js';
-import { NORMALISATION } from '../model/normalize.js';
+import { NORMALISATION } from '../model/pixels.js';
 import { PLAIN_TRAINING } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { TileGeometry } from './geometry.js';
-import { NORMALISATION } from './normalize.js';
+import { NORMALISATION } from './pixels.js';
 import type { UnetConfig } from './unet.js';
 
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });

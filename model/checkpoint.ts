@@ -7,9 +7,9 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { CARD_FORM, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
+import { missing, readCard, readJson, writeCard } from './model-files.js';
 // For its side effect: models that resize their logits are loaded with it.
 import './resizing.js';
-import { writeWhole } from './whole-file.js';
 
 const WEIGHTS = 'weights.bin';
 
@@ -51,27 +51,6 @@ export async function saveCheckpoint(
   await rm(folder, { recursive: true, force: true });
   await rename(partial, folder);
   return complete!;
-}
-
-/** Writes the card of a model folder, whole or not at all. */
-export async function writeCard(folder: string, card: Card): Promise<void> {
-  const text = `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`;
-  await writeWhole(join(folder, 'card.json'), [text]);
-}
-
-/** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */
-export async function readCard(folder: string): Promise<Card> {
-  const json = await readJson(folder, 'card.json');
-  const { form } = (json ?? {}) as { readonly form?: unknown };
-  if (typeof form === 'number' && form > CARD_FORM) {
-    throw new CheckpointError(
-      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}: take a newer one`,
-    );
-  }
-  const parsed = cardSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new CheckpointError(`${folder}/card.json: ${issue!.path.join('.')}: ${issue!.message}`);
 }
 
 /**
@@ -137,18 +116,3 @@ interface ModelJson {
   readonly modelTopology: object;
   readonly weightsManifest: { readonly weights: tf.io.WeightsManifestEntry[] }[];
 }
-
-async function readJson(folder: string, name: string): Promise<unknown> {
-  const text = await readFile(join(folder, name), 'utf8').catch(missing(folder, name));
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(`${folder}/${name} is not JSON`, { cause });
-  }
-}
-
-const missing =
-  (folder: string, name: string) =>
-  (cause: unknown): never => {
-    throw new CheckpointError(`${folder} has no readable ${name}`, { cause });
-  };

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { normalise, type Pixels } from './normalize.js';
+import { normalise } from './normalize.js';
 import type { OnnxBackend } from './onnx/backend.js';
+import type { Pixels } from './pixels.js';
 
 /**
  * Class indices, one byte a pixel; softmax probabilities, `classes` floats a pixel; or both, `classes + 1`

@@ -1,6 +1,6 @@
 import type { EngineModel, TestedModel } from '../model/engine.js';
 import type { OutputKind } from '../model/frozen.js';
-import { type ChannelConversion, channelConversion } from '../model/normalize.js';
+import { type ChannelConversion, channelConversion } from '../model/pixels.js';
 import { UnsupportedImageError } from '../tiling/errors.js';
 import type { Size } from '../tiling/geometry.js';
 import {

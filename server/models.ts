@@ -1,8 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../model/card.js';
-import { readCard } from '../model/checkpoint.js';
 import { CheckpointError, UnknownModelError } from '../model/errors.js';
+import { readCard } from '../model/model-files.js';
 import { RequestError } from './errors.js';
 
 export interface ModelFolder {

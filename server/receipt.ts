@@ -1,5 +1,5 @@
 import type { TestedModel } from '../model/engine.js';
-import { type ChannelConversion, NORMALISATION } from '../model/normalize.js';
+import { type ChannelConversion, NORMALISATION } from '../model/pixels.js';
 import type { Margins } from '../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../tiling/plan.js';
 import type { ValueRange } from '../tiling/raster.js';

@@ -1,9 +1,9 @@
 import { learntRange } from '../model/card.js';
-import { readCard } from '../model/checkpoint.js';
 import { Engine, type EngineModel, type EngineOptions, type TestedModel } from '../model/engine.js';
 import { deviceFacts } from '../model/environment.js';
 import type { OutputKind } from '../model/frozen.js';
-import { channelConversion } from '../model/normalize.js';
+import { readCard } from '../model/model-files.js';
+import { channelConversion } from '../model/pixels.js';
 import { bytesOf, pixelArray } from '../tiling/raster.js';
 import { Preview } from '../tiling/sinks/preview.js';
 import type { ImageSource } from '../tiling/source.js';

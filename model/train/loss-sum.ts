@@ -1,4 +1,4 @@
-import { DICE_SMOOTHING, type LossKind } from './loss.js';
+import { DICE_SMOOTHING, type LossKind } from './choices.js';
 
 /** Probabilities below this count as this: what a network of 32 bits calls impossible costs 16 nats, not all. */
 const LEAST = 1e-7;

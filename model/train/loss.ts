@@ -1,8 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-
-/** What is minimised: cross-entropy, soft Dice, or their sum. */
-export const LOSSES = ['cross-entropy', 'dice', 'cross-entropy+dice'] as const;
-export type LossKind = (typeof LOSSES)[number];
+import { DICE_SMOOTHING, type LossKind } from './choices.js';
 
 /** What a network should have said, for each pixel of its logits. */
 export interface Truth {
@@ -64,9 +61,6 @@ function softDice(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const either = tf.add(tf.add(over(p), over(truth)), DICE_SMOOTHING);
   return tf.sub(1, tf.mean(tf.div(both, either))) as tf.Scalar;
 }
-
-/** Added to both sums of a Dice coefficient: a class that is neither there nor predicted scores 1. */
-export const DICE_SMOOTHING = 1;
 
 /** Keeps a batch in which no pixel counts from dividing by zero: its loss is 0. */
 const TINY = 1e-12;

@@ -1,16 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-
-export const OPTIMIZERS = ['sgd', 'adam', 'adamw'] as const;
-
-export interface OptimizerConfig {
-  readonly kind: (typeof OPTIMIZERS)[number];
-  /** Of SGD, in [0, 1). */
-  readonly momentum: number;
-  /** Of AdamW: the share of each weight that a step of rate 1 takes away. */
-  readonly weightDecay: number;
-  /** Gradients of all weights together are cut to this length; null leaves them. */
-  readonly clipNorm: number | null;
-}
+import type { OptimizerConfig } from './choices.js';
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;

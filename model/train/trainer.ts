@@ -6,8 +6,9 @@ import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
 import { normalise } from '../normalize.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
-import { type LossKind, lossOf } from './loss.js';
-import { Optimizer, type OptimizerConfig } from './optimizer.js';
+import type { LossKind, OptimizerConfig } from './choices.js';
+import { lossOf } from './loss.js';
+import { Optimizer } from './optimizer.js';
 import { Random } from './random.js';
 import { readState, type State, writeState } from './state.js';
 

@@ -4,7 +4,6 @@ import { pino } from 'pino';
 import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '../config.js';
 import { nameOfHost } from '../http/guard.js';
 import { codeOf, problemOf } from '../problems.js';
-import { startServer } from '../serve.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -134,6 +133,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .default(DEFAULTS.logLevel),
     )
     .action(async (flags: ServeFlags) => {
+      // Its many libraries are of no use to the other commands.
+      const { startServer } = await import('../serve.js');
       const server = await startServer({
         ...flags,
         engine: { provider: 'cpu', threads: flags.threads },

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type Card, unetOf } from '../../model/card.js';
-import { readCard } from '../../model/checkpoint.js';
+import { readCard } from '../../model/model-files.js';
 import { RequestError } from '../errors.js';
 import type { ModelShelf } from '../models.js';
 import { MONITORS } from '../training/monitor.js';

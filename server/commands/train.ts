@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
-import { NORMALISATION } from '../../model/normalize.js';
+import { NORMALISATION } from '../../model/pixels.js';
 import { DEFAULTS, integer, positive } from '../config.js';
 import { ModelShelf } from '../models.js';
 import { type Dataset, openDataset } from '../training/dataset.js';

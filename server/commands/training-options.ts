@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
 import { AUGMENTATIONS, type Augmentation } from '../../model/train/augment.js';
-import { LOSSES, type LossKind } from '../../model/train/loss.js';
-import { OPTIMIZERS, type OptimizerConfig } from '../../model/train/optimizer.js';
+import { LOSSES, type LossKind, OPTIMIZERS, type OptimizerConfig } from '../../model/train/choices.js';
 import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';

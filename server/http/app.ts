@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import express, { type Express, type RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { Card } from '../../model/card.js';
-import { readCard } from '../../model/checkpoint.js';
+import { readCard } from '../../model/model-files.js';
 import { RequestError } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { readCard } from '../../model/checkpoint.js';
 import { EngineLostError } from '../../model/errors.js';
+import { readCard } from '../../model/model-files.js';
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import { roomOf } from '../disk.js';
 import { RequestError } from '../errors.js';

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import { readCard } from '../../model/checkpoint.js';
+import { readCard } from '../../model/model-files.js';
 import { RequestError } from '../errors.js';
 import type { JobSpec } from '../job-spec.js';
 import type { ModelShelf } from '../models.js';

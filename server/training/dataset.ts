@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import type { Card } from '../../model/card.js';
-import { channelConversion } from '../../model/normalize.js';
+import { channelConversion } from '../../model/pixels.js';
 import { bytesOf, type ValueRange } from '../../tiling/raster.js';
 import type { Border } from '../../tiling/reader.js';
 import type { ImageSource } from '../../tiling/source.js';

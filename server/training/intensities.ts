@@ -1,6 +1,6 @@
 import type { Card } from '../../model/card.js';
 import { learntRange } from '../../model/card.js';
-import { NORMALISATION } from '../../model/normalize.js';
+import { NORMALISATION } from '../../model/pixels.js';
 import { runs } from '../../tiling/geometry.js';
 import { ranged, rangeOfType, storedTypeOf } from '../../tiling/intensities.js';
 import type { ValueRange } from '../../tiling/raster.js';

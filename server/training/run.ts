@@ -1,9 +1,9 @@
 import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { architectureOf, type Card } from '../../model/card.js';
-import { writeCard } from '../../model/checkpoint.js';
 import type { Engine, Trainee } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
+import { writeCard } from '../../model/model-files.js';
 import { BEGINNING, type Progress, type TrainEvent, train, type Validation } from '../../model/train/loop.js';
 import { LossSum } from '../../model/train/loss-sum.js';
 import { learningRateAt } from '../../model/train/schedule.js';

@@ -1,5 +1,5 @@
 import type { Margins } from '../../model/geometry.js';
-import { type Pixels, rangeOf } from '../../model/normalize.js';
+import { type Pixels, rangeOf } from '../../model/pixels.js';
 import { type Augmentation, changeIntensities, drawWarp, type Warp } from '../../model/train/augment.js';
 import { Random } from '../../model/train/random.js';
 import type { TrainingBatch } from '../../model/train/trainer.js';

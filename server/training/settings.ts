@@ -1,7 +1,6 @@
 import type { Augmentation } from '../../model/train/augment.js';
 import { AUGMENTATIONS } from '../../model/train/augment.js';
-import type { LossKind } from '../../model/train/loss.js';
-import type { OptimizerConfig } from '../../model/train/optimizer.js';
+import type { LossKind, OptimizerConfig } from '../../model/train/choices.js';
 import type { ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';

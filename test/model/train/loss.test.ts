@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { LOSSES, type LossKind, lossOf } from '../../../model/train/loss.js';
+import { LOSSES, type LossKind } from '../../../model/train/choices.js';
+import { lossOf } from '../../../model/train/loss.js';
 import { LossSum } from '../../../model/train/loss-sum.js';
 import { difference, noise, onnxBesideCpu, valuesOn } from '../../support/oracle.js';
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Optimizer, type OptimizerConfig } from '../../../model/train/optimizer.js';
+import type { OptimizerConfig } from '../../../model/train/choices.js';
+import { Optimizer } from '../../../model/train/optimizer.js';
 import { learningRateAt, SCHEDULES, type ScheduleConfig } from '../../../model/train/schedule.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';
 

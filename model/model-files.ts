@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CARD_FORM, type Card, cardSchema } from './card.js';
+import { CheckpointError } from './errors.js';
+import { writeWhole } from './whole-file.js';
+
+/** Writes the card of a model folder, whole or not at all. */
+export async function writeCard(folder: string, card: Card): Promise<void> {
+  const text = `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`;
+  await writeWhole(join(folder, 'card.json'), [text]);
+}
+
+/** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */
+export async function readCard(folder: string): Promise<Card> {
+  const json = await readJson(folder, 'card.json');
+  const { form } = (json ?? {}) as { readonly form?: unknown };
+  if (typeof form === 'number' && form > CARD_FORM) {
+    throw new CheckpointError(
+      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}: take a newer one`,
+    );
+  }
+  const parsed = cardSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new CheckpointError(`${folder}/card.json: ${issue!.path.join('.')}: ${issue!.message}`);
+}
+
+/**
+ * A file of a model folder as it is parsed.
+ * @throws CheckpointError where it is missing, or no JSON
+ */
+export async function readJson(folder: string, name: string): Promise<unknown> {
+  const text = await readFile(join(folder, name), 'utf8').catch(missing(folder, name));
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CheckpointError(`${folder}/${name} is not JSON`, { cause });
+  }
+}
+
+/** @throws CheckpointError for what cannot be read of a model folder */
+export const missing =
+  (folder: string, name: string) =>
+  (cause: unknown): never => {
+    throw new CheckpointError(`${folder} has no readable ${name}`, { cause });
+  };
