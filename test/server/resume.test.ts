@@ -163,26 +163,14 @@ describe('a training that version 0.1.0 began', () => {
       /no step had been saved: it starts over/,
     ],
   ])('%s', async (name, change, message) => {
-    const models = join(folder, `form-${name.length}`);
-    await cp(FORM, models, { recursive: true });
-    const training = join(models, 'net/1/training');
+    const models = `form-${name.length}`;
+    await cp(FORM, join(folder, models), { recursive: true });
+    const training = join(version(models), 'training');
     const config = JSON.parse(await readFile(join(training, 'run.json'), 'utf8'));
     const data = { images: join(FORM, 'data/images'), labels: join(FORM, 'data/labels') };
     await writeFile(join(training, 'run.json'), JSON.stringify({ ...config, ...data }));
     await change(training);
-    const args = [
-      'train',
-      '--models',
-      models,
-      '--scratch',
-      folder,
-      '--threads',
-      '1',
-      '--name',
-      'net',
-      '--resume',
-    ];
-    expect(await unseam(args)).toMatchObject({ code: 0, stderr: expect.stringMatching(message) });
-    expect((await cardOf(`form-${name.length}`)).training.best).toMatchObject({ monitor: 'pixelError' });
+    expect(await resume(models)).toMatchObject({ code: 0, stderr: expect.stringMatching(message) });
+    expect((await cardOf(models)).training.best).toMatchObject({ monitor: 'pixelError' });
   });
 });
