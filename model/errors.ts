@@ -82,6 +82,11 @@ export class UnknownModelError extends ModelError {
   }
 }
 
+/** Which model is meant cannot be said: none is named, or the one that is named is in no state for it. */
+export class ModelChoiceError extends ModelError {
+  readonly code = 'bad-request';
+}
+
 /** An error of another thread or process, with the code that it had there. */
 export class RemoteError extends ModelError {
   constructor(

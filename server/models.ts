@@ -1,9 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../model/card.js';
-import { CheckpointError, UnknownModelError } from '../model/errors.js';
+import { CheckpointError, ModelChoiceError, UnknownModelError } from '../model/errors.js';
 import { readCard } from '../model/model-files.js';
-import { RequestError } from './errors.js';
 
 export interface ModelFolder {
   readonly name: string;
@@ -46,7 +45,7 @@ export class ModelShelf {
 
   /**
    * The folder of a model: the one asked for, as `NAME` or `NAME/VERSION`, or the only one there is.
-   * @throws UnknownModelError, RequestError where none is named and there are several
+   * @throws UnknownModelError, ModelChoiceError where none is named and there are several
    * @throws CheckpointError for one whose card is unreadable, or another model's
    */
   async find(name: string | undefined): Promise<ModelFolder> {
@@ -54,7 +53,7 @@ export class ModelShelf {
     const known = models.map((model) => model.name);
     if (name === undefined && models.length === 1) return checked(models[0]!);
     if (name === undefined)
-      throw new RequestError('bad-request', `name a model: ${known.join(', ') || 'there are none'}`);
+      throw new ModelChoiceError(`name a model: ${known.join(', ') || 'there are none'}`);
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8})$/.exec(name) ?? [null, name, null];
     const model = models.find((candidate) => candidate.name === plain);
     if (!model) throw new UnknownModelError(name, known);
@@ -78,13 +77,13 @@ export class ModelShelf {
 
   /**
    * The newest version of a model whose training has not ended: it has no card yet.
-   * @throws RequestError where there is none
+   * @throws ModelChoiceError where there is none
    */
   async unfinished(name: string): Promise<ModelFolder> {
     const [version] = await versionsOf(join(this.root, name));
     const folder = join(this.root, name, String(version));
     if (version === undefined || (await exists(join(folder, 'card.json')))) {
-      throw new RequestError('bad-request', `there is no unfinished training of "${name}" to resume`);
+      throw new ModelChoiceError(`there is no unfinished training of "${name}" to resume`);
     }
     return { name, version, folder };
   }
