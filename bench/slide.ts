@@ -1,6 +1,6 @@
 import type { Size } from '../tiling/geometry.js';
 import { type SampleKind, writeSample } from '../tiling/samples/sample.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
+import { TiffSink } from '../tiling/sinks/tiff/tiff.js';
 import type { PixelSize } from '../tiling/source.js';
 
 /** Writes a gray sample as a pyramidal TIFF; the same one each time. */

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { createCli } from './cli.js';
-import { RequestError } from './errors.js';
-import { problemOf, saidToUser } from './problems.js';
+import { RequestError } from './contract/errors.js';
+import { problemOf, saidToUser } from './contract/problems.js';
 
 const stop = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;

@@ -5,8 +5,8 @@ import { planCommand } from './commands/plan.js';
 import { samplesCommand } from './commands/samples.js';
 import { segmentCommand } from './commands/segment.js';
 import { serveCommand } from './commands/serve.js';
-import type { CommandContext } from './commands/shared.js';
 import { trainCommand } from './commands/train.js';
+import type { CommandContext } from './terminal/options.js';
 
 /** The command line; parsing it runs the command. */
 export function createCli(context: CommandContext): Command {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { writeSample } from '../tiling/samples/sample.js';
 import { MemorySink } from '../tiling/sinks/memory.js';
-import { TiffSink } from '../tiling/sinks/tiff.js';
+import { TiffSink } from '../tiling/sinks/tiff/tiff.js';
 import { openImage } from '../tiling/sources/open.js';
 import { DEFAULTS } from './config.js';
 import { startServer } from './serve.js';

@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { problemOf } from '../../server/problems.js';
+import { problemOf } from '../../server/contract/problems.js';
 
 /** What came back of a request. */
 export interface Answer {

@@ -1,12 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Engine } from '../../model/engine.js';
+import { ModelShelf } from '../../model/shelf.js';
 import type { Border } from '../../tiling/reader.js';
-import { RequestError } from '../errors.js';
-import { checkSymmetries } from '../job-plan.js';
-import { ModelShelf } from '../models.js';
-import { openDataset } from '../training/dataset.js';
-import { cutsWith, Evaluation, PLAIN_THRESHOLD, predictions, scoreWords } from '../training/evaluate.js';
+import { RequestError } from '../contract/errors.js';
+import { checkSymmetries } from '../pipeline/job-plan.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -14,7 +12,9 @@ import {
   type ScratchFlags,
   scratchOption,
   withScratch,
-} from './shared.js';
+} from '../terminal/options.js';
+import { openDataset } from '../training/dataset.js';
+import { cutsWith, Evaluation, PLAIN_THRESHOLD, predictions, scoreWords } from '../training/evaluate.js';
 import { labelOptions } from './training-options.js';
 import { classesOf, list, parseLegend, parseRange } from './training-values.js';
 

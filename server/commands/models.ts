@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { Engine } from '../../model/engine.js';
 import type { LayerFacts } from '../../model/layers.js';
+import { cardOf, ModelShelf, type Survey } from '../../model/shelf.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
-import { needFolder } from '../folders.js';
-import { cardOf, ModelShelf, type Survey } from '../models.js';
-import { netSvg } from '../net-picture.js';
-import { problemOf } from '../problems.js';
-import type { CommandContext } from './shared.js';
+import { problemOf } from '../contract/problems.js';
+import { needFolder } from '../storage/folders.js';
+import type { CommandContext } from '../terminal/options.js';
+import { netSvg } from './net-picture.js';
 
 export function modelsCommand(program: Command, context: CommandContext): void {
   const folder = () =>

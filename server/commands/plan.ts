@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
 import { haloText } from '../../tiling/plan.js';
-import { inBytes } from '../memory.js';
-import { workOfFlags } from '../parameters.js';
-import { duration } from '../progress.js';
-import type { JobFacts } from '../worker/messages.js';
+import { workOfFlags } from '../contract/parameters.js';
+import { inBytes } from '../pipeline/memory.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -14,7 +12,9 @@ import {
   scratchOption,
   withSegmenter,
   workOptions,
-} from './shared.js';
+} from '../terminal/options.js';
+import { duration } from '../terminal/progress.js';
+import type { JobFacts } from '../worker/messages.js';
 
 interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly json?: true;

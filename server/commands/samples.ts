@@ -4,13 +4,13 @@ import { type Command, Option } from 'commander';
 import type { Size } from '../../tiling/geometry.js';
 import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
 import type { MaskSink } from '../../tiling/sink.js';
-import type { Reduction } from '../../tiling/sinks/halve.js';
 import { PngSink } from '../../tiling/sinks/png.js';
-import { TiffSink } from '../../tiling/sinks/tiff.js';
+import type { Reduction } from '../../tiling/sinks/tiff/halve.js';
+import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
 import { integer } from '../config.js';
-import { RequestError } from '../errors.js';
-import type { Format } from '../outputs.js';
-import type { CommandContext } from './shared.js';
+import { RequestError } from '../contract/errors.js';
+import type { Format } from '../contract/outputs.js';
+import type { CommandContext } from '../terminal/options.js';
 
 interface SampleFlags {
   readonly out: string;

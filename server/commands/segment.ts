@@ -1,8 +1,8 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { isZarr } from '../../tiling/sources/zarr.js';
-import { RequestError } from '../errors.js';
+import { isZarr } from '../../tiling/sources/zarr/zarr.js';
+import { RequestError } from '../contract/errors.js';
 import {
   defaultFormat,
   FORMATS,
@@ -11,11 +11,10 @@ import {
   OUTPUTS,
   type Output,
   parseOutput,
-} from '../outputs.js';
-import { parseParameters, simplifyShape, workOfFlags } from '../parameters.js';
-import { problemOf, saidToUser } from '../problems.js';
-import { ProgressBar } from '../progress.js';
-import type { Receipt } from '../receipt.js';
+} from '../contract/outputs.js';
+import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
+import { problemOf, saidToUser } from '../contract/problems.js';
+import type { Receipt } from '../contract/receipt.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -26,7 +25,8 @@ import {
   scratchOption,
   withSegmenter,
   workOptions,
-} from './shared.js';
+} from '../terminal/options.js';
+import { ProgressBar } from '../terminal/progress.js';
 
 interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly out: string;

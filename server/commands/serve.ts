@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '../config.js';
+import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
-import { codeOf, problemOf } from '../problems.js';
 import {
   type CommandContext,
   type EngineFlags,
   engineOptions,
   type MemoryFlags,
   memoryOption,
-} from './shared.js';
+} from '../terminal/options.js';
 
 interface ServeFlags extends EngineFlags, MemoryFlags {
   readonly host: string;

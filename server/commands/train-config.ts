@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { type Card, unetOf } from '../../model/card.js';
 import { readCard } from '../../model/model-files.js';
-import { RequestError } from '../errors.js';
-import type { ModelShelf } from '../models.js';
+import type { ModelShelf } from '../../model/shelf.js';
+import { RequestError } from '../contract/errors.js';
+import type { EngineFlags, ScratchFlags } from '../terminal/options.js';
 import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
-import type { EngineFlags, ScratchFlags } from './shared.js';
 import { type SettingFlags, settingsOf } from './training-options.js';
 import { classesOf, classList, parseLegend } from './training-values.js';
 

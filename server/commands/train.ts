@@ -3,8 +3,16 @@ import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { NORMALISATION } from '../../model/pixels.js';
+import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS, integer, positive } from '../config.js';
-import { ModelShelf } from '../models.js';
+import {
+  type CommandContext,
+  type EngineFlags,
+  engineOptions,
+  type ScratchFlags,
+  scratchOption,
+  withScratch,
+} from '../terminal/options.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
 import { foldTable } from '../training/folds.js';
@@ -14,14 +22,6 @@ import { runTraining } from '../training/run.js';
 import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-config.js';
 import type { TrainSession } from '../training/session.js';
 import { foldsOf, type Split, splitPairs } from '../training/split.js';
-import {
-  type CommandContext,
-  type EngineFlags,
-  engineOptions,
-  type ScratchFlags,
-  scratchOption,
-  withScratch,
-} from './shared.js';
 import { configOf, refuseBesideResume, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
 import { list, parseClasses, parseRange } from './training-values.js';

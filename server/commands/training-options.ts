@@ -5,7 +5,7 @@ import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
 import { integer, positive } from '../config.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import { MONITORS, type Monitor } from '../training/monitor.js';
 import { PRESETS, type PresetName, type TrainingSettings } from '../training/settings.js';
 import { fraction, notNegative, numbers, parseAugmentation, parseClassWeights } from './training-values.js';

@@ -1,6 +1,6 @@
 import type { Card } from '../../model/card.js';
 import { AUGMENTATIONS, type Augmentation, NO_AUGMENTATION } from '../../model/train/augment.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import { IGNORED } from '../training/labels.js';
 import type { TrainingSettings } from '../training/settings.js';
 

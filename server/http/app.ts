@@ -3,19 +3,19 @@ import express, { type Express, type RequestHandler, Router } from 'express';
 import type { Logger } from 'pino';
 import type { Card } from '../../model/card.js';
 import { readCard } from '../../model/model-files.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { Metrics } from '../metrics.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundedRequests } from './bounds.js';
-import { deepZoomRoutes } from './deep-zoom.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
-import { jobRoutes } from './jobs.js';
-import { planRoute } from './plan.js';
 import { problemHandler } from './problem.js';
-import { segmentRoute } from './segment.js';
+import { deepZoomRoutes } from './routes/deep-zoom.js';
+import { jobRoutes } from './routes/jobs.js';
+import { planRoute } from './routes/plan.js';
+import { segmentRoute } from './routes/segment.js';
+import { webRoutes } from './routes/web.js';
 import type { JobRoutes } from './source.js';
-import { webRoutes } from './web.js';
 
 /** What stands before every route. */
 export interface Door {

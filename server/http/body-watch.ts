@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import { sendProblem } from './problem.js';
 
 export interface BodyLimits {

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 
 const MOST = { addressChars: 4000, queryParameters: 100 } as const;
 

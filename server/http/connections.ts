@@ -7,8 +7,8 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { RequestError } from '../errors.js';
-import { codeOf, problemOf } from '../problems.js';
+import { RequestError } from '../contract/errors.js';
+import { codeOf, problemOf } from '../contract/problems.js';
 import { LINGER_MS, problemText } from './problem.js';
 
 /** What every answer says to browsers; the page allows itself more. */

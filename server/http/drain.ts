@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Request, RequestHandler, Response } from 'express';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import { WATCHED } from './guard.js';
 import { sendProblem } from './problem.js';
 

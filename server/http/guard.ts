@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import type { Request, RequestHandler } from 'express';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 
 /** Who watches a server knows it by its address, whatever that is. */
 export const WATCHED: readonly string[] = ['/livez', '/readyz', '/metrics'];

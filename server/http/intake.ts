@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { Request } from 'express';
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
+import type { ModelShelf } from '../../model/shelf.js';
+import { parseParameters, planShape, simplifyShape, workOf } from '../contract/parameters.js';
 import type { JobRecord, JobRequest } from '../jobs/job.js';
 import type { Jobs, NewJob } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
-import type { ModelShelf } from '../models.js';
-import { parseParameters, planShape, simplifyShape, workOf } from '../parameters.js';
 import { slidePath } from './slide-path.js';
 import { receiveImage, type UploadLimits } from './upload.js';
 

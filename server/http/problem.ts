@@ -1,7 +1,7 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Logger } from 'pino';
-import { RequestError } from '../errors.js';
-import { codeOf, detailOf, problemOf } from '../problems.js';
+import { RequestError } from '../contract/errors.js';
+import { codeOf, detailOf, problemOf } from '../contract/problems.js';
 
 /** Statuses of what passes, and the seconds after which a client that was turned away may come back. */
 const PASSING: ReadonlySet<number> = new Set([429, 503, 507]);

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 
 export interface FileResponse {
   readonly type: string;

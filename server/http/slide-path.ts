@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 
 /**
  * A file that a request names, below the folder of slides.

@@ -1,9 +1,9 @@
 import express, { type Request, type RequestHandler } from 'express';
 import { z } from 'zod';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
+import { parseParameters } from '../contract/parameters.js';
+import { codeOf } from '../contract/problems.js';
 import type { JobSource } from '../jobs/job.js';
-import { parseParameters } from '../parameters.js';
-import { codeOf } from '../problems.js';
 import type { Intake } from './intake.js';
 import { slidePath } from './slide-path.js';
 import type { CompleteUpload, Uploads } from './uploads.js';

@@ -1,6 +1,6 @@
-import { roomOf } from '../disk.js';
-import { RequestError } from '../errors.js';
-import { inBytes } from '../memory.js';
+import { RequestError } from '../contract/errors.js';
+import { inBytes } from '../pipeline/memory.js';
+import { roomOf } from '../storage/free-space.js';
 
 export interface TransferOptions {
   /** On the disk that uploads are written to. */

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type DataStore, Server, type ServerOptions } from '@tus/server';
-import { RequestError } from '../errors.js';
-import { codeOf, problemOf } from '../problems.js';
+import { RequestError } from '../contract/errors.js';
+import { codeOf, problemOf } from '../contract/problems.js';
 import { problemText, retryAfter } from './problem.js';
 
 /** Statuses of tus's own refusals that name our codes; every other 4xx, and 501, is a bad request. */

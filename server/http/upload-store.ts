@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FileStore } from '@tus/file-store';
 import type { Upload } from '@tus/utils';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { Room, Transfers } from './transfers.js';
 
 /** What tus names uploads: the file, and `ID.json` beside it. */

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { Room, Transfers } from './transfers.js';
 
 export interface UploadLimits {

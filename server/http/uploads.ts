@@ -1,8 +1,8 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RequestHandler } from 'express';
-import { RequestError } from '../errors.js';
-import { makeFolder } from '../folders.js';
+import { RequestError } from '../contract/errors.js';
+import { makeFolder } from '../storage/folders.js';
 import { Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';

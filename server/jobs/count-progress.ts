@@ -1,4 +1,4 @@
-import type { Progress } from '../job-spec.js';
+import type { Progress } from '../contract/job-spec.js';
 import type { Metrics } from '../metrics.js';
 import type { JobRecord } from './job.js';
 

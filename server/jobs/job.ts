@@ -1,7 +1,7 @@
 import type { Priority } from '../../model/scheduler.js';
-import type { Progress, WorkSpec } from '../job-spec.js';
-import type { Format, Output } from '../outputs.js';
-import type { Receipt } from '../receipt.js';
+import type { Progress, WorkSpec } from '../contract/job-spec.js';
+import type { Format, Output } from '../contract/outputs.js';
+import type { Receipt } from '../contract/receipt.js';
 
 export const JOB_STATES = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];

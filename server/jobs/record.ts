@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
-import { RequestError } from '../errors.js';
-import { FORMATS, type Format, OUTPUTS } from '../outputs.js';
-import { STAGES } from '../segment.js';
+import { RequestError } from '../contract/errors.js';
+import { FORMATS, type Format, OUTPUTS } from '../contract/outputs.js';
+import { STAGES } from '../pipeline/segment.js';
 import { JOB_STATES, type JobRecord } from './job.js';
 
 /**

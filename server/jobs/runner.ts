@@ -1,8 +1,8 @@
 import PQueue from 'p-queue';
 import type { Priority } from '../../model/scheduler.js';
-import { RequestError } from '../errors.js';
-import type { JobSpec, Progress } from '../job-spec.js';
-import type { Receipt } from '../receipt.js';
+import { RequestError } from '../contract/errors.js';
+import type { JobSpec, Progress } from '../contract/job-spec.js';
+import type { Receipt } from '../contract/receipt.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
 import { WorkerLostError } from '../worker/lost.js';
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FORMATS, formatsOf, OUTPUTS } from '../outputs.js';
-import { codeOf } from '../problems.js';
-import { syncFile, syncFolder } from './durable.js';
+import { FORMATS, formatsOf, OUTPUTS } from '../contract/outputs.js';
+import { codeOf } from '../contract/problems.js';
+import { syncFile, syncFolder } from '../storage/durable.js';
 import { hasEnded, type JobRecord } from './job.js';
 import { parseRecord, type UnreadableJob, unreadable, writeRecord } from './record.js';
 

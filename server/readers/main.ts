@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openImage } from '../../tiling/sources/open.js';
-import { derive } from '../derive.js';
-import { readHeader } from '../image-header.js';
-import { outcomeOf } from '../outcome.js';
-import { Viewer } from '../viewer.js';
+import { readHeader } from '../contract/image-header.js';
+import { outcomeOf } from '../contract/outcome.js';
+import { derive } from '../pipeline/derive.js';
 import type { FromReader, ImageSpec, ReaderCalls, ReaderLimits, ReadName, ToReader } from './messages.js';
+import { Viewer } from './viewer.js';
 
 /**
  * A process that reads images, one call at a time, started and fed by `ReaderPool`. It has no network and no

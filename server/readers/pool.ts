@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
 import { childEnvironment } from '../config.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { FromReader, ReaderCalls, ReaderLimits, ReadName, ToReader } from './messages.js';
 
 export interface PoolOptions {

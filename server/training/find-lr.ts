@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RangeTest, rangeTest } from '../../model/train/lr-finder.js';
-import { ProgressBar } from '../progress.js';
+import { ProgressBar } from '../terminal/progress.js';
 import { chartsSvg } from './charts.js';
 import { prepare } from './run.js';
 import type { TrainSession } from './session.js';

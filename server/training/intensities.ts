@@ -6,8 +6,8 @@ import { ranged, rangeOfType, storedTypeOf } from '../../tiling/intensities.js';
 import type { ValueRange } from '../../tiling/raster.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { inRange } from '../../tiling/sources/views.js';
-import { RequestError } from '../errors.js';
-import { underfilled } from '../intensity-warnings.js';
+import { RequestError } from '../contract/errors.js';
+import { underfilled } from '../pipeline/intensity-warnings.js';
 
 /**
  * Which stored values are black and white: `type` the range of their type, `auto` what the data set holds, a

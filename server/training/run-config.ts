@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { RangeChoice } from './intensities.js';
 import type { TrainingSettings } from './settings.js';
 

@@ -9,7 +9,7 @@ import { LossSum } from '../../model/train/loss-sum.js';
 import { learningRateAt } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import { planTiles } from '../../tiling/plan.js';
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { Dataset, Pair } from './dataset.js';
 import { Evaluation, type Prediction, predictions, THRESHOLDS } from './evaluate.js';
 import { errorOf, type Monitor, monitorFor, scoreOf } from './monitor.js';

@@ -1,5 +1,5 @@
 import type { Engine } from '../../model/engine.js';
-import type { CommandContext } from '../commands/shared.js';
+import type { CommandContext } from '../terminal/options.js';
 import type { Dataset } from './dataset.js';
 import type { RunConfig } from './run-config.js';
 import type { Split } from './split.js';

@@ -1,4 +1,4 @@
-import { RequestError } from '../errors.js';
+import { RequestError } from '../contract/errors.js';
 import type { Pair } from './dataset.js';
 
 export interface Split {

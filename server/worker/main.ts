@@ -1,8 +1,8 @@
-import { RequestError } from '../errors.js';
-import type { JobSpec } from '../job-spec.js';
-import { outcomeOf } from '../outcome.js';
-import { codeOf, detailOf } from '../problems.js';
-import { Segmenter } from '../segmenter.js';
+import { RequestError } from '../contract/errors.js';
+import type { JobSpec } from '../contract/job-spec.js';
+import { outcomeOf } from '../contract/outcome.js';
+import { codeOf, detailOf } from '../contract/problems.js';
+import { Segmenter } from '../pipeline/segmenter.js';
 import type { CallName, FromWorker, ToWorker, WorkerCalls } from './messages.js';
 import { type ImageLimits, withLimits } from './read-limit.js';
 

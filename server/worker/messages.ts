@@ -1,9 +1,9 @@
-import type { ImageHeader } from '../image-header.js';
-import type { JobSpec, PlanSpec, Progress } from '../job-spec.js';
-import type { Outcome } from '../outcome.js';
-import type { Receipt } from '../receipt.js';
-import type { Stage } from '../segment.js';
-import type { Segmenter, SegmenterOptions } from '../segmenter.js';
+import type { ImageHeader } from '../contract/image-header.js';
+import type { JobSpec, PlanSpec, Progress } from '../contract/job-spec.js';
+import type { Outcome } from '../contract/outcome.js';
+import type { Receipt } from '../contract/receipt.js';
+import type { Stage } from '../pipeline/segment.js';
+import type { Segmenter, SegmenterOptions } from '../pipeline/segmenter.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 

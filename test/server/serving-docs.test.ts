@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { createCli } from '../../server/cli.js';
-import { CODES, problemOf } from '../../server/problems.js';
+import { CODES, problemOf } from '../../server/contract/problems.js';
 
 const page = await readFile(fileURLToPath(new URL('../../../docs/serving.md', import.meta.url)), 'utf8');
 

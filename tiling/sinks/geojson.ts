@@ -1,9 +1,9 @@
 import type { Size } from '../geometry.js';
 import { simplifyRings } from '../regions/simplify.js';
 import type { Region } from '../regions/sweep.js';
-import type { MaskClass } from './ome-xml.js';
 import type { RegionWriter } from './regions.js';
 import { TextFile } from './text-file.js';
+import type { MaskClass } from './tiff/ome-xml.js';
 
 /**
  * A feature for each region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the image's largest

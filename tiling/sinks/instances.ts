@@ -2,7 +2,7 @@ import type { Rect, Size } from '../geometry.js';
 import { IdMap } from '../regions/id-map.js';
 import { RegionSweep } from '../regions/sweep.js';
 import type { PixelReader, PixelSize } from '../source.js';
-import { TiffSink } from './tiff.js';
+import { TiffSink } from './tiff/tiff.js';
 
 /** Rows that are read at a time: whole rows of the tiles of our own masks. */
 const ROWS = 256;

@@ -1,8 +1,8 @@
 import type { Region } from '../regions/sweep.js';
 import type { PixelSize } from '../source.js';
-import type { MaskClass } from './ome-xml.js';
 import type { RegionWriter } from './regions.js';
 import { TextFile } from './text-file.js';
+import type { MaskClass } from './tiff/ome-xml.js';
 
 export interface ObjectTableOptions {
   readonly classes: readonly MaskClass[];

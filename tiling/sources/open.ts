@@ -7,10 +7,10 @@ import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
 import { openOpenSlide, slideVendor } from './openslide.js';
 import { checkHost, type OpenOptions } from './options.js';
-import { openTiff, openTiffBytes } from './tiff.js';
-import { LeaveToLibvips } from './tiff-layout.js';
+import { LeaveToLibvips } from './tiff/layout.js';
+import { openTiff, openTiffBytes } from './tiff/tiff.js';
 import { channelsOf, viewOf } from './views.js';
-import { isZarr, openZarrFolder, openZarrUrl } from './zarr.js';
+import { isZarr, openZarrFolder, openZarrUrl } from './zarr/zarr.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
 

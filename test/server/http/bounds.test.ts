@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { parseParameters, planShape } from '../../../server/parameters.js';
+import { parseParameters, planShape } from '../../../server/contract/parameters.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { testServer } from '../../support/product.js';

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { parseTileChoice } from '../../tiling/plan.js';
+import { RequestError } from './errors.js';
+import type { WorkSpec } from './job-spec.js';
+
+/** What parameters may be; a name of a file is the longest. */
+const MOST = { parameters: 64, nameChars: 64, chars: 1000 } as const;
+
+const index = z
+  .string()
+  .regex(/^\d{1,6}$/, 'it is a number from 0')
+  .transform(Number);
+/** Digits before and after a point, and an exponent: no two parts of it match the same text. */
+const DECIMAL = String.raw`(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3})?`;
+const numbers = (text: string): number[] => text.split(',').map(Number);
+
+const RANGE = 'it is the values that are black and white, such as 0,4095';
+
+/** Parameters that say which picture of a file is read; alike in queries, in JSON and on the command line. */
+const choiceShape = {
+  page: index.optional(),
+  level: index.optional(),
+  channels: z
+    .string()
+    .regex(/^\d{1,4}(,\d{1,4})*$/, 'it is a list of channels from 0, such as 0 or 2,1,0')
+    .transform(numbers)
+    .optional(),
+  z: index.optional(),
+  t: index.optional(),
+  range: z
+    .string()
+    .regex(new RegExp(`^-?${DECIMAL},-?${DECIMAL}$`), RANGE)
+    .transform((text) => numbers(text) as [number, number])
+    .refine(([black, white]) => black < white && Number.isFinite(white - black), RANGE)
+    .optional(),
+};
+
+/** `auto` scales the image to the model's pixel size; a number is the image's own, whatever its file says. */
+const mppShape = z
+  .string()
+  .regex(
+    new RegExp(`^(auto|(auto,)?${DECIMAL})$`),
+    'it is micrometres a pixel, such as 0.5, or auto, or auto,0.5',
+  )
+  .transform((text) => {
+    const microns = Number(text.replace(/^auto,?/, ''));
+    return { scale: text.startsWith('auto'), own: microns > 0 ? { x: microns, y: microns } : undefined };
+  })
+  .default({ scale: false, own: undefined });
+
+/** Parameters that a plan needs: the image, the model and the tile. */
+export const planShape = {
+  model: z.string().optional(),
+  tile: z.string().default('auto').transform(parseTileChoice),
+  tta: z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((tta) => tta === '1'),
+  threshold: z
+    .string()
+    .max(24)
+    .refine(
+      (text) => text === 'card' || (Number(text) > 0 && Number(text) < 1),
+      'it is a probability between 0 and 1, such as 0.3, or card for that of the model',
+    )
+    .transform((text) => (text === 'card' ? text : Number(text)))
+    .optional(),
+  mpp: mppShape,
+  'skip-background': z
+    .string()
+    .min(1)
+    .default('0')
+    .transform((skip): WorkSpec['background'] => {
+      if (skip === '0') return null;
+      return skip === '1' ? 'auto' : { mask: skip };
+    }),
+  ...choiceShape,
+};
+type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
+
+/** How far simplified contours may be from the pixels' sides, in px. */
+export const simplifyShape = z
+  .string()
+  .default('0')
+  .transform((text) => (new RegExp(`^${DECIMAL}$`).test(text) ? Number(text) : Number.NaN))
+  .refine((px) => px >= 0 && px <= 1000, 'it is a number of px from 0 to 1000');
+
+/**
+ * Reads parameters, of whatever origin, by a schema; numbers are as good as their digits.
+ * @throws RequestError naming the parameter that is wrong and what would be right
+ */
+export function parseParameters<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {
+  if (typeof given === 'object' && given !== null) checkLengths(given);
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue!.path.join('.');
+  throw new RequestError(
+    'bad-request',
+    where === '' ? issue!.message : `parameter "${where}": ${issue!.message}`,
+  );
+}
+
+/** What is long costs time to look at, more than it should; so it is not. */
+function checkLengths(given: object): void {
+  const entries = Object.entries(given);
+  if (entries.length > MOST.parameters) {
+    throw new RequestError(
+      'bad-request',
+      `there are ${entries.length} parameters, and at most ${MOST.parameters} are read`,
+    );
+  }
+  for (const [name, value] of entries) {
+    if (name.length > MOST.nameChars)
+      throw new RequestError('bad-request', `there is no parameter "${name.slice(0, MOST.nameChars)}…"`);
+    if (typeof value === 'string' && value.length > MOST.chars) {
+      throw new RequestError(
+        'bad-request',
+        `parameter "${name}": it has ${value.length} characters, and at most ${MOST.chars} are read`,
+      );
+    }
+  }
+}
+
+/** Parsed parameters as the work that they ask for. */
+export function workOf(parameters: PlanParameters): WorkSpec {
+  const { model, tile, tta, threshold = null, mpp, page, level, channels, z, t, range } = parameters;
+  const choice = { page, level, channels, z, t, range, mpp: mpp.own };
+  return {
+    ...{
+      model,
+      tile,
+      symmetries: tta,
+      threshold,
+      scale: mpp.scale,
+      background: parameters['skip-background'],
+    },
+    choice: Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined)),
+  };
+}
+
+/** Flags of the command line as the work that they ask for; commander gives most of them as text. */
+export function workOfFlags(flags: object): WorkSpec {
+  const known = Object.entries(flags).filter(([name]) => name in planShape);
+  const { skipBackground = '0', tta } = flags as {
+    readonly skipBackground?: true | string;
+    readonly tta?: true;
+  };
+  return workOf(
+    parseParameters(z.object(planShape), {
+      ...Object.fromEntries(known),
+      tta: tta ? '1' : '0',
+      'skip-background': skipBackground === true ? '1' : skipBackground,
+    }),
+  );
+}

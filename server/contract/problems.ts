@@ -1,0 +1,149 @@
+import { dirname } from 'node:path';
+import type * as modelErrors from '../../model/errors.js';
+import type * as tilingErrors from '../../tiling/errors.js';
+import type { RequestError } from './errors.js';
+
+/** What an error is for a client: an HTTP status, an exit code of the command line, a title. */
+export interface Problem {
+  readonly code: string;
+  readonly status: number;
+  readonly exitCode: number;
+  readonly title: string;
+}
+
+/** The codes of a module's error classes; of those that carry the code of another process, none. */
+type CodesOf<Errors> = {
+  [Name in keyof Errors]: Errors[Name] extends abstract new (
+    ...args: never
+  ) => { readonly code: infer Code extends string }
+    ? string extends Code
+      ? never
+      : Code
+    : never;
+}[keyof Errors];
+
+/** Codes that no class has: of the system, and of what is not foreseen. */
+type OwnCode = 'storage-failed' | 'engine-failed' | 'permission-denied' | 'too-many-files' | 'internal';
+
+type Code = CodesOf<typeof tilingErrors> | CodesOf<typeof modelErrors> | RequestError['code'] | OwnCode;
+
+/** Every code of the product: the compiler refuses a class without a row, and a row without a class. */
+const TABLE: Record<Code, Omit<Problem, 'code'>> = {
+  'bad-request': { status: 400, exitCode: 2, title: 'A parameter is not as it must be' },
+  'bad-tile': { status: 400, exitCode: 2, title: 'The model cannot take tiles of this size' },
+  'bad-data': { status: 400, exitCode: 2, title: 'The training data is not as it must be' },
+  'bad-model-config': { status: 400, exitCode: 2, title: 'The network cannot be built' },
+  'foreign-origin': { status: 403, exitCode: 2, title: 'A page of another site may not do this' },
+  'address-too-long': { status: 414, exitCode: 2, title: 'The address is too long' },
+  'header-too-long': { status: 431, exitCode: 2, title: 'A header is too long' },
+  'bad-range': { status: 416, exitCode: 2, title: 'The file has no such bytes' },
+  'bad-expectation': { status: 417, exitCode: 2, title: 'The server cannot do what is expected' },
+  'wrong-protocol': { status: 412, exitCode: 2, title: 'The upload speaks another version of tus' },
+  'wrong-host': { status: 421, exitCode: 2, title: 'This server has another name' },
+  'not-found': { status: 404, exitCode: 3, title: 'There is nothing of that name' },
+  'unknown-model': { status: 404, exitCode: 3, title: 'There is no model of that name' },
+  'unsupported-output': { status: 406, exitCode: 2, title: 'The result cannot be written like this' },
+  'image-too-large': { status: 413, exitCode: 4, title: 'The image has too many pixels' },
+  conflict: { status: 409, exitCode: 2, title: 'Another request is in the way' },
+  'not-ready': { status: 409, exitCode: 1, title: 'The job has no result yet' },
+  stalled: { status: 408, exitCode: 1, title: 'The request stopped coming' },
+  'too-large': { status: 413, exitCode: 4, title: 'The body has too many bytes' },
+  'too-little-memory': { status: 413, exitCode: 4, title: 'The work does not fit into the memory' },
+  'unsupported-image': { status: 415, exitCode: 5, title: 'The image is of a kind that is not read' },
+  'source-unreachable': { status: 422, exitCode: 6, title: 'The image cannot be fetched' },
+  'corrupt-image': { status: 422, exitCode: 6, title: 'The image is damaged' },
+  'bad-checkpoint': { status: 500, exitCode: 7, title: 'The model folder is damaged' },
+  'inexact-model': { status: 500, exitCode: 7, title: 'The model cannot be tiled exactly' },
+  'unsupported-kernel': { status: 500, exitCode: 7, title: 'The model asks for what the engine lacks' },
+  'graph-failed': { status: 500, exitCode: 7, title: 'The device failed to compute' },
+  'engine-failed': { status: 500, exitCode: 7, title: 'The engine failed' },
+  'out-of-memory': { status: 503, exitCode: 9, title: 'The device is out of memory' },
+  'pending-read': { status: 500, exitCode: 7, title: 'A tensor was read before it was computed' },
+  busy: { status: 429, exitCode: 8, title: 'Too many requests are waiting' },
+  'engine-lost': { status: 503, exitCode: 9, title: 'The engine is not available' },
+  draining: { status: 503, exitCode: 9, title: 'The server is stopping' },
+  'disk-full': { status: 507, exitCode: 10, title: 'The disk is full' },
+  'storage-failed': { status: 500, exitCode: 10, title: 'The disk cannot be read or written' },
+  'address-in-use': { status: 500, exitCode: 11, title: 'Another program listens on that port' },
+  'bad-address': { status: 500, exitCode: 11, title: 'The server cannot listen there' },
+  'bad-folder': { status: 500, exitCode: 12, title: 'The folder cannot be used' },
+  'folder-in-use': { status: 503, exitCode: 12, title: 'Another server has the data folder' },
+  'unreadable-record': { status: 500, exitCode: 12, title: 'The record of a job cannot be read' },
+  'permission-denied': { status: 500, exitCode: 13, title: 'A file may not be read or written' },
+  'too-many-files': { status: 503, exitCode: 14, title: 'Too many files are open' },
+  'worker-hung': { status: 500, exitCode: 9, title: 'The job hung, again and again' },
+  'worker-killer': { status: 500, exitCode: 9, title: 'The job ended its worker, again and again' },
+  cancelled: { status: 499, exitCode: 130, title: 'The work was cancelled' },
+  internal: { status: 500, exitCode: 1, title: 'Something failed that should not' },
+};
+
+/** Every code that there is. */
+export const CODES: readonly string[] = Object.keys(TABLE);
+
+const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
+  ['ENOSPC', 'disk-full'],
+  ['EDQUOT', 'disk-full'],
+  ['EIO', 'storage-failed'],
+  ['ESTALE', 'storage-failed'],
+  ['EACCES', 'permission-denied'],
+  ['EPERM', 'permission-denied'],
+  ['EROFS', 'permission-denied'],
+  ['EMFILE', 'too-many-files'],
+  ['ENFILE', 'too-many-files'],
+  ['EADDRINUSE', 'address-in-use'],
+]);
+
+/** What is wrong with a path that a user gave; of the server's own files these are not foreseen. */
+const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly words: string }> = new Map([
+  ['ENOENT', { code: 'not-found', words: 'no such file or folder' }],
+  ['ENOTDIR', { code: 'not-found', words: 'a part of its path is no folder' }],
+  ['EISDIR', { code: 'bad-request', words: 'a folder, where a file is needed' }],
+  ['EEXIST', { code: 'conflict', words: 'it exists already' }],
+  ['EACCES', { code: 'permission-denied', words: 'permission denied' }],
+  ['EPERM', { code: 'permission-denied', words: 'permission denied' }],
+  ['EROFS', { code: 'permission-denied', words: 'the file system is read-only' }],
+]);
+
+/** What the name of a file ends in while it is written. */
+const PARTIAL = '.partial';
+
+const isCode = (code: string): code is Code => Object.hasOwn(TABLE, code);
+
+/** The stable code of any error; `internal` for what is not foreseen. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'internal';
+  if (error.name === 'AbortError') return 'cancelled';
+  const { code } = error as Error & { readonly code?: unknown };
+  if (typeof code !== 'string') return 'internal';
+  return isCode(code) ? code : (SYSTEM_CODES.get(code) ?? 'internal');
+}
+
+export function problemOf(code: string): Problem {
+  const known = isCode(code) ? code : 'internal';
+  return { code: known, ...TABLE[known] };
+}
+
+/** What a client may read of an error: nothing of what was not foreseen, no path of a system error. */
+export function detailOf(error: unknown): string {
+  const { code, message } = error as Error & { readonly code?: unknown };
+  const known = codeOf(error);
+  if (known === 'internal') return 'an internal error; the log has it';
+  return typeof code === 'string' && SYSTEM_CODES.has(code) ? problemOf(known).title : message;
+}
+
+/**
+ * An error as the command line says it: its code, and one line; a path that is wrong is named, as the user has it:
+ * a file that is being written is `NAME.partial`, and one that cannot be begun lacks its folder.
+ */
+export function saidToUser(error: unknown): { readonly code: string; readonly message: string } {
+  const { code, path: given, syscall, message } = error as NodeJS.ErrnoException;
+  const lacksFolder = code === 'ENOENT' && syscall === 'open' && given?.endsWith(PARTIAL);
+  const path = lacksFolder
+    ? dirname(given!)
+    : given?.endsWith(PARTIAL)
+      ? given.slice(0, -PARTIAL.length)
+      : given;
+  const wrong = path === undefined || code === undefined ? undefined : PATH_CODES.get(code);
+  if (wrong) return { code: wrong.code, message: `${path}: ${wrong.words}` };
+  return { code: codeOf(error), message: path === undefined ? message : `${path}: ${message}` };
+}

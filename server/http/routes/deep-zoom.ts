@@ -1,0 +1,43 @@
+import { Router } from 'express';
+import { RequestError } from '../../contract/errors.js';
+import type { Jobs } from '../../jobs/jobs.js';
+import { VIEW_TILE_PX, type ViewTile } from '../../readers/viewer.js';
+
+const LAYERS = { image: 'jpeg', mask: 'png' } as const;
+type Layer = keyof typeof LAYERS;
+
+/**
+ * `/v1/jobs/ID/image.dzi` and `/mask.dzi`, with their tiles: a slide and its mask as Deep Zoom images, for
+ * OpenSeadragon and whatever else shows them. The mask's tiles are clear where a class has no colour.
+ */
+export function deepZoomRoutes(jobs: Jobs): Router {
+  const router = Router();
+  for (const layer of Object.keys(LAYERS) as Layer[]) {
+    const format = LAYERS[layer];
+    router.get(`/:id/${layer}.dzi`, (request, response) => {
+      const { width, height } = jobs.get(request.params.id).image;
+      response
+        .type('application/xml')
+        .send(
+          `<?xml version="1.0" encoding="UTF-8"?>\n<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" ` +
+            `Format="${format}" Overlap="0" TileSize="${VIEW_TILE_PX}"><Size Width="${width}" Height="${height}"/></Image>\n`,
+        );
+    });
+    router.get(`/:id/${layer}_files/:level/:tile`, async (request, response) => {
+      const { id, level, tile } = request.params;
+      const left = new AbortController();
+      response.once('close', () => left.abort(new RequestError('cancelled', 'the client left')));
+      const at = tileOf(level, tile, format);
+      const bytes = await jobs.results.tile(jobs.get(id), layer, at, left.signal);
+      response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
+    });
+  }
+  return router;
+}
+
+function tileOf(level: string, name: string, format: string): ViewTile {
+  const match = new RegExp(`^(\\d{1,7})_(\\d{1,7})\\.${format}$`).exec(name);
+  if (!match || !/^\d{1,2}$/.test(level))
+    throw new RequestError('not-found', `there is no tile ${level}/${name}`);
+  return { level: Number(level), column: Number(match[1]), row: Number(match[2]) };
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import type { EngineModel } from '../../model/engine.js';
+import type { TilePlan } from '../../tiling/plan.js';
+import type { Earlier } from '../../tiling/sinks/journal.js';
+import { identityOf } from '../../tiling/sources/identity.js';
+import type { SegmentJob } from '../contract/job-spec.js';
+import { predictedFor } from '../contract/outputs.js';
+import { planFacts } from '../contract/receipt.js';
+import { thresholdOf } from './job-plan.js';
+
+/**
+ * All that decides about the bits of a job's bands, and where they lie: bands of another fingerprint are
+ * computed anew. Its parts have names, so that a receipt can say which of them has changed.
+ */
+export async function fingerprintOf(job: SegmentJob, model: EngineModel, plan: TilePlan): Promise<string> {
+  const { choice, symmetries, scale, background, signal } = job;
+  const { versions, ...device } = model.environment;
+  const output = predictedFor(job.results);
+  const threshold = thresholdOf(job, model, output);
+  const { tile, stride } = planFacts(plan);
+  return JSON.stringify({
+    // Its layers and weights, and what its card says of normalisation and classes.
+    network: sha256(`${model.digest} ${JSON.stringify(model.card)}`),
+    device,
+    versions,
+    image: { ...plan.image, identity: await identityOf(job.input, signal) },
+    tissue:
+      typeof background === 'object' && background !== null ? await maskOf(background.mask) : background,
+    plan: { tile, stride },
+    request: { choice, symmetries, scale, threshold, output },
+  });
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+async function maskOf(mask: string): Promise<unknown> {
+  const { size, mtimeMs } = await stat(mask);
+  return { mask, size, mtimeMs };
+}
+
+/** Why the bands of an earlier journal are not used, for the receipt. */
+export function startedAnew({ form, key }: Earlier, own: string): string {
+  const why = form === null ? differences(key, own) : form;
+  return `the job started anew: what had been computed was left (${why})`;
+}
+
+function differences(earlier: string, own: string): string {
+  const [before, now] = [parts(earlier), parts(own)];
+  const names = Object.keys(now).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
+  return `of another ${names.join(', ')}`;
+}
+
+function parts(key: string): Record<string, unknown> {
+  try {
+    return JSON.parse(key) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}

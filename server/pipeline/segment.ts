@@ -1,0 +1,133 @@
+import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import type { Batched } from '../../model/scheduler.js';
+import { type Rect, within } from '../../tiling/geometry.js';
+import type { Band, Tile, TilePlan } from '../../tiling/plan.js';
+import { readTile } from '../../tiling/reader.js';
+import type { MaskArray, MaskSink } from '../../tiling/sink.js';
+import { FanoutSink } from '../../tiling/sinks/fanout.js';
+import type { BandJournal } from '../../tiling/sinks/journal.js';
+import type { ImageSource } from '../../tiling/source.js';
+import { Stitcher } from '../../tiling/stitcher.js';
+import { valuesAPixel } from './masks.js';
+
+/** The stages of a job, everywhere: metrics, `Server-Timing`, logs and reports. */
+export const STAGES = ['upload', 'decode', 'queue', 'infer', 'stitch', 'encode'] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** Segments one tile, alone or in a batch with others. */
+export type Predict = (
+  tile: TileBatch,
+  output: OutputKind,
+  signal: AbortSignal,
+) => Promise<Batched<MaskArray>>;
+
+export interface SegmentRequest {
+  readonly source: ImageSource;
+  readonly plan: TilePlan;
+  readonly output: OutputKind;
+  readonly classes: number;
+  readonly sink: MaskSink;
+  readonly predict: Predict;
+  readonly signal: AbortSignal;
+  /** Keeps finished bands; those that it has already are not computed again. */
+  readonly journal?: BandJournal | null;
+  /** Tiles that are background without being looked at: class 0. */
+  readonly skip?: ((tile: Tile) => boolean) | null;
+  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  /** Called for every tile of the plan; `how` says whether it was computed now. */
+  readonly onTile?: (tile: Tile, how: TileEnd) => void;
+  /** Called with every part of the mask when it is there: `rowLength` px a row. */
+  readonly onPixels?: (rect: Rect, values: MaskArray, rowLength: number) => void;
+}
+
+/** How a tile ended: computed, skipped as background, or taken from the journal. */
+export type TileEnd = 'computed' | 'skipped' | 'replayed';
+
+/** Tiles between their reading and their stitching: enough for a device that runs one batch and readies one. */
+export const TILES_IN_FLIGHT = 6;
+
+/**
+ * The pipeline: plan, read, predict, stitch, write. Holds no more than a few tiles and the bands that
+ * they belong to. On failure or cancellation nothing of the result is left, but for the journal.
+ */
+export async function segment(request: SegmentRequest): Promise<void> {
+  const { source, plan, output, sink, predict, journal, skip } = request;
+  const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([request.signal, failed.signal]);
+  const channels = valuesAPixel(output, request.classes);
+  const sinks = journal ? new FanoutSink([journal, sink]) : sink;
+  const outputWidth = within(plan.tile, plan.halo).width;
+  const inFlight = new Set<Promise<void>>();
+  let stitcher: Stitcher | null = null;
+
+  const work = async (band: Band, tile: Tile): Promise<void> => {
+    if (skip?.(tile)) {
+      const { write } = tile;
+      const nothing = background(write.width * write.height, channels);
+      await stitcher!.put(band, { ...tile, crop: { ...write, x: 0, y: 0 } }, nothing, write.width);
+      onTile(tile, 'skipped');
+      return;
+    }
+    const started = performance.now();
+    const raster = await readTile(source, tile.read, signal);
+    const decoded = performance.now();
+    const { result, queuedMs, ranMs } = await predict({ ...raster, count: 1 }, output, signal);
+    const stitching = performance.now();
+    onPixels(tile.write, result, outputWidth);
+    await stitcher!.put(band, tile, result, outputWidth);
+    onStage('decode', decoded - started);
+    onStage('queue', queuedMs);
+    onStage('infer', ranMs);
+    onStage('stitch', performance.now() - stitching);
+    onTile(tile, 'computed');
+  };
+
+  try {
+    const done = journal ? await replay(journal, request, signal) : 0;
+    stitcher = new Stitcher(sinks, channels, (_band, ms) => onStage('encode', ms), done);
+    for (const band of plan.bands()) {
+      for (const tile of band.tiles) {
+        if (band.index < done) {
+          onTile(tile, 'replayed');
+          continue;
+        }
+        signal.throwIfAborted();
+        const task = work(band, tile).finally(() => inFlight.delete(task));
+        task.catch((error: unknown) => failed.abort(error));
+        inFlight.add(task);
+        if (inFlight.size >= TILES_IN_FLIGHT) await Promise.race(inFlight);
+      }
+    }
+    await Promise.all(inFlight);
+    signal.throwIfAborted();
+    await stitcher.drain();
+    const finishing = performance.now();
+    await sinks.finish();
+    onStage('encode', performance.now() - finishing);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(inFlight);
+    await stitcher?.drain().catch(() => undefined);
+    await sinks.abort();
+    throw error;
+  }
+}
+
+/** Gives the bands of a journal to the sink; returns how many there were. */
+async function replay(journal: BandJournal, request: SegmentRequest, signal: AbortSignal): Promise<number> {
+  let bands = 0;
+  for await (const { rect, data } of journal.replay()) {
+    signal.throwIfAborted();
+    await request.sink.writeBand(rect, data);
+    request.onPixels?.(rect, data, rect.width);
+    bands++;
+  }
+  return bands;
+}
+
+/** Class 0, as a label or with probability 1, or both: the label is the last of the values. */
+function background(pixels: number, channels: number): MaskArray {
+  if (channels === 1) return new Uint8Array(pixels);
+  return Float32Array.from({ length: pixels * channels }, (_, i) => (i % channels === 0 ? 1 : 0));
+}

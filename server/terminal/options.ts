@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { bytes, DEFAULTS, ENVIRONMENT, integer } from '../config.js';
+import { Segmenter } from '../pipeline/segmenter.js';
+
+/** What commands are given besides their options. */
+export interface CommandContext {
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly stdout: (line: string) => void;
+  readonly stderr: (line: string) => void;
+}
+
+export interface EngineFlags {
+  readonly models: string;
+  readonly threads: number;
+  readonly maxPixels: number;
+  readonly maxUnpacked: number;
+}
+
+/** Of commands that plan what they do. */
+export interface MemoryFlags {
+  readonly memory: number;
+}
+
+export interface ScratchFlags {
+  readonly scratch: string;
+}
+
+/** The options of every command that runs a network. */
+export function engineOptions(command: Command): Command {
+  const { models, threads, maxPixels, maxUnpacked } = ENVIRONMENT;
+  return command
+    .addOption(
+      new Option('--models <folder>', 'folder of models')
+        .env(models)
+        .default(DEFAULTS.models, 'those of the package'),
+    )
+    .addOption(
+      new Option('--threads <n>', 'threads of the engine')
+        .env(threads)
+        .argParser(integer(1, 1024))
+        .default(DEFAULTS.threads, 'all cores'),
+    )
+    .addOption(
+      new Option('--max-pixels <n>', 'largest image, width times height')
+        .env(maxPixels)
+        .argParser(integer(1, Number.MAX_SAFE_INTEGER))
+        .default(DEFAULTS.maxPixels),
+    )
+    .addOption(
+      new Option('--max-unpacked <bytes>', 'memory for a picture that is unpacked as a whole')
+        .env(maxUnpacked)
+        .argParser(bytes)
+        .default(DEFAULTS.maxUnpackedBytes, '1G'),
+    );
+}
+
+/** The option of commands that plan what they do; an image that needs more is refused. */
+export const memoryOption = (): Option =>
+  new Option('--memory <bytes>', 'what the work may take of memory')
+    .env(ENVIRONMENT.memory)
+    .argParser(bytes)
+    .default(DEFAULTS.memoryBytes, 'three quarters of what there is');
+
+/** The option of commands that unpack pictures themselves. */
+export const scratchOption = (): Option =>
+  new Option('--scratch <folder>', 'where pictures are unpacked')
+    .env(ENVIRONMENT.scratch)
+    .default(DEFAULTS.scratch);
+
+/** The options that say which picture of a file is read and how; `workOfFlags` reads them. */
+export function workOptions(command: Command): Command {
+  return command
+    .option('-m, --model <name>', 'model, NAME or NAME/VERSION; may be left out where there is only one')
+    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
+    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
+    .option(
+      '--threshold <p>',
+      'of two classes: probability from which a pixel has the second; card for that of the model',
+    )
+    .option(
+      '--skip-background [mask]',
+      'leave out tiles without tissue, found by its colour or given as a picture',
+    )
+    .option('--page <n>', 'image of a file that holds several, from 0')
+    .option('--level <n>', 'level of a pyramid; 0 is the largest')
+    .option('--channels <list>', 'channels, from 0: one as gray, three as RGB; such as 2 or 0,1,2')
+    .option('--z <n>', 'plane of a stack, from 0')
+    .option('--t <n>', 'time of a series, from 0')
+    .option('--range <low,high>', 'values that are black and white; floats need it')
+    .option('--mpp <um>', 'micrometres a pixel, whatever the file says; auto scales the image to the model');
+}
+
+/** Runs `work` with a folder for scratch files that is gone afterwards. */
+export async function withScratch<Result>(
+  parent: string,
+  work: (dir: string) => Promise<Result>,
+): Promise<Result> {
+  const dir = await mkdtemp(join(parent, 'unseam-'));
+  try {
+    return await work(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Runs `work` with a warm engine. */
+export function withSegmenter<Result>(
+  flags: EngineFlags & MemoryFlags & ScratchFlags,
+  work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
+): Promise<Result> {
+  return withScratch(flags.scratch, async (scratchDir) => {
+    const { models: modelsDir, maxPixels, threads } = flags;
+    const segmenter = new Segmenter({
+      modelsDir,
+      maxPixels,
+      maxUnpackedBytes: flags.maxUnpacked,
+      engine: { provider: 'cpu', threads },
+      memory: flags.memory,
+      allowedHosts: 'any', // who types an address may read from it
+    });
+    try {
+      return await work(segmenter, scratchDir);
+    } finally {
+      await segmenter.close();
+    }
+  });
+}

@@ -1,0 +1,330 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { testFolder } from '../../support/files.js';
+import { unseam } from '../../support/product.js';
+import { even, pattern } from '../../support/rasters.js';
+import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+const scratch = join(folder, 'scratch');
+const shapes = join(folder, 'samples', 'images', 'shapes-0001.png');
+const run = (...args: string[]) => unseam([...args, '--scratch', scratch]);
+
+beforeAll(async () => {
+  await mkdir(scratch);
+  const made = await unseam(['samples', '-o', join(folder, 'samples'), '-s', '400x300', '-n', '2']);
+  expect(made).toMatchObject({ code: 0 });
+});
+
+describe('unseam segment', () => {
+  it('writes a mask that finds what was painted, quietly, and a receipt on request', async () => {
+    const out = join(folder, 'mask.png');
+    const result = await run('segment', shapes, '-o', out, '-m', 'shapes', '--json');
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      model: { name: 'shapes', version: 1 },
+      image: { width: 400, height: 300, channels: 1, dtype: 'uint8' },
+      plan: { halo: even(44), tiles: 1 },
+      exact: true,
+      channels: 'none',
+      warnings: [],
+    });
+    // A machine of AVX2 and one of AVX-512 round differently: they can be told apart by their receipts.
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      device: expect.stringMatching(/^cpu \(\d+ threads\): .+, [a-z0-9]+, (no blocks|blocks of \d+)$/),
+      versions: { unseam: expect.any(String), 'onnxruntime-node': expect.any(String) },
+    });
+    const mask = await sharp(out).toColourspace('b-w').raw().toBuffer();
+    const truth = await sharp(shapes.replace('images', 'labels')).toColourspace('b-w').raw().toBuffer();
+    const wrong = mask.filter((label, i) => label !== truth[i]).length;
+    expect(wrong / mask.length).toBeLessThan(0.01);
+  });
+
+  it('writes labels, what is made of them, and probabilities in one pass, as if each were alone', async () => {
+    const path = (name: string) => join(folder, `together-${name}`);
+    const alone = (name: string) => join(folder, `alone-${name}`);
+    const one = ['segment', shapes, '-m', 'shapes', '--tile', '188'];
+    const also = ['overlay=o.png', 'geojson=g.geojson', 'instances=i.tif', 'probabilities=p.tif'].map(
+      (text) => text.split('=') as [string, string],
+    );
+    const result = await run(
+      ...[...one, '-o', path('l.tif'), '--json'],
+      ...also.flatMap(([output, name]) => ['--also', `${output}=${path(name)}`]),
+    );
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(result.stdout).areas).toHaveLength(3);
+    const labels = also.slice(0, 3).flatMap(([output, name]) => ['--also', `${output}=${alone(name)}`]);
+    expect(await run(...one, '-o', alone('l.tif'), ...labels)).toMatchObject({ code: 0 });
+    expect(await run(...one, '-o', alone('p.tif'), '--output', 'probabilities')).toMatchObject({ code: 0 });
+    for (const name of ['l.tif', ...also.map(([, file]) => file)]) {
+      expect((await readFile(path(name))).equals(await readFile(alone(name)))).toBe(true);
+    }
+  });
+
+  it.each(['labels', 'probabilities'])('makes the same file of %s whatever the tile', async (output) => {
+    const files: Buffer[] = [];
+    for (const tile of ['100', '188x284', 'whole', 'auto']) {
+      const out = join(folder, `${output}-${tile}.tif`);
+      const result = await run(
+        'segment',
+        shapes,
+        '-o',
+        out,
+        '-m',
+        'shapes',
+        '--output',
+        output,
+        '--tile',
+        tile,
+      );
+      expect(result).toMatchObject({ code: 0 });
+      files.push(await readFile(out));
+    }
+    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+  });
+
+  it.each(['png', 'tif'])('makes the same %s of an image wider than one column block', async (ending) => {
+    const wide = join(folder, 'wide');
+    await unseam(['samples', '-o', wide, '-s', '9001x130']);
+    const files: Buffer[] = [];
+    for (const tile of ['188', 'whole', 'auto']) {
+      const out = join(folder, `wide-${tile}.${ending}`);
+      const input = join(wide, 'images', 'shapes-0001.png');
+      expect(await run('segment', input, '-o', out, '-m', 'shapes', '--tile', tile)).toMatchObject({
+        code: 0,
+      });
+      files.push(await readFile(out));
+    }
+    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+    expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
+  });
+
+  it('gives a color picture to a gray model as luminance, and says so', async () => {
+    const rgb = join(folder, 'rgb.png');
+    await sharp(shapes).toColourspace('srgb').png().toFile(rgb);
+    const result = await run('segment', rgb, '-o', join(folder, 'rgb-mask.png'), '-m', 'shapes', '--json');
+    expect(JSON.parse(result.stdout)).toMatchObject({ channels: 'luminance', image: { channels: 3 } });
+  });
+
+  it('goes on past a bad file of several, sums up, and ends with its code', async () => {
+    const several = join(folder, 'several');
+    await mkdir(several);
+    const good = await readFile(shapes);
+    await writeFile(join(several, 'a.png'), good);
+    await writeFile(join(several, 'b.png'), good.subarray(0, 5000));
+    await writeFile(join(several, 'c.png'), good);
+    const out = join(folder, 'masks');
+    const result = await run('segment', several, '-o', out, '-m', 'shapes');
+    expect(result.code).toBe(6);
+    expect(result.stderr).toMatch(/b\.png: the picture cannot be decoded/);
+    expect(result.stderr).toMatch(/2 of 3 images segmented/);
+    expect(await readdir(out)).toEqual(['a.png', 'c.png']);
+  });
+
+  it('leaves no half file on Ctrl-C', async () => {
+    const large = join(folder, 'large');
+    await unseam(['samples', '-o', large, '-s', '6000', '-f', 'tiff']);
+    const out = join(folder, 'stopped');
+    await mkdir(out);
+    const input = join(large, 'images', 'shapes-0001.tif');
+    const args = ['segment', input, '-o', join(out, 'mask.tif'), '-m', 'shapes', '--scratch', scratch];
+    const result = await unseam(args, (child) => {
+      const watch = setInterval(async () => {
+        if ((await readdir(out)).length === 0) return;
+        clearInterval(watch);
+        child.kill('SIGINT');
+      }, 20);
+    });
+    expect(result).toMatchObject({ code: 130, stderr: expect.stringMatching(/stopped by SIGINT/) });
+    expect(await readdir(out)).toEqual([]);
+    await rm(large, { recursive: true });
+  });
+
+  it('leaves nothing in the scratch folder', async () => {
+    expect(await readdir(scratch)).toEqual([]);
+  });
+});
+
+describe('bad input ends with its own code and says what was wrong', () => {
+  const file = async (name: string, bytes: Buffer) => {
+    await writeFile(join(folder, name), bytes);
+    return join(folder, name);
+  };
+  const tiff = async (damage: (bytes: Buffer) => Buffer) => {
+    const path = join(folder, 'damaged.tif');
+    await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
+    return file('damaged.tif', damage(await readFile(path)));
+  };
+  const out = join(folder, 'never.png');
+  const cases: [string, () => Promise<string[]>, number, RegExp][] = [
+    ['empty', async () => [await file('empty.png', Buffer.alloc(0))], 5, /0 bytes/],
+    ['text', async () => [await file('text.png', Buffer.from('no image'))], 5, /no image that is read here/],
+    [
+      'a truncated PNG',
+      async () => [await file('cut.png', (await readFile(shapes)).subarray(0, 9000))],
+      6,
+      /decoded/,
+    ],
+    ['no such file', async () => [join(folder, 'nothing.png')], 3, /nothing\.png: there is no such file/],
+    [
+      'an unknown model',
+      async () => [shapes, '-m', 'none'],
+      3,
+      /no model is named "none"; known: em-membrane, shapes/,
+    ],
+    [
+      'a tile that the model cannot take',
+      async () => [shapes, '--tile', '573'],
+      2,
+      /573 px is no valid tile side.*572/,
+    ],
+    ['an unknown output', async () => [shapes, '--output', 'pdf'], 2, /an output is labels/],
+    [
+      'floats in a PNG',
+      async () => [shapes, '--output', 'probabilities'],
+      2,
+      /probabilities are written as tiff, not png/,
+    ],
+    ['a mask in the place of its image', async () => [shapes, '-o', shapes], 2, /the image itself/],
+    ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
+    [
+      'a truncated TIFF',
+      async () => [await tiff((bytes) => bytes.subarray(0, bytes.length - 60))],
+      6,
+      /the TIFF is cut short/,
+    ],
+    [
+      'a TIFF that claims 2^31 px a side',
+      async () => [await tiff(claimGiantSides)],
+      4,
+      /2147483648 × 2147483648 px/,
+    ],
+    [
+      'five channels',
+      async () => {
+        const path = join(folder, 'five.tif');
+        await writeTestTiff(path, pattern(64, 64, 5), {
+          tile: { width: 64, height: 64 },
+          compression: 8,
+          photometric: 1,
+        });
+        return [path];
+      },
+      5,
+      /5 channels/,
+    ],
+  ];
+  it.each(cases)('%s', async (_name, args, code, message) => {
+    const given = await args();
+    const model = given.includes('-m') ? [] : ['-m', 'shapes'];
+    const result = await run('segment', '-o', out, ...given, ...model);
+    expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
+    expect(result.stderr.trim().split('\n').length).toBe(1);
+    expect(await readdir(folder)).not.toContain('never.png');
+  });
+
+  it('an option that does not exist, and one that is no number', async () => {
+    for (const args of [
+      ['--tiles', '9'],
+      ['--threads', 'many'],
+    ]) {
+      const result = await run('segment', shapes, '-o', out, ...args);
+      expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(/^error: /) });
+    }
+    expect(await unseam(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n' });
+  });
+
+  it('of what may be taken of memory, where nothing would heed it', async () => {
+    for (const command of [
+      ['train', '--name', 'x'],
+      ['evaluate', '--images', folder, '--labels', folder],
+    ]) {
+      const { code, stderr } = await unseam([...command, '--memory', '1G']);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/unknown option '--memory'/);
+    }
+  });
+
+  it('an ending that says no format', async () => {
+    expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/ends in none of \.png, \.tif/),
+    });
+  });
+});
+
+describe('a path that cannot be used', () => {
+  const cases: [what: string, out: () => Promise<string>, code: number, says: RegExp][] = [
+    [
+      'a folder that is not there',
+      async () => join(folder, 'none', 'a.png'),
+      3,
+      /\/none: no such file or folder/,
+    ],
+    [
+      'a file where a folder should be',
+      async () => {
+        await writeFile(join(folder, 'plain'), '');
+        return join(folder, 'plain', 'a.png');
+      },
+      3,
+      /a part of its path is no folder/,
+    ],
+    // Nobody may write there, root neither.
+    [
+      'a folder without permission',
+      async () => '/sys/a.png',
+      13,
+      /^unseam: \/sys\/a\.png: .*(permission denied|read-only)/,
+    ],
+  ];
+  it.each(cases)('%s is named', async (what, out, code, says) => {
+    if (what.endsWith('permission') && process.platform !== 'linux') return;
+    const path = await out();
+    const result = await run('segment', shapes, '-m', 'shapes', '-o', path);
+    expect([result.code, result.stderr.split('\n')[0]]).toEqual([code, expect.stringMatching(says)]);
+    expect(result.stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe('unseam samples', () => {
+  it('says its size as it is given', async () => {
+    const { stdout } = await unseam(['samples', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('side in px, or WIDTHxHEIGHT (default: 512)');
+  });
+});
+
+describe('unseam models and plan', () => {
+  it('lists the models', async () => {
+    const { stdout } = await unseam(['models']);
+    expect(stdout).toMatch(/em-membrane version 1: 0 membrane, 1 cell; 481762 parameters/);
+    expect(stdout).toMatch(/shapes version 1: 0 background, 1 triangle, 2 circle/);
+  });
+
+  it('refuses a folder of models that is not there', async () => {
+    const { code, stderr } = await unseam(['models', '--models', join(folder, 'no-models')]);
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/^unseam: --models: there is no folder ".*no-models"$/m),
+    ]);
+  });
+
+  it('plans without segmenting', async () => {
+    const { stdout } = await run('plan', shapes, '-m', 'shapes', '-t', '188');
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^image {5}400×300 px, 1 channel, uint8/),
+      'model     shapes/1, exact',
+      expect.stringMatching(/^tiles {5}20 of 188×188 px, halo 44 px a side: \d+ % of the work$/),
+      expect.stringMatching(/^memory {4}up to \d+ MB$/),
+      expect.stringMatching(/^disk {6}up to \d+ kB, and \d+ kB while it runs$/),
+      expect.stringMatching(/^time {6}about .+ on cpu \(/),
+      '',
+    ]);
+    const json = await run('plan', shapes, '-m', 'shapes', '-t', '188', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      plan: { tile: '188x188', stride: '96x96', tiles: 20, halo: even(44) },
+    });
+  });
+});

@@ -1,0 +1,77 @@
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Card } from '../../../model/card.js';
+import { ModelShelf } from '../../../model/shelf.js';
+import { testFolder } from '../../support/files.js';
+import { MODELS, unseam } from '../../support/product.js';
+
+const root = await testFolder();
+
+/** A copy of a model whose card says something else. */
+async function broken(name: string, change: (card: Card) => object): Promise<void> {
+  const folder = join(root, name, '1');
+  await mkdir(join(root, name));
+  await cp(join(MODELS, 'shapes', '1'), folder, { recursive: true });
+  const path = join(folder, 'card.json');
+  const card = JSON.parse(await readFile(path, 'utf8')) as Card;
+  await writeFile(path, JSON.stringify({ ...card, name, ...change(card) }));
+}
+
+const REASONS: Record<string, RegExp> = {
+  classes: /channels of its output: 2; the network has 3/,
+  halo: /halo: \{"top":40,.*; the network has \{"top":44,/,
+  input: /channels of its input: 3; the network has 1/,
+  newer: /card\.json is of form 99; this version of unseam reads forms up to/,
+  other: /card\.json names model shapes, version 1; its folder, other\/1/,
+  torn: /card\.json is not JSON/,
+};
+
+beforeAll(async () => {
+  await cp(join(MODELS, 'shapes'), join(root, 'shapes'), { recursive: true });
+  await broken('classes', ({ classes }) => ({ classes: classes.slice(1) }));
+  await broken('halo', ({ architecture }) => ({
+    architecture: { ...architecture, halo: { top: 40, left: 40, bottom: 40, right: 40 } },
+  }));
+  await broken('input', () => ({ inputChannels: 3 }));
+  await broken('newer', () => ({ form: 99 }));
+  await broken('other', () => ({ name: 'shapes' }));
+  await broken('torn', () => ({}));
+  await writeFile(join(root, 'torn', '1', 'card.json'), '{"name": "to');
+});
+
+describe('unseam models', () => {
+  it('lists what can be used, and with its reason what cannot: card, folder and network do not agree', async () => {
+    const { code, stdout, stderr } = await unseam(['models', '--models', root, '--json']);
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { name: string; error?: string });
+    const errors = Object.fromEntries(lines.flatMap(({ name, error }) => (error ? [[name, error]] : [])));
+    expect({ code, stderr, errors }).toEqual({
+      code: 7,
+      stderr: '',
+      errors: Object.fromEntries(
+        Object.entries(REASONS).map(([name, reason]) => [name, expect.stringMatching(reason)]),
+      ),
+    });
+    expect(lines.filter(({ error }) => error === undefined).map(({ name }) => name)).toEqual(['shapes']);
+  });
+});
+
+describe('the shelf', () => {
+  it('tells what it cannot read from the card alone, and no path', async () => {
+    const { cards, unreadable } = await new ModelShelf(root).survey();
+    expect(cards.map(({ name }) => name)).toEqual(['classes', 'halo', 'input', 'shapes']);
+    expect(unreadable.map(({ name }) => name)).toEqual(['newer', 'other', 'torn']);
+    expect(JSON.stringify(unreadable)).not.toContain(root);
+  });
+
+  it('hands out no model whose card is unreadable or another model’s', async () => {
+    const shelf = new ModelShelf(root);
+    for (const name of ['newer', 'other', 'torn/1']) {
+      await expect(shelf.find(name)).rejects.toMatchObject({ code: 'bad-checkpoint' });
+    }
+    expect(await shelf.find('shapes')).toMatchObject({ name: 'shapes', version: 1 });
+  });
+});

@@ -1,0 +1,453 @@
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import sharp from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Card, cardSchema } from '../../../model/card.js';
+import { PRESETS, type PresetName } from '../../../server/training/settings.js';
+import { testFolder } from '../../support/files.js';
+import { onnxBesideCpu } from '../../support/oracle.js';
+import { unseam } from '../../support/product.js';
+import { even } from '../../support/rasters.js';
+
+const folder = await testFolder();
+const data = join(folder, 'data');
+const train = (models: string, ...args: string[]) =>
+  unseam([
+    ...['train', '--models', join(folder, models), '--scratch', folder, '--threads', '2'],
+    ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--name', 'tiny'],
+    ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70'],
+    ...[
+      '--epochs',
+      '2',
+      '--epoch-steps',
+      '6',
+      '--validation',
+      'shapes-0004',
+      '--test',
+      'shapes-0005',
+      ...args,
+    ],
+  ]);
+const cardOf = async (path: string): Promise<Card> =>
+  cardSchema.parse(JSON.parse(await readFile(join(folder, path, 'card.json'), 'utf8')));
+
+beforeAll(async () => {
+  expect(await unseam(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
+});
+
+describe('unseam train', () => {
+  it('makes a model that is served, that plain tfjs loads, and again the same by the same command', async () => {
+    const first = await train('one');
+    expect(first).toMatchObject({ code: 0 });
+    expect(first.stderr).toMatch(/5 images, 0.1 Mpx \(150×150; gray, \d+ to \d+\): background/);
+    expect(first.stderr).toMatch(/epoch 2\/2: loss .* pixelError/);
+    const card = await cardOf('one/tiny/1');
+    expect(card).toMatchObject({
+      name: 'tiny',
+      version: 1,
+      architecture: { channels: [4, 8], halo: even(8), multiple: 2 },
+      data: {
+        split: { training: ['shapes-0001', 'shapes-0002', 'shapes-0003'], validation: ['shapes-0004'] },
+      },
+    });
+    expect(card.scores.test!.pixelError).toBeLessThan(0.5);
+    expect(card.training.command).toMatch(
+      /^unseam train --threads 2 --name tiny --images .* --epochs 2 --epoch-steps 6$/,
+    );
+
+    await train('two');
+    expect((await cardOf('two/tiny/1')).weights).toEqual(card.weights);
+    await train('two', '--seed', '2');
+    expect((await cardOf('two/tiny/2')).weights.sha256).not.toBe(card.weights.sha256);
+
+    const image = join(data, 'images', 'shapes-0001.png');
+    const segmented = await unseam([
+      'segment',
+      image,
+      '-o',
+      join(folder, 'mask.png'),
+      '--models',
+      join(folder, 'one'),
+    ]);
+    expect(segmented).toMatchObject({ code: 0, stderr: expect.stringMatching(/exact/) });
+
+    await onnxBesideCpu();
+    await tf.setBackend('cpu');
+    const { modelTopology, weightsManifest } = JSON.parse(
+      await readFile(join(folder, 'one/tiny/1/model.json'), 'utf8'),
+    );
+    const weights = await readFile(join(folder, 'one/tiny/1', weightsManifest[0].paths[0]));
+    const model = await tfl.loadLayersModel(
+      tf.io.fromMemory({
+        modelTopology,
+        weightSpecs: weightsManifest[0].weights,
+        weightData: new Uint8Array(weights).buffer,
+      }),
+    );
+    expect(model.countParams()).toBe(card.architecture.parameters);
+  });
+
+  it('writes down how it did on the images for validation, and by what the best network was chosen', async () => {
+    const training = join(folder, 'one/tiny/1/training');
+    const lines = (await readFile(join(training, 'log.jsonl'), 'utf8')).trim().split('\n');
+    const epochs = lines.map((line) => JSON.parse(line)).filter(({ kind }) => kind === 'epoch');
+    expect(epochs.map(({ validationLoss }) => Number.isFinite(validationLoss))).toEqual([true, true]);
+    const { best } = (await cardOf('one/tiny/1')).training;
+    expect(epochs.map(({ monitor }) => monitor)).toContainEqual({ score: 'meanDice', value: best?.value });
+    expect(best).toMatchObject({ monitor: 'meanDice', steps: 6 * best!.epoch });
+    expect(await readFile(join(training, 'curves.svg'), 'utf8')).toContain('>validation</text>');
+    expect(await readFile(join(training, 'report.html'), 'utf8')).toContain(
+      '<th>monitor</th><td>meanDice</td>',
+    );
+  });
+
+  it('leaves no partial folder', async () => {
+    expect(await readdir(join(folder, 'one', 'tiny'))).toEqual(['1']);
+    expect((await readdir(join(folder, 'one/tiny/1'))).sort()).toEqual([
+      'card.json',
+      'model.json',
+      'training',
+      'weights.bin',
+    ]);
+    expect((await readdir(join(folder, 'one/tiny/1/training'))).sort()).toEqual([
+      'curves.svg',
+      expect.stringMatching(/^events\.out\.tfevents\./),
+      'log.jsonl',
+      'report.html',
+      'run.json',
+      'test.png',
+      'validation.png',
+    ]);
+  });
+
+  it('refuses weights that are not those of the card', async () => {
+    await cp(join(folder, 'one'), join(folder, 'damaged'), { recursive: true });
+    const weights = join(folder, 'damaged/tiny/1/weights.bin');
+    const bytes = await readFile(weights);
+    bytes[0]! ^= 1;
+    await writeFile(weights, bytes);
+    const image = join(data, 'images', 'shapes-0001.png');
+    const result = await unseam([
+      'segment',
+      image,
+      '-o',
+      join(folder, 'm.png'),
+      '--models',
+      join(folder, 'damaged'),
+    ]);
+    expect(result).toMatchObject({
+      code: 7,
+      stderr: expect.stringMatching(/is not what the card describes/),
+    });
+  });
+});
+
+describe('instead of training', () => {
+  it('--preview writes a sheet of crops, and nothing else', async () => {
+    const path = join(folder, 'preview.png');
+    const result = await train(
+      'none',
+      '--preview',
+      path,
+      '--border-weight',
+      '10',
+      '--augment',
+      'elastic:5,flip',
+      ...['--classes', 'background,triangle,circle,star'],
+    );
+    expect(result).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/8 crops with their labels and weights/),
+    });
+    expect(result.stderr.match(/no label holds .*/g)).toEqual([
+      'no label holds star: is its value, or its colour, another one?',
+    ]);
+    expect((await sharp(path).metadata()).width).toBeGreaterThan(6 * 70);
+    expect(await readdir(folder)).not.toContain('none');
+  });
+
+  it('--find-lr draws the losses and suggests a rate, and nothing else', async () => {
+    const path = join(folder, 'lr.svg');
+    const result = await train('none', '--find-lr', path, '--lr-steps', '30');
+    expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/suggested learning rate: /) });
+    const { suggestion, points } = JSON.parse(result.stdout);
+    expect(points.length).toBeGreaterThan(10);
+    expect(suggestion).toBeGreaterThan(1e-5);
+    expect(await readFile(path, 'utf8')).toMatch(/^<svg [\s\S]*suggested: [\s\S]*<\/svg>\n$/);
+    expect(await readdir(folder)).not.toContain('none');
+  });
+
+  it('--find-lr says where the loss diverges', async () => {
+    const sgd = ['--optimizer', 'sgd', '--momentum', '0.99', '--lr-min', '1e-3', '--lr-max', '1000'];
+    const result = await train('none', '--find-lr', join(folder, 'lr.svg'), ...sgd);
+    expect(result.stderr).toMatch(/diverged at step \d+, learning rate /);
+  });
+});
+
+describe('rotations and warm starts', () => {
+  it('--folds trains as many networks, and prints their mean', async () => {
+    const result = await unseam([
+      ...['train', '--models', join(folder, 'folds'), '--scratch', folder, '--name', 'net', '--folds', '2'],
+      ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--test', 'shapes-0005'],
+      ...['--classes', 'a,b,c', '--channels', '4,8', '--tile', '70', '--epochs', '1', '--epoch-steps', '2'],
+    ]);
+    expect(result).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^fold .*\n1 .*\n2 .*\nmean .*\nsd .*\n$/),
+    });
+    const [first, second] = [await cardOf('folds/net-fold-1/1'), await cardOf('folds/net-fold-2/1')];
+    expect([...first.data.split.validation!, ...second.data.split.validation!].sort()).toEqual(
+      [1, 2, 3, 4].map((n) => `shapes-000${n}`),
+    );
+  });
+
+  it('--from takes the network over, with a new last layer where the classes differ', async () => {
+    await cp(join(folder, 'one', 'tiny'), join(folder, 'warm', 'tiny'), { recursive: true });
+    const two = join(folder, 'two-classes');
+    await mkdir(two);
+    for (const name of await readdir(join(data, 'labels'))) {
+      const { data: raw, info } = await sharp(join(data, 'labels', name))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
+      const picture = { raw: { width: info.width, height: info.height, channels: 1 as const } };
+      await sharp(
+        raw.map((v) => (v > 0 ? 255 : 0)),
+        picture,
+      )
+        .toColourspace('b-w')
+        .png()
+        .toFile(join(two, name));
+    }
+    const args = (...more: string[]) => [
+      ...['train', '--models', join(folder, 'warm'), '--scratch', folder, '--name', 'next', '--threads', '2'],
+      ...['--images', join(data, 'images'), '--labels', two, '--classes', 'nothing,shape', '--tile', '70'],
+      ...['--epochs', '1', '--epoch-steps', '2', '--from', 'tiny', ...more],
+    ];
+    expect(await unseam(args('--freeze-encoder'))).toMatchObject({ code: 0 });
+    const [before, after] = [await cardOf('warm/tiny/1'), await cardOf('warm/next/1')];
+    expect(after.architecture.channels).toEqual([4, 8]);
+    expect(after.architecture.parameters).toBe(before.architecture.parameters - 5);
+    const encoder = async (name: string) => {
+      const path = (file: string) => join(folder, 'warm', name, '1', file);
+      const { weightsManifest } = JSON.parse(await readFile(path('model.json'), 'utf8'));
+      const bytes = await readFile(path('weights.bin'));
+      let at = 0;
+      for (const { name: weight, shape } of weightsManifest[0].weights) {
+        const length = 4 * shape.reduce((size: number, n: number) => size * n, 1);
+        if (weight === 'down_0_a/kernel') return bytes.subarray(at, at + length);
+        at += length;
+      }
+      throw new Error('the encoder is not there');
+    };
+    expect(await encoder('next')).toEqual(await encoder('tiny'));
+    expect(await unseam(args('--channels', '4,8'))).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--from takes the network of its model over; leave --channels out/),
+    });
+  });
+});
+
+describe('every preset', () => {
+  it.each(Object.keys(PRESETS))(
+    '%s builds, trains three steps and saves',
+    async (preset) => {
+      // the paper's size is for its shapes, in presets.test.ts; here the first level has 2 features
+      const { channels } = PRESETS[preset as PresetName].unet;
+      const small = channels.map((_, i) => 2 * 2 ** i).join();
+      const colour = preset === 'encoder-decoder';
+      const result = await unseam([
+        ...[
+          'train',
+          '--preset',
+          preset,
+          '--models',
+          join(folder, 'presets'),
+          '--scratch',
+          folder,
+          '--name',
+          preset,
+        ],
+        ...['--images', join(data, 'images')],
+        ...['--channels', small, ...(colour ? ['--decoder-channels', '8,4,2,2'] : []), '--epochs', '1'],
+        ...[
+          '--epoch-steps',
+          '3',
+          '--legend',
+          '#000000=a,#010101=b,#020202=b',
+          '--labels',
+          await colourLabels(),
+        ],
+      ]);
+      expect(result).toMatchObject({ code: 0 });
+      const card = await cardOf(`presets/${preset}/1`);
+      expect(card.training.steps).toBe(3);
+      expect(card.architecture.tileable).toBe(!colour);
+      const segmented = await unseam([
+        ...['segment', join(data, 'images', 'shapes-0001.png'), '-o', join(folder, 'p.png'), '--json'],
+        ...['--models', join(folder, 'presets'), '--model', preset],
+      ]);
+      expect(segmented).toMatchObject({ code: 0 });
+      expect(JSON.parse(segmented.stdout)).toMatchObject({ exact: !colour });
+      if (colour) expect(JSON.parse(segmented.stdout).warnings.join()).toMatch(/resizes its output/);
+    },
+    120_000,
+  );
+});
+
+/** The labels as pictures in colour, one gray for each class. */
+async function colourLabels(): Promise<string> {
+  const path = join(folder, 'colour');
+  await mkdir(path, { recursive: true });
+  for (const name of await readdir(join(data, 'labels'))) {
+    await sharp(join(data, 'labels', name))
+      .toColourspace('srgb')
+      .png()
+      .toFile(join(path, name));
+  }
+  return path;
+}
+
+describe('unseam evaluate', () => {
+  const evaluate = (...args: string[]) =>
+    unseam([
+      ...['evaluate', '--models', join(folder, 'one'), '--scratch', folder, '--threads', '2'],
+      ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), ...args],
+    ]);
+
+  it('prints and saves the scores that the training had, of the same images', async () => {
+    const out = join(folder, 'scores.json');
+    const result = await evaluate('--only', 'shapes-0005', '--json', '-o', out);
+    expect(result).toMatchObject({ code: 0 });
+    const { scores, images } = JSON.parse(result.stdout);
+    expect(scores).toEqual((await cardOf('one/tiny/1')).scores.test);
+    expect(Object.keys(images)).toEqual(['shapes-0005']);
+    expect(JSON.parse(await readFile(out, 'utf8'))).toEqual(JSON.parse(result.stdout));
+  });
+
+  it('refuses labels that number cells for a model of other classes', async () => {
+    expect(await evaluate('--instances')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--instances is for two classes, background and cell; there are 3/),
+    });
+  });
+
+  it('averages over symmetries, as segment does', async () => {
+    const plain = JSON.parse((await evaluate('--json')).stdout);
+    const averaged = JSON.parse((await evaluate('--json', '--tta')).stdout);
+    expect(averaged.tta).toBe(true);
+    expect(Object.keys(averaged.scores)).toEqual(Object.keys(plain.scores));
+    const masks: string[] = [];
+    for (const tile of ['44', '60', 'whole']) {
+      const path = join(folder, `tta-${tile}.png`);
+      const models = ['--models', join(folder, 'one'), '--tile', tile];
+      const image = join(data, 'images', 'shapes-0001.png');
+      expect(await unseam(['segment', image, '-o', path, '--tta', ...models])).toMatchObject({ code: 0 });
+      masks.push((await readFile(path)).toString('base64'));
+    }
+    expect(new Set(masks).size).toBe(1);
+    const probabilities = async (name: string, ...args: string[]) => {
+      const path = join(folder, name);
+      const models = ['--models', join(folder, 'one'), '--output', 'probabilities', ...args];
+      await unseam(['segment', join(data, 'images', 'shapes-0001.png'), '-o', path, ...models]);
+      return readFile(path);
+    };
+    expect((await probabilities('a.tif')).equals(await probabilities('b.tif', '--tta'))).toBe(false);
+  });
+});
+
+describe('unseam models show', () => {
+  it('lists the layers with shapes and parameters, and draws the net', async () => {
+    const svg = join(folder, 'net.svg');
+    const { code, stdout } = await unseam([
+      'models',
+      'show',
+      'tiny',
+      '--models',
+      join(folder, 'one'),
+      '--svg',
+      svg,
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/down_0_a +Conv2D +\d+×\d+×4 +40\n/);
+    expect(stdout.trim().split('\n').at(-1)!.trim()).toBe(
+      (await cardOf('one/tiny/1')).architecture.parameters.toLocaleString('en'),
+    );
+    expect(await readFile(svg, 'utf8')).toMatch(/^<svg [\s\S]*up-convolution[\s\S]*<\/svg>\n$/);
+  });
+});
+
+describe('volumes', () => {
+  it('of as many pages are paired page by page', async () => {
+    const stack = async (part: string) => {
+      const pages = await Promise.all(
+        [1, 2, 3].map((n) =>
+          sharp(join(data, part, `shapes-000${n}.png`))
+            .raw()
+            .toBuffer(),
+        ),
+      );
+      const path = join(folder, `${part}.tif`);
+      const raw = { raw: { width: 150, height: 450, channels: 1 as const, pageHeight: 150 } };
+      await sharp(Buffer.concat(pages), raw).toColourspace('b-w').tiff({ compression: 'lzw' }).toFile(path);
+      return path;
+    };
+    const [images, labels] = [await stack('images'), await stack('labels')];
+    const args = ['--images', images, '--labels', labels, '--validation', '2', '--test', '1'];
+    const result = await train('volume', ...args);
+    expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/^3 images, 0.1 Mpx \(150×150/) });
+    expect((await cardOf('volume/tiny/1')).data.split).toEqual({
+      training: ['0'],
+      validation: ['2'],
+      test: ['1'],
+    });
+    const other = await train(
+      'volume',
+      '--images',
+      images,
+      '--labels',
+      join(data, 'labels', 'shapes-0001.png'),
+    );
+    expect(other).toMatchObject({ code: 2, stderr: expect.stringMatching(/has 3 pages, .* has 1/) });
+  });
+});
+
+describe('training data that is not as it must be', () => {
+  const sizes: [string, string[], RegExp][] = [
+    [
+      'a label value outside the classes',
+      ['--classes', 'background,shape'],
+      /hold the value 2; 2 classes are 0 to 1/,
+    ],
+    ['an unknown image in the split', ['--validation', 'nothing'], /no image is named "nothing"/],
+    ['a tile that the network cannot take', ['--tile', '71'], /71 px is no valid tile side/],
+    ['fewer images than folds', ['--folds', '9'], /--folds chooses the validation images/],
+    ['an option that is none', ['--augment', 'twirl'], /"twirl" is no augmentation; there are flip/],
+    ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
+    ['border options without borders', ['--border-live'], /need --border-weight/],
+    [
+      'a score that three classes do not have',
+      ['--monitor', 'vRand'],
+      /vRand is for two classes, there are 3/,
+    ],
+    ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /say with --legend/],
+    ['a class without a name', ['--classes', 'a,,b'], /a class is NAME/],
+  ];
+  it.each(sizes)('%s', async (_name, args, message) => {
+    expect(await train('bad', ...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+  });
+
+  it('leaves no version behind', async () => {
+    expect(await readdir(folder)).not.toContain('bad');
+  });
+
+  it('a missing partner', async () => {
+    await rm(join(data, 'labels', 'shapes-0003.png'));
+    const result = await train('bad');
+    expect(result).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/shapes-0003.png has no partner/),
+    });
+  });
+});

@@ -1,0 +1,442 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer, unseam } from '../../support/product.js';
+import { pattern } from '../../support/rasters.js';
+import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+let server: RunningServer;
+let shapes: Buffer;
+let whole: Buffer;
+
+beforeAll(async () => {
+  await unseam(['samples', '-o', folder, '-s', '500x350']);
+  const path = join(folder, 'images', 'shapes-0001.png');
+  shapes = await readFile(path);
+  const out = join(folder, 'whole.png');
+  await unseam(['segment', path, '-o', out, '-m', 'shapes', '--tile', 'whole']);
+  whole = await readFile(out);
+  server = await testServer(join(folder, 'data'), {
+    maxBodyBytes: 8_000_000,
+    idleTimeoutMs: 700,
+    maxPixels: 40e6,
+  });
+});
+afterAll(() => server?.close());
+
+const post = (body: RequestInit['body'], query = 'model=shapes', headers: Record<string, string> = {}) =>
+  fetch(`${server.url}/v1/segment?${query}`, { method: 'POST', body: body!, headers });
+const problem = async (response: Response) => {
+  expect(response.headers.get('content-type')).toMatch(/application\/problem\+json/);
+  return (await response.json()) as { type: string; title: string; status: number; detail: string };
+};
+const metric = async (name: RegExp) => {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const line = text.split('\n').find((l) => name.test(l));
+  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ')));
+};
+const until = async (condition: () => Promise<boolean>) => {
+  for (let i = 0; i < 400 && !(await condition()); i++)
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  expect(await condition()).toBe(true);
+};
+const nothingIsLeft = async () => (await readdir(join(folder, 'data', 'jobs'))).length === 0;
+
+describe('POST /v1/segment', () => {
+  it('answers the mask of one pass over the whole image, for any tile', async () => {
+    for (const tile of ['auto', '124', '188x284', 'whole']) {
+      const response = await post(new Uint8Array(shapes), `model=shapes&tile=${tile}`);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe('image/png');
+      expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    }
+  });
+
+  it('averages over symmetries where it is asked to, alike for any tile', async () => {
+    const masks: string[] = [];
+    for (const tile of ['124', 'whole']) {
+      const response = await post(new Uint8Array(shapes), `model=shapes&tta=1&tile=${tile}`);
+      expect(JSON.parse(response.headers.get('unseam-receipt')!)).toMatchObject({
+        symmetries: true,
+        exact: true,
+      });
+      masks.push(Buffer.from(await response.arrayBuffer()).toString('base64'));
+    }
+    expect(masks[0]).toBe(masks[1]);
+  });
+
+  it('takes multipart, and tells how the mask was made', async () => {
+    const form = new FormData();
+    form.append('note', 'before the file');
+    form.append('image', new Blob([new Uint8Array(shapes)]), 'slide.png');
+    const response = await post(form);
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    expect(response.headers.get('unseam-model')).toBe('shapes/1');
+    expect(response.headers.get('unseam-exact')).toBe('true');
+    expect(JSON.parse(response.headers.get('unseam-receipt')!)).toMatchObject({
+      plan: { tiles: 1 },
+      channels: 'none',
+    });
+    const stages = [...response.headers.get('server-timing')!.matchAll(/(\w+);dur=[\d.]+/g)].map(
+      ([, stage]) => stage,
+    );
+    expect(stages).toEqual(['upload', 'decode', 'queue', 'infer', 'stitch', 'encode']);
+  });
+
+  it('answers TIFF on request, floats for probabilities, RGB for overlays', async () => {
+    const tiff = await post(new Uint8Array(shapes), 'model=shapes', { accept: 'image/tiff' });
+    expect(await sharp(Buffer.from(await tiff.arrayBuffer())).metadata()).toMatchObject({
+      format: 'tiff',
+      width: 500,
+    });
+    const floats = await post(new Uint8Array(shapes), 'model=shapes&output=probabilities');
+    const file = Buffer.from(await floats.arrayBuffer());
+    expect(await sharp(file).metadata()).toMatchObject({ depth: 'float', channels: 1, pages: 3 });
+    const channel = /<Image ID="Image:0" Name="probabilities">.*<Channel ID="Channel:0:1" Name="triangle"/;
+    expect(file.toString('latin1')).toMatch(channel);
+    const overlay = await post(new Uint8Array(shapes), 'model=shapes&output=overlay');
+    expect(await sharp(Buffer.from(await overlay.arrayBuffer())).metadata()).toMatchObject({
+      format: 'png',
+      channels: 3,
+    });
+  });
+
+  it('answers many at a time, each with its own mask, and warns of nothing', async () => {
+    const warnings: string[] = [];
+    const listen = ({ name }: Error) => warnings.push(name);
+    process.on('warning', listen);
+    const answers = await Promise.all(Array.from({ length: 12 }, () => post(new Uint8Array(shapes))));
+    for (const answer of answers) expect(whole.equals(Buffer.from(await answer.arrayBuffer()))).toBe(true);
+    process.off('warning', listen);
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe('tiles of many requests', () => {
+  it('share batches, and come out as they would alone', async () => {
+    const small = await sharp(shapes)
+      .extract({ left: 30, top: 40, width: 150, height: 140 })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    const send = async () => Buffer.from(await (await post(new Uint8Array(small))).arrayBuffer());
+    const alone = await send();
+    const batches = async () => ({
+      tiles: await metric(/^unseam_batch_size_sum/),
+      count: await metric(/^unseam_batch_size_count/),
+    });
+    const before = await batches();
+    const together = await Promise.all(Array.from({ length: 24 }, send));
+    expect(together.every((mask) => mask.equals(alone))).toBe(true);
+    const after = await batches();
+    expect(after.tiles - before.tiles).toBe(24);
+    expect(after.count - before.count).toBeLessThan(24);
+  });
+});
+
+describe('bad input has its own status and problem', () => {
+  const cases: [string, number, string, () => Promise<Response>, RegExp][] = [
+    ['an empty body', 415, 'unsupported-image', () => post(''), /0 bytes/],
+    ['text', 415, 'unsupported-image', () => post('hello'), /no image that is read here/],
+    [
+      'a truncated PNG',
+      422,
+      'corrupt-image',
+      () => post(new Uint8Array(shapes.subarray(0, 20_000))),
+      /decoded/,
+    ],
+    [
+      'an unknown model',
+      404,
+      'unknown-model',
+      () => post(new Uint8Array(shapes), 'model=none'),
+      /known: em-membrane, shapes/,
+    ],
+    [
+      'no model named',
+      400,
+      'bad-request',
+      () => post(new Uint8Array(shapes), ''),
+      /name a model: em-membrane, shapes/,
+    ],
+    ['tile=573', 400, 'bad-tile', () => post(new Uint8Array(shapes), 'model=shapes&tile=573'), /572/],
+    [
+      'an unknown output',
+      400,
+      'bad-request',
+      () => post('x', 'model=shapes&output=pdf'),
+      /an output is labels, probabilities, overlay/,
+    ],
+    ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
+    ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
+    [
+      'a format that is not written',
+      406,
+      'unsupported-output',
+      () => post('x', 'model=shapes', { accept: 'image/gif' }),
+      /image\/tiff/,
+    ],
+    [
+      'a body over the limit, announced',
+      413,
+      'too-large',
+      () => post(new Uint8Array(9_000_000)),
+      /8000000 bytes/,
+    ],
+    [
+      'a body over the limit, streamed',
+      413,
+      'too-large',
+      () => {
+        const stream = new Blob([new Uint8Array(9_000_000)]).stream();
+        return fetch(`${server.url}/v1/segment?model=shapes`, {
+          method: 'POST',
+          body: stream,
+          duplex: 'half',
+        } as RequestInit);
+      },
+      /8000000 bytes/,
+    ],
+    [
+      'multipart without an image',
+      400,
+      'bad-request',
+      () => {
+        const form = new FormData();
+        form.append('picture', new Blob(['x']), 'x.png');
+        return post(form);
+      },
+      /no file named "image"/,
+    ],
+    [
+      'multipart without a boundary',
+      400,
+      'bad-request',
+      () => post('x', 'model=shapes', { 'content-type': 'multipart/form-data' }),
+      /cannot be read: .*[Bb]oundary/,
+    ],
+    [
+      'multipart that ends too early',
+      400,
+      'bad-request',
+      () => {
+        const body = '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc';
+        return post(body, 'model=shapes', { 'content-type': 'multipart/form-data; boundary=b' });
+      },
+      /cannot be read/,
+    ],
+    ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
+  ];
+  it.each(cases)('%s', async (_name, status, code, request, detail) => {
+    const response = await request();
+    expect(response.status).toBe(status);
+    const body = await problem(response);
+    expect(body).toMatchObject({
+      type: `urn:unseam:problem:${code}`,
+      status,
+      detail: expect.stringMatching(detail),
+    });
+    expect(JSON.stringify(body)).not.toContain(folder);
+  });
+
+  it.each([
+    ['a truncated TIFF', 422, (bytes: Buffer) => bytes.subarray(0, bytes.length - 60)],
+    ['a TIFF that claims 2^31 px a side', 413, claimGiantSides],
+  ])('%s', async (name, status, damage) => {
+    const path = join(folder, `${status}.tif`);
+    await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
+    const response = await post(new Uint8Array(damage(await readFile(path))));
+    expect([name, response.status]).toEqual([name, status]);
+    await problem(response);
+  });
+
+  it('five channels', async () => {
+    const path = join(folder, 'five.tif');
+    await writeTestTiff(path, pattern(32, 32, 5), {
+      tile: { width: 32, height: 32 },
+      compression: 8,
+      photometric: 1,
+    });
+    const response = await post(new Uint8Array(await readFile(path)));
+    expect([response.status, (await problem(response)).detail]).toEqual([
+      415,
+      expect.stringMatching(/5 channels/),
+    ]);
+  });
+
+  const send = (head: string, body = '') =>
+    new Promise<string>((resolve, reject) => {
+      const { hostname, port } = new URL(server.url);
+      const socket = connect(Number(port), hostname, () =>
+        socket.write(`${head}\r\nhost: localhost\r\n\r\n${body}`),
+      );
+      let answer = '';
+      socket.on('data', (chunk) => (answer += chunk));
+      socket.on('close', () => resolve(answer));
+      socket.on('error', reject);
+    });
+
+  it('a client that falls silent is given up', async () => {
+    await send('POST /v1/segment?model=shapes HTTP/1.1\r\ncontent-length: 1000', 'abc');
+    await until(nothingIsLeft);
+  });
+
+  it.each([
+    ['', 'abc'],
+    [
+      'content-type: multipart/form-data; boundary=b\r\n',
+      '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
+    ],
+  ])('a client that disconnects half way (%j)', async (header, body) => {
+    const { hostname, port } = new URL(server.url);
+    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\n${header}content-length: 100000`;
+    const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n\r\n${body}`));
+    await until(async () => !(await nothingIsLeft()));
+    socket.destroy();
+    await until(nothingIsLeft);
+  });
+
+  it('afterwards the server still answers and its scratch folder is empty', async () => {
+    const response = await post(new Uint8Array(shapes));
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    await until(nothingIsLeft);
+  });
+});
+
+describe('a large image', () => {
+  it('leaves the server answering while it runs, and is stopped when its client leaves', async () => {
+    await unseam(['samples', '-o', join(folder, 'large'), '-s', '4000', '-k', 'membranes']);
+    const image = await sharp(join(folder, 'large/images/membranes-0001.png'))
+      .toColourspace('b-w')
+      .jpeg({ quality: 50 })
+      .toBuffer();
+    const leaving = new AbortController();
+    const request = fetch(`${server.url}/v1/segment?model=em-membrane`, {
+      method: 'POST',
+      body: new Uint8Array(image),
+      signal: leaving.signal,
+    });
+    const gone = request.then(
+      () => 'answered',
+      () => 'gone',
+    );
+    await until(async () => (await metric(/^unseam_jobs\{state="running"\}/)) === 1);
+    await until(async () => (await metric(/^unseam_stage_duration_seconds_count\{stage="stitch"\}/)) > 0);
+    for (let i = 0; i < 5; i++) {
+      const started = performance.now();
+      expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+      expect(performance.now() - started).toBeLessThan(2000);
+    }
+    const other = await post(new Uint8Array(shapes));
+    expect(other.status).toBe(200);
+    expect(await metric(/^unseam_jobs\{state="running"\}/)).toBe(1);
+    leaving.abort();
+    expect(await gone).toBe('gone');
+    await until(async () => (await metric(/^unseam_jobs\{state="running"\}/)) === 0);
+    await until(nothingIsLeft);
+  });
+});
+
+describe('what surrounds it', () => {
+  it('lists the models with their cards', async () => {
+    const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
+      models: { name: string; curves: string | null }[];
+    };
+    expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
+    expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
+    // What is offered is there, and browsers find an icon beside any answer.
+    for (const { curves } of models) {
+      expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
+    }
+    const icon = await fetch(`${server.url}/favicon.ico`);
+    expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml']);
+    expect(await problem(await fetch(`${server.url}/v1/models/none`))).toMatchObject({ status: 404 });
+  });
+
+  it('is live and ready', async () => {
+    expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+  });
+
+  it('counts requests and pixels as they were', async () => {
+    const counts = async () => ({
+      requests: await metric(
+        /^unseam_http_request_duration_seconds_count\{route="\/v1\/segment",method="POST",status="200"\}/,
+      ),
+      pixels: await metric(/^unseam_pixels_total\{model="shapes"\}/),
+    });
+    const before = await counts();
+    for (let i = 0; i < 3; i++) await (await post(new Uint8Array(shapes))).arrayBuffer();
+    await until(async () => (await counts()).requests === before.requests + 3);
+    expect((await counts()).pixels - before.pixels).toBe(3 * 500 * 350);
+  });
+
+  it('turns away what it has no room for, with Retry-After', async () => {
+    const small = await testServer(join(folder, 'small'), { queueLimit: 1 });
+    try {
+      const url = `${small.url}/v1/segment?model=shapes`;
+      const slow = connect(Number(new URL(url).port), '127.0.0.1', () =>
+        slow.write(
+          'POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc',
+        ),
+      );
+      await until(async () => (await readdir(join(folder, 'small', 'jobs'))).length > 0);
+      const response = await fetch(url, { method: 'POST', body: new Uint8Array(shapes) });
+      expect([response.status, response.headers.get('retry-after')]).toEqual([429, '2']);
+      slow.destroy();
+    } finally {
+      await small.close();
+    }
+  });
+
+  it('outlives its worker: the job in it goes on in the next one', async () => {
+    const own = await testServer(join(folder, 'outlives'));
+    try {
+      const before = own.workerPid();
+      const url = `${own.url}/v1/segment?model=em-membrane&tile=204`;
+      const send = () => fetch(url, { method: 'POST', body: new Uint8Array(shapes) });
+      const expected = Buffer.from(await (await send()).arrayBuffer());
+      const running = send();
+      const stitched = async () =>
+        Number(/stage="stitch"\} (\d+)/.exec(await (await fetch(`${own.url}/metrics`)).text())?.[1] ?? 0);
+      const alone = await stitched();
+      await until(async () => (await stitched()) > alone);
+      process.kill(before!, 'SIGKILL');
+      await until(async () => (await fetch(`${own.url}/readyz`)).status === 503);
+      expect((await fetch(`${own.url}/livez`)).status).toBe(200);
+      const response = await running;
+      expect(response.status).toBe(200);
+      expect(expected.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+      expect(own.workerPid()).not.toBe(before);
+      expect(await (await fetch(`${own.url}/metrics`)).text()).toMatch(/restarts_total\{device="cpu"\} 1/);
+      await until(async () => (await readdir(join(folder, 'outlives', 'jobs'))).length === 0);
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('drains: finishes what is waited for, and leaves nothing of it', async () => {
+    const own = await testServer(join(folder, 'drained'));
+    const running = fetch(`${own.url}/v1/segment?model=shapes`, {
+      method: 'POST',
+      body: new Uint8Array(shapes),
+    });
+    await until(async () => (await readdir(join(folder, 'drained', 'jobs'))).length > 0);
+    const closing = own.close();
+    const response = await running;
+    expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
+    await closing;
+    // What stays is for the next server: what self-tests found, and the number of the lock, which is let go.
+    const names = (await readdir(join(folder, 'drained'))).sort();
+    expect(names).toEqual(['jobs', 'self-tests.json', 'server-1.lock', 'uploads']);
+    for (const each of ['jobs', 'uploads']) expect(await readdir(join(folder, 'drained', each))).toEqual([]);
+    const holder = JSON.parse(await readFile(join(folder, 'drained', 'server-1.lock'), 'utf8'));
+    expect(holder).toMatchObject({ released: true });
+    await expect(fetch(`${own.url}/livez`)).rejects.toThrow();
+  });
+});

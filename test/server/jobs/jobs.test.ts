@@ -1,0 +1,469 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../../server/jobs/view.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { serverProcess, testServer, unseam } from '../../support/product.js';
+
+const folder = await testFolder();
+const data = join(folder, 'data');
+const slides = join(folder, 'slides');
+let server: RunningServer;
+let slide: Buffer;
+let mask: Buffer;
+
+beforeAll(async () => {
+  await unseam(['samples', '-o', folder, '-s', '900x700']);
+  const image = join(folder, 'images', 'shapes-0001.png');
+  slide = await readFile(image);
+  await mkdir(slides);
+  await writeFile(join(slides, 'one.png'), slide);
+  await writeFile(join(folder, 'secret.png'), slide);
+  await symlink(join(folder, 'secret.png'), join(slides, 'link.png'));
+  const out = join(folder, 'mask.tif');
+  await unseam(['segment', image, '-o', out, '-m', 'shapes', '--tile', 'whole']);
+  mask = await readFile(out);
+  server = await testServer(data, { slides, syncPixels: 900 * 700 });
+});
+afterAll(() => server?.close());
+
+const at = (path: string) => `${server.url}${path}`;
+const submit = (query = 'model=shapes', headers: Record<string, string> = {}, body: Buffer = slide) =>
+  fetch(at(`/v1/jobs?${query}`), { method: 'POST', body: new Uint8Array(body), headers });
+const view = async (response: Response) => (await response.json()) as JobView;
+const problem = async (response: Response) => (await response.json()) as { type: string; detail: string };
+const get = async (id: string) => view(await fetch(at(`/v1/jobs/${id}`)));
+const ended = async (id: string): Promise<JobView> => {
+  for (;;) {
+    const job = await get(id);
+    if (!['queued', 'running'].includes(job.state)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+const bytes = async (response: Response) => Buffer.from(await response.arrayBuffer());
+const filesOf = (id: string) => readdir(join(data, 'jobs', id)).then((names) => names.sort());
+const sha = (buffer: Buffer) => createHash('sha256').update(buffer).digest('hex');
+
+describe('a job', () => {
+  it('is accepted with its plan, runs, and leaves the mask that one whole pass gives', async () => {
+    const response = await submit('model=shapes&tile=188');
+    expect(response.status).toBe(202);
+    const accepted = await view(response);
+    expect(response.headers.get('location')).toBe(`/v1/jobs/${accepted.id}`);
+    expect(accepted).toMatchObject({
+      model: 'shapes/1',
+      image: { width: 900, height: 700 },
+      priority: 'normal',
+    });
+    const job = await ended(accepted.id);
+    expect(job).toMatchObject({
+      state: 'succeeded',
+      error: null,
+      progress: { tilesDone: job.plan.tiles, pixelsDone: 900 * 700 },
+      receipt: { exact: true, model: { name: 'shapes' } },
+      results: [{ output: 'labels', format: 'tiff' }],
+    });
+    const result = await fetch(at(job.results[0]!.href));
+    expect(result.headers.get('content-type')).toBe('image/tiff');
+    expect(sha(await bytes(result))).toBe(sha(mask));
+    expect(await filesOf(job.id)).toEqual(['job.json', 'labels.tif', 'upload']);
+  });
+
+  it('makes labels and probabilities in one pass', async () => {
+    const accepted = await submit('model=shapes&output=probabilities,labels');
+    expect(accepted.status).toBe(202);
+    const { id } = await view(accepted);
+    const job = await ended(id);
+    expect(job.results.map(({ output, format }) => `${output} ${format}`)).toEqual([
+      'labels tiff',
+      'probabilities tiff',
+    ]);
+    const [labels, probabilities] = await Promise.all(
+      job.results.map(async ({ href }) => bytes(await fetch(at(href)))),
+    );
+    expect(sha(labels!)).toBe(sha(mask));
+    const sharp = (await import('sharp')).default;
+    expect((await sharp(probabilities!).metadata()).pages).toBe(3);
+  });
+
+  it('gives its results in parts, and not again to who has them', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const url = at(`/v1/jobs/${id}/result?output=labels`);
+    const etag = (await fetch(url, { method: 'HEAD' })).headers.get('etag')!;
+    const part = await fetch(url, { headers: { range: 'bytes=100-299', 'if-range': etag } });
+    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 100-299/${mask.length}`]);
+    expect((await bytes(part)).equals(mask.subarray(100, 300))).toBe(true);
+    const tail = await fetch(url, { headers: { range: 'bytes=-7' } });
+    expect((await bytes(tail)).equals(mask.subarray(-7))).toBe(true);
+    expect((await fetch(url, { headers: { range: `bytes=${mask.length}-` } })).status).toBe(416);
+    expect((await fetch(url, { headers: { range: 'bytes=0-9', 'if-range': '"other"' } })).status).toBe(200);
+    expect(
+      (await fetch(url, { headers: { 'if-none-match': etag, 'cache-control': 'max-age=0' } })).status,
+    ).toBe(304);
+    const missing = await fetch(at(`/v1/jobs/${id}/result?output=probabilities`));
+    expect([missing.status, (await problem(missing)).detail]).toEqual([
+      404,
+      expect.stringMatching(/no probabilities as tiff, but labels as tiff/),
+    ]);
+  });
+
+  it('makes more of its mask when it is asked for, once', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const wanted = [
+      'overlay',
+      'geojson',
+      'objects&format=csv',
+      'instances',
+      'thumbnail',
+      'labels&format=png',
+    ];
+    for (const output of wanted) {
+      const url = at(`/v1/jobs/${id}/result?output=${output}`);
+      const [one, two] = await Promise.all([fetch(url).then(bytes), fetch(url).then(bytes)]);
+      expect(one.length).toBeGreaterThan(100);
+      expect(one.equals(two)).toBe(true);
+    }
+    const direct = await fetch(at('/v1/segment?model=shapes'), {
+      method: 'POST',
+      body: new Uint8Array(slide),
+    }).then(bytes);
+    expect(direct.equals(await fetch(at(`/v1/jobs/${id}/result?output=labels&format=png`)).then(bytes))).toBe(
+      true,
+    );
+    const png = await fetch(at(`/v1/jobs/${id}/result?output=labels`), { headers: { accept: 'image/png' } });
+    expect(png.headers.get('content-type')).toBe('image/tiff'); // what the job was asked for goes first
+  });
+
+  it('shows its image and its mask as Deep Zoom tiles', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const sharp = (await import('sharp')).default;
+    expect(await (await fetch(at(`/v1/jobs/${id}/mask.dzi`))).text()).toMatch(/Width="900" Height="700"/);
+    for (const layer of ['image', 'mask'] as const) {
+      const ending = layer === 'image' ? 'jpeg' : 'png';
+      const tile = (name: string) => fetch(at(`/v1/jobs/${id}/${layer}_files/${name}.${ending}`));
+      const size = async (name: string) => {
+        const { width, height, format } = await sharp(await bytes(await tile(name))).metadata();
+        return [width, height, format];
+      };
+      expect(await size('10/3_2')).toEqual([900 - 768, 700 - 512, ending]);
+      expect(await size('8/0_0')).toEqual([225, 175, ending]);
+      expect(await size('0/0_0')).toEqual([1, 1, ending]);
+      for (const none of ['10/4_0', '11/0_0', '10/x_0']) expect((await tile(none)).status).toBe(404);
+    }
+    // A tile of the full size holds the mask's own pixels.
+    const png = await bytes(await fetch(at(`/v1/jobs/${id}/mask_files/10/1_1.png`)));
+    const labels = await sharp(await bytes(await fetch(at(`/v1/jobs/${id}/result?output=labels&format=png`))))
+      .extract({ left: 256, top: 256, width: 256, height: 256 })
+      .toColourspace('b-w')
+      .raw()
+      .toBuffer();
+    const pixels = await sharp(png).raw().toBuffer();
+    const wrong = labels.findIndex((label, i) => (label === 0) !== (pixels[4 * i + 3] === 0));
+    expect(wrong).toBe(-1);
+    expect(labels.some((label) => label > 0)).toBe(true);
+  });
+
+  it('writes the outputs that it is asked for', async () => {
+    const { id } = await view(await submit('model=shapes&output=overlay,labels:png'));
+    const job = await ended(id);
+    expect(job.results.map(({ output, format }) => `${output}:${format}`)).toEqual([
+      'labels:tiff',
+      'overlay:png',
+      'labels:png',
+    ]);
+    for (const { href } of job.results) expect((await fetch(at(href))).status).toBe(200);
+  });
+
+  it('of a file on the server is read where it lies, below the folder of slides only', async () => {
+    const post = (source: unknown, more: object = {}) =>
+      fetch(at('/v1/jobs'), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'shapes', source, ...more }),
+      });
+    const { id } = await view(await post({ path: 'one.png' }));
+    const job = await ended(id);
+    expect(sha(await bytes(await fetch(at(job.results[0]!.href))))).toBe(sha(mask));
+    expect(await filesOf(id)).toEqual(['job.json', 'labels.tif']);
+    expect(job.source).toEqual({ kind: 'path', path: 'one.png' });
+    for (const path of ['../secret.png', join(folder, 'secret.png'), 'link.png', 'none.png']) {
+      expect((await post({ path })).status).toBe(404);
+    }
+    expect((await post({ file: 'one.png' })).status).toBe(400);
+    const more = { tile: 188, tta: false, channels: [0], output: ['labels', 'overlay'] };
+    const typed = await view(await post({ path: 'one.png' }, more));
+    expect((await ended(typed.id)).results.map(({ output }) => output)).toEqual(['labels', 'overlay']);
+    const broken = await fetch(at('/v1/jobs'), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"source"',
+    });
+    expect([broken.status, (await problem(broken)).detail]).toEqual([
+      400,
+      expect.stringMatching(/^the JSON body/),
+    ]);
+  });
+
+  it('that cannot be done is refused at once, with its reason', async () => {
+    const cases: [query: string, body: Buffer, status: number, detail: RegExp][] = [
+      ['model=none', slide, 404, /no model/],
+      ['model=shapes&tile=101', slide, 400, /101 px is no valid tile side/],
+      ['model=shapes&level=1', slide, 415, /no level 1/],
+      ['model=shapes&channels=3', slide, 415, /no channel 3/],
+      ['model=shapes&channels=x', slide, 400, /parameter "channels": it is a list/],
+      ['model=shapes&range=5,1', slide, 400, /parameter "range"/],
+      ['model=shapes&output=masks', slide, 400, /an output is labels/],
+      [
+        'model=shapes&output=labels,probabilities:png',
+        slide,
+        406,
+        /probabilities are written as tiff, not png/,
+      ],
+      ['model=shapes', Buffer.from('text'), 415, /no image/],
+    ];
+    const before = await readdir(join(data, 'jobs'));
+    for (const [query, body, status, detail] of cases) {
+      const response = await submit(query, {}, body);
+      expect([response.status, (await problem(response)).detail]).toEqual([
+        status,
+        expect.stringMatching(detail),
+      ]);
+    }
+    expect(await readdir(join(data, 'jobs'))).toEqual(before);
+  });
+});
+
+it('that turns out to be damaged fails with its reason', async () => {
+  const { id } = await view(await submit('model=shapes', {}, slide.subarray(0, 5000)));
+  const job = await ended(id);
+  expect(job).toMatchObject({ state: 'failed', error: { code: 'corrupt-image' }, results: [] });
+  expect(await filesOf(id)).toEqual(['job.json']);
+});
+
+describe('a client', () => {
+  it('that asks again with its key gets the job that it made', async () => {
+    const key = { 'idempotency-key': 'a-1' };
+    const first = await view(await submit('model=shapes', key));
+    const again = await submit('model=shapes', key);
+    expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([202, 'true']);
+    expect((await view(again)).id).toBe(first.id);
+    expect((await submit('model=shapes&tile=188', key)).status).toBe(409);
+    await ended(first.id);
+  });
+
+  it('finds its jobs by state, page by page, the newest first', async () => {
+    const list = async (query: string) =>
+      (await (await fetch(at(`/v1/jobs?${query}`))).json()) as {
+        jobs: JobView[];
+        next: string | null;
+        total: number;
+      };
+    const all = await list('state=succeeded&limit=500');
+    const times = all.jobs.map(({ createdAt }) => createdAt);
+    expect(times).toEqual([...times].sort().reverse());
+    const pages: string[] = [];
+    for (let after: string | null = ''; after !== null; ) {
+      const page = await list(`state=succeeded&limit=2${after && `&after=${after}`}`);
+      expect(page.jobs.length).toBeLessThanOrEqual(2);
+      pages.push(...page.jobs.map(({ id }) => id));
+      after = page.next;
+    }
+    expect(pages).toEqual(all.jobs.map(({ id }) => id));
+    expect((await fetch(at('/v1/jobs?state=asleep'))).status).toBe(400);
+    expect((await fetch(at('/v1/jobs/none'))).status).toBe(404);
+  });
+
+  it('sees a job run by its events, and what it missed when it comes back', async () => {
+    const { id } = await view(await submit('model=em-membrane&tile=188'));
+    const read = async (headers: Record<string, string>) => {
+      const response = await fetch(at(`/v1/jobs/${id}/events`), { headers });
+      if (response.status === 204) return null;
+      const events = (await response.text()).split('\n\n').filter((text) => text.startsWith('id:'));
+      return events.map((text) => {
+        const [, number, type, json] = /^id: (\d+)\nevent: (\w+)\ndata: (.*)$/.exec(text)!;
+        return { id: Number(number), type, data: JSON.parse(json!) };
+      });
+    };
+    const events = (await read({}))!;
+    const states = events.filter(({ type }) => type === 'state').map(({ data: job }) => job.state);
+    expect(states.at(-1)).toBe('succeeded');
+    const progress = events
+      .filter(({ type }) => type === 'progress')
+      .map(({ data: live }) => live.progress.tilesDone);
+    expect(progress.length).toBeGreaterThan(1);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+    const missed = (await read({ 'last-event-id': String(events.at(-3)!.id) }))!;
+    expect(missed).toEqual(events.slice(-2));
+    expect(await read({ 'last-event-id': String(events.at(-1)!.id) })).toBeNull();
+  });
+
+  it('cancels a job that runs, which leaves nothing but its record; and removes one that has ended', async () => {
+    const { id } = await view(await submit('model=em-membrane&tile=188'));
+    while ((await get(id)).state === 'queued') await new Promise((resolve) => setTimeout(resolve, 10));
+    expect((await fetch(at(`/v1/jobs/${id}/result`))).status).toBe(409);
+    const cancelled = await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' });
+    expect(await view(cancelled)).toMatchObject({ state: 'cancelled', results: [] });
+    expect(await filesOf(id)).toEqual(['job.json']);
+    expect((await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' })).status).toBe(204);
+    expect((await fetch(at(`/v1/jobs/${id}`))).status).toBe(404);
+    expect(await readdir(join(data, 'jobs'))).not.toContain(id);
+  });
+
+  it('that prefers not to wait, or sends more than is waited for, is answered with a job', async () => {
+    const post = (headers: Record<string, string>, query = '') =>
+      fetch(at(`/v1/segment?model=shapes${query}`), { method: 'POST', body: new Uint8Array(slide), headers });
+    const preferred = await post({ prefer: 'respond-async' });
+    expect([preferred.status, preferred.headers.get('preference-applied')]).toEqual([202, 'respond-async']);
+    const job = await ended((await view(preferred)).id);
+    expect(job.results.map(({ format }) => format)).toEqual(['tiff', 'png']);
+    expect((await post({})).status).toBe(200);
+    const small = await testServer(join(folder, 'sync'), { syncPixels: 900 * 700 - 1 });
+    const large = await fetch(`${small.url}/v1/segment?model=shapes`, {
+      method: 'POST',
+      body: new Uint8Array(slide),
+    });
+    expect(large.status).toBe(202);
+    await small.close();
+  });
+});
+
+it('a small image is answered while a slide runs, not after it', async () => {
+  const sharp = (await import('sharp')).default;
+  const large = sharp({ create: { width: 2000, height: 2000, channels: 3, background: '#888' } });
+  const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
+  const { id } = await view(await submit('model=em-membrane&priority=bulk', {}, gray));
+  while (!((await get(id)).progress?.tilesDone ?? 0)) await new Promise((r) => setTimeout(r, 20));
+  const corner = await sharp(slide).extract({ left: 0, top: 0, width: 200, height: 200 }).png().toBuffer();
+  const small = await fetch(at('/v1/segment?model=shapes'), {
+    method: 'POST',
+    body: new Uint8Array(corner),
+  });
+  expect(small.status).toBe(200);
+  expect((await get(id)).state).toBe('running');
+  await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' });
+});
+
+describe('nothing is lost', () => {
+  it('when the server is killed: the job goes on where its journal ends, and gives the same bytes', async () => {
+    const own = join(folder, 'killed');
+    const expected = await fetch(at('/v1/segment?model=em-membrane'), {
+      method: 'POST',
+      body: new Uint8Array(slide),
+      headers: { accept: 'image/tiff' },
+    }).then(bytes);
+    let killed = await serverProcess(own, ['--concurrency', '1']);
+    const accepted = await fetch(`${killed.url}/v1/jobs?model=em-membrane&tile=124`, {
+      method: 'POST',
+      body: new Uint8Array(slide),
+    });
+    const { id } = await view(accepted);
+    const journal = join(own, 'jobs', id, 'bands');
+    for (const size of [3000, 6000]) {
+      while ((await readFile(journal).catch(() => '')).length < size)
+        await new Promise((r) => setTimeout(r, 10));
+      killed.process.kill('SIGKILL');
+      await killed.exit;
+      killed = await serverProcess(own, ['--concurrency', '1']);
+    }
+    let job: JobView;
+    do {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      job = await view(await fetch(`${killed.url}/v1/jobs/${id}`));
+    } while (['queued', 'running'].includes(job.state));
+    expect(job).toMatchObject({ state: 'succeeded' });
+    expect(job.progress!.tilesReplayed).toBeGreaterThan(0);
+    expect(sha(await bytes(await fetch(`${killed.url}${job.results[0]!.href}`)))).toBe(sha(expected));
+    killed.process.kill('SIGTERM');
+    expect(await killed.exit).toBe(0);
+  });
+
+  it('when the server is told to stop: what runs goes on when it starts again', async () => {
+    const own = join(folder, 'stopped');
+    const first = await testServer(own);
+    const response = await fetch(`${first.url}/v1/jobs?model=em-membrane&tile=124`, {
+      method: 'POST',
+      body: new Uint8Array(slide),
+    });
+    const { id } = await view(response);
+    const listening = fetch(`${first.url}/v1/jobs/${id}/events`).then((events) => events.text());
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await first.close();
+    await listening;
+    const second = await testServer(own);
+    const events = await (await fetch(`${second.url}/v1/jobs/${id}/events`)).text();
+    expect(events).toMatch(/"state":"succeeded"/);
+    await second.close();
+  });
+
+  it('but a job that ends its workers again and again is given up, and the others go on', async () => {
+    const restartMs = { first: 50, last: 200 };
+    const own = await testServer(join(folder, 'killer'), { concurrency: 4, worker: { restartMs } });
+    try {
+      const post = (model: string, query = '') =>
+        fetch(`${own.url}/v1/jobs?model=${model}${query}`, {
+          method: 'POST',
+          body: new Uint8Array(slide),
+        }).then(view);
+      const state = async (id: string) => view(await fetch(`${own.url}/v1/jobs/${id}`));
+      const endOf = async (id: string): Promise<JobView> => {
+        const job = await state(id);
+        if (!['queued', 'running'].includes(job.state)) return job;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return endOf(id);
+      };
+      // Its model is tested before the killer comes: else its plan may wait until the killer has ended.
+      await endOf((await post('shapes', '&tile=whole')).id);
+      const killer = await post('em-membrane', '&tile=whole&tta=1');
+      const other = await post('shapes', '&tile=188');
+      // Every worker that may have the killer is killed, as if the job did it.
+      const pids = new Set<number>();
+      let job = await state(killer.id);
+      while (['queued', 'running'].includes(job.state)) {
+        const pid = own.workerPid();
+        const isReady = (await fetch(`${own.url}/readyz`)).status === 200;
+        if (job.state === 'running' && isReady && pid !== undefined && !pids.has(pid)) {
+          pids.add(pid);
+          process.kill(pid, 'SIGKILL');
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        job = await state(killer.id);
+      }
+      expect([job.state, job.error]).toEqual([
+        'failed',
+        { code: 'worker-killer', detail: expect.stringMatching(/ended 3 times with this job in it/) },
+      ]);
+      expect((await endOf(other.id)).state).toBe('succeeded');
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('and two servers do not share a folder', async () => {
+    const own = join(folder, 'shared');
+    const first = await serverProcess(own);
+    const second = await unseam(['serve', '--port', '0', '--data', own]);
+    expect([second.code, second.stderr]).toEqual([12, expect.stringMatching(/has the data folder/)]);
+    first.process.kill('SIGKILL');
+    await first.exit;
+    const third = await serverProcess(own);
+    third.process.kill('SIGTERM');
+    expect(await third.exit).toBe(0);
+  });
+});
+
+it('jobs that ended long ago are forgotten', async () => {
+  const own = await testServer(join(folder, 'expiry'), { keepMs: 1 });
+  const { id } = await view(
+    await fetch(`${own.url}/v1/jobs?model=shapes`, { method: 'POST', body: new Uint8Array(slide) }),
+  );
+  await (await fetch(`${own.url}/v1/jobs/${id}/events`)).text();
+  await own.close();
+  const next = await testServer(join(folder, 'expiry'), { keepMs: 1 });
+  await expect.poll(async () => (await fetch(`${next.url}/v1/jobs/${id}`)).status).toBe(404);
+  await next.close();
+});

@@ -1,0 +1,188 @@
+import { once } from 'node:events';
+import { readFile, utimes } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../../server/jobs/view.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer } from '../../support/product.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+const data = join(folder, 'data');
+/** The images' server answers all, nothing, or nothing more once it is asked for the middle of the slide. */
+let mode: 'up' | 'down' | 'breaks off' = 'up';
+let refused = 0;
+let slide: Buffer;
+let another: Buffer;
+let etag = '"one"';
+let server: RunningServer;
+
+const images = createServer((request, response) => {
+  const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')!.map(Number);
+  if (mode === 'breaks off' && Math.abs(from! / slide.length - 0.55) < 0.15) mode = 'down';
+  if (mode === 'down') {
+    refused++;
+    request.socket.destroy();
+    return;
+  }
+  const part = slide.subarray(from!, to! + 1);
+  const range = `bytes ${from}-${from! + part.length - 1}/${slide.length}`;
+  response.writeHead(206, { 'content-range': range, etag, 'content-length': part.length }).end(part);
+});
+const start = () => {
+  const { port } = images.address() as AddressInfo;
+  const recovery = { retryMs: [10, 20], probeMs: { first: 50, last: 100 } };
+  return testServer(data, { slides: folder, allowedHosts: [`127.0.0.1:${port}`], recovery });
+};
+
+beforeAll(async () => {
+  const paint = async (name: string, value: (v: number) => number): Promise<Buffer> => {
+    const of = (width: number, height: number) => {
+      const raster = pattern(width, height);
+      return { ...raster, data: raster.data.map(value) };
+    };
+    // Intensities are looked at in the overview, which lies behind the middle of the file.
+    const layout = { compression: 1, tile: { width: 400, height: 16 }, children: [of(100, 300)] };
+    await writeTestTiff(join(folder, name), of(400, 1200), layout);
+    return readFile(join(folder, name));
+  };
+  slide = await paint('slide.tif', (v) => v);
+  another = await paint('another.tif', (v) => 255 - v);
+  images.listen(0, '127.0.0.1');
+  await once(images, 'listening');
+  server = await start();
+});
+afterAll(async () => {
+  await server?.close();
+  images.closeAllConnections();
+  images.close();
+});
+
+const at = (path: string) => `${server.url}${path}`;
+const get = async (id: string) => (await (await fetch(at(`/v1/jobs/${id}`))).json()) as JobView;
+const submit = async (more = {}) => {
+  const { port } = images.address() as AddressInfo;
+  const response = await fetch(at('/v1/jobs'), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      ...{ model: 'shapes', tile: 188, ...more },
+      source: { url: `http://127.0.0.1:${port}/slide.tif` },
+    }),
+  });
+  return ((await response.json()) as JobView).id;
+};
+const settled = async (id: string): Promise<JobView> => {
+  for (;;) {
+    const job = await get(id);
+    if (!['queued', 'running'].includes(job.state)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+describe('a job whose source goes away', () => {
+  let id: string;
+
+  it('is paused with its reason, and keeps what it has', async () => {
+    mode = 'breaks off';
+    id = await submit();
+    const job = await settled(id);
+    expect(job).toMatchObject({
+      state: 'paused',
+      pause: { code: 'source-unreachable', detail: expect.stringMatching(/cannot be reached/) },
+      error: null,
+    });
+    expect(job.progress!.tilesDone).toBeGreaterThan(0);
+    const metrics = await (await fetch(at('/metrics'))).text();
+    expect(metrics).toMatch(/^unseam_jobs\{state="paused"\} 1$/m);
+    expect(metrics).toMatch(/^unseam_job_pauses_total\{code="source-unreachable"\} 1$/m);
+  });
+
+  it('can be resumed by hand, and pauses again where nothing has changed', async () => {
+    const resumed = await fetch(at(`/v1/jobs/${id}/resume`), { method: 'POST' });
+    expect([resumed.status, ((await resumed.json()) as JobView).state]).toEqual([200, 'queued']);
+    expect((await settled(id)).state).toBe('paused');
+  });
+
+  it('is looked at again and again, and no listener stays of that', async () => {
+    const warnings: string[] = [];
+    const warned = ({ name }: Error) => void warnings.push(name);
+    process.on('warning', warned);
+    refused = 0;
+    await expect.poll(() => refused, { timeout: 20_000 }).toBeGreaterThan(30);
+    process.off('warning', warned);
+    expect(warnings).toEqual([]);
+  });
+
+  it('is still paused when the server starts again', async () => {
+    await server.close();
+    server = await start();
+    expect(await get(id)).toMatchObject({ state: 'paused', pause: { code: 'source-unreachable' } });
+  });
+
+  it('goes on by itself when its source is back, where its journal ends, to the right bytes', async () => {
+    mode = 'up';
+    await (await fetch(at(`/v1/jobs/${id}/events`))).text(); // they end with the job
+    const job = await get(id);
+    expect(job).toMatchObject({ state: 'succeeded', pause: null });
+    expect(job.progress!.tilesReplayed).toBeGreaterThan(0);
+    const result = await fetch(at(job.results[0]!.href));
+    const once = await fetch(at('/v1/segment?model=shapes'), {
+      method: 'POST',
+      body: new Uint8Array(slide),
+      headers: { accept: 'image/tiff' },
+    });
+    expect(Buffer.from(await result.arrayBuffer()).equals(Buffer.from(await once.arrayBuffer()))).toBe(true);
+    const again = await fetch(at(`/v1/jobs/${id}/resume`), { method: 'POST' });
+    expect([again.status, ((await again.json()) as { detail: string }).detail]).toEqual([
+      409,
+      'the job is succeeded: only a paused one can be resumed',
+    ]);
+  });
+
+  it('starts anew, and says so, where its source has become another image', async () => {
+    mode = 'breaks off';
+    const { id: other, state } = await settled(await submit());
+    expect(state).toBe('paused');
+    slide = another;
+    etag = '"two"';
+    mode = 'up';
+    await (await fetch(at(`/v1/jobs/${other}/events`))).text();
+    const job = await get(other);
+    expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
+    expect(job.receipt).toMatchObject({
+      warnings: ['the job started anew: what had been computed was left (of another image)'],
+    });
+  });
+
+  it('starts anew, too, where the mask of its tissue is of another date', async () => {
+    const tissue = join(folder, 'tissue.png');
+    await sharp({ create: { width: 4, height: 12, channels: 3, background: '#fff' } })
+      .png()
+      .toFile(tissue);
+    mode = 'breaks off';
+    const { id: masked, state } = await settled(await submit({ 'skip-background': 'tissue.png' }));
+    expect(state).toBe('paused');
+    await utimes(tissue, 0, 0);
+    mode = 'up';
+    await (await fetch(at(`/v1/jobs/${masked}/events`))).text();
+    const job = await get(masked);
+    expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
+    expect(job.receipt).toMatchObject({
+      warnings: ['the job started anew: what had been computed was left (of another tissue)'],
+    });
+  });
+
+  it('is cancelled while it is paused, and leaves nothing but its record', async () => {
+    mode = 'breaks off';
+    const { state, ...job } = await settled(await submit());
+    expect(state).toBe('paused');
+    const cancelled = await fetch(at(`/v1/jobs/${job.id}`), { method: 'DELETE' });
+    expect(await cancelled.json()).toMatchObject({ state: 'cancelled', pause: null });
+  });
+});

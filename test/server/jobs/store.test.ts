@@ -1,0 +1,18 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import type { JobRecord } from '../../../server/jobs/job.js';
+import { JobStore } from '../../../server/jobs/store.js';
+import { testFolder } from '../../support/files.js';
+
+it('records of one job that are written at once are written in turn, and the last one stays', async () => {
+  const { store } = await JobStore.open(await testFolder());
+  const { id, folder } = await store.create();
+  // The longest first: where their writes mixed, something of it would be left.
+  const records = Array.from({ length: 8 }, (_, i) => ({ id, strikes: i, name: 'x'.repeat(1e5 >> i) }));
+  const written = records.map((record) => store.write(record as unknown as JobRecord));
+  const outcomes = await Promise.allSettled(written);
+  expect(outcomes.map(({ status }) => status)).toEqual(records.map(() => 'fulfilled'));
+  expect(JSON.parse(await readFile(join(folder, 'job.json'), 'utf8'))).toMatchObject(records.at(-1)!);
+  expect(await readdir(folder)).toEqual(['job.json']);
+});

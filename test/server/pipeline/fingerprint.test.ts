@@ -1,0 +1,66 @@
+import { utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { EngineModel } from '../../../model/engine.js';
+import type { SegmentJob } from '../../../server/contract/job-spec.js';
+import { fingerprintOf, startedAnew } from '../../../server/pipeline/fingerprint.js';
+import { planTiles } from '../../../tiling/plan.js';
+import { testFolder } from '../../support/files.js';
+import { even } from '../../support/rasters.js';
+
+const folder = await testFolder();
+const [input, mask] = [join(folder, 'image.tif'), join(folder, 'tissue.png')];
+await writeFile(input, 'pixels');
+await writeFile(mask, 'tissue');
+const written = new Date('2026-01-01T00:00:00Z');
+const later = new Date('2026-01-02T00:00:00Z');
+
+const rule = { halo: even(4), multiple: 4, smallest: 12 };
+const environment = {
+  ...{ provider: 'cpu', threads: 2, cpu: 'one', instructionSet: 'avx2', channelBlock: 8 },
+  versions: { unseam: '1.0.0', 'onnxruntime-node': '1.30.0' },
+};
+const card = { name: 'net', classes: [{}, {}], normalisation: { range: [0, 255] } };
+
+interface Case {
+  readonly model?: object;
+  readonly environment?: object;
+  readonly job?: object;
+  readonly side?: number;
+  /** When the image and the mask were written. */
+  readonly times?: readonly [Date, Date];
+}
+
+async function fingerprint({ model, environment: other, job, side = 40, times }: Case): Promise<string> {
+  const [image, tissue] = times ?? [written, written];
+  await utimes(input, image, image);
+  await utimes(mask, tissue, tissue);
+  const given = { digest: 'a', card, environment: { ...environment, ...other }, ...model };
+  const work = { model: 'net', choice: {}, tile: 'auto', symmetries: false, scale: false };
+  const whole = { ...work, input, background: { mask }, results: [{ output: 'labels' }], ...job };
+  return fingerprintOf(
+    { ...whole, signal: new AbortController().signal } as unknown as SegmentJob,
+    given as unknown as EngineModel,
+    planTiles({ width: 300, height: 200 }, { tile: { width: side, height: side }, rule }),
+  );
+}
+
+describe('the fingerprint of bands', () => {
+  it.each<[string, string, Case]>([
+    ['the weights', 'network', { model: { digest: 'b' } }],
+    ['the normalisation', 'network', { model: { card: { ...card, normalisation: null } } }],
+    ['the processor', 'device', { environment: { cpu: 'another', instructionSet: 'avx512' } }],
+    ['the threads', 'device', { environment: { threads: 3 } }],
+    ['the version of unseam', 'versions', { environment: { versions: { unseam: '1.0.1' } } }],
+    ['the image', 'image', { times: [later, written] }],
+    ['the date of the tissue mask', 'tissue', { times: [written, later] }],
+    ['the tiles', 'plan', { side: 48 }],
+    ['what is asked for', 'request', { job: { symmetries: true } }],
+  ])('has %s in it: bands of another are computed anew, by name', async (_, part, change) => {
+    const [before, now] = [await fingerprint({}), await fingerprint(change)];
+    expect(await fingerprint({})).toBe(before);
+    expect(startedAnew({ form: null, key: before }, now)).toBe(
+      `the job started anew: what had been computed was left (of another ${part})`,
+    );
+  });
+});

@@ -1,0 +1,111 @@
+import { cp, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Segmenter } from '../../../server/pipeline/segmenter.js';
+import type { ImageChoice } from '../../../tiling/sources/options.js';
+import { testFolder } from '../../support/files.js';
+import { MODELS, unseam } from '../../support/product.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+const dim = pattern(150, 130); // 8 bits' worth of values
+const size = { width: dim.width, height: dim.height };
+
+/** The same values as a picture of 16 bits: it ends at 255 of 65535. */
+async function writeDim(path: string): Promise<string> {
+  const picture = sharp(Uint16Array.from(dim.data), { raw: { ...size, channels: 1 } });
+  await picture.toColourspace('grey16').png().toFile(path);
+  return path;
+}
+const segmenterOf = (modelsDir: string) =>
+  new Segmenter({ modelsDir, maxPixels: 1e6, engine: { provider: 'cpu', threads: 1 } });
+const run = (segmenter: Segmenter, input: string, out: string, choice: ImageChoice = {}) =>
+  segmenter.run({
+    ...{ id: out, input, choice, model: undefined, tile: 'auto', symmetries: false, scale: false },
+    ...{
+      priority: 'normal',
+      background: null,
+      scratchDir: folder,
+      journal: null,
+      signal: new AbortController().signal,
+    },
+    results: [{ output: 'labels', format: 'png', path: mask(out) }],
+  });
+const mask = (name: string) => join(folder, `${name}.png`);
+const bytesOf = (name: string) => readFile(mask(name));
+
+describe('intensities that fill less than a tenth of their range', () => {
+  it('are warned of, with the range that would be right; given that, the image is the same as in 8 bits', async () => {
+    const input = await writeDim(join(folder, 'dim.png'));
+    const models = join(folder, 'shapes-alone');
+    await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
+    const shapes = segmenterOf(models);
+    onTestFinished(() => shapes.close());
+    expect(await run(shapes, input, 'empty')).toMatchObject({
+      warnings: [
+        expect.stringMatching(
+          /^values reach from \d+ to 2\d\d in a range of 0 to 65535, .*: give range=0,2\d\d$/,
+        ),
+      ],
+      range: [0, 65535],
+    });
+    expect(await run(shapes, input, 'given', { range: [0, 255] })).toMatchObject({
+      ...{ warnings: [], normalisation: 'range', range: [0, 255] },
+    });
+
+    // Signed bytes have the range of their type, too: -128 is black.
+    const signed = join(folder, 'signed.tif');
+    const data = Array.from(dim.data, (value) => value - 128);
+    await writeTestTiff(signed, { ...dim, data }, { compression: 1, bits: 8, format: 2 });
+    expect(await run(shapes, signed, 'signed')).toMatchObject({ warnings: [], range: [-128, 127] });
+    expect((await bytesOf('signed')).equals(await bytesOf('given'))).toBe(true);
+  });
+});
+
+describe('unseam train --range auto', () => {
+  it('finds the range of the data set, and keeps it in the card, by which images are segmented', async () => {
+    const [images, labels] = [join(folder, 'images'), join(folder, 'labels')];
+    await Promise.all([mkdir(images), mkdir(labels)]);
+    const truth = Uint8Array.from(dim.data, (value) => (value > 128 ? 1 : 0));
+    for (const name of ['a.png', 'b.png']) {
+      await writeDim(join(images, name));
+      await sharp(truth, { raw: { ...size, channels: 1 } })
+        .toColourspace('b-w')
+        .png()
+        .toFile(join(labels, name));
+    }
+    const models = ['--models', join(folder, 'models'), '--scratch', folder];
+    const data = ['--images', images, '--labels', labels];
+    const small = ['--channels', '2,4', '--tile', '70', '--epochs', '1', '--epoch-steps', '1'];
+    const trained = await unseam([
+      ...['train', '--name', 'dim', ...models, ...data, '--classes', 'dark,bright', ...small],
+      ...['--range', 'auto'],
+    ]);
+    expect(trained).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/black is \d+, white is 2\d\d \(uint16\)/),
+    });
+    const { normalisation } = JSON.parse(await readFile(join(folder, 'models/dim/1/card.json'), 'utf8'));
+    expect(normalisation).toMatchObject({ range: [expect.any(Number), expect.any(Number)], type: 'uint16' });
+
+    const own = segmenterOf(join(folder, 'models'));
+    onTestFinished(() => own.close());
+    expect(await run(own, join(images, 'a.png'), 'own')).toMatchObject({
+      ...{ warnings: [], normalisation: 'range', range: normalisation.range },
+    });
+    // In values of another type it says nothing.
+    const bytes = join(folder, 'input-8.png');
+    await sharp(dim.data, { raw: { ...size, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toFile(bytes);
+    expect(await run(own, bytes, 'bytes')).toMatchObject({
+      warnings: [expect.stringMatching(/^the model learned from uint16 values, .*; this image holds uint8/)],
+      ...{ normalisation: 'type-range', range: [0, 255] },
+    });
+    const chosen = await run(own, bytes, 'chosen', { range: [0, 200] });
+    expect(chosen).toMatchObject({ warnings: [], range: [0, 200] });
+  });
+});

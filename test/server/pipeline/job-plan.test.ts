@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import type { Card } from '../../../model/card.js';
+import { atModelScale, planJob } from '../../../server/pipeline/job-plan.js';
+import { jobsThatFit } from '../../../server/pipeline/memory.js';
+import { memorySource } from '../../../tiling/sources/memory.js';
+import { even, pattern } from '../../support/rasters.js';
+
+const geometry = { padded: even(0), tileable: true, halo: even(44), multiple: 8, smallest: 100 };
+const card = {
+  name: 'net',
+  inputChannels: 1,
+  micronsPerPixel: null,
+  architecture: { channels: [16, 32] },
+  classes: [{}, {}],
+} as unknown as Card;
+const source = {
+  size: { width: 3000, height: 2000 },
+  channels: 1,
+  channelNames: null,
+  notes: ['alpha dropped'],
+  dtype: 'uint8' as const,
+  mpp: null,
+};
+const whole = { width: 2000, height: 572 };
+
+describe('planJob', () => {
+  it('takes the tile that is asked for', () => {
+    const { plan, conversion, warnings } = planJob(
+      source,
+      { card, geometry, exact: true },
+      { tile: { width: 572, height: 828 } },
+    );
+    expect([plan.tile, conversion, warnings]).toEqual([
+      { width: 572, height: 828 },
+      'none',
+      ['alpha dropped'],
+    ]);
+  });
+
+  it('keeps one fixed tile, and says so, on a device whose tiles disagree', () => {
+    const inexact = { card, geometry, exact: false };
+    const tiles = (['whole', 'auto', { width: 572, height: 828 }] as const).map((choice) =>
+      planJob(source, inexact, { tile: choice }),
+    );
+    const others = planJob({ ...source, size: whole }, inexact, { tile: 'auto' });
+    for (const { plan, warnings } of [...tiles, others]) {
+      expect(plan.tile).toEqual({ width: 732, height: 732 });
+      expect(warnings[1]).toMatch(/failed the tiling test/);
+    }
+  });
+
+  it.each([
+    [3, 1, 'luminance'],
+    [1, 3, 'copied'],
+    [3, 3, 'none'],
+  ] as const)('gives an image of %i channels to a model of %i: %s', (channels, inputChannels, expected) => {
+    const model = { card: { ...card, inputChannels }, geometry, exact: true };
+    expect(planJob({ ...source, channels }, model, { tile: 'auto' }).conversion).toBe(expected);
+  });
+
+  it('refuses channels that no conversion suits', () => {
+    const model = { card, geometry, exact: true };
+    expect(() => planJob({ ...source, channels: 2 }, model, { tile: 'auto' })).toThrow(
+      /2 channels, and model net takes 1/,
+    );
+    const stained = { ...source, channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] };
+    expect(() => planJob(stained, model, { tile: 'auto' })).toThrow(
+      /3 channels \(0 DAPI, 1 GFP, 2 Cy5\), and model net takes 1: say which with "channels", from 0 to 2, such as channels=/,
+    );
+  });
+});
+
+describe('memory', () => {
+  const model = { card, geometry, exact: true };
+
+  it('decides how large tiles are, where nobody else does', () => {
+    const tiles = [Number.POSITIVE_INFINITY, 0.75e9, 0.6e9].map((memory) =>
+      planJob({ ...source, size: { width: 50_000, height: 50_000 } }, model, { tile: 'auto', memory }),
+    );
+    for (const [i, { memory }] of tiles.entries()) expect(memory).toBeLessThan([2e9, 0.75e9, 0.6e9][i]!);
+    expect(tiles[2]!.plan.tile.width).toBeLessThan(tiles[0]!.plan.tile.width);
+  });
+
+  it('refuses a tile that does not fit, in figures', () => {
+    const wishes = { tile: 'whole', memory: 1e9 } as const;
+    expect(() => planJob(source, model, wishes)).toThrow(
+      /take some 4\.\d GB; 1\.0 GB are allowed: take smaller tiles/,
+    );
+    expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(
+      /100 MB are allowed: raise --memory$/,
+    );
+  });
+
+  it('decides how many jobs run beside each other', () => {
+    expect([4e8, 1e9, 2e9, 16e9].map(jobsThatFit)).toEqual([1, 1, 3, 29]);
+  });
+
+  it('does not grow with the image', () => {
+    const of = (side: number) =>
+      planJob({ ...source, size: { width: side, height: side } }, model, { tile: 'auto' }).memory;
+    expect(of(100_000)).toBeLessThan(of(10_000) * 1.05);
+  });
+});
+
+describe('pixel size', () => {
+  const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true };
+
+  it('is warned of where the model learned from another', () => {
+    const { warnings } = planJob({ ...source, mpp: { x: 0.25, y: 0.25 } }, known, { tile: 'auto' });
+    expect(warnings[1]).toMatch(/0.25 µm a pixel, and the model learned from 0.5/);
+    expect(planJob({ ...source, mpp: { x: 0.45, y: 0.45 } }, known, { tile: 'auto' }).warnings.length).toBe(
+      1,
+    );
+  });
+
+  it('is that of the model after scaling, from the level that is no coarser', () => {
+    const image = memorySource(pattern(400, 300));
+    const overviews = [memorySource(pattern(200, 150)), memorySource(pattern(100, 75))];
+    const at = (mpp: number) => atModelScale({ ...image, mpp: { x: mpp, y: mpp }, overviews }, known);
+    expect(at(0.25)).toMatchObject({
+      level: 1,
+      source: { size: { width: 200, height: 150 }, mpp: { x: 0.5 } },
+    });
+    expect(at(0.2)).toMatchObject({ level: 1, source: { size: { width: 160, height: 120 } } });
+    expect(at(0.1)).toMatchObject({ level: 2, source: { size: { width: 80, height: 60 } } });
+    expect(at(1)).toMatchObject({ level: 0, source: { size: { width: 800, height: 600 } } });
+    expect(() => at(100)).toThrow(/give the true pixel size/);
+    expect(() => atModelScale(image, known)).toThrow(/does not say its pixel size/);
+    expect(() => atModelScale(image, { card })).toThrow(/does not say from which pixel size/);
+  });
+});

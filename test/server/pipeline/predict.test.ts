@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import type { Engine } from '../../../model/engine.js';
+import { OutOfMemoryError } from '../../../model/errors.js';
+import type { TileBatch } from '../../../model/frozen.js';
+import { TilePredictor } from '../../../server/pipeline/predict.js';
+
+beforeAll(() => void vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] }));
+afterAll(() => void vi.useRealTimers());
+
+/** A device that has the memory for so many tiles at a time; its labels are the pixels. */
+function smallDevice(most: number) {
+  const counts: number[] = [];
+  const predict = async (_model: number, { data, count }: TileBatch) => {
+    counts.push(count);
+    if (count > most) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
+    return new Uint8Array(data);
+  };
+  return { counts, engine: { predict } as unknown as Engine };
+}
+
+/** Four tiles of 2×2 px, whose pixels are their number. */
+const segmentFour = async (engine: Engine) => {
+  const predict = new TilePredictor(engine).for('job', { id: 0, exact: true });
+  const tile = (i: number) => ({
+    data: new Uint8Array(4).fill(i),
+    count: 1,
+    height: 2,
+    width: 2,
+    channels: 1,
+  });
+  const four = [1, 2, 3, 4].map(
+    async (i) => (await predict(tile(i), 'labels', new AbortController().signal)).result[0],
+  );
+  const ends = Promise.allSettled(four);
+  await vi.advanceTimersByTimeAsync(10);
+  return ends;
+};
+
+it('a batch that the device has no memory for is run in halves', async () => {
+  const { counts, engine } = smallDevice(2);
+  const ends = await segmentFour(engine);
+  expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
+  expect(counts).toEqual([4, 2, 2]);
+});
+
+it('and where a half is too much, too, its tiles fail with that as the reason', async () => {
+  const { counts, engine } = smallDevice(1);
+  const ends = await segmentFour(engine);
+  const reasons = ends.map((end) => (end.status === 'rejected' ? end.reason.code : null));
+  expect(reasons).toEqual(Array(4).fill('out-of-memory'));
+  expect(counts).toEqual([4, 2]);
+});

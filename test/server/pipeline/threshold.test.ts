@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import type { EngineModel } from '../../../model/engine.js';
+import { ModelShelf } from '../../../model/shelf.js';
+import type { WorkSpec } from '../../../server/contract/job-spec.js';
+import { parseParameters, planShape } from '../../../server/contract/parameters.js';
+import { thresholdOf } from '../../../server/pipeline/job-plan.js';
+import { Segmenter } from '../../../server/pipeline/segmenter.js';
+import type { TileChoice } from '../../../tiling/plan.js';
+import { openImage } from '../../../tiling/sources/open.js';
+import { testFolder } from '../../support/files.js';
+import { MODELS, unseam } from '../../support/product.js';
+import { pattern } from '../../support/rasters.js';
+
+const folder = await testFolder();
+const input = join(folder, 'image.png');
+const { data, width, height } = pattern(150, 130);
+await sharp(data, { raw: { width, height, channels: 1 } })
+  .toColourspace('b-w')
+  .png()
+  .toFile(input);
+
+const model = (classes: number, threshold?: number) =>
+  ({
+    card: { name: 'net', classes: Array(classes).fill({ name: 'a' }), threshold },
+  }) as unknown as EngineModel;
+
+describe('a threshold', () => {
+  it('is a probability, or that of the card', () => {
+    expect(thresholdOf({ threshold: 0.3 }, model(2), 'labels')).toBe(0.3);
+    expect(thresholdOf({ threshold: 'card' }, model(2, 0.7), 'labels')).toBe(0.7);
+    expect(thresholdOf({ threshold: null }, model(3), 'labels')).toBe(null);
+    expect(parseParameters(planShape.threshold, '0.3')).toBe(0.3);
+    expect(() => parseParameters(planShape.threshold, '1')).toThrow(/probability between 0 and 1/);
+  });
+
+  it('is refused by name for other classes, beside probabilities, and where the card has none', () => {
+    expect(() => thresholdOf({ threshold: 0.3 }, model(3), 'labels')).toThrow(/net has 3: leave it out/);
+    expect(() => thresholdOf({ threshold: 0.3 }, model(2), 'probabilities')).toThrow(/leave it out/);
+    expect(() => thresholdOf({ threshold: 'card' }, model(2), 'labels')).toThrow(/card of net has none/);
+  });
+
+  it('is in the card of each model that is served of two classes, as a training writes it', async () => {
+    const { cards } = await new ModelShelf(MODELS).survey();
+    const chosen = cards
+      .filter(({ classes }) => classes.length === 2)
+      .map((card) => [card.name, card.threshold]);
+    expect(chosen).toEqual([['em-membrane', 0.9]]);
+  });
+});
+
+it('labels by threshold are those of the probabilities, whatever the tile', async () => {
+  const segmenter = new Segmenter({
+    ...{ modelsDir: MODELS, maxPixels: 1e6, memory: 4e9 },
+    engine: { provider: 'cpu', threads: 1 },
+  });
+  const run = async (output: 'labels' | 'probabilities', threshold: number | null, tile: TileChoice) => {
+    const path = join(folder, `${output}.tif`);
+    const work: WorkSpec = {
+      ...{ model: 'em-membrane', choice: {}, tile, symmetries: false, threshold, scale: false },
+      background: null,
+    };
+    const receipt = await segmenter.run({
+      ...{ ...work, id: 'one', input, scratchDir: folder, journal: null, priority: 'normal' },
+      results: [{ output, format: 'tiff', path, simplify: 0 }],
+      signal: new AbortController().signal,
+    });
+    const mask = await openImage(path, { scratchDir: folder, maxPixels: 1e6, values: 'stored' });
+    const raster = await mask.readRegion({ x: 0, y: 0, width, height });
+    await mask.close();
+    return { receipt, data: raster.data };
+  };
+  try {
+    const probabilities = await run('probabilities', null, 'auto');
+    for (const tile of ['auto', { width: 140, height: 124 }] as const) {
+      const { receipt, data: labels } = await run('labels', 0.2, tile);
+      const expected = labels.map((_, at) => (probabilities.data[2 * at + 1]! >= Math.fround(0.2) ? 1 : 0));
+      expect(Buffer.compare(Buffer.from(labels), Buffer.from(expected))).toBe(0);
+      expect(receipt.threshold).toBe(0.2);
+    }
+  } finally {
+    await segmenter.close();
+  }
+});
+
+it('the command line takes a threshold, and its receipt states the one that was the card’s', async () => {
+  const args = ['segment', input, '-o', join(folder, 'mask.png'), '-m', 'em-membrane', '--json'];
+  const result = await unseam([...args, '--threshold', 'card']);
+  expect(result).toMatchObject({ code: 0 });
+  expect(JSON.parse(result.stdout)).toMatchObject({ threshold: 0.9 });
+});

@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ReaderPool } from '../../../server/readers/pool.js';
+import { testFolder } from '../../support/files.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
+
+const folder = await testFolder();
+const image = join(folder, 'image.tif');
+const heavy = join(folder, 'heavy.tif');
+const limits = { maxPixels: 1e9 };
+const picture = { singleFile: true, choice: {}, scratchDir: folder, learnt: undefined };
+
+beforeAll(async () => {
+  await writeTestTiff(image, pattern(64, 32), { compression: 1 });
+  // What is known of each element takes a hundred times its bytes.
+  const description = `<OME><Image><Pixels SizeC="1">${'<a b="c"/>'.repeat(300_000)}</Pixels></Image></OME>`;
+  await writeTestTiff(heavy, pattern(64, 64), { compression: 1, description });
+});
+
+describe('a process that reads images', () => {
+  let pool: ReaderPool;
+  afterEach(() => pool.close());
+
+  it('ends when it has had no work for a while, unless it is one that is kept', async () => {
+    const queue = { processes: 3, kept: 1, waiting: 9, limitMs: 30_000, idleMs: 100 };
+    pool = new ReaderPool({ doing: 'reading', heapMb: 64, limits, ...queue });
+    const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));
+    const started = pool.pids;
+    expect(started.length).toBe(3);
+    await Promise.all(calls);
+    await expect.poll(() => pool.pids.length).toBeLessThan(2);
+    await pool.call('header', [{ ...picture, input: image }]);
+    expect(started).toContain(pool.pids[0]);
+  });
+
+  it('that runs out of memory costs the call that made it so, by name', async () => {
+    const queue = { processes: 1, kept: 1, waiting: 9, limitMs: 30_000 };
+    pool = new ReaderPool({ doing: 'reading', heapMb: 20, limits, ...queue });
+    const [pid] = pool.pids;
+    const tile = { level: 0, column: 0, row: 0 };
+    const header = (input: string) => pool.call('header', [{ ...picture, input }]);
+    const size = { width: 64, height: 32 };
+    const others = [header(image)];
+    const costly = [header(heavy), pool.call('imageTile', [{ ...picture, input: heavy }, tile])];
+    others.push(header(image));
+    const answers = await Promise.allSettled(costly);
+    const reason = { code: 'corrupt-image', message: 'reading ended its process (SIGABRT)' };
+    expect(answers).toMatchObject(costly.map(() => ({ status: 'rejected', reason })));
+    for (const call of others) expect(await call).toMatchObject({ size });
+    expect(pool.pids).not.toContain(pid);
+  });
+});

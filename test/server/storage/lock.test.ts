@@ -1,0 +1,112 @@
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FolderLock, type LockOptions } from '../../../server/storage/lock.js';
+import { testFolder } from '../../support/files.js';
+
+const root = await testFolder();
+const newFolder = () => mkdtemp(join(root, 'data-'));
+
+/** A clock that is moved by hand. Who is woken by it does some I/O and then waits again, which is waited for. */
+function clock() {
+  let [time, waits] = [0, 0];
+  const waiting = new Set<{ readonly at: number; readonly wake: () => void }>();
+  return {
+    now: () => time,
+    waiting: () => waiting.size,
+    wait: (ms: number, signal: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        waits++;
+        const one = {
+          at: time + ms,
+          wake: () => {
+            waiting.delete(one);
+            signal.removeEventListener('abort', one.wake);
+            resolve();
+          },
+        };
+        if (signal.aborted) return resolve();
+        waiting.add(one);
+        signal.addEventListener('abort', one.wake);
+      }),
+    async pass(ms: number) {
+      for (const end = time + ms; time < end; ) {
+        time += 500;
+        const woken = [...waiting].filter((one) => one.at <= time && waiting.delete(one));
+        const expected = waits + woken.length;
+        for (const one of woken) one.wake();
+        while (waits < expected) await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  };
+}
+
+/** A server of another host, as far as its lock can tell. */
+function server(host: string, { now, wait }: ReturnType<typeof clock>) {
+  const lost: string[] = [];
+  const stop = new AbortController();
+  const self = { boot: `boot of ${host}`, namespace: 'pid:[1]', host, pid: 1, started: '7' };
+  const options: LockOptions = {
+    ...{ now, wait, self },
+    signal: stop.signal,
+    onLost: (by) => void lost.push(by),
+  };
+  return { options, lost, stop };
+}
+
+/** Takes a folder, and says whether it has. */
+function taking(folder: string, options: LockOptions) {
+  const state: { lock: FolderLock | null } = { lock: null };
+  FolderLock.take(folder, options).then(
+    (lock) => (state.lock = lock),
+    () => undefined, // stopped at the end of its test
+  );
+  return state;
+}
+
+describe('a folder of two hosts', () => {
+  it('is had by the one that came first, as long as it renews its lease', async () => {
+    const folder = await newFolder();
+    const time = clock();
+    const first = await FolderLock.take(folder, server('a', time).options);
+    const other = server('b', time);
+    const second = taking(folder, other.options);
+    await expect.poll(() => time.waiting()).toBe(2); // its first look
+    await time.pass(60_000);
+    expect(second.lock).toBeNull();
+    await first.release();
+    await time.pass(1000);
+    expect(second.lock).not.toBeNull();
+    await second.lock!.release();
+  });
+
+  it('is taken 15 s after the last renewal, by one of those that wait', async () => {
+    const folder = await newFolder();
+    const time = clock();
+    const frozen = clock(); // the holder's process does nothing any more
+    const holder = server('a', frozen);
+    await FolderLock.take(folder, holder.options);
+    const others = ['b', 'c', 'd'].map((host) => server(host, time));
+    const takings = others.map(({ options }) => taking(folder, options));
+    await expect.poll(() => time.waiting()).toBe(3);
+    await time.pass(14_000);
+    expect(takings.filter(({ lock }) => lock)).toHaveLength(0);
+    await time.pass(40_000);
+    expect(takings.filter(({ lock }) => lock)).toHaveLength(1);
+    // The holder comes to, and finds out before it writes again.
+    await frozen.pass(5000);
+    expect(holder.lost).toEqual([expect.stringMatching(/^process 1 of [bcd]$/)]);
+    for (const { stop } of others) stop.abort();
+    await takings.find(({ lock }) => lock)!.lock!.release();
+  });
+});
+
+describe('a lock that is torn', () => {
+  it('is none, and the next one takes its place', async () => {
+    const folder = await newFolder();
+    await (await FolderLock.take(folder, server('a', clock()).options)).release();
+    const [name] = (await readdir(folder)).filter((each) => each.endsWith('.lock'));
+    await writeFile(join(folder, name!), '{"tok');
+    await (await FolderLock.take(folder, server('b', clock()).options)).release();
+  });
+});

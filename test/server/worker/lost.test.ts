@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import type { JobSpec } from '../../../server/contract/job-spec.js';
+import type { Receipt } from '../../../server/contract/receipt.js';
+import { JobRunner } from '../../../server/jobs/runner.js';
+import { type Blame, WorkerLostError } from '../../../server/worker/lost.js';
+
+/** Ends of workers, as the runner learns of them. */
+const lost = (blame: Blame, hung = false) => new WorkerLostError('the worker ended', blame, hung);
+
+describe('a job whose worker ends', () => {
+  const { signal } = new AbortController();
+  const listener = { onStage: () => {}, onProgress: () => {} };
+  /** Runs a job in workers that end so, one after the other; the last does the job. */
+  async function run(ends: readonly WorkerLostError[], held = { strikes: 0, isSuspect: false }) {
+    const left = [...ends];
+    const saved: number[] = [];
+    let tries = 0;
+    const worker = {
+      run: () => {
+        tries++;
+        const error = left.shift();
+        return error ? Promise.reject(error) : Promise.resolve({} as Receipt);
+      },
+    };
+    const book = {
+      ...held,
+      save: async (strikes: number) => {
+        saved.push(strikes);
+        book.strikes = strikes;
+      },
+    };
+    const ended = await new JobRunner(worker, 1)
+      .run({ id: 'x' } as JobSpec, 'normal', signal, listener, async () => {}, book)
+      .then(() => 'done')
+      .catch((error: { code: string }) => error.code);
+    return { ended, tries, saved };
+  }
+
+  it('is given up after three ends that it has caused, by the name of what happened', async () => {
+    const certain = lost('certain');
+    expect(await run([certain, certain, certain])).toMatchObject({ ended: 'worker-killer', tries: 3 });
+    const hung = lost('certain', true);
+    expect(await run([hung, hung, hung])).toMatchObject({ ended: 'worker-hung', tries: 3 });
+  });
+
+  it('counts the ends that it was in: not those of others, for which it waits', async () => {
+    const inside = new Map<string, (error: WorkerLostError) => void>();
+    const worker = { run: ({ id }: JobSpec) => new Promise<never>((_, reject) => inside.set(id, reject)) };
+    const settled = async () => {
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const end = (blame: Blame) => {
+      const all = [...inside.values()];
+      inside.clear();
+      for (const leave of all) leave(lost(blame));
+      return settled();
+    };
+    const counts: Record<string, number> = { a: 0, b: 0 };
+    const runner = new JobRunner(worker, 2);
+    for (const id of ['a', 'b']) {
+      const onWorkerLost = () => counts[id]!++;
+      void runner.run({ id } as JobSpec, 'normal', signal, { ...listener, onWorkerLost }, async () => {});
+    }
+    await settled();
+    await end('possible');
+    expect([[...inside.keys()], counts]).toEqual([['a'], { a: 1, b: 1 }]);
+    await end('certain');
+    expect([[...inside.keys()], counts]).toEqual([['b'], { a: 2, b: 1 }]);
+  });
+
+  it('is not, after any number that another may have caused', async () => {
+    const others = Array.from({ length: 9 }, (_, i) => lost(i % 2 === 0 ? 'possible' : 'none'));
+    expect(await run(others)).toMatchObject({ ended: 'done', tries: 10 });
+  });
+
+  it('has that written down before it starts again, and taken back when it ends by itself', async () => {
+    expect((await run([], { strikes: 1, isSuspect: true })).saved).toEqual([2, 1]);
+    expect((await run([], { strikes: 0, isSuspect: false })).saved).toEqual([]);
+    expect(await run([], { strikes: 3, isSuspect: true })).toMatchObject({
+      ended: 'worker-killer',
+      tries: 0,
+    });
+  });
+});

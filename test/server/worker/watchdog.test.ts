@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { Watchdog } from '../../../server/worker/watchdog.js';
+
+describe('the watchdog', () => {
+  const limits = { beatMs: 1000, silentMs: 3000, hungMs: 5000, batchMs: 60_000, batchFactor: 20 };
+  const watched = () => {
+    const why: string[] = [];
+    return { why, dog: new Watchdog(limits, (reason) => why.push(reason)) };
+  };
+
+  it('doubts a silent worker, and then ends it; a sign of life is enough', () => {
+    const { why, dog } = watched();
+    const ticks = (count: number) => {
+      for (let i = 0; i < count; i++) dog.tick();
+    };
+    ticks(3);
+    expect(dog.doubt).toBeNull();
+    ticks(1);
+    expect(dog.doubt).toBe('the worker has not answered for 4 s');
+    dog.heard();
+    expect(dog.doubt).toBeNull();
+    ticks(5);
+    expect(why).toEqual([]);
+    ticks(1);
+    expect(why).toEqual(['the worker was silent for 5 s']);
+  });
+
+  it('gives a batch 60 s, or twenty times what it should take', () => {
+    const { why, dog } = watched();
+    dog.beat({ batch: null });
+    dog.beat({ batch: { ranMs: 59_000, expectedMs: 10 } });
+    dog.beat({ batch: { ranMs: 99_000, expectedMs: 5000 } });
+    expect(why).toEqual([]);
+    dog.beat({ batch: { ranMs: 61_000, expectedMs: 10 } });
+    dog.beat({ batch: { ranMs: 101_000, expectedMs: 5000 } });
+    expect(why).toEqual(['a batch took longer than 60 s', 'a batch took longer than 100 s']);
+  });
+});

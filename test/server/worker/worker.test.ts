@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../../server/jobs/view.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer, unseam } from '../../support/product.js';
+
+const folder = await testFolder();
+let server: RunningServer;
+let slide: Uint8Array<ArrayBuffer>;
+
+beforeAll(async () => {
+  await unseam(['samples', '-o', folder, '-s', '500x400', '-n', '1']);
+  slide = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
+  const restartMs = { first: 50, last: 100 };
+  const limits = { worker: { beatMs: 50, silentMs: 250, hungMs: 1500, graceMs: 500, restartMs } };
+  server = await testServer(join(folder, 'data'), { ...limits });
+});
+afterAll(() => server?.close());
+
+const get = async (id: string) => (await fetch(`${server.url}/v1/jobs/${id}`)).json() as Promise<JobView>;
+const ready = async () => {
+  const response = await fetch(`${server.url}/readyz`);
+  return [response.status, await response.text()];
+};
+/** A job that runs, in a worker that does nothing any more. */
+async function stopped(): Promise<string> {
+  const response = await fetch(`${server.url}/v1/jobs?model=em-membrane&tile=124`, {
+    method: 'POST',
+    body: slide,
+  });
+  const { id } = (await response.json()) as JobView;
+  while ((await get(id)).state === 'queued') await new Promise((resolve) => setTimeout(resolve, 10));
+  process.kill(server.workerPid()!, 'SIGSTOP');
+  return id;
+}
+
+describe('a worker that hangs', () => {
+  it('is not ready, and is replaced: its job goes on', async () => {
+    const id = await stopped();
+    const pid = server.workerPid();
+    let told = await ready();
+    for (const until = performance.now() + 5000; told[0] === 200 && performance.now() < until; ) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      told = await ready();
+    }
+    if (told[0] === 200) process.kill(pid!, 'SIGCONT'); // so that what waits for it ends
+    const why = expect.stringMatching(/the worker (has not answered for|is not ready)/);
+    expect(told).toEqual([503, why]);
+    await (await fetch(`${server.url}/v1/jobs/${id}/events`)).text();
+    expect(await get(id)).toMatchObject({ state: 'succeeded', restarts: 1 });
+    expect(server.workerPid()).not.toBe(pid);
+  });
+
+  it('does not keep a job from being cancelled', async () => {
+    const id = await stopped();
+    const pid = server.workerPid()!;
+    const signal = AbortSignal.timeout(10_000);
+    const state = await fetch(`${server.url}/v1/jobs/${id}`, { method: 'DELETE', signal })
+      .then(async (response) => ((await response.json()) as JobView).state)
+      .catch((error: Error) => {
+        process.kill(pid, 'SIGCONT');
+        return error.name;
+      });
+    expect(state).toBe('cancelled');
+  });
+});
