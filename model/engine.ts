@@ -1,9 +1,10 @@
 import type { Card } from './card.js';
 import type { Environment } from './environment.js';
-import type { OutputKind, TileBatch } from './frozen.js';
+import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
+import type { OutputKind } from './output-kind.js';
 import { ThreadClient } from './rpc.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';

@@ -3,13 +3,8 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { normalise } from './normalize.js';
 import type { OnnxBackend } from './onnx/backend.js';
+import type { OutputKind } from './output-kind.js';
 import type { Pixels } from './pixels.js';
-
-/**
- * Class indices, one byte a pixel; softmax probabilities, `classes` floats a pixel; or both, `classes + 1`
- * floats a pixel, the class index last.
- */
-export type OutputKind = 'labels' | 'probabilities' | 'both';
 
 /** Tiles of one size, one after the other: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {

@@ -1,6 +1,7 @@
-import type { OutputKind, TileBatch } from './frozen.js';
+import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import { greatest } from './greatest.js';
+import type { OutputKind } from './output-kind.js';
 import type { Pixels } from './pixels.js';
 
 /** How a network is used: each use is a graph of its own, whose kernels could round differently. */

@@ -1,6 +1,5 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { InvalidArgumentError } from 'commander';
 
 /** The environment variables that are read, here and nowhere else; a flag goes before its variable. */
 export const ENVIRONMENT = {
@@ -70,33 +69,3 @@ export const DEFAULTS = {
   queueLimit: 64,
   logLevel: 'info',
 } as const;
-
-/** For commander: an integer in a range. */
-export function integer(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!Number.isInteger(value) || value < low || value > high) {
-      throw new InvalidArgumentError(`It must be an integer from ${low} to ${high}.`);
-    }
-    return value;
-  };
-}
-
-/** For commander: a positive number. */
-export function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
-  return value;
-}
-
-/** For commander: a number that is not negative. */
-export function notNegative(text: string): number {
-  return text === '0' ? 0 : positive(text);
-}
-
-/** For commander: bytes, with K, M, G or T for powers of 1024. */
-export function bytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(text);
-  if (!match) throw new InvalidArgumentError('It must be a number of bytes, such as 500M or 8G.');
-  return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] || ' ').toUpperCase()));
-}

@@ -7,6 +7,7 @@ import type { Card } from '../model/card.js';
 import type { EngineOptions } from '../model/engine.js';
 import { ModelShelf } from '../model/shelf.js';
 import { engineVersions } from '../model/versions.js';
+import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
 import { createApp, createWaitingApp, type Door } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
@@ -18,7 +19,7 @@ import { Jobs } from './jobs/jobs.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
-import { inBytes, jobsThatFit, leastMemory } from './pipeline/memory.js';
+import { jobsThatFit, leastMemory } from './pipeline/memory.js';
 import { Readers, type ReadersOptions } from './readers/readers.js';
 import { takeFolder } from './storage/data-folder.js';
 import { makeFolder, needFolder } from './storage/folders.js';
@@ -241,16 +242,16 @@ async function openWorks(options: ServeOptions, door: Door, lock: FolderLock): P
 function checkMemory(cards: readonly Card[], memory: number, log: Logger): void {
   const needs = cards.map((card) => ({ name: card.name, bytes: leastMemory(card) }));
   const small = needs.filter(({ bytes }) => bytes > memory);
-  const words = small.map(({ name, bytes }) => `${name} ${inBytes(bytes)}`).join(', ');
+  const words = small.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ');
   if (needs.length > 0 && small.length === needs.length) {
-    const least = inBytes(Math.min(...needs.map(({ bytes }) => bytes)));
+    const least = formatBytes(Math.min(...needs.map(({ bytes }) => bytes)));
     throw new RequestError(
       'too-little-memory',
-      `--memory allows ${inBytes(memory)}, and a model takes ${least} at least (${words})`,
+      `--memory allows ${formatBytes(memory)}, and a model takes ${least} at least (${words})`,
     );
   }
   if (small.length > 0)
-    log.warn({ memory: inBytes(memory), models: words }, 'models do not fit into the memory');
+    log.warn({ memory: formatBytes(memory), models: words }, 'models do not fit into the memory');
 }
 
 function cannotListen(error: NodeJS.ErrnoException, host: string, port: number): Error {

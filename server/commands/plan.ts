@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { haloText } from '../../tiling/plan.js';
+import { formatBytes } from '../contract/byte-size.js';
 import { workOfFlags } from '../contract/parameters.js';
-import { inBytes } from '../pipeline/memory.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -48,7 +48,8 @@ function rows(facts: JobFacts, seconds: number): [name: string, words: string][]
   const { image, model, plan, expected, exact, device } = facts;
   const { width, height, channels, dtype, mpp } = image;
   const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm a pixel` : '';
-  const scratch = expected.scratchBytes > 0 ? `, and ${inBytes(expected.scratchBytes)} while it runs` : '';
+  const scratch =
+    expected.scratchBytes > 0 ? `, and ${formatBytes(expected.scratchBytes)} while it runs` : '';
   const share = Number((100 * plan.haloShare).toPrecision(2));
   return [
     [
@@ -60,8 +61,8 @@ function rows(facts: JobFacts, seconds: number): [name: string, words: string][]
       'tiles',
       `${plan.tiles} of ${plan.tile.replace('x', '×')} px, halo ${haloText(plan.halo)}: ${share} % of the work`,
     ],
-    ['memory', `up to ${inBytes(expected.memoryBytes)}`],
-    ['disk', `up to ${inBytes(expected.diskBytes)}${scratch}`],
+    ['memory', `up to ${formatBytes(expected.memoryBytes)}`],
+    ['disk', `up to ${formatBytes(expected.diskBytes)}${scratch}`],
     ['time', `about ${seconds < 1 ? 'a second' : duration(seconds)} on ${device}`],
   ];
 }

@@ -7,9 +7,9 @@ import type { MaskSink } from '../../tiling/sink.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import type { Reduction } from '../../tiling/sinks/tiff/halve.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
-import { integer } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format } from '../contract/outputs.js';
+import { integer } from '../terminal/flag-values.js';
 import type { CommandContext } from '../terminal/options.js';
 
 interface SampleFlags {

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
-import { bytes, DEFAULTS, ENVIRONMENT, integer, notNegative, positive } from '../config.js';
+import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
+import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
 import {
   type CommandContext,
   type EngineFlags,

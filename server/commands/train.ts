@@ -4,7 +4,8 @@ import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { NORMALISATION } from '../../model/pixels.js';
 import { ModelShelf } from '../../model/shelf.js';
-import { DEFAULTS, integer, positive } from '../config.js';
+import { DEFAULTS } from '../config.js';
+import { integer, positive } from '../terminal/flag-values.js';
 import {
   type CommandContext,
   type EngineFlags,

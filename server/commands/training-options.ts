@@ -4,8 +4,8 @@ import { LOSSES, type LossKind, OPTIMIZERS, type OptimizerConfig } from '../../m
 import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
-import { integer, positive } from '../config.js';
 import { RequestError } from '../contract/errors.js';
+import { integer, positive } from '../terminal/flag-values.js';
 import { MONITORS, type Monitor } from '../training/monitor.js';
 import { PRESETS, type PresetName, type TrainingSettings } from '../training/settings.js';
 import { fraction, notNegative, numbers, parseAugmentation, parseClassWeights } from './training-values.js';

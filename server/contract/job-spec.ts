@@ -3,8 +3,8 @@ import type { Size } from '../../tiling/geometry.js';
 import type { TileChoice } from '../../tiling/plan.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { ImageChoice } from '../../tiling/sources/options.js';
-import type { Stage } from '../pipeline/segment.js';
 import type { Format, Output, ResultFile } from './outputs.js';
+import type { Stage } from './stages.js';
 
 /** What is to be done with an image: the same whether it waits in a job or is run at once. */
 export interface WorkSpec {

@@ -1,17 +1,18 @@
 import { extname } from 'node:path';
 import type { Card } from '../../model/card.js';
-import type { OutputKind } from '../../model/frozen.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { GeojsonWriter } from '../../tiling/sinks/geojson.js';
 import { ObjectTable } from '../../tiling/sinks/objects.js';
-import { type OverlayColour, OverlaySink } from '../../tiling/sinks/overlay.js';
+import { OverlaySink } from '../../tiling/sinks/overlay.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import { RegionSink } from '../../tiling/sinks/regions.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
 import type { ImageSource } from '../../tiling/source.js';
+import { coloursOf } from './colours.js';
 import { RequestError } from './errors.js';
 
 export const FORMATS = {
@@ -164,14 +165,4 @@ async function openSink(
 export function isStreamed(output: Output, imageWidth: number): boolean {
   if (output === 'instances' || output === 'thumbnail') return false;
   return (output !== 'geojson' && output !== 'objects') || imageWidth <= COLUMN_BLOCK_PX;
-}
-
-/** The classes' colours, by their index. */
-export const coloursOf = (card: Pick<Card, 'classes'>): OverlayColour[] =>
-  card.classes.map(({ colour }) => rgbOf(colour));
-
-export function rgbOf(colour: string | null): OverlayColour {
-  if (colour === null) return null;
-  const value = Number.parseInt(colour.slice(1), 16);
-  return [value >> 16, (value >> 8) & 255, value & 255];
 }

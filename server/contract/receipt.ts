@@ -5,7 +5,7 @@ import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ValueRange } from '../../tiling/raster.js';
 import type { ImageSource, PixelSize } from '../../tiling/source.js';
 import { usedRange } from '../pipeline/intensity-warnings.js';
-import type { Stage } from '../pipeline/segment.js';
+import type { Stage } from './stages.js';
 
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
 export interface Receipt {

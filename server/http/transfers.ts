@@ -1,5 +1,5 @@
+import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
-import { inBytes } from '../pipeline/memory.js';
 import { roomOf } from '../storage/free-space.js';
 
 export interface TransferOptions {
@@ -93,7 +93,7 @@ export class Transfers {
       if (free - this.#reserved < least) {
         throw new RequestError(
           'disk-full',
-          `${inBytes(bytes)} more would leave less than ${inBytes(least)} of the disk free`,
+          `${formatBytes(bytes)} more would leave less than ${formatBytes(least)} of the disk free`,
         );
       }
     } catch (error) {

@@ -7,9 +7,10 @@ import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec, Progress } from '../contract/job-spec.js';
 import { codeOf, detailOf } from '../contract/problems.js';
+import type { Stage } from '../contract/stages.js';
 import type { Metrics } from '../metrics.js';
-import type { Stage } from '../pipeline/segment.js';
 import type { Readers } from '../readers/readers.js';
+import { delay } from '../storage/delay.js';
 import { roomOf } from '../storage/free-space.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { JobFacts } from '../worker/messages.js';
@@ -25,7 +26,7 @@ import {
   moved,
 } from './job.js';
 import { type UnreadableJob, unreadable } from './record.js';
-import { isPassing, Patience, pauseFor, RECOVERY, type RecoveryTimes } from './recovery.js';
+import { isPassing, Patience, RECOVERY, type RecoveryTimes } from './recovery.js';
 import { JobResults } from './results.js';
 import { JobRunner, type StrikeBook } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
@@ -339,7 +340,7 @@ export class Jobs {
 
   /** Has a job run to its end, whatever that is, through retries and pauses. Never rejects. */
   async #execute(entry: Entry): Promise<void> {
-    const { recovery = RECOVERY, wait = pauseFor } = this.options;
+    const { recovery = RECOVERY, wait = delay } = this.options;
     const patience = new Patience(recovery);
     const { signal } = entry.stop;
     for (;;) {
@@ -362,7 +363,7 @@ export class Jobs {
 
   /** Holds a paused job until its reason is gone, it is resumed by hand, or it stops. */
   async #waitOut(entry: Entry, patience: Patience): Promise<void> {
-    const { wait = pauseFor } = this.options;
+    const { wait = delay } = this.options;
     const wake = new AbortController();
     const signal = AbortSignal.any([entry.stop.signal, wake.signal]);
     let leave = () => {};

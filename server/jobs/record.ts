@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
 import { FORMATS, type Format, OUTPUTS } from '../contract/outputs.js';
-import { STAGES } from '../pipeline/segment.js';
+import { STAGES } from '../contract/stages.js';
 import { JOB_STATES, type JobRecord } from './job.js';
 
 /**

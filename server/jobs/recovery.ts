@@ -1,5 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
-
 /** Reasons that pass: a disk that is full, or errs; another server that does not answer; files run out. */
 const PASSING: ReadonlySet<string> = new Set([
   'disk-full',
@@ -49,9 +47,4 @@ export class Patience {
     const { first, last } = this.times.probeMs;
     return Math.min(first * 2 ** Math.min(this.#probes++, 30), last);
   }
-}
-
-/** Resolves after some time, or when `signal` aborts; keeps no process alive. */
-export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
-  await setTimeout(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }

@@ -6,7 +6,8 @@ import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { wholeRows, writeInstances } from '../../tiling/sinks/instances.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import type { ImageSource } from '../../tiling/source.js';
-import { coloursOf, isStreamed, openSinks, type ResultFile } from '../contract/outputs.js';
+import { coloursOf } from '../contract/colours.js';
+import { isStreamed, openSinks, type ResultFile } from '../contract/outputs.js';
 
 export interface Derivation {
   /** The mask, its labels as they are stored. */

@@ -1,6 +1,7 @@
 import type { Card } from '../../model/card.js';
+import { valuesPerPixel } from '../../model/output-kind.js';
 import { predictedFor, type ResultFile } from '../contract/outputs.js';
-import { maskResults, valuesAPixel } from './masks.js';
+import { maskResults } from './masks.js';
 
 /** A mask's file is at most so much larger than its pixels: overviews, and what does not compress. */
 const PYRAMID = 1.35;
@@ -22,7 +23,7 @@ export function expectedDisk(
   }: { readonly pixels: number; readonly maskPixels: number; readonly width: number },
 ): number {
   const output = predictedFor(results);
-  const journal = output === 'labels' ? 1 : 4 * valuesAPixel(output, classes.length);
+  const journal = output === 'labels' ? 1 : 4 * valuesPerPixel(output, classes.length);
   const named = results.map((result) => ({ ...result, path: '' }));
   const masks = maskResults({ id: '', results: named, scratchDir: '' }, pixels === maskPixels ? width : null)
     .filter(({ temporary }) => temporary)

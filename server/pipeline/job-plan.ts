@@ -1,5 +1,5 @@
 import type { EngineModel, TestedModel } from '../../model/engine.js';
-import type { OutputKind } from '../../model/frozen.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import { type ChannelConversion, channelConversion } from '../../model/pixels.js';
 import { UnsupportedImageError } from '../../tiling/errors.js';
 import type { Size } from '../../tiling/geometry.js';
@@ -13,10 +13,11 @@ import {
 } from '../../tiling/plan.js';
 import { resampled } from '../../tiling/resample.js';
 import type { ImageSource } from '../../tiling/source.js';
+import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { WorkSpec } from '../contract/job-spec.js';
-import { expectedMemory, inBytes, LEAST_OUTPUT_PX } from './memory.js';
+import { expectedMemory, LEAST_OUTPUT_PX } from './memory.js';
 
 /** How a job will be done, and what its user should know. */
 export interface JobPlan {
@@ -94,7 +95,7 @@ export function planJob(
     const { width, height } = best.plan.tile;
     throw new RequestError(
       'too-little-memory',
-      `tiles of ${width}×${height} px take some ${inBytes(best.memory)}; ${inBytes(memory)} are allowed` +
+      `tiles of ${width}×${height} px take some ${formatBytes(best.memory)}; ${formatBytes(memory)} are allowed` +
         (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }

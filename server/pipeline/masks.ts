@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import type { OutputKind } from '../../model/frozen.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { SplitSink } from '../../tiling/sinks/split.js';
@@ -9,12 +9,6 @@ import { isStreamed, openSinks, predicted, type ResultFile } from '../contract/o
 
 /** The masks that a network makes in one pass: either, or both. */
 export type MaskKind = Exclude<OutputKind, 'both'>;
-
-/** Values that the network makes of a pixel. */
-export function valuesAPixel(output: OutputKind, classes: number): number {
-  if (output === 'labels') return 1;
-  return output === 'both' ? classes + 1 : classes;
-}
 
 /** A mask of a job, and what is made of it. */
 export interface MaskResults {

@@ -1,10 +1,8 @@
 import type { Card } from '../../model/card.js';
-import type { OutputKind } from '../../model/frozen.js';
+import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageSource } from '../../tiling/source.js';
-import { valuesAPixel } from './masks.js';
-import { TILES_IN_FLIGHT } from './segment.js';
 
 /** A worker process with a model, before it has seen a tile. */
 const WORKER_BYTES = 320 << 20;
@@ -12,6 +10,8 @@ const WORKER_BYTES = 320 << 20;
 const ACTIVATION_BYTES = 36;
 /** Pixels that one batch aims at: beyond this, on a CPU, a larger batch costs memory and gains nothing. */
 export const BATCH_PX = 500_000;
+/** Tiles between their reading and their stitching: enough for a device that runs one batch and readies one. */
+export const TILES_IN_FLIGHT = 6;
 /** Of what is left beside a process and its files; tiles and bands that wait have the rest. */
 const BATCH_SHARE = 0.75;
 /** Of a tile, where tiles shrink to fit into the memory. */
@@ -47,7 +47,7 @@ export function expectedMemory(
   const value = output === 'labels' ? 1 : 4;
   // One that is filled, one that is written, one that waits; both masks in one are taken apart to be written.
   const copies = output === 'both' ? 4 : 3;
-  const bands = copies * bandPx * value * valuesAPixel(output, card.classes.length);
+  const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
   return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
 }
 
@@ -68,10 +68,4 @@ export function leastMemory(card: Card): number {
  */
 export function jobsThatFit(memory: number): number {
   return Math.max(1, Math.floor((memory - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
-}
-
-/** Bytes in words: `12 kB`, `640 MB`, `1.5 GB`. */
-export function inBytes(bytes: number): string {
-  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,6 +1,7 @@
 import type { Card } from '../../model/card.js';
 import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
-import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import type { TileBatch } from '../../model/frozen.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';

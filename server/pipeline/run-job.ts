@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { TestedModel } from '../../model/engine.js';
+import { valuesPerPixel } from '../../model/output-kind.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
 import { enlarged, resampled } from '../../tiling/resample.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
@@ -11,12 +12,13 @@ import { findTissue, type Tissue, tissueFromMask } from '../../tiling/tissue.js'
 import type { Progress, SegmentJob } from '../contract/job-spec.js';
 import { predictedFor } from '../contract/outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from '../contract/receipt.js';
+import type { Stage } from '../contract/stages.js';
 import { derive } from './derive.js';
 import { fingerprintOf, startedAnew } from './fingerprint.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
-import { type MaskKind, maskResults, openMasks, valuesAPixel } from './masks.js';
-import { type Predict, type Stage, segment } from './segment.js';
+import { type MaskKind, maskResults, openMasks } from './masks.js';
+import { type Predict, segment } from './segment.js';
 
 /** What runs a job's tiles, and may watch them. */
 export interface JobTools {
@@ -79,7 +81,7 @@ export async function runJob(
     },
   );
   const preview = previewOf(source);
-  const stride = valuesAPixel(output, card.classes.length);
+  const stride = valuesPerPixel(output, card.classes.length);
   const channels = Math.min(stride, card.classes.length);
   const progress = new ProgressCount(job, plan.count, plan.image.width * plan.image.height);
   await segment({

@@ -1,4 +1,5 @@
-import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import type { TileBatch } from '../../model/frozen.js';
+import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import type { Batched } from '../../model/scheduler.js';
 import { type Rect, within } from '../../tiling/geometry.js';
 import type { Band, Tile, TilePlan } from '../../tiling/plan.js';
@@ -8,11 +9,8 @@ import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import type { BandJournal } from '../../tiling/sinks/journal.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { Stitcher } from '../../tiling/stitcher.js';
-import { valuesAPixel } from './masks.js';
-
-/** The stages of a job, everywhere: metrics, `Server-Timing`, logs and reports. */
-export const STAGES = ['upload', 'decode', 'queue', 'infer', 'stitch', 'encode'] as const;
-export type Stage = (typeof STAGES)[number];
+import type { Stage } from '../contract/stages.js';
+import { TILES_IN_FLIGHT } from './memory.js';
 
 /** Segments one tile, alone or in a batch with others. */
 export type Predict = (
@@ -43,9 +41,6 @@ export interface SegmentRequest {
 /** How a tile ended: computed, skipped as background, or taken from the journal. */
 export type TileEnd = 'computed' | 'skipped' | 'replayed';
 
-/** Tiles between their reading and their stitching: enough for a device that runs one batch and readies one. */
-export const TILES_IN_FLIGHT = 6;
-
 /**
  * The pipeline: plan, read, predict, stitch, write. Holds no more than a few tiles and the bands that
  * they belong to. On failure or cancellation nothing of the result is left, but for the journal.
@@ -55,7 +50,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
-  const channels = valuesAPixel(output, request.classes);
+  const channels = valuesPerPixel(output, request.classes);
   const sinks = journal ? new FanoutSink([journal, sink]) : sink;
   const outputWidth = within(plan.tile, plan.halo).width;
   const inFlight = new Set<Promise<void>>();

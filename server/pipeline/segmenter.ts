@@ -1,8 +1,8 @@
 import { learntRange } from '../../model/card.js';
 import { Engine, type EngineModel, type EngineOptions, type TestedModel } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
-import type { OutputKind } from '../../model/frozen.js';
 import { readCard } from '../../model/model-files.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import { channelConversion } from '../../model/pixels.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
@@ -10,13 +10,15 @@ import { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
-import { type ImageHeader, readHeader } from '../contract/image-header.js';
+import { coloursOf } from '../contract/colours.js';
+import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec, SegmentJob, WorkSpec } from '../contract/job-spec.js';
-import { checkOutput, coloursOf, predictedFor } from '../contract/outputs.js';
+import { checkOutput, predictedFor } from '../contract/outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from '../contract/receipt.js';
 import { expectedDisk } from './disk-use.js';
 import { checkSymmetries, headerAtModelScale, type JobPlan, planJob, thresholdOf } from './job-plan.js';
 import { TilePredictor } from './predict.js';
+import { readHeader } from './read-header.js';
 import { runJob } from './run-job.js';
 
 export interface SegmenterOptions {

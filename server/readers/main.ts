@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openImage } from '../../tiling/sources/open.js';
-import { readHeader } from '../contract/image-header.js';
 import { outcomeOf } from '../contract/outcome.js';
 import { derive } from '../pipeline/derive.js';
+import { readHeader } from '../pipeline/read-header.js';
 import type { FromReader, ImageSpec, ReaderCalls, ReaderLimits, ReadName, ToReader } from './messages.js';
 import { Viewer } from './viewer.js';
 

@@ -1,11 +1,11 @@
 import type { Card } from '../../model/card.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
+import type { ViewTile } from '../contract/deep-zoom.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { Outcome } from '../contract/outcome.js';
 import type { ResultFile } from '../contract/outputs.js';
-import type { ViewTile } from './viewer.js';
 
 /** How every image is opened. */
 export type ReaderLimits = Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 'allowedHosts'>;

@@ -1,12 +1,13 @@
 import { type Card, learntRange } from '../../model/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
+import { coloursOf } from '../contract/colours.js';
+import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
-import { coloursOf, type ResultFile } from '../contract/outputs.js';
+import type { ResultFile } from '../contract/outputs.js';
 import type { ReaderLimits } from './messages.js';
 import { ReaderEndedError, ReaderPool } from './pool.js';
-import type { ViewTile } from './viewer.js';
 
 export interface ReadersOptions extends ReaderLimits {
   /** How long an image's header may take. Default 30 s. */

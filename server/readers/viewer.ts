@@ -7,22 +7,14 @@ import type { ImageSource, PixelReader } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
+import { deepZoomLevels, VIEW_TILE_PX, type ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 
-/** Side of the tiles that are shown; that of our masks' own tiles. */
-export const VIEW_TILE_PX = 256;
 /** Images that are kept open for the next tile; the least recently used is closed. */
 const MAX_OPEN = 8;
 /** Longest side of the small version of an image that has no pyramid, for its far views. */
 const SMALL_PX = 4096;
 const JPEG_QUALITY = 85;
-
-/** A tile of a Deep Zoom pyramid: level 0 is one px, each level twice the one before. */
-export interface ViewTile {
-  readonly level: number;
-  readonly column: number;
-  readonly row: number;
-}
 
 /** An image that is shown, or is about to be. */
 interface Shown {
@@ -34,10 +26,6 @@ interface Shown {
   users: number;
   onIdle: () => void;
 }
-
-/** The number of a Deep Zoom pyramid's largest level. */
-export const deepZoomLevels = ({ width, height }: Size): number =>
-  Math.ceil(Math.log2(Math.max(width, height, 1)));
 
 /** Shows images and masks by tiles, as a viewer asks for them. */
 export class Viewer {

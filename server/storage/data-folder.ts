@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
-import { pauseFor } from '../jobs/recovery.js';
+import { delay } from './delay.js';
 import { FolderLock } from './lock.js';
 
 /** A server's data folder while it is being taken, and its lock. */
@@ -27,7 +27,7 @@ export async function takeFolder(data: string, log: Logger): Promise<DataFolder>
   let wait: () => void = () => {};
   const waiting = new Promise<void>((resolve) => (wait = resolve));
   const lock = FolderLock.take(data, {
-    wait: pauseFor,
+    wait: delay,
     signal: stopping.signal,
     onWaiting: (by) => {
       holder = by;

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { bytes, DEFAULTS, ENVIRONMENT, integer } from '../config.js';
+import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { Segmenter } from '../pipeline/segmenter.js';
+import { bytes, integer } from './flag-values.js';
 
 /** What commands are given besides their options. */
 export interface CommandContext {

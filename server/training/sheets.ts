@@ -1,6 +1,6 @@
 import type { Card } from '../../model/card.js';
 import { PngSink } from '../../tiling/sinks/png.js';
-import { rgbOf } from '../contract/outputs.js';
+import { rgbOf } from '../contract/colours.js';
 import { CELL_PX } from './miniature.js';
 
 /** A small picture in RGB, `width · height · 3` bytes. */

@@ -2,7 +2,7 @@ import type { ImageHeader } from '../contract/image-header.js';
 import type { JobSpec, PlanSpec, Progress } from '../contract/job-spec.js';
 import type { Outcome } from '../contract/outcome.js';
 import type { Receipt } from '../contract/receipt.js';
-import type { Stage } from '../pipeline/segment.js';
+import type { Stage } from '../contract/stages.js';
 import type { Segmenter, SegmenterOptions } from '../pipeline/segmenter.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';

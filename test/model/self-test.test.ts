@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import type { TileBatch } from '../../model/frozen.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import { type GraphUse, selfTest, type TestedNetwork } from '../../model/self-test.js';
 import { even } from '../support/rasters.js';
 

@@ -2,8 +2,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { Engine, Trainee } from '../../model/engine.js';
-import type { OutputKind, TileBatch } from '../../model/frozen.js';
+import type { TileBatch } from '../../model/frozen.js';
 import type { TileGeometry } from '../../model/geometry.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import type { TrainingBatch } from '../../model/train/trainer.js';
 
 /** A geometry without a halo: every px of a tile is the network's own. */

@@ -1,7 +1,7 @@
 import { Router } from 'express';
+import { VIEW_TILE_PX, type ViewTile } from '../../contract/deep-zoom.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Jobs } from '../../jobs/jobs.js';
-import { VIEW_TILE_PX, type ViewTile } from '../../readers/viewer.js';
 
 const LAYERS = { image: 'jpeg', mask: 'png' } as const;
 type Layer = keyof typeof LAYERS;

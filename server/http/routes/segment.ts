@@ -9,10 +9,10 @@ import {
   type Output,
   parseOutput,
 } from '../../contract/outputs.js';
+import { STAGES } from '../../contract/stages.js';
 import type { JobRequest, RecordedReceipt } from '../../jobs/job.js';
 import type { NewJob } from '../../jobs/jobs.js';
 import { jobView } from '../../jobs/view.js';
-import { STAGES } from '../../pipeline/segment.js';
 import { type Intake, jobRequest, parseRequest, type TakenImage, takeImage } from '../intake.js';
 import { sendFile } from '../send.js';
 import { accept, outputsOf } from './jobs.js';

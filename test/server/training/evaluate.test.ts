@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../model/engine.js';
-import type { OutputKind } from '../../../model/frozen.js';
+import type { OutputKind } from '../../../model/output-kind.js';
 import { predictions } from '../../../server/training/evaluate.js';
 import { LabelCodec } from '../../../server/training/labels.js';
 import type { Rect } from '../../../tiling/geometry.js';

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
+import { limitsFor } from '../../decode-limits.js';
 import type { Size } from '../../geometry.js';
-import { limitsFor } from '../decode-limits.js';
 import { checkFrame, jpegFrame } from './jpeg-header.js';
 
 /** How a TIFF says that its JPEG tiles store colours (`PhotometricInterpretation`). */

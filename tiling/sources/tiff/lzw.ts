@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { limitsFor } from '../decode-limits.js';
+import { limitsFor } from '../../decode-limits.js';
 
 /**
  * Decodes a chunk of LZW by giving it to libtiff, in sharp, as a TIFF of one strip of gray bytes. It

@@ -1,0 +1,12 @@
+import type { Card } from '../../model/card.js';
+import type { OverlayColour } from '../../tiling/sinks/overlay.js';
+
+/** The classes' colours, by their index. */
+export const coloursOf = (card: Pick<Card, 'classes'>): OverlayColour[] =>
+  card.classes.map(({ colour }) => rgbOf(colour));
+
+export function rgbOf(colour: string | null): OverlayColour {
+  if (colour === null) return null;
+  const value = Number.parseInt(colour.slice(1), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}

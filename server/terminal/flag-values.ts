@@ -1,0 +1,31 @@
+import { InvalidArgumentError } from 'commander';
+
+/** For commander: an integer in a range. */
+export function integer(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new InvalidArgumentError(`It must be an integer from ${low} to ${high}.`);
+    }
+    return value;
+  };
+}
+
+/** For commander: a positive number. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
+  return value;
+}
+
+/** For commander: a number that is not negative. */
+export function notNegative(text: string): number {
+  return text === '0' ? 0 : positive(text);
+}
+
+/** For commander: bytes, with K, M, G or T for powers of 1024. */
+export function bytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(text);
+  if (!match) throw new InvalidArgumentError('It must be a number of bytes, such as 500M or 8G.');
+  return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] || ' ').toUpperCase()));
+}
