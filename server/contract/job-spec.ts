@@ -57,10 +57,10 @@ export interface SegmentJob extends JobSpec {
   /** Watches how the image is opened and read, and a mask of its tissue. */
   readonly watch?: (opening: Promise<ImageSource>) => Promise<ImageSource>;
   readonly onStage?: (stage: Stage, durationMs: number) => void;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: JobProgress) => void;
 }
 
-export interface Progress {
+export interface JobProgress {
   readonly tiles: number;
   readonly tilesDone: number;
   /** Of `tilesDone`, those that were computed before the job was interrupted. */

@@ -1,4 +1,4 @@
-import type { Progress } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/job-spec.js';
 import type { Metrics } from '../metrics.js';
 import type { JobRecord } from './job.js';
 
@@ -6,13 +6,13 @@ import type { JobRecord } from './job.js';
 export function countProgress(
   metrics: Metrics,
   { request }: JobRecord,
-  before: Progress | null,
-  now: Progress,
+  before: JobProgress | null,
+  now: JobProgress,
 ): void {
   const model = request.model.split('/')[0]!;
   // A job that goes on in another worker counts from zero again.
   const last = before && before.pixelsComputed <= now.pixelsComputed ? before : null;
-  const computed = (p: Progress | null) => (p ? p.tilesDone - p.tilesReplayed - p.tilesSkipped : 0);
+  const computed = (p: JobProgress | null) => (p ? p.tilesDone - p.tilesReplayed - p.tilesSkipped : 0);
   const tiles = computed(now) - computed(last);
   if (tiles <= 0) return;
   const pixels = now.pixelsComputed - (last?.pixelsComputed ?? 0);

@@ -1,5 +1,5 @@
 import type { Priority } from '../../model/scheduler.js';
-import type { Progress, WorkSpec } from '../contract/job-spec.js';
+import type { JobProgress, WorkSpec } from '../contract/job-spec.js';
 import type { Format, Output } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
 
@@ -56,7 +56,7 @@ export interface JobRecord {
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
   /** What was done when it ended, or when the server stopped. */
-  readonly progress: Progress | null;
+  readonly progress: JobProgress | null;
   readonly receipt: RecordedReceipt | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
   /** Why a paused job waits, and since when; null in any other state. */

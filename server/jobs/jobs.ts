@@ -5,7 +5,7 @@ import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import type { PlanSpec, Progress } from '../contract/job-spec.js';
+import type { JobProgress, PlanSpec } from '../contract/job-spec.js';
 import { codeOf, detailOf } from '../contract/problems.js';
 import type { Stage } from '../contract/stages.js';
 import type { Metrics } from '../metrics.js';
@@ -76,7 +76,7 @@ interface Entry {
   pause: { readonly wake: AbortController; readonly over: Promise<void> } | null;
   /** Of a job between two tries. */
   retry: Retry | null;
-  progress: Progress | null;
+  progress: JobProgress | null;
   /** When this server began to compute it, and how many px it has computed since. */
   startedMs: number;
   /** Resolves when the job has ended, or is put back because the server stops. */
@@ -86,7 +86,7 @@ interface Entry {
 /** Why a job stops: its client does not want it any more, or the server stops and it goes on later. */
 type Stop = 'cancelled' | 'later';
 
-/** Progress is told to listeners so often at most. */
+/** JobProgress is told to listeners so often at most. */
 const PROGRESS_MS = 250;
 const SWEEP_MS = 60_000;
 

@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import type { Priority } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
-import type { JobSpec, Progress } from '../contract/job-spec.js';
+import type { JobProgress, JobSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
 import { WorkerLostError } from '../worker/lost.js';
@@ -38,7 +38,7 @@ interface Task {
   suspect: 'of a worker' | 'of a server' | null;
   /** Called when it has got further; null while it need not. */
   acquit: (() => void) | null;
-  progress: Progress | null;
+  progress: JobProgress | null;
   /** Tiles that were done when its last worker ended. */
   lastDone: number;
 }

@@ -9,7 +9,7 @@ import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../../tiling/tissue.js';
-import type { Progress, SegmentJob } from '../contract/job-spec.js';
+import type { JobProgress, SegmentJob } from '../contract/job-spec.js';
 import { predictedFor } from '../contract/outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
@@ -179,7 +179,7 @@ async function tissueOf(
 
 /** How far a job is: counts, and tells. */
 class ProgressCount {
-  readonly count: { -readonly [Name in keyof Progress]: number };
+  readonly count: { -readonly [Name in keyof JobProgress]: number };
 
   constructor(
     private readonly job: SegmentJob,

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { EngineLostError, RemoteError } from '../../model/errors.js';
 import { limitsFor } from '../../tiling/decode-limits.js';
 import { childEnvironment } from '../config.js';
-import type { JobSpec, Progress } from '../contract/job-spec.js';
+import type { JobProgress, JobSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import { WORKER_LIMITS, type WorkerLimits } from './limits.js';
@@ -15,7 +15,7 @@ import { Watchdog } from './watchdog.js';
 
 export interface JobListener {
   readonly onStage: (stage: Stage, durationMs: number) => void;
-  readonly onProgress: (progress: Progress) => void;
+  readonly onProgress: (progress: JobProgress) => void;
 }
 
 export interface WorkerEvents {

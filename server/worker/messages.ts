@@ -1,5 +1,5 @@
 import type { ImageHeader } from '../contract/image-header.js';
-import type { JobSpec, PlanSpec, Progress } from '../contract/job-spec.js';
+import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Outcome } from '../contract/outcome.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
@@ -36,7 +36,7 @@ export type FromWorker =
   | { readonly type: 'stuck'; readonly id: string; readonly why: string }
   | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number }
   | { readonly type: 'stage'; readonly id: string; readonly stage: Stage; readonly durationMs: number }
-  | { readonly type: 'progress'; readonly id: string; readonly progress: Progress }
+  | { readonly type: 'progress'; readonly id: string; readonly progress: JobProgress }
   | { readonly type: 'done'; readonly id: string; readonly receipt: Receipt }
   | { readonly type: 'failed'; readonly id: string; readonly code: string; readonly message: string }
   | ({ readonly call: number } & Outcome);
