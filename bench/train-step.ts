@@ -9,7 +9,7 @@ import { AUGMENTATIONS } from '../model/train/augment.js';
 import { PLAIN_TRAINING, type TrainingBatch } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
 import { LabelCodec } from '../server/training/labels.js';
-import { Sampler } from '../server/training/samples.js';
+import { Sampler } from '../server/training/sampler.js';
 import type { Raster } from '../tiling/raster.js';
 import { paintMembranes } from '../tiling/samples/membranes.js';
 import { memorySource } from '../tiling/sources/memory.js';
@@ -42,8 +42,7 @@ export const bench: Bench = async (say) => {
       await writeUntrained(engine, join(dir, 'net'), unet);
       const { id } = await engine.load(join(dir, 'net'));
       const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
-      const sampler = membraneSampler(trainee);
-      await sampler.prepare(new AbortController().signal, () => {});
+      const sampler = await membraneSampler(trainee);
       const things = stepsOf(engine, id, trainee, sampler, torch);
       const times: Record<string, number[]> = Object.fromEntries(
         Object.keys(things).map((name) => [name, []]),
@@ -125,7 +124,7 @@ function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler,
 }
 
 /** Crops with the paper's augmentation and weight map, of painted membranes. */
-function membraneSampler(trainee: Trainee): Sampler {
+function membraneSampler(trainee: Trainee): Promise<Sampler> {
   const pairs = [1, 2, 3].map((seed) => {
     const rect = { x: 0, y: 0, width: 700, height: 700 };
     const [image, labels] = [new Uint8Array(700 * 700), new Uint8Array(700 * 700)];
@@ -135,16 +134,18 @@ function membraneSampler(trainee: Trainee): Sampler {
   });
   const codec = new LabelCodec({ classes: 2, ignore: null, legend: null });
   codec.count({ data: Uint8Array.of(0, 1), width: 2, height: 1, channels: 1 });
-  return new Sampler(
+  return Sampler.create(
     pairs,
     { codec, labelBorder: 'reflect' },
     {
-      ...{ tile: SIDE, halo: trainee.facts.geometry.halo, batch: 1, epochSteps: null, seed: 1 },
-      ...{
-        augmentation: AUGMENTATIONS.paper,
-        classWeights: [1, 1],
-        border: { w0: 10, sigma: 5, live: false },
-      },
+      tile: SIDE,
+      halo: trainee.facts.geometry.halo,
+      batch: 1,
+      epochSteps: null,
+      seed: 1,
+      augmentation: AUGMENTATIONS.paper,
+      classWeights: [1, 1],
+      border: { w0: 10, sigma: 5, live: false },
     },
   );
 }

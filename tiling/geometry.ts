@@ -44,6 +44,17 @@ export function rectOf(x: Interval, y: Interval): Rect {
   return { x: x.start, y: y.start, width: x.stop - x.start, height: y.stop - y.start };
 }
 
+/** A rectangle grown by `px` on every side, as far as the image goes. */
+export function expand({ x, y, width, height }: Rect, px: number, image: Size): Rect {
+  const [left, top] = [Math.max(0, x - px), Math.max(0, y - px)];
+  return {
+    x: left,
+    y: top,
+    width: Math.min(image.width, x + width + px) - left,
+    height: Math.min(image.height, y + height + px) - top,
+  };
+}
+
 /** Cuts `[0, length)` into runs of `step`; the last may be shorter. Lazy. */
 export function* runs({ start, stop }: Interval, step: number): Generator<Interval> {
   for (let at = start; at < stop; at += step) yield { start: at, stop: Math.min(at + step, stop) };

@@ -1,4 +1,4 @@
-import type { Rect } from '../../tiling/geometry.js';
+import { expand } from '../../tiling/geometry.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { IGNORED } from './labels.js';
 
@@ -18,7 +18,7 @@ export interface InstanceLabels {
 export function instanceLabels(stored: ImageSource, ignore: number | null): InstanceLabels {
   const { size } = stored;
   const read: ImageSource['readRegion'] = async (rect, signal) => {
-    const around = grown(rect, size.width, size.height);
+    const around = expand(rect, 1, size);
     const { data } = await stored.readRegion(around, signal);
     const values = new Uint8Array(rect.width * rect.height);
     const cellAt = (at: number) => (data[at] === ignore ? 0 : data[at]!);
@@ -57,14 +57,3 @@ export function instanceLabels(stored: ImageSource, ignore: number | null): Inst
 const plain = ({ size }: ImageSource) => {
   return { size, channels: 1, channelNames: null, mpp: null, notes: [], overviews: [] } as const;
 };
-
-/** A part of an image with the pixels along its sides. */
-function grown({ x, y, width, height }: Rect, right: number, bottom: number): Rect {
-  const [left, top] = [Math.max(0, x - 1), Math.max(0, y - 1)];
-  return {
-    x: left,
-    y: top,
-    width: Math.min(right, x + width + 1) - left,
-    height: Math.min(bottom, y + height + 1) - top,
-  };
-}

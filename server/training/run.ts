@@ -17,7 +17,7 @@ import { BORDER_PX } from './picture-scorer.js';
 import { PixelWeights } from './pixel-weights.js';
 import type { RunConfig } from './run-config.js';
 import { runFolder } from './run-config.js';
-import { Sampler } from './samples.js';
+import { Sampler } from './sampler.js';
 import { classWeightsOf } from './settings.js';
 import type { Split } from './split.js';
 
@@ -69,12 +69,17 @@ export async function prepare(
   const { geometry } = trainee.facts;
   // refuses a tile that the network cannot take, in the words that serving has for it
   planTiles({ width: 1, height: 1 }, { tile: { width: tile, height: tile }, rule: geometry });
-  const sampler = new Sampler(split.training, dataset, {
-    ...{ tile, seed, halo: geometry.halo, border: settings.border },
-    ...{ batch: settings.batch, epochSteps: batchesOf(settings), augmentation: settings.augmentation },
+  const options = {
+    tile,
+    halo: geometry.halo,
+    batch: settings.batch,
+    epochSteps: batchesOf(settings),
+    augmentation: settings.augmentation,
     classWeights: classWeightsOf(settings.classWeights, dataset.frequenciesOf(split.training)),
-  });
-  await sampler.prepare(signal, onMap);
+    border: settings.border,
+    seed,
+  };
+  const sampler = await Sampler.create(split.training, dataset, options, { signal, onWeightMap: onMap });
   return { trainee, sampler, unet };
 }
 

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { AUGMENTATIONS, changeIntensities, drawWarp, NO_AUGMENTATION } from '../../../model/train/augment.js';
+import { AUGMENTATIONS, NO_AUGMENTATION } from '../../../model/train/augment.js';
+import { jitterIntensities } from '../../../model/train/intensity-jitter.js';
 import { Random } from '../../../model/train/random.js';
+import { drawWarp } from '../../../model/train/warp.js';
 
 const side = 21;
 const draws = <T>(count: number, draw: (random: Random) => T): T[] =>
@@ -77,7 +79,7 @@ describe('intensities', () => {
   const flat = () => new Float32Array(20_000).fill(0.5);
   const change = (part: object, random = new Random(5)) => {
     const pixels = flat();
-    changeIntensities(pixels, { ...NO_AUGMENTATION, ...part }, random);
+    jitterIntensities(pixels, { ...NO_AUGMENTATION, ...part }, random);
     return pixels;
   };
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { NO_AUGMENTATION } from '../../../model/train/augment.js';
 import { openDataset } from '../../../server/training/dataset.js';
 import { LabelCodec } from '../../../server/training/labels.js';
-import { Sampler } from '../../../server/training/samples.js';
+import { Sampler } from '../../../server/training/sampler.js';
 
 import { testFolder } from '../../support/files.js';
 import { even } from '../../support/rasters.js';
@@ -52,12 +52,16 @@ describe('labels that number their cells', () => {
     ['of each crop', true],
   ])('weigh borders between cells of different numbers, %s', async (_name, live) => {
     const dataset = await instances();
-    const sampler = new Sampler(dataset.pairs, dataset, {
-      ...{ tile: 24, halo: even(0), batch: 1, epochSteps: 1, seed: 1, classWeights: [1, 1] },
+    const sampler = await Sampler.create(dataset.pairs, dataset, {
+      tile: 24,
+      halo: even(0),
+      batch: 1,
+      epochSteps: 1,
+      seed: 1,
+      classWeights: [1, 1],
       augmentation: NO_AUGMENTATION,
       border: { w0: 10, sigma: 5, live },
     });
-    await sampler.prepare(new AbortController().signal, () => {});
     const { weights } = await sampler.batch(0, 0);
     const at = (x: number) => weights[10 * width + x]!;
     const term = (d1: number, d2: number) => 10 * Math.exp(-((d1 + d2) ** 2) / 50);

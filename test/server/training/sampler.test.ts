@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AUGMENTATIONS, NO_AUGMENTATION } from '../../../model/train/augment.js';
 import { borderWeights } from '../../../model/train/weight-map.js';
 import { LabelCodec } from '../../../server/training/labels.js';
-import { type SampleOptions, Sampler } from '../../../server/training/samples.js';
+import { Sampler, type SamplerOptions } from '../../../server/training/sampler.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { even, pattern } from '../../support/rasters.js';
 
@@ -13,13 +13,19 @@ const labels = { ...image, data: Uint8Array.from(image.data, (v) => (v > 127 ? 1
 const codec = new LabelCodec({ classes: 2, ignore: null, legend: null });
 codec.count(labels);
 const pair = { stem: 'one', image: memorySource(image), labels: memorySource(labels) };
-const sampler = (change: Partial<SampleOptions> = {}, pairs = [pair]) =>
-  new Sampler(
+const sampler = (change: Partial<SamplerOptions> = {}, pairs = [pair]) =>
+  Sampler.create(
     pairs,
     { codec, labelBorder: 'reflect' },
     {
-      ...{ tile: 28, halo: even(6), batch: 3, epochSteps: null, seed: 1 },
-      ...{ augmentation: NO_AUGMENTATION, classWeights: [1, 4], border: null },
+      tile: 28,
+      halo: even(6),
+      batch: 3,
+      epochSteps: null,
+      seed: 1,
+      augmentation: NO_AUGMENTATION,
+      classWeights: [1, 4],
+      border: null,
       ...change,
     },
   );
@@ -37,7 +43,7 @@ describe('crops', () => {
     ['as they are', NO_AUGMENTATION],
     ['turned and mirrored', { ...AUGMENTATIONS.dihedral, brightness: 0, contrast: 0 }],
   ])('%s: labels lie under their pixels, weights are their classes’', async (_name, augmentation) => {
-    const sampled = sampler({ augmentation });
+    const sampled = await sampler({ augmentation });
     for (let step = 0; step < 5; step++) {
       const { pixels, labels: found, weights, count } = await sampled.batch(2, step);
       for (let i = 0; i < count; i++) {
@@ -54,7 +60,9 @@ describe('crops', () => {
     const smooth = { ...image, data: Uint8Array.from(image.data, (_, at) => (at % size) * 6) };
     const halves = { ...smooth, data: Uint8Array.from(smooth.data, (v) => (v > 127 ? 1 : 0)) };
     const own = { stem: 's', image: memorySource(smooth), labels: memorySource(halves) };
-    const sampled = sampler({ augmentation: { ...AUGMENTATIONS.paper, brightness: 0, contrast: 0 } }, [own]);
+    const sampled = await sampler({ augmentation: { ...AUGMENTATIONS.paper, brightness: 0, contrast: 0 } }, [
+      own,
+    ]);
     for (let step = 0; step < 5; step++) {
       const { pixels, labels: found } = await sampled.batch(0, step);
       for (let at = 0; at < 256; at++) {
@@ -66,11 +74,11 @@ describe('crops', () => {
 
   it('are the same for the same seed, epoch and step, and others for others', async () => {
     const augmentation = AUGMENTATIONS['isbi-2012'];
-    const first = await sampler({ augmentation }).batch(3, 1);
-    expect((await sampler({ augmentation }).batch(3, 1)).pixels).toEqual(first.pixels);
-    expect((await sampler({ augmentation }).batch(3, 2)).pixels).not.toEqual(first.pixels);
-    expect((await sampler({ augmentation }).batch(4, 1)).pixels).not.toEqual(first.pixels);
-    expect((await sampler({ augmentation, seed: 2 }).batch(3, 1)).pixels).not.toEqual(first.pixels);
+    const first = await (await sampler({ augmentation })).batch(3, 1);
+    expect((await (await sampler({ augmentation })).batch(3, 1)).pixels).toEqual(first.pixels);
+    expect((await (await sampler({ augmentation })).batch(3, 2)).pixels).not.toEqual(first.pixels);
+    expect((await (await sampler({ augmentation })).batch(4, 1)).pixels).not.toEqual(first.pixels);
+    expect((await (await sampler({ augmentation, seed: 2 })).batch(3, 1)).pixels).not.toEqual(first.pixels);
   });
 
   it('see each picture once in an epoch, a large one as often as it has room for crops', async () => {
@@ -87,7 +95,7 @@ describe('crops', () => {
         labels: memorySource({ ...raster, data: new Uint8Array(side * side) }),
       };
     };
-    const sampled = sampler({ batch: 1 }, [plain(10, 16), plain(20, 16), plain(30, 32)]);
+    const sampled = await sampler({ batch: 1 }, [plain(10, 16), plain(20, 16), plain(30, 32)]);
     expect(sampled.epochSteps).toBe(6);
     const seen = [];
     for (let step = 0; step < 6; step++)
@@ -100,18 +108,15 @@ describe('border weights', () => {
   const border = { w0: 10, sigma: 3, live: false };
 
   it('are those of the whole picture, cropped along', async () => {
-    const sampled = sampler({ border, tile: 52, batch: 1 });
-    await sampled.prepare(new AbortController().signal, () => {});
+    const sampled = await sampler({ border, tile: 52, batch: 1 });
     const { labels: found, weights } = await sampled.batch(0, 0);
     const map = borderWeights(labels.data, size, size, border);
     expect(weights).toEqual(map.map((w, at) => w + (found[at] === 1 ? 4 : 1)));
   });
 
   it('live, are those of the crop', async () => {
-    const { labels: found, weights } = await sampler({ border: { ...border, live: true }, batch: 1 }).batch(
-      0,
-      0,
-    );
+    const sampled = await sampler({ border: { ...border, live: true }, batch: 1 });
+    const { labels: found, weights } = await sampled.batch(0, 0);
     const map = borderWeights(found, 16, 16, border);
     expect(weights).toEqual(map.map((w, at) => w + (found[at] === 1 ? 4 : 1)));
   });
