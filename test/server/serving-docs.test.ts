@@ -2,29 +2,22 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { createCli } from '../../server/cli.js';
-import { CODES, problemOf } from '../../server/contract/problems.js';
+import { CODES, type Problem, problemOf } from '../../server/contract/problems.js';
 
 const page = await readFile(fileURLToPath(new URL('../../../docs/serving.md', import.meta.url)), 'utf8');
 
-/** The codes of a table's rows, each with the number that its row begins with. */
-function numbered(heading: string): Record<string, number> {
-  const [, table = ''] = page.split(heading);
-  const rows = table
-    .trimStart()
-    .split('\n\n')[0]!
-    .matchAll(/^\| (\d+) +\| (.+) \|$/gm);
-  return Object.fromEntries(
-    [...rows].flatMap(([, number, codes]) =>
-      [...codes!.matchAll(/`([a-z-]+)`/g)].map(([, code]) => [code, Number(number)]),
-    ),
+it('says the status, the exit code and the title of every code', () => {
+  const [, table = ''] = page.split('## Errors');
+  const rows = [...table.matchAll(/^\| `([a-z-]+)` +\| (\d+) +\| (\d+) +\| (.+?) +\|$/gm)].map(
+    ([, code, status, exitCode, title]) => ({
+      code: code!,
+      status: Number(status),
+      exitCode: Number(exitCode),
+      title: title!,
+    }),
   );
-}
-const all = (what: 'status' | 'exitCode') =>
-  Object.fromEntries(CODES.map((code) => [code, problemOf(code)[what]]));
-
-it('says the status of every code, and its exit code', () => {
-  expect(numbered('| status | codes')).toEqual(all('status'));
-  expect(numbered('| exit code | codes')).toEqual(all('exitCode'));
+  const byCode = (all: readonly Problem[]) => Object.fromEntries(all.map((each) => [each.code, each]));
+  expect(byCode(rows)).toEqual(byCode(CODES.map(problemOf)));
 });
 
 it('names every flag of the server with its variable, and no others', () => {

@@ -47,7 +47,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
       }
       expect(await job()).toMatchObject({
         state: 'paused',
-        pause: { code: 'disk-full', detail: 'The disk is full' },
+        pause: { code: 'disk-full', detail: 'Disk full' },
       });
       const { tilesDone, tiles } = (await job()).progress!;
       expect(tilesDone).toBeLessThan(tiles);
