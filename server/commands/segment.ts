@@ -4,10 +4,10 @@ import type { Command } from 'commander';
 import { isZarr } from '../../tiling/sources/zarr/zarr.js';
 import { RequestError } from '../contract/errors.js';
 import {
-  defaultFormat,
   FORMATS,
   type Format,
   formatOfFile,
+  formatsOf,
   OUTPUTS,
   type Output,
   parseOutput,
@@ -149,7 +149,7 @@ async function tasksOf(images: readonly string[], out: string, output: Output): 
     if (!(await holdsImages(image))) inputs.push(image);
     else inputs.push(...(await filesOf(image)));
   }
-  const format = defaultFormat(output);
+  const format = formatsOf(output)[0];
   const tasks = inputs.map((input) => ({
     input,
     result: join(out, `${parse(input).name}${FORMATS[format].ending}`),

@@ -1,10 +1,7 @@
 import type { Card } from '../../model/card.js';
 import { valuesPerPixel } from '../../model/output-kind.js';
-import { predictedFor, type ResultFile } from '../contract/outputs.js';
-import { maskResults } from './masks.js';
-
-/** A mask's file is at most so much larger than its pixels: overviews, and what does not compress. */
-const PYRAMID = 1.35;
+import { bytesPerPixel, outputKindOf, type ResultFile } from '../contract/outputs.js';
+import { routeResults } from './routing.js';
 
 /**
  * What a job takes of the disk at most, in bytes, while it runs: its journal, and the files of its results.
@@ -22,30 +19,12 @@ export function expectedDisk(
     width,
   }: { readonly pixels: number; readonly maskPixels: number; readonly width: number },
 ): number {
-  const output = predictedFor(results);
+  const output = outputKindOf(results);
   const journal = output === 'labels' ? 1 : 4 * valuesPerPixel(output, classes.length);
   const named = results.map((result) => ({ ...result, path: '' }));
-  const masks = maskResults({ id: '', results: named, scratchDir: '' }, pixels === maskPixels ? width : null)
-    .filter(({ temporary }) => temporary)
-    .reduce((sum, { mask }) => sum + fileBytes(mask, classes.length), 0);
-  const files = results.reduce((sum, result) => sum + fileBytes(result, classes.length), 0) * pixels;
+  const masks = routeResults({ id: '', results: named, scratchDir: '' }, pixels === maskPixels ? width : null)
+    .filter(({ isTemporary }) => isTemporary)
+    .reduce((sum, { mask }) => sum + bytesPerPixel(mask, classes.length), 0);
+  const files = results.reduce((sum, result) => sum + bytesPerPixel(result, classes.length), 0) * pixels;
   return Math.ceil(maskPixels * (journal + masks) + files);
-}
-
-/** Bytes of a result's file for each px of the image. */
-function fileBytes({ output, format }: Pick<ResultFile, 'output' | 'format'>, classes: number): number {
-  switch (output) {
-    case 'labels':
-      return format === 'tiff' ? PYRAMID : 1;
-    case 'probabilities':
-      return 4 * classes * PYRAMID;
-    case 'overlay':
-      return 3;
-    case 'instances':
-      return 4 * (PYRAMID + 1); // and as much again while they are numbered
-    case 'geojson':
-    case 'objects':
-    case 'thumbnail':
-      return 0;
-  }
 }

@@ -5,7 +5,7 @@ import type { TilePlan } from '../../tiling/plan.js';
 import type { Earlier } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { SegmentJob } from '../contract/job-spec.js';
-import { predictedFor } from '../contract/outputs.js';
+import { outputKindOf } from '../contract/outputs.js';
 import { planFacts } from '../contract/receipt.js';
 import { thresholdOf } from './job-plan.js';
 
@@ -16,7 +16,7 @@ import { thresholdOf } from './job-plan.js';
 export async function fingerprintOf(job: SegmentJob, model: EngineModel, plan: TilePlan): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
-  const output = predictedFor(job.results);
+  const output = outputKindOf(job.results);
   const threshold = thresholdOf(job, model, output);
   const { tile, stride } = planFacts(plan);
   return JSON.stringify({

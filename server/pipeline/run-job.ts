@@ -10,14 +10,15 @@ import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../../tiling/tissue.js';
 import type { JobProgress, SegmentJob } from '../contract/job-spec.js';
-import { predictedFor } from '../contract/outputs.js';
+import { type MaskKind, outputKindOf } from '../contract/outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import { derive } from './derive.js';
 import { fingerprintOf, startedAnew } from './fingerprint.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale, checkSymmetries, planJob, thresholdOf } from './job-plan.js';
-import { type MaskKind, maskResults, openMasks } from './masks.js';
+import { openMasks } from './open-masks.js';
+import { routeResults } from './routing.js';
 import { type Predict, segment } from './segment.js';
 
 /** What runs a job's tiles, and may watch them. */
@@ -46,7 +47,7 @@ export async function runJob(
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { signal } = job;
-  const output = predictedFor(job.results);
+  const output = outputKindOf(job.results);
   const { card } = model;
   const { source, level } = job.scale
     ? atModelScale(image, model)
@@ -66,7 +67,7 @@ export async function runJob(
     stagesMs[stage] = (stagesMs[stage] ?? 0) + ms;
     job.onStage?.(stage, ms);
   };
-  const masks = maskResults(job, job.scale ? null : source.size.width);
+  const masks = routeResults(job, job.scale ? null : source.size.width);
 
   // A mask of one band is there at once, or not at all.
   const several = plan.image.height > plan.stride.height || plan.image.width > COLUMN_BLOCK_PX;
@@ -74,7 +75,7 @@ export async function runJob(
   const journal = fingerprint && job.journal ? await BandJournal.open(job.journal, fingerprint) : null;
   const anew = journal?.earlier ? [startedAnew(journal.earlier, fingerprint)] : [];
   const areas = output === 'probabilities' ? null : new AreaCount();
-  const sink = await openMasks(masks, source, card, job.scale ? null : areas).catch(
+  const sink = await openMasks(masks, { source, card }, job.scale ? null : areas).catch(
     async (error: unknown) => {
       if (journal) await journal.abort();
       throw error;
@@ -96,20 +97,16 @@ export async function runJob(
   progress.tell();
   const deriving = performance.now();
   const toDerive = masks.filter(({ derived }) => derived.length > 0);
-  for (const { kind, derived, mask, temporary } of toDerive) {
+  for (const { kind, derived, mask, isTemporary } of toDerive) {
     const found = await openImage(mask.path, { scratchDir: job.scratchDir, maxPixels, values: 'stored' });
     try {
-      await derive(derived, {
-        mask: job.scale ? atSizeOf(image, found, kind) : found,
-        source: image,
-        card,
-        signal,
-        ...(areas && job.scale && kind === 'labels' && { watch: areas }),
-      });
+      const mask = job.scale ? atSizeOf(image, found, kind) : found;
+      const observer = job.scale && kind === 'labels' ? areas : null;
+      await derive(derived, { mask, source: image, card, signal }, observer);
     } finally {
       await found.close();
     }
-    if (temporary) await rm(mask.path);
+    if (isTemporary) await rm(mask.path);
   }
   if (toDerive.length > 0) onStage('encode', performance.now() - deriving);
   for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);

@@ -13,7 +13,7 @@ import type { OpenOptions } from '../../tiling/sources/options.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec, SegmentJob, WorkSpec } from '../contract/job-spec.js';
-import { checkOutput, predictedFor } from '../contract/outputs.js';
+import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import { imageFacts, modelFacts, planFacts, type Receipt, rangeFacts } from '../contract/receipt.js';
 import { expectedDisk } from './disk-use.js';
 import { checkSymmetries, headerAtModelScale, type JobPlan, planJob, thresholdOf } from './job-plan.js';
@@ -85,7 +85,7 @@ export class Segmenter {
   async run(job: SegmentJob): Promise<Receipt> {
     for (const { output, format } of job.results) checkOutput(output, format);
     const opening = performance.now();
-    const output = predictedFor(job.results);
+    const output = outputKindOf(job.results);
     const receipt = await this.#with(job, output, async (image, model) => {
       job.onStage?.('decode', performance.now() - opening);
       return runJob(job, image, model, {
@@ -173,7 +173,7 @@ export class Segmenter {
     return this.#withModel(spec.model, async (folder) => {
       const image = given ?? (await readHeader(spec.input, await this.#openOptions(spec, folder)));
       const { outputs = DEFAULT_OUTPUTS } = spec;
-      const output = predictedFor(outputs);
+      const output = outputKindOf(outputs);
       const model = await this.#tested(folder, image, output, spec);
       const source = spec.scale ? headerAtModelScale(image, model) : image;
       if (spec.symmetries) checkSymmetries(model);

@@ -10,8 +10,8 @@ import {
   formatsOf,
   OUTPUTS,
   type Output,
+  outputKindOf,
   parseOutput,
-  predictedFor,
 } from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../../jobs/job.js';
@@ -175,7 +175,7 @@ export function outputsOf({ output = 'labels' }: Parameters): JobRequest['output
     checkOutput(known, (format ?? best) as Format);
     return { output: known, format: (format ?? best) as Format };
   });
-  if (predictedFor(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
+  if (outputKindOf(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
   const seen = new Set<string>();
   return outputs.filter(({ output, format }) => {
     const key = `${output}:${format}`;

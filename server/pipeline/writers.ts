@@ -1,0 +1,112 @@
+import type { Card } from '../../model/card.js';
+import type { MaskSink } from '../../tiling/sink.js';
+import { FanoutSink } from '../../tiling/sinks/fanout.js';
+import { GeojsonWriter } from '../../tiling/sinks/geojson.js';
+import { writeInstances } from '../../tiling/sinks/instances.js';
+import { ObjectTable } from '../../tiling/sinks/objects.js';
+import { OverlaySink } from '../../tiling/sinks/overlay.js';
+import { PngSink } from '../../tiling/sinks/png.js';
+import { RegionSink } from '../../tiling/sinks/regions.js';
+import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
+import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
+import type { ImageSource } from '../../tiling/source.js';
+import { coloursOf } from '../contract/colours.js';
+import {
+  type FinishedOutput,
+  isFinishedOutput,
+  type ResultFile,
+  type StreamedOutput,
+} from '../contract/outputs.js';
+
+/** What results are written from, besides their mask. */
+export interface Subject {
+  /** The image that was segmented, in the size of the mask. */
+  readonly source: ImageSource;
+  readonly card: Card;
+}
+
+/** A finished mask, its labels as they are stored, and what it was made from. */
+export interface FinishedMask extends Subject {
+  readonly mask: ImageSource;
+  readonly signal: AbortSignal;
+}
+
+/** How outputs are written while their mask is computed: the sink that takes its bands. */
+const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
+  labels({ format, path }, { source: { size, mpp }, card: { classes } }) {
+    if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
+    const overviews = 'majority';
+    return TiffSink.create(path, size, {
+      name: 'labels',
+      channels: 1,
+      dtype: 'uint8',
+      mpp,
+      overviews,
+      classes,
+    });
+  },
+
+  probabilities({ path }, { source: { size, mpp }, card: { classes } }) {
+    const channels = classes.length;
+    const overviews = 'mean';
+    return TiffSink.create(path, size, {
+      name: 'probabilities',
+      channels,
+      dtype: 'float32',
+      mpp,
+      overviews,
+      classes,
+    });
+  },
+
+  async overlay({ path }, { source, card }) {
+    const { size, mpp } = source;
+    return new OverlaySink(await PngSink.create(path, size, { channels: 3, mpp }), source, coloursOf(card));
+  },
+
+  async geojson({ path, simplify = 0 }, { source: { size, fullSize = size }, card: { classes } }) {
+    const writer = await GeojsonWriter.create(path, classes, size, fullSize, simplify);
+    return new RegionSink(size, [writer], { contours: true, source: null });
+  },
+
+  async objects({ format, path }, { source, card: { classes } }) {
+    const { size, mpp, channelNames } = source;
+    const channels = channelNames ?? (source.channels === 3 ? ['red', 'green', 'blue'] : ['intensity']);
+    const writer = await ObjectTable.create(path, format === 'csv' ? 'csv' : 'json', {
+      classes,
+      mpp,
+      channels,
+    });
+    return new RegionSink(size, [writer], { contours: false, source });
+  },
+};
+
+/** How outputs are written that need their mask to be finished. */
+const WRITE: Readonly<Record<FinishedOutput, (path: string, mask: FinishedMask) => Promise<void>>> = {
+  instances: (path, { mask, source: { mpp }, signal }) =>
+    writeInstances(mask, path, { mpp, scratch: `${path}.ids`, signal }),
+
+  thumbnail: (path, { mask, source, card }) => writeThumbnail(source, mask, path, coloursOf(card)),
+};
+
+/**
+ * Opens the files of results that one mask is streamed to, as one sink. Every pair of output and format has passed
+ * `checkOutput`. On failure nothing of them is left.
+ */
+export async function openResults(results: readonly ResultFile[], subject: Subject): Promise<MaskSink> {
+  const sinks: MaskSink[] = [];
+  try {
+    for (const result of results) {
+      if (isFinishedOutput(result.output)) throw new Error(`${result.output} needs a finished mask`);
+      sinks.push(await OPEN[result.output](result, subject));
+    }
+  } catch (error) {
+    await new FanoutSink(sinks).abort();
+    throw error;
+  }
+  return sinks.length === 1 ? sinks[0]! : new FanoutSink(sinks);
+}
+
+/** Writes a result that needs a finished mask. */
+export const writeResult = (output: FinishedOutput, path: string, mask: FinishedMask): Promise<void> =>
+  WRITE[output](path, mask);
