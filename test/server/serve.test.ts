@@ -38,12 +38,7 @@ describe('a server that could do nothing does not start, and says why:', () => {
     const data = join(folder, 'odd');
     await mkdir(data);
     await writeFile(join(data, 'uploads'), '');
-    const hung = setTimeout(() => stop(), 15_000);
-    let stop = () => {};
-    const { code, stderr } = await unseam(['serve', '--port', '0', '--data', data], (child) => {
-      stop = () => child.kill('SIGKILL');
-    });
-    clearTimeout(hung);
+    const { code, stderr } = await unseam(['serve', '--port', '0', '--data', data], { timeoutMs: 15_000 });
     expect([code, stderr]).toEqual([
       12,
       expect.stringMatching(/uploads" is no folder.*a part of it is a file/),
@@ -60,12 +55,8 @@ describe('a server that could do nothing does not start, and says why:', () => {
   });
 
   it.runIf(process.platform === 'linux')('data where no folder can be made', async () => {
-    const hung = setTimeout(() => stop(), 15_000);
-    let stop = () => {};
-    const { code, stderr } = await unseam(['serve', '--port', '0', '--data', '/proc/nope'], (child) => {
-      stop = () => child.kill('SIGKILL');
-    });
-    clearTimeout(hung);
+    const args = ['serve', '--port', '0', '--data', '/proc/nope'];
+    const { code, stderr } = await unseam(args, { timeoutMs: 15_000 });
     expect([code, stderr]).toEqual([12, expect.stringMatching(/"\/proc\/nope" is no folder.*ENOENT/)]);
   });
 });

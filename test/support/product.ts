@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
@@ -14,16 +14,27 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the command line as a user does, in a process of its own; `started` is given the process. */
+export interface CommandOptions {
+  /** Called with the process as soon as it runs. */
+  readonly started?: (child: ChildProcess) => void;
+  /** After which the process is killed; by default never. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs the command line as a user does, in a process of its own. */
 export async function unseam(
   args: readonly string[],
-  started: (child: ReturnType<typeof spawn>) => void = () => {},
+  { started, timeoutMs }: CommandOptions = {},
 ): Promise<CommandResult> {
-  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [BIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => (output.stdout += chunk));
   child.stderr.on('data', (chunk) => (output.stderr += chunk));
-  started(child);
+  started?.(child);
   const [code] = (await once(child, 'close')) as [number];
   return { code, ...output };
 }

@@ -40,7 +40,7 @@ it('a read that fails is no error of the process, even where its blocks are aske
   isDown = true;
   for (const offset of [100_000, 300_000, 500_000])
     await expect(bytes.read(offset, 1000)).rejects.toMatchObject({ code: 'source-unreachable' });
-  await new Promise((resolve) => setTimeout(resolve, 20)); // unheard rejections are told a turn later
+  await new Promise(setImmediate); // unhandled rejections are reported a turn after they happen
   process.off('unhandledRejection', hear);
   expect(unheard).toEqual([]);
   isDown = false;

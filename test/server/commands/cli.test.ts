@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process';
+import { watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -130,13 +132,13 @@ describe('unseam segment', () => {
     await mkdir(out);
     const input = join(large, 'images', 'shapes-0001.tif');
     const args = ['segment', input, '-o', join(out, 'mask.tif'), '-m', 'shapes', '--scratch', scratch];
-    const result = await unseam(args, (child) => {
-      const watch = setInterval(async () => {
-        if ((await readdir(out)).length === 0) return;
-        clearInterval(watch);
+    const started = (child: ChildProcess) => {
+      const watcher = watch(out, () => {
+        watcher.close();
         child.kill('SIGINT');
-      }, 20);
-    });
+      });
+    };
+    const result = await unseam(args, { started });
     expect(result).toMatchObject({ code: 130, stderr: expect.stringMatching(/stopped by SIGINT/) });
     expect(await readdir(out)).toEqual([]);
     await rm(large, { recursive: true });

@@ -40,11 +40,8 @@ const metric = async (name: RegExp) => {
   const line = text.split('\n').find((l) => name.test(l));
   return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ')));
 };
-const until = async (condition: () => Promise<boolean>) => {
-  for (let i = 0; i < 400 && !(await condition()); i++)
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  expect(await condition()).toBe(true);
-};
+const until = (condition: () => Promise<boolean>) =>
+  expect.poll(condition, { interval: 25, timeout: 10_000 }).toBe(true);
 const nothingIsLeft = async () => (await readdir(join(folder, 'data', 'jobs'))).length === 0;
 
 describe('POST /v1/segment', () => {

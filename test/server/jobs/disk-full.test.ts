@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/jobs/view.js';
 import { testFolder } from '../../support/files.js';
+import { settledJob } from '../../support/jobs.js';
 import { testServer, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { mountSmallDisk, unmount } from '../../support/small-disk.js';
@@ -42,9 +43,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
       const accepted = await post('/v1/jobs?model=shapes&output=probabilities&tile=188', large);
       const { id, links } = (await accepted.json()) as JobView;
       const job = async () => (await (await fetch(`${server.url}${links.self}`)).json()) as JobView;
-      while (['queued', 'running'].includes((await job()).state)) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await settledJob(server.url, id);
       expect(await job()).toMatchObject({
         state: 'paused',
         pause: { code: 'disk-full', detail: 'Disk full' },

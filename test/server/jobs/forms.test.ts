@@ -46,7 +46,7 @@ beforeAll(async () => {
   await writeFile(join(folderOf(NEWER), 'job.json'), JSON.stringify({ ...record, id: NEWER, form: 99 }));
   await writeFile(
     join(folderOf(WRONG), 'job.json'),
-    JSON.stringify({ ...record, id: WRONG, state: 'asleep' }),
+    JSON.stringify({ ...record, id: WRONG, state: 'dormant' }),
   );
   server = await testServer(data).catch((error: Error) => error);
   wary = await testServer(broken).catch((error: Error) => error);

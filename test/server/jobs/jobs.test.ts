@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
+import { jobWhen, settledJob } from '../../support/jobs.js';
 import { serverProcess, testServer, unseam } from '../../support/product.js';
 
 const folder = await testFolder();
@@ -35,13 +36,8 @@ const submit = (query = 'model=shapes', headers: Record<string, string> = {}, bo
 const view = async (response: Response) => (await response.json()) as JobView;
 const problem = async (response: Response) => (await response.json()) as { type: string; detail: string };
 const get = async (id: string) => view(await fetch(at(`/v1/jobs/${id}`)));
-const ended = async (id: string): Promise<JobView> => {
-  for (;;) {
-    const job = await get(id);
-    if (!['queued', 'running'].includes(job.state)) return job;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
+const ended = (id: string) => settledJob(server.url, id);
+const hasTiles = ({ progress }: JobView) => (progress?.tilesDone ?? 0) > 0;
 const bytes = async (response: Response) => Buffer.from(await response.arrayBuffer());
 const filesOf = (id: string) => readdir(join(data, 'jobs', id)).then((names) => names.sort());
 const sha = (buffer: Buffer) => createHash('sha256').update(buffer).digest('hex');
@@ -274,7 +270,7 @@ describe('a client', () => {
       after = page.next;
     }
     expect(pages).toEqual(all.jobs.map(({ id }) => id));
-    expect((await fetch(at('/v1/jobs?state=asleep'))).status).toBe(400);
+    expect((await fetch(at('/v1/jobs?state=dormant'))).status).toBe(400);
     expect((await fetch(at('/v1/jobs/none'))).status).toBe(404);
   });
 
@@ -304,7 +300,7 @@ describe('a client', () => {
 
   it('cancels a job that runs, which leaves nothing but its record; and removes one that has ended', async () => {
     const { id } = await view(await submit('model=em-membrane&tile=188'));
-    while ((await get(id)).state === 'queued') await new Promise((resolve) => setTimeout(resolve, 10));
+    await jobWhen(server.url, id, ({ state }) => state === 'running');
     expect((await fetch(at(`/v1/jobs/${id}/result`))).status).toBe(409);
     const cancelled = await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' });
     expect(await view(cancelled)).toMatchObject({ state: 'cancelled', results: [] });
@@ -337,7 +333,7 @@ it('a small image is answered while a slide runs, not after it', async () => {
   const large = sharp({ create: { width: 2000, height: 2000, channels: 3, background: '#888' } });
   const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
   const { id } = await view(await submit('model=em-membrane&priority=bulk', {}, gray));
-  while (!((await get(id)).progress?.tilesDone ?? 0)) await new Promise((r) => setTimeout(r, 20));
+  await jobWhen(server.url, id, hasTiles);
   const corner = await sharp(slide).extract({ left: 0, top: 0, width: 200, height: 200 }).png().toBuffer();
   const small = await fetch(at('/v1/segment?model=shapes'), {
     method: 'POST',
@@ -362,19 +358,18 @@ describe('nothing is lost', () => {
       body: new Uint8Array(slide),
     });
     const { id } = await view(accepted);
-    const journal = join(own, 'jobs', id, 'bands');
+    const journalBytes = () =>
+      stat(join(own, 'jobs', id, 'bands')).then(
+        ({ size }) => size,
+        () => 0,
+      );
     for (const size of [3000, 6000]) {
-      while ((await readFile(journal).catch(() => '')).length < size)
-        await new Promise((r) => setTimeout(r, 10));
+      await expect.poll(journalBytes, { interval: 10, timeout: 30_000 }).toBeGreaterThanOrEqual(size);
       killed.process.kill('SIGKILL');
       await killed.exit;
       killed = await serverProcess(own, ['--concurrency', '1']);
     }
-    let job: JobView;
-    do {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      job = await view(await fetch(`${killed.url}/v1/jobs/${id}`));
-    } while (['queued', 'running'].includes(job.state));
+    const job = await settledJob(killed.url, id);
     expect(job).toMatchObject({ state: 'succeeded' });
     expect(job.progress!.tilesReplayed).toBeGreaterThan(0);
     expect(sha(await bytes(await fetch(`${killed.url}${job.results[0]!.href}`)))).toBe(sha(expected));
@@ -391,7 +386,7 @@ describe('nothing is lost', () => {
     });
     const { id } = await view(response);
     const listening = fetch(`${first.url}/v1/jobs/${id}/events`).then((events) => events.text());
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await jobWhen(first.url, id, hasTiles);
     await first.close();
     await listening;
     const second = await testServer(own);
@@ -409,35 +404,29 @@ describe('nothing is lost', () => {
           method: 'POST',
           body: new Uint8Array(slide),
         }).then(view);
-      const state = async (id: string) => view(await fetch(`${own.url}/v1/jobs/${id}`));
-      const endOf = async (id: string): Promise<JobView> => {
-        const job = await state(id);
-        if (!['queued', 'running'].includes(job.state)) return job;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        return endOf(id);
-      };
       // Its model is tested before the killer comes: else its plan may wait until the killer has ended.
-      await endOf((await post('shapes', '&tile=whole')).id);
+      await settledJob(own.url, (await post('shapes', '&tile=whole')).id);
       const killer = await post('em-membrane', '&tile=whole&tta=1');
       const other = await post('shapes', '&tile=188');
       // Every worker that may have the killer is killed, as if the job did it.
       const pids = new Set<number>();
-      let job = await state(killer.id);
-      while (['queued', 'running'].includes(job.state)) {
+      const killWorker = async () => {
+        const { state } = await view(await fetch(`${own.url}/v1/jobs/${killer.id}`));
         const pid = own.workerPid();
         const isReady = (await fetch(`${own.url}/readyz`)).status === 200;
-        if (job.state === 'running' && isReady && pid !== undefined && !pids.has(pid)) {
+        if (state === 'running' && isReady && pid !== undefined && !pids.has(pid)) {
           pids.add(pid);
           process.kill(pid, 'SIGKILL');
         }
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        job = await state(killer.id);
-      }
+        return state;
+      };
+      await expect.poll(killWorker, { interval: 20, timeout: 50_000 }).not.toMatch(/queued|running/);
+      const job = await settledJob(own.url, killer.id);
       expect([job.state, job.error]).toEqual([
         'failed',
         { code: 'worker-killer', detail: expect.stringMatching(/ended 3 times with this job in it/) },
       ]);
-      expect((await endOf(other.id)).state).toBe('succeeded');
+      expect((await settledJob(own.url, other.id)).state).toBe('succeeded');
     } finally {
       await own.close();
     }

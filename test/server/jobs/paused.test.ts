@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
+import { settledJob } from '../../support/jobs.js';
 import { testServer } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { writeTestTiff } from '../../support/tiff.js';
@@ -77,13 +78,7 @@ const submit = async (more = {}) => {
   });
   return ((await response.json()) as JobView).id;
 };
-const settled = async (id: string): Promise<JobView> => {
-  for (;;) {
-    const job = await get(id);
-    if (!['queued', 'running'].includes(job.state)) return job;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-};
+const settled = (id: string) => settledJob(server.url, id);
 
 describe('a job whose source goes away', () => {
   let id: string;

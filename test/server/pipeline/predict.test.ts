@@ -4,7 +4,7 @@ import { OutOfMemoryError } from '../../../model/errors.js';
 import type { TileBatch } from '../../../model/frozen.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 
-beforeAll(() => void vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] }));
+beforeAll(() => void vi.useFakeTimers());
 afterAll(() => void vi.useRealTimers());
 
 /** A device that has the memory for so many tiles at a time; its labels are the pixels. */

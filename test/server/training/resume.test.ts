@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { cp, open, readFile, rm, watch, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +35,7 @@ const cardOf = async (models: string): Promise<Card> =>
 /** Sends a signal to a training once its checkpoint says that so many epochs are done. */
 async function trainUntil(models: string, epochs: number, signal: NodeJS.Signals, args: string[]) {
   let told = Promise.resolve();
-  const result = await unseam(begin(models, ...args), (child) => {
+  const started = (child: ChildProcess) => {
     const ready = new Promise<void>((resolve) => {
       child.stderr!.on('data', (text: Buffer) => text.includes('parameters;') && resolve());
     });
@@ -47,7 +48,8 @@ async function trainUntil(models: string, epochs: number, signal: NodeJS.Signals
         return;
       }
     });
-  });
+  };
+  const result = await unseam(begin(models, ...args), { started });
   await told;
   return result;
 }

@@ -89,8 +89,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     const legend = await page.locator('#legend').innerText();
     expect(legend).toMatch(/triangle\s+\d+\.\d+ %\s+[\d,]+ px/);
     await page.click('#full');
-    await page.waitForTimeout(1200);
-    expect(await page.locator('#zoom').textContent()).toBe('1.0 : 1');
+    await expect.poll(() => page.locator('#zoom').textContent()).toBe('1.0 : 1');
     await shot('full-zoom');
     // Opacity 0 leaves the slide alone.
     await page.fill('#opacity', '0');

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
+import { jobWhen } from '../../support/jobs.js';
 import { testServer, unseam } from '../../support/product.js';
 
 const folder = await testFolder();
@@ -31,7 +32,7 @@ async function stopped(): Promise<string> {
     body: slide,
   });
   const { id } = (await response.json()) as JobView;
-  while ((await get(id)).state === 'queued') await new Promise((resolve) => setTimeout(resolve, 10));
+  await jobWhen(server.url, id, ({ state }) => state === 'running');
   process.kill(server.workerPid()!, 'SIGSTOP');
   return id;
 }
@@ -40,14 +41,13 @@ describe('a worker that hangs', () => {
   it('is not ready, and is replaced: its job goes on', async () => {
     const id = await stopped();
     const pid = server.workerPid();
-    let told = await ready();
-    for (const until = performance.now() + 5000; told[0] === 200 && performance.now() < until; ) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      told = await ready();
-    }
-    if (told[0] === 200) process.kill(pid!, 'SIGCONT'); // so that what waits for it ends
     const why = expect.stringMatching(/the worker (has not answered for|is not ready)/);
-    expect(told).toEqual([503, why]);
+    try {
+      await expect.poll(ready, { interval: 20, timeout: 5000 }).toEqual([503, why]);
+    } catch (error) {
+      process.kill(pid!, 'SIGCONT'); // so that what waits for it ends
+      throw error;
+    }
     await (await fetch(`${server.url}/v1/jobs/${id}/events`)).text();
     expect(await get(id)).toMatchObject({ state: 'succeeded', restarts: 1 });
     expect(server.workerPid()).not.toBe(pid);
