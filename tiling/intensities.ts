@@ -1,13 +1,13 @@
 import { CorruptImageError } from './errors.js';
 import type { Rect, Size } from './geometry.js';
 import type { Raster, ValueRange } from './raster.js';
-import type { ImageSource, PixelReader } from './source.js';
+import { type ImageFacts, type ImageSource, type PixelReader, withMembers } from './source.js';
 
 /** Of types whose every value is an intensity, black to white; the others say nothing of theirs. */
 const TYPE_RANGES: Record<string, ValueRange> = { uint8: [0, 255], uint16: [0, 65535], int8: [-128, 127] };
 
 /** How an image's values are stored. */
-export const storedTypeOf = ({ dtype, storedType }: Pick<ImageSource, 'dtype' | 'storedType'>): string =>
+export const storedTypeOf = ({ dtype, storedType }: Pick<ImageFacts, 'dtype' | 'storedType'>): string =>
   storedType ?? dtype;
 
 /** The range of a stored type; null where it has none: signed integers of 16 bits and more, floats. */
@@ -16,7 +16,8 @@ export const rangeOfType = (type: string): ValueRange | null => TYPE_RANGES[type
 /** An image whose values from `low` to `high` are 0 to 1; what lies outside is cut off. */
 export function ranged(source: ImageSource, range: ValueRange): ImageSource {
   const [low, high] = range;
-  const float = /^float/.test(storedTypeOf(source));
+  const storedType = storedTypeOf(source.facts);
+  const float = storedType.startsWith('float');
   const scaled = ({ data, ...raster }: Raster, at: Rect): Raster => {
     const values = new Float32Array(data.length);
     const scale = 1 / (high - low);
@@ -31,16 +32,12 @@ export function ranged(source: ImageSource, range: ValueRange): ImageSource {
     size: inner.size,
     readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal), rect),
   });
-  return {
-    ...source,
+  return withMembers(source, {
     ...reader(source),
-    dtype: 'float32',
-    storedType: storedTypeOf(source),
-    range,
+    facts: { ...source.facts, dtype: 'float32', storedType, range },
     stored: { size: source.size, readRegion: (rect, signal) => source.readRegion(rect, signal) },
     overviews: source.overviews.map(reader),
-    close: () => source.close(),
-  };
+  });
 }
 
 function notANumber(

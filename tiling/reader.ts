@@ -16,7 +16,8 @@ export async function readTile(
   signal?: AbortSignal,
   border: Border = 'reflect',
 ): Promise<Raster> {
-  const { size, channels, dtype } = source;
+  const { size } = source;
+  const { channels, dtype } = source.facts;
   const within = border === 'reflect' ? reflectedInterval : edgeInterval;
   const index = border === 'reflect' ? reflectIndex : edgeIndex;
   const x = within(columns(read), size.width);

@@ -1,11 +1,17 @@
 import type { Rect, Size } from './geometry.js';
 import { pixelArray, type Raster } from './raster.js';
-import type { ImageSource, PixelReader } from './source.js';
+import type { ImageFacts, ImageSource, PixelReader } from './source.js';
 
 /** Which pixels make up one of another size, and how much of each. */
 interface Taps {
   readonly first: number;
   readonly weights: Float64Array;
+}
+
+/** What is known of an image in another size: the same, with the size of those pixels. */
+export function factsAtSize({ facts, size }: Pick<ImageSource, 'facts' | 'size'>, other: Size): ImageFacts {
+  const stretch = { x: size.width / other.width, y: size.height / other.height };
+  return { ...facts, mpp: facts.mpp && { x: facts.mpp.x * stretch.x, y: facts.mpp.y * stretch.y } };
 }
 
 /**
@@ -15,20 +21,10 @@ interface Taps {
  */
 export function resampled(source: ImageSource, reader: PixelReader, size: Size): ImageSource {
   const scale = { x: reader.size.width / size.width, y: reader.size.height / size.height };
-  const { channels, dtype, storedType, range, mpp } = source;
-  const stretch = { x: source.size.width / size.width, y: source.size.height / size.height };
   return {
-    ...{
-      size,
-      channels,
-      dtype,
-      storedType,
-      range,
-      channelNames: source.channelNames,
-      notes: source.notes,
-      overviews: [],
-    },
-    mpp: mpp && { x: mpp.x * stretch.x, y: mpp.y * stretch.y },
+    size,
+    facts: factsAtSize(source, size),
+    overviews: [],
     async readRegion(rect, signal) {
       const across = taps(rect.x, rect.width, scale.x, reader.size.width);
       const down = taps(rect.y, rect.height, scale.y, reader.size.height);
@@ -43,9 +39,11 @@ export function resampled(source: ImageSource, reader: PixelReader, size: Size):
 /** A mask in another size: each pixel is the one that lies at its place. */
 export function enlarged(mask: ImageSource, size: Size): ImageSource {
   const place = (i: number, of: number, to: number) => Math.min(of - 1, Math.floor(((i + 0.5) * of) / to));
-  const { channels, dtype } = mask;
+  const { channels, dtype } = mask.facts;
   return {
-    ...{ size, channels, dtype, channelNames: null, mpp: null, notes: [], overviews: [] },
+    size,
+    facts: factsAtSize(mask, size),
+    overviews: [],
     async readRegion(rect, signal) {
       const { width, height } = mask.size;
       const xs = Array.from({ length: rect.width }, (_, i) => place(rect.x + i, width, size.width));

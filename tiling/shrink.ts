@@ -20,7 +20,7 @@ export async function shrink(
   const step = Math.max(1, Math.ceil(longest(reader) / side));
   const { width, height } = reader.size;
   const small: Size = { width: Math.ceil(width / step), height: Math.ceil(height / step) };
-  const { channels } = source;
+  const { channels, dtype } = source.facts;
   const sums = new Float64Array(small.width * small.height * channels);
   for (const y of runs({ start: 0, stop: height }, alignedTo(step, PIECE.height))) {
     for (const x of runs({ start: 0, stop: width }, alignedTo(step, PIECE.width))) {
@@ -37,12 +37,12 @@ export async function shrink(
       }
     }
   }
-  const data = pixelArray(source.dtype, sums.length);
+  const data = pixelArray(dtype, sums.length);
   for (let i = 0; i < sums.length; i++) {
     const pixel = Math.floor(i / channels);
     const [x, y] = [pixel % small.width, Math.floor(pixel / small.width)];
     const pixels = Math.min(step, width - x * step) * Math.min(step, height - y * step);
-    data[i] = source.dtype === 'float32' ? sums[i]! / pixels : Math.round(sums[i]! / pixels);
+    data[i] = dtype === 'float32' ? sums[i]! / pixels : Math.round(sums[i]! / pixels);
   }
   return { raster: { ...small, data, channels }, scale: (step * source.size.width) / width };
 }

@@ -1,7 +1,7 @@
 import { UnsupportedImageError } from './errors.js';
 import type { Rect, Size } from './geometry.js';
 import { shrink } from './shrink.js';
-import type { ImageSource } from './source.js';
+import { type ImageSource, withMembers } from './source.js';
 
 /** Longest side of the small version in which tissue is looked for. */
 const SIDE_PX = 2048;
@@ -23,7 +23,7 @@ export interface Tissue {
  * @throws UnsupportedImageError for an image without colour
  */
 export async function findTissue(source: ImageSource, signal?: AbortSignal): Promise<Tissue> {
-  if (source.channels !== 3 || source.channelNames) {
+  if (source.facts.channels !== 3 || source.facts.channelNames) {
     throw new UnsupportedImageError(
       'background is found by its lack of colour, and this image has none: give a mask of it',
     );
@@ -42,11 +42,7 @@ export async function findTissue(source: ImageSource, signal?: AbortSignal): Pro
 
 /** Tissue where a picture of the same shape, of any size, is not black. */
 export async function tissueFromMask(mask: ImageSource, image: Size, signal?: AbortSignal): Promise<Tissue> {
-  const { raster } = await shrink(
-    { ...mask, overviews: [], readRegion: (r, s) => mask.readRegion(r, s) },
-    SIDE_PX,
-    signal,
-  );
+  const { raster } = await shrink(withMembers(mask, { overviews: [] }), SIDE_PX, signal);
   const { data, width, height, channels } = raster;
   const any = Uint8Array.from({ length: width * height }, (_, i) => {
     return data.subarray(i * channels, (i + 1) * channels).some((value) => value > 0) ? 1 : 0;

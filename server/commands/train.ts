@@ -205,7 +205,7 @@ function summarise(context: CommandContext, dataset: Dataset, split: Split, clas
   const sizes = [...new Set(pairs.map(({ image: { size } }) => `${size.width}×${size.height}`))];
   const few =
     sizes.length > 4 ? `${sizes.slice(0, 3).join(', ')} and ${sizes.length - 3} more` : sizes.join(', ');
-  const kind = `${pairs[0]!.image.channels === 1 ? 'gray' : 'RGB'}, ${intensities.join(' to ')}`;
+  const kind = `${pairs[0]!.image.facts.channels === 1 ? 'gray' : 'RGB'}, ${intensities.join(' to ')}`;
   context.stderr(
     `${pairs.length} images, ${(px / 1e6).toFixed(1)} Mpx (${few}; ${kind}): ${shares.join(', ')}`,
   );

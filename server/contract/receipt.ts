@@ -3,8 +3,9 @@ import { type ChannelConversion, NORMALISATION } from '../../model/pixels.js';
 import type { Margins } from '../../tiling/geometry.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ValueRange } from '../../tiling/raster.js';
-import type { ImageSource, PixelSize } from '../../tiling/source.js';
+import type { ImageFacts, PixelSize } from '../../tiling/source.js';
 import { usedRange } from '../pipeline/intensity-warnings.js';
+import type { ImageHeader } from './image-header.js';
 import type { Stage } from './stages.js';
 
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
@@ -85,16 +86,12 @@ export function modelFacts({ card, exact }: TestedModel) {
 
 /** How the values of an image became the network's. */
 export function rangeFacts(
-  image: Pick<ImageSource, 'range' | 'dtype' | 'storedType'>,
+  facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>,
 ): Pick<Receipt, 'normalisation' | 'range'> {
-  return { normalisation: image.range ? 'range' : NORMALISATION, range: usedRange(image) };
+  return { normalisation: facts.range ? 'range' : NORMALISATION, range: usedRange(facts) };
 }
 
-export function imageFacts({
-  size,
-  channels,
-  dtype,
-  mpp,
-}: Pick<ImageSource, 'size' | 'channels' | 'dtype' | 'mpp'>): Receipt['image'] {
+export function imageFacts({ size, facts }: Pick<ImageHeader, 'size' | 'facts'>): Receipt['image'] {
+  const { channels, dtype, mpp } = facts;
   return { ...size, channels, dtype, mpp };
 }

@@ -1,23 +1,23 @@
 import { rangeOfType, sampleValues, storedTypeOf } from '../../tiling/intensities.js';
 import type { ValueRange } from '../../tiling/raster.js';
-import type { ImageSource } from '../../tiling/source.js';
+import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 
 /** Intensities that fill less of their range are nearly one to a network. */
 const LEAST_FILLED = 0.1;
 
 /** Looks at a sample of an image's intensities, and says what its user should know of them. */
 export async function intensityWarnings(image: ImageSource, signal?: AbortSignal): Promise<string[]> {
-  const used = usedRange(image);
+  const used = usedRange(image.facts);
   if (used === null) return [];
   const [least, greatest] = await sampleValues(image, signal);
   // a range has made them 0 to 1; words are about what is stored
-  const stored = (value: number) => (image.range ? used[0] + value * (used[1] - used[0]) : value);
+  const stored = (value: number) => (image.facts.range ? used[0] + value * (used[1] - used[0]) : value);
   return underfilled([stored(least), stored(greatest)], used, 'range=');
 }
 
 /** The values that are black and white to a network. */
-export const usedRange = (image: Pick<ImageSource, 'range' | 'dtype' | 'storedType'>): ValueRange | null =>
-  image.range ?? rangeOfType(storedTypeOf(image));
+export const usedRange = (facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>): ValueRange | null =>
+  facts.range ?? rangeOfType(storedTypeOf(facts));
 
 /**
  * A warning with its remedy where values fill less than a tenth of the range that is used.

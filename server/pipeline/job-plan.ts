@@ -11,7 +11,7 @@ import {
   type TileChoice,
   type TilePlan,
 } from '../../tiling/plan.js';
-import { resampled } from '../../tiling/resample.js';
+import { factsAtSize, resampled } from '../../tiling/resample.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
@@ -49,12 +49,12 @@ const MAX_SCALE = 64;
  * @throws RequestError `too-little-memory` for a tile that does not fit
  */
 export function planJob(
-  source: Pick<ImageSource, 'size' | 'channels' | 'channelNames' | 'dtype' | 'mpp' | 'notes'>,
+  { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
   { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
   { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanWishes,
 ): JobPlan {
-  const conversion = channelConversion(source.channels, card.inputChannels);
-  const names = source.channelNames;
+  const conversion = channelConversion(facts.channels, card.inputChannels);
+  const names = facts.channelNames;
   if (conversion === null || (names && conversion !== 'none')) {
     const own = names?.some((name, i) => name !== `channel ${i}`);
     const listed = own ? ` (${names!.map((name, i) => `${i} ${name}`).join(', ')})` : '';
@@ -63,10 +63,10 @@ export function planJob(
       ? `: say which with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
       : '';
     throw new UnsupportedImageError(
-      `the image has ${source.channels} channels${listed}, and model ${card.name} takes ${card.inputChannels}${which}`,
+      `the image has ${facts.channels} channels${listed}, and model ${card.name} takes ${card.inputChannels}${which}`,
     );
   }
-  const warnings = [...source.notes, ...sizeWarnings(source.mpp?.x, card.micronsPerPixel)];
+  const warnings = [...facts.notes, ...sizeWarnings(facts.mpp?.x, card.micronsPerPixel)];
   let choice = tile;
   if (!geometry.tileable) {
     choice = { width: geometry.smallest, height: geometry.smallest };
@@ -77,11 +77,11 @@ export function planJob(
     warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
   }
   const planned = (target?: number) => {
-    const plan = planTiles(source.size, {
-      tile: chooseTile(source.size, choice, geometry, target),
+    const plan = planTiles(size, {
+      tile: chooseTile(size, choice, geometry, target),
       rule: geometry,
     });
-    return { plan, memory: expectedMemory(plan, source, card, { output, memory }) };
+    return { plan, memory: expectedMemory(plan, facts, card, { output, memory }) };
   };
   let best = planned();
   for (
@@ -117,7 +117,7 @@ function sizeWarnings(image: number | undefined, model: number | null): string[]
  * @throws RequestError where either pixel size is unknown, or they are too far apart to be true
  */
 function scaleOf(
-  { mpp, size, overviews }: Pick<ImageHeader, 'mpp' | 'size' | 'overviews'>,
+  { facts: { mpp }, size, overviews }: ImageHeader,
   { card }: Pick<EngineModel, 'card'>,
 ): { readonly size: Size; readonly level: number } {
   if (card.micronsPerPixel === null) {
@@ -157,9 +157,7 @@ export function atModelScale(
 /** The same of a header: what `planJob` sees of that image. */
 export function headerAtModelScale(header: ImageHeader, model: Pick<EngineModel, 'card'>): ImageHeader {
   const { size } = scaleOf(header, model);
-  const stretch = { x: header.size.width / size.width, y: header.size.height / size.height };
-  const mpp = header.mpp && { x: header.mpp.x * stretch.x, y: header.mpp.y * stretch.y };
-  return { ...header, size, mpp, overviews: [] };
+  return { size, facts: factsAtSize(header, size), overviews: [] };
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Card } from '../../model/card.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
-import type { ImageSource } from '../../tiling/source.js';
+import type { ImageFacts } from '../../tiling/source.js';
 
 /** A worker process with a model, before it has seen a tile. */
 const WORKER_BYTES = 320 << 20;
@@ -33,7 +33,7 @@ export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory
  */
 export function expectedMemory(
   plan: TilePlan,
-  source: Pick<ImageSource, 'channels' | 'dtype'>,
+  { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
   card: Pick<Card, 'architecture' | 'classes'>,
   { output, memory }: { readonly output: OutputKind; readonly memory: number },
 ): number {
@@ -41,7 +41,7 @@ export function expectedMemory(
   const batchPx = Math.max(tilePx, batchPixels(card, memory));
   const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
   // Beside its tiles, the batch that runs and the one that is ready hold copies.
-  const tiles = (TILES_IN_FLIGHT + 2) * tilePx * source.channels * bytesOf(source.dtype);
+  const tiles = (TILES_IN_FLIGHT + 2) * tilePx * channels * bytesOf(dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
   const value = output === 'labels' ? 1 : 4;

@@ -9,12 +9,8 @@ export async function readHeader(
 ): Promise<ImageHeader> {
   const image = await openImage(input, { ...options, headerOnly: true });
   try {
-    const { size, channels, dtype, channelNames, storedType, range, mpp, notes } = image;
-    return {
-      ...{ size, channels, dtype, channelNames, storedType, range, mpp, notes },
-      overviews: image.overviews.map((level) => ({ size: level.size })),
-      unpacked: image.unpacked ?? false,
-    };
+    const { size, facts, overviews } = image;
+    return { size, facts, overviews: overviews.map((level) => ({ size: level.size })) };
   } finally {
     await image.close();
   }

@@ -6,7 +6,7 @@ import { enlarged, resampled } from '../../tiling/resample.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
-import type { ImageSource } from '../../tiling/source.js';
+import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { findTissue, type Tissue, tissueFromMask } from '../../tiling/tissue.js';
 import type { JobProgress, SegmentJob } from '../contract/job-spec.js';
@@ -112,19 +112,19 @@ export async function runJob(
   for (const stage of Object.keys(stagesMs) as Stage[]) stagesMs[stage] = round(stagesMs[stage]!);
   return {
     ...modelFacts(model),
-    ...rangeFacts(image),
+    ...rangeFacts(image.facts),
     image: imageFacts(image),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
     scale: job.scale
-      ? { level, width: source.size.width, height: source.size.height, mpp: source.mpp }
+      ? { level, width: source.size.width, height: source.size.height, mpp: source.facts.mpp }
       : null,
     background: tissue && {
       tilesSkipped: progress.count.tilesSkipped,
       tissueShare: Number(tissue.share.toFixed(4)),
       threshold: tissue.threshold,
     },
-    areas: areas && areasOf(areas.pixels(card.classes.length), card.classes, image),
+    areas: areas && areasOf(areas.pixels(card.classes.length), card.classes, image.facts),
     channels: planned.conversion,
     symmetries: job.symmetries,
     threshold: thresholdOf(job, model, output),
@@ -137,7 +137,7 @@ export async function runJob(
 function areasOf(
   pixels: readonly number[],
   classes: readonly { name: string }[],
-  { mpp }: ImageSource,
+  { mpp }: Pick<ImageFacts, 'mpp'>,
 ): Receipt['areas'] {
   return classes.map(({ name }, i) => ({
     name,

@@ -7,7 +7,7 @@ import { channelConversion } from '../../model/pixels.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
 import { Preview } from '../../tiling/sinks/preview.js';
-import type { ImageSource } from '../../tiling/source.js';
+import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { coloursOf } from '../contract/colours.js';
@@ -117,7 +117,7 @@ export class Segmenter {
       const maskPixels = source.size.width * source.size.height;
       return {
         ...modelFacts(model),
-        ...rangeFacts(image),
+        ...rangeFacts(image.facts),
         image: imageFacts(image),
         outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),
         simplify: spec.simplify ?? 0,
@@ -131,7 +131,9 @@ export class Segmenter {
           /** Its journal and its files, at most; contours and tables are not counted. */
           diskBytes: expectedDisk(outputs, model.card, { pixels, maskPixels, width: source.size.width }),
           /** More, while it runs, for a picture that has to be unpacked. */
-          scratchBytes: image.unpacked ? pixels * image.channels * bytesOf(image.dtype) : 0,
+          scratchBytes: image.facts.isUnpacked
+            ? pixels * image.facts.channels * bytesOf(image.facts.dtype)
+            : 0,
         },
       };
     });
@@ -145,9 +147,10 @@ export class Segmenter {
         priority: 'interactive',
         symmetries: spec.symmetries,
       });
-      const data = pixelArray(source.dtype, width * height * source.channels);
+      const { dtype, channels } = source.facts;
+      const data = pixelArray(dtype, width * height * channels);
       const run = async () => {
-        const tile = { data: data.slice(), width, height, channels: source.channels, count: 1 };
+        const tile = { data: data.slice(), width, height, channels, count: 1 };
         return (await predict(tile, output, new AbortController().signal)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
@@ -174,7 +177,7 @@ export class Segmenter {
       const image = given ?? (await readHeader(spec.input, await this.#openOptions(spec, folder)));
       const { outputs = DEFAULT_OUTPUTS } = spec;
       const output = outputKindOf(outputs);
-      const model = await this.#tested(folder, image, output, spec);
+      const model = await this.#tested(folder, image.facts, output, spec);
       const source = spec.scale ? headerAtModelScale(image, model) : image;
       if (spec.symmetries) checkSymmetries(model);
       thresholdOf(spec, model, output);
@@ -206,7 +209,7 @@ export class Segmenter {
       const opening = openImage(job.input, { ...open, signal: job.signal });
       const image = await (job.watch?.(opening) ?? opening);
       try {
-        return await work(image, await this.#tested(folder, image, output, job));
+        return await work(image, await this.#tested(folder, image.facts, output, job));
       } finally {
         await image.close();
       }
@@ -230,7 +233,7 @@ export class Segmenter {
   /** Loads a model, and has the graph tested that an image and what is to be made of it ask for. */
   async #tested(
     folder: string,
-    { dtype, channels }: Pick<ImageSource, 'dtype' | 'channels'>,
+    { dtype, channels }: Pick<ImageFacts, 'dtype' | 'channels'>,
     output: OutputKind,
     { symmetries, threshold = null }: Pick<WorkSpec, 'symmetries' | 'threshold'>,
   ): Promise<TestedModel> {

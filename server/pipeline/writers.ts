@@ -33,7 +33,9 @@ export interface FinishedMask extends Subject {
 
 /** How outputs are written while their mask is computed: the sink that takes its bands. */
 const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
-  labels({ format, path }, { source: { size, mpp }, card: { classes } }) {
+  labels({ format, path }, { source, card: { classes } }) {
+    const { size, facts } = source;
+    const { mpp } = facts;
     if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
     const overviews = 'majority';
     return TiffSink.create(path, size, {
@@ -46,35 +48,37 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     });
   },
 
-  probabilities({ path }, { source: { size, mpp }, card: { classes } }) {
+  probabilities({ path }, { source, card: { classes } }) {
+    const { size, facts } = source;
     const channels = classes.length;
     const overviews = 'mean';
     return TiffSink.create(path, size, {
       name: 'probabilities',
       channels,
       dtype: 'float32',
-      mpp,
+      mpp: facts.mpp,
       overviews,
       classes,
     });
   },
 
   async overlay({ path }, { source, card }) {
-    const { size, mpp } = source;
-    return new OverlaySink(await PngSink.create(path, size, { channels: 3, mpp }), source, coloursOf(card));
+    const { size, facts } = source;
+    const png = await PngSink.create(path, size, { channels: 3, mpp: facts.mpp });
+    return new OverlaySink(png, source, coloursOf(card));
   },
 
-  async geojson({ path, simplify = 0 }, { source: { size, fullSize = size }, card: { classes } }) {
-    const writer = await GeojsonWriter.create(path, classes, size, fullSize, simplify);
+  async geojson({ path, simplify = 0 }, { source: { size, facts }, card: { classes } }) {
+    const writer = await GeojsonWriter.create(path, classes, size, facts.fullSize ?? size, simplify);
     return new RegionSink(size, [writer], { contours: true, source: null });
   },
 
   async objects({ format, path }, { source, card: { classes } }) {
-    const { size, mpp, channelNames } = source;
-    const channels = channelNames ?? (source.channels === 3 ? ['red', 'green', 'blue'] : ['intensity']);
+    const { size, facts } = source;
+    const channels = facts.channelNames ?? (facts.channels === 3 ? ['red', 'green', 'blue'] : ['intensity']);
     const writer = await ObjectTable.create(path, format === 'csv' ? 'csv' : 'json', {
       classes,
-      mpp,
+      mpp: facts.mpp,
       channels,
     });
     return new RegionSink(size, [writer], { contours: false, source });
@@ -83,8 +87,8 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
 
 /** How outputs are written that need their mask to be finished. */
 const WRITE: Readonly<Record<FinishedOutput, (path: string, mask: FinishedMask) => Promise<void>>> = {
-  instances: (path, { mask, source: { mpp }, signal }) =>
-    writeInstances(mask, path, { mpp, scratch: `${path}.ids`, signal }),
+  instances: (path, { mask, source, signal }) =>
+    writeInstances(mask, path, { mpp: source.facts.mpp, scratch: `${path}.ids`, signal }),
 
   thumbnail: (path, { mask, source, card }) => writeThumbnail(source, mask, path, coloursOf(card)),
 };

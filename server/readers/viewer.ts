@@ -160,7 +160,7 @@ async function levelFor(source: ImageSource, shown: Shown, size: Size): Promise<
 }
 
 async function contrastFor(source: ImageSource, shown: Shown): Promise<Contrast> {
-  if (source.dtype === 'uint8') return { low: 0, high: 255 };
+  if (source.facts.dtype === 'uint8') return { low: 0, high: 255 };
   shown.contrast ??= shrink(source, 512)
     .then(({ raster }) => contrastOf(raster))
     .catch((error: unknown) => {

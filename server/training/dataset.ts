@@ -6,7 +6,7 @@ import type { Card } from '../../model/card.js';
 import { channelConversion } from '../../model/pixels.js';
 import { bytesOf, type ValueRange } from '../../tiling/raster.js';
 import type { Border } from '../../tiling/reader.js';
-import type { ImageSource } from '../../tiling/source.js';
+import { type ImageSource, withFacts } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
@@ -179,12 +179,12 @@ const byName = (a: { name: string }, b: { name: string }): number => (a.name < b
 /** Small pictures are read once; large ones stay on the disk, and are read by region. */
 async function hold(source: ImageSource, held: { bytes: number }): Promise<ImageSource> {
   const { width, height } = source.size;
-  const bytes = width * height * source.channels * bytesOf(source.dtype);
+  const bytes = width * height * source.facts.channels * bytesOf(source.facts.dtype);
   if (width * height > SMALL_PX || held.bytes + bytes > HELD_BYTES) return source;
   held.bytes += bytes;
   const raster = await source.readRegion({ x: 0, y: 0, width, height });
   await source.close();
-  return { ...memorySource(raster), storedType: source.storedType };
+  return withFacts(memorySource(raster), { storedType: source.facts.storedType });
 }
 
 function checkPair(
@@ -198,20 +198,20 @@ function checkPair(
   if (labels.size.width !== width || labels.size.height !== height) {
     throw bad(`${labelPath} is ${labels.size.width}×${labels.size.height} px, its image ${width}×${height}`);
   }
-  if (legend === null && labels.channels !== 1) {
+  if (legend === null && labels.facts.channels !== 1) {
     throw bad(
       `${labelPath} is in colour: say with --legend which colour means which class, or store class indices`,
     );
   }
-  if (legend !== null && (labels.channels !== 3 || labels.dtype !== 'uint8')) {
+  if (legend !== null && (labels.facts.channels !== 3 || labels.facts.dtype !== 'uint8')) {
     throw bad(`${labelPath} is not in colour with 8 bits a channel, as --legend asks for`);
   }
-  if (image.channels !== first.image.channels) {
+  if (image.facts.channels !== first.image.facts.channels) {
     throw bad(
-      `${path} has ${image.channels} channels, ${first.stem} has ${first.image.channels}: store all alike`,
+      `${path} has ${image.facts.channels} channels, ${first.stem} has ${first.image.facts.channels}: store all alike`,
     );
   }
-  if (channelConversion(image.channels, inputChannels) === null) {
-    throw bad(`${path} has ${image.channels} channels; the model takes ${inputChannels}`);
+  if (channelConversion(image.facts.channels, inputChannels) === null) {
+    throw bad(`${path} has ${image.facts.channels} channels; the model takes ${inputChannels}`);
   }
 }

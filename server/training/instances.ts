@@ -1,5 +1,6 @@
 import { expand } from '../../tiling/geometry.js';
-import type { ImageSource } from '../../tiling/source.js';
+import type { Dtype } from '../../tiling/raster.js';
+import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 import { IGNORED } from './labels.js';
 
 /**
@@ -49,11 +50,11 @@ export function instanceLabels(stored: ImageSource, ignore: number | null): Inst
   };
   const close = () => stored.close();
   return {
-    classes: { ...plain(stored), dtype: 'uint8', readRegion: read, close },
-    cells: { ...plain(stored), dtype: stored.dtype, readRegion: cells, close },
+    classes: { size, facts: factsOf('uint8'), overviews: [], readRegion: read, close },
+    cells: { size, facts: factsOf(stored.facts.dtype), overviews: [], readRegion: cells, close },
   };
 }
 
-const plain = ({ size }: ImageSource) => {
-  return { size, channels: 1, channelNames: null, mpp: null, notes: [], overviews: [] } as const;
+const factsOf = (dtype: Dtype): ImageFacts => {
+  return { channels: 1, dtype, channelNames: null, mpp: null, notes: [] };
 };

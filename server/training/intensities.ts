@@ -54,7 +54,7 @@ export async function scaleIntensities<Pair extends Pictured>(
     const learnt = choice === 'type' ? undefined : learntRange(choice.of);
     const pairs = scaled(({ image }) => inRange(image, learnt));
     const warnings = new Set(
-      pairs.flatMap(({ image }, i) => image.notes.slice(stored[i]!.image.notes.length)),
+      pairs.flatMap(({ image }, i) => image.facts.notes.slice(stored[i]!.image.facts.notes.length)),
     );
     for (const [type, found] of extents) {
       const used = learnt?.type === type ? learnt.range : rangeOfType(type)!;
@@ -79,7 +79,7 @@ export async function scaleIntensities<Pair extends Pictured>(
 async function extentsOf(pairs: readonly Pictured[]): Promise<Map<string, ValueRange>> {
   const extents = new Map<string, ValueRange>();
   for (const { stem, image } of pairs) {
-    const type = storedTypeOf(image);
+    const type = storedTypeOf(image.facts);
     let [least, greatest] = extents.get(type) ?? [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
     for await (const { data } of bandsOf(image)) {
       for (let at = 0; at < data.length; at++) {

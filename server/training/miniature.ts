@@ -50,7 +50,7 @@ export class Miniature implements Size {
 /** A picture made small, read in bands. */
 export async function miniatureOf(source: ImageSource): Promise<Miniature> {
   const { width, height } = source.size;
-  const miniature = new Miniature(source.size, source.channels);
+  const miniature = new Miniature(source.size, source.facts.channels);
   for (const { start, stop } of runs({ start: 0, stop: height }, BAND_PX)) {
     const rect = { x: 0, y: start, width, height: stop - start };
     miniature.put(rect, (await source.readRegion(rect)).data);

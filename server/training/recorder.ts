@@ -158,7 +158,7 @@ export class Recorder {
       return truth.data[at] === labels.data[at] ? [240, 240, 240] : [200, 0, 30];
     });
     rows.push([
-      paintPixels(image.data, image, TO_BYTES[pair.image.dtype]),
+      paintPixels(image.data, image, TO_BYTES[pair.image.facts.dtype]),
       paintLabels(truth.data, width, height, classes),
       paintLabels(labels.data, width, height, classes),
       wrong,

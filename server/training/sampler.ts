@@ -89,7 +89,7 @@ export class Sampler {
   /** A batch of an epoch, both counted from 0. */
   async batch(epoch: number, step: number): Promise<TrainingBatch> {
     const { tile, batch, seed } = this.options;
-    const { channels } = this.pairs[0]!.image;
+    const { channels } = this.pairs[0]!.image.facts;
     const { width, height } = this.#inner;
     const pixels = new Float32Array(batch * tile * tile * channels);
     const labels = new Uint8Array(batch * width * height);

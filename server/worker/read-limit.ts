@@ -1,4 +1,4 @@
-import type { ImageSource, PixelReader } from '../../tiling/source.js';
+import { type ImageSource, type PixelReader, withMembers } from '../../tiling/source.js';
 
 /** How long it may take to open an image, and to read a piece of it, in ms. */
 export interface ImageLimits {
@@ -28,10 +28,5 @@ export async function withLimits(
       return within(readMs, what, reader.readRegion(rect, signal));
     },
   });
-  return {
-    ...source,
-    ...timed(source),
-    overviews: source.overviews.map(timed),
-    close: () => source.close(),
-  };
+  return withMembers(source, { ...timed(source), overviews: source.overviews.map(timed) });
 }

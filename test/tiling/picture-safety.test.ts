@@ -39,7 +39,8 @@ async function tiff(changes: Partial<TestTiff> = {}, data?: Float64Array): Promi
 /** Names of options that older code does not know cross as they are. */
 async function open(path: string, more: Partial<OpenOptions> & object = {}) {
   const source = await openImage(path, { ...options, ...more });
-  const { mpp, notes, dtype, size } = source;
+  const { size, facts } = source;
+  const { mpp, notes, dtype } = facts;
   const { data } = await source.readRegion({ x: 0, y: 0, ...size }).finally(() => source.close());
   return { mpp, notes, dtype, data };
 }

@@ -83,7 +83,7 @@ describe.each([
     expect(firstDifference(await picture.toColourspace('b-w').raw().toBuffer(), labels)).toBe(-1);
     const path = join(folder, `mask-${size.width}-10.tif`);
     const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9 });
-    expect(source.mpp).toEqual(mpp);
+    expect(source.facts.mpp).toEqual(mpp);
     expect(firstDifference((await source.readRegion({ x: 0, y: 0, ...size })).data, labels)).toBe(-1);
     await source.close();
   });
@@ -116,7 +116,7 @@ describe.each([
     tiff.close();
     const path = join(folder, `p-${size.width}-10.tif`);
     const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
-    expect(source).toMatchObject({ channels: 3 });
+    expect(source.facts).toMatchObject({ channels: 3 });
     expect(firstDifference((await source.readRegion({ x: 0, y: 0, ...size })).data, floats)).toBe(-1);
     await source.close();
   });
@@ -213,7 +213,7 @@ describe.each([
     });
     await writeInBands(sink, new Float32Array(labels.length * 3), size, 3, 306);
     const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
-    expect(source.channelNames).toEqual(three.map(({ name }) => name));
+    expect(source.facts.channelNames).toEqual(three.map(({ name }) => name));
     expect(source.overviews.map((level) => level.size)).toEqual(levelSizes(size).slice(1));
     await source.close();
     const tiff = await fromFile(path);

@@ -20,7 +20,10 @@ describe('OpenSlide', () => {
     'shows a slide as this reader does, to within the rounding of JPEG',
     async () => {
       const [own, theirs] = [await openImage(slide, options), await openOpenSlide(slide, options, 'a slide')];
-      expect(theirs).toMatchObject({ size: own.size, channels: 3, mpp: own.mpp, dtype: 'uint8' });
+      expect(theirs).toMatchObject({
+        size: own.size,
+        facts: { channels: 3, mpp: own.facts.mpp, dtype: 'uint8' },
+      });
       expect(theirs.overviews.length).toBe(own.overviews.length);
       for (const rect of [
         { x: 0, y: 0, width: 700, height: 500 },
@@ -106,11 +109,9 @@ describe('an OME-Zarr', () => {
     const source = await openImage(path, { ...options, z: 1 });
     expect(source).toMatchObject({
       size: { width, height },
-      channels: 3,
-      dtype: 'uint16',
-      channelNames: ['DAPI', 'GFP', 'Cy5'],
+      facts: { channels: 3, dtype: 'uint16', channelNames: ['DAPI', 'GFP', 'Cy5'] },
     });
-    expect(source.mpp).toEqual({ x: 0.65, y: 0.325 });
+    expect(source.facts.mpp).toEqual({ x: 0.65, y: 0.325 });
     const rect = { x: 40, y: 20, width: 77, height: 60 };
     const { data } = await source.readRegion(rect);
     const expected = Uint16Array.from({ length: 77 * 60 * 3 }, (_, i) => {
@@ -120,8 +121,8 @@ describe('an OME-Zarr', () => {
     expect(firstDifference(data, expected)).toBe(-1);
     expect(source.overviews.map(({ size }) => size)).toEqual([{ width: 65, height: 45 }]);
     const one = await openImage(path, { ...options, channels: [2], level: 1 });
-    expect(one.mpp).toEqual({ x: 1.3, y: 0.65 });
-    expect(one.notes).toEqual(['the image has 2 planes in depth; the first is read']);
+    expect(one.facts.mpp).toEqual({ x: 1.3, y: 0.65 });
+    expect(one.facts.notes).toEqual(['the image has 2 planes in depth; the first is read']);
     const half = await one.readRegion({ x: 0, y: 0, width: 65, height: 45 });
     expect(half.data[65 * 3 + 5]).toBe(plane(2, 0)[6 * width + 10]);
     await expect(openImage(path, { ...options, channels: [3] })).rejects.toThrow(

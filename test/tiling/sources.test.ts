@@ -16,7 +16,7 @@ async function expectPixels(path: string, image: Raster, channels = image.channe
   const source = await openImage(path, options);
   try {
     expect(source.size).toEqual({ width: image.width, height: image.height });
-    expect(source.channels).toBe(channels);
+    expect(source.facts.channels).toBe(channels);
     const { width, height } = image;
     for (const rect of [
       { x: 0, y: 0, width, height },
@@ -65,7 +65,7 @@ describe('a picture without random access', () => {
       await encoded(image).png().toFile(path);
       await expectPixels(path, image, channels - 1);
       const source = await openImage(path, options);
-      expect(source.notes).toContain('alpha dropped');
+      expect(source.facts.notes).toContain('alpha dropped');
       await source.close();
     }
   });
@@ -78,7 +78,7 @@ describe('a picture without random access', () => {
       .toFile(path);
     const source = await openImage(path, options);
     expect(source.size).toEqual({ width: 60, height: 40 });
-    expect(source.notes).toEqual(['EXIF orientation 6 ignored']);
+    expect(source.facts.notes).toEqual(['EXIF orientation 6 ignored']);
     await source.close();
     const data = await sharp(path).raw().toBuffer();
     await expectPixels(path, { data: new Uint8Array(data), width: 60, height: 40, channels: 3 });
@@ -209,7 +209,7 @@ describe('TIFF', () => {
     const path = join(folder, 'resolution.tif');
     await encoded(pattern(20, 20)).tiff({ xres: 4000, yres: 2000, resolutionUnit: 'cm' }).toFile(path);
     const source = await openImage(path, options);
-    expect(source.mpp).toEqual({ x: expect.closeTo(0.25, 6), y: expect.closeTo(0.5, 6) });
+    expect(source.facts.mpp).toEqual({ x: expect.closeTo(0.25, 6), y: expect.closeTo(0.5, 6) });
     await source.close();
   });
 });

@@ -26,7 +26,8 @@ async function read(path: string, choice: Partial<OpenOptions> = {}) {
 }
 
 async function contentsOf(source: ImageSource) {
-  const { size, channels, dtype, mpp, notes, channelNames, overviews } = source;
+  const { size, facts, overviews } = source;
+  const { channels, dtype, mpp, notes, channelNames } = facts;
   const { data } = await source.readRegion({ x: 0, y: 0, ...size });
   // A part of it, too: chunks must come together alike.
   const part = { x: 3, y: 5, width: size.width - 7, height: size.height - 9 };

@@ -17,7 +17,7 @@ export class OverlaySink implements MaskSink {
 
   async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
     const { data, channels } = await this.source.readRegion(rect);
-    const scale = { uint8: 1, uint16: 1 / 256, float32: 255 }[this.source.dtype];
+    const scale = { uint8: 1, uint16: 1 / 256, float32: 255 }[this.source.facts.dtype];
     const rgb = new Uint8Array(rect.width * rect.height * 3);
     for (let i = 0; i < labels.length; i++) {
       const colour = this.colours[labels[i]!];

@@ -31,7 +31,7 @@ export class RegionSink implements MaskSink {
   ) {
     this.#sweep = new RegionSweep({
       width: size.width,
-      channels: source?.channels ?? 0,
+      channels: source?.facts.channels ?? 0,
       contours,
       onRegion: (region) => {
         for (const writer of writers) writer.add(region);

@@ -7,7 +7,7 @@ import { limitsFor } from '../decode-limits.js';
 import { CorruptImageError, DiskFullError, TilingError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
 import { type Dtype, pixelArray, type Raster } from '../raster.js';
-import type { ImageSource, PixelSize } from '../source.js';
+import type { ImageFacts, ImageSource } from '../source.js';
 import { checkPlace } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 import { reasonOf } from './reason.js';
@@ -46,6 +46,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     const what = `${header.channels} channels in colour space "${space}"`;
     throw new UnsupportedImageError(`pictures of ${what} are not read; store gray or RGB`);
   }
+  const size = { width, height };
   const notes: string[] = [];
   if (hasAlpha) notes.push('alpha dropped');
   if (orientation !== undefined && orientation !== 1) notes.push(`EXIF orientation ${orientation} ignored`);
@@ -55,31 +56,21 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
   const side = density && density !== UNSAID_DPI ? 25_400 / density : null;
   const resolution = resolutionSize(side === null ? null : { x: side, y: side }, options.mpp);
-  const { mpp } = resolution;
   notes.push(...resolution.notes);
+  const facts = { channels, dtype, channelNames: null, mpp: resolution.mpp, notes, isUnpacked: true };
   if (options.headerOnly) {
     const readRegion = () => Promise.reject(new Error('only the header was opened'));
-    const facts = {
-      size: { width, height },
-      channels,
-      dtype,
-      mpp,
-      notes,
-      channelNames: null,
-      overviews: [],
-      unpacked: true,
-    };
-    return { ...facts, readRegion, close: async () => undefined };
+    return { size, facts, overviews: [], readRegion, close: async () => undefined };
   }
   const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
-  const { limitInputPixels, seconds } = limitsFor({ width, height });
+  const { limitInputPixels, seconds } = limitsFor(size);
   const picture = sharp(path, { ...READ, limitInputPixels, page: options.page ?? 0 }).timeout({ seconds });
   try {
     await (hasAlpha ? picture.removeAlpha() : picture)
       .toColourspace(spaces[dtype][gray ? 0 : 1])
       .toFile(scratch);
     options.signal?.throwIfAborted();
-    return await RawFile.open(scratch, { width, height }, channels, dtype, mpp, notes);
+    return await RawFile.open(scratch, size, facts);
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
@@ -105,27 +96,16 @@ async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
 
 /** The scratch file, which has no name any more. */
 class RawFile implements ImageSource {
-  readonly unpacked = true;
-  readonly channelNames = null;
   readonly overviews = [];
 
   private constructor(
     private readonly file: FileHandle,
     readonly size: Size,
-    readonly channels: number,
-    readonly dtype: Dtype,
-    readonly mpp: PixelSize | null,
-    readonly notes: readonly string[],
+    readonly facts: ImageFacts,
   ) {}
 
-  static async open(
-    path: string,
-    size: Size,
-    channels: number,
-    dtype: Dtype,
-    mpp: PixelSize | null,
-    notes: readonly string[],
-  ): Promise<RawFile> {
+  static async open(path: string, size: Size, facts: ImageFacts): Promise<RawFile> {
+    const { channels, dtype } = facts;
     const file = await open(path, constants.O_RDONLY);
     const header = Buffer.alloc(HEADER_BYTES);
     await file.read(header, 0, HEADER_BYTES, 0);
@@ -135,14 +115,15 @@ class RawFile implements ImageSource {
       await file.close();
       throw new Error(`the scratch file is not ${size.width}×${size.height}×${channels} ${dtype}`);
     }
-    return new RawFile(file, size, channels, dtype, mpp, notes);
+    return new RawFile(file, size, facts);
   }
 
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
     signal?.throwIfAborted();
-    const data = pixelArray(this.dtype, rect.width * rect.height * this.channels);
+    const { channels, dtype } = this.facts;
+    const data = pixelArray(dtype, rect.width * rect.height * channels);
     const bytes = new Uint8Array(data.buffer);
-    const pixel = this.channels * data.BYTES_PER_ELEMENT;
+    const pixel = channels * data.BYTES_PER_ELEMENT;
     const length = rect.width * pixel;
     // Rows of a region as wide as the picture are one run.
     const together = rect.width === this.size.width ? rect.height : 1;
@@ -152,7 +133,7 @@ class RawFile implements ImageSource {
       reads.push(readFully(this.file, bytes.subarray(row * length, (row + together) * length), position));
     }
     await Promise.all(reads);
-    return { data, width: rect.width, height: rect.height, channels: this.channels };
+    return { data, width: rect.width, height: rect.height, channels };
   }
 
   close(): Promise<void> {

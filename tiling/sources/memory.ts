@@ -9,11 +9,7 @@ export function memorySource(raster: Raster): ImageSource {
   const dtype = all instanceof Uint8Array ? 'uint8' : all instanceof Uint16Array ? 'uint16' : 'float32';
   return {
     size: { width, height },
-    channels,
-    dtype,
-    channelNames: null,
-    mpp: null,
-    notes: [],
+    facts: { channels, dtype, channelNames: null, mpp: null, notes: [] },
     overviews: [],
     async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
       signal?.throwIfAborted();

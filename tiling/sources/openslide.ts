@@ -152,11 +152,13 @@ export async function openOpenSlide(
   const mpp = (side: 'x' | 'y') => Number(lib.property(slide, `openslide.mpp-${side}`) ?? Number.NaN);
   const source: ImageSource = {
     ...readers[0]!,
-    channels: 3,
-    dtype: 'uint8',
-    channelNames: null,
-    mpp: mpp('x') > 0 && mpp('y') > 0 ? { x: mpp('x'), y: mpp('y') } : null,
-    notes: [`read by OpenSlide (${lib.property(slide, 'openslide.vendor')})`],
+    facts: {
+      channels: 3,
+      dtype: 'uint8',
+      channelNames: null,
+      mpp: mpp('x') > 0 && mpp('y') > 0 ? { x: mpp('x'), y: mpp('y') } : null,
+      notes: [`read by OpenSlide (${lib.property(slide, 'openslide.vendor')})`],
+    },
     overviews: readers.slice(1),
     close: async () => lib.close(slide),
   };

@@ -1,19 +1,9 @@
 import { UnsupportedImageError } from '../errors.js';
 import { ranged, rangeOfType, storedTypeOf } from '../intensities.js';
 import type { Raster, TypedRange } from '../raster.js';
-import type { ImageSource, PixelReader } from '../source.js';
+import { type ImageSource, type PixelReader, withFacts, withMembers } from '../source.js';
 import { checkChannel } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
-
-/** An image with some of it changed. */
-function changed(source: ImageSource, changes: Partial<ImageSource>): ImageSource {
-  return {
-    ...source,
-    readRegion: (rect, signal) => source.readRegion(rect, signal),
-    close: () => source.close(),
-    ...changes,
-  };
-}
 
 /**
  * The view of an image that was asked for: one level, its values in a range, a pixel size of the user's.
@@ -25,7 +15,7 @@ export function viewOf(source: ImageSource, options: OpenOptions): ImageSource {
   checkPixels(view.size, options);
   if (options.range) view = ranged(view, options.range);
   else if ((options.values ?? 'intensities') === 'intensities') view = inRange(view, options.learnt);
-  if (options.mpp) view = changed(view, { mpp: options.mpp });
+  if (options.mpp) view = withFacts(view, { mpp: options.mpp });
   return view;
 }
 
@@ -36,14 +26,14 @@ function levelOf(source: ImageSource, level: number): ImageSource {
       `there is no level ${level}: the image has ${source.overviews.length + 1}, from 0`,
     );
   }
-  const { size, mpp } = source;
-  return changed(source, {
+  const { size, facts } = source;
+  const mpp = facts.mpp && {
+    x: (facts.mpp.x * size.width) / overview.size.width,
+    y: (facts.mpp.y * size.height) / overview.size.height,
+  };
+  return withMembers(source, {
     size: overview.size,
-    fullSize: size,
-    mpp: mpp && {
-      x: (mpp.x * size.width) / overview.size.width,
-      y: (mpp.y * size.height) / overview.size.height,
-    },
+    facts: { ...facts, fullSize: size, mpp },
     overviews: source.overviews.slice(level),
     readRegion: (rect, signal) => overview.readRegion(rect, signal),
   });
@@ -55,7 +45,7 @@ function levelOf(source: ImageSource, level: number): ImageSource {
  * @throws UnsupportedImageError for values whose type has none
  */
 export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
-  const type = storedTypeOf(source);
+  const type = storedTypeOf(source.facts);
   if (learnt?.type === type) return ranged(source, learnt.range);
   const own = rangeOfType(type);
   if (own === null) {
@@ -63,17 +53,18 @@ export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
       `the image holds ${type} values: say with "range" which are black and white, such as 0,1`,
     );
   }
-  const view = source.dtype === 'float32' ? ranged(source, own) : source;
+  const view = source.facts.dtype === 'float32' ? ranged(source, own) : source;
   if (!learnt) return view;
   const note =
     `the model learned from ${learnt.type} values, ${learnt.range.join(' to ')}; this image holds ${type}, ` +
     `which is taken as ${own.join(' to ')}: "range" says otherwise`;
-  return changed(view, { notes: [...view.notes, note] });
+  return withFacts(view, { notes: [...view.facts.notes, note] });
 }
 
 /** Some channels of an image, in this order; for formats that always decode all of them. */
 export function channelsOf(source: ImageSource, chosen: readonly number[]): ImageSource {
-  for (const i of chosen) checkChannel(i, source.channels);
+  const { facts } = source;
+  for (const i of chosen) checkChannel(i, facts.channels);
   const picked = ({ data, width, height, channels }: Raster): Raster => {
     const values = new (data.constructor as typeof Uint8Array)(width * height * chosen.length);
     for (const [to, from] of chosen.entries()) {
@@ -85,10 +76,13 @@ export function channelsOf(source: ImageSource, chosen: readonly number[]): Imag
     size: inner.size,
     readRegion: async (rect, signal) => picked(await inner.readRegion(rect, signal)),
   });
-  return changed(source, {
+  return withMembers(source, {
     ...reader(source),
-    channels: chosen.length,
-    channelNames: source.channelNames && chosen.map((i) => source.channelNames![i]!),
+    facts: {
+      ...facts,
+      channels: chosen.length,
+      channelNames: facts.channelNames && chosen.map((i) => facts.channelNames![i]!),
+    },
     overviews: source.overviews.map(reader),
   });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/card.js';
 import { atModelScale, planJob } from '../../../server/pipeline/job-plan.js';
 import { jobsThatFit } from '../../../server/pipeline/memory.js';
+import { type ImageFacts, withFacts } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { even, pattern } from '../../support/rasters.js';
 
@@ -15,12 +16,10 @@ const card = {
 } as unknown as Card;
 const source = {
   size: { width: 3000, height: 2000 },
-  channels: 1,
-  channelNames: null,
-  notes: ['alpha dropped'],
-  dtype: 'uint8' as const,
-  mpp: null,
+  facts: { channels: 1, channelNames: null, notes: ['alpha dropped'], dtype: 'uint8' as const, mpp: null },
 };
+/** The image with other facts. */
+const imageOf = (facts: Partial<ImageFacts>) => ({ ...source, facts: { ...source.facts, ...facts } });
 const whole = { width: 2000, height: 572 };
 
 describe('planJob', () => {
@@ -55,15 +54,15 @@ describe('planJob', () => {
     [3, 3, 'none'],
   ] as const)('gives an image of %i channels to a model of %i: %s', (channels, inputChannels, expected) => {
     const model = { card: { ...card, inputChannels }, geometry, exact: true };
-    expect(planJob({ ...source, channels }, model, { tile: 'auto' }).conversion).toBe(expected);
+    expect(planJob(imageOf({ channels }), model, { tile: 'auto' }).conversion).toBe(expected);
   });
 
   it('refuses channels that no conversion suits', () => {
     const model = { card, geometry, exact: true };
-    expect(() => planJob({ ...source, channels: 2 }, model, { tile: 'auto' })).toThrow(
+    expect(() => planJob(imageOf({ channels: 2 }), model, { tile: 'auto' })).toThrow(
       /2 channels, and model net takes 1/,
     );
-    const stained = { ...source, channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] };
+    const stained = imageOf({ channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] });
     expect(() => planJob(stained, model, { tile: 'auto' })).toThrow(
       /3 channels \(0 DAPI, 1 GFP, 2 Cy5\), and model net takes 1: say which with "channels", from 0 to 2, such as channels=/,
     );
@@ -106,20 +105,19 @@ describe('pixel size', () => {
   const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true };
 
   it('is warned of where the model learned from another', () => {
-    const { warnings } = planJob({ ...source, mpp: { x: 0.25, y: 0.25 } }, known, { tile: 'auto' });
+    const { warnings } = planJob(imageOf({ mpp: { x: 0.25, y: 0.25 } }), known, { tile: 'auto' });
     expect(warnings[1]).toMatch(/0.25 µm a pixel, and the model learned from 0.5/);
-    expect(planJob({ ...source, mpp: { x: 0.45, y: 0.45 } }, known, { tile: 'auto' }).warnings.length).toBe(
-      1,
-    );
+    expect(planJob(imageOf({ mpp: { x: 0.45, y: 0.45 } }), known, { tile: 'auto' }).warnings.length).toBe(1);
   });
 
   it('is that of the model after scaling, from the level that is no coarser', () => {
     const image = memorySource(pattern(400, 300));
     const overviews = [memorySource(pattern(200, 150)), memorySource(pattern(100, 75))];
-    const at = (mpp: number) => atModelScale({ ...image, mpp: { x: mpp, y: mpp }, overviews }, known);
+    const at = (mpp: number) =>
+      atModelScale({ ...withFacts(image, { mpp: { x: mpp, y: mpp } }), overviews }, known);
     expect(at(0.25)).toMatchObject({
       level: 1,
-      source: { size: { width: 200, height: 150 }, mpp: { x: 0.5 } },
+      source: { size: { width: 200, height: 150 }, facts: { mpp: { x: 0.5 } } },
     });
     expect(at(0.2)).toMatchObject({ level: 1, source: { size: { width: 160, height: 120 } } });
     expect(at(0.1)).toMatchObject({ level: 2, source: { size: { width: 80, height: 60 } } });

@@ -63,12 +63,14 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
   const names = own && (options.channels ?? own.map((_, i) => i)).map((i) => own[i]!);
   return {
     size,
-    channels,
-    dtype,
-    storedType,
-    channelNames: names && names.length > 1 ? names : null,
-    mpp: slide.mpp,
-    notes: [...slide.notes, ...base.notes],
+    facts: {
+      channels,
+      dtype,
+      storedType,
+      channelNames: names && names.length > 1 ? names : null,
+      mpp: slide.mpp,
+      notes: [...slide.notes, ...base.notes],
+    },
     overviews,
     readRegion: (rect, signal) => base.readRegion(rect, signal),
     close: () => bytes.close(),

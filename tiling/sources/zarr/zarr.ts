@@ -103,12 +103,14 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
   checkPixels(readers[0]!.size, options);
   return {
     ...readers[0]!,
-    channels: channels.length,
-    dtype,
-    storedType: base.array.dtype,
-    channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
-    mpp: image.mpp,
-    notes: stackNotes(options, length('z'), length('t')),
+    facts: {
+      channels: channels.length,
+      dtype,
+      storedType: base.array.dtype,
+      channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
+      mpp: image.mpp,
+      notes: stackNotes(options, length('z'), length('t')),
+    },
     overviews: readers.slice(1),
     close: async () => undefined,
   };
