@@ -21,7 +21,9 @@ const context = {
 };
 
 try {
-  await createCli(context).parseAsync();
+  const args = process.argv.slice(2);
+  const cli = await createCli(context, args);
+  await cli.parseAsync(args, { from: 'user' });
 } catch (error) {
   if (error instanceof CommanderError) {
     // Commander has told the user already. Help and version come here too, and are no error.

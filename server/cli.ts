@@ -1,15 +1,26 @@
 import { Command } from 'commander';
-import { evaluateCommand } from './commands/evaluate.js';
-import { modelsCommand } from './commands/models.js';
-import { planCommand } from './commands/plan.js';
-import { samplesCommand } from './commands/samples.js';
-import { segmentCommand } from './commands/segment.js';
-import { serveCommand } from './commands/serve.js';
-import { trainCommand } from './commands/train.js';
 import type { CommandContext } from './terminal/options.js';
 
-/** The command line; parsing it runs the command. */
-export function createCli(context: CommandContext): Command {
+type Declare = (program: Command, context: CommandContext) => void;
+
+/** Every command, in the order of the help text. Each is loaded when it is needed: see `createCli`. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
+  ['serve', async () => (await import('./commands/serve.js')).serveCommand],
+  ['segment', async () => (await import('./commands/segment.js')).segmentCommand],
+  ['train', async () => (await import('./commands/train.js')).trainCommand],
+  ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
+  ['models', async () => (await import('./commands/models.js')).modelsCommand],
+  ['plan', async () => (await import('./commands/plan.js')).planCommand],
+  ['samples', async () => (await import('./commands/samples.js')).samplesCommand],
+]);
+
+/**
+ * The command line for some arguments; parsing them runs the command. Only the command that they name is loaded, so
+ * that a server holds nothing that decodes images. Where they name none, as for help, all are.
+ *
+ * @param args without the interpreter and the script, such as `['segment', 'slide.svs']`
+ */
+export async function createCli(context: CommandContext, args: readonly string[]): Promise<Command> {
   const program = new Command('unseam')
     .description(
       'Segments microscopy images of any size, without seams: bit for bit as one pass over the whole image.',
@@ -17,12 +28,8 @@ export function createCli(context: CommandContext): Command {
     .version('0.1.0')
     .showHelpAfterError('(add --help for the options)')
     .exitOverride();
-  serveCommand(program, context);
-  segmentCommand(program, context);
-  trainCommand(program, context);
-  evaluateCommand(program, context);
-  modelsCommand(program, context);
-  planCommand(program, context);
-  samplesCommand(program, context);
+  const named = COMMANDS.get(args[0] ?? '');
+  const needed = named ? [named] : [...COMMANDS.values()];
+  for (const declare of await Promise.all(needed.map((load) => load()))) declare(program, context);
   return program;
 }

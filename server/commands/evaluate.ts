@@ -11,8 +11,8 @@ import {
   engineOptions,
   type ScratchFlags,
   scratchOption,
-  withScratch,
 } from '../terminal/options.js';
+import { withScratch } from '../terminal/scratch.js';
 import { openDataset } from '../training/dataset.js';
 import { cutsWith, Evaluation, PLAIN_THRESHOLD, predictions, scoreWords } from '../training/evaluate.js';
 import { labelOptions } from './training-options.js';

@@ -10,11 +10,11 @@ import {
   memoryOption,
   type ScratchFlags,
   scratchOption,
-  withSegmenter,
   workOptions,
 } from '../terminal/options.js';
 import { duration } from '../terminal/progress.js';
 import type { JobFacts } from '../worker/messages.js';
+import { withSegmenter } from './with-segmenter.js';
 
 interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly json?: true;

@@ -23,10 +23,10 @@ import {
   memoryOption,
   type ScratchFlags,
   scratchOption,
-  withSegmenter,
   workOptions,
 } from '../terminal/options.js';
 import { ProgressBar } from '../terminal/progress.js';
+import { withSegmenter } from './with-segmenter.js';
 
 interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly out: string;

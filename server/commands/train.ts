@@ -12,8 +12,8 @@ import {
   engineOptions,
   type ScratchFlags,
   scratchOption,
-  withScratch,
 } from '../terminal/options.js';
+import { withScratch } from '../terminal/scratch.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
 import { foldTable } from '../training/folds.js';

@@ -1,8 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
-import { Segmenter } from '../pipeline/segmenter.js';
 import { bytes, integer } from './flag-values.js';
 
 /** What commands are given besides their options. */
@@ -92,40 +89,4 @@ export function workOptions(command: Command): Command {
     .option('--t <n>', 'time of a series, from 0')
     .option('--range <low,high>', 'values that are black and white; floats need it')
     .option('--mpp <um>', 'micrometres a pixel, whatever the file says; auto scales the image to the model');
-}
-
-/** Runs `work` with a folder for scratch files that is gone afterwards. */
-export async function withScratch<Result>(
-  parent: string,
-  work: (dir: string) => Promise<Result>,
-): Promise<Result> {
-  const dir = await mkdtemp(join(parent, 'unseam-'));
-  try {
-    return await work(dir);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
-/** Runs `work` with a warm engine. */
-export function withSegmenter<Result>(
-  flags: EngineFlags & MemoryFlags & ScratchFlags,
-  work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
-): Promise<Result> {
-  return withScratch(flags.scratch, async (scratchDir) => {
-    const { models: modelsDir, maxPixels, threads } = flags;
-    const segmenter = new Segmenter({
-      modelsDir,
-      maxPixels,
-      maxUnpackedBytes: flags.maxUnpacked,
-      engine: { provider: 'cpu', threads },
-      memory: flags.memory,
-      allowedHosts: 'any', // who types an address may read from it
-    });
-    try {
-      return await work(segmenter, scratchDir);
-    } finally {
-      await segmenter.close();
-    }
-  });
 }

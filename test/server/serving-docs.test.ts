@@ -20,9 +20,10 @@ it('says the status, the exit code and the title of every code', () => {
   expect(byCode(rows)).toEqual(byCode(CODES.map(problemOf)));
 });
 
-it('names every flag of the server with its variable, and no others', () => {
+it('names every flag of the server with its variable, and no others', async () => {
   const quiet = { signal: new AbortController().signal, stdout: () => {}, stderr: () => {} };
-  const { options } = createCli(quiet).commands.find((command) => command.name() === 'serve')!;
+  const cli = await createCli(quiet, ['serve']);
+  const { options } = cli.commands.find((command) => command.name() === 'serve')!;
   const [, table = ''] = page.split(/^\| flag +\| environment.*\n.*\n/m);
   const rows = table
     .split('\n\n')[0]!

@@ -1,0 +1,26 @@
+import { Segmenter } from '../pipeline/segmenter.js';
+import type { EngineFlags, MemoryFlags, ScratchFlags } from '../terminal/options.js';
+import { withScratch } from '../terminal/scratch.js';
+
+/** Runs `work` with a warm engine. */
+export function withSegmenter<Result>(
+  flags: EngineFlags & MemoryFlags & ScratchFlags,
+  work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
+): Promise<Result> {
+  return withScratch(flags.scratch, async (scratchDir) => {
+    const { models: modelsDir, maxPixels, threads } = flags;
+    const segmenter = new Segmenter({
+      modelsDir,
+      maxPixels,
+      maxUnpackedBytes: flags.maxUnpacked,
+      engine: { provider: 'cpu', threads },
+      memory: flags.memory,
+      allowedHosts: 'any', // who types an address may read from it
+    });
+    try {
+      return await work(segmenter, scratchDir);
+    } finally {
+      await segmenter.close();
+    }
+  });
+}

@@ -1,0 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Runs `work` with a folder for scratch files that is gone afterwards. */
+export async function withScratch<Result>(
+  parent: string,
+  work: (dir: string) => Promise<Result>,
+): Promise<Result> {
+  const dir = await mkdtemp(join(parent, 'unseam-'));
+  try {
+    return await work(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
