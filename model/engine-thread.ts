@@ -1,15 +1,15 @@
-import { workerData } from 'node:worker_threads';
-import type { Card } from './card.js';
+import { parentPort, workerData } from 'node:worker_threads';
+import { parentThread } from './channel.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import type { EngineOptions } from './engine.js';
+import type { EngineMethods } from './engine-methods.js';
 import { environmentOf } from './environment.js';
-import { FrozenModel, type TileBatch } from './frozen.js';
+import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
-import type { OutputKind } from './output-kind.js';
-import { type Reply, serveCalls } from './rpc.js';
-import { begin, type Ticket } from './ticket.js';
-import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } from './train/trainer.js';
+import { type Failure, serve } from './rpc.js';
+import { begin } from './ticket.js';
+import { Trainer } from './train/trainer.js';
 
 /**
  * The thread that owns a device: ONNX Runtime blocks the thread that calls it, so the backend and the
@@ -18,82 +18,73 @@ import { type StepOptions, Trainer, type TrainerConfig, type TrainingBatch } fro
 const options = workerData as EngineOptions;
 const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
 const models = new Map<number, FrozenModel>();
-let next = 0;
+let nextId = 0;
 let trainer: Trainer | null = null;
 
-interface PredictCall {
-  readonly id: number;
-  readonly batch: TileBatch;
-  readonly output: OutputKind;
-  readonly symmetries: boolean;
-  readonly threshold: number | null;
-  readonly ticket: Ticket | null;
+/** An error of the device, or of what it was given; what has no code failed in the engine itself. */
+function failureOf(error: unknown): Failure {
+  const { code = 'engine-failed', message } = error as Error & { readonly code?: string };
+  return { code, message };
 }
 
-serveCalls({
-  async environment(): Promise<Reply> {
-    return { value: environmentOf(options, await backend.block) };
+function hold(model: FrozenModel): number {
+  models.set(nextId, model);
+  return nextId++;
+}
+
+const methods: EngineMethods = {
+  async environment() {
+    return environmentOf(options, await backend.block);
   },
 
-  async load({ folder }: { folder: string }): Promise<Reply> {
+  async load(folder) {
     const { model, card, digest } = await loadCheckpoint(folder);
     const frozen = await FrozenModel.of(model, backend);
-    models.set(next, frozen);
-    return { value: { id: next++, card, digest, geometry: frozen.geometry } };
+    return { id: hold(frozen), card, digest, geometry: frozen.geometry };
   },
 
-  async predict({ id, batch, output, symmetries, threshold, ticket }: PredictCall): Promise<Reply> {
-    if (ticket && !begin(ticket)) return { value: new Uint8Array() };
-    const value = await models.get(id)!.predict(batch, output, symmetries, threshold);
-    return { value, transfer: [value.buffer as ArrayBuffer] };
+  async predict({ id, batch, output, symmetries, threshold, ticket }, { transfer }) {
+    if (ticket && !begin(ticket)) return new Uint8Array();
+    const values = await models.get(id)!.predict(batch, output, symmetries, threshold);
+    transfer(values.buffer as ArrayBuffer);
+    return values;
   },
 
-  async unload({ id }: { id: number }): Promise<Reply> {
+  async unload(id) {
     models.get(id)?.dispose();
     models.delete(id);
     await backend.settled();
-    return { value: null };
   },
 
-  async train(config: TrainerConfig): Promise<Reply> {
-    trainer?.dispose();
-    trainer = await Trainer.create(config);
-    return { value: { geometry: trainer.geometry, parameters: trainer.model.countParams() } };
-  },
-
-  async step({ batch, options }: { batch: TrainingBatch; options: StepOptions }): Promise<Reply> {
-    return { value: await trainer!.step(batch, options) };
-  },
-
-  /** Freezes a copy of the network as it stands, to be validated as it would be served. */
-  async snapshot(): Promise<Reply> {
-    models.set(next, await FrozenModel.of(await trainer!.copy(), backend));
-    return { value: next++ };
-  },
-
-  async saveModel({ folder, card }: { folder: string; card: Omit<Card, 'weights'> }): Promise<Reply> {
-    return { value: await saveCheckpoint(folder, trainer!.model, card) };
-  },
-
-  async saveState({ path, extra }: { path: string; extra: unknown }): Promise<Reply> {
-    await trainer!.save(path, extra);
-    return { value: null };
-  },
-
-  async loadState({ path }: { path: string }): Promise<Reply> {
-    return { value: await trainer!.load(path) };
-  },
-
-  async describe({ folder }: { folder: string }): Promise<Reply> {
+  async describe(folder) {
     const { model, card } = await loadCheckpoint(folder);
     const layers = layersOf(model);
     model.dispose();
-    return { value: { card, layers } };
+    return { card, layers };
   },
 
-  async close(): Promise<Reply> {
+  async train(config) {
+    trainer?.dispose();
+    trainer = await Trainer.create(config);
+    return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
+  },
+
+  step: (batch, stepOptions) => trainer!.step(batch, stepOptions),
+
+  async snapshot() {
+    return hold(await FrozenModel.of(await trainer!.copy(), backend));
+  },
+
+  saveModel: (folder, card) => saveCheckpoint(folder, trainer!.model, card),
+
+  saveState: (path, extra) => trainer!.save(path, extra),
+
+  loadState: (path) => trainer!.load(path),
+
+  async close() {
     for (const model of models.values()) model.dispose();
     await backend.close();
-    return { value: null };
   },
-});
+};
+
+serve(parentThread(parentPort!), methods, { failureOf, isSerial: true });

@@ -1,11 +1,14 @@
+import { Worker } from 'node:worker_threads';
 import type { Card } from './card.js';
+import { workerThread } from './channel.js';
+import type { EngineMethods, LoadedModel, TraineeFacts } from './engine-methods.js';
 import type { Environment } from './environment.js';
+import { EngineLostError } from './errors.js';
 import type { TileBatch } from './frozen.js';
-import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
-import { ThreadClient } from './rpc.js';
+import { Connection } from './rpc.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
@@ -28,13 +31,8 @@ export interface PredictOptions {
   readonly ticket?: Ticket | null;
 }
 
-/** A model that the engine holds. */
-export interface EngineModel {
-  readonly id: number;
-  readonly card: Card;
-  readonly geometry: TileGeometry;
-  /** SHA-256 of its layers and weights. */
-  readonly digest: string;
+/** A model that the engine has loaded. */
+export interface EngineModel extends LoadedModel {
   /** What it runs on. */
   readonly environment: Environment;
 }
@@ -54,21 +52,27 @@ export type PredictBatch = (
 
 /** One device, in a thread of its own, and the models on it. No tensor leaves it. */
 export class Engine {
+  readonly #thread: Connection<EngineMethods>;
   #environment: Promise<Environment> | null = null;
 
   private constructor(
-    private readonly thread: ThreadClient,
+    private readonly worker: Worker,
     private readonly outcomes: Outcomes,
-  ) {}
+  ) {
+    this.#thread = new Connection(workerThread(worker), {
+      onExit: ({ error }) =>
+        new EngineLostError(error ? `the engine's thread failed: ${error.message}` : 'the engine is closed'),
+    });
+  }
 
   static start(options: EngineOptions): Engine {
-    const thread = new ThreadClient(new URL('./engine-thread.js', import.meta.url), options);
-    return new Engine(thread, new Outcomes(options.outcomes ?? null));
+    const worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData: options });
+    return new Engine(worker, new Outcomes(options.outcomes ?? null));
   }
 
   /** What of this machine decides about bits. */
   environment(): Promise<Environment> {
-    this.#environment ??= this.thread.call('environment', {});
+    this.#environment ??= this.#thread.call('environment', []);
     return this.#environment;
   }
 
@@ -77,7 +81,7 @@ export class Engine {
    * @throws CheckpointError, InexactModelError (by `code`)
    */
   async load(folder: string): Promise<EngineModel> {
-    const loaded = await this.thread.call<Omit<EngineModel, 'environment'>>('load', { folder });
+    const loaded = await this.#thread.call('load', [folder]);
     return { ...loaded, environment: await this.environment() };
   }
 
@@ -110,56 +114,56 @@ export class Engine {
     output: OutputKind,
     { symmetries = false, threshold = null, ticket = null }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    const call = { id, batch, output, symmetries, threshold, ticket };
-    return this.thread.call('predict', call, [batch.data.buffer as ArrayBuffer]);
+    const request = { id, batch, output, symmetries, threshold, ticket };
+    return this.#thread.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
   }
 
   unload(id: number): Promise<void> {
-    return this.thread.call('unload', { id });
+    return this.#thread.call('unload', [id]);
   }
 
   /** The layers of a model folder, without loading it for use. */
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
-    return this.thread.call('describe', { folder });
+    return this.#thread.call('describe', [folder]);
   }
 
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
-    return new Trainee(this.thread, await this.thread.call('train', config));
+    return new Trainee(this.#thread, await this.#thread.call('train', [config]));
   }
 
   async close(): Promise<void> {
-    await this.thread.call('close', {}).catch(() => undefined);
-    await this.thread.terminate();
+    await this.#thread.call('close', []).catch(() => undefined);
+    await this.worker.terminate();
   }
 }
 
 /** The near side of a network in training. */
 export class Trainee {
   constructor(
-    private readonly thread: ThreadClient,
-    readonly facts: { readonly geometry: TileGeometry; readonly parameters: number },
+    private readonly thread: Connection<EngineMethods>,
+    readonly facts: TraineeFacts,
   ) {}
 
   /** One step; returns the loss. The batch's pixels, labels and weights are handed over. */
   step(batch: TrainingBatch, options: StepOptions): Promise<number> {
-    const buffers = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
-    return this.thread.call('step', { batch, options }, buffers);
+    const transfer = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
+    return this.thread.call('step', [batch, options], { transfer });
   }
 
   /** Freezes a copy for validation; give its id to `Engine.predict` and `unload`. */
   snapshot(): Promise<number> {
-    return this.thread.call('snapshot', {});
+    return this.thread.call('snapshot', []);
   }
 
   /** Writes the network as a model folder. */
   saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
-    return this.thread.call('saveModel', { folder, card });
+    return this.thread.call('saveModel', [folder, card]);
   }
 
   /** Writes all that the training depends on, and what is added, into a file: whole, or not at all. */
   saveState(path: string, extra: unknown): Promise<void> {
-    return this.thread.call('saveState', { path, extra });
+    return this.thread.call('saveState', [path, extra]);
   }
 
   /**
@@ -167,6 +171,6 @@ export class Trainee {
    * @throws CheckpointError (by `code`)
    */
   loadState(path: string): Promise<unknown> {
-    return this.thread.call('loadState', { path });
+    return this.thread.call('loadState', [path]);
   }
 }

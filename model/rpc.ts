@@ -1,77 +1,198 @@
-import { parentPort, type Transferable, Worker } from 'node:worker_threads';
-import { EngineLostError, RemoteError } from './errors.js';
+import type { Transferable } from 'node:worker_threads';
+import type { Channel, Exit } from './channel.js';
+import { RemoteError } from './errors.js';
 
-/** What a thread answers: a value, and what of it changes hands instead of being copied. */
-export interface Reply {
-  readonly value: unknown;
+/**
+ * Calls between threads and between processes. The methods of a far end are declared as an interface of async
+ * functions, which its handlers implement; a `CallContext` is their last parameter, where they need it.
+ *
+ *     interface Methods { count(to: number, context: CallContext<number>): Promise<string> }
+ *
+ *     serve<Methods>(parentThread(parentPort!), { count: async (to, { emit }) => … }, { failureOf });
+ *     await new Connection<Methods>(workerThread(worker), { onExit }).call('count', [3], { onEvent });
+ */
+
+/** What a handler has of its call besides the arguments. */
+export interface CallContext<Event = never> {
+  /** Aborted when the caller cancels. */
+  readonly signal: AbortSignal;
+  /** Sends an event of this call; the caller has it before the result. */
+  readonly emit: (event: Event) => void;
+  /** Moves buffers with the result, where the channel can. */
+  readonly transfer: (...buffers: Transferable[]) => void;
+}
+
+/** An error as it crosses: a stable code, and what may be read of it. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+type Method = (...args: never[]) => Promise<unknown>;
+/** A method's parameters without its context. */
+export type ArgsOf<M> = M extends (...args: infer Args) => unknown
+  ? Args extends [...infer Sent, CallContext<infer _>]
+    ? Sent
+    : Args
+  : never;
+/** The events of a method's calls. */
+export type EventOf<M> = M extends (...args: infer Args) => unknown
+  ? Args extends [...unknown[], CallContext<infer Event>]
+    ? Event
+    : never
+  : never;
+export type ResultOf<M> = M extends (...args: never[]) => Promise<infer Result> ? Result : never;
+
+type ToServer =
+  | { readonly type: 'call'; readonly id: number; readonly name: string; readonly args: readonly unknown[] }
+  | { readonly type: 'cancel'; readonly id: number };
+
+type ToClient =
+  | { readonly type: 'result'; readonly id: number; readonly value: unknown }
+  | ({ readonly type: 'error'; readonly id: number } & Failure)
+  | { readonly type: 'call-event'; readonly id: number; readonly event: unknown }
+  | { readonly type: 'event'; readonly event: unknown };
+
+export interface ConnectionOptions<Event> {
+  /** Called with the far end's events that belong to no call. */
+  readonly onEvent?: (event: Event) => void;
+  /** Called once, when the far end has exited: calls that are pending, and later ones, reject with what it returns. */
+  readonly onExit: (exit: Exit) => Error;
+}
+
+export interface CallOptions<Event> {
+  /**
+   * Cancels the call: its handler's signal aborts, and the promise settles as the handler does. A signal that is
+   * aborted already rejects with its reason, and nothing is sent.
+   */
+  readonly signal?: AbortSignal;
+  /** Buffers to move with the arguments instead of copying them, where the channel can. Default none. */
   readonly transfer?: readonly Transferable[];
+  /** Called with the events of this call. */
+  readonly onEvent?: (event: Event) => void;
 }
-export type Handlers = Readonly<Record<string, (argument: never) => Promise<Reply>>>;
 
-interface Call {
-  readonly id: number;
-  readonly method: string;
-  readonly argument: unknown;
+interface PendingCall {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly onEvent: ((event: never) => void) | undefined;
 }
-type Answer =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: { readonly code?: string; readonly message: string } };
 
-/** The near side of a thread that answers calls. */
-export class ThreadClient {
-  readonly #worker: Worker;
-  readonly #calls = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
-  #next = 0;
-  #lost: EngineLostError | null = null;
+/** The calling end of a channel. */
+export class Connection<Methods, Event = never> {
+  readonly #pending = new Map<number, PendingCall>();
+  #nextId = 0;
+  #lost: Error | null = null;
 
-  constructor(script: URL, workerData: unknown) {
-    this.#worker = new Worker(script, { workerData });
-    this.#worker.on('message', (answer: Answer) => {
-      const call = this.#calls.get(answer.id);
-      this.#calls.delete(answer.id);
-      if ('value' in answer) call?.resolve(answer.value as never);
-      else call?.reject(new RemoteError(answer.error.code ?? 'engine-failed', answer.error.message));
-    });
-    this.#worker.on('error', (error) => this.#lose(`the engine's thread failed: ${error.message}`));
-    this.#worker.on('exit', () => this.#lose('the engine is closed'));
+  constructor(
+    private readonly channel: Channel,
+    private readonly options: ConnectionOptions<Event>,
+  ) {
+    channel.listen(
+      (message) => this.#receive(message as ToClient),
+      (exit) => {
+        this.#lost = options.onExit(exit);
+        for (const { reject } of this.#pending.values()) reject(this.#lost);
+      },
+    );
   }
 
-  call<Value>(method: string, argument: unknown, transfer: readonly Transferable[] = []): Promise<Value> {
+  /** @throws RemoteError with the code of what the handler threw; the error of `onExit` */
+  call<Name extends keyof Methods & string>(
+    name: Name,
+    args: ArgsOf<Methods[Name]>,
+    { signal, transfer, onEvent }: CallOptions<EventOf<Methods[Name]>> = {},
+  ): Promise<ResultOf<Methods[Name]>> {
     if (this.#lost) return Promise.reject(this.#lost);
-    return new Promise((resolve, reject) => {
-      const id = this.#next++;
-      this.#calls.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, method, argument } satisfies Call, [...transfer]);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const id = this.#nextId++;
+    const cancel = () => this.channel.post({ type: 'cancel', id } satisfies ToServer);
+    signal?.addEventListener('abort', cancel, { once: true });
+    return new Promise<ResultOf<Methods[Name]>>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, onEvent });
+      const call = { type: 'call', id, name, args: args as readonly unknown[] } satisfies ToServer;
+      this.channel.post(call, transfer);
+    }).finally(() => {
+      signal?.removeEventListener('abort', cancel);
+      this.#pending.delete(id);
     });
   }
 
-  async terminate(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #lose(why: string): void {
-    this.#lost ??= new EngineLostError(why);
-    for (const { reject } of this.#calls.values()) reject(this.#lost);
-    this.#calls.clear();
+  #receive(message: ToClient): void {
+    if (message.type === 'event') {
+      this.options.onEvent?.(message.event as Event);
+      return;
+    }
+    const call = this.#pending.get(message.id);
+    switch (message.type) {
+      case 'result':
+        call?.resolve(message.value as never);
+        break;
+      case 'error':
+        call?.reject(new RemoteError(message.code, message.message));
+        break;
+      case 'call-event':
+        call?.onEvent?.(message.event as never);
+        break;
+    }
   }
 }
 
-/** The far side: answers calls one after the other, in order of arrival. */
-export function serveCalls(handlers: Handlers): void {
+export interface ServeOptions {
+  /** What the caller learns of an error. What was not foreseen is logged here, for it does not cross. */
+  readonly failureOf: (error: unknown) => Failure;
+  /** Whether calls run one after the other, in the order of their arrival. Default false: all at once. */
+  readonly isSerial?: boolean;
+}
+
+/**
+ * The answering end of a channel.
+ *
+ * @returns `emit`, for events that belong to no call
+ */
+export function serve<Methods extends object, Event = never>(
+  channel: Channel,
+  handlers: Methods,
+  { failureOf, isSerial = false }: ServeOptions,
+): { readonly emit: (event: Event) => void } {
+  const post = (message: ToClient, transfer?: readonly Transferable[]) => channel.post(message, transfer);
+  const methods = new Map<string, Method>(Object.entries(handlers));
+  const cancellations = new Map<number, AbortController>();
   let last: Promise<unknown> = Promise.resolve();
-  const answer = async ({ id, method, argument }: Call) => {
+
+  async function answer(id: number, name: string, args: readonly unknown[], signal: AbortSignal) {
+    const transfer: Transferable[] = [];
+    const context: CallContext<unknown> = {
+      signal,
+      emit: (event) => post({ type: 'call-event', id, event }),
+      transfer: (...buffers) => void transfer.push(...buffers),
+    };
     try {
-      const { value, transfer = [] } = await handlers[method]!(argument as never);
-      parentPort!.postMessage({ id, value } satisfies Answer, [...transfer]);
+      signal.throwIfAborted(); // cancelled while it waited
+      const value = await methods.get(name)!(...([...args, context] as never[]));
+      post({ type: 'result', id, value }, transfer);
     } catch (error) {
-      const { code, message } = error as Error & { code?: string };
-      parentPort!.postMessage({
-        id,
-        error: { message, ...(code !== undefined && { code }) },
-      } satisfies Answer);
+      post({ type: 'error', id, ...failureOf(error) });
+    } finally {
+      cancellations.delete(id);
     }
-  };
-  parentPort!.on('message', (call: Call) => {
-    last = last.then(() => answer(call));
-  });
+  }
+
+  channel.listen(
+    (received) => {
+      const message = received as ToServer;
+      if (message.type === 'cancel') {
+        cancellations.get(message.id)?.abort(new RemoteError('cancelled', 'the call was cancelled'));
+        return;
+      }
+      const { id, name, args } = message;
+      const controller = new AbortController();
+      cancellations.set(id, controller);
+      const run = () => answer(id, name, args, controller.signal);
+      if (isSerial) last = last.then(run);
+      else void run();
+    },
+    () => undefined,
+  );
+  return { emit: (event) => post({ type: 'event', event }) };
 }
