@@ -2,13 +2,17 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { gather } from './compile.js';
+import type { AnyOperator, Inputs } from './operator.js';
 import type { ElementName } from './proto.js';
-import type { Operator, RecordAttributes, TensorData } from './record.js';
+import { isRecordOf, type Recorded, type TensorData } from './record.js';
 import { SessionCache, type SessionOptions } from './sessions.js';
 
 export const BACKEND = 'onnx';
 
 const ELEMENTS = new Set<string>(['float32', 'int32', 'bool'] satisfies ElementName[]);
+
+/** As many tensors of TensorFlow.js as an operator reads. */
+type TensorsOf<I extends Inputs> = { readonly [K in keyof I]: tf.TensorInfo } & readonly tf.TensorInfo[];
 
 /**
  * The TensorFlow.js backend on ONNX Runtime.
@@ -45,53 +49,29 @@ export class OnnxBackend extends tf.KernelBackend {
     return this.#sessions.block;
   }
 
-  /** Records one operator; its output is computed when it, or anything after it, is read. */
-  record(
-    operator: Operator,
-    inputs: readonly tf.TensorInfo[],
-    attributes: RecordAttributes,
+  /**
+   * Records one operator; its output is computed when it, or anything that depends on it, is read. Where the input
+   * is the same operator, not computed yet, and both fuse, one is recorded that does the work of both.
+   */
+  record<A extends object, I extends Inputs>(
+    operator: AnyOperator<A, I>,
+    inputs: TensorsOf<I>,
+    attributes: A,
     shape: readonly number[],
     dtype: tf.DataType,
   ): tf.TensorInfo {
     const data = this.#add(shape, dtype, null);
-    data.source = {
-      id: this.#recorded++,
-      operator,
-      inputs: inputs.map((info) => this.#data.get(info.dataId)),
-      attributes,
-      type: data.type,
-    };
+    const own = { inputs: inputs.map((info) => this.#data.get(info.dataId)), attributes };
+    const { type } = data;
+    data.source = { id: this.#recorded++, operator, type, ...(fuse(operator, own) ?? own) };
     this.#pending.add(data);
     return this.#info(data);
   }
 
-  /**
-   * Records an operator of one input; where the input is the same operator, not computed yet, one that
-   * does the work of both.
-   *
-   * @param attributes those of the operator, given the inner one's, or null where they do not go together;
-   *   given null where there is no inner one
-   */
-  extend<A extends RecordAttributes>(
-    operator: Operator,
-    x: tf.TensorInfo,
-    attributes: (inner: RecordAttributes | null) => A | null,
-    shape: readonly number[],
-  ): tf.TensorInfo {
-    const { source } = this.#data.get(x.dataId);
-    const together = source?.operator === operator ? attributes(source.attributes) : null;
-    if (source === null || together === null)
-      return this.record(operator, [x], attributes(null)!, shape, x.dtype);
-    const data = this.#add(shape, x.dtype, null);
-    data.source = { ...source, id: this.#recorded++, attributes: together, type: data.type };
-    this.#pending.add(data);
-    return this.#info(data);
-  }
-
-  /** The same values under another shape. Costs nothing where the tensor is computed. */
-  reshape(x: tf.TensorInfo, shape: readonly number[], operator: Operator): tf.TensorInfo {
+  /** The same values under another shape, which costs nothing; null for a tensor that is not computed, or frozen. */
+  alias(x: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo | null {
     const { values, constantId } = this.#data.get(x.dataId);
-    if (values === null || constantId !== null) return this.record(operator, [x], { shape }, shape, x.dtype);
+    if (values === null || constantId !== null) return null;
     return this.#info(this.#add(shape, x.dtype, values));
   }
 
@@ -225,4 +205,15 @@ export class OnnxBackend extends tf.KernelBackend {
       this.#pending.delete(data);
     }
   }
+}
+
+/** What an operator reads and does where it takes over the work of its input; null where it does not. */
+function fuse<A extends object, I extends Inputs>(
+  operator: AnyOperator<A, I>,
+  { inputs: [input], attributes }: { readonly inputs: readonly TensorData[]; readonly attributes: A },
+): Pick<Recorded, 'inputs' | 'attributes'> | null {
+  const source = input?.source;
+  if (operator.shapeBound || !operator.fuse || !source || !isRecordOf(source, operator)) return null;
+  const fused = operator.fuse(source.attributes, attributes);
+  return fused && { inputs: source.inputs, attributes: fused };
 }

@@ -1,6 +1,7 @@
 import { encodeModel } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
-import { GraphWriter, Value } from './writer.js';
+import { type Layout, Value } from './value.js';
+import { GraphWriter } from './writer.js';
 
 /** The recorded operators behind some tensors, in the order in which they were recorded. */
 export interface Program {
@@ -40,8 +41,9 @@ export function gather(outputs: readonly TensorData[]): Program {
     return data.constantId === null ? `f${feeds.get(data)}` : `c${data.constantId}`;
   };
   const parts = nodes.map((node) => {
-    const shapes = node.operator.shapeBound === true ? node.inputs.map((i) => `[${i.type.shape}]`) : '';
-    return `${node.operator.name}(${node.inputs.map(reference)})${shapes}${JSON.stringify(node.attributes)}`;
+    const { operator, inputs, attributes, type } = node;
+    const shapes = operator.shapeBound ? [...inputs, { type }].map((data) => `[${data.type.shape}]`) : '';
+    return `${operator.name}(${inputs.map(reference)})${type.dtype}${shapes}${JSON.stringify(attributes)}`;
   });
   const fed = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', symbolic)}]`);
   return {
@@ -72,7 +74,7 @@ export function compile(program: Program, block: number | null): Uint8Array {
   // with constant weights ONNX Runtime chooses blocks by itself
   const graph = new GraphWriter(symbolic ? null : block);
   const values = new Map<TensorData | Recorded, Value>();
-  const held = (data: TensorData): Value =>
+  const lookup = (data: TensorData): Value =>
     data.scalar === null
       ? values.get(data.source ?? data)!
       : new Value(graph, data.type, graph.scalar(data.scalar, data.type.dtype));
@@ -87,14 +89,13 @@ export function compile(program: Program, block: number | null): Uint8Array {
     values.set(data, new Value(graph, data.type, name));
   }
   for (const node of program.nodes) {
-    const inputs = node.inputs.map(held);
-    values.set(node, node.operator.write(graph, inputs, node.attributes, node.type));
+    values.set(node, emit(graph, node, node.inputs.map(lookup)));
   }
   for (const [i, data] of program.outputs.entries()) {
     const name = `o${i}`;
     graph.nodes.push({
       opType: 'Identity',
-      input: [held(data).plain],
+      input: [lookup(data).plain],
       output: [name],
       attribute: [],
     });
@@ -102,4 +103,16 @@ export function compile(program: Program, block: number | null): Uint8Array {
     graph.outputs.push({ name, element: data.type.dtype, dims });
   }
   return encodeModel(graph);
+}
+
+/** Writes the nodes of one operator; only one that declares it is given the shapes. */
+function emit(graph: GraphWriter, { operator, inputs, attributes, type }: Recorded, values: Value[]): Value {
+  const output = {
+    rank: type.shape.length,
+    dtype: type.dtype,
+    value: (name: string, layout?: Layout) => new Value(graph, type, name, layout),
+  };
+  if (!operator.shapeBound) return operator.emit(graph, values, attributes, output);
+  const shapes = { inputs: inputs.map((input) => input.type.shape), output: type.shape };
+  return operator.emit(graph, values, attributes, output, shapes);
 }

@@ -1,29 +1,23 @@
 import type { BackendValues } from '@tensorflow/tfjs-core';
-import type { GraphWriter, TensorType, Value } from './writer.js';
-
-/** What an operator is told besides its input tensors; part of the graph's structure. */
-export type RecordAttributes = Readonly<
-  Record<string, number | string | boolean | readonly number[] | undefined>
->;
-
-/** How one recorded operator is written into an ONNX graph. */
-export interface Operator {
-  readonly name: string;
-  /**
-   * Set where `write` looks at its inputs' shapes and not only at its attributes: the shapes then
-   * belong to the structure, so that no session is reused for other shapes.
-   */
-  readonly shapeBound?: boolean;
-  write(graph: GraphWriter, inputs: readonly Value[], attributes: RecordAttributes, type: TensorType): Value;
-}
+import type { AnyOperator, Inputs } from './operator.js';
+import type { TensorType } from './value.js';
 
 /** An operator that waits to be computed, with the tensors that it reads. */
 export interface Recorded {
   readonly id: number;
-  readonly operator: Operator;
+  readonly operator: AnyOperator;
   readonly inputs: readonly TensorData[];
-  readonly attributes: RecordAttributes;
+  /** Those of the operator; `OnnxBackend.record` checks by its types that they go together. */
+  readonly attributes: object;
   readonly type: TensorType;
+}
+
+/** Whether it was this operator that was recorded, whose attributes are then known. */
+export function isRecordOf<A extends object, I extends Inputs>(
+  recorded: Recorded,
+  operator: AnyOperator<A, I>,
+): recorded is Recorded & { readonly attributes: A } {
+  return recorded.operator === operator;
 }
 
 /** One tensor of the backend: either `values` or `source` is set, never both. */

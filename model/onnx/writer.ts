@@ -3,85 +3,13 @@ import {
   attributeProto,
   type ElementName,
   ElementType,
-  NCHWC,
   type NodeProto,
   type TensorProto,
   type ValueInfo,
 } from './proto.js';
 
-/** A tensor's shape and type, in TensorFlow.js's order of dimensions. */
-export interface TensorType {
-  readonly shape: readonly number[];
-  readonly dtype: ElementName;
-}
-
-/** How an array lies in memory, as a permutation of TensorFlow.js's dimensions. */
-export type Layout = readonly number[];
-/** Images: `[N, H, W, C]` held as `[N, C, H, W]`, which ONNX convolves. */
-export const NCHW: Layout = [0, 3, 1, 2];
-
-/** Images in blocks of channels: no permutation, but kept as a layout beside those; see `blocked.ts`. */
-export const BLOCKED: Layout = [-1];
-
 /** What ONNX's Slice takes for "to the end"; negated, "to the front". */
 export const SLICE_END = 2 ** 31 - 1;
-
-const plain = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);
-
-/**
- * One tensor in the graph that is being written, under every layout in which it exists so far.
- * Layouts are asked for, and a Transpose is written only where one is missing: that keeps a chain of
- * image operators in NCHW throughout, with a Transpose at its two ends.
- */
-export class Value {
-  readonly #names = new Map<string, string>();
-
-  constructor(
-    private readonly graph: GraphWriter,
-    readonly type: TensorType,
-    name: string,
-    layout: Layout = plain(type.shape.length),
-  ) {
-    this.#names.set(layout.join(), name);
-  }
-
-  get rank(): number {
-    return this.type.shape.length;
-  }
-
-  /** Whether it exists in this layout, or comes into it without a permutation. */
-  has(layout: Layout): boolean {
-    return this.#names.has(layout.join()) || (layout === NCHW && this.#names.has(BLOCKED.join()));
-  }
-
-  /** The name of this tensor in TensorFlow.js's own layout. */
-  get plain(): string {
-    return this.as(plain(this.rank));
-  }
-
-  /** The name of this tensor in the given layout. */
-  as(layout: Layout): string {
-    const key = layout.join();
-    const known = this.#names.get(key);
-    if (known !== undefined) return known;
-    const name = this.#brought(layout);
-    this.#names.set(key, name);
-    return name;
-  }
-
-  #brought(layout: Layout): string {
-    if (layout === BLOCKED) return this.graph.op(`${NCHWC}:ReorderInput`, [this.as(NCHW)]);
-    const blocked = this.#names.get(BLOCKED.join());
-    if (blocked !== undefined && this.#names.size === 1) {
-      const nchw = this.graph.op(`${NCHWC}:ReorderOutput`, [blocked], { channels: this.type.shape[3]! });
-      this.#names.set(NCHW.join(), nchw);
-      return this.as(layout);
-    }
-    const [fromKey, from] = [...this.#names].find(([key]) => key !== BLOCKED.join())!;
-    const held = fromKey.split(',').map(Number);
-    return this.graph.op('Transpose', [from], { perm: layout.map((dim) => held.indexOf(dim)) });
-  }
-}
 
 /** Collects the nodes and initialisers of one ONNX graph; equal nodes are written once. */
 export class GraphWriter {

@@ -1,228 +1,215 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { OnnxBackend } from '../backend.js';
-import type { Operator, RecordAttributes } from '../record.js';
-import { NCHW, SLICE_END, Value } from '../writer.js';
-import { type Kernel, kernel, type Unary } from './kernel.js';
-import { ranked, reshapeOperator } from './shape.js';
+import type { Operator } from '../operator.js';
+import { type Layout, NCHW, type Value } from '../value.js';
+import { SLICE_END } from '../writer.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
+import { normaliseAxis, reshape } from './shape.js';
 
-/** Rank-4 tensors that exist in NCHW are cut, padded and joined there. */
-function inLayout(values: readonly Value[]): { readonly nchw: boolean; readonly dims: readonly number[] } {
-  const nchw = values[0]!.rank === 4 && values.some((v) => v.has(NCHW));
-  return { nchw, dims: nchw ? NCHW : values[0]!.type.shape.map((_, i) => i) };
+/** The layout in which tensors are cut, padded and joined: NCHW for images of which one exists there. */
+function commonLayout(values: readonly Value[]): Layout {
+  const { rank } = values[0]!;
+  if (rank === 4 && values.some((v) => v.has(NCHW))) return NCHW;
+  return Array.from({ length: rank }, (_, i) => i);
 }
 
-/** `trailing` counts what is cut behind, not where the slice ends: so a crop fits every image size. */
-const sliceOperator: Operator = {
+const sum = (a: readonly number[], b: readonly number[]): number[] => a.map((n, i) => n + b[i]!);
+
+interface Cut {
+  /** Elements cut off in front of each dimension. */
+  readonly begin: readonly number[];
+  /** Elements cut off behind it, and not where the slice ends: so a crop fits every image size. */
+  readonly trailing: readonly number[];
+}
+
+const sliceOperator: Operator<Cut> = {
   name: 'Slice',
-  write(g, [x], attributes, type) {
-    const begin = attributes.begin as number[];
-    const trailing = attributes.trailing as number[];
-    const { nchw, dims } = inLayout([x!]);
-    const axes = dims.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
-    if (axes.length === 0) return x!;
+  // TensorFlow.js crops an image along one dimension after the other
+  fuse: (inner, outer) => ({
+    begin: sum(outer.begin, inner.begin),
+    trailing: sum(outer.trailing, inner.trailing),
+  }),
+  emit(g, [x], { begin, trailing }, output) {
+    const layout = commonLayout([x]);
+    const axes = layout.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
+    if (axes.length === 0) return x;
     const name = g.op('Slice', [
-      x!.as(dims),
-      g.ints(axes.map((axis) => begin[dims[axis]!]!)),
-      g.ints(axes.map((axis) => (trailing[dims[axis]!] === 0 ? SLICE_END : -trailing[dims[axis]!]!))),
+      x.as(layout),
+      g.ints(axes.map((axis) => begin[layout[axis]!]!)),
+      g.ints(axes.map((axis) => (trailing[layout[axis]!] === 0 ? SLICE_END : -trailing[layout[axis]!]!))),
       g.ints(axes),
     ]);
-    return new Value(g, type, name, nchw ? NCHW : undefined);
+    return output.value(name, layout);
   },
 };
 
-export function slice(
+function slice(
   backend: OnnxBackend,
   x: tf.TensorInfo,
   begin: readonly number[],
   size: readonly number[],
 ): tf.TensorInfo {
   const trailing = x.shape.map((dim, i) => dim - begin[i]! - size[i]!);
-  return backend.extend(sliceOperator, x, (inner) => added(inner, { begin: [...begin], trailing }), size);
+  return backend.record(sliceOperator, [x], { begin: [...begin], trailing }, size, x.dtype);
 }
 
-/**
- * What two slices, or two paddings, do together. TensorFlow.js crops an image along one dimension after
- * the other, and pads its gradient so.
- */
-function added<A extends Record<string, number | number[]>>(
-  inner: RecordAttributes | null,
-  own: A,
-): A | null {
-  if (inner === null) return own;
-  const sums = Object.entries(own).map(([key, values]) => {
-    if (!Array.isArray(values)) return [key, values];
-    return [key, values.map((n, i) => n + (inner[key] as number[])[i]!)];
-  });
-  const same = Object.entries(own).every(([key, value]) => Array.isArray(value) || inner[key] === value);
-  return same ? (Object.fromEntries(sums) as A) : null;
-}
-
-const packOperator: Operator = {
+const packOperator: Operator<{ readonly axis: number }, readonly Value[]> = {
   name: 'Pack',
-  write(g, inputs, attributes, type) {
-    const axis = attributes.axis as number;
+  emit(g, inputs, { axis }, output) {
     const parts = inputs.map((v) => g.op('Unsqueeze', [v.plain, g.ints([axis])]));
-    return new Value(g, type, g.op('Concat', parts, { axis }));
+    return output.value(g.op('Concat', parts, { axis }));
   },
 };
 
-const unpackOperator: Operator = {
+const unpackOperator: Operator<{ readonly axis: number; readonly index: number }> = {
   name: 'Unpack',
-  write(g, [x], attributes, type) {
-    const at = g.scalar(attributes.at as number, 'int32');
-    return new Value(g, type, g.op('Gather', [x!.plain, at], { axis: attributes.axis as number }));
+  emit(g, [x], { axis, index }, output) {
+    const scalar = g.scalar(index, 'int32'); // a scalar index removes the dimension
+    return output.value(g.op('Gather', [x.plain, scalar], { axis }));
   },
 };
 
-const reverseOperator: Operator = {
+const reverseOperator: Operator<{ readonly axes: readonly number[] }> = {
   name: 'Reverse',
-  write: (g, [x], attributes, type) => new Value(g, type, g.reverse(x!.plain, attributes.axes as number[])),
+  emit: (g, [x], { axes }, output) => output.value(g.reverse(x.plain, axes)),
 };
 
-const tileOperator: Operator = {
+const tileOperator: Operator<{ readonly reps: readonly number[] }> = {
   name: 'Tile',
-  write: (g, [x], attributes, type) =>
-    new Value(g, type, g.op('Tile', [x!.plain, g.ints(attributes.reps as number[])])),
+  emit: (g, [x], { reps }, output) => output.value(g.op('Tile', [x.plain, g.ints(reps)])),
 };
 
-const gatherOperator: Operator = {
+const gatherOperator: Operator<{ readonly axis: number }, readonly [x: Value, indices: Value]> = {
   name: 'GatherV2',
-  write: (g, [x, indices], attributes, type) =>
-    new Value(g, type, g.op('Gather', [x!.plain, indices!.plain], { axis: attributes.axis as number })),
+  emit: (g, [x, indices], { axis }, output) =>
+    output.value(g.op('Gather', [x.plain, indices.plain], { axis })),
 };
 
-const oneHotOperator: Operator = {
+const oneHotOperator: Operator<Omit<tf.OneHotAttrs, 'dtype'>> = {
   name: 'OneHot',
-  write(g, [indices], attributes, type) {
-    const depth = attributes.depth as number;
+  emit(g, [indices], { depth, onValue, offValue }, output) {
     const classes = g.initializer(
       'int32',
       [depth],
       Int32Array.from({ length: depth }, (_, i) => i),
     );
-    const hit = g.op('Equal', [g.op('Unsqueeze', [indices!.plain, g.ints([-1])]), classes]);
-    const on = g.scalar(attributes.onValue as number, type.dtype);
-    const off = g.scalar(attributes.offValue as number, type.dtype);
-    return new Value(g, type, g.op('Where', [hit, on, off]));
+    const isClass = g.op('Equal', [g.op('Unsqueeze', [indices.plain, g.ints([-1])]), classes]);
+    const on = g.scalar(onValue, output.dtype);
+    const off = g.scalar(offValue, output.dtype);
+    return output.value(g.op('Where', [isClass, on, off]));
   },
 };
 
-const padOperator: Operator = {
+interface Padding {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  readonly value: number;
+}
+
+const padOperator: Operator<Padding> = {
   name: 'PadV2',
-  write(g, [x], attributes, type) {
-    const before = attributes.before as number[];
-    const after = attributes.after as number[];
-    const { nchw, dims } = inLayout([x!]);
-    const pads = [...dims.map((dim) => before[dim]!), ...dims.map((dim) => after[dim]!)];
-    const fill = g.scalar(attributes.value as number, type.dtype);
-    return new Value(g, type, g.op('Pad', [x!.as(dims), g.ints(pads), fill]), nchw ? NCHW : undefined);
+  // TensorFlow.js pads the gradient of a crop along one dimension after the other
+  fuse: (inner, outer) =>
+    inner.value === outer.value
+      ? {
+          before: sum(outer.before, inner.before),
+          after: sum(outer.after, inner.after),
+          value: outer.value,
+        }
+      : null,
+  emit(g, [x], { before, after, value }, output) {
+    const layout = commonLayout([x]);
+    const pads = [...layout.map((dim) => before[dim]!), ...layout.map((dim) => after[dim]!)];
+    const fill = g.scalar(value, output.dtype);
+    return output.value(g.op('Pad', [x.as(layout), g.ints(pads), fill]), layout);
   },
 };
 
-const concatOperator: Operator = {
+const concatOperator: Operator<{ readonly axis: number }, readonly Value[]> = {
   name: 'Concat',
-  write(g, inputs, attributes, type) {
-    const { nchw, dims } = inLayout(inputs);
-    const axis = dims.indexOf(attributes.axis as number);
-    const name = g.op(
-      'Concat',
-      inputs.map((v) => v.as(dims)),
-      { axis },
-    );
-    return new Value(g, type, name, nchw ? NCHW : undefined);
+  emit(g, inputs, { axis }, output) {
+    const layout = commonLayout(inputs);
+    const names = inputs.map((v) => v.as(layout));
+    return output.value(g.op('Concat', names, { axis: layout.indexOf(axis) }), layout);
   },
 };
 
-function join(backend: OnnxBackend, parts: readonly tf.TensorInfo[], axis: number): tf.TensorInfo {
+function concat(backend: OnnxBackend, parts: readonly tf.TensorInfo[], axis: number): tf.TensorInfo {
   const shape = tf.backend_util.computeOutShape(
     parts.map((x) => x.shape),
     axis,
   );
-  const filled = parts.filter((x) => tf.util.sizeFromShape(x.shape) > 0);
-  if (filled.length === 1) return backend.reshape(filled[0]!, shape, reshapeOperator);
-  return backend.record(concatOperator, filled, { axis }, shape, parts[0]!.dtype);
+  const nonEmpty = parts.filter((x) => tf.util.sizeFromShape(x.shape) > 0);
+  if (nonEmpty.length === 1) return reshape(backend, nonEmpty[0]!, shape);
+  return backend.record(concatOperator, nonEmpty, { axis }, shape, parts[0]!.dtype);
 }
 
 /** Kernels that cut, join, repeat and pick parts of tensors. */
 export const arrangeKernels: readonly Kernel[] = [
-  kernel<Unary, { begin: number[]; size: number[] }>('Slice', ({ inputs: { x }, attrs, backend }) => {
+  kernel<Tensors<'x'>, tf.SliceAttrs>('Slice', ({ inputs: { x }, attrs, backend }) => {
     const parsed = tf.slice_util.parseSliceParams(x as tf.Tensor, attrs.begin, attrs.size);
     const [begin, size] = parsed as [number[], number[]];
     tf.slice_util.assertParamsValid(x as tf.Tensor, begin, size);
     return slice(backend, x, begin, size);
   }),
-  kernel<Unary, { paddings: [number, number][]; constantValue: number }>(
+  kernel<Tensors<'x'>, tf.PadV2Attrs>(
     'PadV2',
     ({ inputs: { x }, attrs: { paddings, constantValue: value }, backend }) => {
       const before = paddings.map((p) => p[0]);
       const after = paddings.map((p) => p[1]);
       const shape = x.shape.map((dim, i) => before[i]! + dim + after[i]!);
-      return backend.extend(padOperator, x, (inner) => added(inner, { before, after, value }), shape);
+      return backend.record(padOperator, [x], { before, after, value }, shape, x.dtype);
     },
   ),
-  kernel<Record<string, tf.TensorInfo>, { axis: number }>('Concat', ({ inputs, attrs, backend }) => {
+  kernel<Tensors, tf.ConcatAttrs>('Concat', ({ inputs, attrs, backend }) => {
     const parts = Object.values(inputs);
-    return join(backend, parts, ranked(attrs.axis, parts[0]!.shape.length));
+    return concat(backend, parts, normaliseAxis(attrs.axis, parts[0]!.shape.length));
   }),
-  kernel<Record<string, tf.TensorInfo>, { axis: number }>('Pack', ({ inputs, attrs, backend }) => {
+  kernel<Tensors, tf.PackAttrs>('Pack', ({ inputs, attrs, backend }) => {
     const parts = Object.values(inputs);
-    const axis = ranked(attrs.axis, parts[0]!.shape.length + 1);
+    const axis = normaliseAxis(attrs.axis, parts[0]!.shape.length + 1);
     const shape = parts[0]!.shape.toSpliced(axis, 0, parts.length);
     return backend.record(packOperator, parts, { axis }, shape, parts[0]!.dtype);
   }),
-  kernel<Unary, { numOrSizeSplits: number | number[]; axis: number }>(
-    'SplitV',
-    ({ inputs: { x }, attrs, backend }) => {
-      const axis = ranked(attrs.axis, x.shape.length);
-      const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, attrs.numOrSizeSplits, axis);
-      const begin = x.shape.map(() => 0);
-      return sizes.map((length) => {
-        const part = slice(
-          backend,
-          x,
-          begin,
-          x.shape.map((dim, i) => (i === axis ? length : dim)),
-        );
-        begin[axis]! += length;
-        return part;
-      });
-    },
-  ),
-  kernel<{ value: tf.TensorInfo }, { axis: number }>('Unpack', ({ inputs: { value }, attrs, backend }) => {
-    const axis = ranked(attrs.axis, value.shape.length);
+  kernel<Tensors<'x'>, tf.SplitVAttrs>('SplitV', ({ inputs: { x }, attrs, backend }) => {
+    const axis = normaliseAxis(attrs.axis, x.shape.length);
+    const lengths = tf.backend_util.prepareSplitSize(x as tf.Tensor, attrs.numOrSizeSplits, axis);
+    const begin = x.shape.map(() => 0);
+    return lengths.map((length) => {
+      const part = slice(backend, x, begin, x.shape.with(axis, length));
+      begin[axis]! += length;
+      return part;
+    });
+  }),
+  kernel<Tensors<'value'>, tf.UnpackAttrs>('Unpack', ({ inputs: { value }, attrs, backend }) => {
+    const axis = normaliseAxis(attrs.axis, value.shape.length);
     const shape = value.shape.toSpliced(axis, 1);
-    return Array.from({ length: value.shape[axis]! }, (_, at) =>
-      backend.record(unpackOperator, [value], { axis, at }, shape, value.dtype),
+    return Array.from({ length: value.shape[axis]! }, (_, index) =>
+      backend.record(unpackOperator, [value], { axis, index }, shape, value.dtype),
     );
   }),
-  kernel<Unary, { dims: number | number[] }>('Reverse', ({ inputs: { x }, attrs, backend }) => {
+  kernel<Tensors<'x'>, tf.ReverseAttrs>('Reverse', ({ inputs: { x }, attrs, backend }) => {
     const axes = tf.util.parseAxisParam(attrs.dims, x.shape);
-    if (axes.length === 0) return backend.reshape(x, x.shape, reshapeOperator);
+    if (axes.length === 0) return reshape(backend, x, x.shape);
     return backend.record(reverseOperator, [x], { axes }, x.shape, x.dtype);
   }),
-  kernel<Unary, { reps: number[] }>('Tile', ({ inputs: { x }, attrs: { reps }, backend }) =>
-    backend.record(
-      tileOperator,
-      [x],
-      { reps },
-      x.shape.map((dim, i) => dim * reps[i]!),
-      x.dtype,
-    ),
-  ),
-  kernel<{ x: tf.TensorInfo; indices: tf.TensorInfo }, { axis: number; batchDims: number }>(
+  kernel<Tensors<'x'>, tf.TileAttrs>('Tile', ({ inputs: { x }, attrs: { reps }, backend }) => {
+    const shape = x.shape.map((dim, i) => dim * reps[i]!);
+    return backend.record(tileOperator, [x], { reps }, shape, x.dtype);
+  }),
+  kernel<Tensors<'x' | 'indices'>, tf.GatherV2Attrs>(
     'GatherV2',
     ({ inputs: { x, indices }, attrs, backend }) => {
       if (attrs.batchDims > 0) throw new UnsupportedKernelError('GatherV2', 'batchDims above 0');
-      const axis = ranked(attrs.axis, x.shape.length);
+      const axis = normaliseAxis(attrs.axis, x.shape.length);
       const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
       return backend.record(gatherOperator, [x, indices], { axis }, shape, x.dtype);
     },
   ),
-  kernel<
-    { indices: tf.TensorInfo },
-    { dtype: tf.DataType; depth: number; onValue: number; offValue: number }
-  >('OneHot', ({ inputs: { indices }, attrs: { dtype, depth, onValue, offValue }, backend }) =>
-    backend.record(oneHotOperator, [indices], { depth, onValue, offValue }, [...indices.shape, depth], dtype),
+  kernel<Tensors<'indices'>, tf.OneHotAttrs>(
+    'OneHot',
+    ({ inputs: { indices }, attrs: { dtype, ...attributes }, backend }) =>
+      backend.record(oneHotOperator, [indices], attributes, [...indices.shape, attributes.depth], dtype),
   ),
 ];

@@ -1,29 +1,29 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import { blockedFilter } from '../blocked.js';
+import type { Operator } from '../operator.js';
 import { NCHWC } from '../proto.js';
-import type { Operator } from '../record.js';
-import { BLOCKED, type GraphWriter, NCHW, Value } from '../writer.js';
+import { BLOCKED, NCHW, type Value } from '../value.js';
+import type { GraphWriter } from '../writer.js';
 import { type ConvGeometry, convFilterGradient, isBlockwise } from './filter-gradient.js';
-import { type Kernel, kernel } from './kernel.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
 
-type Conv2DInfo = tf.backend_util.Conv2DInfo;
-type Pad = number | 'valid' | 'same' | tf.backend_util.ExplicitPadding;
-
-interface ConvAttributes {
-  readonly strides: number | [number, number];
-  readonly pad: Pad;
-  readonly dataFormat: 'NHWC' | 'NCHW';
-  readonly dilations?: number | [number, number];
-  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+interface Convolution {
+  readonly geometry: ConvGeometry;
+  /** Of the image and of its convolution; a filter is `[H, W, I, O]`. */
+  readonly channels: Channels;
 }
+type Channels = readonly [inChannels: number, outChannels: number];
 
-function infoOf(
+/** What the kernels of convolutions and of their gradients have in common. */
+type ConvAttrs = Omit<tf.Conv2DAttrs, 'dilations'> & Partial<Pick<tf.Conv2DAttrs, 'dilations'>>;
+
+function convolutionOf(
   name: string,
   xShape: readonly number[],
   filterShape: readonly number[],
-  attrs: ConvAttributes,
-): Conv2DInfo {
+  attrs: ConvAttrs,
+): Convolution & { readonly outShape: readonly number[] } {
   if (attrs.dataFormat === 'NCHW') throw new UnsupportedKernelError(name, 'dataFormat NCHW; use NHWC');
   const info = tf.backend_util.computeConv2DInfo(
     xShape as [number, number, number, number],
@@ -34,46 +34,46 @@ function infoOf(
     attrs.dimRoundingMode,
   );
   if (filterShape[2] !== xShape[3]) throw new UnsupportedKernelError(name, 'grouped convolution');
-  return info;
-}
-
-function geometryOf(info: Conv2DInfo): ConvGeometry {
   const { top, left, bottom, right } = info.padInfo;
-  return {
-    kernel: [info.filterHeight, info.filterWidth],
+  const geometry: ConvGeometry = {
+    kernel_shape: [info.filterHeight, info.filterWidth],
     strides: [info.strideHeight, info.strideWidth],
     dilations: [info.dilationHeight, info.dilationWidth],
     pads: [top, left, bottom, right],
   };
+  return { geometry, channels: [info.inChannels, info.outChannels], outShape: info.outShape };
 }
 
-const activations: Record<string, (g: GraphWriter, x: string) => string> = {
-  linear: (_g, x) => x,
-  relu: (g, x) => g.op('Relu', [x]),
-  sigmoid: (g, x) => g.op('Sigmoid', [x]),
+const activations = {
+  linear: (_g: GraphWriter, x: string) => x,
+  relu: (g: GraphWriter, x: string) => g.op('Relu', [x]),
+  sigmoid: (g: GraphWriter, x: string) => g.op('Sigmoid', [x]),
 };
+type Activation = keyof typeof activations;
+const isSupported = (activation: string): activation is Activation => Object.hasOwn(activations, activation);
 
 /**
- * A filter `[H, W, I, O]` turned by 180°, which its input's gradient is convolved with. Taps are contiguous
- * blocks, so gathering them moves blocks, and what is left are transpositions of matrices. ONNX Runtime
- * is quick at both, and slow at reversing or permuting single values; which it would do if it saw a
- * Transpose here, that it could join with its neighbours.
+ * A filter `[H, W, I, O]` rotated by 180°, which its input's gradient is convolved with. Taps are contiguous
+ * blocks, so gathering them moves blocks, and transpositions of matrices remain. ONNX Runtime is quick at
+ * both, and slow at reversing or permuting single values; which it would do if it saw a Transpose here, that
+ * it could join with its neighbours.
  *
  * @param order `iot` for `[I, O, H·W]`, `toi` for `[H·W, O, I]`
  */
-function turned(g: GraphWriter, filter: Value, order: 'iot' | 'toi'): string {
-  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
+function rotate(g: GraphWriter, filter: Value, convolution: Convolution, order: 'iot' | 'toi'): string {
+  const [kh, kw] = convolution.geometry.kernel_shape;
   const taps = kh * kw;
   const last = Array.from({ length: taps }, (_, tap) => taps - 1 - tap);
-  const matrices = g.op('Reshape', [filter.plain, g.ints([taps, inChannels, outChannels])]);
+  const matrices = g.op('Reshape', [filter.plain, g.ints([taps, ...convolution.channels])]);
   return g.op('Einsum', [g.op('Gather', [matrices, g.ints(last)], { axis: 0 })], {
     equation: `tio->${order}`,
   });
 }
 
 /** A filter `[H, W, I, O]` as `[O, I, H, W]`, which ONNX convolves with: by two transpositions of matrices. */
-function outputsFirst(g: GraphWriter, filter: Value): string {
-  const [kh, kw, inChannels, outChannels] = filter.type.shape as [number, number, number, number];
+function outputsFirst(g: GraphWriter, filter: Value, { geometry, channels }: Convolution): string {
+  const [kh, kw] = geometry.kernel_shape;
+  const [inChannels, outChannels] = channels;
   const taps = kh * kw;
   const matrix = g.op('Reshape', [filter.plain, g.ints([taps * inChannels, outChannels])]);
   const rows = g.op('Transpose', [matrix], { perm: [1, 0] });
@@ -82,9 +82,9 @@ function outputsFirst(g: GraphWriter, filter: Value): string {
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, kh, kw])]);
 }
 
-/** Whether a convolution from so many channels to so many can be computed in blocks of them. */
-function inBlocks({ block }: GraphWriter, from: number, to: number): boolean {
-  return block !== null && from % block === 0 && to % block === 0;
+/** Whether a convolution between these numbers of channels can be computed in blocks of them. */
+function fitsBlocks({ block }: GraphWriter, channels: Channels): boolean {
+  return block !== null && channels.every((count) => count % block === 0);
 }
 
 /**
@@ -96,131 +96,125 @@ function blockedConv(
   x: Value,
   filter: string,
   bias: readonly string[],
-  { kernel: kernelShape, strides, dilations, pads }: ConvGeometry,
-  channels: readonly [inChannels: number, outChannels: number],
+  { geometry, channels }: Convolution,
 ): string {
-  const inputs = [x.as(BLOCKED), blockedFilter(g, filter, kernelShape, channels), ...bias];
-  return g.op(`${NCHWC}:Conv`, inputs, { kernel_shape: kernelShape, strides, dilations, pads });
+  const inputs = [x.as(BLOCKED), blockedFilter(g, filter, geometry.kernel_shape, channels), ...bias];
+  return g.op(`${NCHWC}:Conv`, inputs, geometry);
 }
 
-/** Inputs: image, filter and, if there is one, bias of shape `[O]`. */
-const convOperator: Operator = {
+interface ActivatedConvolution extends Convolution {
+  readonly activation: Activation;
+}
+type ConvInputs = readonly [x: Value, filter: Value, ...bias: Value[]];
+
+/** The bias, if there is one, is of shape `[O]`. */
+const convOperator: Operator<ActivatedConvolution, ConvInputs> = {
   name: 'Conv2D',
-  write(g, [x, filter, bias], attributes, type) {
-    const geometry = attributes as ConvGeometry;
-    const { kernel: kernelShape, strides, dilations, pads } = geometry;
-    const [kh, kw, inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
-    const activate = activations[(attributes.activation as string | undefined) ?? 'linear']!;
-    if (inBlocks(g, inChannels, outChannels)) {
-      const flat = g.op('Reshape', [filter!.plain, g.ints([kh * kw, inChannels, outChannels])]);
-      const y = blockedConv(g, x!, flat, bias ? [bias.plain] : [], geometry, [inChannels, outChannels]);
-      return new Value(g, type, activate(g, y), BLOCKED);
+  emit(g, [x, filter, ...biases], convolution, output) {
+    const { geometry, channels, activation } = convolution;
+    const bias = biases.map((v) => v.plain);
+    const activate = activations[activation];
+    if (fitsBlocks(g, channels)) {
+      const [kh, kw] = geometry.kernel_shape;
+      const flat = g.op('Reshape', [filter.plain, g.ints([kh * kw, ...channels])]);
+      return output.value(activate(g, blockedConv(g, x, flat, bias, convolution)), BLOCKED);
     }
-    const inputs = [x!.as(NCHW), outputsFirst(g, filter!), ...(bias ? [bias.plain] : [])];
-    const y = g.op('Conv', inputs, { kernel_shape: kernelShape, strides, dilations, pads });
-    return new Value(g, type, activate(g, y), NCHW);
+    const y = g.op('Conv', [x.as(NCHW), outputsFirst(g, filter, convolution), ...bias], geometry);
+    return output.value(activate(g, y), NCHW);
   },
 };
+
+interface InputGradient extends Convolution {
+  /** Px at the input's bottom and right that no output saw. */
+  readonly outputPadding: readonly [number, number];
+}
 
 /**
  * The gradient of a convolution by its input; also what an up-convolution computes. Three forms:
  * - stride equal to the kernel, no padding: each input pixel makes a block of its own, so a 1×1
  *   convolution and DepthToSpace. Unlike ConvTranspose this agrees with itself at every size.
- * - stride 1: a convolution of the padded gradient with the turned filter.
+ * - stride 1: a convolution of the padded gradient with the rotated filter.
  * - anything else: ConvTranspose.
  */
-const convInputGradient: Operator = {
+const convInputGradient: Operator<InputGradient, readonly [dy: Value, filter: Value]> = {
   name: 'Conv2DBackpropInput',
-  shapeBound: false,
-  write(g, [dy, filter], attributes, type) {
-    const geometry = attributes as ConvGeometry;
-    const { kernel: kernelShape, strides, pads, dilations } = geometry;
-    const [kh, kw] = kernelShape;
-    const extra = attributes.outputPadding as readonly [number, number];
-    const [, , inChannels, outChannels] = filter!.type.shape as [number, number, number, number];
-    if (isBlockwise(geometry) && extra.every((n) => n === 0)) {
+  emit(g, [dy, filter], attributes, output) {
+    const { geometry, channels, outputPadding } = attributes;
+    const { kernel_shape, strides, pads, dilations } = geometry;
+    const [kh, kw] = kernel_shape;
+    const [inChannels, outChannels] = channels;
+    if (isBlockwise(geometry) && outputPadding.every((n) => n === 0)) {
       // [kh, kw, I, O] -> [I, kh, kw, O] -> [I·kh·kw, O, 1, 1], the channel order of DepthToSpace CRD
-      const rows = g.op('Transpose', [filter!.plain], { perm: [2, 0, 1, 3] });
+      const rows = g.op('Transpose', [filter.plain], { perm: [2, 0, 1, 3] });
       const pointwise = g.op('Reshape', [rows, g.ints([inChannels * kh * kw, outChannels, 1, 1])]);
-      const blocks = g.op('Conv', [dy!.as(NCHW), pointwise], { kernel_shape: [1, 1] });
-      return new Value(g, type, g.op('DepthToSpace', [blocks], { blocksize: kh, mode: 'CRD' }), NCHW);
+      const blocks = g.op('Conv', [dy.as(NCHW), pointwise], { kernel_shape: [1, 1] });
+      return output.value(g.op('DepthToSpace', [blocks], { blocksize: kh, mode: 'CRD' }), NCHW);
     }
-    const unit = strides[0] === 1 && strides[1] === 1 && dilations[0] === 1 && dilations[1] === 1;
+    const isDense = [...strides, ...dilations].every((n) => n === 1);
     const [top, left, bottom, right] = pads;
-    if (unit && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
+    if (isDense && Math.max(top, bottom) < kh && Math.max(left, right) < kw) {
       const full = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right] as const;
-      if (inBlocks(g, outChannels, inChannels)) {
-        const channels = [outChannels, inChannels] as const;
-        const y = blockedConv(g, dy!, turned(g, filter!, 'toi'), [], { ...geometry, pads: full }, channels);
-        return new Value(g, type, y, BLOCKED);
+      if (fitsBlocks(g, channels)) {
+        const reversed: Convolution = {
+          geometry: { ...geometry, pads: full },
+          channels: [outChannels, inChannels],
+        };
+        const y = blockedConv(g, dy, rotate(g, filter, attributes, 'toi'), [], reversed);
+        return output.value(y, BLOCKED);
       }
-      const w = g.op('Reshape', [turned(g, filter!, 'iot'), g.ints([inChannels, outChannels, kh, kw])]);
-      const y = g.op('Conv', [dy!.as(NCHW), w], { kernel_shape: kernelShape, pads: full });
-      return new Value(g, type, y, NCHW);
+      const rotated = rotate(g, filter, attributes, 'iot');
+      const w = g.op('Reshape', [rotated, g.ints([inChannels, outChannels, kh, kw])]);
+      return output.value(g.op('Conv', [dy.as(NCHW), w], { kernel_shape, pads: full }), NCHW);
     }
-    const y = g.op('ConvTranspose', [dy!.as(NCHW), outputsFirst(g, filter!)], {
-      kernel_shape: kernelShape,
-      strides,
-      dilations,
-      pads,
-      output_padding: extra,
-    });
-    return new Value(g, type, y, NCHW);
+    const inputs = [dy.as(NCHW), outputsFirst(g, filter, attributes)];
+    const y = g.op('ConvTranspose', inputs, { ...geometry, output_padding: outputPadding });
+    return output.value(y, NCHW);
   },
 };
 
-interface Conv2DInputs {
-  readonly x: tf.TensorInfo;
-  readonly filter: tf.TensorInfo;
-}
-
 export const convKernels: readonly Kernel[] = [
-  kernel<Conv2DInputs, ConvAttributes>('Conv2D', ({ inputs: { x, filter }, attrs, backend }) => {
-    const info = infoOf('Conv2D', x.shape, filter.shape, attrs);
-    return backend.record(convOperator, [x, filter], geometryOf(info), info.outShape, 'float32');
+  kernel<Tensors<'x' | 'filter'>, tf.Conv2DAttrs>('Conv2D', ({ inputs: { x, filter }, attrs, backend }) => {
+    const { outShape, ...convolution } = convolutionOf('Conv2D', x.shape, filter.shape, attrs);
+    const attributes: ActivatedConvolution = { ...convolution, activation: 'linear' };
+    return backend.record(convOperator, [x, filter], attributes, outShape, 'float32');
   }),
-  kernel<
-    Conv2DInputs & { bias?: tf.TensorInfo; preluActivationWeights?: tf.TensorInfo },
-    ConvAttributes & { activation: string }
-  >('FusedConv2D', ({ inputs: { x, filter, bias }, attrs, backend }) => {
-    const { activation } = attrs;
-    if (!(activation in activations)) {
-      throw new UnsupportedKernelError('FusedConv2D', `activation "${activation}"`);
-    }
-    const info = infoOf('FusedConv2D', x.shape, filter.shape, attrs);
-    const inputs = [x, filter, ...(bias ? [bias] : [])];
-    return backend.record(
-      convOperator,
-      inputs,
-      { ...geometryOf(info), activation },
-      info.outShape,
-      'float32',
-    );
-  }),
-  kernel<{ dy: tf.TensorInfo; filter: tf.TensorInfo }, ConvAttributes & { inputShape: number[] }>(
-    'Conv2DBackpropInput',
-    ({ inputs: { dy, filter }, attrs, backend }) => {
-      const info = infoOf('Conv2DBackpropInput', attrs.inputShape, filter.shape, attrs);
-      const geometry = geometryOf(info);
-      const { kernel: kernelShape, strides, pads } = geometry;
-      const outputPadding = [0, 1].map((axis) => {
-        const covered = (dy.shape[axis + 1]! - 1) * strides[axis]! + kernelShape[axis]!;
-        return attrs.inputShape[axis + 1]! - covered + pads[axis]! + pads[axis + 2]!;
-      });
-      return backend.record(
-        convInputGradient,
-        [dy, filter],
-        { ...geometry, outputPadding },
-        attrs.inputShape,
-        'float32',
-      );
+  kernel<Tensors<'x' | 'filter'> & Partial<Tensors<'bias'>>, tf.FusedConv2DAttrs>(
+    'FusedConv2D',
+    ({ inputs: { x, filter, bias }, attrs, backend }) => {
+      const { activation } = attrs;
+      if (!isSupported(activation)) {
+        throw new UnsupportedKernelError('FusedConv2D', `activation "${activation}"`);
+      }
+      const { outShape, ...convolution } = convolutionOf('FusedConv2D', x.shape, filter.shape, attrs);
+      const attributes: ActivatedConvolution = { ...convolution, activation };
+      const inputs = [x, filter, ...(bias ? [bias] : [])] as const;
+      return backend.record(convOperator, inputs, attributes, outShape, 'float32');
     },
   ),
-  kernel<{ x: tf.TensorInfo; dy: tf.TensorInfo }, ConvAttributes & { filterShape: number[] }>(
+  kernel<Tensors<'dy' | 'filter'>, tf.Conv2DBackpropInputAttrs>(
+    'Conv2DBackpropInput',
+    ({ inputs: { dy, filter }, attrs, backend }) => {
+      const { inputShape } = attrs;
+      const { geometry, channels } = convolutionOf('Conv2DBackpropInput', inputShape, filter.shape, attrs);
+      const { kernel_shape, strides, pads } = geometry;
+      const uncovered = (axis: 0 | 1): number => {
+        const covered = (dy.shape[axis + 1]! - 1) * strides[axis] + kernel_shape[axis];
+        return inputShape[axis + 1]! - covered + pads[axis] + pads[axis + 2]!;
+      };
+      const attributes: InputGradient = {
+        geometry,
+        channels,
+        outputPadding: [uncovered(0), uncovered(1)],
+      };
+      return backend.record(convInputGradient, [dy, filter], attributes, inputShape, 'float32');
+    },
+  ),
+  kernel<Tensors<'x' | 'dy'>, tf.Conv2DBackpropFilterAttrs>(
     'Conv2DBackpropFilter',
     ({ inputs: { x, dy }, attrs, backend }) => {
-      const info = infoOf('Conv2DBackpropFilter', x.shape, attrs.filterShape, attrs);
-      return backend.record(convFilterGradient, [x, dy], geometryOf(info), attrs.filterShape, 'float32');
+      const { filterShape } = attrs;
+      const { geometry } = convolutionOf('Conv2DBackpropFilter', x.shape, filterShape, attrs);
+      return backend.record(convFilterGradient, [x, dy], geometry, filterShape, 'float32');
     },
   ),
 ];

@@ -1,51 +1,46 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { Operator } from '../operator.js';
 import type { ElementName } from '../proto.js';
-import type { Operator, RecordAttributes } from '../record.js';
-import { BLOCKED, type GraphWriter, type Layout, NCHW, type TensorType, Value } from '../writer.js';
-import { type Binary, type Kernel, kernel, type Unary } from './kernel.js';
+import { BLOCKED, NCHW, type Value } from '../value.js';
+import type { GraphWriter } from '../writer.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
 
-type Formula = (g: GraphWriter, x: readonly string[], attributes: RecordAttributes) => string;
+/** Writes the nodes for inputs that broadcast against each other; returns the name of the result. */
+type Formula<A extends object = object> = (g: GraphWriter, x: readonly string[], attributes: A) => string;
 
 /**
  * An operator that computes each element from the elements at the same place, with broadcasting.
  * It works in NCHW as soon as one of its images exists only there.
+ *
+ * @param compute the type that it computes in, to which its inputs are cast; null for theirs
  */
-export function elementwise(name: string, compute: ElementName | null, formula: Formula): Operator {
+export function elementwise<A extends object = object>(
+  name: string,
+  compute: ElementName | null,
+  formula: Formula<A>,
+): Operator<A, readonly Value[]> {
   return {
     name,
-    write(g, inputs, attributes, type) {
-      const rank = type.shape.length;
-      if (rank === 4 && inputs.every((v) => isBlocked(v, type, compute))) {
-        return new Value(
-          g,
-          type,
-          formula(
-            g,
-            inputs.map((v) => v.as(BLOCKED)),
-            attributes,
-          ),
-          BLOCKED,
-        );
+    emit(g, inputs, attributes, output) {
+      const isTyped = (v: Value) => compute === null || v.dtype === compute;
+      if (output.rank === 4 && inputs.every((v) => isTyped(v) && v.isBlockedLike(inputs[0]!))) {
+        const blocks = inputs.map((v) => v.as(BLOCKED));
+        return output.value(formula(g, blocks, attributes), BLOCKED);
       }
-      const nchw = rank === 4 && inputs.some((v) => v.rank === 4 && v.has(NCHW) && !v.has([0, 1, 2, 3]));
+      const isNchw = output.rank === 4 && inputs.some((v) => v.rank === 4 && v.has(NCHW) && !v.has(NHWC));
       const names = inputs.map((v) => {
-        const x = nchw ? broadcastable(g, v) : v.plain;
-        return compute === null || v.type.dtype === compute ? x : g.cast(x, compute);
+        const x = isNchw ? broadcastToNchw(g, v) : v.plain;
+        return isTyped(v) ? x : g.cast(x, compute!);
       });
-      const layout: Layout | undefined = nchw ? NCHW : undefined;
-      return new Value(g, type, formula(g, names, attributes), layout);
+      return output.value(formula(g, names, attributes), isNchw ? NCHW : undefined);
     },
   };
 }
 
-/** Whether an operator can work in the blocks of this image, as it is: same shape, same type. */
-function isBlocked(v: Value, { shape }: TensorType, compute: ElementName | null): boolean {
-  const same = v.type.shape.join() === shape.join() && (compute === null || v.type.dtype === compute);
-  return same && v.has(BLOCKED);
-}
+const NHWC = [0, 1, 2, 3];
 
 /** A tensor of rank up to 4 as one that broadcasts against NCHW. */
-function broadcastable(g: GraphWriter, v: Value): string {
+function broadcastToNchw(g: GraphWriter, v: Value): string {
   if (v.rank === 4) return v.as(NCHW);
   if (v.rank === 0) return v.plain;
   const missing = Array.from({ length: 4 - v.rank }, (_, i) => i);
@@ -84,7 +79,7 @@ const sameTypeUnary: Record<string, Formula> = {
 
 function unary(name: string, compute: ElementName | null, formula: Formula): Kernel {
   const operator = elementwise(name, compute, formula);
-  return kernel<Unary>(name, ({ inputs: { x }, backend }) =>
+  return kernel<Tensors<'x'>>(name, ({ inputs: { x }, backend }) =>
     backend.record(operator, [x], {}, x.shape, compute ?? x.dtype),
   );
 }
@@ -94,8 +89,8 @@ function binary(
   formula: Formula,
   types: { readonly compute?: ElementName; readonly output?: ElementName } = {},
 ): Kernel {
-  const operators = new Map<ElementName, Operator>();
-  return kernel<Binary>(name, ({ inputs: { a, b }, backend }) => {
+  const operators = new Map<ElementName, ReturnType<typeof elementwise>>();
+  return kernel<Tensors<'a' | 'b'>>(name, ({ inputs: { a, b }, backend }) => {
     const common = tf.upcastType(a.dtype, b.dtype) as ElementName;
     const compute = types.compute ?? (common === 'bool' ? 'int32' : common);
     let operator = operators.get(compute);
@@ -118,29 +113,28 @@ const addN = elementwise('AddN', null, (g, [first, ...rest]) =>
  * ReLU into the convolution before it; as a hard sigmoid too steep to be anything but 0 or 1, since
  * comparing and choosing are two slow passes there.
  */
-const step = elementwise('Step', 'float32', (g, [x], { alpha }) =>
+const step = elementwise<{ readonly alpha: number }>('Step', 'float32', (g, [x], { alpha }) =>
   alpha === 0
     ? g.op('HardSigmoid', [g.written('Relu', [x!]) ?? x!], { alpha: { float: 3e38 }, beta: { float: 0 } })
-    : g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha as number)]),
+    : g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha)]),
 );
 
-const clip = elementwise('ClipByValue', 'float32', (g, [x], { min, max }) =>
-  g.op('Clip', [x!, g.scalar(min as number), g.scalar(max as number)]),
+const clip = elementwise<{ readonly min: number; readonly max: number }>(
+  'ClipByValue',
+  'float32',
+  (g, [x], { min, max }) => g.op('Clip', [x!, g.scalar(min), g.scalar(max)]),
 );
 
 const not = elementwise('LogicalNot', 'bool', call('Not'));
 
 /** A condition of rank 1 chooses along the first dimension of tensors of higher rank. */
-const select: Operator = {
+const select: Operator<object, readonly [condition: Value, t: Value, e: Value]> = {
   name: 'Select',
-  write(g, [condition, t, e], _attributes, type) {
-    const missing = Array.from(
-      { length: type.shape.length - condition!.rank },
-      (_, i) => i + condition!.rank,
-    );
-    const hit =
-      missing.length === 0 ? condition!.plain : g.op('Unsqueeze', [condition!.plain, g.ints(missing)]);
-    return new Value(g, type, g.op('Where', [hit, t!.plain, e!.plain]));
+  emit(g, [condition, t, e], _attributes, output) {
+    const missing = Array.from({ length: output.rank - condition.rank }, (_, i) => i + condition.rank);
+    const mask =
+      missing.length === 0 ? condition.plain : g.op('Unsqueeze', [condition.plain, g.ints(missing)]);
+    return output.value(g.op('Where', [mask, t.plain, e.plain]));
   },
 };
 
@@ -166,22 +160,22 @@ export const elementwiseKernels: readonly Kernel[] = [
   compared('LessEqual', 'LessOrEqual'),
   logical('LogicalAnd', 'And'),
   logical('LogicalOr', 'Or'),
-  kernel<Unary>('LogicalNot', ({ inputs: { x }, backend }) => backend.record(not, [x], {}, x.shape, 'bool')),
-  kernel<Record<string, tf.TensorInfo>>('AddN', ({ inputs, backend }) => {
+  kernel<Tensors<'x'>>('LogicalNot', ({ inputs: { x }, backend }) =>
+    backend.record(not, [x], {}, x.shape, 'bool'),
+  ),
+  kernel<Tensors>('AddN', ({ inputs, backend }) => {
     const terms = Object.values(inputs);
     return backend.record(addN, terms, {}, terms[0]!.shape, terms[0]!.dtype);
   }),
-  kernel<Unary, { alpha: number }>('Step', ({ inputs: { x }, attrs: { alpha }, backend }) =>
+  kernel<Tensors<'x'>, tf.StepAttrs>('Step', ({ inputs: { x }, attrs: { alpha }, backend }) =>
     backend.record(step, [x], { alpha }, x.shape, 'float32'),
   ),
-  kernel<Unary, { clipValueMin: number; clipValueMax: number }>(
+  kernel<Tensors<'x'>, tf.ClipByValueAttrs>(
     'ClipByValue',
     ({ inputs: { x }, attrs: { clipValueMin: min, clipValueMax: max }, backend }) =>
       backend.record(clip, [x], { min, max }, x.shape, 'float32'),
   ),
-  kernel<{ condition: tf.TensorInfo; t: tf.TensorInfo; e: tf.TensorInfo }>(
-    'Select',
-    ({ inputs: { condition, t, e }, backend }) =>
-      backend.record(select, [condition, t, e], {}, t.shape, tf.upcastType(t.dtype, e.dtype)),
+  kernel<Tensors<'condition' | 't' | 'e'>>('Select', ({ inputs: { condition, t, e }, backend }) =>
+    backend.record(select, [condition, t, e], {}, t.shape, tf.upcastType(t.dtype, e.dtype)),
   ),
 ];

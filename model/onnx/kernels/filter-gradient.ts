@@ -1,17 +1,18 @@
-import type { Operator, RecordAttributes } from '../record.js';
-import { type GraphWriter, NCHW, Value } from '../writer.js';
+import type { ShapeBoundOperator } from '../operator.js';
+import { NCHW, type Value } from '../value.js';
+import type { GraphWriter } from '../writer.js';
 
-/** The geometry of one convolution, as attributes of the recorded operator. */
-export interface ConvGeometry extends RecordAttributes {
-  readonly kernel: readonly [number, number];
-  readonly strides: readonly [number, number];
-  readonly dilations: readonly [number, number];
-  /** Top, left, bottom, right: ONNX's order. */
+/** The geometry of one convolution, as the attributes of ONNX's convolutions. */
+export type ConvGeometry = {
+  readonly kernel_shape: readonly [height: number, width: number];
+  readonly strides: readonly [down: number, across: number];
+  readonly dilations: readonly [down: number, across: number];
+  /** Top, left, bottom, right. */
   readonly pads: readonly [number, number, number, number];
-}
+};
 
 /** Whether each input pixel has a block of the output to itself. */
-export function isBlockwise({ kernel: [kh, kw], strides, pads, dilations }: ConvGeometry): boolean {
+export function isBlockwise({ kernel_shape: [kh, kw], strides, pads, dilations }: ConvGeometry): boolean {
   const square = kh === kw && strides[0] === kh && strides[1] === kw && kh > 1;
   return square && pads.every((p) => p === 0) && dilations.every((d) => d === 1);
 }
@@ -22,36 +23,42 @@ export function isBlockwise({ kernel: [kh, kw], strides, pads, dilations }: Conv
  * product: of an image stacked under its shifts by rows, and of the gradient stacked under its shifts
  * by columns. So each is copied once for each row or column of the kernel, not once for each tap.
  */
-export const convFilterGradient: Operator = {
+export const convFilterGradient: ShapeBoundOperator<ConvGeometry, readonly [x: Value, dy: Value]> = {
   name: 'Conv2DBackpropFilter',
   shapeBound: true,
-  write(g, [x, dy], attributes, type) {
-    const { kernel: kernelShape, strides, pads } = attributes as ConvGeometry;
-    const [kh, kw] = kernelShape;
+  emit(g, [x, dy], geometry, output, shapes) {
+    const { kernel_shape, strides, pads } = geometry;
+    const [kh, kw] = kernel_shape;
     const [top, left, bottom, right] = pads;
-    const unpadded = pads.every((p) => p === 0);
-    const image = unpadded
-      ? x!.as(NCHW)
-      : g.op('Pad', [x!.as(NCHW), g.ints([0, 0, top, left, 0, 0, bottom, right])]);
-    const [batch, height, width, inChannels] = x!.type.shape as [number, number, number, number];
-    const [, outHeight, outWidth, outChannels] = dy!.type.shape as [number, number, number, number];
-    const shapes: FilterGradientShapes = {
-      ...{ kh, kw, batch, inChannels, outChannels, outHeight, outWidth },
+    const isPadded = pads.some((p) => p > 0);
+    const image = isPadded
+      ? g.op('Pad', [x.as(NCHW), g.ints([0, 0, top, left, 0, 0, bottom, right])])
+      : x.as(NCHW);
+    const [batch, height, width, inChannels] = shapes.inputs[0] as [number, number, number, number];
+    const [, outHeight, outWidth, outChannels] = shapes.inputs[1] as [number, number, number, number];
+    const sizes: FilterGradientSizes = {
+      kh,
+      kw,
+      batch,
+      inChannels,
+      outChannels,
       rows: height + top + bottom,
       columns: width + left + right,
+      outHeight,
+      outWidth,
     };
-    if (isBlockwise(attributes as ConvGeometry) && height === kh * outHeight && width === kw * outWidth) {
-      return new Value(g, type, blockTaps(g, image, dy!.as(NCHW), shapes));
+    if (isBlockwise(geometry) && height === kh * outHeight && width === kw * outWidth) {
+      return output.value(blockTaps(g, image, dy.as(NCHW), sizes));
     }
-    const dense = strides.every((n) => n === 1); // TensorFlow.js has no gradient of dilated convolutions
-    const taps = dense
-      ? stackedTaps(g, image, dy!.as(NCHW), shapes)
-      : separateTaps(g, image, dy!.as(NCHW), shapes, strides);
-    return new Value(g, type, taps);
+    const isDense = strides.every((n) => n === 1); // TensorFlow.js has no gradient of dilated convolutions
+    const taps = isDense
+      ? stackedTaps(g, image, dy.as(NCHW), sizes)
+      : separateTaps(g, image, dy.as(NCHW), sizes, strides);
+    return output.value(taps);
   },
 };
 
-interface FilterGradientShapes {
+interface FilterGradientSizes {
   readonly kh: number;
   readonly kw: number;
   readonly batch: number;
@@ -68,8 +75,8 @@ interface FilterGradientShapes {
  * Whichever has more channels is stacked by rows, which `Gather` copies once and on all threads; the
  * other one by columns, which takes a copy for each shift and another to join them.
  */
-function stackedTaps(g: GraphWriter, image: string, dy: string, shapes: FilterGradientShapes): string {
-  const { kh, kw, batch, inChannels, outChannels, rows, columns, outHeight, outWidth } = shapes;
+function stackedTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradientSizes): string {
+  const { kh, kw, batch, inChannels, outChannels, rows, columns, outHeight, outWidth } = sizes;
   const stack = (matrix: string, from: readonly number[], channels: number): string => {
     const shifted = kh === 1 ? matrix : g.op('Gather', [matrix, g.ints(from)], { axis: 1 });
     return g.op('Reshape', [shifted, g.ints([kh * channels, -1])]);
@@ -135,18 +142,18 @@ function pixelsOf(
   g: GraphWriter,
   nchw: string,
   channels: number,
-  { batch, outHeight, outWidth }: FilterGradientShapes,
+  { batch, outHeight, outWidth }: FilterGradientSizes,
 ): string {
   const rows = rowsOf(g, nchw, channels, batch, outHeight, outWidth);
   return g.op('Reshape', [rows, g.ints([channels, -1])]);
 }
 
 /** With strides as long as the kernel: each tap is a channel of the image's blocks. */
-function blockTaps(g: GraphWriter, image: string, dy: string, shapes: FilterGradientShapes): string {
-  const { kh, kw, inChannels, outChannels } = shapes;
+function blockTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradientSizes): string {
+  const { kh, kw, inChannels, outChannels } = sizes;
   const deep = g.op('SpaceToDepth', [image], { blocksize: kh });
-  const blocks = pixelsOf(g, deep, kh * kw * inChannels, shapes);
-  const product = g.op('Gemm', [blocks, pixelsOf(g, dy, outChannels, shapes)], { transB: 1 });
+  const blocks = pixelsOf(g, deep, kh * kw * inChannels, sizes);
+  const product = g.op('Gemm', [blocks, pixelsOf(g, dy, outChannels, sizes)], { transB: 1 });
   return g.op('Reshape', [product, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
@@ -155,16 +162,16 @@ function separateTaps(
   g: GraphWriter,
   image: string,
   dy: string,
-  shapes: FilterGradientShapes,
+  sizes: FilterGradientSizes,
   strides: readonly [number, number],
 ): string {
-  const { kh, kw, inChannels, outChannels, outHeight, outWidth } = shapes;
-  const gradient = pixelsOf(g, dy, outChannels, shapes);
+  const { kh, kw, inChannels, outChannels, outHeight, outWidth } = sizes;
+  const gradient = pixelsOf(g, dy, outChannels, sizes);
   const taps = Array.from({ length: kh * kw }, (_, tap) => {
     const from = [Math.floor(tap / kw), tap % kw] as const;
     const to = [from[0] + (outHeight - 1) * strides[0] + 1, from[1] + (outWidth - 1) * strides[1] + 1];
     const pixels = g.op('Slice', [image, g.ints(from), g.ints(to), g.ints([2, 3]), g.ints(strides)]);
-    return g.op('Gemm', [pixelsOf(g, pixels, inChannels, shapes), gradient], { transB: 1 });
+    return g.op('Gemm', [pixelsOf(g, pixels, inChannels, sizes), gradient], { transB: 1 });
   });
   const stacked = taps.length === 1 ? taps[0]! : g.op('Concat', taps, { axis: 0 });
   return g.op('Reshape', [stacked, g.ints([kh, kw, inChannels, outChannels])]);

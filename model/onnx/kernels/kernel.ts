@@ -1,31 +1,32 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { OnnxBackend } from '../backend.js';
 
-/** What a kernel is called with; `attrs` and `inputs` are those of TensorFlow.js's kernel of that name. */
+/** What TensorFlow.js calls a kernel with. */
 export interface KernelCall<I, A> {
   readonly inputs: I;
   readonly attrs: A;
   readonly backend: OnnxBackend;
 }
 
-/** A TensorFlow.js kernel that records what it is asked for. */
+/** Input tensors of a kernel, by TensorFlow.js's names. */
+export type Tensors<Name extends string = string> = Readonly<Record<Name, tf.TensorInfo>>;
+
+/** One of TensorFlow.js's kernels; running it records operators and computes nothing. */
 export interface Kernel {
   readonly name: string;
   readonly run: (call: KernelCall<never, never>) => tf.TensorInfo | tf.TensorInfo[];
 }
 
-/** Types a kernel's inputs and attributes, which TensorFlow.js hands over as loose maps. */
+/**
+ * Declares a kernel. TensorFlow.js calls it with loose maps; this is where they get their types.
+ *
+ * @typeParam I its inputs, such as `Tensors<'x' | 'filter'>`
+ * @typeParam A its attributes, by TensorFlow.js's own declaration, such as `tf.Conv2DAttrs`
+ * @param name that of the kernel in TensorFlow.js's `kernel_names`
+ */
 export function kernel<I extends object, A extends object = object>(
   name: string,
   run: (call: KernelCall<I, A>) => tf.TensorInfo | tf.TensorInfo[],
 ): Kernel {
   return { name, run };
-}
-
-export interface Unary {
-  readonly x: tf.TensorInfo;
-}
-export interface Binary {
-  readonly a: tf.TensorInfo;
-  readonly b: tf.TensorInfo;
 }

@@ -1,17 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
-import type { Operator, RecordAttributes } from '../record.js';
-import { NCHW, Value } from '../writer.js';
-import { type Kernel, kernel } from './kernel.js';
+import type { Operator, ShapeBoundOperator } from '../operator.js';
+import { NCHW, type Value } from '../value.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
 
-interface PoolAttributes {
-  readonly filterSize: number | [number, number];
-  readonly strides: number | [number, number];
-  readonly pad: number | 'valid' | 'same' | tf.backend_util.ExplicitPadding;
-  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
-}
+/** The windows of a pooling, as the attributes of ONNX's pooling operators. */
+type Windows = {
+  readonly kernel_shape: readonly [height: number, width: number];
+  readonly strides: readonly [down: number, across: number];
+  /** Top, left, bottom, right. */
+  readonly pads: readonly [number, number, number, number];
+};
 
-function geometryOf(x: tf.TensorInfo, attrs: PoolAttributes) {
+function poolingOf(x: tf.TensorInfo, attrs: tf.MaxPoolAttrs): { windows: Windows; outShape: number[] } {
   const info = tf.backend_util.computePool2DInfo(
     x.shape as [number, number, number, number],
     attrs.filterSize,
@@ -21,99 +22,87 @@ function geometryOf(x: tf.TensorInfo, attrs: PoolAttributes) {
     attrs.dimRoundingMode,
   );
   const { top, left, bottom, right } = info.padInfo;
-  const attributes = {
-    kernel: [info.filterHeight, info.filterWidth],
+  const windows: Windows = {
+    kernel_shape: [info.filterHeight, info.filterWidth],
     strides: [info.strideHeight, info.strideWidth],
     pads: [top, left, bottom, right],
-  } satisfies RecordAttributes;
-  return { info, attributes };
-}
-
-function onnxAttributes(attributes: RecordAttributes) {
-  return {
-    kernel_shape: attributes.kernel as number[],
-    strides: attributes.strides as number[],
-    pads: attributes.pads as number[],
   };
+  return { windows, outShape: info.outShape };
 }
 
-const maxPool: Operator = {
+const maxPool: Operator<Windows> = {
   name: 'MaxPool',
-  write: (g, [x], attributes, type) =>
-    new Value(g, type, g.op('MaxPool', [x!.as(NCHW)], onnxAttributes(attributes)), NCHW),
+  emit: (g, [x], windows, output) => output.value(g.op('MaxPool', [x.as(NCHW)], windows), NCHW),
 };
 
 /** Sends each gradient to the first greatest pixel of its window, as TensorFlow.js does. */
-const maxPoolGradient: Operator = {
+const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value]> = {
   name: 'MaxPoolGrad',
   shapeBound: true,
-  write(g, [dy, x], attributes, type) {
-    const pool = onnxAttributes(attributes);
-    const [, where] = g.ops('MaxPool', [x!.as(NCHW)], pool, 2);
-    const [batch, height, width, channels] = type.shape;
-    const shape = g.ints([batch!, channels!, height!, width!]);
-    return new Value(g, type, g.op('MaxUnpool', [dy!.as(NCHW), where!, shape], pool), NCHW);
+  emit(g, [dy, x], windows, output, shapes) {
+    const [, indices] = g.ops('MaxPool', [x.as(NCHW)], windows, 2);
+    const shape = g.ints(NCHW.map((dim) => shapes.output[dim]!));
+    return output.value(g.op('MaxUnpool', [dy.as(NCHW), indices!, shape], windows), NCHW);
   },
 };
 
-/** Means of windows; what padding adds counts for nothing. */
-const averagePool: Operator = {
+/** Means of windows; pixels that padding adds do not count. */
+const averagePool: Operator<Windows> = {
   name: 'AvgPool',
-  write: (g, [x], attributes, type) =>
-    new Value(g, type, g.op('AveragePool', [x!.as(NCHW)], onnxAttributes(attributes)), NCHW),
+  emit: (g, [x], windows, output) => output.value(g.op('AveragePool', [x.as(NCHW)], windows), NCHW),
 };
 
 /** Spreads each gradient evenly over the pixels of its window; pixels of no window have none. */
-const averagePoolGradient: Operator = {
+const averagePoolGradient: ShapeBoundOperator<Windows> = {
   name: 'AvgPoolGrad',
   shapeBound: true,
-  write(g, [dy], attributes, type) {
-    const [down, across] = attributes.kernel as [number, number];
-    const [, height, width] = type.shape as [number, number, number, number];
-    const [, rows, columns] = dy!.type.shape as [number, number, number, number];
+  emit(g, [dy], { kernel_shape: [down, across] }, output, shapes) {
+    const [, height, width] = shapes.output as [number, number, number, number];
+    const [, rows, columns] = shapes.inputs[0] as [number, number, number, number];
     const scales = g.initializer('float32', [4], Float32Array.of(1, 1, down, across));
-    const how = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
-    const spread = g.op('Resize', [g.op('Div', [dy!.as(NCHW), g.scalar(down * across)]), '', scales], how);
-    const left = [0, 0, 0, 0, 0, 0, height - rows * down, width - columns * across];
-    return new Value(g, type, left.some((px) => px > 0) ? g.op('Pad', [spread, g.ints(left)]) : spread, NCHW);
+    const nearest = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
+    const mean = g.op('Div', [dy.as(NCHW), g.scalar(down * across)]);
+    const spread = g.op('Resize', [mean, '', scales], nearest);
+    const uncovered = [height - rows * down, width - columns * across] as const;
+    if (uncovered.every((px) => px === 0)) return output.value(spread, NCHW);
+    return output.value(g.op('Pad', [spread, g.ints([0, 0, 0, 0, 0, 0, ...uncovered])]), NCHW);
   },
 };
 
 /** Gradients are written for windows that lie side by side, as those of networks that tile exactly do. */
-function refuseOverlaps(name: string, { info, attributes }: ReturnType<typeof geometryOf>): void {
-  const overlapping = info.strideHeight < info.filterHeight || info.strideWidth < info.filterWidth;
-  if (overlapping || attributes.pads.some((p) => p > 0)) {
+function refuseOverlaps(name: string, { kernel_shape, strides, pads }: Windows): void {
+  const overlapping = strides[0] < kernel_shape[0] || strides[1] < kernel_shape[1];
+  if (overlapping || pads.some((p) => p > 0)) {
     throw new UnsupportedKernelError(name, 'windows that overlap or are padded');
   }
 }
 
 export const poolKernels: readonly Kernel[] = [
-  kernel<{ x: tf.TensorInfo }, PoolAttributes>('MaxPool', ({ inputs: { x }, attrs, backend }) => {
-    const { info, attributes } = geometryOf(x, attrs);
-    return backend.record(maxPool, [x], attributes, info.outShape, x.dtype);
+  kernel<Tensors<'x'>, tf.MaxPoolAttrs>('MaxPool', ({ inputs: { x }, attrs, backend }) => {
+    const { windows, outShape } = poolingOf(x, attrs);
+    return backend.record(maxPool, [x], windows, outShape, x.dtype);
   }),
-  kernel<{ dy: tf.TensorInfo; input: tf.TensorInfo }, PoolAttributes>(
+  kernel<Tensors<'dy' | 'input'>, tf.MaxPoolGradAttrs>(
     'MaxPoolGrad',
     ({ inputs: { dy, input }, attrs, backend }) => {
-      const geometry = geometryOf(input, attrs);
-      refuseOverlaps('MaxPoolGrad', geometry);
-      return backend.record(maxPoolGradient, [dy, input], geometry.attributes, input.shape, 'float32');
+      const { windows } = poolingOf(input, attrs);
+      refuseOverlaps('MaxPoolGrad', windows);
+      return backend.record(maxPoolGradient, [dy, input], windows, input.shape, 'float32');
     },
   ),
-  kernel<{ x: tf.TensorInfo }, PoolAttributes>('AvgPool', ({ inputs: { x }, attrs, backend }) => {
-    const { info, attributes } = geometryOf(x, attrs);
-    return backend.record(averagePool, [x], attributes, info.outShape, 'float32');
+  kernel<Tensors<'x'>, tf.AvgPoolAttrs>('AvgPool', ({ inputs: { x }, attrs, backend }) => {
+    const { windows, outShape } = poolingOf(x, attrs);
+    return backend.record(averagePool, [x], windows, outShape, 'float32');
   }),
-  kernel<{ dy: tf.TensorInfo; input: tf.TensorInfo }, PoolAttributes>(
+  kernel<Tensors<'dy' | 'input'>, tf.AvgPoolGradAttrs>(
     'AvgPoolGrad',
     ({ inputs: { dy, input }, attrs, backend }) => {
-      const geometry = geometryOf(input, attrs);
-      const { info, attributes } = geometry;
-      refuseOverlaps('AvgPoolGrad', geometry);
-      if (info.strideHeight !== info.filterHeight || info.strideWidth !== info.filterWidth) {
+      const { windows } = poolingOf(input, attrs);
+      refuseOverlaps('AvgPoolGrad', windows);
+      if (windows.strides.join() !== windows.kernel_shape.join()) {
         throw new UnsupportedKernelError('AvgPoolGrad', 'windows with pixels between them');
       }
-      return backend.record(averagePoolGradient, [dy], attributes, input.shape, 'float32');
+      return backend.record(averagePoolGradient, [dy], windows, input.shape, 'float32');
     },
   ),
 ];

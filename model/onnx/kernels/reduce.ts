@@ -1,63 +1,62 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
-import type { Operator } from '../record.js';
-import { NCHW, Value } from '../writer.js';
-import { type Kernel, kernel, type Unary } from './kernel.js';
+import type { Operator } from '../operator.js';
+import { NCHW, type Value } from '../value.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { cast } from './shape.js';
 
-interface ReduceAttributes {
-  readonly axis?: number | number[];
-  /** What TensorFlow.js calls the axes of `Max` alone. */
-  readonly reductionIndices?: number | number[];
+interface Reduction {
+  readonly axes: readonly number[];
   readonly keepDims: boolean;
 }
 
-/** Reductions over NCHW need no Transpose where what remains keeps its order. */
-function reducer(opType: string): Operator {
+/** Reductions over NCHW need no Transpose where the remaining dimensions keep their order. */
+function reducer(opType: string): Operator<Reduction> {
   return {
     name: opType,
-    write(g, [x], attributes, type) {
-      const axes = attributes.axes as readonly number[];
-      const keepdims = attributes.keepDims === true;
-      const ordered = keepdims || axes.includes(3) || axes.length >= 3;
-      const nchw = x!.rank === 4 && x!.has(NCHW) && ordered;
-      const held = nchw ? x!.as(NCHW) : x!.plain;
-      const name = g.op(
+    emit(g, [x], { axes, keepDims }, output) {
+      const isOrdered = keepDims || axes.includes(3) || axes.length >= 3;
+      const isNchw = x.rank === 4 && x.has(NCHW) && isOrdered;
+      const name = isNchw ? x.as(NCHW) : x.plain;
+      const reduced = g.op(
         opType,
         [
-          x!.type.dtype === type.dtype ? held : g.cast(held, type.dtype),
-          g.ints(nchw ? axes.map((axis) => NCHW.indexOf(axis)) : axes),
+          x.dtype === output.dtype ? name : g.cast(name, output.dtype),
+          g.ints(isNchw ? axes.map((axis) => NCHW.indexOf(axis)) : axes),
         ],
-        { keepdims: keepdims ? 1 : 0 },
+        { keepdims: keepDims ? 1 : 0 },
       );
-      return new Value(g, type, name, nchw && keepdims ? NCHW : undefined);
+      return output.value(reduced, isNchw && keepDims ? NCHW : undefined);
     },
   };
 }
 
-function reduction(name: string, opType: string, output: (dtype: tf.DataType) => tf.DataType): Kernel {
+/** TensorFlow.js calls the axes of `Max` differently from those of the others. */
+type ReduceAttrs = tf.SumAttrs | tf.MaxAttrs;
+
+function reduction(name: string, opType: string, outputType: (dtype: tf.DataType) => tf.DataType): Kernel {
   const operator = reducer(opType);
-  return kernel<Unary, ReduceAttributes>(name, ({ inputs: { x }, attrs, backend }) => {
-    const dtype = output(x.dtype);
-    const axes = tf.util.parseAxisParam((attrs.axis ?? attrs.reductionIndices)!, x.shape);
-    const [kept] = tf.backend_util.computeOutAndReduceShapes(x.shape, axes);
-    const shape = attrs.keepDims ? tf.backend_util.expandShapeToKeepDim(kept, axes) : kept;
+  return kernel<Tensors<'x'>, ReduceAttrs>(name, ({ inputs: { x }, attrs, backend }) => {
+    const { keepDims } = attrs;
+    const dtype = outputType(x.dtype);
+    const axes = tf.util.parseAxisParam('axis' in attrs ? attrs.axis : attrs.reductionIndices, x.shape);
+    const [remaining] = tf.backend_util.computeOutAndReduceShapes(x.shape, axes);
+    const shape = keepDims ? tf.backend_util.expandShapeToKeepDim(remaining, axes) : remaining;
     if (axes.length === 0) return cast(backend, x, dtype);
-    return backend.record(operator, [x], { axes, keepDims: attrs.keepDims }, shape, dtype);
+    return backend.record(operator, [x], { axes, keepDims }, shape, dtype);
   });
 }
 
 function extreme(name: 'ArgMax' | 'ArgMin'): Kernel {
-  const operator: Operator = {
+  const operator: Operator<{ readonly axis: number }> = {
     name,
-    write(g, [x], attributes, type) {
-      const axis = attributes.axis as number;
-      const nchw = x!.rank === 4 && x!.has(NCHW) && axis === 3;
-      const found = g.op(name, [nchw ? x!.as(NCHW) : x!.plain], { axis: nchw ? 1 : axis, keepdims: 0 });
-      return new Value(g, type, g.cast(found, 'int32'));
+    emit(g, [x], { axis }, output) {
+      const isNchw = x.rank === 4 && x.has(NCHW) && axis === 3;
+      const indices = g.op(name, [isNchw ? x.as(NCHW) : x.plain], { axis: isNchw ? 1 : axis, keepdims: 0 });
+      return output.value(g.cast(indices, 'int32'));
     },
   };
-  return kernel<Unary, { axis: number }>(name, ({ inputs: { x }, attrs, backend }) => {
+  return kernel<Tensors<'x'>, tf.ArgMaxAttrs>(name, ({ inputs: { x }, attrs, backend }) => {
     const [axis] = tf.util.parseAxisParam(attrs.axis, x.shape);
     const shape = x.shape.filter((_, i) => i !== axis);
     return backend.record(operator, [x], { axis: axis! }, shape, 'int32');
@@ -67,46 +66,40 @@ function extreme(name: 'ArgMax' | 'ArgMin'): Kernel {
 /** Along the last dimension, where each pixel is one short row: the same sum at every place. */
 const softmax: Operator = {
   name: 'Softmax',
-  write: (g, [x], _attributes, type) => new Value(g, type, g.op('Softmax', [x!.plain], { axis: -1 })),
+  emit: (g, [x], _attributes, output) => output.value(g.op('Softmax', [x.plain], { axis: -1 })),
 };
 
-/** By given statistics of each channel; the network's own, or those of the batch in training. */
-const batchNorm: Operator = {
+type BatchNormInputs = readonly [x: Value, mean: Value, variance: Value, offset: Value, scale: Value];
+
+/** By given statistics of each channel: the network's own, or those of the batch in training. */
+const batchNorm: Operator<{ readonly epsilon: number }, BatchNormInputs> = {
   name: 'FusedBatchNorm',
-  write(g, [x, ...statistics], attributes, type) {
-    const [mean, variance, offset, scale] = statistics.map((v) => v.plain) as [
-      string,
-      string,
-      string,
-      string,
-    ];
-    const inputs = [scale, offset, mean, variance];
-    const epsilon = { float: attributes.epsilon as number };
-    return new Value(g, type, g.op('BatchNormalization', [x!.as(NCHW), ...inputs], { epsilon }), NCHW);
+  emit(g, [x, mean, variance, offset, scale], { epsilon }, output) {
+    const inputs = [x.as(NCHW), scale.plain, offset.plain, mean.plain, variance.plain];
+    return output.value(g.op('BatchNormalization', inputs, { epsilon: { float: epsilon } }), NCHW);
   },
 };
 
-const integral = (dtype: tf.DataType): tf.DataType => (dtype === 'bool' ? 'int32' : dtype);
+const widenBool = (dtype: tf.DataType): tf.DataType => (dtype === 'bool' ? 'int32' : dtype);
 
 export const reduceKernels: readonly Kernel[] = [
-  reduction('Sum', 'ReduceSum', integral),
+  reduction('Sum', 'ReduceSum', widenBool),
   reduction('Mean', 'ReduceMean', () => 'float32'),
   reduction('Max', 'ReduceMax', (dtype) => dtype),
   reduction('Min', 'ReduceMin', (dtype) => dtype),
-  reduction('Prod', 'ReduceProd', integral),
+  reduction('Prod', 'ReduceProd', widenBool),
   extreme('ArgMax'),
   extreme('ArgMin'),
-  kernel<{ logits: tf.TensorInfo }>('Softmax', ({ inputs: { logits }, backend }) =>
+  kernel<Tensors<'logits'>>('Softmax', ({ inputs: { logits }, backend }) =>
     backend.record(softmax, [logits], {}, logits.shape, 'float32'),
   ),
-  kernel<
-    Record<'x' | 'mean' | 'variance', tf.TensorInfo> & { offset?: tf.TensorInfo; scale?: tf.TensorInfo },
-    { varianceEpsilon: number }
-  >('FusedBatchNorm', ({ inputs: { x, mean, variance, offset, scale }, attrs, backend }) => {
-    if (x.shape.length !== 4)
-      throw new UnsupportedKernelError('FusedBatchNorm', 'tensors that are not images');
-    if (!offset || !scale) throw new UnsupportedKernelError('FusedBatchNorm', 'no offset or scale');
-    const { varianceEpsilon: epsilon } = attrs;
-    return backend.record(batchNorm, [x, mean, variance, offset, scale], { epsilon }, x.shape, 'float32');
-  }),
+  kernel<Tensors<'x' | 'mean' | 'variance'> & Partial<Tensors<'offset' | 'scale'>>, tf.FusedBatchNormAttrs>(
+    'FusedBatchNorm',
+    ({ inputs: { x, mean, variance, offset, scale }, attrs: { varianceEpsilon: epsilon }, backend }) => {
+      if (x.shape.length !== 4)
+        throw new UnsupportedKernelError('FusedBatchNorm', 'tensors that are not images');
+      if (!offset || !scale) throw new UnsupportedKernelError('FusedBatchNorm', 'no offset or scale');
+      return backend.record(batchNorm, [x, mean, variance, offset, scale], { epsilon }, x.shape, 'float32');
+    },
+  ),
 ];

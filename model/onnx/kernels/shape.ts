@@ -1,78 +1,75 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { OnnxBackend } from '../backend.js';
-import type { ElementName } from '../proto.js';
-import type { Operator } from '../record.js';
-import { NCHW, Value } from '../writer.js';
-import { type Kernel, kernel, type Unary } from './kernel.js';
+import type { Operator, ShapeBoundOperator } from '../operator.js';
+import { NCHW } from '../value.js';
+import { type Kernel, kernel, type Tensors } from './kernel.js';
 
-export const reshapeOperator: Operator = {
+const reshapeOperator: ShapeBoundOperator = {
   name: 'Reshape',
   shapeBound: true,
-  write(g, [x], attributes, type) {
-    const shape = attributes.shape as number[];
-    // gradients of additions ask for the shape that is there: their images stay in their layout
-    if (x!.type.shape.join() === shape.join()) return x!;
-    return new Value(g, type, g.op('Reshape', [x!.plain, g.ints(shape)]));
+  emit(g, [x], _attributes, output, shapes) {
+    // gradients of additions request the shape that is there: their images stay in their layout
+    if (shapes.inputs[0].join() === shapes.output.join()) return x;
+    return output.value(g.op('Reshape', [x.plain, g.ints(shapes.output)]));
   },
 };
 
+/** The same values in the same order under another shape of as many elements. */
+export function reshape(backend: OnnxBackend, x: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo {
+  return backend.alias(x, shape) ?? backend.record(reshapeOperator, [x], {}, shape, x.dtype);
+}
+
 const castOperator: Operator = {
   name: 'Cast',
-  write(g, [x], attributes, type) {
-    const to = attributes.to as ElementName;
-    const nchw = x!.rank === 4 && x!.has(NCHW);
-    return new Value(g, type, g.cast(nchw ? x!.as(NCHW) : x!.plain, to), nchw ? NCHW : undefined);
+  emit(g, [x], _attributes, output) {
+    const isNchw = x.rank === 4 && x.has(NCHW);
+    return output.value(g.cast(isNchw ? x.as(NCHW) : x.plain, output.dtype), isNchw ? NCHW : undefined);
   },
 };
 
 export function cast(backend: OnnxBackend, x: tf.TensorInfo, to: tf.DataType): tf.TensorInfo {
-  return backend.record(castOperator, [x], { to }, x.shape, to);
+  return backend.record(castOperator, [x], {}, x.shape, to);
 }
 
-const transposeOperator: Operator = {
+const transposeOperator: Operator<{ readonly perm: readonly number[] }> = {
   name: 'Transpose',
-  write: (g, [x], attributes, type) => new Value(g, type, x!.as(attributes.perm as number[])),
+  emit: (_g, [x], { perm }, output) => output.value(x.as(perm)),
 };
 
-function filled(backend: OnnxBackend, shape: number[], value: number, dtype: tf.DataType): tf.TensorInfo {
+function fill(backend: OnnxBackend, shape: number[], value: number, dtype: tf.DataType): tf.TensorInfo {
   const values = tf.util.getArrayFromDType(dtype as 'float32', tf.util.sizeFromShape(shape)).fill(value);
   return { dataId: backend.write(values, shape, dtype), shape, dtype };
 }
 
-/** A dimension counted from the front. */
-export function ranked(axis: number, rank: number): number {
+/** An axis counted from the front; TensorFlow.js counts negative ones from the back. */
+export function normaliseAxis(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
+/** Kernels that change shapes, types and orders of dimensions, or write constant tensors. */
 export const shapeKernels: readonly Kernel[] = [
-  kernel<Unary>('Identity', ({ inputs: { x }, backend }) => {
+  kernel<Tensors<'x'>>('Identity', ({ inputs: { x }, backend }) => {
     backend.incRef(x.dataId);
     return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };
   }),
-  kernel<Unary, { dtype: tf.DataType }>('Cast', ({ inputs: { x }, attrs: { dtype }, backend }) =>
+  kernel<Tensors<'x'>, tf.CastAttrs>('Cast', ({ inputs: { x }, attrs: { dtype }, backend }) =>
     cast(backend, x, dtype),
   ),
-  kernel<Unary, { shape: number[] }>('Reshape', ({ inputs: { x }, attrs, backend }) => {
+  kernel<Tensors<'x'>, tf.ReshapeAttrs>('Reshape', ({ inputs: { x }, attrs, backend }) => {
     const size = tf.util.sizeFromShape(x.shape);
-    return backend.reshape(x, tf.util.inferFromImplicitShape(attrs.shape, size), reshapeOperator);
+    return reshape(backend, x, tf.util.inferFromImplicitShape(attrs.shape, size));
   }),
-  kernel<{ input: tf.TensorInfo }, { dim: number }>('ExpandDims', ({ inputs: { input }, attrs, backend }) => {
-    const shape = [...input.shape];
-    shape.splice(ranked(attrs.dim, shape.length + 1), 0, 1);
-    return backend.reshape(input, shape, reshapeOperator);
+  kernel<Tensors<'input'>, tf.ExpandDimsAttrs>('ExpandDims', ({ inputs: { input }, attrs, backend }) => {
+    const axis = normaliseAxis(attrs.dim, input.shape.length + 1);
+    return reshape(backend, input, input.shape.toSpliced(axis, 0, 1));
   }),
-  kernel<Unary, { perm: number[] }>('Transpose', ({ inputs: { x }, attrs: { perm }, backend }) =>
-    backend.record(
-      transposeOperator,
-      [x],
-      { perm },
-      perm.map((dim) => x.shape[dim]!),
-      x.dtype,
-    ),
-  ),
+  kernel<Tensors<'x'>, tf.TransposeAttrs>('Transpose', ({ inputs: { x }, attrs: { perm }, backend }) => {
+    const shape = perm.map((dim) => x.shape[dim]!);
+    return backend.record(transposeOperator, [x], { perm }, shape, x.dtype);
+  }),
   kernel<object, { shape: number[]; value: number; dtype?: tf.DataType }>('Fill', ({ attrs, backend }) =>
-    filled(backend, attrs.shape, attrs.value, attrs.dtype ?? 'float32'),
+    fill(backend, attrs.shape, attrs.value, attrs.dtype ?? 'float32'),
   ),
-  kernel<Unary>('ZerosLike', ({ inputs: { x }, backend }) => filled(backend, x.shape, 0, x.dtype)),
-  kernel<Unary>('OnesLike', ({ inputs: { x }, backend }) => filled(backend, x.shape, 1, x.dtype)),
+  kernel<Tensors<'x'>>('ZerosLike', ({ inputs: { x }, backend }) => fill(backend, x.shape, 0, x.dtype)),
+  kernel<Tensors<'x'>>('OnesLike', ({ inputs: { x }, backend }) => fill(backend, x.shape, 1, x.dtype)),
 ];
