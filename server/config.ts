@@ -62,7 +62,7 @@ export const DEFAULTS = {
   drainMs: 25_000,
   idleTimeoutMs: 60_000,
   /** A megabyte a minute: slower than any network that slides are sent over. */
-  leastRate: 16 * 1024,
+  minRate: 16 * 1024,
   /** A gigabyte, or a twentieth of a smaller disk. */
   minFreeBytes: null,
   concurrency: 4,

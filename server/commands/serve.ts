@@ -110,7 +110,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
     .addOption(
       new Option('--min-rate <bytes>', 'bytes a second that every body has to bring, over the idle time-out')
         .argParser(bytes)
-        .default(DEFAULTS.leastRate, '16K'),
+        .default(DEFAULTS.minRate, '16K'),
     )
     .addOption(
       new Option(
@@ -148,7 +148,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         drainMs: flags.drain * 1000,
         maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
-        leastRate: flags.minRate,
+        minRate: flags.minRate,
         minFreeBytes: flags.minFree ?? DEFAULTS.minFreeBytes,
         queueLimit: flags.queue,
         log: pino({ level: flags.logLevel }),

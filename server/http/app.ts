@@ -18,12 +18,12 @@ import { webRoutes } from './routes/web.js';
 import type { JobRoutes } from './source.js';
 
 /** What stands before every route. */
-export interface Door {
+export interface BaseDependencies {
   readonly hosts: HostPolicy;
   readonly drain: Drain;
   readonly log: Logger;
 }
-export interface AppDependencies extends JobRoutes, Door {
+export interface AppDependencies extends JobRoutes, BaseDependencies {
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
   /** Larger images are answered with a job. */
@@ -80,7 +80,7 @@ export function createApp(dependencies: AppDependencies): Express {
 }
 
 /** What answers while there is no data folder to work with: `why`, to whoever asks. */
-export function createWaitingApp(why: string, { hosts, drain, log }: Door): Express {
+export function createWaitingApp(why: string, { hosts, drain, log }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(boundedRequests(), guard(hosts), drain.handler());

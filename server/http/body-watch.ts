@@ -7,7 +7,7 @@ export interface BodyLimits {
   /** A body that brings less than its least rate for so long is ended. */
   readonly idleTimeoutMs: number;
   /** Bytes a second. With it every body has a deadline: its length at this rate, and the time-out. */
-  readonly leastRate: number;
+  readonly minRate: number;
 }
 
 /** However fast it comes, a body comes no longer than this. */
@@ -19,8 +19,8 @@ const ANSWER_MS = 1000;
  * Ends bodies of any kind that come too slowly: they are answered with 408 and their connection is
  * closed, which fails whatever reads them, so that it gives back what it holds.
  */
-export function watchBodies({ idleTimeoutMs, leastRate }: BodyLimits, log: Logger): RequestHandler {
-  const leastBytes = Math.max(1, (leastRate * idleTimeoutMs) / 1000);
+export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger): RequestHandler {
+  const leastBytes = Math.max(1, (minRate * idleTimeoutMs) / 1000);
   return (request, response, next) => {
     next();
     const { socket } = request;

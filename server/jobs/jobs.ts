@@ -34,8 +34,8 @@ import type { Live, Retry } from './view.js';
 
 export interface JobsOptions {
   readonly store: JobStore;
-  readonly worker: WorkerClient;
-  readonly readers: Readers;
+  readonly worker: Pick<WorkerClient, 'run' | 'call' | 'hold'>;
+  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'forget'>;
   readonly shelf: ModelShelf;
   readonly metrics: Metrics;
   readonly log: Logger;

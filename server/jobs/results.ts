@@ -31,8 +31,8 @@ export class JobResults {
 
   constructor(
     private readonly store: JobStore,
-    private readonly worker: WorkerClient,
-    private readonly readers: Readers,
+    private readonly worker: Pick<WorkerClient, 'call'>,
+    private readonly readers: Pick<Readers, 'tile' | 'derive' | 'forget'>,
     private readonly shelf: ModelShelf,
   ) {}
 

@@ -1,0 +1,62 @@
+import type { Logger } from 'pino';
+import type { EngineOptions } from '../model/engine.js';
+import type { RecoveryTimes } from './jobs/recovery.js';
+import type { ReadersOptions } from './readers/readers.js';
+import type { WorkerLimits } from './worker/limits.js';
+
+/** What a server is started with. Defaults are those of `DEFAULTS` in config.ts, and of `unseam serve`. */
+export interface ServeOptions {
+  /** The address to listen on. Default `127.0.0.1`; for example `0.0.0.0`, `::1`. */
+  readonly host: string;
+  /** The port to listen on, 0 to 65535; 0 picks a free one. Default 8080. */
+  readonly port: number;
+  /** The folder of models, `NAME/VERSION/`. Default: the models of the package. Must exist. */
+  readonly models: string;
+  /** The folder of jobs and uploads, created if missing; only one server may use it. Default `unseam-data`. */
+  readonly data: string;
+  /** Requests may name images below this folder by path. Default null: none. For example `/mnt/slides`. */
+  readonly slides: string | null;
+  /** Hosts, with their ports if any, that images may be read from by URL. Default none. For example `images.lab:8000`. */
+  readonly allowedHosts: readonly string[];
+  /**
+   * Host names that requests may address this server by, in addition to those of loopback: `unseam.lab`, `*.lab`,
+   * or `*` for any. Default null: any where the server listens on a network, none but loopback's otherwise.
+   */
+  readonly hostNames: readonly string[] | null;
+  /** The engine of the worker. Default: all cores. For example `{ provider: 'cpu', threads: 8 }`. */
+  readonly engine: EngineOptions;
+  /** Largest image, width times height in px. Default 15,000,000,000; at least 1. */
+  readonly maxPixels: number;
+  /** Memory for one image without random access, decoded as a whole, in bytes. Default 1 GiB. */
+  readonly maxUnpackedBytes: number;
+  /** Memory budget of the worker in bytes. Default: three quarters of the machine's, or of its container's. */
+  readonly memoryBytes: number;
+  /** Largest request body in bytes. Default 8 GiB. */
+  readonly maxBodyBytes: number;
+  /** `POST /v1/segment` answers images of more px with a job. Default 50,000,000; 0 answers all with jobs. */
+  readonly syncPixels: number;
+  /**
+   * In ms: the interval over which bodies must reach `minRate`, and the time after which a client that reads nothing
+   * of its result is disconnected. Default 60,000; more than 0.
+   */
+  readonly idleTimeoutMs: number;
+  /** Minimum rate of a request body, in bytes per second. Default 16 KiB/s. */
+  readonly minRate: number;
+  /** Disk space that uploads leave free, in bytes. Default null: 1 GiB, or 5 % of a smaller disk. */
+  readonly minFreeBytes: number | null;
+  /** Jobs that run concurrently, if they fit into `memoryBytes`. Default 4; at least 1. */
+  readonly concurrency: number;
+  /** Jobs that are pending, running or being uploaded, at most. Default 64; at least 1. */
+  readonly queueLimit: number;
+  /** How long finished jobs, and abandoned uploads, are retained, in ms. Default 24 h. */
+  readonly keepMs: number;
+  /** Grace period of a shutdown in ms: requests in flight are aborted after it. Default 25,000; 0 aborts at once. */
+  readonly drainMs: number;
+  /** Retries and pauses of jobs that fail for a transient reason. Default `RECOVERY`. */
+  readonly recovery?: RecoveryTimes;
+  /** Time limit of an image's header, `headerMs`. Default 30,000. */
+  readonly readers?: Pick<ReadersOptions, 'headerMs'>;
+  /** Time limits of the worker process. Default `WORKER_LIMITS`. */
+  readonly worker?: Partial<WorkerLimits>;
+  readonly log: Logger;
+}

@@ -1,0 +1,128 @@
+import type { RequestListener } from 'node:http';
+import { join } from 'node:path';
+import { ModelShelf } from '../model/shelf.js';
+import { engineVersions } from '../model/versions.js';
+import { type BaseDependencies, createApp } from './http/app.js';
+import { Transfers } from './http/transfers.js';
+import { Uploads } from './http/uploads.js';
+import { Jobs } from './jobs/jobs.js';
+import { JobStore } from './jobs/store.js';
+import { createMetrics } from './metrics.js';
+import { jobsThatFit } from './pipeline/memory.js';
+import { Readers } from './readers/readers.js';
+import type { ServeOptions } from './serve-options.js';
+import type { FolderLock } from './storage/lock.js';
+import { WorkerClient, type WorkerEvents } from './worker/client.js';
+
+/** Interval between removals of abandoned uploads. */
+const EXPIRY_MS = 600_000;
+
+/** The processes of a server: the worker, which runs networks, and the readers, which open images. */
+export interface Processes {
+  readonly worker: Pick<WorkerClient, 'run' | 'call' | 'hold' | 'unready' | 'pid' | 'stop'>;
+  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'forget' | 'headerPids' | 'close'>;
+}
+
+/** Starts the worker; readers are started on demand. */
+export function startProcesses(options: ServeOptions, events: WorkerEvents): Processes {
+  const { models, data, engine, maxPixels, maxUnpackedBytes, allowedHosts, memoryBytes } = options;
+  const worker = new WorkerClient(
+    {
+      modelsDir: models,
+      maxPixels,
+      maxUnpackedBytes,
+      engine: { ...engine, outcomes: join(data, 'self-tests.json') },
+      allowedHosts,
+      memory: memoryBytes,
+    },
+    events,
+    options.worker,
+  );
+  const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
+  return { worker, readers };
+}
+
+/** What serves requests once the data folder is locked. */
+export interface Services extends Processes {
+  readonly app: RequestListener;
+  readonly jobs: Jobs;
+  /** Requeues the jobs, stops the processes and releases the data folder. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens the data folder, starts the processes and builds the app on them.
+ * @param lock of the data folder; released by `close`
+ */
+export async function openServices(
+  options: ServeOptions,
+  base: BaseDependencies,
+  lock: FolderLock,
+  start: typeof startProcesses = startProcesses,
+): Promise<Services> {
+  const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs } = options;
+  const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes, memoryBytes } = options;
+  const metrics = createMetrics(engineVersions());
+  // What may fail comes before the processes, which would outlive the failure.
+  const { store, ...stored } = await JobStore.open(data);
+  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
+  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
+  const { worker, readers } = start(options, {
+    onBatch: (tiles, ranMs, waiting) => {
+      metrics.batchSize.observe(tiles);
+      metrics.engineBusy.inc({ device: engine.provider }, ranMs / 1000);
+      metrics.queueDepth.set({ class: 'tiles' }, waiting);
+    },
+    onLost: (why) => {
+      metrics.engineRestarts.inc({ device: engine.provider });
+      log.error(why);
+    },
+  });
+  const shelf = new ModelShelf(models);
+  const concurrency = Math.min(options.concurrency, jobsThatFit(memoryBytes));
+  const jobs = new Jobs(
+    {
+      store,
+      worker,
+      readers,
+      shelf,
+      metrics,
+      log,
+      concurrency,
+      limit: queueLimit,
+      keepMs,
+      now: Date.now,
+      recovery: options.recovery,
+    },
+    stored,
+  );
+  const app = createApp({
+    ...base,
+    jobs,
+    store,
+    shelf,
+    slides,
+    uploads,
+    metrics,
+    limits: { maxBytes: maxBodyBytes, transfers },
+    idleTimeoutMs,
+    bodies: { idleTimeoutMs, minRate },
+    syncPixels,
+    unready: () => worker.unready,
+  });
+  const expire = () => void uploads.expire().catch((err: unknown) => log.error({ err }, 'expiry failed'));
+  const expiry = setInterval(expire, EXPIRY_MS).unref();
+  log.info({ jobs: stored.records.length, concurrency }, 'data folder opened');
+  return {
+    app,
+    worker,
+    readers,
+    jobs,
+    async close() {
+      clearInterval(expiry);
+      await jobs.close();
+      await Promise.all([worker.stop(), readers.close()]);
+      await lock.release();
+    },
+  };
+}
