@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ServeOptions } from '../../server/serve.js';
+import type { ServeOptions } from '../../server/serve-options.js';
 import { testFolder } from '../support/files.js';
 import { testServer, unseam } from '../support/product.js';
 

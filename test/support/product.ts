@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { DEFAULTS } from '../../server/config.js';
-import { type ServeOptions, startServer } from '../../server/serve.js';
+import { startServer } from '../../server/serve.js';
+import type { ServeOptions } from '../../server/serve-options.js';
 
 const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
 export const MODELS = fileURLToPath(new URL('../../../models', import.meta.url));

@@ -2,15 +2,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { parseParameters, planShape } from '../../../server/contract/parameters.js';
-import type { RunningServer } from '../../../server/serve.js';
+import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer } from '../../support/product.js';
 import { rawRequest } from '../../support/raw.js';
 
 const folder = await testFolder();
-let server: RunningServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await testServer(join(folder, 'data'), { slides: folder });
+  server = await fakeServer(join(folder, 'data'), { slides: folder });
 });
 afterAll(() => server?.close());
 

@@ -8,15 +8,14 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { problemHandler } from '../../../server/http/problem.js';
 import { sendFile } from '../../../server/http/send.js';
-import type { RunningServer } from '../../../server/serve.js';
+import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer } from '../../support/product.js';
 import { rawRequest } from '../../support/raw.js';
 
 const folder = await testFolder();
-let server: RunningServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await testServer(join(folder, 'data'));
+  server = await fakeServer(join(folder, 'data'));
 });
 afterAll(() => server?.close());
 

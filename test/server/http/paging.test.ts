@@ -2,14 +2,13 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { RunningServer } from '../../../server/serve.js';
+import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer } from '../../support/product.js';
 
 const FORMS = fileURLToPath(new URL('../../../../test/forms/data-1/jobs', import.meta.url));
 const data = join(await testFolder(), 'data');
 const COUNT = 9;
-let server: RunningServer;
+let server: FakeServer;
 /** Of the jobs, the newest first; three have one time. */
 const ids = Array.from({ length: COUNT }, (_, i) => `00000000-0000-4000-8000-00000000000${COUNT - i}`);
 
@@ -24,7 +23,7 @@ beforeAll(async () => {
     const ended = { ...record, ...times, id, state: 'cancelled', receipt: null };
     await writeFile(join(data, 'jobs', id, 'job.json'), JSON.stringify(ended));
   }
-  server = await testServer(data);
+  server = await fakeServer(data);
 });
 afterAll(() => server?.close());
 

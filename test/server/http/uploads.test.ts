@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Uploads } from '../../../server/http/uploads.js';
-import type { RunningServer } from '../../../server/serve.js';
+import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer } from '../../support/product.js';
 import { rawRequest, rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
 const PLACES = 4;
-let server: RunningServer;
+let server: FakeServer;
 beforeAll(async () => {
-  server = await testServer(data, { queueLimit: PLACES, idleTimeoutMs: 2500, maxBodyBytes: 1e15 });
+  server = await fakeServer(data, { queueLimit: PLACES, idleTimeoutMs: 1000, maxBodyBytes: 1e15 });
 });
 afterAll(() => server?.close());
 

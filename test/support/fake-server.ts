@@ -1,0 +1,178 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { pino } from 'pino';
+import { DEFAULTS } from '../../server/config.js';
+import type { ImageHeader } from '../../server/contract/image-header.js';
+import type { JobProgress, JobSpec } from '../../server/contract/job-spec.js';
+import { imageFacts, type Receipt } from '../../server/contract/receipt.js';
+import { type RunningServer, startServer } from '../../server/serve.js';
+import type { ServeOptions } from '../../server/serve-options.js';
+import type { Processes } from '../../server/services.js';
+import type { JobListener } from '../../server/worker/client.js';
+import type { CallName, JobFacts, WorkerCalls } from '../../server/worker/messages.js';
+import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
+
+/** The signature of a PNG and the length and type of its first chunk, which its sides follow. */
+const PNG_HEAD = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+
+/** The first bytes of a gray PNG: as much of an image as a fake server looks at. */
+export function fakeImage(width: number, height: number): Buffer {
+  const sides = Buffer.alloc(8);
+  sides.writeUInt32BE(width, 0);
+  sides.writeUInt32BE(height, 4);
+  return Buffer.concat([PNG_HEAD, sides]);
+}
+
+async function headerOf(path: string): Promise<ImageHeader> {
+  const bytes = await readFile(path);
+  if (!bytes.subarray(0, PNG_HEAD.length).equals(PNG_HEAD))
+    throw new UnsupportedImageError(`${bytes.length} bytes are no image`);
+  if (bytes.length < PNG_HEAD.length + 8) throw new CorruptImageError('the image is cut off');
+  return {
+    size: { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) },
+    facts: { channels: 1, dtype: 'uint8', channelNames: null, mpp: null, notes: [] },
+    overviews: [],
+  };
+}
+
+const HALO = { top: 0, left: 0, bottom: 0, right: 0 };
+const MODEL = { name: 'shapes', version: 1, sha256: '' };
+const TILES = 4;
+
+function factsOf(header: ImageHeader): JobFacts {
+  return {
+    model: MODEL,
+    classes: [],
+    exact: true,
+    normalisation: 'type-range',
+    range: null,
+    image: imageFacts(header),
+    outputs: [],
+    simplify: 0,
+    plan: { tile: '8x8', halo: HALO, stride: '8x8', tiles: TILES, haloShare: 0 },
+    channels: 'none',
+    device: 'fake',
+    warnings: [],
+    expected: { memoryBytes: 0, diskBytes: 0, scratchBytes: 0 },
+  };
+}
+
+const receiptOf = (facts: JobFacts): Receipt => ({
+  ...facts,
+  scale: null,
+  background: null,
+  areas: null,
+  symmetries: false,
+  threshold: null,
+  versions: {},
+  stagesMs: { decode: 1, queue: 1, infer: 1, stitch: 1, encode: 1 },
+  durationMs: 1,
+});
+
+/** The bytes that a fake worker writes as any result. */
+export const FAKE_RESULT = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
+
+type Calls = {
+  [Name in CallName]: (...args: Parameters<WorkerCalls[Name]>) => ReturnType<WorkerCalls[Name]>;
+};
+
+/** A worker in the test's own process, which writes `FAKE_RESULT` for every result: at once, or when released. */
+export class FakeWorker {
+  readonly unready = null;
+  readonly pid = undefined;
+  #gate: Promise<void> = Promise.resolve();
+  readonly #calls: Calls = {
+    plan: async (_spec, header) => factsOf(header),
+    estimate: async () => 1,
+    preview: async () => null,
+  };
+
+  /** Blocks jobs half way from now on; returns what releases them. */
+  block(): () => void {
+    let release = () => {};
+    this.#gate = new Promise((resolve) => (release = resolve));
+    return release;
+  }
+
+  async run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
+    const facts = factsOf(await headerOf(job.input));
+    const pixels = facts.image.width * facts.image.height;
+    const progress = (tilesDone: number): JobProgress => {
+      const pixelsDone = Math.floor((pixels * tilesDone) / TILES);
+      return {
+        tiles: TILES,
+        tilesDone,
+        tilesReplayed: 0,
+        tilesSkipped: 0,
+        pixels,
+        pixelsDone,
+        pixelsComputed: pixelsDone,
+        haloAndPixels: pixelsDone,
+      };
+    };
+    listener.onStage('decode', 1);
+    listener.onProgress(progress(TILES / 2));
+    await unlessAborted(this.#gate, signal);
+    for (const { path } of job.results) await writeFile(path, FAKE_RESULT);
+    listener.onProgress(progress(TILES));
+    return receiptOf(facts);
+  }
+
+  call<Name extends CallName>(
+    name: Name,
+    ...args: Parameters<WorkerCalls[Name]>
+  ): ReturnType<WorkerCalls[Name]> {
+    return this.#calls[name](...args);
+  }
+
+  hold(): () => void {
+    return () => {};
+  }
+
+  async stop(): Promise<void> {}
+}
+
+function unlessAborted(gate: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    void gate.then(resolve);
+  });
+}
+
+/** Readers in the test's own process: headers are read, pictures and derived results are `FAKE_RESULT`. */
+const readers: Processes['readers'] = {
+  headerPids: [],
+  header: ({ input }) => headerOf(input),
+  tile: async () => FAKE_RESULT,
+  derive: async (_spec, _card, _mask, results) => {
+    for (const { path } of results) await writeFile(path, FAKE_RESULT);
+  },
+  forget: async () => {},
+  close: async () => {},
+};
+
+/** A server without processes of its own. */
+export interface FakeServer extends RunningServer {
+  readonly worker: FakeWorker;
+}
+
+/**
+ * A real server whose worker and readers are fakes: for tests of HTTP, which need no network and no image. It takes
+ * the images of `fakeImage`.
+ */
+export async function fakeServer(data: string, options: Partial<ServeOptions> = {}): Promise<FakeServer> {
+  const worker = new FakeWorker();
+  const server = await startServer(
+    {
+      ...DEFAULTS,
+      port: 0,
+      data,
+      engine: { provider: 'cpu', threads: 1 },
+      log: pino({ level: 'silent' }),
+      ...options,
+    },
+    () => ({ worker, readers }),
+  );
+  return { ...server, worker };
+}
