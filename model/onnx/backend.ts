@@ -11,18 +11,18 @@ export const BACKEND = 'onnx';
 
 const ELEMENTS = new Set<string>(['float32', 'int32', 'bool'] satisfies ElementName[]);
 
-/** As many tensors of TensorFlow.js as an operator reads. */
+/** One tensor of TensorFlow.js for each input of an operator. */
 type TensorsOf<I extends Inputs> = { readonly [K in keyof I]: tf.TensorInfo } & readonly tf.TensorInfo[];
 
 /**
  * The TensorFlow.js backend on ONNX Runtime.
  *
- * Numbers (tensors of rank 0) that are written become part of the graph. What changes from run to run,
- * such as a learning rate, is written as a tensor of shape [1].
+ * Kernels only record operators. `read()` compiles all pending tensors into one ONNX graph, runs it, and stores
+ * the values of each. Graphs of the same structure share a session, so the steps of a training run, and the
+ * batches of a slide, compile once.
  *
- * Kernels only record. `read()` compiles all tensors that are alive and not computed into one ONNX
- * graph, runs it, and gives every one of them its values. Graphs of the same structure share a
- * session, so the steps of a training run, and the batches of a slide, compile once.
+ * A scalar (rank 0) that is written becomes a constant of the graph, and part of its structure. A value that
+ * changes from run to run, such as a learning rate, must be a tensor of shape [1] instead.
  */
 export class OnnxBackend extends tf.KernelBackend {
   readonly #data: tf.DataStorage<TensorData>;
@@ -39,19 +39,21 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#sessions = new SessionCache(options);
   }
 
-  /** What the backend holds: tensors not computed yet, compiled graphs, graphs compiled so far. */
+  /** Tensors that are not computed yet, sessions in the cache, and graphs compiled so far. */
   get stats(): { readonly pending: number; readonly sessions: number; readonly compiled: number } {
     return { pending: this.#pending.size, ...this.#sessions.stats };
   }
 
-  /** Channels in a block of this device's convolutions; null where it knows no blocks. */
+  /** Channels in a block of this device's convolutions; null where it has no blocked operators. */
   get block(): Promise<number | null> {
     return this.#sessions.block;
   }
 
   /**
    * Records one operator; its output is computed when it, or anything that depends on it, is read. Where the input
-   * is the same operator, not computed yet, and both fuse, one is recorded that does the work of both.
+   * is a pending result of the same operator and both can be fused, one operator is recorded in place of the two.
+   *
+   * @param shape that of the output, as is `dtype`
    */
   record<A extends object, I extends Inputs>(
     operator: AnyOperator<A, I>,
@@ -68,14 +70,14 @@ export class OnnxBackend extends tf.KernelBackend {
     return this.#info(data);
   }
 
-  /** The same values under another shape, which costs nothing; null for a tensor that is not computed, or frozen. */
+  /** A tensor that shares the values of `x` under another shape; null where `x` is pending or frozen. */
   alias(x: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo | null {
     const { values, constantId } = this.#data.get(x.dataId);
     if (values === null || constantId !== null) return null;
     return this.#info(this.#add(shape, x.dtype, values));
   }
 
-  /** Makes computed tensors constants of the graphs that read them: for weights that stay as they are. */
+  /** Turns tensors into constants of the graphs that read them; for weights that do not change any more. */
   async freeze(tensors: readonly tf.Tensor[]): Promise<void> {
     for (const tensor of tensors) {
       await this.read(tensor.dataId);
@@ -137,12 +139,12 @@ export class OnnxBackend extends tf.KernelBackend {
     return true;
   }
 
-  /** Waits for sessions of disposed frozen tensors to be gone. */
+  /** Resolves once the sessions of disposed frozen tensors are released. */
   settled(): Promise<void> {
     return this.#releasing;
   }
 
-  /** Releases every session. The backend compiles again when it is used again. */
+  /** Releases every session. A backend that is used afterwards compiles its graphs anew. */
   async close(): Promise<void> {
     await this.#flushing;
     await this.#releasing;
@@ -170,7 +172,7 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   #add(shape: readonly number[], dtype: tf.DataType, values: tf.BackendValues | null): TensorData {
-    if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it holds no tensors of ${dtype}`);
+    if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it has no tensors of ${dtype}`);
     const type = { shape: [...shape], dtype: dtype as ElementName };
     const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
     return { type, refCount: 1, values, source: null, constantId: null, scalar };
@@ -182,8 +184,8 @@ export class OnnxBackend extends tf.KernelBackend {
     return { dataId, shape: [...data.type.shape], dtype: data.type.dtype };
   }
 
-  async #flush(wanted: TensorData): Promise<void> {
-    const outputs = this.#pending.has(wanted) ? [...this.#pending] : [wanted];
+  async #flush(requested: TensorData): Promise<void> {
+    const outputs = this.#pending.has(requested) ? [...this.#pending] : [requested];
     const program = gather(outputs);
     await this.#releasing;
     const session = await this.#sessions.get(program);
@@ -207,7 +209,7 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 }
 
-/** What an operator reads and does where it takes over the work of its input; null where it does not. */
+/** Inputs and attributes of the one operator that replaces `operator` and its input; null where they cannot be fused. */
 function fuse<A extends object, I extends Inputs>(
   operator: AnyOperator<A, I>,
   { inputs: [input], attributes }: { readonly inputs: readonly TensorData[]; readonly attributes: A },

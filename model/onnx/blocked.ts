@@ -3,35 +3,37 @@ import { encodeModel, NCHWC } from './proto.js';
 import { GraphWriter } from './writer.js';
 
 /**
- * For every session of a process. A network that is sure of itself has gradients too small for a normal
- * float, at which a CPU is some hundred times slower. ONNX Runtime asks only the first session of a process
- * whether the calling thread is to flush them: were that without it, a bit of a result could depend on
- * which thread computed it.
+ * Session options that flush denormal floats to zero. A confident network has gradients that are too small for a
+ * normal float, and a CPU computes with those some hundred times slower.
+ *
+ * Every session of a process needs them: ONNX Runtime applies only the first session's choice to the calling
+ * thread, so if that one lacked it, a bit of a result could depend on the thread that computed it.
  */
 export const FLUSH_DENORMALS = { session: { set_denormal_as_zero: '1' } } as const;
 
 /**
- * ONNX Runtime convolves images fastest in blocks of channels, `[N, C/b, H, W, b]`, and brings a graph
- * into that form by itself where weights are constants. In training they are not, so its operators for
- * blocked images are written here. They belong to no standard, and b to the machine: both are tried.
+ * Channels in a block that ONNX Runtime's builds use. It convolves images fastest in blocks of channels,
+ * `[N, C/b, H, W, b]`, and converts a graph to that form by itself where weights are constants. In training they
+ * are not, so its operators for blocked images are emitted here. Neither they nor b are specified anywhere, so
+ * both are probed.
  */
 const BLOCKS = [16, 8];
 
-/** The length of blocks on this device, or null where its convolutions know none. */
+/** Channels in a block on this device; null where it has no blocked operators. */
 export async function findBlock(provider: string, threads: number): Promise<number | null> {
   if (provider !== 'cpu') return null;
-  for (const block of BLOCKS) if (await agrees(block, threads)) return block;
+  for (const block of BLOCKS) if (await isSupported(block, threads)) return block;
   return null;
 }
 
-/** Whether a blocked convolution gives what a plain one does. */
-async function agrees(block: number, threads: number): Promise<boolean> {
+/** Whether a blocked convolution computes the values of a plain one. */
+async function isSupported(block: number, threads: number): Promise<boolean> {
   const [channels, side] = [2 * block, 6];
   const g = new GraphWriter(block);
   g.inputs.push({ name: 'x', element: 'float32', dims: [1, channels, side, side] });
   g.inputs.push({ name: 'w', element: 'float32', dims: [9, channels, channels] });
-  const whole = g.ints([channels, channels, 3, 3]);
-  const plain = g.op('Reshape', [g.op('Transpose', ['w'], { perm: [2, 1, 0] }), whole]);
+  const filterShape = g.ints([channels, channels, 3, 3]);
+  const plain = g.op('Reshape', [g.op('Transpose', ['w'], { perm: [2, 1, 0] }), filterShape]);
   const kernel = { kernel_shape: [3, 3] };
   const blocked = g.op(
     `${NCHWC}:Conv`,
@@ -59,13 +61,13 @@ async function agrees(block: number, threads: number): Promise<boolean> {
     await session.release();
     return (y!.data as Float32Array).every((value) => Math.abs(value) < 1e-4);
   } catch {
-    return false; // this build has no such operators, or not for blocks of this length
+    return false; // this build has no blocked operators, or uses blocks of another length
   }
 }
 
 /**
- * A filter `[taps, I, O]` as `[O/b, I/b, taps, b of I, b of O]`, which ONNX Runtime wants called `[O, I, H, W]`.
- * The graph's blocks must divide both counts of channels.
+ * Reorders a filter `[taps, I, O]` to `[O/b, I/b, taps, b of I, b of O]`, which ONNX Runtime expects under the
+ * shape `[O, I, H, W]`. The graph's blocks must divide both numbers of channels.
  */
 export function blockedFilter(
   g: GraphWriter,

@@ -3,38 +3,38 @@ import type { Recorded, TensorData } from './record.js';
 import { type Layout, Value } from './value.js';
 import { GraphWriter } from './writer.js';
 
-/** The recorded operators behind some tensors, in the order in which they were recorded. */
+/** The recorded operators that some tensors depend on, in the order in which they were recorded. */
 export interface Program {
   readonly nodes: readonly Recorded[];
-  /** Tensors with values that the nodes read, fed at each run. */
+  /** Computed tensors that the nodes read; their values are fed at each run. */
   readonly feeds: readonly TensorData[];
-  /** Frozen tensors that the nodes read, part of the graph. */
+  /** Frozen tensors that the nodes read; their values are part of the graph. */
   readonly constants: readonly TensorData[];
   readonly outputs: readonly TensorData[];
-  /** Two programs with the same key are the same graph and share a session. */
+  /** The structure: programs with equal keys compile to the same graph and share a session. */
   readonly key: string;
 }
 
-/** Gathers what must run to give `outputs` their values, and names its structure. */
+/** Collects the operators that `outputs` depend on, and derives the key of their structure. */
 export function gather(outputs: readonly TensorData[]): Program {
-  const found = new Set<Recorded>();
+  const reached = new Set<Recorded>();
   const feeds = new Map<TensorData, number>();
   const constants = new Map<TensorData, number>();
   const stack = [...outputs];
   while (stack.length > 0) {
     const data = stack.pop()!;
-    if (data.source === null || found.has(data.source)) continue;
-    found.add(data.source);
+    if (data.source === null || reached.has(data.source)) continue;
+    reached.add(data.source);
     stack.push(...data.source.inputs);
   }
-  const nodes = [...found].sort((a, b) => a.id - b.id);
+  const nodes = [...reached].sort((a, b) => a.id - b.id);
   const index = new Map(nodes.map((node, i) => [node, i]));
   for (const data of nodes.flatMap((node) => node.inputs)) {
     if (data.source !== null || data.scalar !== null) continue;
     const kind = data.constantId === null ? feeds : constants;
     if (!kind.has(data)) kind.set(data, kind.size);
   }
-  const symbolic = constants.size > 0;
+  const isSymbolic = constants.size > 0;
   const reference = (data: TensorData): string => {
     if (data.source !== null) return `${index.get(data.source)}`;
     if (data.scalar !== null) return `${data.type.dtype} ${Object.is(data.scalar, -0) ? '-0' : data.scalar}`;
@@ -45,34 +45,34 @@ export function gather(outputs: readonly TensorData[]): Program {
     const shapes = operator.shapeBound ? [...inputs, { type }].map((data) => `[${data.type.shape}]`) : '';
     return `${operator.name}(${inputs.map(reference)})${type.dtype}${shapes}${JSON.stringify(attributes)}`;
   });
-  const fed = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', symbolic)}]`);
+  const inputs = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', isSymbolic)}]`);
   return {
     nodes,
     feeds: [...feeds.keys()],
     constants: [...constants.keys()],
     outputs,
-    key: `${fed.join()};${parts.join(';')};${outputs.map(reference)}`,
+    key: `${inputs.join()};${parts.join(';')};${outputs.map(reference)}`,
   };
 }
 
 /**
- * The dimensions that a graph declares for a tensor fed to it. A frozen network leaves batch, height
- * and width of its images open, so that one session serves every tile shape; a training graph states
- * them all, so that ONNX Runtime can plan its memory.
+ * The dimensions that a graph declares for a fed tensor. A frozen network leaves batch, height and width of
+ * its images symbolic, so that one session serves every tile shape; a training graph fixes all of them, so that
+ * ONNX Runtime can plan its memory.
  */
-function feedDims(data: TensorData, name: string, symbolic: boolean): (number | string)[] {
+function feedDims(data: TensorData, name: string, isSymbolic: boolean): (number | string)[] {
   const { shape } = data.type;
-  return shape.map((dim, i) => (symbolic && shape.length === 4 && i < 3 ? `${name}_${i}` : dim));
+  return shape.map((dim, i) => (isSymbolic && shape.length === 4 && i < 3 ? `${name}_${i}` : dim));
 }
 
 /**
- * Writes a program as an ONNX model whose inputs are `i0…` and outputs `o0…`, in program order.
- * @param block the length of blocks of channels on the device; see `blocked.ts`
+ * Compiles a program to a serialised ONNX model whose inputs are `i0…` and outputs `o0…`, in the program's order.
+ * @param block channels in a block on this device, or null where it has no blocked operators; see `findBlock`
  */
 export function compile(program: Program, block: number | null): Uint8Array {
-  const symbolic = program.constants.length > 0;
-  // with constant weights ONNX Runtime chooses blocks by itself
-  const graph = new GraphWriter(symbolic ? null : block);
+  const isSymbolic = program.constants.length > 0;
+  // with constant weights ONNX Runtime converts the graph to blocks by itself
+  const graph = new GraphWriter(isSymbolic ? null : block);
   const values = new Map<TensorData | Recorded, Value>();
   const lookup = (data: TensorData): Value =>
     data.scalar === null
@@ -80,7 +80,7 @@ export function compile(program: Program, block: number | null): Uint8Array {
       : new Value(graph, data.type, graph.scalar(data.scalar, data.type.dtype));
   for (const [i, data] of program.feeds.entries()) {
     const name = `i${i}`;
-    graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, symbolic) });
+    graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, isSymbolic) });
     values.set(data, new Value(graph, data.type, name));
   }
   for (const data of program.constants) {
@@ -99,13 +99,13 @@ export function compile(program: Program, block: number | null): Uint8Array {
       output: [name],
       attribute: [],
     });
-    const dims = symbolic ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
+    const dims = isSymbolic ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
     graph.outputs.push({ name, element: data.type.dtype, dims });
   }
   return encodeModel(graph);
 }
 
-/** Writes the nodes of one operator; only one that declares it is given the shapes. */
+/** Emits one operator's nodes. Shapes are passed only to an operator that declares that it depends on them. */
 function emit(graph: GraphWriter, { operator, inputs, attributes, type }: Recorded, values: Value[]): Value {
   const output = {
     rank: type.shape.length,

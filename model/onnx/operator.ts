@@ -18,8 +18,8 @@ export interface Output {
 }
 
 /**
- * An operator whose nodes are the same for tensors of every shape. `emit` sees ranks and types, no sizes: so a
- * graph that leaves batch, height and width open holds for all of them.
+ * An operator whose nodes are the same for tensors of every shape. `emit` sees ranks and types but no sizes, so
+ * that a graph with symbolic batch, height and width holds for all of them.
  *
  * @typeParam A the attributes that it is recorded with: plain data, part of the graph's structure
  * @typeParam I the tensors that it reads; default: one
@@ -29,8 +29,8 @@ export interface Operator<A extends object = object, I extends Inputs = readonly
   readonly name: string;
   readonly shapeBound?: false;
   /**
-   * Of an operator with one input: the attributes of one that does the work of two in a row, or null where
-   * no single one does. The inner one runs first.
+   * Fuses two of these operators in a row, of one input each: the attributes of the operator that replaces them,
+   * or null where none can. The inner one runs first.
    */
   fuse?(inner: A, outer: A): A | null;
   /** Writes the operator's nodes into a graph. */
@@ -38,8 +38,8 @@ export interface Operator<A extends object = object, I extends Inputs = readonly
 }
 
 /**
- * An operator whose nodes depend on the sizes of its tensors. Its shapes belong to the graph's structure, so that
- * no session is reused for others.
+ * An operator whose nodes depend on the sizes of its tensors. Their shapes become part of the graph's structure, so
+ * that a session is never reused for other shapes.
  */
 export interface ShapeBoundOperator<A extends object = object, I extends Inputs = readonly [Value]> {
   /** Unique among operators. */

@@ -1,11 +1,11 @@
 import protobuf from 'protobufjs/light.js';
 
-/** ONNX element types (`TensorProto.DataType`) that the backend uses. */
+/** ONNX element types (`TensorProto.DataType`) in use. */
 export const ElementType = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
-/** The types of TensorFlow.js that the backend holds; `int64` is for ONNX's own shapes and axes. */
+/** Element types of the backend's tensors; `int64` is for ONNX's own shapes and axes. */
 export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
 
-/** An attribute's value: a number is an INT where it is whole, unless wrapped as `{ float }`. */
+/** An attribute's value. A number is written as an INT; `{ float }` is written as a FLOAT. */
 export type AttributeValue = number | string | readonly number[] | { readonly float: number };
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
@@ -27,7 +27,7 @@ export interface TensorProto {
   rawData: Uint8Array;
 }
 
-/** A tensor that enters or leaves the graph; a string is a dimension known only at run time. */
+/** An input or output of the graph; a dimension that is known only at run time is a name. */
 export interface ValueInfo {
   name: string;
   element: ElementName;

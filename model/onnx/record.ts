@@ -2,17 +2,17 @@ import type { BackendValues } from '@tensorflow/tfjs-core';
 import type { AnyOperator, Inputs } from './operator.js';
 import type { TensorType } from './value.js';
 
-/** An operator that waits to be computed, with the tensors that it reads. */
+/** A pending operator with the tensors that it reads. */
 export interface Recorded {
   readonly id: number;
   readonly operator: AnyOperator;
   readonly inputs: readonly TensorData[];
-  /** Those of the operator; `OnnxBackend.record` checks by its types that they go together. */
+  /** Of the operator's own type, which `OnnxBackend.record` ensures. */
   readonly attributes: object;
   readonly type: TensorType;
 }
 
-/** Whether it was this operator that was recorded, whose attributes are then known. */
+/** Whether this operator was recorded; narrows the type of its attributes. */
 export function isRecordOf<A extends object, I extends Inputs>(
   recorded: Recorded,
   operator: AnyOperator<A, I>,
@@ -26,8 +26,8 @@ export interface TensorData {
   refCount: number;
   values: BackendValues | null;
   source: Recorded | null;
-  /** Set on frozen weights: the values are part of the graphs that read them. */
+  /** Set on frozen weights, whose values are constants of the graphs that read them. */
   constantId: number | null;
-  /** Set on numbers that the program wrote: they are part of the graph, and of its structure. */
+  /** The value of a scalar that the program wrote: a constant of the graph, and part of its structure. */
   readonly scalar: number | null;
 }

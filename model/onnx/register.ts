@@ -24,8 +24,8 @@ export const kernels: readonly Kernel[] = [
 ];
 
 /**
- * Registers the `onnx` backend with this thread's TensorFlow.js and makes it the one in use. To be
- * called once a thread; everything tfjs asks for afterwards is recorded and run by ONNX Runtime.
+ * Registers the `onnx` backend with this thread's TensorFlow.js and selects it. To be called once a thread;
+ * all kernels that TensorFlow.js runs afterwards are recorded, and computed by ONNX Runtime.
  */
 export async function useOnnxBackend(options: SessionOptions): Promise<OnnxBackend> {
   const backend = new OnnxBackend(options);

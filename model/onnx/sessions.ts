@@ -6,9 +6,9 @@ import { compile, type Program } from './compile.js';
 export interface SessionOptions {
   /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
   readonly provider: string;
-  /** Threads inside one operator, at least 1. */
+  /** Threads that share one operator's work, at least 1. */
   readonly threads: number;
-  /** Compiled graphs kept, at least 1; the least recently run goes first. */
+  /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. */
   readonly maxSessions: number;
 }
 
@@ -17,7 +17,7 @@ interface Entry {
   readonly constantIds: ReadonlySet<number>;
 }
 
-/** Compiled graphs by structure, bounded, least recently used evicted. */
+/** A bounded cache of sessions by the structure of their graphs; the least recently used is evicted. */
 export class SessionCache {
   readonly #entries = new Map<string, Entry>();
   #compiled = 0;
@@ -25,17 +25,21 @@ export class SessionCache {
 
   constructor(private readonly options: SessionOptions) {}
 
-  /** Sessions held, and graphs compiled so far. */
+  /** Sessions in the cache, and graphs compiled so far. */
   get stats(): { readonly sessions: number; readonly compiled: number } {
     return { sessions: this.#entries.size, compiled: this.#compiled };
   }
 
-  /** The length of blocks of channels; see `findBlock`. */
+  /** Channels in a block; see `findBlock`. Probed once. */
   get block(): Promise<number | null> {
     this.#block ??= findBlock(this.options.provider, this.options.threads);
     return this.#block;
   }
 
+  /**
+   * The session of a program's graph, compiled where it is not in the cache.
+   * @throws GraphError, OutOfMemoryError where ONNX Runtime rejects the graph
+   */
   async get(program: Program): Promise<ort.InferenceSession> {
     const known = this.#entries.get(program.key);
     if (known) {
@@ -58,17 +62,18 @@ export class SessionCache {
       return session;
     } catch (cause) {
       this.#entries.delete(program.key);
-      throw graphError(`ONNX Runtime refused a graph of ${program.nodes.length} operators`, cause);
+      throw graphError(`ONNX Runtime rejected a graph of ${program.nodes.length} operators`, cause);
     }
   }
 
-  /** Releases the sessions into which a frozen tensor was compiled. */
+  /** Releases the sessions of graphs that hold a frozen tensor. */
   async releaseConstant(constantId: number): Promise<void> {
     for (const [key, entry] of this.#entries) {
       if (entry.constantIds.has(constantId)) await this.#release(key, entry);
     }
   }
 
+  /** Releases all sessions. */
   async clear(): Promise<void> {
     for (const [key, entry] of this.#entries) await this.#release(key, entry);
   }

@@ -55,8 +55,8 @@ export class Value {
   }
 
   /**
-   * Whether the tensor exists in blocks and has the shape of another one. Blocks occur only in graphs that
-   * state every size, so this reveals no size to a graph that leaves some open.
+   * Whether the tensor exists in blocks and has the shape of another one. Blocks occur only in graphs that fix
+   * every size, so this reveals nothing to a graph with symbolic ones.
    */
   isBlockedLike(other: Value): boolean {
     return this.has(BLOCKED) && this.#shape.join() === other.#shape.join();

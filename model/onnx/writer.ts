@@ -8,12 +8,12 @@ import {
   type ValueInfo,
 } from './proto.js';
 
-/** What ONNX's Slice takes for "to the end"; negated, "to the front". */
+/** ONNX's Slice reads this end as "to the last element", and its negative as "to the first". */
 export const SLICE_END = 2 ** 31 - 1;
 
-/** Collects the nodes and initialisers of one ONNX graph; equal nodes are written once. */
+/** Collects the nodes and initialisers of one ONNX graph; of equal nodes only the first is written. */
 export class GraphWriter {
-  /** @param block the length of blocks of channels that convolutions may be written in, if there are any */
+  /** @param block channels in a block where convolutions may be blocked; null where they may not */
   constructor(readonly block: number | null = null) {}
 
   readonly nodes: NodeProto[] = [];
@@ -28,7 +28,7 @@ export class GraphWriter {
     return this.ops(opType, inputs, attributes, 1)[0]!;
   }
 
-  /** Writes a node with several outputs; an equal node that has fewer is given the rest. */
+  /** Writes a node with several outputs; an equal node that has fewer is extended. */
   ops(opType: string, inputs: readonly string[], attributes: Attributes, outputs: number): string[] {
     const key = nodeKey(opType, inputs, attributes);
     const known = this.#written.get(key);
@@ -45,12 +45,12 @@ export class GraphWriter {
     return output;
   }
 
-  /** The first output of a node that is written already, if it is. */
+  /** The first output of an existing node; undefined where there is none. */
   written(opType: string, inputs: readonly string[], attributes: Attributes = {}): string | undefined {
     return this.#written.get(nodeKey(opType, inputs, attributes))?.[0];
   }
 
-  /** A small constant of `int64`: axes, shapes, starts. */
+  /** A vector constant of `int64`: axes, shapes, starts. */
   ints(values: readonly number[]): string {
     return this.#constant('int64', [values.length], values, () => BigInt64Array.from(values.map(BigInt)));
   }
@@ -61,10 +61,10 @@ export class GraphWriter {
     return this.#constant(dtype, [], [value], () => array.of(value));
   }
 
-  /** A tensor with the order along some of its axes reversed. */
+  /** Reverses a tensor along the given axes. */
   reverse(name: string, axes: readonly number[]): string {
-    const each = (value: number) => this.ints(axes.map(() => value));
-    return this.op('Slice', [name, each(-1), each(-SLICE_END), this.ints(axes), each(-1)]);
+    const repeat = (value: number) => this.ints(axes.map(() => value));
+    return this.op('Slice', [name, repeat(-1), repeat(-SLICE_END), this.ints(axes), repeat(-1)]);
   }
 
   cast(name: string, to: ElementName): string {
@@ -85,7 +85,7 @@ export class GraphWriter {
     return name;
   }
 
-  /** Adds weights, or any array, as a constant of the graph. */
+  /** Adds an array as a constant of the graph. Unlike `ints` and `scalar`, equal arrays are not shared. */
   initializer(dtype: keyof typeof ElementType, dims: readonly number[], array: ArrayBufferView): string {
     const name = `c${this.#names++}`;
     const rawData = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

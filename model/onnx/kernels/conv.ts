@@ -10,7 +10,7 @@ import { type Kernel, kernel, type Tensors } from './kernel.js';
 
 interface Convolution {
   readonly geometry: ConvGeometry;
-  /** Of the image and of its convolution; a filter is `[H, W, I, O]`. */
+  /** Of the image and of the convolved image; a filter is `[H, W, I, O]`. */
   readonly channels: Channels;
 }
 type Channels = readonly [inChannels: number, outChannels: number];
@@ -55,8 +55,8 @@ const isSupported = (activation: string): activation is Activation => Object.has
 /**
  * A filter `[H, W, I, O]` rotated by 180°, which its input's gradient is convolved with. Taps are contiguous
  * blocks, so gathering them moves blocks, and transpositions of matrices remain. ONNX Runtime is quick at
- * both, and slow at reversing or permuting single values; which it would do if it saw a Transpose here, that
- * it could join with its neighbours.
+ * both, and slow at reversing or permuting single values, which is what it makes of a Transpose here: it merges
+ * that with its neighbours.
  *
  * @param order `iot` for `[I, O, H·W]`, `toi` for `[H·W, O, I]`
  */
@@ -125,14 +125,14 @@ const convOperator: Operator<ActivatedConvolution, ConvInputs> = {
 };
 
 interface InputGradient extends Convolution {
-  /** Px at the input's bottom and right that no output saw. */
+  /** Px at the input's bottom and right that no window covers. */
   readonly outputPadding: readonly [number, number];
 }
 
 /**
  * The gradient of a convolution by its input; also what an up-convolution computes. Three forms:
- * - stride equal to the kernel, no padding: each input pixel makes a block of its own, so a 1×1
- *   convolution and DepthToSpace. Unlike ConvTranspose this agrees with itself at every size.
+ * - stride equal to the kernel, no padding: each pixel yields a separate block, so a 1×1 convolution and
+ *   DepthToSpace. Unlike ConvTranspose, this gives the same bits at every size.
  * - stride 1: a convolution of the padded gradient with the rotated filter.
  * - anything else: ConvTranspose.
  */

@@ -68,7 +68,7 @@ const floatUnary: Record<string, Formula> = {
   Tanh: call('Tanh'),
 };
 
-/** Functions of one tensor that keep its type. */
+/** Functions of one tensor whose results have its type. */
 const sameTypeUnary: Record<string, Formula> = {
   Abs: call('Abs'),
   Neg: call('Neg'),
@@ -109,9 +109,9 @@ const addN = elementwise('AddN', null, (g, [first, ...rest]) =>
 );
 
 /**
- * The slope of ReLU. Taken from ReLU's output where the graph has it, so that ONNX Runtime may fuse
- * ReLU into the convolution before it; as a hard sigmoid too steep to be anything but 0 or 1, since
- * comparing and choosing are two slow passes there.
+ * The slope of ReLU. It is computed from ReLU's output where the graph has one, so that ONNX Runtime can fuse that
+ * ReLU into the convolution before it; and as a hard sigmoid that is too steep for any value but 0 or 1, since
+ * comparing and selecting are two slow passes in ONNX Runtime.
  */
 const step = elementwise<{ readonly alpha: number }>('Step', 'float32', (g, [x], { alpha }) =>
   alpha === 0
@@ -127,7 +127,7 @@ const clip = elementwise<{ readonly min: number; readonly max: number }>(
 
 const not = elementwise('LogicalNot', 'bool', call('Not'));
 
-/** A condition of rank 1 chooses along the first dimension of tensors of higher rank. */
+/** Selects by a condition; one of rank 1 selects along the first dimension of tensors of higher rank. */
 const select: Operator<object, readonly [condition: Value, t: Value, e: Value]> = {
   name: 'Select',
   emit(g, [condition, t, e], _attributes, output) {

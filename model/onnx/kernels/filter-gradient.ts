@@ -11,7 +11,7 @@ export type ConvGeometry = {
   readonly pads: readonly [number, number, number, number];
 };
 
-/** Whether each input pixel has a block of the output to itself. */
+/** Whether windows lie side by side, so that each pixel of the smaller map has a block of the larger one to itself. */
 export function isBlockwise({ kernel_shape: [kh, kw], strides, pads, dilations }: ConvGeometry): boolean {
   const square = kh === kw && strides[0] === kh && strides[1] === kw && kh > 1;
   return square && pads.every((p) => p === 0) && dilations.every((d) => d === 1);
@@ -21,7 +21,7 @@ export function isBlockwise({ kernel_shape: [kh, kw], strides, pads, dilations }
  * The gradient of a convolution by its filter. Tap (i, j) is the product of the image, shifted by i rows
  * and j columns, with the output's gradient, summed over pixels. At stride 1 all taps are one matrix
  * product: of an image stacked under its shifts by rows, and of the gradient stacked under its shifts
- * by columns. So each is copied once for each row or column of the kernel, not once for each tap.
+ * by columns. So each is copied once per row or column of the kernel, not once per tap.
  */
 export const convFilterGradient: ShapeBoundOperator<ConvGeometry, readonly [x: Value, dy: Value]> = {
   name: 'Conv2DBackpropFilter',
@@ -72,8 +72,8 @@ interface FilterGradientSizes {
 }
 
 /**
- * Whichever has more channels is stacked by rows, which `Gather` copies once and on all threads; the
- * other one by columns, which takes a copy for each shift and another to join them.
+ * Stride 1: a single product. Whichever has more channels is stacked by rows, which `Gather` copies once and on
+ * all threads; the other one by columns, which takes a copy per shift and another to concatenate them.
  */
 function stackedTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradientSizes): string {
   const { kh, kw, batch, inChannels, outChannels, rows, columns, outHeight, outWidth } = sizes;
@@ -137,7 +137,7 @@ function rowsOf(
   return g.op('Reshape', [channelsFirst, g.ints([channels, batch * height, width])]);
 }
 
-/** A map as large as the output, `[N, C, H, W]`, as `[C, N·H·W]`. */
+/** A map of the output's size, `[N, C, H, W]`, as `[C, N·H·W]`. */
 function pixelsOf(
   g: GraphWriter,
   nchw: string,
@@ -148,7 +148,7 @@ function pixelsOf(
   return g.op('Reshape', [rows, g.ints([channels, -1])]);
 }
 
-/** With strides as long as the kernel: each tap is a channel of the image's blocks. */
+/** Strides equal to the kernel: each tap is a channel of the image's blocks. */
 function blockTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradientSizes): string {
   const { kh, kw, inChannels, outChannels } = sizes;
   const deep = g.op('SpaceToDepth', [image], { blocksize: kh });
@@ -157,7 +157,7 @@ function blockTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradi
   return g.op('Reshape', [product, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
-/** With strides: one product for each tap. */
+/** Any other stride: one product per tap. */
 function separateTaps(
   g: GraphWriter,
   image: string,

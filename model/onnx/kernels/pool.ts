@@ -35,7 +35,7 @@ const maxPool: Operator<Windows> = {
   emit: (g, [x], windows, output) => output.value(g.op('MaxPool', [x.as(NCHW)], windows), NCHW),
 };
 
-/** Sends each gradient to the first greatest pixel of its window, as TensorFlow.js does. */
+/** Routes each gradient to the first maximum of its window, as TensorFlow.js does. */
 const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value]> = {
   name: 'MaxPoolGrad',
   shapeBound: true,
@@ -46,13 +46,13 @@ const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value
   },
 };
 
-/** Means of windows; pixels that padding adds do not count. */
+/** Averages windows; padded pixels do not count. */
 const averagePool: Operator<Windows> = {
   name: 'AvgPool',
   emit: (g, [x], windows, output) => output.value(g.op('AveragePool', [x.as(NCHW)], windows), NCHW),
 };
 
-/** Spreads each gradient evenly over the pixels of its window; pixels of no window have none. */
+/** Spreads each gradient evenly over its window; pixels outside all windows get zero. */
 const averagePoolGradient: ShapeBoundOperator<Windows> = {
   name: 'AvgPoolGrad',
   shapeBound: true,
@@ -69,7 +69,7 @@ const averagePoolGradient: ShapeBoundOperator<Windows> = {
   },
 };
 
-/** Gradients are written for windows that lie side by side, as those of networks that tile exactly do. */
+/** Gradients are implemented for windows side by side only; exact tiling allows no others. */
 function refuseOverlaps(name: string, { kernel_shape, strides, pads }: Windows): void {
   const overlapping = strides[0] < kernel_shape[0] || strides[1] < kernel_shape[1];
   if (overlapping || pads.some((p) => p > 0)) {

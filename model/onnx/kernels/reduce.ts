@@ -63,7 +63,7 @@ function extreme(name: 'ArgMax' | 'ArgMin'): Kernel {
   });
 }
 
-/** Along the last dimension, where each pixel is one short row: the same sum at every place. */
+/** Softmax along the last dimension. Each pixel is one short row, which is summed the same way at every place. */
 const softmax: Operator = {
   name: 'Softmax',
   emit: (g, [x], _attributes, output) => output.value(g.op('Softmax', [x.plain], { axis: -1 })),
@@ -71,7 +71,7 @@ const softmax: Operator = {
 
 type BatchNormInputs = readonly [x: Value, mean: Value, variance: Value, offset: Value, scale: Value];
 
-/** By given statistics of each channel: the network's own, or those of the batch in training. */
+/** Normalises each channel by its mean and variance: the network's own, or those of the batch in training. */
 const batchNorm: Operator<{ readonly epsilon: number }, BatchNormInputs> = {
   name: 'FusedBatchNorm',
   emit(g, [x, mean, variance, offset, scale], { epsilon }, output) {

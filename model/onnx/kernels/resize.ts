@@ -14,7 +14,7 @@ interface Picking {
   readonly alignCorners: boolean;
 }
 
-/** Doubling, or any whole factor: holds for every image size, so that frozen graphs stay open in it. */
+/** Enlarges by whole factors. Its nodes hold for every image size, so frozen graphs stay symbolic. */
 const enlarge: Operator<Enlargement> = {
   name: 'Enlarge',
   emit(g, [x], { factors }, output) {
@@ -24,7 +24,7 @@ const enlarge: Operator<Enlargement> = {
   },
 };
 
-/** Each pixel's gradient is the sum over its copies. */
+/** Sums the gradients of each pixel's copies. */
 const enlargeGradient: Operator<Enlargement> = {
   name: 'EnlargeGrad',
   emit(g, [dy], { factors }, output) {
@@ -33,7 +33,7 @@ const enlargeGradient: Operator<Enlargement> = {
   },
 };
 
-/** Any other size: rows and columns picked by index. */
+/** Resizes to any other size: picks rows and columns by index. */
 const pick: ShapeBoundOperator<Picking> = {
   name: 'Pick',
   shapeBound: true,
@@ -44,7 +44,7 @@ const pick: ShapeBoundOperator<Picking> = {
   },
 };
 
-/** The transpose of the picking, as matrices of zeros and ones. */
+/** Applies the transpose of `pick`, as matrices of zeros and ones. */
 const pickGradient: ShapeBoundOperator<Picking> = {
   name: 'PickGrad',
   shapeBound: true,
@@ -56,7 +56,7 @@ const pickGradient: ShapeBoundOperator<Picking> = {
   },
 };
 
-/** `[from.length, length]`, or its transpose, with a one in each row at its index. */
+/** A matrix `[from.length, length]`, or its transpose, with a one in each row at that row's index. */
 function matrix(g: GraphWriter, from: readonly number[], length: number, transposed: boolean): string {
   const values = new Float32Array(from.length * length);
   for (const [i, at] of from.entries()) values[transposed ? at * from.length + i : i * length + at] = 1;
