@@ -7,10 +7,10 @@ export const JOB_STATES = ['queued', 'running', 'paused', 'succeeded', 'failed',
 export type JobState = (typeof JOB_STATES)[number];
 
 /**
- * Which states may follow a state. A server that stops puts what runs back into the queue. A job is paused
- * when it failed for a reason that passes, and waits again when that is gone.
+ * The states that may follow each state. A server that closes requeues running jobs. A job is paused when it
+ * failed for a temporary cause, and queued again when that is gone.
  */
-const FOLLOWING: Readonly<Record<JobState, readonly JobState[]>> = {
+const NEXT_STATES: Readonly<Record<JobState, readonly JobState[]>> = {
   queued: ['running', 'paused', 'failed', 'cancelled'],
   running: ['queued', 'paused', 'succeeded', 'failed', 'cancelled'],
   paused: ['queued', 'cancelled'],
@@ -19,30 +19,36 @@ const FOLLOWING: Readonly<Record<JobState, readonly JobState[]>> = {
   cancelled: [],
 };
 
-/** What is to be done with an image. */
+/** What a client requested for an image. */
 export interface JobRequest extends WorkSpec {
-  /** `NAME/VERSION`: a version that appears later does not change a job that waits. */
+  /** `NAME/VERSION`, so that a newer version does not change a queued job. */
   readonly model: string;
   readonly outputs: readonly { readonly output: Output; readonly format: Format }[];
-  /** How far simplified contours may be from the pixels' sides, in px. */
+  /** How far simplified contours may be from the sides of pixels, in px; 0 does not simplify. */
   readonly simplify: number;
 }
 
-/** Where a job's image is: uploaded into the job's folder, or read where it lies. */
+/** Where a job's image is: uploaded into the job's folder, or read in place. */
 export type JobSource =
   | { readonly kind: 'upload'; readonly name: string | null; readonly bytes: number }
   | {
       readonly kind: 'path';
       readonly path: string;
-      /** As the request named it, below the folder of slides. */
+      /** Relative to the folder of slides, as the request named it. */
       readonly name: string;
     }
   | { readonly kind: 'url'; readonly url: string };
 
-/** A receipt that was written down, perhaps by an earlier version: what is read of it, and all that it said. */
+/** A receipt read from a record, perhaps of an earlier version: the fields that the server reads, among all others. */
 export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'stagesMs'>;
 
-/** Everything of a job that outlives the server, and is in its `job.json`. */
+/** Why a job failed: a stable code of `problems.ts`, and a sentence for the client. */
+export interface Failure {
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** Everything about a job that survives a restart of the server: its `job.json`. */
 export interface JobRecord {
   readonly id: string;
   readonly state: JobState;
@@ -55,26 +61,28 @@ export interface JobRecord {
   readonly createdAt: string;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
-  /** What was done when it ended, or when the server stopped. */
+  /** As of the last change of state. */
   readonly progress: JobProgress | null;
   readonly receipt: RecordedReceipt | null;
-  readonly error: { readonly code: string; readonly detail: string } | null;
+  readonly error: Failure | null;
   /** Why a paused job waits, and since when; null in any other state. */
-  readonly pause: { readonly code: string; readonly detail: string; readonly since: string } | null;
-  /** Times that a worker ended with this job in it. */
+  readonly pause: (Failure & { readonly since: string }) | null;
+  /** Workers that crashed while they ran this job. */
   readonly restarts: number;
-  /** Workers and servers that ended with this job alone in them, since it last got further. */
+  /** Workers and servers that crashed while they ran this job alone, since it last finished a band. */
   readonly strikes: number;
   readonly idempotency: { readonly key: string; readonly digest: string } | null;
 }
 
 /**
- * A job in another state.
- * @throws Error for a state that may not follow: a bug, never a client's fault
+ * Returns the record of a job in another state.
+ * @throws Error when that state may not follow: a bug, never a client's fault
  */
-export function moved(job: JobRecord, state: JobState, changes: Partial<JobRecord> = {}): JobRecord {
-  if (!FOLLOWING[job.state].includes(state)) throw new Error(`job ${job.id}: ${job.state} to ${state}`);
+export function transition(job: JobRecord, state: JobState, changes: Partial<JobRecord> = {}): JobRecord {
+  if (!NEXT_STATES[job.state].includes(state))
+    throw new Error(`job ${job.id} cannot move from ${job.state} to ${state}`);
   return { ...job, ...changes, state };
 }
 
-export const hasEnded = ({ state }: Pick<JobRecord, 'state'>): boolean => FOLLOWING[state].length === 0;
+/** Whether a job is in a state that no other follows. */
+export const hasEnded = ({ state }: Pick<JobRecord, 'state'>): boolean => NEXT_STATES[state].length === 0;

@@ -1,18 +1,21 @@
-/** Reasons that pass: a disk that is full, or errs; another server that does not answer; files run out. */
-const PASSING: ReadonlySet<string> = new Set([
+/** Causes that may go away by themselves: a full or failing disk, an unreachable source, no free file handles. */
+const TEMPORARY_CODES: ReadonlySet<string> = new Set([
   'disk-full',
   'storage-failed',
   'source-unreachable',
   'too-many-files',
 ]);
 
-/** Whether a job that failed so may succeed later without anybody changing it. */
-export const isPassing = (code: string): boolean => PASSING.has(code);
+/** Whether a job that failed with this code may succeed later without anyone changing it. */
+export const isTemporary = (code: string): boolean => TEMPORARY_CODES.has(code);
 
 export interface RecoveryTimes {
-  /** Before each further try of a job that failed for a passing reason; after the last, it is paused. */
+  /**
+   * Delay before each retry of a job that failed for a temporary cause; after the last one it is paused.
+   * @example [1000, 2000]
+   */
   readonly retryMs: readonly number[];
-  /** Between looks for whether the reason of a pause is gone: doubled each time in vain, up to the last. */
+  /** Interval between checks whether the cause of a pause is gone: doubled after each, up to the last. */
   readonly probeMs: { readonly first: number; readonly last: number };
 }
 
@@ -21,28 +24,36 @@ export const RECOVERY: RecoveryTimes = {
   probeMs: { first: 5000, last: 300_000 },
 };
 
-/** Counts what a job has tried in vain; a try that got further than any before starts the count anew. */
+/** Counts the failed attempts of a job; one that got further than all before it starts the count anew. */
 export class Patience {
-  #tries = 0;
+  #failures = 0;
   #probes = 0;
   #furthest = 0;
-  /** Whether nothing has been tried yet. */
-  isNew = true;
+  #isNew = true;
 
   constructor(private readonly times: RecoveryTimes) {}
 
-  /**
-   * After a try that failed.
-   * @param done how far it got, in any unit
-   * @returns ms until the next one; null where there have been enough
-   */
-  next(done: number): number | null {
-    this.isNew = false;
-    if (done > this.#furthest) [this.#tries, this.#probes, this.#furthest] = [0, 0, done];
-    return this.times.retryMs[this.#tries++] ?? null;
+  /** Whether no attempt has failed yet. */
+  get isNew(): boolean {
+    return this.#isNew;
   }
 
-  /** Ms until the next look at a pause's reason. */
+  /**
+   * Counts a failed attempt.
+   * @param done how far it got, in any unit
+   * @returns milliseconds until the next attempt; null when there have been enough
+   */
+  next(done: number): number | null {
+    this.#isNew = false;
+    if (done > this.#furthest) {
+      this.#failures = 0;
+      this.#probes = 0;
+      this.#furthest = done;
+    }
+    return this.times.retryMs[this.#failures++] ?? null;
+  }
+
+  /** Milliseconds until the next check of a pause's cause. */
   probe(): number {
     const { first, last } = this.times.probeMs;
     return Math.min(first * 2 ** Math.min(this.#probes++, 30), last);

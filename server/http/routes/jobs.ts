@@ -15,7 +15,7 @@ import {
 } from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { hasEnded, JOB_STATES, type JobRecord, type JobRequest, type JobSource } from '../../jobs/job.js';
-import { inputOf } from '../../jobs/results.js';
+import { inputOf } from '../../jobs/spec.js';
 import { jobView } from '../../jobs/view.js';
 import { streamEvents } from '../events.js';
 import { jobRequest, type Parameters, parseRequest, takeImage } from '../intake.js';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Router } from 'express';
-import { inputOf } from '../../jobs/results.js';
+import { inputOf } from '../../jobs/spec.js';
 import { jobRequest, parseRequest } from '../intake.js';
 import { type JobRoutes, jsonBody, locate, parseBody, whileThere } from '../source.js';
 import { receiveImage } from '../upload.js';

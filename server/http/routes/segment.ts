@@ -11,7 +11,7 @@ import {
 } from '../../contract/outputs.js';
 import { STAGES } from '../../contract/stages.js';
 import type { JobRequest, RecordedReceipt } from '../../jobs/job.js';
-import type { NewJob } from '../../jobs/jobs.js';
+import type { NewJob } from '../../jobs/new-job.js';
 import { jobView } from '../../jobs/view.js';
 import { type Intake, jobRequest, parseRequest, type TakenImage, takeImage } from '../intake.js';
 import { sendFile } from '../send.js';

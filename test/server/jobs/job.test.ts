@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { JobSpec } from '../../../server/contract/job-spec.js';
 import type { Receipt } from '../../../server/contract/receipt.js';
 import { EventLog } from '../../../server/jobs/events.js';
-import { JOB_STATES, type JobRecord, moved } from '../../../server/jobs/job.js';
+import { JOB_STATES, type JobRecord, transition } from '../../../server/jobs/job.js';
 import { Jobs, type JobsOptions } from '../../../server/jobs/jobs.js';
 import { JobRunner } from '../../../server/jobs/runner.js';
 import { jobView } from '../../../server/jobs/view.js';
@@ -15,7 +15,7 @@ describe('a job', () => {
     const legal = JOB_STATES.flatMap((from) =>
       JOB_STATES.filter((to) => {
         try {
-          return moved({ id: 'x', state: from } as JobRecord, to).state === to;
+          return transition({ id: 'x', state: from } as JobRecord, to).state === to;
         } catch {
           return false;
         }
@@ -56,6 +56,7 @@ describe('the runner', () => {
     return {
       order,
       ends,
+      hold: () => () => {},
       run: (job: JobSpec) => {
         order.push(job.id);
         return new Promise<Receipt>((resolve) => ends.set(job.id, () => resolve({} as Receipt)));
@@ -68,9 +69,15 @@ describe('the runner', () => {
     const device = worker();
     const runner = new JobRunner(device, 1);
     const { signal } = new AbortController();
-    const listener = { onStage: () => {}, onProgress: () => {} };
+    const strikeBook = { strikes: 0, isSuspect: false, save: async () => {} };
     const submit = (id: string, priority: 'interactive' | 'normal' | 'bulk') =>
-      runner.run({ id } as JobSpec, priority, signal, listener, async () => {});
+      runner.run({ id, priority } as JobSpec, {
+        signal,
+        strikeBook,
+        onStart: async () => {},
+        onStage: () => {},
+        onProgress: () => {},
+      });
     const all = [submit('bulk 1', 'bulk'), submit('bulk 2', 'bulk'), submit('normal', 'normal')];
     await settled();
     all.push(submit('interactive', 'interactive'));
@@ -122,6 +129,7 @@ describe('the server', () => {
         end: async (each: JobRecord) => void written.push(each),
       },
       worker: {
+        hold: () => () => {},
         run: (_: JobSpec, given: JobListener) => {
           listener = given;
           return outcome();

@@ -395,7 +395,7 @@ describe('nothing is lost', () => {
     await second.close();
   });
 
-  it('but a job that ends its workers again and again is given up, and the others go on', async () => {
+  it('but a job that crashes its workers again and again fails, and the others go on', async () => {
     const restartMs = { first: 50, last: 200 };
     const own = await testServer(join(folder, 'killer'), { concurrency: 4, worker: { restartMs } });
     try {
@@ -424,7 +424,7 @@ describe('nothing is lost', () => {
       const job = await settledJob(own.url, killer.id);
       expect([job.state, job.error]).toEqual([
         'failed',
-        { code: 'worker-killer', detail: expect.stringMatching(/ended 3 times with this job in it/) },
+        { code: 'worker-killer', detail: expect.stringMatching(/crashed 3 times while it ran this job/) },
       ]);
       expect((await settledJob(own.url, other.id)).state).toBe('succeeded');
     } finally {

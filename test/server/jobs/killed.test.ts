@@ -20,7 +20,7 @@ async function killAll(): Promise<void> {
 }
 
 it.runIf(process.platform === 'linux')(
-  'a job that ends its container again and again is given up, by what its record holds against it',
+  'a job that ends its container again and again fails, by the strikes in its record',
   async () => {
     const { data: gray, ...raw } = pattern(2000, 1500);
     const png = await sharp(Buffer.from(gray.buffer), { raw: { ...raw, channels: 1 } })
@@ -55,7 +55,7 @@ it.runIf(process.platform === 'linux')(
     expect(events).toMatch(/"state":"failed"/);
     expect(((await (await fetch(`${server.url}/v1/jobs/${id}`)).json()) as JobView).error).toEqual({
       code: 'worker-killer',
-      detail: 'the worker ended 3 times with this job in it: it is given up',
+      detail: 'the worker crashed 3 times while it ran this job: it is not retried',
     });
   },
 );

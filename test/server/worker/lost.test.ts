@@ -9,13 +9,14 @@ const lost = (blame: Blame, hung = false) => new WorkerLostError('the worker end
 
 describe('a job whose worker ends', () => {
   const { signal } = new AbortController();
-  const listener = { onStage: () => {}, onProgress: () => {} };
+  const options = { signal, onStart: async () => {}, onStage: () => {}, onProgress: () => {} };
   /** Runs a job in workers that end so, one after the other; the last does the job. */
   async function run(ends: readonly WorkerLostError[], held = { strikes: 0, isSuspect: false }) {
     const left = [...ends];
     const saved: number[] = [];
     let tries = 0;
     const worker = {
+      hold: () => () => {},
       run: () => {
         tries++;
         const error = left.shift();
@@ -30,13 +31,13 @@ describe('a job whose worker ends', () => {
       },
     };
     const ended = await new JobRunner(worker, 1)
-      .run({ id: 'x' } as JobSpec, 'normal', signal, listener, async () => {}, book)
+      .run({ id: 'x', priority: 'normal' } as JobSpec, { ...options, strikeBook: book })
       .then(() => 'done')
       .catch((error: { code: string }) => error.code);
     return { ended, tries, saved };
   }
 
-  it('is given up after three ends that it has caused, by the name of what happened', async () => {
+  it('fails after three crashes that it has caused, by the name of what happened', async () => {
     const certain = lost('certain');
     expect(await run([certain, certain, certain])).toMatchObject({ ended: 'worker-killer', tries: 3 });
     const hung = lost('certain', true);
@@ -45,7 +46,10 @@ describe('a job whose worker ends', () => {
 
   it('counts the ends that it was in: not those of others, for which it waits', async () => {
     const inside = new Map<string, (error: WorkerLostError) => void>();
-    const worker = { run: ({ id }: JobSpec) => new Promise<never>((_, reject) => inside.set(id, reject)) };
+    const worker = {
+      hold: () => () => {},
+      run: ({ id }: JobSpec) => new Promise<never>((_, reject) => inside.set(id, reject)),
+    };
     const settled = async () => {
       for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
     };
@@ -59,7 +63,9 @@ describe('a job whose worker ends', () => {
     const runner = new JobRunner(worker, 2);
     for (const id of ['a', 'b']) {
       const onWorkerLost = () => counts[id]!++;
-      void runner.run({ id } as JobSpec, 'normal', signal, { ...listener, onWorkerLost }, async () => {});
+      const strikeBook = { strikes: 0, isSuspect: false, save: async () => {} };
+      const spec = { id, priority: 'normal' } as JobSpec;
+      void runner.run(spec, { ...options, strikeBook, onWorkerLost });
     }
     await settled();
     await end('possible');

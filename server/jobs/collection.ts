@@ -1,0 +1,70 @@
+import { RequestError } from '../contract/errors.js';
+import type { Occupancy } from './admission.js';
+import type { JobRecord, JobState } from './job.js';
+import type { JobLife } from './job-life.js';
+import { type UnreadableJob, unreadable } from './record.js';
+
+/** All jobs by their ids, in the order of submission: those that live, those that ended, and the unreadable. */
+export class JobCollection {
+  readonly #lives = new Map<string, JobLife>();
+  /** Jobs whose records cannot be read; their folders stay untouched until clients remove them. */
+  readonly #unreadable: Map<string, UnreadableJob>;
+
+  constructor(unreadable: readonly UnreadableJob[]) {
+    this.#unreadable = new Map(unreadable.map((job) => [job.id, job]));
+  }
+
+  add(life: JobLife): void {
+    this.#lives.set(life.job.record.id, life);
+  }
+
+  /** @throws RequestError `not-found`, `unreadable-record` */
+  get(id: string): JobLife {
+    const broken = this.#unreadable.get(id);
+    if (broken) throw unreadable(`job ${id} is on the disk, but ${broken.reason}`);
+    const life = this.#lives.get(id);
+    if (!life) throw new RequestError('not-found', `there is no job ${id}`);
+    return life;
+  }
+
+  /** @throws RequestError `not-found` */
+  delete(id: string): void {
+    if (this.#unreadable.delete(id)) return;
+    this.get(id);
+    this.#lives.delete(id);
+  }
+
+  all(): JobLife[] {
+    return [...this.#lives.values()];
+  }
+
+  /** The jobs that clients may see, the newest first. */
+  list(state?: JobState): JobRecord[] {
+    return this.all()
+      .filter(({ job }) => !job.isAwaited && (state === undefined || job.record.state === state))
+      .map(({ job }) => job.record)
+      .reverse();
+  }
+
+  /** The job that was submitted with this idempotency key; null when there is none. */
+  withKey(key: string): JobRecord | null {
+    return this.all().find(({ job }) => job.record.idempotency?.key === key)?.job.record ?? null;
+  }
+
+  unreadable(): UnreadableJob[] {
+    return [...this.#unreadable.values()];
+  }
+
+  isUnreadable(id: string): boolean {
+    return this.#unreadable.has(id);
+  }
+
+  count(state: JobState | 'unreadable'): number {
+    if (state === 'unreadable') return this.#unreadable.size;
+    return this.all().filter(({ job }) => job.record.state === state).length;
+  }
+
+  occupancy(): Occupancy {
+    return { active: this.count('queued') + this.count('running'), paused: this.count('paused') };
+  }
+}
