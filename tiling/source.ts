@@ -42,7 +42,8 @@ export interface PixelReader {
    * The raster has the size of `rect`, and an array of its own that the caller may overwrite. The same
    * rectangle always has the same values, whatever else was read before.
    *
-   * @param signal once aborted, the read may reject with its reason, and no new I/O is started
+   * @param signal a read that begins when it is aborted rejects with its reason, one that is under way may; no new
+   *   I/O is started, and no other read fails
    * @throws CorruptImageError where the file does not hold what its header promises
    * @throws SourceUnreachableError where the image is on a server that does not deliver it
    */

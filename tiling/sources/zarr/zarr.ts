@@ -83,8 +83,9 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
     size: { width: array.shape[axis('x')]!, height: array.shape[axis('y')]! },
     async readRegion(rect, regionSignal) {
       const ends = regionSignal ?? signal;
+      // Reads share chunks: only the signal of the whole source, not that of one read, ends their loading.
       const chunkOf = (at: readonly number[]) =>
-        cache.get(`${index}/${at.join()}`, values.chunkBytes, () => readChunk(array, values, at, ends));
+        cache.get(`${index}/${at.join()}`, values.chunkBytes, () => readChunk(array, values, at, signal));
       const data = pixelArray(dtype, rect.width * rect.height * channels.length);
       const into = { data, rect, channels: channels.length };
       const reads: (() => Promise<void>)[] = [];
@@ -132,7 +133,10 @@ async function readChunk(
   at: readonly number[],
   signal: AbortSignal | undefined,
 ): Promise<Chunk> {
-  const chunk = (await array.getChunk([...at], signal && { signal }).catch(fail)) as Chunk;
+  const chunk = (await array.getChunk([...at], signal && { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    return fail(error);
+  })) as Chunk;
   const last = chunk.shape.reduce((sum, side, i) => sum + (side - 1) * chunk.stride[i]!, 0);
   if (chunk.data.length !== chunkValues || last !== chunkValues - 1) {
     throw new CorruptImageError(
