@@ -1,22 +1,19 @@
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttpServer } from '../../../server/http/connections.js';
-import type { RunningServer } from '../../../server/serve.js';
+import { type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer, unseam } from '../../support/product.js';
 import { rawRequest, rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
-let server: RunningServer;
-let image: Buffer;
+const image = fakeImage(400, 400);
+let server: FakeServer;
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '400x400']);
-  image = await readFile(join(folder, 'images', 'shapes-0001.png'));
-  server = await testServer(data, { maxBodyBytes: 1_000_000 });
+  server = await fakeServer(data, { maxBodyBytes: 1_000_000 });
 });
 afterAll(() => server?.close());
 
@@ -52,6 +49,7 @@ describe('what is no request is answered as all others are', () => {
   });
 
   it('but behind an answer that has begun nothing is: the connection ends', async () => {
+    const release = server.worker.block();
     const job = await rawRequest(`${server.url}/v1/jobs?model=em-membrane&tta=1`, 'POST', {}, image);
     const self = job.headers.location!;
     const { socket, heard, answer } = rawSocket(
@@ -61,6 +59,7 @@ describe('what is no request is answered as all others are', () => {
     await expect.poll(heard).toMatch(/event: state/);
     socket.write('BAD\r\n\r\n');
     expect(await answer).not.toMatch(/problem/);
+    release();
     for (let i = 0; i < 2; i++) await rawRequest(`${server.url}${self}`, 'DELETE');
   });
 
@@ -123,6 +122,7 @@ it('a client that leaves several requests behind, one after the other on one con
   };
   const head = `POST /v1/segment?model=em-membrane&tta=1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${image.length}\r\n\r\n`;
   const before = await metric();
+  const release = server.worker.block();
   const { socket } = rawSocket(server.url, '');
   for (let i = 0; i < 2; i++) {
     socket.write(head);
@@ -132,6 +132,7 @@ it('a client that leaves several requests behind, one after the other on one con
   socket.destroy();
   await expect.poll(metric, { timeout: 5000 }).toBe(before + 2);
   await expect.poll(() => readdir(join(data, 'jobs')), { timeout: 10_000 }).toEqual([]);
+  release();
 });
 
 it('a server that waits for its data folder asks who is spoken to, and answers as it does later', async () => {
@@ -139,7 +140,7 @@ it('a server that waits for its data folder asks who is spoken to, and answers a
   await mkdir(taken);
   const holder = { token: 'x', boot: 'another', namespace: 'another', host: 'other', pid: 1, started: '1' };
   await writeFile(join(taken, 'server-1.lock'), JSON.stringify({ ...holder, renewals: 0, released: false }));
-  const waiting = await testServer(taken);
+  const waiting = await fakeServer(taken);
   try {
     const get = (path: string, host: string) =>
       rawSocket(waiting.url, `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`).answer;

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import express from 'express';
 import { expect, it } from 'vitest';
 import { sendFile } from '../../../server/http/send.js';
+import { fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
-import { testServer } from '../../support/product.js';
 import { rawRequest, rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
 
 it('a server that drains turns away what comes, and ends what has had its time', async () => {
-  const server = await testServer(join(folder, 'data'), { ...({ drainMs: 2000 } as object) });
+  const server = await fakeServer(join(folder, 'data'), { drainMs: 1000 });
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
   const alive = rawSocket(server.url, get('/livez'));
   const sending = rawSocket(
