@@ -86,7 +86,7 @@ export class FakeWorker {
     preview: async () => null,
   };
 
-  /** Blocks jobs half way from now on; returns what releases them. */
+  /** Blocks jobs before their first tile; returns what releases them. */
   block(): () => void {
     let release = () => {};
     this.#gate = new Promise((resolve) => (release = resolve));
@@ -110,8 +110,8 @@ export class FakeWorker {
       };
     };
     listener.onStage('decode', 1);
-    listener.onProgress(progress(TILES / 2));
     await unlessAborted(this.#gate, signal);
+    listener.onProgress(progress(TILES / 2));
     for (const { path } of job.results) await writeFile(path, FAKE_RESULT);
     listener.onProgress(progress(TILES));
     return receiptOf(facts);

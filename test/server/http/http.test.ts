@@ -1,5 +1,4 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -147,87 +146,7 @@ describe('bad input has its own status and problem', () => {
       () => post(new Uint8Array(shapes.subarray(0, 20_000))),
       /decoded/,
     ],
-    [
-      'an unknown model',
-      404,
-      'unknown-model',
-      () => post(new Uint8Array(shapes), 'model=none'),
-      /known: em-membrane, shapes/,
-    ],
-    [
-      'no model named',
-      400,
-      'bad-request',
-      () => post(new Uint8Array(shapes), ''),
-      /name a model: em-membrane, shapes/,
-    ],
     ['tile=573', 400, 'bad-tile', () => post(new Uint8Array(shapes), 'model=shapes&tile=573'), /572/],
-    [
-      'an unknown output',
-      400,
-      'bad-request',
-      () => post('x', 'model=shapes&output=pdf'),
-      /an output is labels, probabilities, overlay/,
-    ],
-    ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
-    ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
-    [
-      'a format that is not written',
-      406,
-      'unsupported-output',
-      () => post('x', 'model=shapes', { accept: 'image/gif' }),
-      /image\/tiff/,
-    ],
-    [
-      'a body over the limit, announced',
-      413,
-      'too-large',
-      () => post(new Uint8Array(9_000_000)),
-      /8000000 bytes/,
-    ],
-    [
-      'a body over the limit, streamed',
-      413,
-      'too-large',
-      () => {
-        const stream = new Blob([new Uint8Array(9_000_000)]).stream();
-        return fetch(`${server.url}/v1/segment?model=shapes`, {
-          method: 'POST',
-          body: stream,
-          duplex: 'half',
-        } as RequestInit);
-      },
-      /8000000 bytes/,
-    ],
-    [
-      'multipart without an image',
-      400,
-      'bad-request',
-      () => {
-        const form = new FormData();
-        form.append('picture', new Blob(['x']), 'x.png');
-        return post(form);
-      },
-      /no file named "image"/,
-    ],
-    [
-      'multipart without a boundary',
-      400,
-      'bad-request',
-      () => post('x', 'model=shapes', { 'content-type': 'multipart/form-data' }),
-      /cannot be read: .*[Bb]oundary/,
-    ],
-    [
-      'multipart that ends too early',
-      400,
-      'bad-request',
-      () => {
-        const body = '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc';
-        return post(body, 'model=shapes', { 'content-type': 'multipart/form-data; boundary=b' });
-      },
-      /cannot be read/,
-    ],
-    ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
   ];
   it.each(cases)('%s', async (_name, status, code, request, detail) => {
     const response = await request();
@@ -264,38 +183,6 @@ describe('bad input has its own status and problem', () => {
       415,
       expect.stringMatching(/5 channels/),
     ]);
-  });
-
-  const send = (head: string, body = '') =>
-    new Promise<string>((resolve, reject) => {
-      const { hostname, port } = new URL(server.url);
-      const socket = connect(Number(port), hostname, () =>
-        socket.write(`${head}\r\nhost: localhost\r\n\r\n${body}`),
-      );
-      let answer = '';
-      socket.on('data', (chunk) => (answer += chunk));
-      socket.on('close', () => resolve(answer));
-      socket.on('error', reject);
-    });
-
-  it('a client that falls silent is given up', async () => {
-    await send('POST /v1/segment?model=shapes HTTP/1.1\r\ncontent-length: 1000', 'abc');
-    await until(nothingIsLeft);
-  });
-
-  it.each([
-    ['', 'abc'],
-    [
-      'content-type: multipart/form-data; boundary=b\r\n',
-      '--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\nabc',
-    ],
-  ])('a client that disconnects half way (%j)', async (header, body) => {
-    const { hostname, port } = new URL(server.url);
-    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\n${header}content-length: 100000`;
-    const socket = connect(Number(port), hostname, () => socket.write(`${head}\r\n\r\n${body}`));
-    await until(async () => !(await nothingIsLeft()));
-    socket.destroy();
-    await until(nothingIsLeft);
   });
 
   it('afterwards the server still answers and its scratch folder is empty', async () => {
@@ -340,26 +227,6 @@ describe('a large image', () => {
 });
 
 describe('what surrounds it', () => {
-  it('lists the models with their cards', async () => {
-    const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
-      models: { name: string; curves: string | null }[];
-    };
-    expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
-    expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
-    // What is offered is there, and browsers find an icon beside any answer.
-    for (const { curves } of models) {
-      expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
-    }
-    const icon = await fetch(`${server.url}/favicon.ico`);
-    expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml']);
-    expect(await problem(await fetch(`${server.url}/v1/models/none`))).toMatchObject({ status: 404 });
-  });
-
-  it('is live and ready', async () => {
-    expect((await fetch(`${server.url}/livez`)).status).toBe(200);
-    expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
-  });
-
   it('counts requests and pixels as they were', async () => {
     const counts = async () => ({
       requests: await metric(
@@ -371,24 +238,6 @@ describe('what surrounds it', () => {
     for (let i = 0; i < 3; i++) await (await post(new Uint8Array(shapes))).arrayBuffer();
     await until(async () => (await counts()).requests === before.requests + 3);
     expect((await counts()).pixels - before.pixels).toBe(3 * 500 * 350);
-  });
-
-  it('turns away what it has no room for, with Retry-After', async () => {
-    const small = await testServer(join(folder, 'small'), { queueLimit: 1 });
-    try {
-      const url = `${small.url}/v1/segment?model=shapes`;
-      const slow = connect(Number(new URL(url).port), '127.0.0.1', () =>
-        slow.write(
-          'POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc',
-        ),
-      );
-      await until(async () => (await readdir(join(folder, 'small', 'jobs'))).length > 0);
-      const response = await fetch(url, { method: 'POST', body: new Uint8Array(shapes) });
-      expect([response.status, response.headers.get('retry-after')]).toEqual([429, '2']);
-      slow.destroy();
-    } finally {
-      await small.close();
-    }
   });
 
   it('outlives its worker: the job in it goes on in the next one', async () => {

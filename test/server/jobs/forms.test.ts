@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobStore } from '../../../server/jobs/store.js';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
+import { fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { testServer } from '../../support/product.js';
 
@@ -49,7 +50,7 @@ beforeAll(async () => {
     JSON.stringify({ ...record, id: WRONG, state: 'dormant' }),
   );
   server = await testServer(data).catch((error: Error) => error);
-  wary = await testServer(broken).catch((error: Error) => error);
+  wary = await fakeServer(broken).catch((error: Error) => error);
 });
 afterAll(async () => {
   for (const each of [server, wary]) if (!(each instanceof Error)) await each.close();

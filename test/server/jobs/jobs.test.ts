@@ -84,28 +84,6 @@ describe('a job', () => {
     expect((await sharp(probabilities!).metadata()).pages).toBe(3);
   });
 
-  it('gives its results in parts, and not again to who has them', async () => {
-    const { id } = await view(await submit());
-    await ended(id);
-    const url = at(`/v1/jobs/${id}/result?output=labels`);
-    const etag = (await fetch(url, { method: 'HEAD' })).headers.get('etag')!;
-    const part = await fetch(url, { headers: { range: 'bytes=100-299', 'if-range': etag } });
-    expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 100-299/${mask.length}`]);
-    expect((await bytes(part)).equals(mask.subarray(100, 300))).toBe(true);
-    const tail = await fetch(url, { headers: { range: 'bytes=-7' } });
-    expect((await bytes(tail)).equals(mask.subarray(-7))).toBe(true);
-    expect((await fetch(url, { headers: { range: `bytes=${mask.length}-` } })).status).toBe(416);
-    expect((await fetch(url, { headers: { range: 'bytes=0-9', 'if-range': '"other"' } })).status).toBe(200);
-    expect(
-      (await fetch(url, { headers: { 'if-none-match': etag, 'cache-control': 'max-age=0' } })).status,
-    ).toBe(304);
-    const missing = await fetch(at(`/v1/jobs/${id}/result?output=probabilities`));
-    expect([missing.status, (await problem(missing)).detail]).toEqual([
-      404,
-      expect.stringMatching(/no probabilities as tiff, but labels as tiff/),
-    ]);
-  });
-
   it('makes more of its mask when it is asked for, once', async () => {
     const { id } = await view(await submit());
     await ended(id);
@@ -242,62 +220,6 @@ it('that turns out to be damaged fails with its reason', async () => {
 });
 
 describe('a client', () => {
-  it('that asks again with its key gets the job that it made', async () => {
-    const key = { 'idempotency-key': 'a-1' };
-    const first = await view(await submit('model=shapes', key));
-    const again = await submit('model=shapes', key);
-    expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([202, 'true']);
-    expect((await view(again)).id).toBe(first.id);
-    expect((await submit('model=shapes&tile=188', key)).status).toBe(409);
-    await ended(first.id);
-  });
-
-  it('finds its jobs by state, page by page, the newest first', async () => {
-    const list = async (query: string) =>
-      (await (await fetch(at(`/v1/jobs?${query}`))).json()) as {
-        jobs: JobView[];
-        next: string | null;
-        total: number;
-      };
-    const all = await list('state=succeeded&limit=500');
-    const times = all.jobs.map(({ createdAt }) => createdAt);
-    expect(times).toEqual([...times].sort().reverse());
-    const pages: string[] = [];
-    for (let after: string | null = ''; after !== null; ) {
-      const page = await list(`state=succeeded&limit=2${after && `&after=${after}`}`);
-      expect(page.jobs.length).toBeLessThanOrEqual(2);
-      pages.push(...page.jobs.map(({ id }) => id));
-      after = page.next;
-    }
-    expect(pages).toEqual(all.jobs.map(({ id }) => id));
-    expect((await fetch(at('/v1/jobs?state=dormant'))).status).toBe(400);
-    expect((await fetch(at('/v1/jobs/none'))).status).toBe(404);
-  });
-
-  it('sees a job run by its events, and what it missed when it comes back', async () => {
-    const { id } = await view(await submit('model=em-membrane&tile=188'));
-    const read = async (headers: Record<string, string>) => {
-      const response = await fetch(at(`/v1/jobs/${id}/events`), { headers });
-      if (response.status === 204) return null;
-      const events = (await response.text()).split('\n\n').filter((text) => text.startsWith('id:'));
-      return events.map((text) => {
-        const [, number, type, json] = /^id: (\d+)\nevent: (\w+)\ndata: (.*)$/.exec(text)!;
-        return { id: Number(number), type, data: JSON.parse(json!) };
-      });
-    };
-    const events = (await read({}))!;
-    const states = events.filter(({ type }) => type === 'state').map(({ data: job }) => job.state);
-    expect(states.at(-1)).toBe('succeeded');
-    const progress = events
-      .filter(({ type }) => type === 'progress')
-      .map(({ data: live }) => live.progress.tilesDone);
-    expect(progress.length).toBeGreaterThan(1);
-    expect(progress).toEqual([...progress].sort((a, b) => a - b));
-    const missed = (await read({ 'last-event-id': String(events.at(-3)!.id) }))!;
-    expect(missed).toEqual(events.slice(-2));
-    expect(await read({ 'last-event-id': String(events.at(-1)!.id) })).toBeNull();
-  });
-
   it('cancels a job that runs, which leaves nothing but its record; and removes one that has ended', async () => {
     const { id } = await view(await submit('model=em-membrane&tile=188'));
     await jobWhen(server.url, id, ({ state }) => state === 'running');
@@ -308,23 +230,6 @@ describe('a client', () => {
     expect((await fetch(at(`/v1/jobs/${id}`), { method: 'DELETE' })).status).toBe(204);
     expect((await fetch(at(`/v1/jobs/${id}`))).status).toBe(404);
     expect(await readdir(join(data, 'jobs'))).not.toContain(id);
-  });
-
-  it('that prefers not to wait, or sends more than is waited for, is answered with a job', async () => {
-    const post = (headers: Record<string, string>, query = '') =>
-      fetch(at(`/v1/segment?model=shapes${query}`), { method: 'POST', body: new Uint8Array(slide), headers });
-    const preferred = await post({ prefer: 'respond-async' });
-    expect([preferred.status, preferred.headers.get('preference-applied')]).toEqual([202, 'respond-async']);
-    const job = await ended((await view(preferred)).id);
-    expect(job.results.map(({ format }) => format)).toEqual(['tiff', 'png']);
-    expect((await post({})).status).toBe(200);
-    const small = await testServer(join(folder, 'sync'), { syncPixels: 900 * 700 - 1 });
-    const large = await fetch(`${small.url}/v1/segment?model=shapes`, {
-      method: 'POST',
-      body: new Uint8Array(slide),
-    });
-    expect(large.status).toBe(202);
-    await small.close();
   });
 });
 
