@@ -7,7 +7,7 @@ import type { Stage } from '../contract/stages.js';
 import type { Metrics } from '../metrics.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerClient } from '../worker/client.js';
-import type { JobFacts } from '../worker/messages.js';
+import type { JobFacts, WorkerCalls } from '../worker/messages.js';
 import { Admission } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
@@ -24,7 +24,7 @@ import type { Live } from './view.js';
 
 export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly store: JobStore;
-  readonly worker: Pick<WorkerClient, 'run' | 'call' | 'hold'>;
+  readonly worker: Pick<WorkerClient, 'run' | 'hold' | keyof WorkerCalls>;
   readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'forget'>;
   readonly shelf: ModelShelf;
   readonly metrics: Metrics;

@@ -7,7 +7,7 @@ import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
 import type { Readers } from '../readers/readers.js';
-import type { WorkerClient } from '../worker/client.js';
+import type { WorkerCalls } from '../worker/messages.js';
 import type { JobRecord } from './job.js';
 import { resultPath, specOf } from './spec.js';
 import type { JobStore } from './store.js';
@@ -19,7 +19,7 @@ export class JobResults {
 
   constructor(
     private readonly store: JobStore,
-    private readonly worker: Pick<WorkerClient, 'call'>,
+    private readonly worker: Pick<WorkerCalls, 'preview'>,
     private readonly readers: Pick<Readers, 'derive' | 'tile' | 'forget'>,
     private readonly shelf: Pick<ModelShelf, 'find'>,
   ) {}
@@ -65,7 +65,7 @@ export class JobResults {
 
   /** Returns the finished part of a running job's mask, as a PNG; null when the job does not run. */
   preview(id: string): Promise<Buffer | null> {
-    return this.worker.call('preview', id);
+    return this.worker.preview(id);
   }
 
   /** Closes what viewers have open of a job's files: they are about to be removed. */

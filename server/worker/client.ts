@@ -1,17 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { EngineLostError, RemoteError } from '../../model/errors.js';
-import { limitsFor } from '../../tiling/decode-limits.js';
-import { childEnvironment } from '../config.js';
-import type { JobProgress, JobSpec } from '../contract/job-spec.js';
+import { EngineLostError } from '../../model/errors.js';
+import type { ArgsOf, CallOptions, EventOf, ResultOf } from '../../model/rpc.js';
+import type { ImageHeader } from '../contract/image-header.js';
+import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
-import { WORKER_LIMITS, type WorkerLimits } from './limits.js';
+import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type { CallName, FromWorker, ToWorker, WorkerCalls, WorkerOptions } from './messages.js';
-import type { ImageLimits } from './read-limit.js';
-import { Watchdog } from './watchdog.js';
+import type { CallName, JobEvent, JobFacts, WorkerCalls, WorkerMethods, WorkerOptions } from './messages.js';
+import { WorkerExit, WorkerProcess } from './process.js';
+import { Task } from './task.js';
 
 export interface JobListener {
   readonly onStage: (stage: Stage, durationMs: number) => void;
@@ -20,53 +17,29 @@ export interface JobListener {
 
 export interface WorkerEvents {
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
-  /** Called when a worker ended on its own, before the jobs in it are rejected. */
+  /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (why: string) => void;
 }
 
-interface Work {
-  /** By which the end of a worker is laid to it: a job's, or `call N`. */
-  readonly id: string;
-  readonly message: ToWorker;
-  /** Whether the worker that runs now has it. */
-  isInside: boolean;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-  timer: NodeJS.Timeout | null;
-}
-interface Job extends Work, JobListener {}
-interface Call extends Work {
-  readonly name: CallName;
-  /** Workers that ended with it inside. */
-  ends: number;
-}
-
-/** A worker that lived so long starts the count of restarts anew. */
+/** A worker that ran for this long resets the back-off of restarts. */
 const STEADY_MS = 60_000;
-/** A call that was in so many workers that ended is refused. */
-const MAX_ENDS = 2;
+/** A call is rejected after this many exits. */
+const MAX_EXITS = 2;
 
 /**
- * The server's side of one worker process. A worker that dies, or hangs, is replaced; jobs that were in it
- * are rejected with `WorkerLostError`, which says whether they may have ended it. Calls that were in it, and
- * what comes meanwhile, wait for the next one.
+ * The server's side of its worker. A process that dies, or hangs, is replaced; jobs in it are rejected with
+ * `WorkerLostError`, which says whether they may have caused it. Calls in it, and whatever is submitted meanwhile,
+ * are dispatched to the next one.
  */
-export class WorkerClient {
-  readonly #jobs = new Map<string, Job>();
-  readonly #calls = new Map<number, Call>();
+export class WorkerClient implements WorkerCalls {
+  readonly #tasks = new Set<Task>();
   readonly #limits: WorkerLimits;
+  #worker: WorkerProcess;
   #nextCall = 0;
-  #child: ChildProcess;
-  #watchdog!: Watchdog; // a new one with each worker, see `#start`
-  #ticking: NodeJS.Timeout | null = null;
-  #device: string | null = null;
   #restart: NodeJS.Timeout | null = null;
   #backOffMs: number;
-  #startedAt = 0;
-  #held = 0;
-  #stopping = false;
-  /** Why, and for which job or call, the worker is being ended from here. */
-  #ending: { readonly why: string; readonly guilty: string | null } | null = null;
+  #holds = 0;
+  #isStopping = false;
 
   constructor(
     private readonly options: WorkerOptions,
@@ -75,252 +48,184 @@ export class WorkerClient {
   ) {
     this.#limits = { ...WORKER_LIMITS, ...limits };
     this.#backOffMs = this.#limits.restartMs.first;
-    this.#child = this.#start();
+    this.#worker = this.#start();
   }
 
-  /** Why no work should come now; null where the worker is ready and answers. */
+  /** Why no work should come now; null where the worker is ready and responds. */
   get unready(): string | null {
-    if (this.#device === null) return 'the worker is not ready';
-    return this.#watchdog.doubt;
+    return this.#worker.unready;
   }
 
-  /** Of the process that runs now. */
+  /** Of the current process. */
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#worker.pid;
   }
 
   /**
    * Runs a job. When `signal` aborts, the worker stops at the next tile, removes what it wrote, and
-   * the promise rejects; a worker that does not stop in time is ended.
+   * the promise rejects; a worker that does not stop within `graceMs` is terminated.
+   *
+   * @throws WorkerLostError; RemoteError with the code of what failed in the worker
    */
   run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
-    const cancel = () => this.#cancel(job.id, signal.reason);
-    return new Promise<Receipt>((resolve, reject) => {
-      const message: ToWorker = { type: 'run', job, limits: this.#imageLimits(job) };
-      const { id } = job;
-      const work: Job = { ...listener, id, message, resolve, reject, isInside: false, timer: null };
-      this.#jobs.set(job.id, work);
-      this.#give(work);
-      signal.addEventListener('abort', cancel, { once: true });
-      if (signal.aborted) cancel();
-    }).finally(() => signal.removeEventListener('abort', cancel));
+    const onEvent = (event: JobEvent): void => {
+      switch (event.type) {
+        case 'stage':
+          listener.onStage(event.stage, event.durationMs);
+          break;
+        case 'progress':
+          listener.onProgress(event.progress);
+          break;
+        case 'hung':
+          this.#worker.terminate(event.why, job.id);
+          break;
+      }
+    };
+    const limits = imageLimits(job.size, this.#limits);
+    return this.#submit(job.id, 'run', [job, limits], { signal, onEvent });
   }
 
-  /** Asks the worker for something small. */
-  call<Name extends CallName>(
-    name: Name,
-    ...args: Parameters<WorkerCalls[Name]>
-  ): ReturnType<WorkerCalls[Name]> {
-    const call = this.#nextCall++;
-    return new Promise((resolve, reject) => {
-      const message: ToWorker = { type: 'call', call, name, args };
-      const id = `call ${call}`;
-      const work = { id, message, name, resolve, reject, isInside: false, timer: null, ends: 0 };
-      this.#calls.set(call, work);
-      this.#give(work);
-    }) as ReturnType<WorkerCalls[Name]>;
+  /** @throws EngineLostError where two workers exited with it; RemoteError with the code of what failed in one */
+  plan(spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
+    return this.#call('plan', [spec, header]);
+  }
+
+  /** @throws as `plan` */
+  estimate(spec: PlanSpec, header: ImageHeader): Promise<number> {
+    return this.#call('estimate', [spec, header]);
+  }
+
+  /** @throws as `plan` */
+  preview(id: string): Promise<Buffer | null> {
+    return this.#call('preview', [id]);
   }
 
   /**
-   * Keeps calls that use the device waiting until the function returned is called: a job that is suspected
-   * of ending workers is to have one for itself.
+   * Holds back calls that use the device until the returned function is called: a job that is suspected of
+   * killing workers has to be alone in one.
    */
   hold(): () => void {
-    this.#held++;
+    this.#holds++;
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      this.#held--;
-      this.#giveAll();
+      this.#holds--;
+      this.#dispatchAll();
     };
   }
 
-  /** Stops the worker; one that does not go in time is ended. */
+  /** Rejects whatever is pending, and stops the process; after `graceMs` it is killed. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     if (this.#restart) clearTimeout(this.#restart);
-    for (const { reject, timer } of [...this.#jobs.values(), ...this.#calls.values()]) {
-      if (timer) clearTimeout(timer);
-      reject(new EngineLostError('the server stops'));
-    }
-    this.#jobs.clear();
-    this.#calls.clear();
-    if (!this.#child.connected) return this.#unwatch();
-    const exited = once(this.#child, 'exit');
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), this.#limits.graceMs);
-    this.#child.send({ type: 'stop' } satisfies ToWorker);
-    await exited;
-    clearTimeout(force);
-    this.#unwatch();
+    for (const task of this.#tasks) this.#reject(task, new EngineLostError('the server stops'));
+    await this.#worker.stop();
   }
 
-  #start(): ChildProcess {
-    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
-      serialization: 'advanced',
-      env: childEnvironment(),
+  #start(): WorkerProcess {
+    return new WorkerProcess(this.options, this.#limits, {
+      onReady: () => this.#dispatchAll(),
+      onBatch: this.events.onBatch,
+      onExit: (exit) => {
+        if (!this.#isStopping) this.#replace(exit);
+      },
     });
-    this.#startedAt = performance.now();
-    this.#ending = null;
-    child.on('message', (message: FromWorker) => this.#receive(message));
-    let isLost = false;
-    const lose = (why: string) => {
-      if (!isLost) this.#lose(this.#ending?.why ?? why);
-      isLost = true;
-    };
-    child.on('exit', (code, signal) => lose(`the worker process ended (${signal ?? `exit code ${code}`})`));
-    child.on('error', (error) => lose(`the worker process failed: ${error.message}`));
-    const { beatMs } = this.#limits;
-    child.send({ type: 'start', options: this.options, beatMs } satisfies ToWorker, () => undefined);
-    this.#unwatch();
-    this.#watchdog = this.#watch();
-    return child;
   }
 
-  #watch(): Watchdog {
-    const watchdog = new Watchdog(this.#limits, (why) => this.#end(`${why}: it hung`, null));
-    this.#ticking = setInterval(() => {
-      if (this.#device !== null) watchdog.tick();
-      else this.#checkStart();
-    }, this.#limits.beatMs);
-    return watchdog;
+  #call<Name extends CallName>(
+    name: Name,
+    args: ArgsOf<WorkerCalls[Name]>,
+  ): Promise<ResultOf<WorkerCalls[Name]>> {
+    return this.#submit(`call ${this.#nextCall++}`, name, args);
   }
 
-  #checkStart(): void {
-    const { callMs } = this.#limits;
-    if (performance.now() - this.#startedAt > callMs)
-      this.#end(`the worker did not start in ${callMs / 1000} s`, null);
+  #submit<Name extends Task['name']>(
+    id: string,
+    name: Name,
+    args: ArgsOf<WorkerMethods[Name]>,
+    options: CallOptions<EventOf<WorkerMethods[Name]>> = {},
+  ): Promise<ResultOf<WorkerMethods[Name]>> {
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    let cancel = () => {};
+    return new Promise<ResultOf<WorkerMethods[Name]>>((resolve, reject) => {
+      const task = new Task(id, name, (worker) => worker.call(name, args, options), { resolve, reject });
+      cancel = () => this.#cancel(task, signal?.reason);
+      signal?.addEventListener('abort', cancel, { once: true });
+      this.#tasks.add(task);
+      this.#dispatch(task);
+    }).finally(() => signal?.removeEventListener('abort', cancel));
   }
 
-  #unwatch(): void {
-    if (this.#ticking) clearInterval(this.#ticking);
+  #dispatchAll(): void {
+    for (const task of this.#tasks) this.#dispatch(task);
   }
 
-  /** Ends the worker by force: nothing gentler reaches one that hangs. */
-  #end(why: string, guilty: string | null): void {
-    if (this.#ending) return;
-    this.#ending = { why, guilty };
-    this.#child.kill('SIGKILL');
-  }
-
-  /** Gives work to the worker now, or when it is there. */
-  #give(work: Job | Call): void {
-    const isHeld = this.#held > 0 && isOnDevice(work);
-    if (work.isInside || isHeld || this.#device === null || !this.#child.connected) return;
-    work.isInside = true;
-    if ('name' in work) {
+  /** Starts a task in the worker if it is ready for it. */
+  #dispatch(task: Task): void {
+    const isHeld = this.#holds > 0 && task.isDeviceCall;
+    if (task.isDispatched || isHeld || !this.#worker.isReady) return;
+    task.isDispatched = true;
+    if (task.name !== 'run') {
       const { callMs } = this.#limits;
-      const why = `${work.name} took longer than ${callMs / 1000} s`;
-      work.timer = setTimeout(() => this.#end(why, work.id), callMs);
+      const why = `${task.name} took longer than ${callMs / 1000} s`;
+      task.limit(callMs, () => this.#worker.terminate(why, task.id));
     }
-    this.#child.send(work.message, () => undefined);
+    task.start(this.#worker.connection).then(
+      (value) => {
+        this.#tasks.delete(task);
+        task.resolve(value);
+      },
+      (error: unknown) => {
+        if (!(error instanceof WorkerExit)) this.#reject(task, error); // else `#replace` has seen to it
+      },
+    );
   }
 
-  /** By the size of the image, which its decoder's own limit goes by. */
-  #imageLimits({ size }: JobSpec): ImageLimits {
-    const { openMs, openFactor, readMs } = this.#limits;
-    const decodeMs = size ? 1000 * limitsFor(size).seconds : 0;
-    return { openMs: openMs + openFactor * decodeMs, readMs };
-  }
-
-  #giveAll(): void {
-    for (const work of [...this.#jobs.values(), ...this.#calls.values()]) this.#give(work);
-  }
-
-  #cancel(id: string, reason: unknown): void {
-    const job = this.#jobs.get(id);
-    if (!job) return;
-    if (!job.isInside) {
-      this.#jobs.delete(id);
-      job.reject(reason);
+  /** A dispatched task is cancelled by its connection, and has a while to stop. */
+  #cancel(task: Task, reason: unknown): void {
+    if (!task.isDispatched) {
+      this.#reject(task, reason);
       return;
     }
-    if (this.#child.connected) this.#child.send({ type: 'cancel', id } satisfies ToWorker, () => undefined);
     const { graceMs } = this.#limits;
-    job.timer ??= setTimeout(() => this.#end(`a job did not stop in ${graceMs / 1000} s`, id), graceMs);
+    const why = `a job did not stop in ${graceMs / 1000} s`;
+    task.limit(graceMs, () => this.#worker.terminate(why, task.id));
   }
 
-  #receive(message: FromWorker): void {
-    this.#watchdog.heard();
-    switch (message.type) {
-      case 'ready':
-        this.#device = message.device;
-        this.#giveAll();
-        break;
-      case 'beat':
-        this.#watchdog.beat(message);
-        break;
-      case 'stuck':
-        this.#end(message.why, message.id);
-        break;
-      case 'batch':
-        this.events.onBatch(message.tiles, message.ranMs, message.waiting);
-        break;
-      case 'stage':
-        this.#jobs.get(message.id)?.onStage(message.stage, message.durationMs);
-        break;
-      case 'progress':
-        this.#jobs.get(message.id)?.onProgress(message.progress);
-        break;
-      case 'done':
-        this.#take(this.#jobs, message.id)?.resolve(message.receipt as never);
-        break;
-      case 'failed':
-        this.#take(this.#jobs, message.id)?.reject(new RemoteError(message.code, message.message));
-        break;
-      case 'answer':
-        this.#take(this.#calls, message.call)?.resolve(message.value as never);
-        break;
-      case 'refused':
-        this.#take(this.#calls, message.call)?.reject(new RemoteError(message.code, message.message));
-        break;
-    }
-  }
-
-  #take<Key, Item extends Work>(from: Map<Key, Item>, key: Key): Item | undefined {
-    const work = from.get(key);
-    if (work?.timer) clearTimeout(work.timer);
-    from.delete(key);
-    return work;
-  }
-
-  #lose(why: string): void {
-    this.#device = null;
-    this.#unwatch();
-    if (this.#stopping) return;
-    this.events.onLost(why);
-    if (performance.now() - this.#startedAt > STEADY_MS) this.#backOffMs = this.#limits.restartMs.first;
+  #replace(exit: WorkerExit): void {
+    this.events.onLost(exit.message);
+    const { first, last } = this.#limits.restartMs;
+    if (this.#worker.uptimeMs > STEADY_MS) this.#backOffMs = first;
     this.#restart = setTimeout(() => {
       this.#restart = null;
-      this.#child = this.#start();
+      this.#worker = this.#start();
     }, this.#backOffMs);
-    this.#backOffMs = Math.min(2 * this.#backOffMs, this.#limits.restartMs.last);
-    this.#blame(why);
+    this.#backOffMs = Math.min(2 * this.#backOffMs, last);
+    this.#blame(exit);
   }
 
-  /**
-   * Rejects the jobs that were inside, each with what it has to do with the worker's end. An estimate may have
-   * caused it, and a plan, for which a model may have been loaded and tested.
-   */
-  #blame(why: string): void {
-    const guilty = this.#ending?.guilty ?? null;
-    const jobs = [...this.#jobs].filter(([, { isInside }]) => isInside);
-    const calls = [...this.#calls].filter(([, { isInside }]) => isInside);
-    const suspects = jobs.length + calls.filter(([, { name }]) => name !== 'preview').length;
-    for (const [key, call] of calls) {
-      if (call.timer) clearTimeout(call.timer);
-      call.isInside = false;
-      if (guilty === null || guilty === call.id) call.ends++;
-      if (guilty !== call.id && call.ends < MAX_ENDS) continue; // it goes to the next worker
-      this.#take(this.#calls, key)?.reject(new EngineLostError(why));
+  /** Rejects jobs, each with its part in the exit, and requeues calls. */
+  #blame({ message, culprit, isTerminated }: WorkerExit): void {
+    const dispatched = [...this.#tasks].filter(({ isDispatched }) => isDispatched);
+    const isOnlySuspect = dispatched.filter(({ isSuspect }) => isSuspect).length === 1;
+    for (const task of dispatched) {
+      const isCulprit = culprit === task.id;
+      if (task.name === 'run') {
+        const unknown: Blame = isOnlySuspect ? 'certain' : 'possible';
+        const blame = culprit === null ? unknown : isCulprit ? 'certain' : 'none';
+        this.#reject(task, new WorkerLostError(message, blame, isTerminated));
+        continue;
+      }
+      if (culprit === null || isCulprit) task.exits++;
+      if (isCulprit || task.exits >= MAX_EXITS) this.#reject(task, new EngineLostError(message));
+      else task.requeue();
     }
-    for (const [id] of jobs) {
-      const blame: Blame =
-        guilty === null ? (suspects === 1 ? 'certain' : 'possible') : guilty === id ? 'certain' : 'none';
-      this.#take(this.#jobs, id)?.reject(new WorkerLostError(why, blame, this.#ending !== null));
-    }
+  }
+
+  #reject(task: Task, error: unknown): void {
+    this.#tasks.delete(task);
+    task.reject(error);
   }
 }
-
-/** Of calls, those that always use the device; a plan does where a graph has not been tested before. */
-const isOnDevice = (work: Job | Call): boolean => 'name' in work && work.name === 'estimate';

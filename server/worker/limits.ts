@@ -1,27 +1,31 @@
-/** How long a worker may take for what, in ms: beyond, it counts as hung, and is ended and replaced. */
+import { limitsFor } from '../../tiling/decode-limits.js';
+import type { Size } from '../../tiling/geometry.js';
+import type { ImageLimits } from './read-limit.js';
+
+/** How long a worker may take for what, in ms: beyond, it is hung, and is terminated and replaced. */
 export interface WorkerLimits {
-  /** How often it shows that it lives. */
+  /** Interval of the beats by which it shows that its event loop runs. Default 1 s. */
   readonly beatMs: number;
-  /** Silence after which the server says that it is not ready. */
+  /** Silence after which the server is not ready. Default 10 s. */
   readonly silentMs: number;
-  /** Silence after which it counts as hung. */
+  /** Silence after which the worker is hung. Default 30 s. */
   readonly hungMs: number;
-  /** A batch may take so long, or so many times what it is expected to take, whichever is longer. */
+  /** A batch's limit, or this many times its expected duration, whichever is longer. Default 60 s and 20. */
   readonly batchMs: number;
   readonly batchFactor: number;
   /**
-   * Opening an image may take so long, and so many times what its decoder may: some are unpacked as a whole,
-   * several at a time.
+   * The limit for opening an image, plus this many times its decoder's own limit: some are unpacked as a whole,
+   * several at a time. Default 2 min and 2.
    */
   readonly openMs: number;
   readonly openFactor: number;
-  /** Reading one tile of an image. */
+  /** The limit for reading one tile of an image. Default 2 min. */
   readonly readMs: number;
-  /** A call, such as a plan: a model may have to be loaded and tested for it. */
+  /** The limit for a call, such as a plan: a model may have to be loaded and tested for it. Default 5 min. */
   readonly callMs: number;
-  /** From asking it to stop a job, or to stop itself, until it is ended. */
+  /** From a request to stop, of a job or of the worker, to its termination. Default 30 s. */
   readonly graceMs: number;
-  /** From the end of a worker to the start of the next: doubled each time, up to the last. */
+  /** From the exit of a worker to the start of the next: doubled each time, up to the last. Default 0.5 s to 30 s. */
   readonly restartMs: { readonly first: number; readonly last: number };
 }
 
@@ -38,3 +42,12 @@ export const WORKER_LIMITS: WorkerLimits = {
   graceMs: 30_000,
   restartMs: { first: 500, last: 30_000 },
 };
+
+/** The limits of an image of this size: its decoder's own limit goes by it. An unknown size adds nothing. */
+export function imageLimits(
+  size: Size | undefined,
+  { openMs, openFactor, readMs }: Pick<WorkerLimits, 'openMs' | 'openFactor' | 'readMs'>,
+): ImageLimits {
+  const decodeMs = size ? 1000 * limitsFor(size).seconds : 0;
+  return { openMs: openMs + openFactor * decodeMs, readMs };
+}

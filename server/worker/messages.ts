@@ -1,6 +1,6 @@
+import type { CallContext } from '../../model/rpc.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
-import type { Outcome } from '../contract/outcome.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import type { Segmenter, SegmenterOptions } from '../pipeline/segmenter.js';
@@ -10,33 +10,36 @@ import type { Beat } from './watchdog.js';
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
 
-/** What a worker is asked besides its jobs, and answers. */
-export interface WorkerCalls {
-  plan(spec: PlanSpec, header: ImageHeader): Promise<JobFacts>;
-  estimate(spec: PlanSpec, header: ImageHeader): Promise<number>;
-  preview(id: string): Promise<Buffer | null>;
-}
-
 /** What is known of a job before it runs; see `Segmenter.plan`. */
 export type JobFacts = Awaited<ReturnType<Segmenter['plan']>>;
 
+/** Small calls, which are retried in the next worker when one is lost. */
+export interface WorkerCalls {
+  plan(spec: PlanSpec, header: ImageHeader): Promise<JobFacts>;
+  /** Seconds that an image's tiles would take. */
+  estimate(spec: PlanSpec, header: ImageHeader): Promise<number>;
+  /** The finished part of a running job's mask, as PNG; null where no such job runs. */
+  preview(id: string): Promise<Buffer | null>;
+}
 export type CallName = keyof WorkerCalls;
 
-export type ToWorker =
-  | { readonly type: 'start'; readonly options: WorkerOptions; readonly beatMs: number }
-  | { readonly type: 'run'; readonly job: JobSpec; readonly limits: ImageLimits }
-  | { readonly type: 'cancel'; readonly id: string }
-  | { readonly type: 'call'; readonly call: number; readonly name: CallName; readonly args: unknown[] }
-  | { readonly type: 'stop' };
+/** What a worker process is called for; calls run concurrently. */
+export interface WorkerMethods extends WorkerCalls {
+  /** The first call. A beat is emitted every `beatMs` from then on. */
+  start(options: WorkerOptions, beatMs: number): Promise<void>;
+  /** When cancelled, the job stops at the next tile, and removes what it wrote. */
+  run(job: JobSpec, limits: ImageLimits, context: CallContext<JobEvent>): Promise<Receipt>;
+  /** The last call: releases the device. */
+  stop(): Promise<void>;
+}
 
-export type FromWorker =
-  | { readonly type: 'ready'; readonly device: string }
+export type JobEvent =
+  | { readonly type: 'stage'; readonly stage: Stage; readonly durationMs: number }
+  | { readonly type: 'progress'; readonly progress: JobProgress }
+  /** Native code does not return: this process has to be terminated. */
+  | { readonly type: 'hung'; readonly why: string };
+
+/** Events that belong to no job. */
+export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
-  /** Something in a job, or anywhere, does not come back: this process has to be ended. */
-  | { readonly type: 'stuck'; readonly id: string; readonly why: string }
-  | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number }
-  | { readonly type: 'stage'; readonly id: string; readonly stage: Stage; readonly durationMs: number }
-  | { readonly type: 'progress'; readonly id: string; readonly progress: JobProgress }
-  | { readonly type: 'done'; readonly id: string; readonly receipt: Receipt }
-  | { readonly type: 'failed'; readonly id: string; readonly code: string; readonly message: string }
-  | ({ readonly call: number } & Outcome);
+  | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number };

@@ -2,13 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { DEFAULTS } from '../../server/config.js';
 import type { ImageHeader } from '../../server/contract/image-header.js';
-import type { JobProgress, JobSpec } from '../../server/contract/job-spec.js';
+import type { JobProgress, JobSpec, PlanSpec } from '../../server/contract/job-spec.js';
 import { imageFacts, type Receipt } from '../../server/contract/receipt.js';
 import { type RunningServer, startServer } from '../../server/serve.js';
 import type { ServeOptions } from '../../server/serve-options.js';
 import type { Processes } from '../../server/services.js';
 import type { JobListener } from '../../server/worker/client.js';
-import type { CallName, JobFacts, WorkerCalls } from '../../server/worker/messages.js';
+import type { JobFacts, WorkerCalls } from '../../server/worker/messages.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
 
 /** The signature of a PNG and the length and type of its first chunk, which its sides follow. */
@@ -71,20 +71,11 @@ const receiptOf = (facts: JobFacts): Receipt => ({
 /** The bytes that a fake worker writes as any result. */
 export const FAKE_RESULT = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
 
-type Calls = {
-  [Name in CallName]: (...args: Parameters<WorkerCalls[Name]>) => ReturnType<WorkerCalls[Name]>;
-};
-
 /** A worker in the test's own process, which writes `FAKE_RESULT` for every result: at once, or when released. */
-export class FakeWorker {
+export class FakeWorker implements WorkerCalls {
   readonly unready = null;
   readonly pid = undefined;
   #gate: Promise<void> = Promise.resolve();
-  readonly #calls: Calls = {
-    plan: async (_spec, header) => factsOf(header),
-    estimate: async () => 1,
-    preview: async () => null,
-  };
 
   /** Blocks jobs before their first tile; returns what releases them. */
   block(): () => void {
@@ -117,11 +108,16 @@ export class FakeWorker {
     return receiptOf(facts);
   }
 
-  call<Name extends CallName>(
-    name: Name,
-    ...args: Parameters<WorkerCalls[Name]>
-  ): ReturnType<WorkerCalls[Name]> {
-    return this.#calls[name](...args);
+  async plan(_spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
+    return factsOf(header);
+  }
+
+  async estimate(): Promise<number> {
+    return 1;
+  }
+
+  async preview(): Promise<null> {
+    return null;
   }
 
   hold(): () => void {

@@ -50,7 +50,7 @@ const spec: PlanSpec = {
   ...{ model: 'shapes', input: join(folder, 'image.png'), scratchDir: folder, choice: {}, tile: 'auto' },
   ...{ symmetries: false, scale: false, background: null },
 };
-const header = { size: { width: 700, height: 500 } } as ImageHeader;
+const header = { size: { width: 700, height: 500 }, facts: { dtype: 'uint8', channels: 1 } } as ImageHeader;
 const job: JobSpec = {
   ...{ ...spec, id: 'job', priority: 'normal', journal: null },
   results: [{ output: 'labels', format: 'png', path: join(folder, 'labels.png'), simplify: 0 }],
@@ -119,7 +119,7 @@ describe('the end of a worker', () => {
     const pid = client.pid!;
     process.kill(pid, 'SIGSTOP');
     const running = run(client);
-    client.call('plan', spec, header).catch(() => null); // it waits for the next worker, which it does not get
+    client.plan(spec, header).catch(() => null); // it waits for the next worker, which it does not get
     process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({ blame: 'possible', hung: false });
   });
@@ -143,7 +143,7 @@ describe('an engine that is lost in a call', () => {
     process.env.NODE_OPTIONS = `${NODE_OPTIONS} --import=data:text/javascript,${encodeURIComponent(fails)}`;
     try {
       const client = worker();
-      await expect(client.call('plan', spec, header)).rejects.toMatchObject({ code: 'engine-lost' });
+      await expect(client.plan(spec, header)).rejects.toMatchObject({ code: 'engine-lost' });
       expect(lost[0]).toBe('the worker process ended (exit code 1)');
     } finally {
       process.env.NODE_OPTIONS = NODE_OPTIONS;

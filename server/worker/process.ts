@@ -1,0 +1,147 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { childProcess, type Exit } from '../../model/channel.js';
+import { Connection } from '../../model/rpc.js';
+import { childEnvironment } from '../config.js';
+import type { WorkerLimits } from './limits.js';
+import type { WorkerEvent, WorkerMethods, WorkerOptions } from './messages.js';
+import { Watchdog } from './watchdog.js';
+
+/** How a worker process came to its end. Calls that were pending in it reject with this. */
+export class WorkerExit extends Error {
+  /**
+   * @param culprit the id of the task for which it was terminated; null where it is not known
+   * @param isTerminated whether it was terminated from here, because it hung
+   */
+  constructor(
+    message: string,
+    readonly culprit: string | null,
+    readonly isTerminated: boolean,
+  ) {
+    super(message);
+  }
+}
+
+export interface WorkerProcessEvents {
+  /** Called once, when it can be given work. */
+  readonly onReady: () => void;
+  readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  /** Called once, before its pending calls reject. */
+  readonly onExit: (exit: WorkerExit) => void;
+}
+
+/** The life of one worker process, from its start to its end: it is watched, and terminated when it hangs. */
+export class WorkerProcess {
+  readonly connection: Connection<WorkerMethods, WorkerEvent>;
+  readonly #startedAt = performance.now();
+  readonly #child: ChildProcess;
+  readonly #watchdog: Watchdog;
+  readonly #startTimer: NodeJS.Timeout;
+  readonly #exited: Promise<void>;
+  #ticking: NodeJS.Timeout | null = null;
+  #isReady = false;
+  #termination: { readonly why: string; readonly culprit: string | null } | null = null;
+
+  constructor(
+    options: WorkerOptions,
+    private readonly limits: WorkerLimits,
+    private readonly events: WorkerProcessEvents,
+  ) {
+    this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
+      serialization: 'advanced',
+      env: childEnvironment(),
+    });
+    this.#watchdog = new Watchdog(limits, (why) => this.terminate(`${why}: it hung`));
+    this.#child.on('message', () => this.#watchdog.heard());
+    let exited = () => {};
+    this.#exited = new Promise((resolve) => {
+      exited = resolve;
+    });
+    this.connection = new Connection(childProcess(this.#child), {
+      onEvent: (event) => this.#receive(event),
+      onExit: (exit) => {
+        exited();
+        return this.#exit(exit);
+      },
+    });
+    const { beatMs, callMs } = limits;
+    const why = `the worker did not start in ${callMs / 1000} s`;
+    this.#startTimer = setTimeout(() => this.terminate(why), callMs);
+    this.connection.call('start', [options, beatMs]).then(
+      () => this.#ready(),
+      (error: Error) => this.terminate(`the worker did not start: ${error.message}`),
+    );
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Whether it can be given work. */
+  get isReady(): boolean {
+    return this.#isReady && this.#child.connected;
+  }
+
+  /** Why no work should come now; null where it is ready and responds. */
+  get unready(): string | null {
+    return this.#isReady ? this.#watchdog.doubt : 'the worker is not ready';
+  }
+
+  get uptimeMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  /**
+   * Kills the process: nothing gentler reaches one that hangs. Only the first reason counts.
+   *
+   * @param culprit the id of the task that hangs. Default not known
+   */
+  terminate(why: string, culprit: string | null = null): void {
+    if (this.#termination) return;
+    this.#termination = { why, culprit };
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Stops the process; after `graceMs` it is killed. */
+  async stop(): Promise<void> {
+    if (this.#child.connected) {
+      const force = setTimeout(() => this.#child.kill('SIGKILL'), this.limits.graceMs);
+      this.connection
+        .call('stop', [])
+        .catch(() => undefined) // it has exited, or failed to stop
+        .finally(() => {
+          if (this.#child.connected) this.#child.disconnect();
+        });
+      await this.#exited;
+      clearTimeout(force);
+    }
+    this.#unwatch();
+  }
+
+  #ready(): void {
+    clearTimeout(this.#startTimer);
+    this.#isReady = true;
+    this.#ticking = setInterval(() => this.#watchdog.tick(), this.limits.beatMs);
+    this.events.onReady();
+  }
+
+  #receive(event: WorkerEvent): void {
+    if (event.type === 'beat') this.#watchdog.beat(event);
+    else this.events.onBatch(event.tiles, event.ranMs, event.waiting);
+  }
+
+  #exit({ error, status }: Exit): WorkerExit {
+    this.#isReady = false;
+    this.#unwatch();
+    const reason = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
+    const { why, culprit } = this.#termination ?? { why: reason, culprit: null };
+    const exit = new WorkerExit(why, culprit, this.#termination !== null);
+    this.events.onExit(exit);
+    return exit;
+  }
+
+  #unwatch(): void {
+    clearTimeout(this.#startTimer);
+    if (this.#ticking) clearInterval(this.#ticking);
+  }
+}
