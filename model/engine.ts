@@ -6,6 +6,7 @@ import type { Environment } from './environment.js';
 import { EngineLostError } from './errors.js';
 import type { TileBatch } from './frozen.js';
 import type { LayerFacts } from './layers.js';
+import type { Diagnostics } from './onnx/diagnostics.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
 import { Connection } from './rpc.js';
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly threads: number;
   /** A file that keeps outcomes of self-tests; without it they are kept as long as the engine. */
   readonly outcomes?: string;
+  /** For developers: compiled graphs and profiles are written. Default: they are not. */
+  readonly diagnostics?: Diagnostics;
 }
 
 export interface PredictOptions {

@@ -23,6 +23,9 @@ export const ENVIRONMENT = {
   maxBody: 'UNSEAM_MAX_BODY',
   minFree: 'UNSEAM_MIN_FREE',
   logLevel: 'UNSEAM_LOG_LEVEL',
+  /** For developers: folders of compiled graphs, and of ONNX Runtime's profiles. */
+  dumpGraphs: 'UNSEAM_DUMP_GRAPHS',
+  profileGraphs: 'UNSEAM_PROFILE_GRAPHS',
 } as const;
 
 /**

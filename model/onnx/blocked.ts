@@ -44,7 +44,7 @@ async function isSupported(block: number, threads: number): Promise<boolean> {
     g.op('Conv', ['x', plain], kernel),
     g.op(`${NCHWC}:ReorderOutput`, [blocked], { channels }),
   ]);
-  g.nodes.push({ opType: 'Identity', input: [difference], output: ['y'], attribute: [] });
+  g.nodes.push({ opType: 'Identity', input: [difference], output: ['y'], attributes: {} });
   g.outputs.push({ name: 'y', element: 'float32', dims: [1, channels, side - 2, side - 2] });
   try {
     const session = await ort.InferenceSession.create(encodeModel(g), {

@@ -1,4 +1,4 @@
-import { encodeModel } from './proto.js';
+import type { Graph } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
 import { type Layout, Value } from './value.js';
 import { GraphWriter } from './writer.js';
@@ -66,10 +66,10 @@ function feedDims(data: TensorData, name: string, isSymbolic: boolean): (number 
 }
 
 /**
- * Compiles a program to a serialised ONNX model whose inputs are `i0…` and outputs `o0…`, in the program's order.
+ * Compiles a program to an ONNX graph whose inputs are `i0…` and outputs `o0…`, in the program's order.
  * @param block channels in a block on this device, or null where it has no blocked operators; see `findBlock`
  */
-export function compile(program: Program, block: number | null): Uint8Array {
+export function compile(program: Program, block: number | null): Graph {
   const isSymbolic = program.constants.length > 0;
   // with constant weights ONNX Runtime converts the graph to blocks by itself
   const graph = new GraphWriter(isSymbolic ? null : block);
@@ -97,12 +97,12 @@ export function compile(program: Program, block: number | null): Uint8Array {
       opType: 'Identity',
       input: [lookup(data).plain],
       output: [name],
-      attribute: [],
+      attributes: {},
     });
     const dims = isSymbolic ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
     graph.outputs.push({ name, element: data.type.dtype, dims });
   }
-  return encodeModel(graph);
+  return graph;
 }
 
 /** Emits one operator's nodes. Shapes are passed only to an operator that declares that it depends on them. */

@@ -17,13 +17,13 @@ export interface NodeProto {
   opType: string;
   input: string[];
   output: string[];
-  attribute: object[];
+  attributes: Attributes;
 }
 
 export interface TensorProto {
   name: string;
   dims: number[];
-  dataType: number;
+  dataType: (typeof ElementType)[keyof typeof ElementType];
   rawData: Uint8Array;
 }
 
@@ -98,16 +98,17 @@ const INT = 2;
 const STRING = 3;
 const INTS = 7;
 
-export function attributeProto(name: string, value: AttributeValue): object {
+function attributeProto(name: string, value: AttributeValue): object {
   if (typeof value === 'number') return { name, type: INT, i: value };
   if (typeof value === 'string') return { name, type: STRING, s: Buffer.from(value) };
   if ('float' in value) return { name, type: FLOAT, f: value.float };
   return { name, type: INTS, ints: [...value] };
 }
 
-function nodeProto({ opType, ...node }: NodeProto): object {
+function nodeProto({ opType, input, output, attributes }: NodeProto): object {
   const [name, domain] = opType.split(':').reverse();
-  return { ...node, opType: name, ...(domain !== undefined && { domain }) };
+  const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
+  return { input, output, opType: name, attribute, ...(domain !== undefined && { domain }) };
 }
 
 function valueInfoProto({ name, element, dims }: ValueInfo): object {
@@ -115,13 +116,16 @@ function valueInfoProto({ name, element, dims }: ValueInfo): object {
   return { name, type: { tensorType: { elemType: ElementType[element], shape: { dim } } } };
 }
 
+/** The parts of a graph, in ONNX's terms. */
+export interface Graph {
+  readonly nodes: readonly NodeProto[];
+  readonly initializers: readonly TensorProto[];
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+}
+
 /** Serialises a graph as an ONNX model (IR 8, opset 18). */
-export function encodeModel(graph: {
-  nodes: readonly NodeProto[];
-  initializers: readonly TensorProto[];
-  inputs: readonly ValueInfo[];
-  outputs: readonly ValueInfo[];
-}): Uint8Array {
+export function encodeModel(graph: Graph): Uint8Array {
   return Model.encode({
     irVersion: 8,
     producerName: 'unseam',

@@ -2,6 +2,8 @@ import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
+import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
+import { encodeModel } from './proto.js';
 
 export interface SessionOptions {
   /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
@@ -10,6 +12,8 @@ export interface SessionOptions {
   readonly threads: number;
   /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. */
   readonly maxSessions: number;
+  /** Default: nothing is written. */
+  readonly diagnostics?: Diagnostics;
 }
 
 interface Entry {
@@ -60,9 +64,9 @@ export class SessionCache {
         await this.#release(key, old);
       }
       return session;
-    } catch (cause) {
+    } catch (error) {
       this.#entries.delete(program.key);
-      throw graphError(`ONNX Runtime rejected a graph of ${program.nodes.length} operators`, cause);
+      throw error;
     }
   }
 
@@ -80,18 +84,30 @@ export class SessionCache {
 
   async #release(key: string, entry: Entry): Promise<void> {
     this.#entries.delete(key);
-    await (await entry.session).release();
+    const session = await entry.session;
+    if (this.options.diagnostics?.profileDir !== undefined) session.endProfiling();
+    await session.release();
   }
 
   async #create(program: Program): Promise<ort.InferenceSession> {
-    return ort.InferenceSession.create(compile(program, await this.block), {
-      executionProviders: [this.options.provider],
-      intraOpNumThreads: this.options.threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      logSeverityLevel: 3,
-      extra: FLUSH_DENORMALS,
-    });
+    const graph = compile(program, await this.block);
+    const model = encodeModel(graph);
+    const { graphsDir, profileDir } = this.options.diagnostics ?? {};
+    if (graphsDir !== undefined) await dumpGraph(graphsDir, graph, model);
+    const profiling = profileDir === undefined ? {} : await profileOptions(profileDir, model);
+    try {
+      return await ort.InferenceSession.create(model, {
+        ...profiling,
+        executionProviders: [this.options.provider],
+        intraOpNumThreads: this.options.threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+        extra: FLUSH_DENORMALS,
+      });
+    } catch (cause) {
+      throw graphError(`ONNX Runtime rejected a graph of ${program.nodes.length} operators`, cause);
+    }
   }
 }

@@ -1,6 +1,5 @@
 import {
   type Attributes,
-  attributeProto,
   type ElementName,
   ElementType,
   type NodeProto,
@@ -39,7 +38,7 @@ export class GraphWriter {
       opType,
       input: [...inputs],
       output,
-      attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+      attributes,
     });
     this.#written.set(key, output);
     return output;

@@ -8,6 +8,7 @@ import { checkSymmetries } from '../pipeline/job-plan.js';
 import {
   type CommandContext,
   type EngineFlags,
+  engineOf,
   engineOptions,
   type ScratchFlags,
   scratchOption,
@@ -54,7 +55,7 @@ export function evaluateCommand(program: Command, context: CommandContext): void
 
 async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<void> {
   const { folder } = await new ModelShelf(flags.models).find(flags.model);
-  const engine = Engine.start({ provider: 'cpu', threads: flags.threads });
+  const engine = Engine.start(engineOf(flags));
   try {
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);

@@ -8,6 +8,7 @@ import { bytes, integer, notNegative, positive } from '../terminal/flag-values.j
 import {
   type CommandContext,
   type EngineFlags,
+  engineOf,
   engineOptions,
   type MemoryFlags,
   memoryOption,
@@ -138,7 +139,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
       const { startServer } = await import('../serve.js');
       const server = await startServer({
         ...flags,
-        engine: { provider: 'cpu', threads: flags.threads },
+        engine: engineOf(flags),
         memoryBytes: flags.memory,
         maxUnpackedBytes: flags.maxUnpacked,
         slides: flags.slides ?? null,

@@ -112,7 +112,10 @@ function netOf(card: Card, command: Command, settings: RunConfig['settings']) {
 }
 
 /** What stays free when a training is resumed: where things are, and how many threads there are. */
-const FREE = ['name', 'models', 'scratch', 'maxPixels', 'maxUnpacked', 'threads', 'resume'];
+const FREE = [
+  ...['name', 'models', 'scratch', 'maxPixels', 'maxUnpacked', 'threads', 'resume'],
+  ...['dumpGraphs', 'profileGraphs'],
+];
 
 /** @throws RequestError for options that a training which is resumed has already */
 export function refuseBesideResume(command: Command): void {
@@ -134,7 +137,11 @@ const longOf = (command: Command, key: string): string =>
 function commandLine(command: Command): string {
   const given = command.options.flatMap((option) => {
     const key = option.attributeName();
-    if (command.getOptionValueSource(key) !== 'cli' || ['models', 'scratch'].includes(key)) return [];
+    if (
+      command.getOptionValueSource(key) !== 'cli' ||
+      ['models', 'scratch', 'dumpGraphs', 'profileGraphs'].includes(key)
+    )
+      return [];
     const value = command.getOptionValue(key) as unknown;
     if (value === true) return [option.long!];
     const text = key === 'classes' ? classList(value as Card['classes']) : textOf(value);

@@ -9,6 +9,7 @@ import { integer, positive } from '../terminal/flag-values.js';
 import {
   type CommandContext,
   type EngineFlags,
+  engineOf,
   engineOptions,
   type ScratchFlags,
   scratchOption,
@@ -123,7 +124,7 @@ async function withData(
       },
       { scratchDir, maxPixels: flags.maxPixels, maxUnpackedBytes: flags.maxUnpacked, signal },
     );
-    const engine = Engine.start({ provider: 'cpu', threads: flags.threads });
+    const engine = Engine.start(engineOf(flags));
     try {
       const split = splitPairs(dataset.pairs, config);
       summarise(context, dataset, split, classes);

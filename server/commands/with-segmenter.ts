@@ -1,5 +1,5 @@
 import { Segmenter } from '../pipeline/segmenter.js';
-import type { EngineFlags, MemoryFlags, ScratchFlags } from '../terminal/options.js';
+import { type EngineFlags, engineOf, type MemoryFlags, type ScratchFlags } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
 
 /** Runs `work` with a warm engine. */
@@ -8,12 +8,12 @@ export function withSegmenter<Result>(
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {
-    const { models: modelsDir, maxPixels, threads } = flags;
+    const { models: modelsDir, maxPixels } = flags;
     const segmenter = new Segmenter({
       modelsDir,
       maxPixels,
       maxUnpackedBytes: flags.maxUnpacked,
-      engine: { provider: 'cpu', threads },
+      engine: engineOf(flags),
       memory: flags.memory,
       allowedHosts: 'any', // who types an address may read from it
     });

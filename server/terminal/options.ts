@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import type { EngineOptions } from '../../model/engine.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { bytes, integer } from './flag-values.js';
 
@@ -15,6 +17,8 @@ export interface EngineFlags {
   readonly threads: number;
   readonly maxPixels: number;
   readonly maxUnpacked: number;
+  readonly dumpGraphs?: string;
+  readonly profileGraphs?: string;
 }
 
 /** Of commands that plan what they do. */
@@ -26,9 +30,18 @@ export interface ScratchFlags {
   readonly scratch: string;
 }
 
-/** The options of every command that runs a network. */
+/** The engine that a command's flags describe. */
+export function engineOf({ threads, dumpGraphs, profileGraphs }: EngineFlags): EngineOptions {
+  const diagnostics = {
+    ...(dumpGraphs !== undefined && { graphsDir: resolve(dumpGraphs) }),
+    ...(profileGraphs !== undefined && { profileDir: resolve(profileGraphs) }),
+  };
+  return { provider: 'cpu', threads, diagnostics };
+}
+
+/** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, maxPixels, maxUnpacked } = ENVIRONMENT;
+  const { models, threads, maxPixels, maxUnpacked, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -52,6 +65,16 @@ export function engineOptions(command: Command): Command {
         .env(maxUnpacked)
         .argParser(bytes)
         .default(DEFAULTS.maxUnpackedBytes, '1G'),
+    )
+    .addOption(
+      new Option('--dump-graphs <folder>', 'write each compiled graph to a folder')
+        .env(dumpGraphs)
+        .hideHelp(),
+    )
+    .addOption(
+      new Option('--profile-graphs <folder>', "write ONNX Runtime's profile of each graph to a folder")
+        .env(profileGraphs)
+        .hideHelp(),
     );
 }
 

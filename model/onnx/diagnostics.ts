@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { InferenceSession } from 'onnxruntime-node';
+import { type AttributeValue, ElementType, type Graph, type TensorProto } from './proto.js';
+
+/** What developers can have written while graphs are compiled and run. */
+export interface Diagnostics {
+  /**
+   * Folder for compiled graphs, such as `/tmp/graphs`, created where it is missing: `NAME.onnx`, and a listing
+   * `NAME.txt`. Default: none are written.
+   */
+  readonly graphsDir?: string;
+  /**
+   * Folder for ONNX Runtime's profiles, such as `/tmp/profiles`, created where it is missing: `NAME_TIME.json`, in
+   * the trace format of Chrome, one for each session, written when that is released. Default: none are written.
+   */
+  readonly profileDir?: string;
+}
+
+/** The name of a graph's files: a hash of the model, so that it is the same for the same graph in every run. */
+export function graphName(model: Uint8Array): string {
+  return `graph-${createHash('sha256').update(model).digest('hex').slice(0, 12)}`;
+}
+
+/** Writes a compiled graph and its listing. */
+export async function dumpGraph(folder: string, graph: Graph, model: Uint8Array): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, graphName(model));
+  await writeFile(`${path}.onnx`, model);
+  await writeFile(`${path}.txt`, listGraph(graph));
+}
+
+/** The options of a session that is profiled. */
+export async function profileOptions(
+  folder: string,
+  model: Uint8Array,
+): Promise<InferenceSession.SessionOptions> {
+  await mkdir(folder, { recursive: true });
+  return { enableProfiling: true, profileFilePrefix: join(folder, graphName(model)) };
+}
+
+/** Constants with up to this many elements are listed by value. */
+const MAX_LISTED = 16;
+
+/** A graph as text, a line for each input, constant, node and output. */
+export function listGraph({ inputs, initializers, nodes, outputs }: Graph): string {
+  const section = (title: string, lines: readonly string[]) =>
+    [title, ...lines.map((line) => `  ${line}`), ''].join('\n');
+  const tensor = ({ name, element, dims }: Graph['inputs'][number]) =>
+    `${name}: ${element} [${dims.join(', ')}]`;
+  return [
+    section('inputs', inputs.map(tensor)),
+    section('constants', initializers.map(listConstant)),
+    section('nodes', nodes.map(listNode)),
+    section('outputs', outputs.map(tensor)),
+  ].join('\n');
+}
+
+function listNode({ opType, input, output, attributes }: Graph['nodes'][number]): string {
+  const listed = Object.entries(attributes).map(([name, value]) => ` ${name}=${listAttribute(value)}`);
+  return `${output.join(', ')} = ${opType}(${input.join(', ')})${listed.join('')}`;
+}
+
+function listAttribute(value: AttributeValue): string {
+  if (typeof value === 'number' || typeof value === 'string') return String(value);
+  return 'float' in value ? String(value.float) : `[${value.join(', ')}]`;
+}
+
+function listConstant({ name, dims, dataType, rawData }: TensorProto): string {
+  const [element, array] = ARRAYS[dataType]!;
+  const values = new array(rawData.slice().buffer);
+  const listed = values.length <= MAX_LISTED ? ` = ${values.join(', ')}` : '';
+  return `${name}: ${element} [${dims.join(', ')}]${listed}`;
+}
+
+const ARRAYS = {
+  [ElementType.float32]: ['float32', Float32Array],
+  [ElementType.int32]: ['int32', Int32Array],
+  [ElementType.int64]: ['int64', BigInt64Array],
+  [ElementType.bool]: ['bool', Uint8Array],
+} as const;
