@@ -1,11 +1,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** From a tile's read to a slide's upload, in seconds. */
+/** Buckets in seconds, from the read of a tile to the upload of a slide. */
 const DURATIONS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Every metric, in one table, in a registry of its own. Labels have few values each. */
+/**
+ * Creates all metrics of a server, in a registry of its own. Each label has few values.
+ * @param build versions by package name, such as `{ "onnxruntime-node": "1.20.0" }`
+ */
 export function createMetrics(build: Readonly<Record<string, string>>) {
   const registry = new Registry();
   const registers = [registry];
@@ -13,14 +16,14 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
   const metrics = {
     stageDuration: new Histogram({
       name: 'unseam_stage_duration_seconds',
-      help: 'Time in each stage: upload and encode an image, decode, queue, infer and stitch a tile.',
+      help: 'Time in each stage: upload and encode of an image; decode, queue, infer and stitch of a tile.',
       labelNames: ['stage'] as const,
       buckets: DURATIONS,
       registers,
     }),
     requestDuration: new Histogram({
       name: 'unseam_http_request_duration_seconds',
-      help: 'Time from the head of a request to the end of its response.',
+      help: 'Time from the headers of a request to the end of its response.',
       labelNames: ['route', 'method', 'status'] as const,
       buckets: DURATIONS,
       registers,
@@ -33,48 +36,48 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     pixels: new Counter({
       name: 'unseam_pixels_total',
-      help: 'Pixels of masks computed.',
+      help: 'Mask pixels computed.',
       labelNames: ['model'] as const,
       registers,
     }),
     haloPixels: new Counter({
       name: 'unseam_halo_pixels_total',
-      help: 'Pixels that the network computed and no tile owns.',
+      help: 'Pixels computed by the network that no tile owns.',
       registers,
     }),
     batchSize: new Histogram({
       name: 'unseam_batch_size',
-      help: 'Tiles in a batch.',
+      help: 'Tiles per batch.',
       buckets: [1, 2, 4, 8, 16],
       registers,
     }),
     queueDepth: new Gauge({
       name: 'unseam_queue_depth',
-      help: 'What waits: jobs of each priority for a place, tiles for a batch.',
+      help: 'Queue lengths: jobs of each priority that wait for a place, tiles that wait for a batch.',
       labelNames: ['class'] as const,
       registers,
     }),
     jobs: new Gauge({
       name: 'unseam_jobs',
-      help: 'Jobs that are in the server, by state.',
+      help: 'Jobs by state.',
       labelNames: ['state'] as const,
       registers,
     }),
     jobPauses: new Counter({
       name: 'unseam_job_pauses_total',
-      help: 'Jobs that were paused, by the reason.',
+      help: 'Jobs paused, by the code of their failure.',
       labelNames: ['code'] as const,
       registers,
     }),
     engineBusy: new Counter({
       name: 'unseam_engine_busy_seconds_total',
-      help: 'Time that the device computed.',
+      help: 'Time the device spent computing.',
       labelNames: ['device'] as const,
       registers,
     }),
     engineRestarts: new Counter({
       name: 'unseam_engine_restarts_total',
-      help: 'Worker processes that ended and were replaced.',
+      help: 'Worker processes that crashed and were replaced.',
       labelNames: ['device'] as const,
       registers,
     }),
@@ -93,7 +96,7 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
   return { registry, ...metrics };
 }
 
-/** A package's name as Prometheus allows labels to be named. */
+/** Converts a package name to a label name of Prometheus. */
 function labelName(name: string): string {
   return name.replace(/\W+/g, '_').replace(/^_/, '');
 }

@@ -14,7 +14,7 @@ import { leastMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
 import { openServices, type Services, type startProcesses } from './services.js';
 import { takeFolder } from './storage/data-folder.js';
-import { makeFolder, needFolder } from './storage/folders.js';
+import { makeFolder, requireFolder } from './storage/folders.js';
 
 export interface RunningServer {
   readonly url: string;
@@ -47,8 +47,8 @@ export async function startServer(
   start?: typeof startProcesses,
 ): Promise<RunningServer> {
   const { host, port, models, data, slides, drainMs, log } = options;
-  await needFolder(models, '--models');
-  if (slides !== null) await needFolder(slides, '--slides');
+  await requireFolder(models, '--models');
+  if (slides !== null) await requireFolder(slides, '--slides');
   checkMemory((await new ModelShelf(models).survey()).cards, options.memoryBytes, log);
   await makeFolder(data);
   const drain = new Drain();

@@ -6,7 +6,7 @@ import { cardOf, ModelShelf, type Survey } from '../../model/shelf.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { problemOf } from '../contract/problems.js';
-import { needFolder } from '../storage/folders.js';
+import { requireFolder } from '../storage/folders.js';
 import type { CommandContext } from '../terminal/options.js';
 import { netSvg } from './net-picture.js';
 
@@ -21,7 +21,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .addOption(folder())
     .option('--json', 'print the cards, one line of JSON a model')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
-      await needFolder(models, '--models');
+      await requireFolder(models, '--models');
       const { cards, unreadable } = await survey(models);
       for (const model of unreadable) {
         const { name, version, reason } = model;

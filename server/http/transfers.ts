@@ -1,6 +1,6 @@
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
-import { roomOf } from '../storage/free-space.js';
+import { diskSpace } from '../storage/free-space.js';
 
 export interface TransferOptions {
   /** On the disk that uploads are written to. */
@@ -88,7 +88,7 @@ export class Transfers {
   async #grow(bytes: number): Promise<void> {
     this.#reserved += bytes; // first, so that no other request is given the same bytes meanwhile
     try {
-      const { size, free } = await roomOf(this.options.folder);
+      const { size, free } = await diskSpace(this.options.folder);
       const least = this.options.minFreeBytes ?? Math.min(MIN_FREE.bytes, MIN_FREE.share * size);
       if (free - this.#reserved < least) {
         throw new RequestError(

@@ -17,7 +17,7 @@ export interface LifeOptions extends TrackingOptions {
   readonly runner: JobRunner;
   readonly planner: JobPlanner;
   /** Resolves when the results of a job would survive a power failure. */
-  readonly settle: (record: JobRecord) => Promise<void>;
+  readonly syncResults: (record: JobRecord) => Promise<void>;
   readonly onStage: (stage: Stage, durationMs: number) => void;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
@@ -104,7 +104,7 @@ export class JobLife {
    */
   async #attempt(): Promise<Failure | null> {
     const { job } = this;
-    const { runner, store, settle, onStage } = this.options;
+    const { runner, store, syncResults, onStage } = this.options;
     try {
       const receipt = await runner.run(specOf(job.record, store.folder(job.record.id)), {
         signal: this.#stop.signal,
@@ -114,7 +114,7 @@ export class JobLife {
         onWorkerLost: () => job.countRestart(),
         strikeBook: this.#strikeBook(),
       });
-      if (!job.isAwaited) await settle(job.record);
+      if (!job.isAwaited) await syncResults(job.record);
       await job.end('succeeded', { receipt });
       return null;
     } catch (error) {

@@ -74,8 +74,8 @@ export class Jobs {
       recovery: options.recovery,
       wait: options.wait,
       closing: this.#closing.signal,
-      settle: (record) => this.results.settle(record),
-      closeFiles: (id) => this.results.forget(id),
+      syncResults: (record) => this.results.sync(record),
+      closeFiles: (id) => this.results.closeFiles(id),
       onStage: (stage, durationMs) => this.observe(stage, durationMs),
       onStateChange: () => this.#gauge(),
     };
@@ -191,7 +191,7 @@ export class Jobs {
   /** Removes a job that has ended, or that cannot be read, with all of its files. */
   async remove(id: string): Promise<void> {
     this.#jobs.delete(id);
-    await this.results.forget(id);
+    await this.results.closeFiles(id);
     await this.options.store.remove(id);
     this.#gauge();
   }

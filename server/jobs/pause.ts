@@ -1,5 +1,5 @@
 import { codeOf } from '../contract/problems.js';
-import { roomOf } from '../storage/free-space.js';
+import { diskSpace } from '../storage/free-space.js';
 
 export interface PauseCause {
   readonly code: string;
@@ -17,10 +17,10 @@ export async function checkOf({ code, folder, isFresh, open }: PauseCause): Prom
     case 'disk-full': {
       // A job that fails frees some space, which is not enough to go on: wait until more becomes free than that.
       // What was freed while no server ran counts, too.
-      const room = isFresh ? await roomOf(folder).catch(() => null) : null;
-      const freeBefore = room?.free ?? 0;
+      const space = isFresh ? await diskSpace(folder).catch(() => null) : null;
+      const freeBefore = space?.free ?? 0;
       return async () => {
-        const { free, lowWater } = await roomOf(folder);
+        const { free, lowWater } = await diskSpace(folder);
         return free >= freeBefore + lowWater;
       };
     }

@@ -6,8 +6,8 @@ import { STAGES } from '../contract/stages.js';
 import { JOB_STATES, type JobRecord } from './job.js';
 
 /**
- * The form of records that this version writes. A change that an earlier version would misread makes a new
- * form, and a step in `migrated`.
+ * The form of the records that this version writes. A change that an earlier version would misread needs a new form,
+ * and a step in `migrate`.
  */
 const FORM = 2;
 
@@ -24,9 +24,9 @@ const source: z.ZodType<JobRecord['source']> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('url'), url: z.url({ protocol: /^https?$/ }) }),
 ]);
 
-/** Strict: a wish that this version does not know would be left out in silence. */
+/** Strict, so that an option that this version does not know is never ignored silently. */
 const request = z.strictObject({
-  model: z.string().regex(/^.+\/\d+$/, 'it is NAME/VERSION'),
+  model: z.string().regex(/^.+\/\d+$/, 'must be NAME/VERSION'),
   choice: z.strictObject({
     page: count.optional(),
     level: count.optional(),
@@ -66,7 +66,7 @@ const progress = z.object({
   haloAndPixels: count,
 });
 
-/** Of a receipt, what the server itself reads again; the rest is passed on as it was written. */
+/** The fields of a receipt that the server reads; clients get all others as they were written. */
 const receipt: z.ZodType<NonNullable<JobRecord['receipt']>> = z.looseObject({
   model: z.looseObject({ name: z.string(), version: count, sha256: z.string() }),
   exact: z.boolean(),
@@ -104,27 +104,29 @@ const recordSchema: z.ZodType<JobRecord> = z.object({
   idempotency: z.object({ key: z.string(), digest: z.string() }).nullable(),
 });
 
-/** A job that is on the disk and cannot be read; it is left as it is until its client removes it. */
+/** A job whose record cannot be read; its folder stays untouched until its client removes it. */
 export interface UnreadableJob {
   readonly id: string;
   readonly reason: string;
 }
 
-export function writeRecord(record: JobRecord): string {
+/** Formats a record for its file. */
+export function formatRecord(record: JobRecord): string {
   return JSON.stringify({ form: FORM, ...record });
 }
 
 /**
- * Reads what `writeRecord` wrote, now or in an earlier version.
+ * Parses what `formatRecord` of this version, or of an earlier one, wrote.
+ * @param id of the job that the record should be of
  * @throws RequestError `unreadable-record`, with the reason
  */
 export function parseRecord(text: string, id: string): JobRecord {
-  const parsed = recordSchema.safeParse(migrated(parseJson(text)));
+  const parsed = recordSchema.safeParse(migrate(parseJson(text)));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw unreadable(`its job.json is not as it must be: "${issue!.path.join('.')}": ${issue!.message}`);
+    throw unreadable(`its job.json is invalid: "${issue!.path.join('.')}": ${issue!.message}`);
   }
-  if (parsed.data.id !== id) throw unreadable(`its job.json is that of job ${parsed.data.id}`);
+  if (parsed.data.id !== id) throw unreadable(`its job.json belongs to job ${parsed.data.id}`);
   return parsed.data;
 }
 
@@ -132,21 +134,27 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw unreadable('its job.json is no JSON: it ends in the middle, or is something else');
+    throw unreadable('its job.json is not valid JSON');
   }
 }
 
-/** A record of any form as one of today's. */
-function migrated(raw: unknown): unknown {
-  const { form = 1 } = z.object({ form: z.unknown().optional() }).catch({}).parse(raw);
-  // Form 1 said no form, forgot with the server how often a job had ended its worker, and knew no pauses.
-  if (form === 1) return { ...(raw as object), pause: null, strikes: 0 };
-  if (form === FORM) return raw;
-  const known = `this one reads forms 1 to ${FORM}`;
-  throw unreadable(`its job.json is of form ${String(form)}, from a later version of unseam; ${known}`);
+const anyForm = z.looseObject({ form: z.unknown().default(1) });
+
+/** Converts a record of any form to the current one. */
+function migrate(raw: unknown): unknown {
+  const parsed = anyForm.safeParse(raw);
+  if (!parsed.success || parsed.data.form === FORM) return raw;
+  // Form 1 did not name its form. It had no pauses, and lost the strikes of a job when the server ended.
+  const { form, ...record } = parsed.data;
+  if (form === 1) return { ...record, pause: null, strikes: 0 };
+  const known = `this version reads forms 1 to ${FORM}`;
+  throw unreadable(`its job.json has form ${String(form)}, of a later version of unseam; ${known}`);
 }
 
-/** @param reason what is wrong, as the end of a sentence about the job */
+/**
+ * The error for a record that cannot be read.
+ * @param reason the end of a sentence about the job, such as "its job.json is not valid JSON"
+ */
 export function unreadable(reason: string, cause?: unknown): RequestError {
   return new RequestError('unreadable-record', reason, { cause });
 }

@@ -69,14 +69,14 @@ export class JobResults {
   }
 
   /** Closes what viewers have open of a job's files: they are about to be removed. */
-  forget(id: string): Promise<void> {
+  closeFiles(id: string): Promise<void> {
     return this.readers.forget(this.store.folder(id));
   }
 
-  /** Resolves when the results that a job was requested to write would survive a power failure. */
-  settle({ id, request: { outputs } }: JobRecord): Promise<void> {
+  /** Resolves when the results that a job wrote would survive a power failure. */
+  sync({ id, request: { outputs } }: JobRecord): Promise<void> {
     const names = outputs.map(({ output, format }) => basename(this.path(id, output, format)));
-    return this.store.settle(id, names);
+    return this.store.sync(id, names);
   }
 
   /** Derives a result from the finished mask, unless it exists. It gets its name once it would survive. */
@@ -93,7 +93,7 @@ export class JobResults {
     const files = [{ ...result, simplify: request.simplify, path: draft }];
     const pixels = image.width * image.height;
     await this.readers.derive(this.#specOf(record), await this.#cardOf(record), mask, files, pixels);
-    await this.store.adopt(record.id, basename(draft), basename(path));
+    await this.store.publish(record.id, basename(draft), basename(path));
   }
 
   #specOf(record: JobRecord) {

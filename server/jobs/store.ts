@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FORMATS, formatsOf, OUTPUTS } from '../contract/outputs.js';
 import { codeOf } from '../contract/problems.js';
-import { syncFile, syncFolder } from '../storage/durable.js';
+import { replaceFile, syncFile, syncFolder } from '../storage/durable.js';
 import { hasEnded, type JobRecord } from './job.js';
-import { parseRecord, type UnreadableJob, unreadable, writeRecord } from './record.js';
+import { formatRecord, parseRecord, type UnreadableJob, unreadable } from './record.js';
 
 const RECORD = 'job.json';
-/** A job's image, where its client sent it. */
+/** The image of a job whose client uploaded it. */
 const UPLOAD = 'upload';
-/** Everything that may be made of a job. */
+/** The names of all results that a job may have. */
 const RESULTS = OUTPUTS.flatMap((output) =>
   formatsOf(output).map((format) => `${output}${FORMATS[format].ending}`),
 );
-/** What `create` names folders; nothing else below `jobs/` is ours. */
+/** The names that `create` gives to folders; all others below `jobs/` are ignored. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface StoredJobs {
@@ -24,20 +24,18 @@ export interface StoredJobs {
 }
 
 /**
- * Jobs as folders: `jobs/ID/` holds a job's image, its journal, its results, and `job.json`, which is
- * written beside itself, synced and renamed, so that it is always whole. A folder without one is what
- * was left of a request that ended with its server. A record that is there and cannot be read (a disk that
- * errs, a later version, a slip of an editor) is evidence of a job: its folder is left as it is.
+ * Stores jobs as folders. `jobs/ID/` holds a job's image, its journal, its results and its record, `job.json`.
+ * Records are replaced atomically, so that they are always whole. A folder without one belongs to a request that
+ * ended with its server, and is removed. A record that exists but cannot be read (a failing disk, a later version, a
+ * mistake in an editor) still proves that there is a job: its folder stays untouched.
  */
 export class JobStore {
-  /** The last write of each job's record that has not ended. */
-  readonly #writing = new Map<string, Promise<void>>();
+  /** The latest pending write of each job's record. */
+  readonly #pending = new Map<string, Promise<void>>();
 
   private constructor(readonly root: string) {}
 
-  /**
-   * Opens a folder whose lock is ours; removes what a server that was killed left half done.
-   */
+  /** Opens a folder that this process holds the lock of; removes what a killed server left unfinished. */
   static async open(root: string): Promise<StoredJobs> {
     await mkdir(join(root, 'jobs'), { recursive: true });
     const store = new JobStore(root);
@@ -57,106 +55,85 @@ export class JobStore {
     return { store, records, unreadable };
   }
 
-  /** Where everything of a job is. */
+  /** The path of a job's folder. */
   folder(id: string): string {
     return join(this.root, 'jobs', id);
   }
 
-  /** A folder for a job that is not yet one: it becomes one when its record is written. */
+  /** Creates the folder of a new job, which `add` completes with its record. */
   async create(): Promise<{ id: string; folder: string }> {
     const id = randomUUID();
     await mkdir(this.folder(id));
     return { id, folder: this.folder(id) };
   }
 
-  /** Makes a job of a folder: first what it holds is on the disk, then the record that says so. */
+  /** Makes a job of a folder: syncs its files first, and then writes the record that refers to them. */
   async add(record: JobRecord): Promise<void> {
-    await this.settle(record.id, record.source.kind === 'upload' ? [UPLOAD] : []);
+    await this.sync(record.id, record.source.kind === 'upload' ? [UPLOAD] : []);
     await syncFolder(join(this.root, 'jobs'));
     await this.write(record);
   }
 
-  /** Resolves when files of a job would survive the end of this machine, with their names. */
-  async settle(id: string, files: readonly string[]): Promise<void> {
+  /** Resolves when files of a job, and their names, would survive a power failure. */
+  async sync(id: string, files: readonly string[]): Promise<void> {
     const folder = this.folder(id);
     for (const name of files) await syncFile(join(folder, name));
     await syncFolder(folder);
   }
 
-  /**
-   * Resolves when the record would survive the end of this machine. Records of one job are written one after
-   * the other: the last is the one that stays.
-   */
+  /** Resolves when the record would survive a power failure. Writes of one job's record happen in order. */
   async write(record: JobRecord): Promise<void> {
     const { id } = record;
-    const before = this.#writing.get(id)?.catch(() => undefined);
-    const writing = before ? before.then(() => this.#write(record)) : this.#write(record);
-    this.#writing.set(id, writing);
+    const before = this.#pending.get(id)?.catch(() => undefined);
+    const write = () => replaceFile(join(this.folder(id), RECORD), formatRecord(record));
+    const writing = before ? before.then(write) : write();
+    this.#pending.set(id, writing);
     try {
       await writing;
     } finally {
-      if (this.#writing.get(id) === writing) this.#writing.delete(id);
+      if (this.#pending.get(id) === writing) this.#pending.delete(id);
     }
-  }
-
-  async #write(record: JobRecord): Promise<void> {
-    const folder = this.folder(record.id);
-    const path = join(folder, RECORD);
-    try {
-      const file = await open(`${path}.new`, 'w');
-      try {
-        await file.writeFile(writeRecord(record));
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(`${path}.new`, path);
-    } catch (error) {
-      await rm(`${path}.new`, { force: true }).catch(() => undefined);
-      throw error;
-    }
-    await syncFolder(folder);
   }
 
   /**
-   * Writes down how a job has ended, and then removes what it needs no more: a machine that ends in between
-   * finds the record, and the next start removes the rest.
+   * Writes the last record of a job, and then removes what it no longer needs. After a crash in between, the next
+   * start removes the rest.
    */
   async end(record: JobRecord): Promise<void> {
     try {
       await this.write(record);
     } catch (error) {
       if (codeOf(error) !== 'disk-full') throw error;
-      await this.clear(record); // makes room for it
+      await this.clear(record); // frees space for it
       await this.write(record);
     }
     await this.clear(record);
   }
 
-  /** Removes what an ended job needs no more: its journal and what was half written; all else, too, unless it succeeded. */
+  /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */
   async clear({ id, state }: JobRecord): Promise<void> {
     const folder = this.folder(id);
-    const kept = state === 'succeeded' ? [RECORD, UPLOAD, ...RESULTS] : [RECORD];
+    const retained = state === 'succeeded' ? [RECORD, UPLOAD, ...RESULTS] : [RECORD];
     for (const name of await readdir(folder)) {
-      if (!kept.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
+      if (!retained.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
     }
   }
 
-  /** Gives a file that is complete its name; resolves when both would survive. */
-  async adopt(id: string, from: string, name: string): Promise<void> {
+  /** Renames a complete file; resolves when both content and name would survive a power failure. */
+  async publish(id: string, draft: string, name: string): Promise<void> {
     const folder = this.folder(id);
-    await syncFile(join(folder, from));
-    await rename(join(folder, from), join(folder, name));
+    await syncFile(join(folder, draft));
+    await rename(join(folder, draft), join(folder, name));
     await syncFolder(folder);
   }
 
-  /** Removes a job with everything that it has on the disk. */
+  /** Removes a job with all of its files. */
   async remove(id: string): Promise<void> {
     await rm(this.folder(id), { recursive: true, force: true });
   }
 
   /**
-   * The record of a job; null where there is none.
+   * Reads the record of a job; null when there is none.
    * @throws RequestError `unreadable-record`
    */
   async #read(id: string): Promise<JobRecord | null> {

@@ -1,22 +1,20 @@
-import type { JobRecord, JobSource } from './job.js';
+import type { Failure, JobRecord, JobSource } from './job.js';
 
-/** Why a job that waits for its next try failed in the last one, and when the next one is (ISO 8601). */
-export interface Retry {
-  readonly code: string;
-  readonly detail: string;
+/** Why the last attempt of a job failed, and when the next one is (ISO 8601). */
+export interface Retry extends Failure {
   readonly at: string;
 }
 
-/** What changes of a job while it runs, and is not written down. */
+/** What changes while a job runs, and is not in its record. */
 export interface Live {
   readonly progress: JobRecord['progress'];
   readonly pixelsPerSecond: number | null;
   readonly secondsLeft: number | null;
-  /** Null for a job that does not wait for its next try. */
+  /** Null for a job that does not wait for its next attempt. */
   readonly retry: Retry | null;
 }
 
-/** A job as clients see it: no path of the server is in it. */
+/** A job as clients see it; it reveals no path of the server. */
 export function jobView(record: JobRecord, live: Live) {
   const { id, state, priority, source, request, image, plan, receipt, error, pause, restarts } = record;
   const { createdAt, startedAt, finishedAt } = record;
@@ -27,7 +25,12 @@ export function jobView(record: JobRecord, live: Live) {
     href: `${self}/result?output=${output}&format=${format}`,
   }));
   return {
-    ...{ id, state, priority, createdAt, startedAt, finishedAt },
+    id,
+    state,
+    priority,
+    createdAt,
+    startedAt,
+    finishedAt,
     source: sourceView(source),
     model: request.model,
     image,
@@ -43,7 +46,7 @@ export function jobView(record: JobRecord, live: Live) {
 }
 export type JobView = ReturnType<typeof jobView>;
 
-/** A source as clients see it: where an address is, never what lets its owner in. */
+/** A source as clients see it: an address without its credentials. */
 function sourceView(source: JobSource) {
   switch (source.kind) {
     case 'upload':
@@ -55,7 +58,7 @@ function sourceView(source: JobSource) {
   }
 }
 
-/** An address without its query, its fragment, and whoever it is of: presigned ones are keys. */
+/** An address without its user, query and fragment, any of which may hold a key. */
 export function publicAddress(address: string): string {
   const { protocol, host, pathname } = new URL(address);
   return `${protocol}//${host}${pathname}`;

@@ -1,6 +1,7 @@
-import { open } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
-/** Resolves when a file's bytes would survive the end of this machine; its name is its folder's business. */
+/** Resolves when the content of a file would survive a power failure; its name is an entry of its folder. */
 export async function syncFile(path: string): Promise<void> {
   const file = await open(path, 'r+');
   try {
@@ -10,7 +11,7 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** Resolves when a folder's names would survive: those of new files, and of renamed ones. */
+/** Resolves when the entries of a folder would survive a power failure: the names of new and of renamed files. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return; // folders cannot be opened there
   const folder = await open(path, 'r');
@@ -19,4 +20,26 @@ export async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+/**
+ * Writes a file, or replaces it atomically: it is always whole. Resolves when that would survive a power failure.
+ * Calls for one path must not overlap: they share the draft, `PATH.new`.
+ */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const draft = `${path}.new`;
+  try {
+    const file = await open(draft, 'w');
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(dirname(path));
 }

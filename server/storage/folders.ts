@@ -3,8 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { RequestError } from '../contract/errors.js';
 
 /**
- * Makes a folder, and those above it that are missing, in which this process may write.
- * @throws RequestError `bad-folder` where it cannot
+ * Creates a folder, with its missing parents, unless it exists, and checks that this process may write in it.
+ * @throws RequestError `bad-folder`
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
@@ -12,31 +12,35 @@ export async function makeFolder(path: string): Promise<void> {
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOTDIR' ? 'a part of it is a file' : code;
+    const why = code === 'ENOTDIR' ? 'a part of its path is a file' : code;
     throw new RequestError(
       'bad-folder',
-      `"${path}" is no folder to write in, and cannot be made one (${why})`,
+      `"${path}" is not a writable folder, and cannot be created (${why})`,
     );
   }
 }
 
-/** Not by `recursive`: node then tries for ever where a folder takes no others, such as /proc. */
+/** Without `recursive`, with which Node.js retries forever where no folders can be created, such as in /proc. */
 async function make(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const above = dirname(path);
-    if (code === 'ENOENT' && above !== path) {
-      await make(above);
+    const parent = dirname(path);
+    if (code === 'ENOENT' && parent !== path) {
+      await make(parent);
       await mkdir(path);
     } else if (code !== 'EEXIST') throw error;
     else if (!(await stat(path)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
   }
 }
 
-/** @throws RequestError `not-found` for what is no folder */
-export async function needFolder(path: string, what: string): Promise<void> {
+/**
+ * Checks that a folder exists.
+ * @param option that names the folder, for the message
+ * @throws RequestError `not-found`
+ */
+export async function requireFolder(path: string, option: string): Promise<void> {
   const found = await stat(path).catch(() => null);
-  if (!found?.isDirectory()) throw new RequestError('not-found', `${what}: there is no folder "${path}"`);
+  if (!found?.isDirectory()) throw new RequestError('not-found', `${option}: there is no folder "${path}"`);
 }

@@ -31,7 +31,7 @@ describe('a server that could do nothing does not start, and says why:', () => {
     const file = join(folder, 'file');
     await writeFile(file, '');
     for (const data of [file, join(file, 'data')])
-      expect(await refusal({ data })).toMatch(/^bad-folder: .*a part of it is a file/);
+      expect(await refusal({ data })).toMatch(/^bad-folder: .*a part of its path is a file/);
   });
 
   it('data that holds a file for a folder: no process of it is left over', async () => {
@@ -41,7 +41,7 @@ describe('a server that could do nothing does not start, and says why:', () => {
     const { code, stderr } = await unseam(['serve', '--port', '0', '--data', data], { timeoutMs: 15_000 });
     expect([code, stderr]).toEqual([
       12,
-      expect.stringMatching(/uploads" is no folder.*a part of it is a file/),
+      expect.stringMatching(/uploads" is not a writable folder.*a part of its path is a file/),
     ]);
   });
 
@@ -57,6 +57,9 @@ describe('a server that could do nothing does not start, and says why:', () => {
   it.runIf(process.platform === 'linux')('data where no folder can be made', async () => {
     const args = ['serve', '--port', '0', '--data', '/proc/nope'];
     const { code, stderr } = await unseam(args, { timeoutMs: 15_000 });
-    expect([code, stderr]).toEqual([12, expect.stringMatching(/"\/proc\/nope" is no folder.*ENOENT/)]);
+    expect([code, stderr]).toEqual([
+      12,
+      expect.stringMatching(/"\/proc\/nope" is not a writable folder.*ENOENT/),
+    ]);
   });
 });

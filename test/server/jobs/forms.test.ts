@@ -126,10 +126,10 @@ describe('a record that cannot be read', () => {
       unreadable: { id: string; reason: string }[];
     };
     expect(Object.fromEntries(unreadable.map(({ id, reason }) => [id, reason]))).toEqual({
-      [TORN]: 'its job.json is no JSON: it ends in the middle, or is something else',
+      [TORN]: 'its job.json is not valid JSON',
       [FOLDER]: 'its job.json cannot be read (EISDIR)',
-      [NEWER]: 'its job.json is of form 99, from a later version of unseam; this one reads forms 1 to 2',
-      [WRONG]: expect.stringMatching(/^its job.json is not as it must be: "state"/),
+      [NEWER]: 'its job.json has form 99, of a later version of unseam; this version reads forms 1 to 2',
+      [WRONG]: expect.stringMatching(/^its job.json is invalid: "state"/),
     });
     expect(await (await askWary('/metrics')).text()).toMatch(/^unseam_jobs\{state="unreadable"\} 4$/m);
     const one = await askWary(`/v1/jobs/${NEWER}`);
