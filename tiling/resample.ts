@@ -19,7 +19,7 @@ export function factsAtSize({ facts, size }: Pick<ImageSource, 'facts' | 'size'>
  * interpolation when it grows, and without aliasing when it shrinks. Each pixel depends on its place
  * alone, never on the region that is read: tiles of it agree with the whole.
  */
-export function resampled(source: ImageSource, reader: PixelReader, size: Size): ImageSource {
+export function resampleLinear(source: ImageSource, reader: PixelReader, size: Size): ImageSource {
   const scale = { x: reader.size.width / size.width, y: reader.size.height / size.height };
   return {
     size,
@@ -37,7 +37,7 @@ export function resampled(source: ImageSource, reader: PixelReader, size: Size):
 }
 
 /** A mask in another size: each pixel is the one that lies at its place. */
-export function enlarged(mask: ImageSource, size: Size): ImageSource {
+export function resampleNearest(mask: ImageSource, size: Size): ImageSource {
   const place = (i: number, of: number, to: number) => Math.min(of - 1, Math.floor(((i + 0.5) * of) / to));
   const { channels, dtype } = mask.facts;
   return {

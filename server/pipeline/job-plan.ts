@@ -11,7 +11,7 @@ import {
   type TileChoice,
   type TilePlan,
 } from '../../tiling/plan.js';
-import { factsAtSize, resampled } from '../../tiling/resample.js';
+import { factsAtSize, resampleLinear } from '../../tiling/resample.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
@@ -151,7 +151,7 @@ export function atModelScale(
   model: Pick<EngineModel, 'card'>,
 ): { readonly source: ImageSource; readonly level: number } {
   const { size, level } = scaleOf(source, model);
-  return { source: resampled(source, [source, ...source.overviews][level]!, size), level };
+  return { source: resampleLinear(source, [source, ...source.overviews][level]!, size), level };
 }
 
 /** The same of a header: what `planJob` sees of that image. */

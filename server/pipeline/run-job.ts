@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { TestedModel } from '../../model/engine.js';
 import { valuesPerPixel } from '../../model/output-kind.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
-import { enlarged, resampled } from '../../tiling/resample.js';
+import { resampleLinear, resampleNearest } from '../../tiling/resample.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
@@ -148,7 +148,7 @@ function areasOf(
 
 /** A mask that was made at the model's scale, in the image's size. */
 function atSizeOf(image: ImageSource, mask: ImageSource, kind: MaskKind): ImageSource {
-  return kind === 'labels' ? enlarged(mask, image.size) : resampled(mask, mask, image.size);
+  return kind === 'labels' ? resampleNearest(mask, image.size) : resampleLinear(mask, mask, image.size);
 }
 
 async function tissueOf(

@@ -191,7 +191,7 @@ it('values that are not read are named as their user knows them', async () => {
   bytes.writeUInt16LE(12, bytes.indexOf(Buffer.from([258 & 255, 258 >> 8, 3, 0, 1, 0, 0, 0])) + 8);
   await writeFile(path, bytes);
   await expect(open(path)).rejects.toThrow(
-    'TIFFs with unsigned integers of 12 bits are not read: store 8 or 16 bits a value',
+    'TIFFs with unsigned integers of 12 bits are not supported: store 8 or 16 bits per value',
   );
 });
 

@@ -1,18 +1,18 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { enlarged, resampled } from '../../tiling/resample.js';
+import { resampleLinear, resampleNearest } from '../../tiling/resample.js';
 import { shrink } from '../../tiling/shrink.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { findTissue, tissueFromMask } from '../../tiling/tissue.js';
 import { firstDifference, pattern } from '../support/rasters.js';
 
-describe('resampled', () => {
+describe('resampleLinear', () => {
   it.each([[{ width: 83, height: 61 }], [{ width: 300, height: 170 }], [{ width: 120, height: 90 }]])(
     'to %o is near what libvips makes, and the same for any region',
     async (size) => {
       const image = pattern(120, 90, 3);
       const source = memorySource(image);
-      const small = resampled(source, source, size);
+      const small = resampleLinear(source, source, size);
       const { data } = await small.readRegion({ x: 0, y: 0, ...size });
       const theirs = await sharp(image.data, { raw: { width: 120, height: 90, channels: 3 } })
         .resize({ ...size, kernel: 'linear', fit: 'fill' })
@@ -36,7 +36,7 @@ describe('resampled', () => {
 
   it('larger is linear between the centres of pixels', async () => {
     const source = memorySource({ data: Uint8Array.of(0, 100, 200), width: 3, height: 1, channels: 1 });
-    const { data } = await resampled(source, source, { width: 6, height: 1 }).readRegion({
+    const { data } = await resampleLinear(source, source, { width: 6, height: 1 }).readRegion({
       x: 0,
       y: 0,
       width: 6,
@@ -48,7 +48,7 @@ describe('resampled', () => {
   it('to its own size is itself', async () => {
     const image = pattern(50, 40);
     const source = memorySource(image);
-    const { data } = await resampled(source, source, source.size).readRegion({
+    const { data } = await resampleLinear(source, source, source.size).readRegion({
       x: 0,
       y: 0,
       width: 50,
@@ -58,10 +58,15 @@ describe('resampled', () => {
   });
 });
 
-it('enlarged masks hold the pixel that lies at each place', async () => {
+it('a mask resampled by nearest holds the pixel at each place', async () => {
   const mask = pattern(30, 20);
   const size = { width: 97, height: 71 };
-  const { data } = await enlarged(memorySource(mask), size).readRegion({ x: 5, y: 7, width: 60, height: 50 });
+  const { data } = await resampleNearest(memorySource(mask), size).readRegion({
+    x: 5,
+    y: 7,
+    width: 60,
+    height: 50,
+  });
   const expected = data.map((_, i) => {
     const [x, y] = [5 + (i % 60), 7 + Math.floor(i / 60)];
     return mask.data[Math.floor(((y + 0.5) * 20) / 71) * 30 + Math.floor(((x + 0.5) * 30) / 97)]!;

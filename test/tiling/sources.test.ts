@@ -252,7 +252,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 1 });
     const bytes = await readFile(path);
     await truncate(path, bytes.length - 40);
-    await refused(path, 'corrupt-image', /directory lies behind its end/);
+    await refused(path, 'corrupt-image', /directory is beyond its end/);
   });
 
   it('a TIFF whose tag claims more values than the file has', async () => {
@@ -288,7 +288,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     const bytes = await readFile(path);
     const at = bytes.indexOf(Buffer.from([325 & 255, 325 >> 8, 4, 0, 1, 0, 0, 0]));
     bytes.writeUInt32LE(1e8, at + 8);
-    await refused(await file('behind.tif', bytes), 'corrupt-image', /cut short: chunk 0 ends at byte/);
+    await refused(await file('behind.tif', bytes), 'corrupt-image', /truncated: chunk 0 ends at byte/);
   });
 
   it('a chunk that is not what its compression says', async () => {

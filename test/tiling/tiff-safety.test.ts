@@ -10,8 +10,8 @@ import type { Raster } from '../../tiling/raster.js';
 import { fileBytes } from '../../tiling/sources/bytes.js';
 import { httpBytes } from '../../tiling/sources/http-bytes.js';
 import { openImage } from '../../tiling/sources/open.js';
-import { TiffFile } from '../../tiling/sources/tiff/directory.js';
 import { countPages } from '../../tiling/sources/tiff/tiff.js';
+import { TiffFile } from '../../tiling/sources/tiff/tiff-file.js';
 import { testFolder } from '../support/files.js';
 import { jpeg2000Encoder } from '../support/jpeg2000.js';
 import { pattern } from '../support/rasters.js';
@@ -152,7 +152,7 @@ describe('directories', () => {
   it('with several values where there is one', async () => {
     const path = await write();
     await change(path, 262, 'count', 2);
-    await refused(path, 'corrupt-image', /tag 262 holds 2 values/);
+    await refused(path, 'corrupt-image', /tag 262 has 2 values/);
   });
 
   it('with channels of different sample formats', async () => {
@@ -298,7 +298,7 @@ describe('a chunk', () => {
 
   it('that is stored larger than it could be', async () => {
     const path = await write({ encode: (raw) => Buffer.concat([deflateSync(raw), Buffer.alloc(1 << 20)]) });
-    await refused(path, 'corrupt-image', /stored in \d+ bytes; .* at most/);
+    await refused(path, 'corrupt-image', /takes \d+ bytes; .* at most/);
   });
 
   it('whose JPEG is larger than its tile', async () => {
@@ -329,10 +329,10 @@ describe('numbers of another type than they must be', () => {
   it('a width that is text, and offsets that are fractions', async () => {
     const text = await write();
     await retype(text, 256, 2);
-    await refused(text, 'corrupt-image', /tag 256 is of type 2/);
+    await refused(text, 'corrupt-image', /tag 256 has type 2/);
     const fraction = await write();
     await retype(fraction, 324, 11);
-    await refused(fraction, 'corrupt-image', /tag 324 is of type 11/);
+    await refused(fraction, 'corrupt-image', /tag 324 has type 11/);
   });
 
   it('a BigTIFF whose offsets have 4 bytes', async () => {
@@ -383,5 +383,5 @@ it('a stack whose list of pages breaks off is not taken for a shorter one', asyn
   const next = first + 2 + 12 * bytes.readUInt16LE(first);
   bytes.writeUInt32LE(first, next); // it is its own next
   await writeFile(path, bytes);
-  await refused(path, 'corrupt-image', /lead back/);
+  await refused(path, 'corrupt-image', /form a loop/);
 });

@@ -11,7 +11,7 @@ import type { ImageFacts, ImageSource } from '../source.js';
 import { checkPlace } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 import { reasonOf } from './reason.js';
-import { resolutionSize } from './resolution.js';
+import { believablePixelSize } from './resolution.js';
 import { checkUnpacked } from './unpacked.js';
 
 /** libvips' own format: a header of 64 bytes, raw pixels row by row, then XML. */
@@ -55,7 +55,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const channels = gray ? 1 : 3;
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
   const side = density && density !== UNSAID_DPI ? 25_400 / density : null;
-  const resolution = resolutionSize(side === null ? null : { x: side, y: side }, options.mpp);
+  const resolution = believablePixelSize(side === null ? null : { x: side, y: side }, options.mpp);
   notes.push(...resolution.notes);
   const facts = { channels, dtype, channelNames: null, mpp: resolution.mpp, notes, isUnpacked: true };
   if (options.headerOnly) {

@@ -7,7 +7,7 @@ import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
 import { openOpenSlide, slideVendor } from './openslide.js';
 import { checkHost, type OpenOptions } from './options.js';
-import { LeaveToLibvips } from './tiff/layout.js';
+import { NeedsLibvips } from './tiff/refusals.js';
 import { openTiff, openTiffBytes } from './tiff/tiff.js';
 import { channelsOf, viewOf } from './views.js';
 import { isZarr, openZarrFolder, openZarrUrl } from './zarr/zarr.js';
@@ -99,7 +99,7 @@ const unreachable =
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
   const bytes = await httpBytes(address, options.signal);
   return openTiffBytes(bytes, options).catch((error: unknown) => {
-    if (!(error instanceof LeaveToLibvips)) throw error;
+    if (!(error instanceof NeedsLibvips)) throw error;
     throw new UnsupportedImageError('this kind of TIFF is not read from a distance: upload it');
   });
 }

@@ -2,16 +2,16 @@ import type { PixelSize } from '../source.js';
 
 const INCH_MICRONS = 25_400;
 /**
- * Pixels larger than this are those of a screen or a printer: 72, 96, 300 and 600 dpi are 353, 265, 85 and
- * 42 µm. A microscope's are smaller; where they are not, its own metadata say so, or the user does.
+ * Larger pixels are those of a screen or a printer: 72, 96, 300 and 600 dpi are 353, 265, 85 and 42 µm. A
+ * microscope's are smaller, unless its own metadata or the user say otherwise.
  */
 const MAX_MICRONS = 25;
 
 /**
- * A pixel size of a resolution tag, which every program writes, whether it knows it or not.
- * @param given what the user says it is
+ * The pixel size of a resolution tag, if it is believable: many programs write one without knowing it.
+ * @param given the user's, which takes precedence
  */
-export function resolutionSize(
+export function believablePixelSize(
   mpp: PixelSize | null,
   given: PixelSize | undefined,
 ): {
@@ -25,7 +25,7 @@ export function resolutionSize(
   return {
     mpp: null,
     notes: [
-      `the file's resolution of ${dpi} dpi (${microns} µm a pixel) is a screen's or a printer's and is not believed: "mpp" gives the pixel size`,
+      `the file's resolution of ${dpi} dpi (${microns} µm a pixel) is a screen's or a printer's and is not believed: give the pixel size with "mpp"`,
     ],
   };
 }

@@ -195,7 +195,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       'a truncated TIFF',
       async () => [await tiff((bytes) => bytes.subarray(0, bytes.length - 60))],
       6,
-      /the TIFF is cut short/,
+      /the TIFF is truncated/,
     ],
     [
       'a TIFF that claims 2^31 px a side',

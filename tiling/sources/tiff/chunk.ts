@@ -4,34 +4,37 @@ import { CorruptImageError, UnsupportedImageError } from '../../errors.js';
 import { type PixelArray, pixelArray } from '../../raster.js';
 import type { Bytes } from '../bytes.js';
 import { reasonOf } from '../reason.js';
+import { chunkRows } from './chunk-table.js';
 import { decodeJpegTile } from './jpeg-tile.js';
 import { decodeJpeg2000 } from './jpeg2000.js';
-import { chunkRows, type Layout } from './layout.js';
+import type { Layout } from './layout.js';
 import { decodeLzw } from './lzw.js';
 import { decodePackBits } from './packbits.js';
 import { COMPRESSION, PHOTOMETRIC } from './tags.js';
+import { bytesPerRow, chunkSamples } from './values.js';
 
 const inflateAsync = promisify(inflate);
 
 /**
- * Reads and decodes one chunk: interleaved values of the layout's type, as they are to be seen (palettes
- * expanded, white bright, narrow values widened), with `chunkSamples` values a pixel.
+ * Reads and decodes one chunk: interleaved values of the layout's type, `chunkSamples` per pixel, or 3 with a
+ * palette. They are made intensities: palettes are applied, 0 is black, narrow values fill 8 bits.
  *
+ * @param isRaw whether values are returned as stored instead
  * @throws CorruptImageError naming the chunk
  */
 export async function readChunk(
   bytes: Bytes,
   layout: Layout,
   index: number,
-  raw: boolean,
+  isRaw: boolean,
   signal?: AbortSignal,
 ): Promise<PixelArray> {
-  const { chunk, samples, planar, palette, dtype } = layout;
+  const { chunk, palette, dtype } = layout;
   const rows = chunkRows(layout, index);
-  const rowValues = chunk.width * (planar ? 1 : samples);
+  const rowValues = chunk.width * chunkSamples(layout);
   const length = layout.byteCounts[index]!;
-  if (length === 0) return pixelArray(dtype, rowValues * rows * (palette ? 3 : 1)); // a sparse file's empty chunk
-  const expected = rows * Math.ceil((rowValues * layout.bits) / 8);
+  if (length === 0) return pixelArray(dtype, rowValues * rows * (palette ? 3 : 1)); // empty, in a sparse file
+  const expected = rows * bytesPerRow(chunk.width, layout);
   const needed = layout.compression === COMPRESSION.none ? Math.min(length, expected) : length;
   const stored = await bytes.read(layout.offsets[index]!, needed, signal);
   let decoded: Uint8Array;
@@ -46,16 +49,16 @@ export async function readChunk(
   if (decoded.length < expected) {
     throw new CorruptImageError(`chunk ${index} of the TIFF holds ${decoded.length} bytes, not ${expected}`);
   }
-  const values = asValues(decoded.subarray(0, expected), rowValues, rows, layout, raw);
-  if (raw) return values;
-  if (palette) return expand(values, palette);
-  if (layout.photometric === PHOTOMETRIC.whiteIsZero) invert(values);
+  const values = decodeValues(decoded.subarray(0, expected), rowValues, rows, layout, isRaw);
+  if (isRaw) return values;
+  if (palette) return applyPalette(values, palette);
+  if (layout.photometric === PHOTOMETRIC.whiteIsZero) invertValues(values);
   return values;
 }
 
 async function decompress(stored: Buffer, rows: number, layout: Layout): Promise<Uint8Array> {
-  const { compression, chunk, samples, planar, bits } = layout;
-  const rowBytes = Math.ceil((chunk.width * (planar ? 1 : samples) * bits) / 8);
+  const { compression, chunk, samples } = layout;
+  const rowBytes = bytesPerRow(chunk.width, layout);
   const frame = { ...chunk, components: samples };
   switch (compression) {
     case COMPRESSION.none:
@@ -65,8 +68,8 @@ async function decompress(stored: Buffer, rows: number, layout: Layout): Promise
     case COMPRESSION.aperioYcbcr:
     case COMPRESSION.aperioRgb:
     case COMPRESSION.jpeg2000: {
-      const ycbcr = compression === COMPRESSION.aperioYcbcr || layout.photometric === PHOTOMETRIC.ycbcr;
-      return decodeJpeg2000(stored, ycbcr, frame, rows);
+      const isYcbcr = compression === COMPRESSION.aperioYcbcr || layout.photometric === PHOTOMETRIC.ycbcr;
+      return decodeJpeg2000(stored, isYcbcr, frame, rows);
     }
     case COMPRESSION.lzw:
       return decodeLzw(stored, rowBytes, rows);
@@ -89,30 +92,30 @@ const STORED = {
 } as const;
 type Stored = InstanceType<(typeof STORED)['uint' | 'int'][8 | 16 | 32]> | Float32Array | Float64Array;
 
-/** Decompressed bytes as values of the layout's type; byte order and differencing are undone. */
-function asValues(
+/** Turns decompressed bytes into values of the layout's type: undoes byte order and prediction. */
+function decodeValues(
   bytes: Uint8Array,
   rowValues: number,
   rows: number,
   layout: Layout,
-  raw: boolean,
+  isRaw: boolean,
 ): PixelArray {
-  const { bits, format, predictor, dtype, samples, planar } = layout;
-  if (bits < 8) return widened(bytes, rowValues, rows, bits, raw || layout.palette !== null);
-  const step = planar ? 1 : samples;
+  const { bits, format, predictor, dtype } = layout;
+  if (bits < 8) return unpackBits(bytes, rowValues, rows, bits, isRaw || layout.palette !== null);
+  const step = chunkSamples(layout);
   if (predictor === 3) return new Float32Array(undoFloatPredictor(bytes, rowValues, rows, step, bits / 8));
   const width = bits / 8;
-  let own = bytes;
+  let aligned = bytes;
   const swap = layout.bigEndian && width > 1 && layout.compression !== COMPRESSION.jpeg;
   if (swap || bytes.byteOffset % width !== 0) {
-    own = new Uint8Array(bytes); // aligned, and ours to swap
-    const buffer = Buffer.from(own.buffer);
+    aligned = new Uint8Array(bytes); // a copy, which may be swapped in place
+    const buffer = Buffer.from(aligned.buffer);
     if (swap && width === 2) buffer.swap16();
     if (swap && width === 4) buffer.swap32();
     if (swap && width === 8) buffer.swap64();
   }
   const Values = (STORED[format] as unknown as Record<number, typeof Uint16Array>)[bits]!;
-  const values = new Values(own.buffer as ArrayBuffer, own.byteOffset, rowValues * rows) as Stored;
+  const values = new Values(aligned.buffer as ArrayBuffer, aligned.byteOffset, rowValues * rows) as Stored;
   if (predictor === 2) {
     for (let row = 0; row < values.length; row += rowValues) {
       for (let i = row + step; i < row + rowValues; i++) values[i]! += values[i - step]!;
@@ -122,12 +125,18 @@ function asValues(
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }
 
-/** Values of 1, 2 or 4 bits, most significant first, each row from a byte of its own; 0 to 255 unless `raw`. */
-function widened(bytes: Uint8Array, rowValues: number, rows: number, bits: number, raw: boolean): Uint8Array {
+/** Unpacks values of 1, 2 or 4 bits, most significant first, and scales them to 0 to 255 unless `isRaw`. */
+function unpackBits(
+  bytes: Uint8Array,
+  rowValues: number,
+  rows: number,
+  bits: number,
+  isRaw: boolean,
+): Uint8Array {
   const values = new Uint8Array(rowValues * rows);
   const rowBytes = Math.ceil((rowValues * bits) / 8);
   const top = 2 ** bits - 1;
-  const scale = raw ? 1 : 255 / top;
+  const scale = isRaw ? 1 : 255 / top;
   for (let row = 0; row < rows; row++) {
     for (let i = 0; i < rowValues; i++) {
       const bit = i * bits;
@@ -138,7 +147,10 @@ function widened(bytes: Uint8Array, rowValues: number, rows: number, bits: numbe
   return values;
 }
 
-/** Bytes of a row were sorted by significance, then differenced (Adobe Photoshop TIFF Technical Note 3). */
+/**
+ * Undoes predictor 3: the bytes of a row's floats are grouped by significance, then differenced
+ * (Adobe Photoshop TIFF Technical Note 3).
+ */
 function undoFloatPredictor(
   bytes: Uint8Array,
   rowValues: number,
@@ -161,7 +173,7 @@ function undoFloatPredictor(
   return values;
 }
 
-function expand(values: PixelArray, palette: Uint8Array): Uint8Array {
+function applyPalette(values: PixelArray, palette: Uint8Array): Uint8Array {
   const rgb = new Uint8Array(values.length * 3);
   for (let i = 0; i < values.length; i++) {
     for (let c = 0; c < 3; c++) rgb[3 * i + c] = palette[3 * values[i]! + c]!;
@@ -169,7 +181,7 @@ function expand(values: PixelArray, palette: Uint8Array): Uint8Array {
   return rgb;
 }
 
-function invert(values: PixelArray): void {
+function invertValues(values: PixelArray): void {
   if (values instanceof Float32Array) {
     for (let i = 0; i < values.length; i++) values[i] = -values[i]!;
     return;

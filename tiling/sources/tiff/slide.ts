@@ -2,39 +2,27 @@ import { UnsupportedImageError } from '../../errors.js';
 import type { PixelSize } from '../../source.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
 import type { OpenOptions } from '../options.js';
-import { resolutionSize } from '../resolution.js';
-import type { Directory, TiffFile } from './directory.js';
+import { believablePixelSize } from '../resolution.js';
+import type { Directory } from './directory.js';
 import { parseOmeXml } from './ome-xml.js';
+import { NeedsOpenSlide } from './refusals.js';
 import { TAG } from './tags.js';
+import type { TiffFile } from './tiff-file.js';
 
 /** Which pages of a TIFF make up a picture. */
 export interface TiffSlide {
-  /** A page for each picture of one channel, or one page of all channels. */
+  /** One page with all channels, or a page for each channel. */
   readonly planes: readonly Directory[];
   readonly channelNames: readonly string[] | null;
-  /** The same pages of smaller levels, the largest first. */
+  /** The same pages at smaller levels, the largest first. */
   readonly overviews: readonly (readonly Directory[])[];
   readonly mpp: PixelSize | null;
   readonly notes: readonly string[];
 }
 
-/** For slides in TIFFs of a scanner's own making; the message says what they are. */
-export class LeaveToOpenSlide extends UnsupportedImageError {}
-
-/** @throws LeaveToOpenSlide for a slide whose pages mean more than TIFF says */
-async function leaveScanners(first: Directory, description: string): Promise<void> {
-  const leave = (what: string): never => {
-    throw new LeaveToOpenSlide(what);
-  };
-  if (first.has(TAG.ndpi)) leave('a Hamamatsu NDPI slide');
-  if (description.includes('http://www.leica-microsystems.com/scn')) leave('a Leica SCN slide');
-  if ((await first.text(TAG.software)).startsWith('Philips')) leave('a Philips TIFF slide');
-  if (first.has(TAG.xmp) && (await first.text(TAG.xmp)).includes('iScan')) leave('a Ventana BIF slide');
-}
-
-/** Levels of a pyramid at most: each has a quarter of the pixels of the one before, or nearly. */
+/** Levels of a pyramid: each has about a quarter of the pixels of the one before. */
 const MAX_LEVELS = 64;
-/** Micrometres of TIFF's ResolutionUnit: inch and centimetre. */
+/** Micrometres per TIFF's ResolutionUnit: inch and centimetre. */
 const UNIT_MICRONS: Record<number, number> = { 2: 25_400, 3: 10_000 };
 const IMAGEJ_MICRONS: Record<string, number> = {
   micron: 1,
@@ -47,33 +35,45 @@ const IMAGEJ_MICRONS: Record<string, number> = {
 };
 
 /**
- * Finds the picture that is asked for among a TIFF's pages: by the OME-XML of an OME-TIFF, the
- * description of a Fiji hyperstack, or its number. Labels, macros and thumbnails that an Aperio slide
- * carries beside it are never taken.
+ * Finds the requested picture among a TIFF's pages: by the OME-XML of an OME-TIFF, the description of a
+ * Fiji hyperstack, or its number. The label, macro image and thumbnail of an Aperio slide are never chosen.
  *
- * @throws UnsupportedImageError for a page, plane or time that is not there
+ * @throws UnsupportedImageError for a page, plane or time that does not exist
+ * @throws NeedsOpenSlide for a slide in a scanner's own kind of TIFF
  */
 export async function slideOf(file: TiffFile, options: OpenOptions): Promise<TiffSlide> {
   const [first] = file.pages as [Directory];
   const description = await first.text(TAG.description);
-  await leaveScanners(first, description);
+  const scanner = await scannerOf(first, description);
+  if (scanner !== null) throw new NeedsOpenSlide(scanner);
   if (options.page === undefined) {
     if (/<(\w+:)?OME[\s>]/.test(description)) return omeSlide(file, description, options);
     if (description.startsWith('ImageJ=')) return imagejSlide(file, description, options);
   }
+  return pageSlide(file, description, options);
+}
+
+/** The scanner whose slide this is, where its pages mean more than TIFF says; null for any other TIFF. */
+async function scannerOf(first: Directory, description: string): Promise<string | null> {
+  if (first.has(TAG.ndpi)) return 'a Hamamatsu NDPI slide';
+  if (description.includes('http://www.leica-microsystems.com/scn')) return 'a Leica SCN slide';
+  if ((await first.text(TAG.software)).startsWith('Philips')) return 'a Philips TIFF slide';
+  if (first.has(TAG.xmp) && (await first.text(TAG.xmp)).includes('iScan')) return 'a Ventana BIF slide';
+  return null;
+}
+
+/** One page, by its number, with the smaller versions that follow it. */
+async function pageSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
   const number = options.page ?? 0;
   checkPlace(options, { pages: file.pages.length }, number > 0 ? 'the TIFF' : 'the image');
   const page = file.pages[number]!;
-  const aperio = description.startsWith('Aperio');
-  if (aperio && number > 0 && !page.has(TAG.tileWidth)) {
+  const isAperio = description.startsWith('Aperio');
+  if (isAperio && number > 0 && !page.has(TAG.tileWidth)) {
     throw new UnsupportedImageError(`page ${number} of this slide is its label, macro image or thumbnail`);
   }
-  return {
-    planes: [page],
-    channelNames: null,
-    overviews: (await smaller(file, page, number, aperio)).map((level) => [level]),
-    ...(await pixelSizeOf(page, aperio ? aperioPixelSize(description) : null, options)),
-  };
+  const overviews = await findOverviews(file, page, number, isAperio);
+  const { mpp, notes } = await pixelSizeOf(page, isAperio ? aperioPixelSize(description) : null, options);
+  return { planes: [page], channelNames: null, overviews: overviews.map((level) => [level]), mpp, notes };
 }
 
 async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
@@ -106,8 +106,8 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   const field = (name: string): string | undefined =>
     new RegExp(`^${name}=(.*)$`, 'm').exec(description)?.[1];
   const count = (name: string): number => {
-    const said = field(name)?.trim() ?? '1';
-    return /^\d{1,9}$/.test(said) ? Math.max(1, Number(said)) : 1;
+    const text = field(name)?.trim() ?? '1';
+    return /^\d{1,9}$/.test(text) ? Math.max(1, Number(text)) : 1;
   };
   let [sizeC, sizeZ, sizeT] = [count('channels'), count('slices'), count('frames')];
   if (sizeC * sizeZ * sizeT > file.pages.length && file.damage) throw file.damage;
@@ -132,31 +132,31 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   };
 }
 
-/** Smaller versions of a page: its SubIFDs, or the pages behind it that say so, or an Aperio's tiled ones. */
-async function smaller(
+/** Finds smaller versions of a page: its SubIFDs, or the following pages marked as such, or tiled ones of Aperio. */
+async function findOverviews(
   file: TiffFile,
   page: Directory,
   number: number,
-  aperio: boolean,
+  isAperio: boolean,
 ): Promise<Directory[]> {
   const children = await file.children(page);
   if (children.length > 0) return children;
-  const size = async (of: Directory) =>
+  const sizeOf = async (of: Directory) =>
     [await of.number(TAG.width, 0), await of.number(TAG.height, 0)] as const;
-  const [width, height] = await size(page);
-  const found: Directory[] = [];
+  const [width, height] = await sizeOf(page);
+  const overviews: Directory[] = [];
   for (const next of file.pages.slice(number + 1)) {
-    const reduced = ((await next.number(TAG.newSubfileType, 0)) & 1) === 1;
-    if (!aperio && !reduced) break;
-    const [w, h] = await size(next);
-    if (found.length === MAX_LEVELS) break;
-    const alike = Math.abs((w * height) / (h * width) - 1) < 0.02 && w < width;
-    if (alike && (!aperio || next.has(TAG.tileWidth))) found.push(next);
+    const isReduced = ((await next.number(TAG.newSubfileType, 0)) & 1) === 1;
+    if (!isAperio && !isReduced) break;
+    const [w, h] = await sizeOf(next);
+    if (overviews.length === MAX_LEVELS) break;
+    const isSamePicture = Math.abs((w * height) / (h * width) - 1) < 0.02 && w < width;
+    if (isSamePicture && (!isAperio || next.has(TAG.tileWidth))) overviews.push(next);
   }
-  return found;
+  return overviews;
 }
 
-/** A pixel size that the image's own metadata state or, where they do not, that of the resolution tags. */
+/** The pixel size that the image's own metadata state or, failing that, the one of the resolution tags. */
 async function pixelSizeOf(
   page: Directory,
   stated: PixelSize | null,
@@ -165,8 +165,8 @@ async function pixelSizeOf(
   if (stated) return { mpp: stated, notes: [] };
   const unit = UNIT_MICRONS[await page.number(TAG.resolutionUnit, 2)];
   const [x, y] = [await page.number(TAG.xResolution, 0), await page.number(TAG.yResolution, 0)];
-  const known = unit && x > 0 && y > 0 && Number.isFinite(x + y);
-  return resolutionSize(known ? { x: unit / x, y: unit / y } : null, given);
+  const isKnown = unit && x > 0 && y > 0 && Number.isFinite(x + y);
+  return believablePixelSize(isKnown ? { x: unit / x, y: unit / y } : null, given);
 }
 
 function aperioPixelSize(description: string): PixelSize | null {

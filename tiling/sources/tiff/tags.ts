@@ -1,4 +1,4 @@
-/** TIFF's numbers of the tags that are read here (TIFF 6.0; supplement 1 for SubIFDs). */
+/** The tags that are read here, by their numbers (TIFF 6.0; supplement 1 for SubIFDs). */
 export const TAG = {
   newSubfileType: 254,
   width: 256,
@@ -31,7 +31,7 @@ export const TAG = {
   ndpi: 65420,
 } as const;
 
-/** TIFF's numbers of the compressions that are read here. */
+/** The compressions that are decoded here, by their numbers. */
 export const COMPRESSION = {
   none: 1,
   lzw: 5,
@@ -39,7 +39,7 @@ export const COMPRESSION = {
   deflate: 8,
   packBits: 32773,
   oldDeflate: 32946,
-  /** Aperio's JPEG 2000, of YCbCr and of RGB, and the number that others use. */
+  /** JPEG 2000: of YCbCr and of RGB by Aperio, and as others number it. */
   aperioYcbcr: 33003,
   aperioRgb: 33005,
   jpeg2000: 34712,
