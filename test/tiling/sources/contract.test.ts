@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe } from 'vitest';
-import { enlarged, resampled } from '../../../tiling/resample.js';
+import { resampleLinear, resampleNearest } from '../../../tiling/resample.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { openImage } from '../../../tiling/sources/open.js';
 import { openOpenSlide, slideVendor } from '../../../tiling/sources/openslide.js';
@@ -95,13 +95,13 @@ describe('a view', () => {
   imageSourceContract('of channels', file('rgb.png', { channels: [2, 0] }));
   imageSourceContract('that is smaller', async () => {
     const source = memorySource(rgb);
-    return resampled(source, source, { width: 61, height: 47 });
+    return resampleLinear(source, source, { width: 61, height: 47 });
   });
   imageSourceContract('that is larger', async () => {
     const source = memorySource(gray);
-    return resampled(source, source, { width: 190, height: 170 });
+    return resampleLinear(source, source, { width: 190, height: 170 });
   });
   imageSourceContract('that repeats the nearest pixel', async () =>
-    enlarged(memorySource(gray), { width: 400, height: 300 }),
+    resampleNearest(memorySource(gray), { width: 400, height: 300 }),
   );
 });
