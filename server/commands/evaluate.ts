@@ -4,7 +4,7 @@ import { Engine } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import type { Border } from '../../tiling/reader.js';
 import { RequestError } from '../contract/errors.js';
-import { checkSymmetries } from '../pipeline/job-plan.js';
+import { checkSymmetries } from '../pipeline/model-options.js';
 import {
   type CommandContext,
   type EngineFlags,

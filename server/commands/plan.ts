@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { haloText } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
+import type { JobFacts } from '../contract/job-facts.js';
 import { workOfFlags } from '../contract/parameters.js';
 import {
   type CommandContext,
@@ -13,7 +14,6 @@ import {
   workOptions,
 } from '../terminal/options.js';
 import { duration } from '../terminal/progress.js';
-import type { JobFacts } from '../worker/messages.js';
 import { withSegmenter } from './with-segmenter.js';
 
 interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {

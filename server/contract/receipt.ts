@@ -1,11 +1,7 @@
-import type { TestedModel } from '../../model/engine.js';
-import { type ChannelConversion, NORMALISATION } from '../../model/pixels.js';
+import type { ChannelConversion } from '../../model/pixels.js';
 import type { Margins } from '../../tiling/geometry.js';
-import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ValueRange } from '../../tiling/raster.js';
-import type { ImageFacts, PixelSize } from '../../tiling/source.js';
-import { usedRange } from '../pipeline/intensity-warnings.js';
-import type { ImageHeader } from './image-header.js';
+import type { PixelSize } from '../../tiling/source.js';
 import type { Stage } from './stages.js';
 
 /** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
@@ -64,34 +60,4 @@ export interface Receipt {
   /** Summed over tiles, in ms; stages of different tiles overlap. */
   readonly stagesMs: Readonly<Partial<Record<Stage, number>>>;
   readonly durationMs: number;
-}
-
-export function planFacts(plan: TilePlan): Receipt['plan'] {
-  return {
-    tile: `${plan.tile.width}x${plan.tile.height}`,
-    halo: plan.halo,
-    stride: `${plan.stride.width}x${plan.stride.height}`,
-    tiles: plan.count,
-    haloShare: Number(haloShare(plan).toFixed(4)),
-  };
-}
-
-export function modelFacts({ card, exact }: TestedModel) {
-  return {
-    model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
-    classes: card.classes,
-    exact,
-  };
-}
-
-/** How the values of an image became the network's. */
-export function rangeFacts(
-  facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>,
-): Pick<Receipt, 'normalisation' | 'range'> {
-  return { normalisation: facts.range ? 'range' : NORMALISATION, range: usedRange(facts) };
-}
-
-export function imageFacts({ size, facts }: Pick<ImageHeader, 'size' | 'facts'>): Receipt['image'] {
-  const { channels, dtype, mpp } = facts;
-  return { ...size, channels, dtype, mpp };
 }

@@ -1,5 +1,5 @@
 import type { Priority } from '../../model/scheduler.js';
-import type { JobFacts } from '../worker/messages.js';
+import type { JobFacts } from '../contract/job-facts.js';
 import type { JobRecord, JobRequest, JobSource } from './job.js';
 
 /** What a request brings along to submit a job. */

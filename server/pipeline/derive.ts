@@ -1,10 +1,17 @@
+import { rm } from 'node:fs/promises';
 import { type Rect, rectOf, runs } from '../../tiling/geometry.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
+import { resampleLinear, resampleNearest } from '../../tiling/resample.js';
 import type { MaskArray, MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { wholeRows } from '../../tiling/sinks/instances.js';
 import type { ImageSource } from '../../tiling/source.js';
-import { isFinishedOutput, isStreamed, type ResultFile } from '../contract/outputs.js';
+import { openImage } from '../../tiling/sources/open.js';
+import type { SegmentJob } from '../contract/job-spec.js';
+import { isFinishedOutput, isStreamed, type MaskKind, type ResultFile } from '../contract/outputs.js';
+import type { PreparedJob } from './prepare.js';
+import type { MaskRoute } from './routing.js';
+import type { StageTimes } from './stage-times.js';
 import { type FinishedMask, openResults, writeResult } from './writers.js';
 
 /** Rows of a column block that are read at a time. */
@@ -44,6 +51,44 @@ export async function derive(
   if (blocks.length === 0 && !observer) return;
   const sink = await openResults(blocks, finished);
   await write(observer ? new FanoutSink([sink, observer]) : sink, inBlocks(mask, signal), signal);
+}
+
+/** What of a job its derived results are written from. */
+export interface DerivedJob {
+  readonly job: Pick<SegmentJob, 'scratchDir' | 'signal'>;
+  readonly prepared: Pick<PreparedJob, 'model' | 'scale'>;
+  readonly image: ImageSource;
+  readonly routes: readonly MaskRoute[];
+  /** Receives the labels in the image's size; null where it has had them while they were computed. */
+  readonly areas: MaskSink | null;
+  readonly maxPixels: number;
+  readonly stages: StageTimes;
+}
+
+/** Writes the results of a job that could not be streamed, and removes the masks that were there for them only. */
+export async function deriveResults(derived: DerivedJob): Promise<void> {
+  const { job, prepared, image, areas, maxPixels, stages } = derived;
+  const { card } = prepared.model;
+  const routes = derived.routes.filter((route) => route.derived.length > 0);
+  if (routes.length === 0) return;
+  const started = performance.now();
+  for (const { kind, derived: results, mask: file, isTemporary } of routes) {
+    const stored = await openImage(file.path, { scratchDir: job.scratchDir, maxPixels, values: 'stored' });
+    try {
+      const mask = prepared.scale ? inSizeOf(image, stored, kind) : stored;
+      const observer = kind === 'labels' ? areas : null;
+      await derive(results, { mask, source: image, card, signal: job.signal }, observer);
+    } finally {
+      await stored.close();
+    }
+    if (isTemporary) await rm(file.path);
+  }
+  stages.add('encode', performance.now() - started);
+}
+
+/** A mask that was computed in the model's pixel size, in the size of its image. */
+function inSizeOf({ size }: ImageSource, mask: ImageSource, kind: MaskKind): ImageSource {
+  return kind === 'labels' ? resampleNearest(mask, size) : resampleLinear(mask, mask, size);
 }
 
 async function write(

@@ -1,23 +1,27 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import type { EngineModel } from '../../model/engine.js';
-import type { TilePlan } from '../../tiling/plan.js';
 import type { Earlier } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { SegmentJob } from '../contract/job-spec.js';
-import { outputKindOf } from '../contract/outputs.js';
-import { planFacts } from '../contract/receipt.js';
-import { thresholdOf } from './job-plan.js';
+import type { PreparedJob } from './prepare.js';
+import { planFacts } from './receipt.js';
+
+/** What of a prepared job decides about the bits of its bands. */
+export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold'> {
+  readonly model: EngineModel;
+}
 
 /**
  * All that decides about the bits of a job's bands, and where they lie: bands of another fingerprint are
  * computed anew. Its parts have names, so that a receipt can say which of them has changed.
  */
-export async function fingerprintOf(job: SegmentJob, model: EngineModel, plan: TilePlan): Promise<string> {
+export async function fingerprintOf(
+  job: SegmentJob,
+  { model, plan, output, threshold }: Fingerprinted,
+): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
-  const output = outputKindOf(job.results);
-  const threshold = thresholdOf(job, model, output);
   const { tile, stride } = planFacts(plan);
   return JSON.stringify({
     // Its layers and weights, and what its card says of normalisation and classes.

@@ -1,23 +1,13 @@
-import type { EngineModel, TestedModel } from '../../model/engine.js';
+import type { TestedModel } from '../../model/engine.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { type ChannelConversion, channelConversion } from '../../model/pixels.js';
 import { UnsupportedImageError } from '../../tiling/errors.js';
-import type { Size } from '../../tiling/geometry.js';
-import {
-  AUTO_OUTPUT_PX,
-  chooseTile,
-  haloText,
-  planTiles,
-  type TileChoice,
-  type TilePlan,
-} from '../../tiling/plan.js';
-import { factsAtSize, resampleLinear } from '../../tiling/resample.js';
-import type { ImageSource } from '../../tiling/source.js';
+import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import type { WorkSpec } from '../contract/job-spec.js';
 import { expectedMemory, LEAST_OUTPUT_PX } from './memory.js';
+import { formatMicrons } from './model-scale.js';
 
 /** How a job will be done, and what its user should know. */
 export interface JobPlan {
@@ -28,7 +18,7 @@ export interface JobPlan {
   readonly warnings: readonly string[];
 }
 
-export interface PlanWishes {
+export interface PlanOptions {
   readonly tile: TileChoice;
   /** Bytes that a job may take. Default any. */
   readonly memory?: number;
@@ -38,8 +28,6 @@ export interface PlanWishes {
 
 /** Pixel sizes that differ by no more are the same. */
 const SAME_SIZE = 1.2;
-/** `auto` scales an image by no more, up or down. */
-const MAX_SCALE = 64;
 
 /**
  * Brings an image, a model and a choice of tile together. `auto` takes tiles that fit into the memory.
@@ -51,7 +39,7 @@ const MAX_SCALE = 64;
 export function planJob(
   { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
   { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
-  { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanWishes,
+  { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanOptions,
 ): JobPlan {
   const conversion = channelConversion(facts.channels, card.inputChannels);
   const names = facts.channelNames;
@@ -106,94 +94,6 @@ function sizeWarnings(image: number | undefined, model: number | null): string[]
   if (image === undefined || model === null) return [];
   if (Math.max(image / model, model / image) <= SAME_SIZE) return [];
   return [
-    `the image has ${round(image)} µm a pixel, and the model learned from ${round(model)}: "mpp=auto" would scale it`,
+    `the image has ${formatMicrons(image)} µm a pixel, and the model learned from ${formatMicrons(model)}: "mpp=auto" would scale it`,
   ];
 }
-
-/**
- * The size in which an image has the pixels that a model learned from, and the smallest of its levels that is no
- * coarser.
- *
- * @throws RequestError where either pixel size is unknown, or they are too far apart to be true
- */
-function scaleOf(
-  { facts: { mpp }, size, overviews }: ImageHeader,
-  { card }: Pick<EngineModel, 'card'>,
-): { readonly size: Size; readonly level: number } {
-  if (card.micronsPerPixel === null) {
-    throw new RequestError('bad-request', `model ${card.name} does not say from which pixel size it learned`);
-  }
-  if (mpp === null) {
-    throw new RequestError(
-      'bad-request',
-      'the image does not say its pixel size: give it, such as mpp=auto,0.25',
-    );
-  }
-  const ratio = { x: card.micronsPerPixel / mpp.x, y: card.micronsPerPixel / mpp.y };
-  if (Math.max(ratio.x, 1 / ratio.x, ratio.y, 1 / ratio.y) > MAX_SCALE) {
-    throw new RequestError(
-      'bad-request',
-      `the image says ${round(mpp.x)} µm a pixel, and the model learned from ${card.micronsPerPixel}: ` +
-        'give the true pixel size, such as mpp=auto,0.25',
-    );
-  }
-  const target = {
-    width: Math.max(1, Math.round(size.width / ratio.x)),
-    height: Math.max(1, Math.round(size.height / ratio.y)),
-  };
-  const level = overviews.findLastIndex((reader) => reader.size.width * 1.01 >= target.width) + 1;
-  return { size: target, level };
-}
-
-/** An image at the pixel size that a model learned from, and which of its levels it is read from. */
-export function atModelScale(
-  source: ImageSource,
-  model: Pick<EngineModel, 'card'>,
-): { readonly source: ImageSource; readonly level: number } {
-  const { size, level } = scaleOf(source, model);
-  return { source: resampleLinear(source, [source, ...source.overviews][level]!, size), level };
-}
-
-/** The same of a header: what `planJob` sees of that image. */
-export function headerAtModelScale(header: ImageHeader, model: Pick<EngineModel, 'card'>): ImageHeader {
-  const { size } = scaleOf(header, model);
-  return { size, facts: factsAtSize(header, size), overviews: [] };
-}
-
-/**
- * Turned and mirrored, a tile still shows what its pixels need only where its halo is even.
- * @throws RequestError for a network whose halo is not
- */
-export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 'card' | 'geometry'>): void {
-  if (halo.top === halo.bottom && halo.left === halo.right && halo.top === halo.left) return;
-  throw new RequestError(
-    'bad-request',
-    `model ${card.name} cannot be averaged over symmetries (tta): its halo is ${haloText(halo)}`,
-  );
-}
-
-/**
- * The probability from which a pixel has the second of two classes; null where the greater one decides.
- * @throws RequestError for a model of other classes, for a card without one, and beside probabilities
- */
-export function thresholdOf(
-  { threshold = null }: Pick<WorkSpec, 'threshold'>,
-  { card }: Pick<EngineModel, 'card'>,
-  output: OutputKind,
-): number | null {
-  if (threshold === null) return null;
-  const refuse = (why: string) => new RequestError('bad-request', `parameter "threshold": ${why}`);
-  if (card.classes.length !== 2) {
-    throw refuse(
-      `it is for models of two classes, and ${card.name} has ${card.classes.length}: leave it out`,
-    );
-  }
-  if (output === 'probabilities')
-    throw refuse('it makes labels of probabilities: leave it out, or ask for labels');
-  if (threshold !== 'card') return threshold;
-  if (card.threshold === undefined)
-    throw refuse(`the card of ${card.name} has none: give a number, such as 0.3`);
-  return card.threshold;
-}
-
-const round = (microns: number): string => String(Number(microns.toPrecision(3)));

@@ -1,12 +1,13 @@
 import { EngineLostError } from '../../model/errors.js';
 import type { ArgsOf, CallOptions, EventOf, ResultOf } from '../../model/rpc.js';
 import type { ImageHeader } from '../contract/image-header.js';
+import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type { CallName, JobEvent, JobFacts, WorkerCalls, WorkerMethods, WorkerOptions } from './messages.js';
+import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './messages.js';
 import { WorkerExit, WorkerProcess } from './process.js';
 import { Task } from './task.js';
 

@@ -1,17 +1,15 @@
 import type { CallContext } from '../../model/rpc.js';
 import type { ImageHeader } from '../contract/image-header.js';
+import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
-import type { Segmenter, SegmenterOptions } from '../pipeline/segmenter.js';
+import type { SegmenterOptions } from '../pipeline/segmenter.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
-
-/** What is known of a job before it runs; see `Segmenter.plan`. */
-export type JobFacts = Awaited<ReturnType<Segmenter['plan']>>;
 
 /** Small calls, which are retried in the next worker when one is lost. */
 export interface WorkerCalls {

@@ -2,13 +2,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { pino } from 'pino';
 import { DEFAULTS } from '../../server/config.js';
 import type { ImageHeader } from '../../server/contract/image-header.js';
+import type { JobFacts } from '../../server/contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../../server/contract/job-spec.js';
-import { imageFacts, type Receipt } from '../../server/contract/receipt.js';
+import type { Receipt } from '../../server/contract/receipt.js';
+import { imageFacts } from '../../server/pipeline/receipt.js';
 import { type RunningServer, startServer } from '../../server/serve.js';
 import type { ServeOptions } from '../../server/serve-options.js';
 import type { Processes } from '../../server/services.js';
 import type { JobListener } from '../../server/worker/client.js';
-import type { JobFacts, WorkerCalls } from '../../server/worker/messages.js';
+import type { WorkerCalls } from '../../server/worker/messages.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
 
 /** The signature of a PNG and the length and type of its first chunk, which its sides follow. */

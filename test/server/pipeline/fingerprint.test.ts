@@ -38,11 +38,12 @@ async function fingerprint({ model, environment: other, job, side = 40, times }:
   const given = { digest: 'a', card, environment: { ...environment, ...other }, ...model };
   const work = { model: 'net', choice: {}, tile: 'auto', symmetries: false, scale: false };
   const whole = { ...work, input, background: { mask }, results: [{ output: 'labels' }], ...job };
-  return fingerprintOf(
-    { ...whole, signal: new AbortController().signal } as unknown as SegmentJob,
-    given as unknown as EngineModel,
-    planTiles({ width: 300, height: 200 }, { tile: { width: side, height: side }, rule }),
-  );
+  return fingerprintOf({ ...whole, signal: new AbortController().signal } as unknown as SegmentJob, {
+    model: given as unknown as EngineModel,
+    plan: planTiles({ width: 300, height: 200 }, { tile: { width: side, height: side }, rule }),
+    output: 'labels',
+    threshold: null,
+  });
 }
 
 describe('the fingerprint of bands', () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/card.js';
-import { atModelScale, planJob } from '../../../server/pipeline/job-plan.js';
+import { planJob } from '../../../server/pipeline/job-plan.js';
 import { jobsThatFit } from '../../../server/pipeline/memory.js';
+import { atModelScale, modelScale } from '../../../server/pipeline/model-scale.js';
 import { type ImageFacts, withFacts } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { even, pattern } from '../../support/rasters.js';
@@ -113,8 +114,11 @@ describe('pixel size', () => {
   it('is that of the model after scaling, from the level that is no coarser', () => {
     const image = memorySource(pattern(400, 300));
     const overviews = [memorySource(pattern(200, 150)), memorySource(pattern(100, 75))];
-    const at = (mpp: number) =>
-      atModelScale({ ...withFacts(image, { mpp: { x: mpp, y: mpp } }), overviews }, known);
+    const at = (mpp: number) => {
+      const slide = { ...withFacts(image, { mpp: { x: mpp, y: mpp } }), overviews };
+      const scale = modelScale(slide, known);
+      return { level: scale.level, source: atModelScale(slide, scale) };
+    };
     expect(at(0.25)).toMatchObject({
       level: 1,
       source: { size: { width: 200, height: 150 }, facts: { mpp: { x: 0.5 } } },
@@ -123,7 +127,7 @@ describe('pixel size', () => {
     expect(at(0.1)).toMatchObject({ level: 2, source: { size: { width: 80, height: 60 } } });
     expect(at(1)).toMatchObject({ level: 0, source: { size: { width: 800, height: 600 } } });
     expect(() => at(100)).toThrow(/give the true pixel size/);
-    expect(() => atModelScale(image, known)).toThrow(/does not say its pixel size/);
-    expect(() => atModelScale(image, { card })).toThrow(/does not say from which pixel size/);
+    expect(() => modelScale(image, known)).toThrow(/does not say its pixel size/);
+    expect(() => modelScale(image, { card })).toThrow(/does not say from which pixel size/);
   });
 });

@@ -1,9 +1,9 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobFacts } from '../../../server/contract/job-facts.js';
 import { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { RunningServer } from '../../../server/serve.js';
-import type { JobFacts } from '../../../server/worker/messages.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, testServer, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';

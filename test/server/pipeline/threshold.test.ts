@@ -5,7 +5,7 @@ import type { EngineModel } from '../../../model/engine.js';
 import { ModelShelf } from '../../../model/shelf.js';
 import type { WorkSpec } from '../../../server/contract/job-spec.js';
 import { parseParameters, planShape } from '../../../server/contract/parameters.js';
-import { thresholdOf } from '../../../server/pipeline/job-plan.js';
+import { thresholdOf } from '../../../server/pipeline/model-options.js';
 import { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { TileChoice } from '../../../tiling/plan.js';
 import { openImage } from '../../../tiling/sources/open.js';

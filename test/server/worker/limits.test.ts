@@ -5,6 +5,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { TestedModel } from '../../../model/engine.js';
 import type { ImageHeader } from '../../../server/contract/image-header.js';
 import type { JobSpec, PlanSpec, SegmentJob } from '../../../server/contract/job-spec.js';
+import { prepareJob } from '../../../server/pipeline/prepare.js';
 import { runJob } from '../../../server/pipeline/run-job.js';
 import { WorkerClient } from '../../../server/worker/client.js';
 import type { WorkerLimits } from '../../../server/worker/limits.js';
@@ -50,7 +51,11 @@ const spec: PlanSpec = {
   ...{ model: 'shapes', input: join(folder, 'image.png'), scratchDir: folder, choice: {}, tile: 'auto' },
   ...{ symmetries: false, scale: false, background: null },
 };
-const header = { size: { width: 700, height: 500 }, facts: { dtype: 'uint8', channels: 1 } } as ImageHeader;
+const header: ImageHeader = {
+  size: { width: 700, height: 500 },
+  facts: { channels: 1, dtype: 'uint8', channelNames: null, mpp: null, notes: [] },
+  overviews: [],
+};
 const job: JobSpec = {
   ...{ ...spec, id: 'job', priority: 'normal', journal: null },
   results: [{ output: 'labels', format: 'png', path: join(folder, 'labels.png'), simplify: 0 }],
@@ -89,11 +94,15 @@ describe('a mask of the tissue', () => {
         ...(watch && { watch }),
       },
       image,
-      { card, geometry, exact: true } as unknown as TestedModel,
+      prepareJob(job, image, { card, geometry, exact: true } as unknown as TestedModel, {
+        output: 'labels',
+        memory: 1e9,
+      }),
       {
         predict: () => Promise.reject(new Error('the first tile')),
         preview: ({ size }) => new Preview(size),
-        ...{ maxPixels: 1e9, maxUnpackedBytes, memory: 1e9 },
+        maxPixels: 1e9,
+        maxUnpackedBytes,
       },
     ).catch((error: Error) => error.message);
 

@@ -1,0 +1,84 @@
+import { valuesPerPixel } from '../../model/output-kind.js';
+import { COLUMN_BLOCK_PX, type TilePlan } from '../../tiling/plan.js';
+import type { AreaCount } from '../../tiling/sinks/areas.js';
+import { BandJournal } from '../../tiling/sinks/journal.js';
+import type { Preview } from '../../tiling/sinks/preview.js';
+import type { ImageSource } from '../../tiling/source.js';
+import type { Tissue } from '../../tiling/tissue.js';
+import type { JobProgress, SegmentJob } from '../contract/job-spec.js';
+import { fingerprintOf, startedAnew } from './fingerprint.js';
+import { openMasks } from './open-masks.js';
+import type { PreparedJob } from './prepare.js';
+import { ProgressTracker } from './progress-tracker.js';
+import type { MaskRoute } from './routing.js';
+import { type Predict, segment } from './segment.js';
+import type { StageTimes } from './stage-times.js';
+
+/** What a job's masks are computed from, and what observes them. */
+export interface Computation {
+  readonly job: SegmentJob;
+  readonly prepared: PreparedJob;
+  /** The image as it is segmented: in the model's pixel size, where that is requested. */
+  readonly source: ImageSource;
+  readonly routes: readonly MaskRoute[];
+  readonly predict: Predict;
+  /** Tiles outside of it are background; null where all are computed. */
+  readonly tissue: Tissue | null;
+  /** Receives the labels; null where they are not in the image's size, or there are none. */
+  readonly areas: AreaCount | null;
+  readonly preview: Preview;
+  readonly stages: StageTimes;
+}
+
+export interface Computed {
+  readonly progress: JobProgress;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Computes a job's masks, and writes the results that are streamed. On failure nothing of them is left, but for the
+ * journal.
+ */
+export async function computeMasks(computation: Computation): Promise<Computed> {
+  const { job, prepared, source, routes, predict, tissue, areas, preview, stages } = computation;
+  const { plan, output } = prepared;
+  const { card } = prepared.model;
+  const { journal, warnings } = await openJournal(job, prepared);
+  const sink = await openMasks(routes, { source, card }, areas).catch(async (error: unknown) => {
+    await journal?.abort();
+    throw error;
+  });
+  const values = valuesPerPixel(output, card.classes.length);
+  const channels = Math.min(values, card.classes.length);
+  const tracker = new ProgressTracker(plan, job.onProgress);
+  await segment({
+    source,
+    plan,
+    output,
+    classes: card.classes.length,
+    sink,
+    predict,
+    signal: job.signal,
+    journal,
+    skip: tissue && ((tile) => !tissue.touches(tile.write)),
+    onStage: (stage, durationMs) => stages.add(stage, durationMs),
+    onTile: (tile, end) => tracker.add(tile, end),
+    onPixels: (rect, pixels, rowLength) => preview.put(rect, pixels, rowLength, channels, values),
+  });
+  tracker.publish();
+  return { progress: tracker.progress, warnings };
+}
+
+/** Opens the journal of a job that has one and more than one band: a mask of one band is there at once, or not at all. */
+async function openJournal(
+  job: SegmentJob,
+  prepared: PreparedJob,
+): Promise<{ readonly journal: BandJournal | null; readonly warnings: readonly string[] }> {
+  if (job.journal === null || !hasSeveralBands(prepared.plan)) return { journal: null, warnings: [] };
+  const fingerprint = await fingerprintOf(job, prepared);
+  const journal = await BandJournal.open(job.journal, fingerprint);
+  return { journal, warnings: journal.earlier ? [startedAnew(journal.earlier, fingerprint)] : [] };
+}
+
+const hasSeveralBands = ({ image, stride }: TilePlan): boolean =>
+  image.height > stride.height || image.width > COLUMN_BLOCK_PX;

@@ -1,0 +1,57 @@
+import type { Engine, EngineModel } from '../../model/engine.js';
+import type { ModelShelf } from '../../model/shelf.js';
+
+/** Models that stay loaded at most, beside those in use; the least recently used is evicted. */
+const MAX_LOADED = 4;
+
+/** The models of a shelf that an engine has loaded. */
+export class LoadedModels {
+  /** By folder, the most recently used last. */
+  readonly #loaded = new Map<string, Promise<EngineModel>>();
+  readonly #users = new Map<string, number>();
+
+  constructor(
+    private readonly shelf: ModelShelf,
+    private readonly engine: Pick<Engine, 'load' | 'unload'>,
+  ) {}
+
+  /**
+   * Finds the folder of a model, and has what is loaded of it stay loaded for the time of `work`.
+   * @param name see `ModelShelf.find`
+   */
+  async use<Result>(name: string | undefined, work: (folder: string) => Promise<Result>): Promise<Result> {
+    const { folder } = await this.shelf.find(name);
+    this.#users.set(folder, (this.#users.get(folder) ?? 0) + 1);
+    try {
+      return await work(folder);
+    } finally {
+      const users = this.#users.get(folder)! - 1;
+      if (users === 0) this.#users.delete(folder);
+      else this.#users.set(folder, users);
+    }
+  }
+
+  /** The model of a folder, loaded if it is not; called within `use`. */
+  async load(folder: string): Promise<EngineModel> {
+    const loading = this.#loaded.get(folder) ?? this.engine.load(folder);
+    this.#loaded.delete(folder);
+    this.#loaded.set(folder, loading);
+    try {
+      const model = await loading;
+      await this.#evict();
+      return model;
+    } catch (error) {
+      this.#loaded.delete(folder);
+      throw error;
+    }
+  }
+
+  async #evict(): Promise<void> {
+    for (const [folder, loaded] of this.#loaded) {
+      if (this.#loaded.size <= MAX_LOADED) break;
+      if (this.#users.has(folder)) continue;
+      this.#loaded.delete(folder);
+      await this.engine.unload((await loaded).id);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import type { EngineModel } from '../../model/engine.js';
+import type { OutputKind } from '../../model/output-kind.js';
+import { haloText } from '../../tiling/plan.js';
+import { RequestError } from '../contract/errors.js';
+import type { WorkSpec } from '../contract/job-spec.js';
+
+/**
+ * Turned and mirrored, a tile still shows what its pixels need only where its halo is even.
+ * @throws RequestError for a network whose halo is not
+ */
+export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 'card' | 'geometry'>): void {
+  if (halo.top === halo.bottom && halo.left === halo.right && halo.top === halo.left) return;
+  throw new RequestError(
+    'bad-request',
+    `model ${card.name} cannot be averaged over symmetries (tta): its halo is ${haloText(halo)}`,
+  );
+}
+
+/**
+ * The probability from which a pixel has the second of two classes; null where the greater one decides.
+ * @throws RequestError for a model of other classes, for a card without one, and beside probabilities
+ */
+export function thresholdOf(
+  { threshold = null }: Pick<WorkSpec, 'threshold'>,
+  { card }: Pick<EngineModel, 'card'>,
+  output: OutputKind,
+): number | null {
+  if (threshold === null) return null;
+  const refuse = (why: string) => new RequestError('bad-request', `parameter "threshold": ${why}`);
+  if (card.classes.length !== 2) {
+    throw refuse(
+      `it is for models of two classes, and ${card.name} has ${card.classes.length}: leave it out`,
+    );
+  }
+  if (output === 'probabilities')
+    throw refuse('it makes labels of probabilities: leave it out, or ask for labels');
+  if (threshold !== 'card') return threshold;
+  if (card.threshold === undefined)
+    throw refuse(`the card of ${card.name} has none: give a number, such as 0.3`);
+  return card.threshold;
+}

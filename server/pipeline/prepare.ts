@@ -1,0 +1,36 @@
+import type { TestedModel } from '../../model/engine.js';
+import type { OutputKind } from '../../model/output-kind.js';
+import type { ImageHeader } from '../contract/image-header.js';
+import type { WorkSpec } from '../contract/job-spec.js';
+import { type JobPlan, planJob } from './job-plan.js';
+import { checkSymmetries, thresholdOf } from './model-options.js';
+import { type ModelScale, modelScale } from './model-scale.js';
+
+/** Everything about a job that its image's header and its model decide, before a pixel is read. */
+export interface PreparedJob extends JobPlan {
+  readonly model: TestedModel;
+  /** What the network computes for each px. */
+  readonly output: OutputKind;
+  /** The probability from which a pixel has the second of two classes; null where the greater one decides. */
+  readonly threshold: number | null;
+  /** The image in the model's pixel size, where that is requested; null where it is segmented as it is. */
+  readonly scale: ModelScale | null;
+}
+
+/**
+ * Prepares what is run, planned or estimated: the same for all three.
+ * @param memory bytes that the job may take
+ * @throws RequestError, TileSizeError, UnsupportedImageError for what the image or the model is not fit for
+ */
+export function prepareJob(
+  spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold'>,
+  image: ImageHeader,
+  model: TestedModel,
+  { output, memory }: { readonly output: OutputKind; readonly memory: number },
+): PreparedJob {
+  const scale = spec.scale ? modelScale(image, model) : null;
+  if (spec.symmetries) checkSymmetries(model);
+  const threshold = thresholdOf(spec, model, output);
+  const plan = planJob(scale ?? image, model, { tile: spec.tile, memory, output });
+  return { ...plan, model, output, threshold, scale };
+}

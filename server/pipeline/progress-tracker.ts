@@ -1,0 +1,48 @@
+import type { Tile, TilePlan } from '../../tiling/plan.js';
+import type { JobProgress } from '../contract/job-spec.js';
+import type { TileEnd } from './segment.js';
+
+/** Counts the tiles of a job as they end, and publishes how far it is. */
+export class ProgressTracker {
+  readonly #count: { -readonly [Name in keyof JobProgress]: number };
+
+  constructor(
+    { count, image }: TilePlan,
+    private readonly onProgress: (progress: JobProgress) => void = () => {},
+  ) {
+    this.#count = {
+      tiles: count,
+      tilesDone: 0,
+      tilesReplayed: 0,
+      tilesSkipped: 0,
+      pixels: image.width * image.height,
+      pixelsDone: 0,
+      pixelsComputed: 0,
+      haloAndPixels: 0,
+    };
+    this.publish();
+  }
+
+  get progress(): JobProgress {
+    return { ...this.#count };
+  }
+
+  add({ write, read }: Tile, end: TileEnd): void {
+    const count = this.#count;
+    const pixels = write.width * write.height;
+    count.tilesDone++;
+    count.pixelsDone += pixels;
+    if (end === 'replayed') count.tilesReplayed++;
+    else if (end === 'skipped') count.tilesSkipped++;
+    else {
+      count.pixelsComputed += pixels;
+      count.haloAndPixels += read.width * read.height;
+    }
+    // Replayed tiles end all at once: the first tile after them publishes their progress, too.
+    if (end !== 'replayed') this.publish();
+  }
+
+  publish(): void {
+    this.onProgress(this.progress);
+  }
+}

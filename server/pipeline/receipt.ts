@@ -1,0 +1,50 @@
+import type { TestedModel } from '../../model/engine.js';
+import { NORMALISATION } from '../../model/pixels.js';
+import { haloShare, type TilePlan } from '../../tiling/plan.js';
+import type { ImageFacts } from '../../tiling/source.js';
+import type { ImageHeader } from '../contract/image-header.js';
+import type { Receipt } from '../contract/receipt.js';
+import { usedRange } from './intensity-warnings.js';
+
+export function planFacts(plan: TilePlan): Receipt['plan'] {
+  return {
+    tile: `${plan.tile.width}x${plan.tile.height}`,
+    halo: plan.halo,
+    stride: `${plan.stride.width}x${plan.stride.height}`,
+    tiles: plan.count,
+    haloShare: Number(haloShare(plan).toFixed(4)),
+  };
+}
+
+export function modelFacts({ card, exact }: TestedModel) {
+  return {
+    model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
+    classes: card.classes,
+    exact,
+  };
+}
+
+/** How the values of an image became the network's. */
+export function rangeFacts(
+  facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>,
+): Pick<Receipt, 'normalisation' | 'range'> {
+  return { normalisation: facts.range ? 'range' : NORMALISATION, range: usedRange(facts) };
+}
+
+export function imageFacts({ size, facts }: Pick<ImageHeader, 'size' | 'facts'>): Receipt['image'] {
+  const { channels, dtype, mpp } = facts;
+  return { ...size, channels, dtype, mpp };
+}
+
+/** The area of each class, by the pixels that it has. */
+export function areaFacts(
+  pixels: readonly number[],
+  classes: readonly { readonly name: string }[],
+  { mpp }: Pick<ImageFacts, 'mpp'>,
+): NonNullable<Receipt['areas']> {
+  return classes.map(({ name }, i) => ({
+    name,
+    pixels: pixels[i]!,
+    um2: mpp && Number((pixels[i]! * mpp.x * mpp.y).toPrecision(9)),
+  }));
+}

@@ -1,0 +1,20 @@
+import type { Stage } from '../contract/stages.js';
+
+/** Adds up how long each stage of a job took, and passes each time on. */
+export class StageTimes {
+  readonly #ms = new Map<Stage, number>();
+
+  constructor(private readonly onStage: (stage: Stage, durationMs: number) => void = () => {}) {}
+
+  add(stage: Stage, durationMs: number): void {
+    this.#ms.set(stage, (this.#ms.get(stage) ?? 0) + durationMs);
+    this.onStage(stage, durationMs);
+  }
+
+  /** Of each stage that there was, in ms, to a tenth. */
+  get totals(): Partial<Record<Stage, number>> {
+    return Object.fromEntries([...this.#ms].map(([stage, ms]) => [stage, roundMs(ms)]));
+  }
+}
+
+export const roundMs = (ms: number): number => Math.round(ms * 10) / 10;
