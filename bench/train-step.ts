@@ -132,8 +132,8 @@ function membraneSampler(trainee: Trainee): Promise<Sampler> {
     const raster = (data: Uint8Array): Raster => ({ data, ...{ width: 700, height: 700, channels: 1 } });
     return { stem: `${seed}`, image: memorySource(raster(image)), labels: memorySource(raster(labels)) };
   });
-  const codec = new LabelCodec({ classes: 2, ignore: null, legend: null });
-  codec.count({ data: Uint8Array.of(0, 1), width: 2, height: 1, channels: 1 });
+  const counts = new Map([0, 1].map((label) => [label, 1]));
+  const codec = new LabelCodec({ classes: 2, ignore: null, legend: null }, counts);
   return Sampler.create(
     pairs,
     { codec, labelBorder: 'reflect' },

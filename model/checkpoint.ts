@@ -4,10 +4,12 @@ import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import { z } from 'zod';
 import { CARD_FORM, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { missing, readCard, readJson, writeCard } from './model-files.js';
+import { issueOf } from './schema-issue.js';
 // For its side effect: models that resize their logits are loaded with it.
 import './resizing.js';
 
@@ -59,7 +61,9 @@ export async function saveCheckpoint(
  */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
-  const { modelTopology, weightsManifest } = (await readJson(folder, 'model.json')) as ModelJson;
+  const json = modelSchema.safeParse(await readJson(folder, 'model.json'));
+  if (!json.success) throw new CheckpointError(`${folder}/model.json: ${issueOf(json.error)}`);
+  const { modelTopology, weightsManifest } = json.data;
   const weights = await readFile(join(folder, WEIGHTS)).catch(missing(folder, WEIGHTS));
   const sha256 = createHash('sha256').update(weights).digest('hex');
   if (sha256 !== card.weights.sha256) {
@@ -112,7 +116,18 @@ function disagreement({ architecture, inputChannels, classes }: Card, model: tfl
     : `it says ${name}: ${words(stated[name])}; the network has ${words(found[name])}`;
 }
 
-interface ModelJson {
-  readonly modelTopology: object;
-  readonly weightsManifest: { readonly weights: tf.io.WeightsManifestEntry[] }[];
-}
+/** What is read of `model.json`. The topology stays as it is: its text is part of the digest. */
+const modelSchema = z.object({
+  modelTopology: z.custom<object>((value) => typeof value === 'object' && value !== null, 'not an object'),
+  weightsManifest: z.array(
+    z.object({
+      weights: z.array(
+        z.object({
+          name: z.string(),
+          shape: z.array(z.int().min(0)),
+          dtype: z.enum(['float32', 'int32', 'bool', 'string', 'complex64']),
+        }),
+      ),
+    }),
+  ),
+});

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { CARD_FORM, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
+import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 
 /** Writes the card of a model folder, whole or not at all. */
@@ -10,19 +12,21 @@ export async function writeCard(folder: string, card: Card): Promise<void> {
   await writeWhole(join(folder, 'card.json'), [text]);
 }
 
+/** The form alone, which decides whether the rest can be read. */
+const formSchema = z.object({ form: z.number().optional() }).catch({});
+
 /** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */
 export async function readCard(folder: string): Promise<Card> {
   const json = await readJson(folder, 'card.json');
-  const { form } = (json ?? {}) as { readonly form?: unknown };
-  if (typeof form === 'number' && form > CARD_FORM) {
+  const { form } = formSchema.parse(json);
+  if (form !== undefined && form > CARD_FORM) {
     throw new CheckpointError(
       `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}: take a newer one`,
     );
   }
   const parsed = cardSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new CheckpointError(`${folder}/card.json: ${issue!.path.join('.')}: ${issue!.message}`);
+  throw new CheckpointError(`${folder}/card.json: ${issueOf(parsed.error)}`);
 }
 
 /**

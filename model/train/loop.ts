@@ -1,156 +1,172 @@
+import { z } from 'zod';
 import type { Trainee } from '../engine.js';
 import type { TrainingBatch } from './trainer.js';
 
-/** How far a training is; what a checkpoint keeps besides the network's and the optimiser's state. */
-export interface Progress {
-  /** Epochs that are done. */
-  readonly epoch: number;
-  /** Steps of the optimiser that are done in the epoch after them. */
-  readonly step: number;
-  /** Sum of those steps' losses. */
-  readonly lossSum: number;
-  readonly best: { readonly epoch: number; readonly error: number } | null;
-  /** Time spent, in s. */
-  readonly seconds: number;
-}
+/** JSON writes null for NaN and infinities, such as the loss of a training that diverged. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
 
-export const BEGINNING: Progress = { epoch: 0, step: 0, lossSum: 0, best: null, seconds: 0 };
+const count = z.int().min(0);
+
+/** Where a training stands: what a checkpoint holds besides the state of the network and its optimiser. */
+export const loopStateSchema = z.object({
+  /** Epochs completed. */
+  epoch: count,
+  /** Optimiser steps completed in the current epoch. */
+  step: count,
+  /** Sum of the losses of those steps. */
+  lossSum: number,
+  /** The epoch of the best network, counted from 1, and its error; null before the first validation. */
+  best: z.object({ epoch: z.int().min(1), error: number }).nullable(),
+  /** Time spent training, in s. */
+  seconds: z.number(),
+});
+
+export type LoopState = Readonly<z.infer<typeof loopStateSchema>>;
+
+export const INITIAL_STATE: LoopState = { epoch: 0, step: 0, lossSum: 0, best: null, seconds: 0 };
 
 export interface Validation {
-  /** What the best network has least of. */
+  /** What the best network minimises. */
   readonly error: number;
-  /** What is minimised in training, of the images for validation. */
+  /** The training loss over the validation images. */
   readonly loss: number;
   readonly scores: Readonly<Record<string, number>>;
 }
 
 export interface LoopOptions {
+  /** Epochs at most, at least 1. */
   readonly epochs: number;
-  /** Steps of the optimiser in an epoch. */
+  /** Optimiser steps in an epoch, at least 1. */
   readonly epochSteps: number;
-  /** Batches whose gradients are averaged for a step. */
+  /** Batches whose gradients are averaged into one step, at least 1. */
   readonly accumulate: number;
-  /** Ends the training once so many epochs in a row brought nothing better; null for never. */
+  /** Early stopping: ends the training after this many epochs without a better network; null for never. */
   readonly patience: number | null;
   /** The learning rate of a step, counted from 0 over the whole training. */
   readonly learningRate: (step: number) => number;
-  /** A batch of an epoch, both counted from 0; asked for while the step before it runs. */
+  /** A batch of an epoch, both counted from 0; prefetched while the previous one is trained on. */
   readonly batch: (epoch: number, index: number) => Promise<TrainingBatch>;
   readonly validate: () => Promise<Validation>;
-  /** Keeps the network as the best so far. */
-  readonly keepBest: (progress: Progress, validation: Validation) => Promise<void>;
+  /** Saves the network as the best so far. */
+  readonly saveBest: (state: LoopState, validation: Validation) => Promise<void>;
   /** Writes a checkpoint. */
-  readonly save: (progress: Progress) => Promise<void>;
-  readonly from: Progress;
-  /** When it aborts, the training writes a checkpoint after its step, and ends. */
+  readonly saveCheckpoint: (state: LoopState) => Promise<void>;
+  readonly from: LoopState;
+  /** When it aborts, the training writes a checkpoint after the current step, and ends. */
   readonly signal: AbortSignal;
+  /** A clock in ms. */
   readonly now: () => number;
 }
 
 export type TrainEvent =
   | {
       readonly type: 'step';
+      /** The current epoch and the step in it, both counted from 0. */
       readonly epoch: number;
       readonly step: number;
-      /** Mean of the batches' losses. */
+      /** Mean over the step's batches. */
       readonly loss: number;
       readonly learningRate: number;
-      /** Network input px of the step. */
+      /** Input px of the step's crops. */
       readonly pixels: number;
       readonly durationMs: number;
     }
   | {
       readonly type: 'epoch';
-      /** Epochs that are done. */
+      /** Epochs completed. */
       readonly epoch: number;
-      /** Mean over its steps. */
+      /** Mean over the epoch's steps. */
       readonly loss: number;
       readonly validation: Validation;
+      /** Whether this is the best network so far. */
       readonly best: boolean;
       readonly seconds: number;
     }
   | {
       readonly type: 'end';
-      readonly why: 'finished' | 'patience' | 'interrupted';
-      readonly progress: Progress;
+      readonly reason: 'finished' | 'early-stopped' | 'interrupted';
+      readonly state: LoopState;
     };
 
-/** Trains from a state, and yields what happens. */
+/** Trains epoch by epoch, validates after each, and yields what happens. */
 export async function* train(trainee: Trainee, options: LoopOptions): AsyncGenerator<TrainEvent> {
-  const { epochs, epochSteps, accumulate, patience, batch, save, signal, now } = options;
-  const began = now() - options.from.seconds * 1000;
-  let progress = options.from;
-  const advance = (change: Partial<Progress>) => {
-    progress = { ...progress, ...change, seconds: (now() - began) / 1000 };
+  const { epochs, epochSteps, accumulate, patience, signal, now } = options;
+  const startedAt = now() - options.from.seconds * 1000;
+  let state = options.from;
+  const advance = (change: Partial<LoopState>) => {
+    state = { ...state, ...change, seconds: (now() - startedAt) / 1000 };
   };
-  const stale = () =>
-    patience !== null && progress.best !== null && progress.epoch - progress.best.epoch >= patience;
+  const isExhausted = () =>
+    patience !== null && state.best !== null && state.epoch - state.best.epoch >= patience;
 
-  while (progress.epoch < epochs && !stale()) {
-    const { epoch } = progress;
-    const ahead = new Lookahead(
-      (index) => batch(epoch, index),
+  while (state.epoch < epochs && !isExhausted()) {
+    const { epoch } = state;
+    const batches = new Prefetcher(
+      (index) => options.batch(epoch, index),
+      state.step * accumulate,
       epochSteps * accumulate,
-      progress.step * accumulate,
     );
-    for (let step = progress.step; step < epochSteps; step++) {
+    for (let step = state.step; step < epochSteps; step++) {
       if (signal.aborted) {
-        await save(progress);
-        yield { type: 'end', why: 'interrupted', progress };
+        await options.saveCheckpoint(state);
+        yield { type: 'end', reason: 'interrupted', state };
         return;
       }
       const learningRate = options.learningRate(epoch * epochSteps + step);
       let [loss, pixels, durationMs] = [0, 0, 0];
       for (let part = 1; part <= accumulate; part++) {
-        const next = await ahead.next();
-        const started = now();
-        pixels += next.count * next.side ** 2;
-        const stepping = trainee.step(next, { learningRate, apply: part === accumulate });
-        ahead.prepare();
+        const batch = await batches.next();
+        const startedStepAt = now();
+        pixels += batch.count * batch.side ** 2;
+        const stepping = trainee.step(batch, { learningRate, apply: part === accumulate });
+        batches.prefetch();
         loss += (await stepping) / accumulate;
-        durationMs += now() - started;
+        durationMs += now() - startedStepAt;
       }
-      advance({ step: step + 1, lossSum: progress.lossSum + loss });
+      advance({ step: step + 1, lossSum: state.lossSum + loss });
       yield { type: 'step', epoch, step, loss, learningRate, pixels, durationMs };
     }
     const validation = await options.validate();
-    const best = progress.best === null || isLess(validation.error, progress.best.error);
-    const loss = progress.lossSum / epochSteps;
+    const best = state.best === null || isBetter(validation.error, state.best.error);
+    const loss = state.lossSum / epochSteps;
     advance({ epoch: epoch + 1, step: 0, lossSum: 0 });
     if (best) {
       advance({ best: { epoch: epoch + 1, error: validation.error } });
-      await options.keepBest(progress, validation);
+      await options.saveBest(state, validation);
     }
-    yield { type: 'epoch', epoch: epoch + 1, loss, validation, best, seconds: progress.seconds };
-    await save(progress);
+    yield { type: 'epoch', epoch: epoch + 1, loss, validation, best, seconds: state.seconds };
+    await options.saveCheckpoint(state);
   }
-  yield { type: 'end', why: progress.epoch < epochs ? 'patience' : 'finished', progress };
+  yield { type: 'end', reason: state.epoch < epochs ? 'early-stopped' : 'finished', state };
 }
 
-/** A number is less than none: a checkpoint has null for what was none. */
-const isLess = (error: number, least: number | null): boolean =>
-  Number.isFinite(error) && (!Number.isFinite(least) || error < least!);
+/** Any finite error is better than NaN or infinity. */
+const isBetter = (error: number, best: number): boolean =>
+  Number.isFinite(error) && (!Number.isFinite(best) || error < best);
 
-/** Prepares one batch while another is trained on. */
-class Lookahead {
-  #waiting: Promise<TrainingBatch> | null = null;
+/** Reads batches in order, one ahead at most. */
+class Prefetcher {
+  #pending: Promise<TrainingBatch> | null = null;
 
   constructor(
     private readonly read: (index: number) => Promise<TrainingBatch>,
-    private readonly end: number,
     private index: number,
+    private readonly end: number,
   ) {}
 
-  prepare(): void {
-    if (this.#waiting !== null || this.index >= this.end) return;
-    this.#waiting = this.read(this.index++);
-    this.#waiting.catch(() => undefined); // whoever asks for it next is told
+  prefetch(): void {
+    if (this.#pending !== null || this.index >= this.end) return;
+    this.#pending = this.read(this.index++);
+    this.#pending.catch(() => undefined); // `next` rejects with it
   }
 
   next(): Promise<TrainingBatch> {
-    this.prepare();
-    const batch = this.#waiting!;
-    this.#waiting = null;
+    this.prefetch();
+    const batch = this.#pending!;
+    this.#pending = null;
     return batch;
   }
 }

@@ -1,56 +1,85 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
+import { issueOf } from '../schema-issue.js';
 import { writeWhole } from '../whole-file.js';
 
-/** A training between two steps of its optimiser. */
-export interface State {
-  /** Steps of the optimiser, and batches that were seen: they seed dropout, and give Adam its powers. */
+/** A network and its optimiser between two steps: all that the next step depends on besides its batch. */
+export interface TrainerState {
+  /** Optimiser steps so far; Adam's bias correction follows from it. */
   readonly steps: number;
+  /** Batches so far; dropout is seeded by it. */
   readonly batches: number;
-  /** Weights, then the optimiser's variables, in the network's order. */
+  /** The weights, then the optimiser's slots, in the order of the network's layers. */
   readonly arrays: readonly Float32Array[];
 }
 
-/** The first line names the form; a change that an earlier version would misread makes a new one. */
+/** The version of the file format. Whatever an earlier version would misread gets a new one. */
 const FORM = 1;
 const MAGIC = `unseam training state ${FORM}\n`;
 
-/** One file: a line that names the format, a line of JSON, and the arrays as little-endian floats. */
-export async function writeState(path: string, state: State, extra: unknown): Promise<void> {
+const count = z.int().min(0);
+const headerSchema = z.object({
+  steps: count,
+  batches: count,
+  /** Floats in each array. */
+  lengths: z.array(count),
+  /** Of the bytes behind the header, in hex. */
+  sha256: z.string(),
+  extra: z.unknown(),
+});
+
+/**
+ * Writes a state file, whole or not at all: a magic line, a line of JSON, and the arrays as little-endian floats.
+ * @param extra JSON that is stored along, for `readState` to return
+ */
+export async function writeState(path: string, state: TrainerState, extra: unknown): Promise<void> {
   const { steps, batches, arrays } = state;
   const bodies = arrays.map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength));
   const hash = createHash('sha256');
   for (const body of bodies) hash.update(body);
-  const head = { steps, batches, lengths: arrays.map((a) => a.length), sha256: hash.digest('hex'), extra };
-  await writeWhole(path, [MAGIC, `${JSON.stringify(head)}\n`, ...bodies]);
+  const header = { steps, batches, lengths: arrays.map((a) => a.length), sha256: hash.digest('hex'), extra };
+  await writeWhole(path, [MAGIC, `${JSON.stringify(header)}\n`, ...bodies]);
 }
 
-/** @throws CheckpointError for a file that is missing, cut off, damaged, or of a newer form */
-export async function readState(path: string): Promise<{ state: State; extra: unknown }> {
+/** @throws CheckpointError for a file that is missing, truncated, corrupt, or of a newer form */
+export async function readState(path: string): Promise<{ state: TrainerState; extra: unknown }> {
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new CheckpointError(`${path} cannot be read: there is no training to be resumed`, { cause });
+    throw new CheckpointError(`${path} cannot be read: there is no training to resume`, { cause });
   });
   const form = /^unseam training state (\d{1,9})\n/.exec(bytes.subarray(0, 40).toString('latin1'))?.[1];
   if (form !== undefined && Number(form) > FORM) {
-    const newer = `${path} is a training state of form ${form}, of a newer unseam; this one reads form ${FORM}`;
-    throw new CheckpointError(newer);
+    throw new CheckpointError(
+      `${path} is a training state of form ${form}, written by a newer unseam; this one reads form ${FORM}`,
+    );
   }
-  const damaged = () => new CheckpointError(`${path} is no training state, or a damaged one`);
-  if (bytes.subarray(0, MAGIC.length).toString('latin1') !== MAGIC) throw damaged();
   const end = bytes.indexOf('\n', MAGIC.length);
-  if (end < 0) throw damaged();
-  const head = JSON.parse(bytes.subarray(MAGIC.length, end).toString()) as {
-    readonly steps: number;
-    readonly batches: number;
-    readonly lengths: readonly number[];
-    readonly sha256: string;
-    readonly extra: unknown;
-  };
+  if (Number(form) !== FORM || end < 0) throw corrupt(path, 'it has no header');
+  const { steps, batches, lengths, sha256, extra } = parseHeader(
+    bytes.subarray(MAGIC.length, end).toString(),
+    path,
+  );
   const body = bytes.subarray(end + 1);
-  if (createHash('sha256').update(body).digest('hex') !== head.sha256) throw damaged();
+  if (createHash('sha256').update(body).digest('hex') !== sha256) throw corrupt(path, 'its SHA-256 differs');
   const floats = new Float32Array(new Uint8Array(body).buffer);
   let at = 0;
-  const arrays = head.lengths.map((length) => floats.slice(at, (at += length)));
-  return { state: { steps: head.steps, batches: head.batches, arrays }, extra: head.extra };
+  const arrays = lengths.map((length) => floats.slice(at, (at += length)));
+  if (at !== floats.length) throw corrupt(path, `it holds ${floats.length} values, not ${at}`);
+  return { state: { steps, batches, arrays }, extra };
 }
+
+function parseHeader(text: string, path: string): z.infer<typeof headerSchema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(path, 'its header is not JSON', cause);
+  }
+  const parsed = headerSchema.safeParse(json);
+  if (!parsed.success) throw corrupt(path, issueOf(parsed.error));
+  return parsed.data;
+}
+
+const corrupt = (path: string, reason: string, cause?: unknown): CheckpointError =>
+  new CheckpointError(`${path} is not a training state, or is damaged: ${reason}`, { cause });

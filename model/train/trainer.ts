@@ -10,47 +10,46 @@ import type { LossKind, OptimizerConfig } from './choices.js';
 import { lossOf } from './loss.js';
 import { Optimizer } from './optimizer.js';
 import { Random } from './random.js';
-import { readState, type State, writeState } from './state.js';
+import { readState, type TrainerState, writeState } from './state.js';
 
 export interface TrainerConfig {
   readonly unet: UnetConfig;
-  /** Side of the crops that it will be given, in px; only a network with an `outputSize` is bound to it. */
+  /** Side of the crops in px, such as 252. Only a network with an `outputSize` needs it. */
   readonly tile?: number;
   readonly loss: LossKind;
   readonly optimizer: OptimizerConfig;
-  /** A model folder whose weights are taken over; the last layer's only where the classes are as many. */
+  /** A model folder to initialise the weights from; the last layer's only if it has as many classes. */
   readonly from?: string;
-  /** Keeps the contracting path as it is. */
+  /** Excludes the contracting path from training. Default false. */
   readonly freezeEncoder?: boolean;
 }
 
-/** What a trainer starts with where nothing is said: Adam and cross-entropy. */
+/** Adam and cross-entropy. */
 export const PLAIN_TRAINING = {
   loss: 'cross-entropy',
   optimizer: { kind: 'adam', momentum: 0, weightDecay: 0, clipNorm: null },
 } as const satisfies Omit<TrainerConfig, 'unet'>;
 
-/** Crops of one size with their labels, one after the other. */
+/** Crops of one size with their labels and weights. */
 export interface TrainingBatch {
   /** `[count, side, side, channels]` in [0, 1]. */
   readonly pixels: Float32Array;
-  /** Class indices `[count, height, width]`, for the px that a tile of that size yields. */
+  /** Class indices `[count, height, width]` of the network's output for crops of this size. */
   readonly labels: Uint8Array;
-  /** As many; 0 where a pixel does not count. */
+  /** Weights `[count, height, width]`; 0 where a pixel does not count. */
   readonly weights: Float32Array;
   readonly count: number;
   readonly side: number;
   readonly channels: number;
 }
 
-/** How one step goes. */
 export interface StepOptions {
   readonly learningRate: number;
-  /** False keeps the gradients, to be averaged with those of the batches that follow. Default true. */
+  /** False only accumulates the gradients: they are averaged with those of the next batches. Default true. */
   readonly apply?: boolean;
 }
 
-/** A network and its optimiser, on the thread that owns the device. */
+/** A network in training and its optimiser, on the thread that owns the device. */
 export class Trainer {
   readonly model: tfl.LayersModel;
   readonly geometry: TileGeometry;
@@ -58,7 +57,8 @@ export class Trainer {
   readonly #optimizer: Optimizer;
   readonly #variables: tf.Variable[];
   #gradients: tf.Tensor[] = [];
-  #averaged = 0;
+  /** Batches whose gradients are accumulated. */
+  #accumulated = 0;
   #batches = 0;
 
   private constructor(private readonly config: TrainerConfig) {
@@ -77,53 +77,54 @@ export class Trainer {
     this.#optimizer = new Optimizer(optimizer, this.#variables);
   }
 
-  /** @throws ModelConfigError, CheckpointError for a model to start from that does not fit */
+  /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
   static async create(config: TrainerConfig): Promise<Trainer> {
     const trainer = new Trainer(config);
-    if (config.from !== undefined) await trainer.#takeOver(config.from);
+    if (config.from !== undefined) await trainer.#initialiseFrom(config.from);
     return trainer;
   }
 
-  /** One step; returns the loss of the batch before it. */
+  /** Trains on a batch; returns its loss before the update. */
   async step(batch: TrainingBatch, { learningRate, apply = true }: StepOptions): Promise<number> {
     const random = Random.at(this.config.unet.seed, this.#batches++);
     for (const layer of this.model.layers) {
       if (layer instanceof SeededDropout) layer.draw = () => random.next();
     }
-    const cost = tf.tidy(() => {
+    const loss = tf.tidy(() => {
       const { value, grads } = tf.variableGrads(() => this.#loss(batch), this.#variables);
       let gradients = this.#variables.map((variable) => grads[variable.name]!);
-      if (this.#averaged > 0) gradients = gradients.map((g, i) => tf.add(g, this.#gradients[i]!));
+      if (this.#accumulated > 0) gradients = gradients.map((g, i) => tf.add(g, this.#gradients[i]!));
       tf.dispose(this.#gradients);
-      this.#averaged++;
+      this.#accumulated++;
       if (apply) {
-        const mean = this.#averaged === 1 ? gradients : gradients.map((g) => tf.mul(g, 1 / this.#averaged));
+        const mean =
+          this.#accumulated === 1 ? gradients : gradients.map((g) => tf.mul(g, 1 / this.#accumulated));
         this.#optimizer.apply(mean, learningRate);
-        [this.#gradients, this.#averaged] = [[], 0];
+        [this.#gradients, this.#accumulated] = [[], 0];
       } else {
         this.#gradients = gradients.map((g) => tf.keep(g));
       }
       return value;
     });
     try {
-      return (await cost.data())[0]!;
+      return (await loss.data())[0]!;
     } finally {
-      cost.dispose();
+      loss.dispose();
     }
   }
 
-  /** Frees the weights and the optimiser's state. */
+  /** Frees the weights, the gradients and the optimiser's slots. */
   dispose(): void {
     tf.dispose(this.#gradients);
     this.#optimizer.dispose();
     this.model.dispose();
   }
 
-  /** The network as it stands, with weights of its own. */
+  /** A copy of the network with its current weights. */
   async copy(): Promise<tfl.LayersModel> {
     const { unet, tile } = this.config;
     const copy = buildUnet(unet, unet.outputSize ? tile : undefined);
-    // layer by layer: a model's own list has what is frozen last
+    // layer by layer: the model's own list of weights has frozen ones last
     for (const [i, layer] of this.model.layers.entries()) {
       const weights = layer.getWeights();
       const values = await this.#values(weights);
@@ -132,32 +133,32 @@ export class Trainer {
     return copy;
   }
 
-  /** Everything that the next step depends on, besides its batch. To be taken between optimiser steps. */
-  async state(): Promise<State> {
+  /** All that the next step depends on besides its batch. Call it between optimiser steps. */
+  async state(): Promise<TrainerState> {
     const arrays = await this.#values(this.#stateTensors());
     return { steps: this.#optimizer.steps, batches: this.#batches, arrays };
   }
 
   /** @throws CheckpointError for the state of another network or optimiser */
-  restore({ steps, batches, arrays }: State): void {
+  restore({ steps, batches, arrays }: TrainerState): void {
     const tensors = this.#stateTensors();
     const fits = arrays.length === tensors.length && arrays.every((a, i) => a.length === tensors[i]!.size);
-    if (!fits) throw new CheckpointError('the saved state is that of another network or optimiser');
+    if (!fits) throw new CheckpointError('the state belongs to another network or optimiser');
     for (const [i, array] of arrays.entries()) {
       tf.tidy(() => tensors[i]!.assign(tf.tensor(array, tensors[i]!.shape)));
     }
     tf.dispose(this.#gradients);
-    [this.#gradients, this.#averaged] = [[], 0];
+    [this.#gradients, this.#accumulated] = [[], 0];
     this.#optimizer.steps = steps;
     this.#batches = batches;
   }
 
-  /** Writes the state and what the caller adds to it into one file, whole or not at all. */
+  /** Writes the state, and `extra` with it, into a file; whole or not at all. */
   async save(path: string, extra: unknown): Promise<void> {
     await writeState(path, await this.state(), extra);
   }
 
-  /** Reads what `save` wrote; returns what the caller had added. */
+  /** Restores what `save` wrote; returns its `extra`. */
   async load(path: string): Promise<unknown> {
     const { state, extra } = await readState(path);
     this.restore(state);
@@ -185,15 +186,17 @@ export class Trainer {
     return (await Promise.all(tensors.map((t) => t.data()))).map((values) => Float32Array.from(values));
   }
 
-  async #takeOver(folder: string): Promise<void> {
+  async #initialiseFrom(folder: string): Promise<void> {
     const { model } = await loadCheckpoint(folder);
     try {
       for (const layer of this.model.layers.filter((l) => l.getWeights().length > 0)) {
-        const theirs = model.layers.find(({ name }) => name === layer.name)?.getWeights() ?? [];
-        const fits = layer.getWeights().every((w, i) => w.shape.join() === theirs[i]?.shape.join());
-        if (fits) layer.setWeights(theirs);
+        const source = model.layers.find(({ name }) => name === layer.name)?.getWeights() ?? [];
+        const fits = layer.getWeights().every((w, i) => w.shape.join() === source[i]?.shape.join());
+        if (fits) layer.setWeights(source);
         else if (layer.name !== 'logits') {
-          throw new CheckpointError(`${folder} has no layer "${layer.name}" of the same shape to start from`);
+          throw new CheckpointError(
+            `${folder} cannot be started from: it has no layer "${layer.name}" of the same shape`,
+          );
         }
       }
       await this.#values(this.model.getWeights());

@@ -15,7 +15,13 @@ import {
 } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
 import { openDataset } from '../training/dataset.js';
-import { cutsWith, Evaluation, PLAIN_THRESHOLD, predictions, scoreWords } from '../training/evaluate.js';
+import {
+  DEFAULT_THRESHOLD,
+  Evaluation,
+  formatScores,
+  predictions,
+  thresholdsWith,
+} from '../training/evaluate.js';
 import { labelOptions } from './training-options.js';
 import { classesOf, list, parseLegend, parseRange } from './training-values.js';
 
@@ -85,15 +91,15 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
         if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
         const pairs = dataset.pairs.filter(({ stem }) => flags.only?.includes(stem) ?? true);
         const names = classes.map(({ name }) => name);
-        const threshold = card.threshold ?? PLAIN_THRESHOLD;
-        const evaluation = new Evaluation(names, cutsWith(threshold));
+        const threshold = card.threshold ?? DEFAULT_THRESHOLD;
+        const evaluation = new Evaluation(names, thresholdsWith(threshold));
         const images: Record<string, Record<string, number>> = {};
         const options = { engine, model, classes: names.length, symmetries: flags.tta === true };
-        const watched = { ...options, cuts: cutsWith(threshold), signal: context.signal };
+        const watched = { ...options, thresholds: thresholdsWith(threshold), signal: context.signal };
         for await (const prediction of predictions(pairs, dataset, watched)) {
           const { stem } = prediction.pair;
           images[stem] = evaluation.add(prediction, threshold);
-          if (!flags.json) context.stderr(`${stem}: ${scoreWords(images[stem])}`);
+          if (!flags.json) context.stderr(`${stem}: ${formatScores(images[stem])}`);
         }
         const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };
         const result = {

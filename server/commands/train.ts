@@ -14,13 +14,15 @@ import {
   type ScratchFlags,
   scratchOption,
 } from '../terminal/options.js';
+import { ProgressBar } from '../terminal/progress.js';
 import { withScratch } from '../terminal/scratch.js';
+import { TrainingConsole } from '../training/console.js';
 import { type Dataset, openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
 import { foldTable } from '../training/folds.js';
 import { writePreview } from '../training/preview.js';
 import { Recorder } from '../training/recorder.js';
-import { runTraining } from '../training/run.js';
+import { type RunRequest, TrainingRun } from '../training/run.js';
 import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-config.js';
 import type { TrainSession } from '../training/session.js';
 import { foldsOf, type Split, splitPairs } from '../training/split.js';
@@ -141,22 +143,23 @@ async function trainOne(
   { context, engine, dataset, split, config }: TrainSession,
   { folder, resume }: { readonly folder: string; readonly resume: boolean },
 ): Promise<Card | null> {
-  const recorder = new Recorder(context, config, folder);
+  const run = await createRun({ engine, dataset, split, config, folder, resume, signal: context.signal });
+  // only now: settings that no network can be built with leave no version behind
+  const settings = { ...config.settings, monitor: run.facts.monitor };
+  if (!resume) await writeRunConfig(folder, { ...config, settings });
+  const recorder = await Recorder.create(config, run.facts, folder, resume);
+  const view = new TrainingConsole(context, config, run.facts);
   try {
-    const card = await runTraining({
-      ...{ engine, dataset, split, config, folder, resume, signal: context.signal },
-      onMap: (done, all) => recorder.map(done, all),
-      onStart: async (facts) => {
-        // only now: a network or a tile that cannot be leaves no version behind
-        const settings = { ...config.settings, monitor: facts.monitor };
-        if (!resume) await writeRunConfig(folder, { ...config, settings });
-        await recorder.start(facts, resume);
+    view.start(resume);
+    const card = await run.train({
+      async event(event) {
+        view.event(event);
+        await recorder.event(event);
       },
-      onEvent: (event) => recorder.event(event),
-      onPrediction: (part, prediction) => recorder.prediction(part, prediction),
+      prediction: (part, prediction) => recorder.prediction(part, prediction),
     });
     if (card === null) {
-      context.stderr(`stopped and saved; go on with: unseam ${resuming(config.name, folder)}`);
+      context.stderr(`interrupted; resume with: unseam ${resumeArguments(config.name, folder)}`);
       process.exitCode = 130;
       return null;
     }
@@ -164,12 +167,23 @@ async function trainOne(
     context.stderr(`${folder}: ${JSON.stringify(card.scores)}`);
     return card;
   } finally {
+    view.close();
     await recorder.close();
   }
 }
 
-/** The command that goes on with a training; the folder of models is named where it is not the package's own. */
-function resuming(name: string, folder: string): string {
+/** Creates a run with a progress bar for its weight maps. */
+async function createRun(request: RunRequest): Promise<TrainingRun> {
+  const bar = new ProgressBar('weight maps {bar} {value}/{total}, {eta_formatted} remaining');
+  try {
+    return await TrainingRun.create({ ...request, onWeightMap: (done, total) => bar.update(done, total) });
+  } finally {
+    bar.stop();
+  }
+}
+
+/** The arguments that resume a training; they name the folder of models unless it is the package's. */
+function resumeArguments(name: string, folder: string): string {
   const models = dirname(dirname(folder));
   const named = resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models];
   return ['train', '--name', name, ...named, '--resume'].map(asWord).join(' ');

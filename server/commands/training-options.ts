@@ -7,7 +7,8 @@ import type { Border } from '../../tiling/reader.js';
 import { RequestError } from '../contract/errors.js';
 import { integer, positive } from '../terminal/flag-values.js';
 import { MONITORS, type Monitor } from '../training/monitor.js';
-import { PRESETS, type PresetName, type TrainingSettings } from '../training/settings.js';
+import { PRESETS, type PresetName } from '../training/presets.js';
+import type { TrainingSettings } from '../training/settings.js';
 import { fraction, notNegative, numbers, parseAugmentation, parseClassWeights } from './training-values.js';
 
 /** What the options of a training set; those that are not given are the preset's. */

@@ -1,7 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { join, parse } from 'node:path';
 import type { Card } from '../../model/card.js';
 import { channelConversion } from '../../model/pixels.js';
 import { bytesOf, type ValueRange } from '../../tiling/raster.js';
@@ -10,110 +6,89 @@ import { type ImageSource, withFacts } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
-import { countPages } from '../../tiling/sources/tiff/tiff.js';
 import { RequestError } from '../contract/errors.js';
+import { digestOf, findPairs, type PairFiles } from './dataset-files.js';
 import { instanceLabels } from './instances.js';
 import { bandsOf, type RangeChoice, scaleIntensities } from './intensities.js';
-import { IGNORED, LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
+import { countLabels, IGNORED, LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
 
-/** A picture and its labels. */
+/** An image and its labels. */
 export interface Pair {
   readonly stem: string;
   readonly image: ImageSource;
   readonly labels: ImageSource;
-  /** The number of each pixel's cell, 0 for none, where labels number them. */
+  /** The number of each pixel's cell, 0 for none, if the labels are instances. */
   readonly cells?: ImageSource;
 }
 
 export interface DatasetOptions extends LabelRules {
-  /** Folders, paired by file name without ending, or two files of as many pages. */
+  /** Two folders, paired by file name without extension, or two files with the same number of pages. */
   readonly images: string;
   readonly labels: string;
   readonly inputChannels: number;
   /** Which stored values are black and white. */
   readonly range: RangeChoice;
-  /** What labels say outside their picture. */
+  /** How labels are continued outside their image. */
   readonly labelBorder: Border;
-  /** Whether labels number cells; of two classes. */
+  /** Whether each cell has its own number in the labels; only for two classes. Default false. */
   readonly instances?: boolean;
 }
 
 export interface Dataset {
-  /** By stem. */
+  /** Sorted by stem. */
   readonly pairs: readonly Pair[];
   readonly codec: LabelCodec;
   readonly labelBorder: Border;
-  /** Pixels of each class in some of the pictures. */
+  /** Pixels of each class in these pairs. */
   frequenciesOf(pairs: readonly Pair[]): readonly number[];
-  /** The least and the greatest stored intensity of all pictures. */
+  /** The least and the greatest stored intensity of all images. */
   readonly intensities: ValueRange;
-  /** Bytes of the pictures that are held in memory. */
+  /** Bytes of the images that are held in memory. */
   readonly heldBytes: number;
-  /** How stored values have become the intensities of `pairs`, as a card states it. */
+  /** How stored values became the intensities of `pairs`, as a card states it. */
   readonly normalisation: Card['normalisation'];
   readonly warnings: readonly string[];
-  /** SHA-256 over the names and bytes of all files, by stem. */
+  /** SHA-256 over the names and bytes of all files, in hex. */
   readonly digest: string;
   close(): Promise<void>;
 }
 
-/** Pictures up to this size are held in memory, until together they take so many bytes. */
-const SMALL_PX = 16e6;
-const HELD_BYTES = 1e9;
+/** Images up to this size are held in memory, as long as all of them together take at most `MAX_HELD_BYTES`. */
+const MAX_HELD_PIXELS = 16e6;
+const MAX_HELD_BYTES = 1e9;
 
 /**
- * Opens images and labels, and checks all that can be checked before training: partners, sizes, channels,
- * label values.
- *
- * @throws RequestError naming the file that is not as it must be
+ * Opens images and labels, and checks before training what can be checked: partners, sizes, channels, label values.
+ * @throws RequestError `bad-data` naming the file that is wrong, and how
  */
 export async function openDataset(options: DatasetOptions, open: OpenOptions): Promise<Dataset> {
-  const files = await pairsOf(options);
+  const files = await findPairs(options.images, options.labels);
   const pairs: Pair[] = [];
   const close = async () => {
     for (const { image, labels } of pairs) await Promise.all([image.close(), labels.close()]);
   };
   try {
-    const hash = createHash('sha256');
-    const codec = new LabelCodec(options.instances ? { ...options, ignore: IGNORED } : options);
-    const held = { bytes: 0 };
-    // by the labels, since pairs are made anew with other intensities
-    const counts = new Map<ImageSource, LabelCounts>();
-    for (const { stem, image, labels, page } of files) {
-      const labelled = await hold(await openImage(labels, { ...open, page, values: 'stored' }), held);
-      const own = options.instances ? instanceLabels(labelled, options.ignore) : { classes: labelled };
-      const pair: Pair = {
-        stem,
-        image: await hold(await openImage(image, { ...open, page, values: 'unscaled' }), held),
-        labels: own.classes,
-        ...('cells' in own && { cells: own.cells }),
-      };
-      pairs.push(pair);
-      checkPair({ image: pair.image, labels: labelled }, image, labels, pairs[0]!, options);
-      const values = new Map<number, number>();
-      for await (const raster of bandsOf(pair.labels)) codec.count(raster, values);
-      counts.set(pair.labels, values);
+    const budget = { heldBytes: 0 };
+    for (const file of files) {
+      pairs.push(await openPair(file, pairs[0], options, open, budget));
       open.signal?.throwIfAborted();
     }
-    for (const file of new Set(files.flatMap(({ image, labels }) => [image, labels]))) {
-      hash.update(`${parse(file).base}\0`);
-      for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-    }
-    codec.frequencies(); // refuses values that mean no class
+    const digest = await digestOf(files);
+    const { codec, countsOf } = await surveyLabels(pairs, options, open.signal);
     const scaled = await scaleIntensities(pairs, options.range);
     return {
       pairs: scaled.pairs,
       codec,
       labelBorder: options.labelBorder,
-      heldBytes: held.bytes,
+      heldBytes: budget.heldBytes,
       frequenciesOf: (some) =>
         some
-          .map((pair) => codec.frequencies(counts.get(pair.labels)))
+          .map((pair) => codec.frequencies(countsOf(pair)))
           .reduce((all, own) => all.map((n, c) => n + own[c]!)),
       intensities: scaled.extent,
       normalisation: scaled.normalisation,
       warnings: scaled.warnings,
-      digest: hash.digest('hex'),
+      digest,
       close,
     };
   } catch (error) {
@@ -122,96 +97,91 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
   }
 }
 
-const bad = (message: string): RequestError => new RequestError('bad-data', message);
-
-interface PairOfFiles {
-  readonly stem: string;
-  readonly image: string;
-  readonly labels: string;
-  readonly page: number;
+async function openPair(
+  files: PairFiles,
+  first: Pair | undefined,
+  options: DatasetOptions,
+  open: OpenOptions,
+  budget: { heldBytes: number },
+): Promise<Pair> {
+  const { stem, page } = files;
+  const stored = await hold(await openImage(files.labels, { ...open, page, values: 'stored' }), budget);
+  try {
+    const image = await hold(await openImage(files.image, { ...open, page, values: 'unscaled' }), budget);
+    try {
+      checkPair(image, stored, files, first, options);
+    } catch (error) {
+      await image.close();
+      throw error;
+    }
+    if (!options.instances) return { stem, image, labels: stored };
+    const { classes, cells } = instanceLabels(stored, options.ignore);
+    return { stem, image, labels: classes, cells };
+  } catch (error) {
+    await stored.close();
+    throw error;
+  }
 }
 
-async function pairsOf({ images, labels }: DatasetOptions): Promise<PairOfFiles[]> {
-  const [imagesAreFile, labelsAreFile] = [await isFile(images), await isFile(labels)];
-  if (imagesAreFile !== labelsAreFile) {
-    throw bad(`${images} and ${labels} must be two folders or two files with as many pages`);
+/** Counts the values of all labels. The codec refuses those that mean no class. */
+async function surveyLabels(
+  pairs: readonly Pair[],
+  options: DatasetOptions,
+  signal: AbortSignal | undefined,
+) {
+  const all = new Map<number, number>();
+  // keyed by the labels: pairs are replaced when their intensities are scaled
+  const each = new Map<ImageSource, LabelCounts>();
+  for (const { labels } of pairs) {
+    const counts = new Map<number, number>();
+    for await (const raster of bandsOf(labels)) countLabels(raster, counts);
+    each.set(labels, counts);
+    for (const [value, n] of counts) all.set(value, (all.get(value) ?? 0) + n);
+    signal?.throwIfAborted();
   }
-  if (imagesAreFile) {
-    const [pages, others] = [await countPages(images), await countPages(labels)];
-    if (pages !== others) throw bad(`${images} has ${pages} pages, ${labels} has ${others}`);
-    const digits = String(pages - 1).length;
-    return Array.from({ length: pages }, (_, page) => {
-      return { stem: String(page).padStart(digits, '0'), image: images, labels, page };
-    });
-  }
-  const [pictures, truths] = [await byStem(images), await byStem(labels)];
-  for (const [names, others, where] of [
-    [pictures, truths, labels],
-    [truths, pictures, images],
-  ] as const) {
-    const alone = [...names.keys()].find((stem) => !others.has(stem));
-    if (alone !== undefined) throw bad(`${names.get(alone)} has no partner of that name in ${where}`);
-  }
-  if (pictures.size === 0) throw bad(`${images} holds no images`);
-  return [...pictures].map(([stem, image]) => ({ stem, image, labels: truths.get(stem)!, page: 0 }));
+  const codec = new LabelCodec(options.instances ? { ...options, ignore: IGNORED } : options, all);
+  return { codec, countsOf: (pair: Pair) => each.get(pair.labels) };
 }
 
-async function isFile(path: string): Promise<boolean> {
-  const found = await stat(path).catch((cause: unknown) => {
-    throw new RequestError('bad-data', `${path} is neither a folder nor a file that can be read`, { cause });
-  });
-  return found.isFile();
-}
-
-async function byStem(folder: string): Promise<Map<string, string>> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const files = new Map<string, string>();
-  for (const { name } of entries.filter((e) => e.isFile() && !e.name.startsWith('.')).sort(byName)) {
-    const stem = parse(name).name;
-    if (files.has(stem)) throw bad(`${folder} holds two files named ${stem}`);
-    files.set(stem, join(folder, name));
-  }
-  return files;
-}
-
-const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
-
-/** Small pictures are read once; large ones stay on the disk, and are read by region. */
-async function hold(source: ImageSource, held: { bytes: number }): Promise<ImageSource> {
+/** Reads a small image into memory, within a budget; large ones stay on the disk and are read by region. */
+async function hold(source: ImageSource, budget: { heldBytes: number }): Promise<ImageSource> {
   const { width, height } = source.size;
   const bytes = width * height * source.facts.channels * bytesOf(source.facts.dtype);
-  if (width * height > SMALL_PX || held.bytes + bytes > HELD_BYTES) return source;
-  held.bytes += bytes;
+  if (width * height > MAX_HELD_PIXELS || budget.heldBytes + bytes > MAX_HELD_BYTES) return source;
+  budget.heldBytes += bytes;
   const raster = await source.readRegion({ x: 0, y: 0, width, height });
   await source.close();
   return withFacts(memorySource(raster), { storedType: source.facts.storedType });
 }
 
 function checkPair(
-  { image, labels }: Pick<Pair, 'image' | 'labels'>,
-  path: string,
-  labelPath: string,
-  first: Pair,
+  image: ImageSource,
+  labels: ImageSource,
+  files: PairFiles,
+  first: Pair | undefined,
   { inputChannels, legend }: DatasetOptions,
 ): void {
   const { width, height } = image.size;
   if (labels.size.width !== width || labels.size.height !== height) {
-    throw bad(`${labelPath} is ${labels.size.width}×${labels.size.height} px, its image ${width}×${height}`);
+    const { size } = labels;
+    throw bad(`${files.labels} is ${size.width}×${size.height} px, its image ${width}×${height}`);
   }
   if (legend === null && labels.facts.channels !== 1) {
     throw bad(
-      `${labelPath} is in colour: say with --legend which colour means which class, or store class indices`,
+      `${files.labels} is in colour: name the class of each colour with --legend, or store class indices`,
     );
   }
   if (legend !== null && (labels.facts.channels !== 3 || labels.facts.dtype !== 'uint8')) {
-    throw bad(`${labelPath} is not in colour with 8 bits a channel, as --legend asks for`);
+    throw bad(`${files.labels} is not in colour with 8 bits per channel, which --legend requires`);
   }
-  if (image.facts.channels !== first.image.facts.channels) {
+  if (first && image.facts.channels !== first.image.facts.channels) {
     throw bad(
-      `${path} has ${image.facts.channels} channels, ${first.stem} has ${first.image.facts.channels}: store all alike`,
+      `${files.image} has ${image.facts.channels} channels, ${first.stem} has ${first.image.facts.channels}: all images must have the same`,
     );
   }
   if (channelConversion(image.facts.channels, inputChannels) === null) {
-    throw bad(`${path} has ${image.facts.channels} channels; the model takes ${inputChannels}`);
+    throw bad(`${files.image} has ${image.facts.channels} channels; the model takes ${inputChannels}`);
   }
 }
+
+const bad = (message: string): RequestError => new RequestError('bad-data', message);

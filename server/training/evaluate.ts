@@ -5,16 +5,16 @@ import { chooseTile, planTiles } from '../../tiling/plan.js';
 import { TilePredictor } from '../pipeline/predict.js';
 import { segment } from '../pipeline/segment.js';
 import type { Dataset, Pair } from './dataset.js';
+import { ImageScorer, type LossTally } from './image-scorer.js';
 import type { Miniature } from './miniature.js';
-import { type LossTally, PictureScorer } from './picture-scorer.js';
 
-/** How a network does on one picture. */
+/** How well a network segments one image. */
 export interface Prediction {
   readonly pair: Pair;
   readonly confusion: Confusion;
-  /** At each cut; null without cuts, and for pictures that are too large. */
+  /** The border scores at each threshold; null without thresholds, and for an image that is too large. */
   readonly borders: readonly BorderScores[] | null;
-  /** Class indices of the truth, and of the network, for a look. */
+  /** Thumbnails of the true and the predicted class indices. */
   readonly truth: Miniature;
   readonly labels: Miniature;
 }
@@ -23,30 +23,40 @@ export interface EvaluateOptions {
   readonly engine: Engine;
   readonly model: Pick<EngineModel, 'id' | 'geometry'>;
   readonly classes: number;
+  /** Whether to average over the eight symmetries of the square. Default false. */
   readonly symmetries?: boolean;
-  /** Rising probabilities at which foreground is cut for border scores, of two classes. Default none. */
-  readonly cuts?: readonly number[] | null;
-  /** Where the loss is added up. Default nowhere. */
+  /** Ascending thresholds for border scores of two classes, such as `THRESHOLDS`. Default none. */
+  readonly thresholds?: readonly number[] | null;
+  /** Accumulates the loss. Default none. */
   readonly loss?: LossTally | null;
-  readonly signal: AbortSignal;
+  /** Default never aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Segments pictures as serving does, one after the other, and scores their masks while they are made. The
- * network gives labels; probabilities only where the loss or border scores need them.
+ * Segments images as serving does, one after the other, and scores their masks while they are computed. The network
+ * outputs labels, or probabilities if the loss or border scores need them.
  */
 export async function* predictions(
   pairs: readonly Pair[],
   dataset: Pick<Dataset, 'codec'>,
-  { engine, model, classes, symmetries = false, cuts = null, loss = null, signal }: EvaluateOptions,
+  {
+    engine,
+    model: { id, geometry },
+    classes,
+    symmetries = false,
+    thresholds = null,
+    loss = null,
+    signal = new AbortController().signal,
+  }: EvaluateOptions,
 ): AsyncGenerator<Prediction> {
   const predictor = new TilePredictor(engine);
-  const { id, geometry } = model;
   const { smallest, tileable } = geometry;
   const fixed = { width: smallest, height: smallest };
   for (const pair of pairs) {
     const { image } = pair;
-    const scorer = new PictureScorer(pair, dataset, { classes, cuts: classes === 2 ? cuts : null, loss });
+    const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
+    const scorer = new ImageScorer(pair, dataset, options);
     const tile = tileable ? chooseTile(image.size, 'auto', geometry) : fixed;
     await segment({
       source: image,
@@ -62,36 +72,41 @@ export async function* predictions(
   }
 }
 
-/** Probabilities at which the border scores cut foreground from border, as in the challenge. */
+/** The probabilities at which the ISBI 2012 challenge separates foreground from border. */
 export const THRESHOLDS: readonly number[] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-/** What labels are cut at where nothing was chosen: the greater of two probabilities. */
-export const PLAIN_THRESHOLD = 0.5;
+/** The threshold of labels unless one was chosen: the greater of two probabilities. */
+export const DEFAULT_THRESHOLD = 0.5;
 
-/** The nine, and one that was chosen elsewhere. */
-export const cutsWith = (threshold: number): readonly number[] =>
+/** `THRESHOLDS` and one more, ascending. */
+export const thresholdsWith = (threshold: number): readonly number[] =>
   [...new Set([...THRESHOLDS, threshold])].sort((a, b) => a - b);
 
-/** Scores of pictures, gathered one by one; nothing of a picture is kept. */
+/** Aggregates the scores of images, added one by one. */
 export class Evaluation {
   readonly #confusion: Confusion;
+  /** Sums over the images at each threshold. */
   readonly #borders: { vRand: number; vInfo: number }[];
-  #pictures = 0;
+  /** Images with border scores. */
+  #bordered = 0;
 
-  /** @param cuts the probabilities of the border scores, see `cutsWith` */
+  /**
+   * @param names of the classes
+   * @param thresholds those of the predictions that are added
+   */
   constructor(
     private readonly names: readonly string[],
-    private readonly cuts: readonly number[] = THRESHOLDS,
+    private readonly thresholds: readonly number[] = THRESHOLDS,
   ) {
     this.#confusion = new Confusion(names.length);
-    this.#borders = cuts.map(() => ({ vRand: 0, vInfo: 0 }));
+    this.#borders = thresholds.map(() => ({ vRand: 0, vInfo: 0 }));
   }
 
-  /** Adds a picture; returns the scores of it alone, its border scores at a threshold and at their best. */
-  add({ confusion, borders }: Prediction, threshold = PLAIN_THRESHOLD): Record<string, number> {
+  /** Adds an image; returns its own scores, border scores at `threshold` and at their best. */
+  add({ confusion, borders }: Prediction, threshold = DEFAULT_THRESHOLD): Record<string, number> {
     this.#confusion.merge(confusion);
     const scores = confusion.scores(this.names);
     if (borders === null) return scores;
-    this.#pictures++;
+    this.#bordered++;
     for (const [i, { vRand, vInfo }] of borders.entries()) {
       this.#borders[i]!.vRand += vRand;
       this.#borders[i]!.vInfo += vInfo;
@@ -99,39 +114,40 @@ export class Evaluation {
     return { ...scores, ...this.#bordersAt(borders, threshold) };
   }
 
-  /** Over all pictures: pixel scores pooled, border scores as means, at a threshold and at their best. */
-  scores(threshold = PLAIN_THRESHOLD): Record<string, number> {
+  /** Scores of all images: pixel scores pooled, border scores averaged, at `threshold` and at their best. */
+  scores(threshold = DEFAULT_THRESHOLD): Record<string, number> {
     const scores = this.#confusion.scores(this.names);
-    return this.#pictures === 0 ? scores : { ...scores, ...this.#bordersAt(this.#means, threshold) };
+    return this.#bordered === 0 ? scores : { ...scores, ...this.#bordersAt(this.#means, threshold) };
   }
 
-  /** The threshold at which V_Rand is best, the nearest to a half of equals; null without border scores. */
+  /** The threshold with the best V_Rand, of equal ones the nearest to 0.5; null without border scores. */
   get bestThreshold(): number | null {
-    if (this.#pictures === 0) return null;
-    const ranked = this.#means.map(({ vRand }, i) => ({ vRand, cut: this.cuts[i]! }));
-    const far = (cut: number) => Math.abs(cut - PLAIN_THRESHOLD);
-    return ranked.sort((a, b) => b.vRand - a.vRand || far(a.cut) - far(b.cut))[0]!.cut;
+    if (this.#bordered === 0) return null;
+    const candidates = this.#means.map(({ vRand }, i) => ({ vRand, threshold: this.thresholds[i]! }));
+    const distance = (threshold: number) => Math.abs(threshold - DEFAULT_THRESHOLD);
+    candidates.sort((a, b) => b.vRand - a.vRand || distance(a.threshold) - distance(b.threshold));
+    return candidates[0]!.threshold;
   }
 
   get #means(): { vRand: number; vInfo: number }[] {
     return this.#borders.map(({ vRand, vInfo }) => {
-      return { vRand: vRand / this.#pictures, vInfo: vInfo / this.#pictures };
+      return { vRand: vRand / this.#bordered, vInfo: vInfo / this.#bordered };
     });
   }
 
   #bordersAt(each: readonly { vRand: number; vInfo: number }[], threshold: number): Record<string, number> {
-    const { vRand, vInfo } = each[this.cuts.indexOf(threshold)]!;
+    const { vRand, vInfo } = each[this.thresholds.indexOf(threshold)]!;
     return {
       vRand: round(vRand),
       vInfo: round(vInfo),
-      vRandBestOf9: bestOfNine(each, this.cuts, 'vRand'),
-      vInfoBestOf9: bestOfNine(each, this.cuts, 'vInfo'),
+      vRandBestOf9: bestOfNine(each, this.thresholds, 'vRand'),
+      vInfoBestOf9: bestOfNine(each, this.thresholds, 'vInfo'),
     };
   }
 }
 
-/** Scores over all classes as words; those of single classes, whose names have a space, are left out. */
-export function scoreWords(scores: Readonly<Record<string, number>>): string {
+/** Formats scores over all classes; those of a single class have a space in their name and are left out. */
+export function formatScores(scores: Readonly<Record<string, number>>): string {
   return Object.entries(scores)
     .filter(([name]) => !name.includes(' '))
     .map(([name, value]) => `${name} ${value.toFixed(4)}`)
@@ -140,10 +156,10 @@ export function scoreWords(scores: Readonly<Record<string, number>>): string {
 
 function bestOfNine(
   each: readonly { vRand: number; vInfo: number }[],
-  cuts: readonly number[],
+  thresholds: readonly number[],
   name: 'vRand' | 'vInfo',
 ): number {
   return round(
-    Math.max(...each.filter((_, i) => THRESHOLDS.includes(cuts[i]!)).map((scores) => scores[name])),
+    Math.max(...each.filter((_, i) => THRESHOLDS.includes(thresholds[i]!)).map((scores) => scores[name])),
   );
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type RangeTest, rangeTest } from '../../model/train/lr-finder.js';
 import { ProgressBar } from '../terminal/progress.js';
 import { chartsSvg } from './charts.js';
-import { prepare } from './run.js';
 import type { TrainSession } from './session.js';
+import { setUpTraining } from './setup.js';
 
 /** Tests a range of learning rates, prints what it suggests, and draws the losses. */
 export async function findLearningRate(
@@ -15,7 +15,7 @@ export async function findLearningRate(
 ): Promise<void> {
   const { context, engine } = session;
   const { signal } = context;
-  const { trainee, sampler } = await prepare(engine, { ...session, signal, onMap: () => {} });
+  const { trainee, sampler } = await setUpTraining(engine, { ...session, signal });
   const kept = await mkdtemp(join(tmpdir(), 'unseam-lr-'));
   const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}, {eta_formatted} left');
   try {

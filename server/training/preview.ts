@@ -1,6 +1,6 @@
 import { IGNORED } from './labels.js';
-import { prepare } from './run.js';
 import type { TrainSession } from './session.js';
+import { setUpTraining } from './setup.js';
 import { paintHeat, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';
 
 /** Crops in a preview. */
@@ -10,11 +10,10 @@ const CROPS = 8;
 export async function writePreview(session: TrainSession, path: string): Promise<void> {
   const { context, engine, config } = session;
   const settings = { ...config.settings, batch: CROPS };
-  const { trainee, sampler } = await prepare(engine, {
+  const { trainee, sampler } = await setUpTraining(engine, {
     ...session,
     config: { ...config, settings },
     signal: context.signal,
-    onMap: () => {},
   });
   const { halo } = trainee.facts.geometry;
   const { pixels, labels, weights, side, channels } = await sampler.batch(0, 0);

@@ -1,39 +1,43 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Card } from '../../model/card.js';
+import { z } from 'zod';
+import { type Card, cardSchema } from '../../model/card.js';
+import { issueOf } from '../../model/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
 import type { RangeChoice } from './intensities.js';
-import type { TrainingSettings } from './settings.js';
+import { settingsSchema, type TrainingSettings } from './settings.js';
 
-/** Everything that a training was asked for: what it writes down, and is resumed with. */
+/** All that a training was requested with: written to `run.json`, and read again to resume it. */
 export interface RunConfig {
   readonly images: string;
   readonly labels: string;
   readonly name: string;
   readonly version: number;
   readonly classes: Card['classes'];
-  /** Label colours as 0xrrggbb with the class that each means. */
+  /** For labels in colour: colours as 0xrrggbb, each with its class. */
   readonly legend: readonly (readonly [number, number])[] | null;
+  /** The label value of pixels that do not count. */
   readonly ignore: number | null;
-  /** Whether labels number cells. */
+  /** Whether each cell has its own number in the labels. */
   readonly instances: boolean;
-  /** Which stored values are black and white. */
   readonly range: RangeChoice;
-  /** Stems of the images that choose the best network, and of those that are scored once, at the end. */
+  /** Stems of the validation images; null for the last fifth. */
   readonly validation: readonly string[] | null;
+  /** Stems of the test images. */
   readonly test: readonly string[];
   readonly settings: TrainingSettings;
-  /** The folder of the model that it starts from. */
+  /** The folder of the model whose weights the training starts from. */
   readonly from: string | null;
   readonly freezeEncoder: boolean;
   readonly seed: number;
+  /** The command line that started the training. */
   readonly command: string;
   readonly description: string;
   readonly micronsPerPixel: number | null;
   readonly data: { readonly description: string; readonly citation: string | null; readonly terms: string };
 }
 
-/** Where a training keeps its things: below the folder of the version that it makes. */
+/** Where a training keeps its files: in the folder of the version that it makes. */
 export function runFolder(folder: string) {
   const training = join(folder, 'training');
   return {
@@ -45,13 +49,44 @@ export function runFolder(folder: string) {
   };
 }
 
-/** The form of `run.json` that this version writes. The first, which had no number, lacked range and monitor. */
+/** The version of the file format. Form 1, which had no number, lacked `range`, `instances` and `monitor`. */
 const FORM = 2;
 
+const runSchema: z.ZodType<RunConfig> = z.object({
+  images: z.string(),
+  labels: z.string(),
+  name: cardSchema.shape.name,
+  version: cardSchema.shape.version,
+  classes: cardSchema.shape.classes,
+  legend: z.array(z.tuple([z.int(), z.int()])).nullable(),
+  ignore: z.int().nullable(),
+  instances: z.boolean().default(false),
+  range: z
+    .union([
+      z.enum(['type', 'auto']),
+      z.tuple([z.number(), z.number()]),
+      z.object({ of: cardSchema.pick({ normalisation: true }) }),
+    ])
+    .default('type'),
+  validation: z.array(z.string()).nullable(),
+  test: z.array(z.string()),
+  settings: settingsSchema,
+  from: z.string().nullable(),
+  freezeEncoder: z.boolean(),
+  seed: z.int(),
+  command: z.string(),
+  description: z.string(),
+  micronsPerPixel: z.number().nullable(),
+  data: z.object({ description: z.string(), citation: z.string().nullable(), terms: z.string() }),
+});
+
+/** The form alone, which decides whether the rest can be read. */
+const formSchema = z.object({ form: z.number().default(1) }).catch({ form: 1 });
+
 /**
- * Makes the folder of a version with the settings of its training. It appears whole: whatever is killed when,
- * a version in training can be resumed.
- * @throws RequestError where a version of that number has appeared meanwhile
+ * Creates the folder of a version with the settings of its training, atomically: a version without a card can
+ * always be resumed.
+ * @throws RequestError `conflict` if the folder exists
  */
 export async function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
   const partial = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
@@ -63,33 +98,37 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
     await rm(partial, { recursive: true, force: true });
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-    const message = `${folder} has appeared meanwhile: another training of that name has begun; train anew`;
+    const message = `${folder} exists already: another training of this name has just started; run the command again`;
     throw new RequestError('conflict', message, { cause });
   }
 }
 
-/** @throws RequestError where there is none, an unreadable one, or one of a newer form */
+/** @throws RequestError `bad-data` for a file that is missing, invalid, or of a newer form */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   const { config: path } = runFolder(folder);
-  let config: RunConfig & { readonly form?: number };
+  let json: unknown;
   try {
-    config = JSON.parse(await readFile(path, 'utf8')) as typeof config;
+    json = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
     throw new RequestError(
       'bad-data',
-      `${path} cannot be read, so there is no training to be resumed: delete ${folder}, and train anew`,
+      `${path} cannot be read, so this training cannot be resumed: delete ${folder} and start again`,
       { cause },
     );
   }
-  const form = config.form ?? 1;
+  const { form } = formSchema.parse(json);
   if (form > FORM) {
     throw new RequestError(
       'bad-data',
-      `${path} has form ${form}, of a newer unseam; this one reads forms up to ${FORM}: resume it with that`,
+      `${path} has form ${form}, written by a newer unseam; this one reads forms up to ${FORM}: resume with that version`,
     );
   }
-  // before there was a choice, the range was that of the type, and the pixel error chose the best network
-  const monitor = config.settings.monitor ?? 'pixelError';
-  const { range = 'type', instances = false } = config as Partial<RunConfig>;
-  return { ...config, range, instances, settings: { ...config.settings, monitor } };
+  const parsed = runSchema.safeParse(json);
+  if (!parsed.success) {
+    throw new RequestError(
+      'bad-data',
+      `${path} is invalid, so this training cannot be resumed: ${issueOf(parsed.error)}`,
+    );
+  }
+  return parsed.data;
 }

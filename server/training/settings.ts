@@ -1,110 +1,103 @@
+import { z } from 'zod';
 import type { Augmentation } from '../../model/train/augment.js';
-import { AUGMENTATIONS } from '../../model/train/augment.js';
-import type { LossKind, OptimizerConfig } from '../../model/train/choices.js';
-import type { ScheduleConfig } from '../../model/train/schedule.js';
+import { LOSSES, type LossKind, OPTIMIZERS, type OptimizerConfig } from '../../model/train/choices.js';
+import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
 import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
-import type { Monitor } from './monitor.js';
+import { MONITORS, type Monitor } from './monitor.js';
 
-/** The network, but for what the data decides. */
+/** The network, except for what the data decides. */
 export type NetSettings = Omit<UnetConfig, 'classes' | 'seed'>;
 
-/** How a network is trained: every option that a preset may set. */
+/** How a network is trained: every setting of a preset. */
 export interface TrainingSettings {
   readonly unet: NetSettings;
-  /** Side of the crops, in px. */
+  /** Side of the crops, the network's input, in px; such as 252. */
   readonly tile: number;
+  /** Crops in a batch, at least 1. */
   readonly batch: number;
-  /** Batches whose gradients make one step: the effective batch is `batch · accumulate`. */
+  /** Batches whose gradients are averaged into one step, at least 1: the effective batch is `batch · accumulate`. */
   readonly accumulate: number;
+  /** Epochs at most, at least 1. */
   readonly epochs: number;
-  /** Steps in an epoch; null for as many as see each picture once. */
+  /** Optimiser steps in an epoch, at least 1; null for as many as cover each image once. */
   readonly epochSteps: number | null;
+  /** Early stopping after this many epochs without a better network; null for never. */
   readonly patience: number | null;
-  /** By what the best network is chosen; null for what suits the classes' balance, see `monitorFor`. */
+  /** The score that selects the best network; null for the one that suits the class balance, see `monitorFor`. */
   readonly monitor: Monitor | null;
   readonly loss: LossKind;
-  /** `none`, `balanced` (inverse to the classes' frequencies, their mean 1), or one for each class. */
+  /** `none`; `balanced`, inverse to the class frequencies with a mean of 1; or one weight for each class. */
   readonly classWeights: 'none' | 'balanced' | readonly number[];
+  /** The border term of the weight map; `live` computes it on each crop after its deformation. Null for none. */
   readonly border: { readonly w0: number; readonly sigma: number; readonly live: boolean } | null;
+  /** How labels are continued outside their image. */
   readonly labelBorder: Border;
   readonly augmentation: Augmentation;
   readonly optimizer: OptimizerConfig;
   readonly schedule: ScheduleConfig;
 }
 
-const PAPER_CHANNELS = [64, 128, 256, 512, 1024];
-const adam: OptimizerConfig = { kind: 'adam', momentum: 0.9, weightDecay: 0.01, clipNorm: null };
-const sgd: OptimizerConfig = { ...adam, kind: 'sgd', momentum: 0.99 };
-const constant = (learningRate: number): ScheduleConfig => ({
-  ...{ kind: 'constant', learningRate, stepEpochs: 10, stepFactor: 0.1 },
+const positive = z.int().min(1);
+const channels = z.array(positive);
+
+/** Settings as they are stored. Strict: a setting that this version does not know must not be dropped silently. */
+export const settingsSchema: z.ZodType<TrainingSettings> = z.strictObject({
+  unet: z.strictObject({
+    channels,
+    decoderChannels: channels.exactOptional(),
+    inputChannels: z.union([z.literal(1), z.literal(3)]),
+    head: z.enum(['softmax', 'sigmoid']).exactOptional(),
+    convolutions: z.union([z.literal(1), z.literal(2)]).exactOptional(),
+    padding: z.enum(['valid', 'same']).exactOptional(),
+    upConvolution: z.enum(['transposed', 'nearest']).exactOptional(),
+    batchNorm: z.boolean().exactOptional(),
+    dropout: z.number().exactOptional(),
+    outputSize: positive.exactOptional(),
+  }),
+  tile: positive,
+  batch: positive,
+  accumulate: positive,
+  epochs: positive,
+  epochSteps: positive.nullable(),
+  patience: positive.nullable(),
+  // trainings of form 1 had no choice
+  monitor: z.enum(MONITORS).nullable().default('pixelError'),
+  loss: z.enum(LOSSES),
+  classWeights: z.union([z.enum(['none', 'balanced']), z.array(z.number())]),
+  border: z.strictObject({ w0: z.number(), sigma: z.number(), live: z.boolean() }).nullable(),
+  labelBorder: z.enum(['reflect', 'edge']),
+  augmentation: z.strictObject({
+    flip: z.boolean(),
+    transpose: z.boolean(),
+    rotate90: z.boolean(),
+    shift: z.number(),
+    scale: z.number(),
+    rotate: z.number(),
+    elastic: z.number(),
+    dense: z.number(),
+    denseSigma: z.number(),
+    noise: z.number(),
+    speckle: z.number(),
+    brightness: z.number(),
+    contrast: z.number(),
+    gamma: z.number(),
+  }),
+  optimizer: z.strictObject({
+    kind: z.enum(OPTIMIZERS),
+    momentum: z.number(),
+    weightDecay: z.number(),
+    clipNorm: z.number().nullable(),
+  }),
+  schedule: z.strictObject({
+    kind: z.enum(SCHEDULES),
+    learningRate: z.number(),
+    stepEpochs: z.number(),
+    stepFactor: z.number(),
+  }),
 });
 
-const plain: TrainingSettings = {
-  unet: { channels: PAPER_CHANNELS, inputChannels: 1 },
-  ...{ tile: 572, batch: 1, accumulate: 1, epochs: 100, epochSteps: null, patience: null, monitor: null },
-  ...{ loss: 'cross-entropy', classWeights: 'none', border: null, labelBorder: 'reflect' },
-  augmentation: AUGMENTATIONS.none,
-  optimizer: adam,
-  schedule: constant(1e-4),
-};
-
-/** Trainings by name: what each reproduces is told in docs/training.md. */
-export const PRESETS = {
-  quick: {
-    ...plain,
-    unet: { channels: [16, 32, 64, 128], inputChannels: 1 },
-    ...{ tile: 252, batch: 2, epochs: 20, epochSteps: 200 },
-    // in so short a training, deforming costs more than it brings: what is interpolated is less noisy
-    augmentation: AUGMENTATIONS.dihedral,
-    schedule: { ...constant(2e-3), kind: 'one-cycle' },
-  },
-  paper: {
-    ...plain,
-    unet: { channels: PAPER_CHANNELS, inputChannels: 1, dropout: 0.5 },
-    classWeights: 'balanced',
-    border: { w0: 10, sigma: 5, live: false },
-    augmentation: AUGMENTATIONS.paper,
-    optimizer: sgd,
-    schedule: constant(1e-3),
-  },
-  'isbi-2012': {
-    ...plain,
-    unet: { channels: PAPER_CHANNELS, inputChannels: 1, head: 'sigmoid' },
-    ...{ epochs: 1000, patience: 100 },
-    border: { w0: 10, sigma: 5, live: true },
-    augmentation: AUGMENTATIONS['isbi-2012'],
-    optimizer: sgd,
-    schedule: constant(1e-2),
-  },
-  notebook: {
-    ...plain,
-    unet: { channels: [16, 32, 64], inputChannels: 1, convolutions: 1, padding: 'same' },
-    ...{ tile: 56, batch: 20, epochs: 11 },
-    schedule: constant(1e-3),
-  },
-  'first-principles': {
-    ...plain,
-    unet: { channels: PAPER_CHANNELS, inputChannels: 1, upConvolution: 'nearest' },
-  },
-  'depth-features': {
-    ...plain,
-    ...{ classWeights: 'balanced', labelBorder: 'edge' },
-  },
-  'encoder-decoder': {
-    ...plain,
-    unet: {
-      ...{ channels: [16, 32, 64, 128, 256], decoderChannels: [128, 64, 32, 16], inputChannels: 3 },
-      outputSize: 316,
-    },
-    tile: 316,
-    schedule: constant(1e-3),
-  },
-} as const satisfies Record<string, TrainingSettings>;
-
-export type PresetName = keyof typeof PRESETS;
-
-/** Weights of classes by their pixels. */
+/** Weights of classes by their frequencies, numbers of pixels; a class without pixels weighs 1. */
 export function classWeightsOf(
   setting: TrainingSettings['classWeights'],
   frequencies: readonly number[],

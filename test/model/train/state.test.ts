@@ -1,15 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readState, type State, writeState } from '../../../model/train/state.js';
+import { readState, type TrainerState, writeState } from '../../../model/train/state.js';
 import { testFolder } from '../../support/files.js';
 import { mountSmallDisk, unmount } from '../../support/small-disk.js';
 
 const disk = join(await testFolder(), 'disk');
 const mounted = mountSmallDisk(disk, 256);
 /** A state of so many KB. */
-const stateOf = (kilobytes: number): State => ({
-  ...{ steps: 1, batches: 1 },
+const stateOf = (kilobytes: number): TrainerState => ({
+  steps: 1,
+  batches: 1,
   arrays: [new Float32Array(128 * kilobytes).fill(0.5), new Float32Array(128 * kilobytes).fill(2)],
 });
 

@@ -5,7 +5,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Card, cardSchema } from '../../../model/card.js';
-import { PRESETS, type PresetName } from '../../../server/training/settings.js';
+import { PRESETS, type PresetName } from '../../../server/training/presets.js';
 import { testFolder } from '../../support/files.js';
 import { onnxBesideCpu } from '../../support/oracle.js';
 import { unseam } from '../../support/product.js';
@@ -431,7 +431,7 @@ describe('training data that is not as it must be', () => {
       ['--monitor', 'vRand'],
       /vRand is for two classes, there are 3/,
     ],
-    ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /say with --legend/],
+    ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /with --legend/],
     ['a class without a name', ['--classes', 'a,,b'], /a class is NAME/],
   ];
   it.each(sizes)('%s', async (_name, args, message) => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../model/engine.js';
 import type { OutputKind } from '../../../model/output-kind.js';
 import { predictions } from '../../../server/training/evaluate.js';
-import { LabelCodec } from '../../../server/training/labels.js';
+import { countLabels, LabelCodec } from '../../../server/training/labels.js';
 import type { Rect } from '../../../tiling/geometry.js';
 import type { ImageSource } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
@@ -12,8 +12,9 @@ const [width, height] = [16, 4000];
 /** A gray value is its class. */
 const values = Uint8Array.from({ length: width * height }, (_, at) => (at * 7) % 3);
 const raster = { data: values, width, height, channels: 1 };
-const codec = new LabelCodec({ classes: 3, ignore: null, legend: null });
-codec.count(raster);
+const counts = new Map<number, number>();
+countLabels(raster, counts);
+const codec = new LabelCodec({ classes: 3, ignore: null, legend: null }, counts);
 
 /** A source that writes down what is read of it. */
 function watched(reads: Rect[]): ImageSource {

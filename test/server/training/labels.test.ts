@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { classesOf, parseLegend } from '../../../server/commands/training-values.js';
 import { foldTable } from '../../../server/training/folds.js';
-import { IGNORED, LabelCodec, type LabelRules } from '../../../server/training/labels.js';
+import { countLabels, IGNORED, LabelCodec, type LabelRules } from '../../../server/training/labels.js';
 import { classWeightsOf } from '../../../server/training/settings.js';
 import { foldsOf, splitPairs } from '../../../server/training/split.js';
+import type { Raster } from '../../../tiling/raster.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 
 const gray = (...values: number[]) => ({
@@ -19,9 +20,12 @@ const rules = (change: Partial<LabelRules>): LabelRules => ({
   ...change,
 });
 function codecOf(change: Partial<LabelRules>, ...values: number[]): LabelCodec {
-  const codec = new LabelCodec(rules(change));
-  codec.count(gray(...values));
-  return codec;
+  return codecFor(rules(change), gray(...values));
+}
+function codecFor(rules: LabelRules, ...rasters: Raster[]): LabelCodec {
+  const counts = new Map<number, number>();
+  for (const raster of rasters) countLabels(raster, counts);
+  return new LabelCodec(rules, counts);
 }
 
 describe('labels', () => {
@@ -43,7 +47,7 @@ describe('labels', () => {
 
   it('are refused outside the classes, in words that say what would be right', () => {
     expect(() => codecOf({}, 0, 7).frequencies()).toThrow(
-      /value 7; 3 classes are 0 to 2; name with --ignore/,
+      /value 7; 3 classes are 0 to 2; name a value that does not count with --ignore/,
     );
   });
 
@@ -53,18 +57,19 @@ describe('labels', () => {
       [0xff0000, 2],
       [0xffffff, IGNORED],
     ]);
-    const codec = new LabelCodec(rules({ legend }));
     const picture = {
       data: Uint8Array.of(255, 0, 0, 0, 0, 0, 255, 255, 255),
       width: 3,
       height: 1,
       channels: 3,
     };
-    codec.count(picture);
+    const codec = codecFor(rules({ legend }), picture);
     expect(codec.frequencies()).toEqual([1, 0, 1]);
     expect(codec.decode(picture)).toEqual(Uint8Array.of(2, 0, IGNORED));
-    codec.count({ data: Uint8Array.of(0, 16, 255), width: 1, height: 1, channels: 3 });
-    expect(() => codec.frequencies()).toThrow(/colour #0010ff, which --legend does not name/);
+    const other = { data: Uint8Array.of(0, 16, 255), width: 1, height: 1, channels: 3 };
+    expect(() => codecFor(rules({ legend }), picture, other)).toThrow(
+      /colour #0010ff, which --legend does not name/,
+    );
   });
 });
 

@@ -3,7 +3,8 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tileGeometryOf } from '../../../model/geometry.js';
 import { buildUnet } from '../../../model/unet.js';
-import { PRESETS, type PresetName, type TrainingSettings } from '../../../server/training/settings.js';
+import { PRESETS, type PresetName } from '../../../server/training/presets.js';
+import type { TrainingSettings } from '../../../server/training/settings.js';
 import { onnxBesideCpu } from '../../support/oracle.js';
 
 beforeAll(async () => {

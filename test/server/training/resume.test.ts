@@ -105,7 +105,7 @@ describe('Ctrl-C', () => {
     expect(stopped).toMatchObject({
       code: 130,
       stderr: expect.stringContaining(
-        `stopped and saved; go on with: unseam train --name net --models ${join(folder, 'stopped')} --resume`,
+        `interrupted; resume with: unseam train --name net --models ${join(folder, 'stopped')} --resume`,
       ),
     });
     const other = await resume('stopped', '--epochs', '3');
@@ -162,7 +162,7 @@ describe('a training that version 0.1.0 began', () => {
     [
       'starts over where it has no checkpoint',
       (training: string) => rm(join(training, 'state')),
-      /no step had been saved: it starts over/,
+      /no checkpoint yet: starting over/,
     ],
   ])('%s', async (name, change, message) => {
     const models = `form-${name.length}`;

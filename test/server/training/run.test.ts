@@ -6,15 +6,16 @@ import type { TrainEvent } from '../../../model/train/loop.js';
 import { readState } from '../../../model/train/state.js';
 import type { TrainingBatch } from '../../../model/train/trainer.js';
 import { openDataset } from '../../../server/training/dataset.js';
+import { PRESETS } from '../../../server/training/presets.js';
 import { reportHtml } from '../../../server/training/report.js';
-import { runTraining } from '../../../server/training/run.js';
+import { TrainingRun } from '../../../server/training/run.js';
 import {
   type RunConfig,
   readRunConfig,
   runFolder,
   writeRunConfig,
 } from '../../../server/training/run-config.js';
-import { PRESETS, type TrainingSettings } from '../../../server/training/settings.js';
+import type { TrainingSettings } from '../../../server/training/settings.js';
 import { splitPairs } from '../../../server/training/split.js';
 import { type PixelRule, scriptedEngine } from '../../support/fake-engine.js';
 import { testFolder } from '../../support/files.js';
@@ -52,26 +53,33 @@ async function dataOf(name: string, grays: Record<string, number[]>) {
 
 const settings: TrainingSettings = {
   ...PRESETS.quick,
-  ...{ tile: 16, batch: 2, epochs: 2, epochSteps: 1 },
+  tile: 16,
+  batch: 2,
+  epochs: 2,
+  epochSteps: 1,
   augmentation: { ...PRESETS.quick.augmentation, flip: false, transpose: false, rotate90: false },
 };
-const configOf = (change: Partial<TrainingSettings>): RunConfig =>
-  ({
-    ...{
-      images: '',
-      labels: '',
-      name: 'net',
-      version: 1,
-      range: 'type',
-      legend: null,
-      ignore: null,
-      instances: false,
-    },
-    classes: ['background', 'cell'].map((name) => ({ name, colour: null })),
-    ...{ validation: ['v'], test: [], settings: { ...settings, ...change }, from: null },
-    ...{ freezeEncoder: false, seed: 1, command: '', description: '', micronsPerPixel: null },
-    data: { description: '', citation: null, terms: '' },
-  }) as RunConfig;
+const configOf = (change: Partial<TrainingSettings>): RunConfig => ({
+  images: '',
+  labels: '',
+  name: 'net',
+  version: 1,
+  range: 'type',
+  legend: null,
+  ignore: null,
+  instances: false,
+  classes: ['background', 'cell'].map((name) => ({ name, colour: null })),
+  validation: ['v'],
+  test: [],
+  settings: { ...settings, ...change },
+  from: null,
+  freezeEncoder: false,
+  seed: 1,
+  command: '',
+  description: '',
+  micronsPerPixel: null,
+  data: { description: '', citation: null, terms: '' },
+});
 
 /** Runs a training whose network says what the rule says. */
 async function run(
@@ -86,17 +94,17 @@ async function run(
   const config = { ...configOf(change), test };
   const [events, seen]: [TrainEvent[], TrainingBatch[]] = [[], []];
   const versionFolder = join(folder, name, 'models', 'net', '1');
-  const card = await runTraining({
-    ...{ engine: scriptedEngine(rule, seen), dataset, config, folder: versionFolder, resume },
+  const training = await TrainingRun.create({
+    engine: scriptedEngine(rule, seen),
+    dataset,
+    config,
+    folder: versionFolder,
+    resume,
     split: splitPairs(dataset.pairs, config),
     signal: new AbortController().signal,
-    onMap: () => {},
-    onStart: async () => {
-      await mkdir(runFolder(versionFolder).training, { recursive: true });
-    },
-    onEvent: (event) => void events.push(event),
-    onPrediction: () => {},
   });
+  await mkdir(runFolder(versionFolder).training, { recursive: true });
+  const card = await training.train({ event: (event) => void events.push(event), prediction: () => {} });
   const epochs = events.filter((event) => event.type === 'epoch');
   return { card: card!, config, epochs, seen };
 }
@@ -205,9 +213,9 @@ describe('what a newer version wrote', () => {
     const { training, config, state } = runFolder(version);
     await mkdir(training, { recursive: true });
     await writeFile(config, JSON.stringify({ ...configOf({}), form: 3 }));
-    await expect(readRunConfig(version)).rejects.toThrow(/has form 3, of a newer unseam/);
+    await expect(readRunConfig(version)).rejects.toThrow(/has form 3, written by a newer unseam/);
     await writeFile(state, 'unseam training state 2\n{}\n');
-    await expect(readState(state)).rejects.toThrow(/state of form 2, of a newer unseam/);
+    await expect(readState(state)).rejects.toThrow(/state of form 2, written by a newer unseam/);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AUGMENTATIONS, NO_AUGMENTATION } from '../../../model/train/augment.js';
 import { borderWeights } from '../../../model/train/weight-map.js';
-import { LabelCodec } from '../../../server/training/labels.js';
+import { countLabels, LabelCodec } from '../../../server/training/labels.js';
 import { Sampler, type SamplerOptions } from '../../../server/training/sampler.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { even, pattern } from '../../support/rasters.js';
@@ -10,8 +10,9 @@ const size = 40;
 const image = pattern(size, size);
 // labels that say where they are: what is bright is class 1
 const labels = { ...image, data: Uint8Array.from(image.data, (v) => (v > 127 ? 1 : 0)) };
-const codec = new LabelCodec({ classes: 2, ignore: null, legend: null });
-codec.count(labels);
+const counts = new Map<number, number>();
+countLabels(labels, counts);
+const codec = new LabelCodec({ classes: 2, ignore: null, legend: null }, counts);
 const pair = { stem: 'one', image: memorySource(image), labels: memorySource(labels) };
 const sampler = (change: Partial<SamplerOptions> = {}, pairs = [pair]) =>
   Sampler.create(

@@ -9,10 +9,10 @@ import { IGNORED } from './labels.js';
 import { Miniature } from './miniature.js';
 import type { PixelWeights } from './pixel-weights.js';
 
-/** Border scores need a picture whole, some twenty bytes a pixel: larger ones than this go without. */
-export const BORDER_PX = 16e6;
+/** Border scores need the whole image in memory, at 20 bytes per pixel: larger images have none. */
+export const MAX_BORDER_SCORE_PIXELS = 16e6;
 
-/** What gathers a loss: over all pictures, as the pixels of one batch. */
+/** Accumulates the loss over all images, as if their pixels were one batch. */
 export interface LossTally {
   readonly sum: LossSum;
   readonly weights: PixelWeights;
@@ -20,20 +20,25 @@ export interface LossTally {
 
 export interface ScorerOptions {
   readonly classes: number;
-  /** Rising probabilities at which the second of two classes is cut for border scores; null for none. */
-  readonly cuts: readonly number[] | null;
+  /** Ascending thresholds on the probability of the second of two classes, for border scores; null for none. */
+  readonly thresholds: readonly number[] | null;
   readonly loss: LossTally | null;
 }
 
-/** Scores a picture's mask while it is made, band by band: only what border scores need is kept of it. */
-export class PictureScorer implements MaskSink {
+/** Per pixel: the true class, and how many thresholds the predicted probability reaches. */
+interface BorderBuffers {
+  readonly truth: Uint8Array;
+  readonly reached: Uint8Array;
+}
+
+/** A mask sink that scores the mask of an image band by band, and keeps only what border scores need. */
+export class ImageScorer implements MaskSink {
   readonly confusion: Confusion;
-  /** What was true and what was predicted, for a look. */
+  /** Thumbnails of the true and the predicted class indices. */
   readonly truth: Miniature;
   readonly labels: Miniature;
-  /** For each pixel its true class, and how many of the cuts its probability reaches. */
-  readonly #regions: { readonly truth: Uint8Array; readonly reached: Uint8Array } | null = null;
-  readonly #cuts: Float32Array;
+  readonly #borders: BorderBuffers | null = null;
+  readonly #thresholds: Float32Array;
 
   constructor(
     private readonly pair: Pair,
@@ -44,16 +49,16 @@ export class PictureScorer implements MaskSink {
     this.confusion = new Confusion(options.classes);
     this.truth = new Miniature(size);
     this.labels = new Miniature(size);
-    this.#cuts = Float32Array.from(options.cuts ?? []); // probabilities are floats of 32 bits, too
+    this.#thresholds = Float32Array.from(options.thresholds ?? []); // 32 bits, as the probabilities have
     const pixels = size.width * size.height;
-    if (options.cuts !== null && pixels <= BORDER_PX) {
-      this.#regions = { truth: new Uint8Array(pixels), reached: new Uint8Array(pixels) };
+    if (options.thresholds !== null && pixels <= MAX_BORDER_SCORE_PIXELS) {
+      this.#borders = { truth: new Uint8Array(pixels), reached: new Uint8Array(pixels) };
     }
   }
 
-  /** Whether more is asked of the network than labels. */
+  /** Whether the scores need probabilities; otherwise labels suffice. */
   get needsProbabilities(): boolean {
-    return this.options.loss !== null || this.#regions !== null;
+    return this.options.loss !== null || this.#borders !== null;
   }
 
   async writeBand(rect: Rect, band: MaskArray): Promise<void> {
@@ -66,35 +71,30 @@ export class PictureScorer implements MaskSink {
     this.labels.put(rect, labels);
     if (band instanceof Uint8Array) return;
     loss?.sum.add(band, truth, await loss.weights.of(pair, rect, truth));
-    if (this.#regions) this.#keep(this.#regions, rect, truth, band);
+    if (this.#borders) this.#fillBorders(this.#borders, rect, truth, band);
   }
 
-  #keep(
-    regions: { readonly truth: Uint8Array; readonly reached: Uint8Array },
-    rect: Rect,
-    truth: Uint8Array,
-    probabilities: Float32Array,
-  ): void {
+  #fillBorders(borders: BorderBuffers, rect: Rect, truth: Uint8Array, probabilities: Float32Array): void {
     const { width } = this.pair.image.size;
     for (let row = 0, at = 0; row < rect.height; row++) {
       let to = (rect.y + row) * width + rect.x;
       for (let x = 0; x < rect.width; x++, at++, to++) {
-        regions.truth[to] = truth[at] === IGNORED ? 2 : truth[at]!;
+        borders.truth[to] = truth[at] === IGNORED ? 2 : truth[at]!;
         const p = probabilities[2 * at + 1]!;
         let reached = 0;
-        while (reached < this.#cuts.length && p >= this.#cuts[reached]!) reached++;
-        regions.reached[to] = reached;
+        while (reached < this.#thresholds.length && p >= this.#thresholds[reached]!) reached++;
+        borders.reached[to] = reached;
       }
     }
   }
 
-  /** At each cut; null where none were asked for, or the picture is too large. */
+  /** The border scores at each threshold; null without thresholds, and for an image that is too large. */
   borderScores(): BorderScores[] | null {
-    if (this.#regions === null) return null;
-    const { truth, reached } = this.#regions;
+    if (this.#borders === null) return null;
+    const { truth, reached } = this.#borders;
     const { width, height } = this.pair.image.size;
-    return Array.from(this.#cuts, (_, cut) => {
-      const foreground = reached.map((count) => (count > cut ? 1 : 0));
+    return Array.from(this.#thresholds, (_, i) => {
+      const foreground = reached.map((count) => (count > i ? 1 : 0));
       return borderScores(truth, foreground, width, height);
     });
   }
