@@ -41,8 +41,14 @@ afterAll(() => restore());
 
 const WORK = {
   request: {
-    ...{ model: 'shapes/1', choice: {}, tile: 'auto', symmetries: false, scale: false, background: null },
-    ...{ outputs: [{ output: 'labels', format: 'tiff' }], simplify: 0 },
+    model: 'shapes/1',
+    choice: {},
+    tile: 'auto',
+    symmetries: false,
+    scale: false,
+    background: null,
+    outputs: [{ output: 'labels', format: 'tiff' }],
+    simplify: 0,
   },
   source: { kind: 'upload', name: null, bytes: 3 },
   facts: {
@@ -55,7 +61,8 @@ const WORK = {
       haloShare: 0,
     },
   },
-  ...{ priority: 'normal', idempotency: null },
+  priority: 'normal',
+  idempotency: null,
 } as unknown as Omit<NewJob, 'id' | 'awaited'>;
 
 /** Writes a result and a journal, and has nothing open. */
@@ -74,9 +81,16 @@ it.skipIf(process.platform !== 'linux')(
     const { store, ...stored } = await JobStore.open(root);
     const jobs = new Jobs(
       {
-        ...{ store, worker, metrics: createMetrics({}), log: pino({ level: 'silent' }) },
-        ...{ readers: {} as Readers, shelf: new ModelShelf('models') },
-        ...{ concurrency: 1, limit: 10, keepMs: 1e9, now: Date.now },
+        store,
+        worker,
+        metrics: createMetrics({}),
+        log: pino({ level: 'silent' }),
+        readers: {} as Readers,
+        shelf: new ModelShelf('models'),
+        concurrency: 1,
+        limit: 10,
+        keepMs: 1e9,
+        now: Date.now,
       },
       stored,
     );

@@ -38,7 +38,7 @@ describe('a job', () => {
 });
 
 describe('the events of a job', () => {
-  it('are kept so far back, and no further', () => {
+  it('are buffered up to a limit, the latest of them', () => {
     const log = new EventLog();
     for (let i = 0; i < 300; i++) log.add('progress', i);
     expect(log.after(299)).toEqual([{ id: 300, type: 'progress', data: 299 }]);
@@ -49,7 +49,7 @@ describe('the events of a job', () => {
 });
 
 describe('the runner', () => {
-  /** Jobs in the order in which they come to a worker that ends each when it is told to. */
+  /** A worker that ends jobs by hand, with the order in which it got them. */
   function worker() {
     const order: string[] = [];
     const ends = new Map<string, () => void>();
@@ -97,7 +97,7 @@ describe('the runner', () => {
 });
 
 describe('the server', () => {
-  /** Jobs with a worker and a store of nothing but what is looked at here. */
+  /** Jobs with a worker and a store of nothing but what these tests look at. */
   function jobs(
     record: Partial<JobRecord>,
     outcome: () => Promise<unknown> = () => new Promise(() => {}),
@@ -147,11 +147,19 @@ describe('the server', () => {
     const all = new Jobs(options, { records: [full], unreadable: [] });
     const progress = (pixelsComputed: number, pixelsDone: number) =>
       listener!.onProgress({
-        ...{ tiles: 10, tilesDone: 1, tilesReplayed: 0, tilesSkipped: 0, pixels: 1000 },
-        ...{ pixelsDone, pixelsComputed, haloAndPixels: pixelsComputed },
+        tiles: 10,
+        tilesDone: 1,
+        tilesReplayed: 0,
+        tilesSkipped: 0,
+        pixels: 1000,
+        pixelsDone,
+        pixelsComputed,
+        haloAndPixels: pixelsComputed,
       });
     return {
-      ...{ all, written, progress },
+      all,
+      written,
+      progress,
       pass: (ms: number) => {
         nowMs += ms;
       },
@@ -159,7 +167,7 @@ describe('the server', () => {
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-  it('counts the time left from where a job goes on', async () => {
+  it('estimates the time left from where a job was resumed', async () => {
     const { all, progress, pass } = jobs({ state: 'queued', strikes: 0 });
     await settled();
     progress(0, 0);
@@ -173,7 +181,7 @@ describe('the server', () => {
     expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 8 });
   });
 
-  it('writes down that it starts a job again in which a server ended', async () => {
+  it('saves a strike in advance before it runs a job again in which a server crashed', async () => {
     const { written } = jobs({ state: 'running', strikes: 1 });
     for (let i = 0; i < 5; i++) await settled();
     expect(written.map(({ state, strikes }) => [state, strikes])).toEqual([
@@ -197,7 +205,7 @@ describe('the server', () => {
     await all.close();
   });
 
-  it('says of a job that is tried again why, and when', async () => {
+  it('shows why and when a job is retried', async () => {
     const { all, written } = jobs(
       { state: 'queued', strikes: 0 },
       () => Promise.reject(Object.assign(new Error('nobody answers'), { code: 'source-unreachable' })),
@@ -206,7 +214,8 @@ describe('the server', () => {
     for (let i = 0; i < 20; i++) await settled();
     expect(written.at(-1)?.state).toBe('queued');
     expect(all.live('x').retry).toEqual({
-      ...{ code: 'source-unreachable', detail: 'nobody answers' },
+      code: 'source-unreachable',
+      detail: 'nobody answers',
       at: new Date(61_000).toISOString(),
     });
     await all.close();

@@ -72,7 +72,9 @@ const submit = async (more = {}) => {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
-      ...{ model: 'shapes', tile: 188, ...more },
+      model: 'shapes',
+      tile: 188,
+      ...more,
       source: { url: `http://127.0.0.1:${port}/slide.tif` },
     }),
   });

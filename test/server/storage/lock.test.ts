@@ -7,7 +7,7 @@ import { testFolder } from '../../support/files.js';
 const root = await testFolder();
 const newFolder = () => mkdtemp(join(root, 'data-'));
 
-/** A clock that is moved by hand. Who is woken by it does some I/O and then waits again, which is waited for. */
+/** A clock that tests move. Whoever it wakes does some I/O and waits again, which `pass` awaits. */
 function clock() {
   let [time, waits] = [0, 0];
   const waiting = new Set<{ readonly at: number; readonly wake: () => void }>();
@@ -47,14 +47,16 @@ function server(host: string, { now, wait }: ReturnType<typeof clock>) {
   const stop = new AbortController();
   const self = { boot: `boot of ${host}`, namespace: 'pid:[1]', host, pid: 1, started: '7' };
   const options: LockOptions = {
-    ...{ now, wait, self },
+    now,
+    wait,
+    self,
     signal: stop.signal,
     onLost: (by) => void lost.push(by),
   };
   return { options, lost, stop };
 }
 
-/** Takes a folder, and says whether it has. */
+/** Starts to take a folder; `lock` is set once it has. */
 function taking(folder: string, options: LockOptions) {
   const state: { lock: FolderLock | null } = { lock: null };
   FolderLock.take(folder, options).then(
@@ -65,13 +67,13 @@ function taking(folder: string, options: LockOptions) {
 }
 
 describe('a folder of two hosts', () => {
-  it('is had by the one that came first, as long as it renews its lease', async () => {
+  it('belongs to the first one, as long as it renews its lease', async () => {
     const folder = await newFolder();
     const time = clock();
     const first = await FolderLock.take(folder, server('a', time).options);
     const other = server('b', time);
     const second = taking(folder, other.options);
-    await expect.poll(() => time.waiting()).toBe(2); // its first look
+    await expect.poll(() => time.waiting()).toBe(2); // it has found the lease
     await time.pass(60_000);
     expect(second.lock).toBeNull();
     await first.release();
@@ -80,7 +82,7 @@ describe('a folder of two hosts', () => {
     await second.lock!.release();
   });
 
-  it('is taken 15 s after the last renewal, by one of those that wait', async () => {
+  it('is taken 15 s after the last renewal, by exactly one of those that wait', async () => {
     const folder = await newFolder();
     const time = clock();
     const frozen = clock(); // the holder's process does nothing any more
