@@ -71,6 +71,10 @@ describe('the house', () => {
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
   });
 
+  it('routes share what lies beside them, and import no routes', () => {
+    expect(importers(/^server\/http\/routes\//)).toEqual(['server/http/app.ts']);
+  });
+
   it('what reads images loads no engine, and nothing of the HTTP server', () => {
     const engine = /^@tensorflow\/|^onnxruntime/;
     const http = /^express$|^server\/(http|jobs|worker)\/|^server\/serve\.ts$/;

@@ -1,91 +1,157 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Request } from 'express';
-import { z } from 'zod';
-import { PRIORITIES } from '../../model/scheduler.js';
-import type { ModelShelf } from '../../model/shelf.js';
-import { parseParameters, planShape, simplifyShape, workOf } from '../contract/parameters.js';
-import type { JobRecord, JobRequest } from '../jobs/job.js';
-import type { Jobs } from '../jobs/jobs.js';
+import type { Priority } from '../../model/scheduler.js';
+import type { PlanSpec } from '../contract/job-spec.js';
+import { codeOf } from '../contract/problems.js';
+import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
-import type { JobStore } from '../jobs/store.js';
+import type { RouteDependencies } from './dependencies.js';
+import type { RequestedSource } from './job-request.js';
+import { receiveImage } from './receive-image.js';
 import { slidePath } from './slide-path.js';
-import { receiveImage, type UploadLimits } from './upload.js';
 
-/** What the routes that take images share. */
-export interface Intake {
-  readonly jobs: Jobs;
-  readonly store: JobStore;
-  readonly shelf: ModelShelf;
-  readonly limits: UploadLimits;
-  /** A client that reads nothing of its result for so long is left. */
-  readonly idleTimeoutMs: number;
-  /** Files below this folder may be named in requests; null for none. */
-  readonly slides: string | null;
+type IntakeDependencies = Pick<RouteDependencies, 'jobs' | 'store' | 'uploads' | 'limits' | 'slides'>;
+
+/** The image of a request, wherever it is. */
+interface RequestImage {
+  readonly source: JobSource;
+  readonly input: string;
+  /** Whether it was uploaded: one file, which may refer to no others. */
+  readonly singleFile: boolean;
+  /** How long its body took to receive, in ms; null for an image that was not sent with the request. */
+  readonly uploadMs: number | null;
+  /** Moves a resumable upload into the job's folder; does nothing for other images. */
+  readonly claim: () => Promise<void>;
+  /** @throws RequestError `not-found` if a resumable upload is gone: another request has claimed it, or it expired */
+  readonly check: () => Promise<void>;
 }
 
-export const requestShape = {
-  ...planShape,
-  output: z.string().optional(),
-  simplify: simplifyShape,
-  priority: z.enum(PRIORITIES).optional(),
-};
-export type Parameters = z.output<z.ZodObject<typeof requestShape>>;
-
 /**
- * The model that is asked for, by its version: one that appears later does not change the job. An hour
- * of upload should not end in a name that is wrong, so it is looked up first.
+ * Makes a job of a request's image, and starts it: receives or locates the image, plans the job from its header, and
+ * submits it. A request that fails leaves no folder behind; a resumable upload stays available for another try.
+ *
+ * @param source where the image is; null where it is the request's body
+ * @param decide completes the job, given what is known of its image
+ * @throws RequestError `busy` when the server takes no more jobs, before anything is received
  */
-export async function jobRequest(
-  { shelf, slides }: Intake,
-  parameters: Parameters,
-  outputs: JobRequest['outputs'],
-): Promise<JobRequest> {
-  const { name, version } = await shelf.find(parameters.model);
-  const { background, ...work } = workOf(parameters);
-  const mask = typeof background === 'object' && background !== null;
-  return {
-    ...work,
-    background: mask ? { mask: await slidePath(slides, background.mask) } : background,
-    model: `${name}/${version}`,
-    outputs,
-    simplify: parameters.simplify,
-  };
-}
-
-export const parseRequest = (given: unknown): Parameters =>
-  parseParameters(z.strictObject(requestShape), given);
-
-/** An image that has been received, and what its header says. */
-export type TakenImage = Omit<NewJob, 'priority' | 'idempotency' | 'awaited'>;
-
-/**
- * Takes a request's image into a job's folder, looks at its header, and makes a job of it as `decide` says.
- * The folder is removed if that fails, or `use` does; otherwise it is the job's business.
- */
-export async function takeImage<Result>(
-  intake: Intake,
+export async function createJob(
+  dependencies: IntakeDependencies,
   request: Request,
-  job: JobRequest,
-  decide: (taken: TakenImage) => NewJob,
-  use: (record: JobRecord, uploadMs: number) => Promise<Result>,
-): Promise<Result> {
-  const { jobs, store, limits } = intake;
+  source: RequestedSource | null,
+  work: JobRequest,
+  decide: (facts: NewJob['facts']) => Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'awaited'>,
+): Promise<{ readonly record: JobRecord; readonly uploadMs: number | null }> {
+  const { jobs, store } = dependencies;
   jobs.checkPlace();
   const { id, folder } = await store.create();
-  const input = join(folder, 'upload');
   try {
-    const uploading = performance.now();
-    const { bytes, name } = await receiveImage(request, input, limits);
-    const uploadMs = Math.round((performance.now() - uploading) * 10) / 10;
-    jobs.observe('upload', uploadMs);
-    const record = await jobs.withPlace(async () => {
-      const facts = await jobs.plan({ ...job, input, singleFile: true, scratchDir: folder });
-      return jobs.submit(decide({ id, request: job, source: { kind: 'upload', name, bytes }, facts }));
-    }, true);
-    return await use(record, uploadMs);
+    return await withImage(dependencies, request, source, folder, async (image) => {
+      const { uploadMs } = image;
+      if (uploadMs !== null) jobs.observe('upload', uploadMs);
+      const facts = await jobs.plan(specOf(image, work, folder));
+      await image.claim();
+      const record = await jobs.submit({ id, source: image.source, facts, ...decide(facts) });
+      return { record, uploadMs };
+    });
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await store.remove(id);
     throw error;
   }
 }
+
+/**
+ * Plans a job of a request's image, and estimates its time, as `Jobs.planWithTime` does. Nothing of the image is kept.
+ * @throws RequestError `busy` when the server takes no more jobs, before anything is received
+ */
+export async function planImage(
+  dependencies: IntakeDependencies,
+  request: Request,
+  source: RequestedSource | null,
+  work: JobRequest,
+  priority: Priority,
+) {
+  const { jobs, store } = dependencies;
+  jobs.checkPlace();
+  const { id, folder } = await store.create();
+  try {
+    return await withImage(dependencies, request, source, folder, (image) =>
+      jobs.planWithTime(specOf(image, work, folder), priority),
+    );
+  } finally {
+    await store.remove(id);
+  }
+}
+
+/** Receives or locates a request's image, and holds a place for a job while `use` runs. */
+async function withImage<Result>(
+  dependencies: IntakeDependencies,
+  request: Request,
+  source: RequestedSource | null,
+  folder: string,
+  use: (image: RequestImage) => Promise<Result>,
+): Promise<Result> {
+  const image =
+    source === null
+      ? await receive(dependencies, request, folder)
+      : await locate(dependencies, source, folder);
+  try {
+    return await dependencies.jobs.withPlace(() => use(image), source === null);
+  } catch (error) {
+    if (codeOf(error) === 'internal') await image.check(); // a missing file: its upload may be gone
+    throw error;
+  }
+}
+
+async function receive(
+  { limits }: IntakeDependencies,
+  request: Request,
+  folder: string,
+): Promise<RequestImage> {
+  const input = join(folder, 'upload');
+  const start = performance.now();
+  const { bytes, name } = await receiveImage(request, input, limits);
+  const uploadMs = Math.round((performance.now() - start) * 10) / 10;
+  return { ...IN_PLACE, source: { kind: 'upload', name, bytes }, input, singleFile: true, uploadMs };
+}
+
+async function locate(
+  { slides, uploads }: IntakeDependencies,
+  source: RequestedSource,
+  folder: string,
+): Promise<RequestImage> {
+  if ('path' in source) {
+    const path = await slidePath(slides, source.path);
+    return { ...IN_PLACE, source: { kind: 'path', path, name: source.path }, input: path };
+  }
+  if ('url' in source) return { ...IN_PLACE, source: { kind: 'url', url: source.url }, input: source.url };
+  const { id, name, bytes, file, take } = await uploads.find(source.upload);
+  let isClaimed = false;
+  return {
+    source: { kind: 'upload', name, bytes },
+    input: file,
+    singleFile: true,
+    uploadMs: null,
+    async claim() {
+      await take(join(folder, 'upload'));
+      isClaimed = true;
+    },
+    async check() {
+      if (!isClaimed) await uploads.find(id);
+    },
+  };
+}
+
+/** An image that is read where it is. */
+const IN_PLACE = {
+  singleFile: false,
+  uploadMs: null,
+  claim: async () => {},
+  check: async () => {},
+} as const;
+
+const specOf = ({ input, singleFile }: RequestImage, work: JobRequest, folder: string): PlanSpec => ({
+  ...work,
+  input,
+  singleFile,
+  scratchDir: folder,
+});

@@ -1,13 +1,11 @@
 import { rename, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { RequestHandler } from 'express';
 import { RequestError } from '../contract/errors.js';
 import { makeFolder } from '../storage/folders.js';
 import { Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
-
-const METHODS = ['OPTIONS', 'POST', 'HEAD', 'PATCH', 'DELETE'];
 
 export interface CompleteUpload {
   readonly id: string;
@@ -57,15 +55,11 @@ export class Uploads {
     return new Uploads(folder, path, maxBytes, store, transfers);
   }
 
-  handler(): RequestHandler {
-    return (request, response, next) => {
-      if (!METHODS.includes(request.method)) return next();
-      request.url = request.originalUrl;
-      response.set('Tus-Resumable', '1.0.0'); // of answers that are not tus's own, too
-      const carries = request.method === 'PATCH' || request.method === 'POST';
-      const handle = () => this.#server.handle(request, response);
-      return carries ? this.transfers.withPlace(handle) : handle();
-    };
+  /** Answers a request of the protocol; one that brings bytes takes one of the places of `Transfers`. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const hasBody = request.method === 'PATCH' || request.method === 'POST';
+    const handle = () => this.#server.handle(request, response);
+    await (hasBody ? this.transfers.withPlace(handle) : handle());
   }
 
   /**
@@ -82,7 +76,10 @@ export class Uploads {
     }
     const file = join(this.folder, key);
     return {
-      ...{ id: key, file, bytes: upload.size, name: upload.metadata?.filename ?? null },
+      id: key,
+      file,
+      bytes: upload.size,
+      name: upload.metadata?.filename ?? null,
       take: async (to) => {
         await rename(file, to);
         this.#store.forget(key);

@@ -2,6 +2,7 @@ import { Router } from 'express';
 import { VIEW_TILE_PX, type ViewTile } from '../../contract/deep-zoom.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Jobs } from '../../jobs/jobs.js';
+import { disconnection } from '../disconnection.js';
 
 const LAYERS = { image: 'jpeg', mask: 'png' } as const;
 type Layer = keyof typeof LAYERS;
@@ -25,10 +26,8 @@ export function deepZoomRoutes(jobs: Jobs): Router {
     });
     router.get(`/:id/${layer}_files/:level/:tile`, async (request, response) => {
       const { id, level, tile } = request.params;
-      const left = new AbortController();
-      response.once('close', () => left.abort(new RequestError('cancelled', 'the client left')));
       const at = tileOf(level, tile, format);
-      const bytes = await jobs.results.tile(jobs.get(id), layer, at, left.signal);
+      const bytes = await jobs.results.tile(jobs.get(id), layer, at, disconnection(response));
       response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
     });
   }

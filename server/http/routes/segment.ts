@@ -9,74 +9,68 @@ import {
   type Output,
   parseOutput,
 } from '../../contract/outputs.js';
-import { STAGES } from '../../contract/stages.js';
-import type { JobRequest, RecordedReceipt } from '../../jobs/job.js';
-import type { NewJob } from '../../jobs/new-job.js';
-import { jobView } from '../../jobs/view.js';
-import { type Intake, jobRequest, parseRequest, type TakenImage, takeImage } from '../intake.js';
+import { sendAccepted, viewOf } from '../accepted.js';
+import type { RouteDependencies } from '../dependencies.js';
+import { disconnection } from '../disconnection.js';
+import { acceptedFormat } from '../formats.js';
+import { createJob } from '../intake.js';
+import { parseJobParameters, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import { receiptHeaders } from '../receipt-headers.js';
 import { sendFile } from '../send.js';
-import { accept, outputsOf } from './jobs.js';
 
 /**
- * `POST /v1/segment`: an image in, its mask out. It is a job that the request waits for, and that ends
- * with it, or when `ended` aborts. An image of more than `syncPixels`, or a request that prefers so, is answered with its job.
+ * `POST /v1/segment`: an image in, its mask out. It runs as a job that ends with its request, or when `ended` aborts.
+ * A request that prefers `respond-async`, or whose image has more than `syncPixels`, is answered with its job instead.
  */
-export function segmentRoute(intake: Intake, syncPixels: number, ended: AbortSignal): RequestHandler {
-  const { jobs, idleTimeoutMs } = intake;
+export function segmentRoute(
+  dependencies: RouteDependencies,
+  syncPixels: number,
+  ended: AbortSignal,
+): RequestHandler {
+  const { jobs, idleTimeoutMs } = dependencies;
   return async (request, response) => {
-    const parameters = parseRequest(request.query);
+    const parameters = parseJobParameters(request.query);
     const output = parseOutput(parameters.output ?? 'labels');
     const format = negotiate(request, output);
     checkOutput(output, format);
-    const preferred = /\brespond-async\b/.test(request.get('Prefer') ?? '');
-    const left = new AbortController();
-    const stop = () => left.abort(ended.reason);
-    ended.addEventListener('abort', stop);
-    response.once('close', () => {
-      ended.removeEventListener('abort', stop);
-      if (!response.writableFinished) left.abort(new RequestError('cancelled', 'the client left'));
-    });
-    const work = await jobRequest(intake, parameters, [{ output, format }]);
-    const decide = (taken: TakenImage): NewJob => {
-      const { width, height } = taken.facts.image;
-      const awaited = !preferred && width * height <= syncPixels;
-      const outputs: JobRequest['outputs'] = outputsOf({ ...parameters, output: `${output}:${format}` });
+    const prefersAsync = /\brespond-async\b/.test(request.get('Prefer') ?? '');
+    const disconnected = disconnection(response, ended);
+    const work = await resolveJobRequest(dependencies, parameters, [{ output, format }]);
+
+    const { record, uploadMs } = await createJob(dependencies, request, null, work, ({ image }) => {
+      const awaited = !prefersAsync && image.width * image.height <= syncPixels;
+      const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
       return {
-        ...taken,
         request: awaited ? work : { ...work, outputs },
         priority: parameters.priority ?? (awaited ? 'interactive' : 'normal'),
         idempotency: null,
         awaited,
       };
-    };
-    await takeImage(intake, request, work, decide, async ({ id }, uploadMs) => {
-      if (!jobs.isAwaited(id)) {
-        if (preferred) response.set('Preference-Applied', 'respond-async');
-        accept(response, jobView(jobs.get(id), jobs.live(id)));
-        return;
-      }
-      left.signal.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
-      try {
-        if (left.signal.aborted) await jobs.cancel(id);
-        const { receipt, error } = await jobs.wait(id);
-        if (!receipt)
-          throw error
-            ? new JobFailed(error)
-            : (left.signal.reason ?? new RequestError('cancelled', 'the job was cancelled'));
-        const told = { ...receipt, stagesMs: { upload: uploadMs, ...receipt.stagesMs } };
-        response.status(200).set(headersOf(told));
-        const path = jobs.results.path(id, output, format);
-        const type = FORMATS[format].type;
-        await sendFile(request, response, path, { type, etag: null, idleTimeoutMs });
-      } finally {
-        await jobs.remove(id);
-      }
     });
+    const { id } = record;
+    if (!jobs.isAwaited(id)) {
+      if (prefersAsync) response.set('Preference-Applied', 'respond-async');
+      sendAccepted(response, viewOf(jobs, jobs.get(id)));
+      return;
+    }
+
+    try {
+      disconnected.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
+      if (disconnected.aborted) await jobs.cancel(id);
+      const { receipt, error } = await jobs.wait(id);
+      if (error) throw new JobFailedError(error);
+      if (!receipt) throw disconnected.reason ?? new RequestError('cancelled', 'the job was cancelled');
+      response.set(receiptHeaders({ ...receipt, stagesMs: { upload: uploadMs ?? 0, ...receipt.stagesMs } }));
+      const path = jobs.results.path(id, output, format);
+      await sendFile(request, response, path, { type: FORMATS[format].type, etag: null, idleTimeoutMs });
+    } finally {
+      await jobs.remove(id);
+    }
   };
 }
 
-/** What a job ended with, as the error of the request that waited for it. */
-class JobFailed extends Error {
+/** The failure of a job, as the error of the request that waited for it. */
+class JobFailedError extends Error {
   readonly code: string;
   constructor({ code, detail }: { readonly code: string; readonly detail: string }) {
     super(detail);
@@ -84,33 +78,11 @@ class JobFailed extends Error {
   }
 }
 
-/** The format that the client accepts best; the output's own default where it does not care. */
+/** @throws UnsupportedOutputError if the client accepts no format of the output */
 function negotiate(request: Request, output: Output): Format {
   const formats = formatsOf(output);
-  const accepted = request.accepts(formats.map((format) => FORMATS[format].type));
-  const format = formats.find((candidate) => FORMATS[candidate].type === accepted);
-  if (format) return format;
-  const types = formats.map((known) => FORMATS[known].type).join(' or ');
+  const accepted = acceptedFormat(request, formats);
+  if (accepted) return accepted;
+  const types = formats.map((format) => FORMATS[format].type).join(' or ');
   throw new UnsupportedOutputError(`${output} are sent as ${types}`);
-}
-
-function headersOf(receipt: RecordedReceipt): Record<string, string> {
-  const timings = STAGES.flatMap((stage) => {
-    const ms = receipt.stagesMs[stage];
-    return ms === undefined ? [] : [`${stage};dur=${ms.toFixed(1)}`];
-  });
-  return {
-    'Server-Timing': timings.join(', '),
-    'Unseam-Model': `${receipt.model.name}/${receipt.model.version}`,
-    'Unseam-Exact': String(receipt.exact),
-    'Unseam-Receipt': asciiJson(receipt),
-  };
-}
-
-/** JSON that a header can carry. */
-function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\uffff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

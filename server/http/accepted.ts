@@ -1,0 +1,12 @@
+import type { Response } from 'express';
+import type { JobRecord } from '../jobs/job.js';
+import type { Jobs } from '../jobs/jobs.js';
+import { type JobView, jobView } from '../jobs/view.js';
+
+/** A job as it is now, as clients see it. */
+export const viewOf = (jobs: Jobs, record: JobRecord): JobView => jobView(record, jobs.live(record.id));
+
+/** Answers 202 with a job and its address. */
+export function sendAccepted(response: Response, job: JobView): void {
+  response.status(202).location(job.links.self).json(job);
+}

@@ -1,0 +1,18 @@
+import type { ModelShelf } from '../../model/shelf.js';
+import type { Jobs } from '../jobs/jobs.js';
+import type { JobStore } from '../jobs/store.js';
+import type { UploadLimits } from './receive-image.js';
+import type { Uploads } from './uploads.js';
+
+/** What the routes work with. A route takes those members that it needs. */
+export interface RouteDependencies {
+  readonly jobs: Jobs;
+  readonly store: JobStore;
+  readonly shelf: ModelShelf;
+  readonly uploads: Uploads;
+  readonly limits: UploadLimits;
+  /** The folder below which requests may name images by path; null for none. */
+  readonly slides: string | null;
+  /** A client that reads nothing of its result for this long is disconnected, in ms. */
+  readonly idleTimeoutMs: number;
+}

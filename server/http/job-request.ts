@@ -1,0 +1,124 @@
+import express, { type Request, type RequestHandler } from 'express';
+import { z } from 'zod';
+import { PRIORITIES } from '../../model/scheduler.js';
+import { RequestError } from '../contract/errors.js';
+import { checkOutput, type Format, formatsOf, outputKindOf, parseOutput } from '../contract/outputs.js';
+import { parseParameters, planShape, simplifyShape, workOf } from '../contract/parameters.js';
+import type { JobRequest } from '../jobs/job.js';
+import type { RouteDependencies } from './dependencies.js';
+import { slidePath } from './slide-path.js';
+
+const parametersSchema = z.strictObject({
+  ...planShape,
+  output: z.string().optional(),
+  simplify: simplifyShape,
+  priority: z.enum(PRIORITIES).optional(),
+});
+/** The parameters of a job, of the query or of a JSON body. */
+export type JobParameters = z.output<typeof parametersSchema>;
+
+const text = (most: number) => z.string().min(1).max(most);
+const sourceSchema = z.union(
+  [
+    z.strictObject({ path: text(1000).refine((path) => !path.includes('\0')) }),
+    z.strictObject({ url: text(2000).pipe(z.url({ protocol: /^https?$/ })) }),
+    z.strictObject({ upload: text(200) }),
+  ],
+  {
+    error:
+      'expected {"path": a file below the folder of slides}, {"url": a TIFF or OME-Zarr on an allowed host} ' +
+      'or {"upload": the address of an upload}',
+  },
+);
+/** Where a JSON body says that the image is. */
+export type RequestedSource = z.output<typeof sourceSchema>;
+const bodySchema = z.looseObject({ source: sourceSchema });
+
+const MAX_JSON_BYTES = 64 * 1024;
+
+/** Reads a JSON body. One that announces too many bytes is refused before express reads them. */
+export function jsonBody(): RequestHandler {
+  const read = express.json({ limit: MAX_JSON_BYTES, inflate: false });
+  return (request, response, next) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    if (length > MAX_JSON_BYTES && request.is('application/json')) {
+      throw new RequestError(
+        'too-large',
+        `the JSON body has ${length} bytes; the limit is ${MAX_JSON_BYTES}`,
+      );
+    }
+    read(request, response, next);
+  };
+}
+
+/**
+ * Parses the parameters of a query, and of a body that `jsonBody` has read.
+ * @returns source null where the body is the image itself
+ * @throws RequestError `bad-request`, with the name of the parameter
+ */
+export function parseJobRequest(request: Request): {
+  readonly source: RequestedSource | null;
+  readonly parameters: JobParameters;
+} {
+  if (!request.is('application/json')) return { source: null, parameters: parseJobParameters(request.query) };
+  const { source } = parseParameters(bodySchema, request.body);
+  // The body's own entries: a schema drops `__proto__`, which is to be refused like any unknown name.
+  const given = Object.entries<unknown>(request.body)
+    .filter(([name]) => name !== 'source')
+    .map(([name, value]) => [name, asText(value)]);
+  return { source, parameters: parseJobParameters({ ...request.query, ...Object.fromEntries(given) }) };
+}
+
+/** @throws RequestError `bad-request`, with the name of the parameter */
+export const parseJobParameters = (given: unknown): JobParameters => parseParameters(parametersSchema, given);
+
+/** JSON's numbers, booleans and lists of them as a query writes them; anything else stays, to be refused. */
+function asText(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  const listed = Array.isArray(value) && value.every((item) => typeof item !== 'object');
+  return listed ? value.join(',') : value;
+}
+
+/**
+ * The results that a job writes: `output` lists them, each as `OUTPUT` or `OUTPUT:FORMAT`. Labels as a pyramidal
+ * TIFF are always among them, unless only probabilities are requested: all other outputs derive from labels.
+ */
+export function requestedOutputs({ output = 'labels' }: JobParameters): JobRequest['outputs'] {
+  const outputs = output.split(',').map((item) => {
+    const [name, format] = item.split(':') as [string, string?];
+    const known = parseOutput(name);
+    const formats = formatsOf(known);
+    const best = formats.includes('tiff') ? 'tiff' : formats[0]!;
+    checkOutput(known, (format ?? best) as Format);
+    return { output: known, format: (format ?? best) as Format };
+  });
+  if (outputKindOf(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
+  const seen = new Set<string>();
+  return outputs.filter(({ output, format }) => {
+    const key = `${output}:${format}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+/**
+ * Resolves the names in a request: the model to the version that is the newest now, so that a later one does not
+ * change the job, and a tissue mask to its file. Routes do this before they receive an image: an upload of an hour
+ * should not end at a misspelt name.
+ */
+export async function resolveJobRequest(
+  { shelf, slides }: Pick<RouteDependencies, 'shelf' | 'slides'>,
+  parameters: JobParameters,
+  outputs: JobRequest['outputs'],
+): Promise<JobRequest> {
+  const { name, version } = await shelf.find(parameters.model);
+  const { background, ...work } = workOf(parameters);
+  const isMask = typeof background === 'object' && background !== null;
+  return {
+    ...work,
+    background: isMask ? { mask: await slidePath(slides, background.mask) } : background,
+    model: `${name}/${version}`,
+    outputs,
+    simplify: parameters.simplify,
+  };
+}

@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import { Router } from 'express';
+import type { Card } from '../../../model/card.js';
+import { readCard } from '../../../model/model-files.js';
+import type { ModelShelf } from '../../../model/shelf.js';
+import { RequestError } from '../../contract/errors.js';
+
+/** The pictures of curves are SVG with styles of their own. */
+const CURVES_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
+/** `/v1/models`: the models with their cards and the curves of their training. */
+export function modelRoutes(shelf: ModelShelf): Router {
+  const router = Router();
+  const view = async (card: Card) => {
+    const curves = await shelf.curvesOf(card);
+    return { ...card, curves: curves && `/v1/models/${encodeURIComponent(card.name)}/curves.svg` };
+  };
+
+  router.get('/', async (_request, response) => {
+    const { cards, unreadable } = await shelf.survey();
+    response.json({ models: await Promise.all(cards.map(view)), unreadable });
+  });
+
+  router.get('/:name', async (request, response) => {
+    const { folder } = await shelf.find(request.params.name);
+    response.json(await view(await readCard(folder)));
+  });
+
+  router.get('/:name/curves.svg', async (request, response) => {
+    const curves = await shelf.curvesOf(await shelf.find(request.params.name));
+    if (curves === null) throw new RequestError('not-found', 'this model has no curves of its training');
+    response
+      .type('svg')
+      .set('Content-Security-Policy', CURVES_POLICY)
+      .send(await readFile(curves));
+  });
+  return router;
+}

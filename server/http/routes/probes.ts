@@ -1,0 +1,28 @@
+import { Router } from 'express';
+import type { Metrics } from '../../metrics.js';
+
+/**
+ * `/livez` and `/readyz`, the probes of an orchestrator.
+ * @param unready why the server takes no work at present; null if it does
+ */
+export function probeRoutes(unready: () => string | null): Router {
+  const router = Router();
+  router.get('/livez', (_request, response) => {
+    response.type('text/plain').send('ok\n');
+  });
+  router.get('/readyz', (_request, response) => {
+    const reason = unready();
+    response
+      .status(reason === null ? 200 : 503)
+      .type('text/plain')
+      .send(`${reason ?? 'ok'}\n`);
+  });
+  return router;
+}
+
+/** `/metrics`, for Prometheus. */
+export function metricsRoute({ registry }: Pick<Metrics, 'registry'>): Router {
+  return Router().get('/metrics', async (_request, response) => {
+    response.type(registry.contentType).send(await registry.metrics());
+  });
+}
