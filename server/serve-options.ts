@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { EngineOptions } from '../model/engine.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
+import type { WorkerDiagnostics } from './worker/diagnostics.js';
 import type { WorkerLimits } from './worker/limits.js';
 
 /** What a server is started with. Defaults are those of `DEFAULTS` in config.ts, and of `unseam serve`. */
@@ -58,5 +59,7 @@ export interface ServeOptions {
   readonly readers?: Pick<ReadersOptions, 'headerMs'>;
   /** Time limits of the worker process. Default `WORKER_LIMITS`. */
   readonly worker?: Partial<WorkerLimits>;
+  /** Inspector and CPU profiles of the worker process. Default none. */
+  readonly diagnostics?: WorkerDiagnostics;
   readonly log: Logger;
 }

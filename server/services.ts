@@ -38,6 +38,7 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
     },
     events,
     options.worker,
+    options.diagnostics,
   );
   const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
   return { worker, readers };

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
@@ -32,8 +33,14 @@ interface ServeFlags extends EngineFlags, MemoryFlags {
   readonly concurrency: number;
   readonly queue: number;
   readonly logLevel: string;
+  readonly inspectWorker?: number;
+  readonly cpuProfile?: string;
 }
 
+/** Beside Node's own default, 9229, which the server itself would take. */
+const INSPECT_PORT = 9230;
+
+/** Options for developers are hidden from the help: CONTRIBUTING.md has them. */
 export function serveCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('serve'))
     .addOption(memoryOption())
@@ -134,6 +141,17 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
         .default(DEFAULTS.logLevel),
     )
+    .addOption(
+      new Option('--inspect-worker [port]', "open the worker's inspector; 0 takes a free port")
+        .preset(INSPECT_PORT)
+        .argParser(integer(0, 65535))
+        .hideHelp(),
+    )
+    .addOption(
+      new Option('--cpu-profile <folder>', "write the worker's CPU profiles to a folder when it exits")
+        .argParser((path) => resolve(path))
+        .hideHelp(),
+    )
     .action(async (flags: ServeFlags) => {
       // Its many libraries are of no use to the other commands.
       const { startServer } = await import('../serve.js');
@@ -152,6 +170,10 @@ export function serveCommand(program: Command, context: CommandContext): void {
         minRate: flags.minRate,
         minFreeBytes: flags.minFree ?? DEFAULTS.minFreeBytes,
         queueLimit: flags.queue,
+        diagnostics: {
+          ...(flags.inspectWorker !== undefined && { inspectPort: flags.inspectWorker }),
+          ...(flags.cpuProfile !== undefined && { cpuProfileDir: flags.cpuProfile }),
+        },
         log: pino({ level: flags.logLevel }),
       });
       const stop = context.signal.aborted ? Promise.resolve() : once(context.signal, 'abort');

@@ -5,6 +5,7 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
+import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
 import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './messages.js';
@@ -46,8 +47,9 @@ export class WorkerClient implements WorkerCalls {
     private readonly options: WorkerOptions,
     private readonly events: WorkerEvents,
     limits: Partial<WorkerLimits> = {},
+    private readonly diagnostics: WorkerDiagnostics = {},
   ) {
-    this.#limits = { ...WORKER_LIMITS, ...limits };
+    this.#limits = limitsUnder({ ...WORKER_LIMITS, ...limits }, diagnostics);
     this.#backOffMs = this.#limits.restartMs.first;
     this.#worker = this.#start();
   }
@@ -125,7 +127,7 @@ export class WorkerClient implements WorkerCalls {
   }
 
   #start(): WorkerProcess {
-    return new WorkerProcess(this.options, this.#limits, {
+    return new WorkerProcess(this.options, this.#limits, this.diagnostics, {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
       onExit: (exit) => {

@@ -2,6 +2,7 @@ import { parentProcess } from '../../model/channel.js';
 import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
 import { Segmenter } from '../pipeline/segmenter.js';
+import { isProfiled } from './diagnostics.js';
 import type { WorkerEvent, WorkerMethods } from './messages.js';
 import { withLimits } from './read-limit.js';
 
@@ -43,4 +44,7 @@ const server = serve<WorkerMethods, WorkerEvent>(parentProcess(), methods, { fai
 // Ctrl-C reaches the whole group; the server decides when its worker stops.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 // Stopped, or orphaned. An orderly exit would wait for, or trip over, what the device is doing.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+process.on('disconnect', () => {
+  if (isProfiled()) process.exit();
+  process.kill(process.pid, 'SIGKILL');
+});

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { childProcess, type Exit } from '../../model/channel.js';
 import { Connection } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
+import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
 import type { WorkerEvent, WorkerMethods, WorkerOptions } from './messages.js';
 import { Watchdog } from './watchdog.js';
@@ -45,11 +46,13 @@ export class WorkerProcess {
   constructor(
     options: WorkerOptions,
     private readonly limits: WorkerLimits,
+    diagnostics: WorkerDiagnostics,
     private readonly events: WorkerProcessEvents,
   ) {
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
+      execArgv: workerExecArgv(diagnostics),
     });
     this.#watchdog = new Watchdog(limits, (why) => this.terminate(`${why}: it hung`));
     this.#child.on('message', () => this.#watchdog.heard());
