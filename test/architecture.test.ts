@@ -4,46 +4,106 @@ import { describe, expect, it } from 'vitest';
 
 const SOURCES = ['server', 'tiling', 'model', 'loadtest'];
 
-/** Every product file with what it imports: files by path from the root, packages by name. */
-function imports(): Map<string, string[]> {
-  const files = SOURCES.flatMap((folder) =>
+/** The rooms of `server/`, from the top floor down: each imports only from rooms below it. */
+const ROOMS = [
+  'server/bin.ts',
+  'server/cli.ts',
+  'server/demo.ts',
+  'server/commands/',
+  'server/serve.ts',
+  'server/services.ts',
+  'server/serve-options.ts',
+  'server/http/',
+  'server/jobs/',
+  'server/worker/',
+  'server/readers/',
+  'server/training/',
+  'server/terminal/',
+  'server/pipeline/',
+  'server/storage/',
+  'server/metrics.ts',
+  'server/config.ts',
+  'server/contract/',
+  'server/web/',
+];
+
+/** What decodes or encodes images, and what runs networks. */
+const IMAGES = /^(sharp|geotiff|zarrita|@zarrita\/.*|koffi|@cornerstonejs\/.*)$|^tiling\/(sources|sinks)\//;
+const ENGINE = /^@tensorflow\/|^onnxruntime/;
+const HTTP = /^express$|^server\/(http|jobs)\/|^server\/worker\/client\.ts$|^server\/serve\.ts$/;
+
+const STATEMENT =
+  /^(?:import|export)(?<type> type)?\s*(?<names>\{[^}]*\}|\*(?: as \w+)?|\w+)?\s*(?:from\s*)?['"](?<from>[^'"]+)['"]/gm;
+
+interface Import {
+  /** A file by its path from the root, a package by its name. */
+  readonly name: string;
+  /** Whether the process loads it: what is imported as types only is gone when it runs. */
+  readonly isLoaded: boolean;
+}
+
+const text = (file: string): string => readFileSync(file, 'utf8');
+const resolve = (file: string, name: string): string =>
+  name.startsWith('.') ? normalize(join(dirname(file), name)).replace(/\.js$/, '.ts') : name;
+
+/** Every product file with what it imports. */
+const graph: ReadonlyMap<string, readonly Import[]> = new Map(
+  SOURCES.flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name) => join(folder, name)),
-  );
-  return new Map(
-    files.map((file) => {
-      const text = readFileSync(file, 'utf8');
-      const found = text.matchAll(/^(?:import|export)\b[^;'"]*?['"]([^'"]+)['"]/gm);
-      return [file, [...found].map(([, name]) => resolve(file, name!))];
-    }),
-  );
-}
+  ).map((file) => {
+    const found = [...text(file).matchAll(STATEMENT)].map(({ groups = {} }) => {
+      const { type, names = '', from } = groups;
+      const named = names.replace(/[{}]/g, '').split(',');
+      const isTypes =
+        named.every((name) => /^\s*(type .*)?$/.test(name)) && named.some((name) => name.trim());
+      return { name: resolve(file, from!), isLoaded: type === undefined && !isTypes };
+    });
+    return [file, found];
+  }),
+);
 
-const resolve = (file: string, name: string): string =>
-  name.startsWith('.') ? normalize(join(dirname(file), name)).replace(/\.js$/, '.ts') : name;
-const graph = imports();
+const importsOf = (file: string): string[] => (graph.get(file) ?? []).map(({ name }) => name);
 const importers = (matches: RegExp): string[] =>
-  [...graph].filter(([, names]) => names.some((name) => matches.test(name))).map(([file]) => file);
-/** All files and packages that a process has loaded once it has started with a file; types are none of them. */
-function loadedBy(start: string): Set<string> {
-  const loaded = new Set([start]);
-  for (const file of loaded) {
-    if (!graph.has(file)) continue; // a package
-    const found = readFileSync(file, 'utf8').matchAll(
-      /^(?:import|export)\b(?! type\b)[^;'"]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
-    );
-    for (const [, name, later] of found) loaded.add(resolve(file, (name ?? later)!));
-  }
-  return loaded;
-}
+  [...graph.keys()].filter((file) => importsOf(file).some((name) => matches.test(name)));
 const outside = (files: string[], ...allowed: string[]): string[] =>
   files.filter((file) => !allowed.some((prefix) => file.startsWith(prefix)));
+const filesIn = (room: string): string[] => [...graph.keys()].filter((file) => file.startsWith(room));
+/** Arrows from the files of a room to what it must not import. */
+const arrows = (room: string, isForbidden: (name: string) => boolean): string[] =>
+  filesIn(room).flatMap((file) =>
+    importsOf(file)
+      .filter(isForbidden)
+      .map((name) => `${file} -> ${name}`),
+  );
+
+/** All files and packages that a process has loaded once it has started with some files. */
+function loadedBy(...starts: string[]): string[] {
+  const loaded = new Set(starts);
+  for (const file of loaded) {
+    for (const { name, isLoaded } of graph.get(file) ?? []) if (isLoaded) loaded.add(name);
+  }
+  return [...loaded];
+}
+/** The same, with what it loads later by `import()`. */
+function loadedLaterBy(start: string): string[] {
+  const loaded = new Set(loadedBy(start));
+  for (const file of loaded) {
+    if (!graph.has(file)) continue; // a package
+    for (const [, name] of text(file).matchAll(/\bimport\(\s*['"]([^'"]+)['"]/g)) {
+      for (const each of loadedBy(resolve(file, name!))) loaded.add(each);
+    }
+  }
+  return [...loaded];
+}
+const matching = (names: string[], what: RegExp): string[] => names.filter((name) => what.test(name));
 
 describe('the house', () => {
   it('is read by this test', () => {
     expect(graph.size).toBeGreaterThan(50);
-    expect(graph.get('server/pipeline/segment.ts')).toContain('tiling/reader.ts');
+    expect(importsOf('server/pipeline/segment.ts')).toContain('tiling/reader.ts');
+    expect(loadedBy('server/pipeline/segment.ts')).not.toContain('server/contract/stages.ts'); // a type
   });
 
   it('tiling and model never import each other, nor the server', () => {
@@ -56,8 +116,18 @@ describe('the house', () => {
     expect(outside(importers(/^(sharp|geotiff)$/), 'tiling/sources/', 'tiling/sinks/')).toEqual([]);
   });
 
+  it('sources and sinks never import each other', () => {
+    expect(arrows('tiling/sources/', (name) => name.startsWith('tiling/sinks/'))).toEqual([]);
+    expect(arrows('tiling/sinks/', (name) => name.startsWith('tiling/sources/'))).toEqual([]);
+  });
+
   it('only model imports tfjs and ONNX Runtime', () => {
     expect(outside(importers(/^(@tensorflow\/|onnxruntime)/), 'model/')).toEqual([]);
+  });
+
+  it('the onnx backend knows no network: of model/ it imports errors alone', () => {
+    const isOurs = (name: string) => /^model\/(?!onnx\/)/.test(name) && name !== 'model/errors.ts';
+    expect(arrows('model/onnx/', isOurs)).toEqual([]);
   });
 
   it('only server imports express, prom-client and p-queue', () => {
@@ -65,31 +135,8 @@ describe('the house', () => {
   });
 
   it('the load test speaks HTTP and imports no product code', () => {
-    expect(
-      [...(graph.get('loadtest/main.ts') ?? [])].filter((name) => /^(server|tiling|model)\//.test(name)),
-    ).toEqual([]);
+    expect(arrows('loadtest/', (name) => /^(server|tiling|model)\//.test(name))).toEqual([]);
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
-  });
-
-  it('routes share what lies beside them, and import no routes', () => {
-    expect(importers(/^server\/http\/routes\//)).toEqual(['server/http/app.ts']);
-  });
-
-  it('what reads images loads no engine, and nothing of the HTTP server', () => {
-    const engine = /^@tensorflow\/|^onnxruntime/;
-    const http = /^express$|^server\/(http|jobs|worker)\/|^server\/serve\.ts$/;
-    const found = (start: string, what: RegExp) => [...loadedBy(start)].filter((name) => what.test(name));
-    expect(found('server/readers/main.ts', engine)).toEqual([]);
-    expect(found('server/readers/main.ts', http)).toEqual([]);
-    // Each is what would be found, if it were there.
-    expect(found('server/serve.ts', http).length).toBeGreaterThan(5);
-    expect(found('model/engine-thread.ts', engine)).toContain('onnxruntime-node');
-    expect([...loadedBy('server/readers/main.ts')]).toContain('tiling/sources/openslide.ts');
-  });
-
-  it('the process of the command line and the server loads no engine', () => {
-    const engine = /^@tensorflow\/|^onnxruntime/;
-    expect([...loadedBy('server/bin.ts')].filter((name) => engine.test(name))).toEqual([]);
   });
 
   it('imports run one way: none in a circle', () => {
@@ -98,14 +145,79 @@ describe('the house', () => {
       if (state.get(file) === 'done') return;
       expect(state.get(file), [...path, file].join(' -> ')).not.toBe('open');
       state.set(file, 'open');
-      for (const name of graph.get(file) ?? []) if (graph.has(name)) visit(name, [...path, file]);
+      for (const name of importsOf(file)) if (graph.has(name)) visit(name, [...path, file]);
       state.set(file, 'done');
     };
     for (const file of graph.keys()) visit(file, []);
   });
 
   it('reads the environment in one place', () => {
-    const readers = [...graph.keys()].filter((file) => /process\.env/.test(readFileSync(file, 'utf8')));
+    const readers = [...graph.keys()].filter((file) => /process\.env/.test(text(file)));
     expect(outside(readers, 'server/config.ts')).toEqual([]);
+  });
+});
+
+describe('the rooms of server/', () => {
+  const roomOf = (file: string): number => ROOMS.findIndex((room) => file.startsWith(room));
+
+  it('hold every file', () => {
+    expect(filesIn('server/').filter((file) => roomOf(file) < 0)).toEqual([]);
+    expect(ROOMS.filter((room) => filesIn(room).length === 0)).toEqual([]);
+  });
+
+  it.each(ROOMS)('%s imports only from rooms below it', (room) => {
+    const floor = ROOMS.indexOf(room);
+    expect(arrows(room, (name) => name.startsWith('server/') && roomOf(name) < floor)).toEqual([]);
+  });
+
+  it('contract/ imports no other room, and loads zod alone', () => {
+    expect(arrows('server/contract/', (name) => /^server\/(?!contract\/)/.test(name))).toEqual([]);
+    const packages = loadedBy(...filesIn('server/contract/')).filter((name) => !graph.has(name));
+    expect(packages.filter((name) => !/^(node:|zod$)/.test(name))).toEqual([]);
+  });
+
+  it('storage/ imports contract/ alone', () => {
+    expect(arrows('server/storage/', (name) => /^server\/(?!storage\/|contract\/)/.test(name))).toEqual([]);
+  });
+
+  it('web/, which browsers run, imports nothing from elsewhere', () => {
+    expect(arrows('server/web/', (name) => !/^server\/web\/|^openseadragon$/.test(name))).toEqual([]);
+  });
+
+  it('routes share what stands beside them, and never import each other', () => {
+    expect(importers(/^server\/http\/routes\//)).toEqual(['server/http/app.ts']);
+  });
+});
+
+describe('processes', () => {
+  it('the HTTP process loads nothing that reads or writes images, and no engine', () => {
+    // The command line loads the command that is named, and that one the server.
+    const loaded = loadedBy('server/bin.ts', 'server/commands/serve.ts', 'server/serve.ts');
+    expect(matching(loaded, IMAGES)).toEqual([]);
+    expect(matching(loaded, ENGINE)).toEqual([]);
+    expect(loaded).toContain('express');
+  });
+
+  it('what reads images loads no engine, and nothing of the HTTP server', () => {
+    const loaded = loadedLaterBy('server/readers/main.ts');
+    expect(matching(loaded, ENGINE)).toEqual([]);
+    expect(matching(loaded, HTTP)).toEqual([]);
+    // Each is what would be found, if it were there.
+    expect(matching(loadedBy('server/serve.ts'), HTTP).length).toBeGreaterThan(5);
+    expect(matching(loadedBy('model/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
+    expect(loaded).toContain('tiling/sources/openslide.ts');
+  });
+
+  it('the worker loads nothing of the HTTP server', () => {
+    const loaded = loadedLaterBy('server/worker/main.ts');
+    expect(matching(loaded, HTTP)).toEqual([]);
+    expect(loaded).toContain('tiling/sinks/journal.ts');
+  });
+
+  it('engines live in threads: no process loads one', () => {
+    for (const start of ['server/bin.ts', 'server/worker/main.ts', 'server/readers/main.ts']) {
+      expect(matching(loadedLaterBy(start), ENGINE)).toEqual([]);
+    }
+    expect(loadedLaterBy('server/bin.ts')).toContain('server/commands/train.ts');
   });
 });
