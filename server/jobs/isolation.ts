@@ -2,8 +2,8 @@
 export type Suspicion = 'worker-crash' | 'server-crash';
 
 /**
- * Runs the jobs that are suspected of a crash one after the other, each alone in the worker until it is cleared
- * or ends. All other jobs wait meanwhile.
+ * Runs the jobs that are suspected of a crash one after the other, each until it is cleared or has ended. While the
+ * suspects of a worker's crash run, all other jobs wait: if the next worker crashes, too, only one can be to blame.
  */
 export class Isolation {
   /** Resolves when all isolated runs have ended. */

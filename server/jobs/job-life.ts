@@ -30,7 +30,7 @@ export interface LifeOptions extends TrackingOptions {
 /** Why a job is stopped: its client cancelled it, or the server closes and the next one resumes it. */
 type StopReason = 'cancelled' | 'requeue';
 
-/** The life of one job, from its submission to its end, through retries and pauses. */
+/** Takes one job from its submission to its end, through retries and pauses. */
 export class JobLife {
   /** Resolves when the job has ended, or is queued again because the server closes. Never rejects. */
   readonly done: Promise<void>;
@@ -122,7 +122,10 @@ export class JobLife {
     }
   }
 
-  /** Decides what follows from the error of an attempt; returns it where the job should be tried again. */
+  /**
+   * Ends or requeues the job as the error of its attempt demands.
+   * @returns the failure instead where it is temporary: the job is retried
+   */
   async #handle(error: unknown): Promise<Failure | null> {
     const { job } = this;
     const { log, closing } = this.options;
