@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
-import { levelSizes } from '../tiling/sinks/tiff/tiff.js';
+import { levelSizes } from '../tiling/sinks/tiff/level.js';
 import type { Bench } from './bench.js';
 import { BenchServer, residentBytes } from './server.js';
 import { writeSlide } from './slide.js';

@@ -77,7 +77,7 @@ async function openJournal(
   if (job.journal === null || !hasSeveralBands(prepared.plan)) return { journal: null, warnings: [] };
   const fingerprint = await fingerprintOf(job, prepared);
   const journal = await BandJournal.open(job.journal, fingerprint);
-  return { journal, warnings: journal.earlier ? [startedAnew(journal.earlier, fingerprint)] : [] };
+  return { journal, warnings: journal.discarded ? [startedAnew(journal.discarded, fingerprint)] : [] };
 }
 
 const hasSeveralBands = ({ image, stride }: TilePlan): boolean =>

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import { z } from 'zod';
 import type { EngineModel } from '../../model/engine.js';
-import type { Earlier } from '../../tiling/sinks/journal.js';
+import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { SegmentJob } from '../contract/job-spec.js';
 import type { PreparedJob } from './prepare.js';
@@ -43,9 +44,9 @@ async function maskOf(mask: string): Promise<unknown> {
   return { mask, size, mtimeMs };
 }
 
-/** Why the bands of an earlier journal are not used, for the receipt. */
-export function startedAnew({ form, key }: Earlier, own: string): string {
-  const why = form === null ? differences(key, own) : form;
+/** Why the bands of a discarded journal are not used, for the receipt. */
+export function startedAnew({ reason, key }: DiscardedJournal, own: string): string {
+  const why = reason ?? differences(key, own);
   return `the job started anew: what had been computed was left (${why})`;
 }
 
@@ -55,10 +56,13 @@ function differences(earlier: string, own: string): string {
   return `of another ${names.join(', ')}`;
 }
 
+/** The parts of a fingerprint; none of what is no fingerprint. */
 function parts(key: string): Record<string, unknown> {
   try {
-    return JSON.parse(key) as Record<string, unknown>;
+    return FINGERPRINT.parse(JSON.parse(key));
   } catch {
     return {};
   }
 }
+
+const FINGERPRINT = z.record(z.string(), z.unknown());

@@ -81,16 +81,16 @@ describe('a journal', () => {
     const earlier = async (key: string) => {
       const journal = await BandJournal.open(path, key);
       await journal.finish();
-      return journal.earlier;
+      return journal.discarded;
     };
     expect(await earlier('a')).toBeNull();
     expect(await earlier('a')).toBeNull();
-    expect(await earlier('b')).toEqual({ form: null, key: 'a' });
+    expect(await earlier('b')).toEqual({ reason: null, key: 'a' });
     await writeFile(path, 'unseam journal 99\nwhat follows is for a later version to say');
-    expect((await earlier('b'))!.form).toBe(
+    expect((await earlier('b'))!.reason).toBe(
       'a journal of form 99, from a later version of unseam; this one uses form 2',
     );
     await writeFile(path, 'something else');
-    expect((await earlier('b'))!.form).toBe('a journal that cannot be read');
+    expect((await earlier('b'))!.reason).toBe('a journal that cannot be read');
   });
 });

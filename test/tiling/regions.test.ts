@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ringArea } from '../../tiling/regions/contours.js';
+import type { Region } from '../../tiling/regions/region.js';
 import { simplifyRings } from '../../tiling/regions/simplify.js';
-import { type Region, RegionSweep } from '../../tiling/regions/sweep.js';
+import { RegionSweep } from '../../tiling/regions/sweep.js';
 import { uniform } from '../../tiling/samples/random.js';
 import { areaOf, faultOf } from '../support/polygons.js';
 

@@ -1,7 +1,7 @@
 import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 
-/** Counts the pixels of each class of a mask; writes nothing. */
+/** Counts the pixels of each class of a mask, and writes nothing. */
 export class AreaCount implements MaskSink {
   readonly #counts = new Float64Array(256);
 

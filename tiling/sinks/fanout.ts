@@ -1,12 +1,12 @@
 import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 
-/** Gives every band to several sinks. What fails in one fails in all. */
+/** Passes every band to several sinks at once. Where one fails, all fail. */
 export class FanoutSink implements MaskSink {
   constructor(private readonly sinks: readonly MaskSink[]) {}
 
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {
-    await settled(this.sinks.map((sink) => sink.writeBand(rect, data)));
+    await settleAll(this.sinks.map((sink) => sink.writeBand(rect, data)));
   }
 
   async finish(): Promise<void> {
@@ -14,12 +14,12 @@ export class FanoutSink implements MaskSink {
   }
 
   async abort(): Promise<void> {
-    await settled(this.sinks.map((sink) => sink.abort()));
+    await settleAll(this.sinks.map((sink) => sink.abort()));
   }
 }
 
-/** Waits for all, then fails as the first that failed: none is left writing behind its caller's back. */
-export async function settled(tasks: readonly Promise<void>[]): Promise<void> {
+/** Waits for all tasks, then rethrows the first failure: none is still writing when the caller cleans up. */
+export async function settleAll(tasks: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(tasks)) {
     if (result.status === 'rejected') throw result.reason;
   }

@@ -1,14 +1,13 @@
 import type { Size } from '../geometry.js';
+import type { Region } from '../regions/region.js';
 import { simplifyRings } from '../regions/simplify.js';
-import type { Region } from '../regions/sweep.js';
 import type { RegionWriter } from './regions.js';
 import { TextFile } from './text-file.js';
 import type { MaskClass } from './tiff/ome-xml.js';
 
 /**
- * A feature for each region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the image's largest
- * level from its corner, y downwards): polygons along the pixels' sides with their holes, the class with its
- * name and colour.
+ * Writes a feature per region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the image's largest
+ * level, y downwards): a polygon along the pixels' sides with its holes, and the class with its name and colour.
  */
 export class GeojsonWriter implements RegionWriter {
   #first = true;
@@ -24,8 +23,8 @@ export class GeojsonWriter implements RegionWriter {
   /**
    * @param size of the mask
    * @param fullSize of the image's largest level
-   * @param tolerance how far, in px of the mask, simplified contours may be from the pixels' sides; 0 keeps
-   *   them exact
+   * @param tolerance distance in px of the mask that simplified contours may have from the pixels' sides; 0
+   *   keeps them exact
    */
   static async create(
     path: string,
@@ -71,7 +70,7 @@ export class GeojsonWriter implements RegionWriter {
     return this.file.abort();
   }
 
-  /** A ring whose last corner is its first again. */
+  /** A ring as text; its last corner repeats its first. */
   #ringText(ring: ArrayLike<number>): string {
     const { x, y } = this.scale;
     const corners: string[] = [];

@@ -4,10 +4,10 @@ import { RegionSweep } from '../regions/sweep.js';
 import type { PixelReader, PixelSize } from '../source.js';
 import { TiffSink } from './tiff/tiff.js';
 
-/** Rows that are read at a time: whole rows of the tiles of our own masks. */
+/** Rows that are read at a time: as high as the tiles of our own masks. */
 const ROWS = 256;
 
-/** Gives a mask in whole rows, some at a time. */
+/** Reads a mask from top to bottom, some whole rows at a time. */
 export async function* wholeRows(
   mask: PixelReader,
   signal?: AbortSignal,
@@ -21,9 +21,9 @@ export async function* wholeRows(
 }
 
 /**
- * Writes a mask's regions as a TIFF whose values are their numbers: 0 for background. The mask is read
- * twice: only at the end of a region is its number known.
- * @param scratch a file that may be written, and is removed
+ * Writes the regions of a mask as a TIFF whose values are their ids, 0 for background. The mask is read twice:
+ * a region's id is known only where it ends.
+ * @param scratch path of a temporary file, which is removed
  */
 export async function writeInstances(
   mask: PixelReader,
@@ -36,20 +36,25 @@ export async function writeInstances(
 ): Promise<void> {
   const ids = new IdMap(scratch);
   const sink = await TiffSink.create(path, mask.size, {
-    ...{ name: 'instances', channels: 1, dtype: 'uint32', mpp, overviews: 'majority', order: 'rows' },
+    name: 'instances',
+    channels: 1,
+    dtype: 'uint32',
+    mpp,
+    overviews: 'majority',
+    order: 'rows',
   });
   try {
-    const sweep = (onId?: (serial: number, id: number) => void) =>
-      new RegionSweep({
-        ...{ width: mask.size.width, channels: 0, contours: false, onRegion: () => {} },
-        ...(onId && { onId, onMerge: (serial: number, into: number) => ids.merge(serial, into) }),
-      });
-    const numbering = sweep((serial, id) => ids.setId(serial, id));
+    const options = { width: mask.size.width, channels: 0, contours: false, onRegion: () => {} };
+    const numbering = new RegionSweep({
+      ...options,
+      onMerge: (serial, into) => ids.merge(serial, into),
+      onId: (serial, id) => ids.setId(serial, id),
+    });
     for await (const { rect, labels } of wholeRows(mask, signal)) {
       for (const row of rowsOf(labels, rect)) numbering.row(row);
     }
     numbering.finish();
-    const painting = sweep();
+    const painting = new RegionSweep(options);
     for await (const { rect, labels } of wholeRows(mask, signal)) {
       const painted = new Uint32Array(labels.length);
       let at = 0;

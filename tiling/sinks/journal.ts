@@ -7,13 +7,13 @@ import type { MaskArray, MaskSink } from '../sink.js';
 const compress = promisify(deflate);
 const decompress = promisify(inflate);
 
-/** A change that an earlier version would misread makes a new form. Keys of form 1 lacked half of what they should say. */
+/** Incremented with each change that an older version would misread. Keys of form 1 were incomplete. */
 const FORM = 2;
 const MAGIC = Buffer.from(`unseam journal ${FORM}\n`);
 const ANY_MAGIC = /^unseam journal (\d{1,6})\n/;
 /** A key is JSON of a few hundred bytes. */
 const MAX_KEY_BYTES = 1 << 20;
-/** Of a record: type of values, bytes behind it, x, y, width, height, checksum of all that. */
+/** Of a record's header: type of values, bytes of values, x, y, width, height, checksum of all of these. */
 const RECORD_BYTES = 28;
 const LABELS = 1;
 const FLOATS = 2;
@@ -23,18 +23,19 @@ export interface JournalledBand {
   readonly data: MaskArray;
 }
 
-/** A journal that was there and is not gone on with. */
-export interface Earlier {
-  /** What its form is, in words; null where it is ours, and only its key differs. */
-  readonly form: string | null;
+/** A journal that was found, and discarded. */
+export interface DiscardedJournal {
+  /** Why it cannot be continued whatever its key; null where only its key differs. */
+  readonly reason: string | null;
+  /** Its key; empty where that cannot be read. */
   readonly key: string;
 }
 
 /**
- * The finished bands of a mask, in a file that survives the process: what was computed once is not
- * computed again. A record that is torn, or not what its checksum says, ends the journal before it.
+ * The finished bands of a mask, in a file that survives the process, so that none is computed twice. The
+ * journal ends before the first record that is incomplete or does not match its checksum.
  *
- *     magic, length of key, key, then for each band: record, values (labels deflated, floats as they are)
+ *     magic, length of key, key, then for each band: record header, values (labels deflated, floats as they are)
  */
 export class BandJournal implements MaskSink {
   #end: number;
@@ -42,15 +43,15 @@ export class BandJournal implements MaskSink {
   private constructor(
     private readonly file: FileHandle,
     start: number,
-    /** What was dropped when this one was opened; null where nothing was. */
-    readonly earlier: Earlier | null,
+    /** What was discarded when this one was opened; null where nothing was. */
+    readonly discarded: DiscardedJournal | null,
   ) {
     this.#end = start;
   }
 
   /**
    * Opens a journal, or starts one.
-   * @param key what its bands depend on; the bands of another key are dropped
+   * @param key everything that its bands depend on; bands with another key are discarded
    */
   static async open(path: string, key: string): Promise<BandJournal> {
     const file = await open(path, 'r+').catch((error: NodeJS.ErrnoException) => {
@@ -66,23 +67,23 @@ export class BandJournal implements MaskSink {
       if (bytesRead === header.length && buffer.equals(header)) {
         return new BandJournal(file, header.length, null);
       }
-      const earlier = bytesRead === 0 ? null : await readEarlier(file);
+      const discarded = bytesRead === 0 ? null : await describe(file);
       await file.truncate(0);
-      await writeAll(file, header, 0);
-      return new BandJournal(file, header.length, earlier);
+      await writeFully(file, header, 0);
+      return new BandJournal(file, header.length, discarded);
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
     }
   }
 
-  /** The bands so far, in their order; to be read to the end before one is written. */
+  /** Reads the bands so far, in their order. Must be read to its end before a band is written. */
   async *replay(): AsyncGenerator<JournalledBand> {
     for (let next = await this.#read(); next; next = await this.#read()) yield next;
     await this.file.truncate(this.#end);
   }
 
-  /** Resolves when the band is on the disk. */
+  /** Appends a band; resolves when it is on the disk. */
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const values = data instanceof Uint8Array ? await compress(bytes, { level: 1 }) : bytes;
@@ -92,16 +93,17 @@ export class BandJournal implements MaskSink {
       record.writeUInt32LE(value, 4 * i);
     }
     record.writeUInt32LE(checksum(record, values), 24);
-    await writeAll(this.file, Buffer.concat([record, values]), this.#end);
+    await writeFully(this.file, Buffer.concat([record, values]), this.#end);
     await this.file.datasync();
     this.#end += RECORD_BYTES + values.length;
   }
 
-  /** The journal stays: whoever owns its folder removes it. */
+  /** Closes the file, and keeps it: the owner of its folder removes it. */
   async finish(): Promise<void> {
     await this.file.close();
   }
 
+  /** Closes the file, and keeps it: the bands so far are what a retry continues from. */
   async abort(): Promise<void> {
     await this.file.close().catch(() => undefined);
   }
@@ -126,31 +128,31 @@ export class BandJournal implements MaskSink {
   }
 }
 
-/** Writes all: a disk that is nearly full takes a part first, and fails then. */
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+/** Writes all bytes: a disk that is nearly full accepts some of them first, and fails then. */
+async function writeFully(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }
 
-/** What another journal says of itself. */
-async function readEarlier(file: FileHandle): Promise<Earlier> {
+/** Reads what a journal that cannot be continued says of itself. */
+async function describe(file: FileHandle): Promise<DiscardedJournal> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
   const [magic, form] = ANY_MAGIC.exec(buffer.toString('latin1', 0, bytesRead)) ?? [];
-  if (magic === undefined) return { form: 'a journal that cannot be read', key: '' };
+  if (magic === undefined) return UNREADABLE;
   if (Number(form) !== FORM) {
     const which = Number(form) > FORM ? 'a later' : 'an earlier';
-    return {
-      form: `a journal of form ${form}, from ${which} version of unseam; this one uses form ${FORM}`,
-      key: '',
-    };
+    const reason = `a journal of form ${form}, from ${which} version of unseam; this one uses form ${FORM}`;
+    return { reason, key: '' };
   }
   const length = buffer.readUInt32LE(magic.length);
-  if (length > MAX_KEY_BYTES) return { form: 'a journal that cannot be read', key: '' };
+  if (length > MAX_KEY_BYTES) return UNREADABLE;
   const key = Buffer.alloc(length);
   const read = await file.read(key, 0, length, magic.length + 4);
-  return { form: null, key: key.toString('utf8', 0, read.bytesRead) };
+  return { reason: null, key: key.toString('utf8', 0, read.bytesRead) };
 }
+
+const UNREADABLE: DiscardedJournal = { reason: 'a journal that cannot be read', key: '' };
 
 function checksum(record: Buffer, values: Uint8Array): number {
   return crc32(values, crc32(record.subarray(0, 24)));

@@ -1,8 +1,9 @@
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 
-/** The whole mask in memory: for small images, validation and tests. */
+/** Holds the whole mask in memory, for small images, validation and tests. */
 export class MemorySink implements MaskSink {
+  /** The mask, rows from the top, channels interleaved; null before the first band. */
   data: MaskArray | null = null;
 
   constructor(

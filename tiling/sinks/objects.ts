@@ -1,4 +1,4 @@
-import type { Region } from '../regions/sweep.js';
+import type { Region } from '../regions/region.js';
 import type { PixelSize } from '../source.js';
 import type { RegionWriter } from './regions.js';
 import { TextFile } from './text-file.js';
@@ -7,11 +7,11 @@ import type { MaskClass } from './tiff/ome-xml.js';
 export interface ObjectTableOptions {
   readonly classes: readonly MaskClass[];
   readonly mpp: PixelSize | null;
-  /** Names of the image's channels, one for each mean intensity. */
+  /** Names of the image's channels, whose mean intensities are measured. */
   readonly channels: readonly string[];
 }
 
-/** A row for each region, with what is measured of it in px and, where the pixel size is known, in µm. */
+/** Writes a table with a row per region: its measurements in px and, where the pixel size is known, in µm. */
 export class ObjectTable implements RegionWriter {
   #rows = 0;
 
@@ -30,10 +30,10 @@ export class ObjectTable implements RegionWriter {
   }
 
   add(region: Region): void {
-    const row = measured(region, this.options);
+    const row = measurementsOf(region, this.options);
     if (this.format === 'csv') {
       if (this.#rows === 0) this.file.add(`${Object.keys(row).join(',')}\n`);
-      this.file.add(`${Object.values(row).map(cell).join(',')}\n`);
+      this.file.add(`${Object.values(row).map(csvCell).join(',')}\n`);
     } else {
       this.file.add(`${this.#rows === 0 ? '[' : ','}\n${JSON.stringify(row)}`);
     }
@@ -46,7 +46,8 @@ export class ObjectTable implements RegionWriter {
 
   async finish(): Promise<void> {
     if (this.format === 'json') this.file.add(this.#rows === 0 ? '[]\n' : '\n]\n');
-    else if (this.#rows === 0) this.file.add(`${Object.keys(measured(EMPTY, this.options)).join(',')}\n`);
+    else if (this.#rows === 0)
+      this.file.add(`${Object.keys(measurementsOf(EMPTY, this.options)).join(',')}\n`);
     await this.file.finish();
   }
 
@@ -55,13 +56,20 @@ export class ObjectTable implements RegionWriter {
   }
 }
 
+/** Stands for the columns of a table without rows. */
 const EMPTY: Region = {
-  ...{ id: 0, label: 0, area: 0, perimeter: 0, intensity: [], rings: [] },
-  ...{ centroid: { x: 0, y: 0 }, box: { x: 0, y: 0, width: 0, height: 0 } },
+  id: 0,
+  label: 0,
+  area: 0,
+  centroid: { x: 0, y: 0 },
+  box: { x: 0, y: 0, width: 0, height: 0 },
+  perimeter: 0,
+  intensity: [],
+  rings: [],
 };
 
-/** Columns and values, in their order. A perimeter in µm takes the pixels for squares of their mean side. */
-function measured(
+/** Columns and values, in their order. The perimeter in µm is that of square pixels with the mean side. */
+function measurementsOf(
   { id, label, area, centroid, box, perimeter, intensity }: Region,
   { classes, mpp, channels }: ObjectTableOptions,
 ): Record<string, string | number> {
@@ -94,7 +102,7 @@ function measured(
 const round = (value: number): number => Math.round(value * 1e4) / 1e4;
 
 /** A CSV cell (RFC 4180). */
-function cell(value: string | number): string {
+function csvCell(value: string | number): string {
   const text = String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -2,12 +2,12 @@ import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { ImageSource } from '../source.js';
 
-/** Red, green, blue in 0 to 255; null leaves the picture as it is. */
+/** Red, green and blue, 0 to 255 each; null leaves the picture as it is. */
 export type OverlayColour = readonly [number, number, number] | null;
 
 const OPACITY = 0.45;
 
-/** Tints the picture with the classes' colours; takes labels and passes RGB on to `inner`. */
+/** Tints the image with the classes' colours: takes labels, and passes RGB on to `inner`. */
 export class OverlaySink implements MaskSink {
   constructor(
     private readonly inner: MaskSink,

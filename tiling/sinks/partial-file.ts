@@ -1,9 +1,6 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 
-/**
- * A file that appears under its name only when it is complete: it is written beside it, as
- * `NAME.partial`, and renamed at the end.
- */
+/** A file that appears under its name only when it is complete: it is written as `NAME.partial`, then renamed. */
 export class PartialFile {
   #position = 0;
 
@@ -14,6 +11,18 @@ export class PartialFile {
 
   static async create(path: string): Promise<PartialFile> {
     return new PartialFile(path, await open(`${path}.partial`, 'w+'));
+  }
+
+  /** Writes a whole file. On failure nothing is left of it. */
+  static async write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await PartialFile.create(path);
+    try {
+      await file.append(bytes);
+      await file.commit();
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
   }
 
   /** Bytes appended so far. */

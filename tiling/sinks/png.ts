@@ -8,7 +8,7 @@ import { PartialFile } from './partial-file.js';
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const LEVEL = 6;
 
-/** Cuts a stream of bytes into blocks of one size, so that what follows cannot depend on its pieces. */
+/** Cuts a stream of bytes into blocks of one size, so that the output does not depend on how it was fed. */
 class Blocks {
   readonly #block = Buffer.alloc(1 << 16);
   #filled = 0;
@@ -33,9 +33,9 @@ class Blocks {
 }
 
 /**
- * An 8-bit PNG, gray or RGB, written row by row. Its bytes depend on the pixels alone: zlib is fed,
- * and IDAT chunks are cut, in blocks of a fixed size. A picture wider than one column block arrives
- * block by block; its pixels wait in a file until the rows are whole.
+ * Writes an 8-bit PNG, gray or RGB, row by row. Its bytes depend on the pixels alone: zlib is fed, and IDAT
+ * chunks are cut, in blocks of a fixed size. An image wider than one column block arrives block by block; its
+ * pixels are buffered in a file until the rows are complete.
  */
 export class PngSink implements MaskSink {
   readonly #deflate = createDeflate({ level: LEVEL });
@@ -119,7 +119,7 @@ export class PngSink implements MaskSink {
   }
 }
 
-/** Each row's filter type: none suits labels best, where neighbouring bytes are equal. */
+/** The filter type of each row: none, which suits labels best, whose neighbouring bytes are equal. */
 const NO_FILTER = Uint8Array.of(0);
 
 function chunk(type: string, data: Buffer): Buffer {

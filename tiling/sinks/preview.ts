@@ -5,10 +5,10 @@ import type { OverlayColour } from './overlay.js';
 
 /** Longest side of a preview. */
 const SIDE_PX = 2048;
-/** What is not done yet; no class has it. */
-const NOT_DONE = 255;
+/** The label of pixels that are still to come; no class has it. */
+const PENDING = 255;
 
-/** A small picture of a mask that is being made: every n-th pixel of what is done. */
+/** A small picture of a mask while it is computed: every n-th pixel of what is done. */
 export class Preview {
   readonly size: Size;
   readonly #step: number;
@@ -20,13 +20,13 @@ export class Preview {
       width: Math.ceil(image.width / this.#step),
       height: Math.ceil(image.height / this.#step),
     };
-    this.#labels = new Uint8Array(this.size.width * this.size.height).fill(NOT_DONE);
+    this.#labels = new Uint8Array(this.size.width * this.size.height).fill(PENDING);
   }
 
   /**
    * Takes a part of the mask: `rect` in image px.
-   * @param values labels, or `channels` probabilities a pixel, the first of `stride` values
-   * @param rowLength pixels from one row to the next
+   * @param values labels, or `channels` probabilities per pixel, the first of `stride` values
+   * @param rowLength pixels from the start of one row to that of the next
    */
   put(rect: Rect, values: MaskArray, rowLength: number, channels: number, stride = channels): void {
     const step = this.#step;
@@ -40,13 +40,13 @@ export class Preview {
     }
   }
 
-  /** A PNG with the classes' colours; clear where a class has none and where nothing is done. */
+  /** Encodes a PNG in the classes' colours; transparent where a class has none, and where nothing is done. */
   png(colours: readonly OverlayColour[]): Promise<Buffer> {
     return coloured(this.#labels, this.size, colours);
   }
 }
 
-/** Labels as an RGBA PNG in their colours. */
+/** Encodes labels as an RGBA PNG in their classes' colours. */
 export function coloured(labels: Uint8Array, size: Size, colours: readonly OverlayColour[]): Promise<Buffer> {
   const table = new Uint32Array(256);
   for (const [label, colour] of colours.entries()) {

@@ -1,29 +1,27 @@
 import { type Rect, runs, type Size } from '../geometry.js';
-import { type Region, RegionSweep } from '../regions/sweep.js';
+import type { Region } from '../regions/region.js';
+import { RegionSweep } from '../regions/sweep.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { ImageSource, PixelReader } from '../source.js';
 
-/** Writes down regions as they are found. */
+/** Writes the regions of a mask as they are found; completed and aborted as a `MaskSink` is. */
 export interface RegionWriter {
   add(region: Region): void;
-  /** Waits until what was added is not piling up. */
+  /** Resolves when few enough regions are buffered to add more. Called after some rows. */
   drain(): Promise<void>;
   finish(): Promise<void>;
   abort(): Promise<void>;
 }
 
-/** Rows whose pixels are read at a time. */
+/** Rows of the image that are read at a time. */
 const ROWS = 64;
 
-/**
- * Finds the regions of a mask whose bands are as wide as the image, and gives them to their writers while
- * the bands come.
- */
+/** Finds the regions of a mask while its bands come, which must be as wide as the image, for some writers. */
 export class RegionSink implements MaskSink {
   readonly #sweep: RegionSweep;
   readonly #pixels: PixelReader | null;
 
-  /** @param source the image, for mean intensities of its stored values; null where none are wanted */
+  /** @param source the image, for mean intensities of its stored values; null for none */
   constructor(
     private readonly size: Size,
     private readonly writers: readonly RegionWriter[],
@@ -42,7 +40,7 @@ export class RegionSink implements MaskSink {
 
   async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
     const { width } = this.size;
-    if (rect.width !== width) throw new Error('regions are found in whole rows');
+    if (rect.width !== width) throw new Error('regions are found in whole rows only');
     for (const { start, stop } of runs({ start: 0, stop: rect.height }, ROWS)) {
       const region = { x: 0, y: rect.y + start, width, height: stop - start };
       const raster = this.#pixels && (await this.#pixels.readRegion(region));

@@ -1,11 +1,8 @@
 import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
-import { settled } from './fanout.js';
+import { settleAll } from './fanout.js';
 
-/**
- * Takes the probabilities of a mask with its labels behind them, `classes + 1` floats a pixel, and gives
- * each to a sink of its own.
- */
+/** Splits a mask of `classes + 1` floats per pixel, its probabilities and then its label, over two sinks. */
 export class SplitSink implements MaskSink {
   constructor(
     private readonly classes: number,
@@ -22,7 +19,7 @@ export class SplitSink implements MaskSink {
       for (let c = 0; c < classes; c++) probabilities[to++] = data[from++]!;
       labels[i] = data[from++]!;
     }
-    await settled([this.probabilities.writeBand(rect, probabilities), this.labels.writeBand(rect, labels)]);
+    await settleAll([this.probabilities.writeBand(rect, probabilities), this.labels.writeBand(rect, labels)]);
   }
 
   async finish(): Promise<void> {
@@ -31,6 +28,6 @@ export class SplitSink implements MaskSink {
   }
 
   async abort(): Promise<void> {
-    await settled([this.probabilities.abort(), this.labels.abort()]);
+    await settleAll([this.probabilities.abort(), this.labels.abort()]);
   }
 }

@@ -1,11 +1,11 @@
 import { PartialFile } from './partial-file.js';
 
-/** Text is gathered up to so many characters before it is written. */
+/** Buffered characters from which on they are written. */
 const BUFFER_CHARS = 1 << 16;
 
-/** A text file that appears when it is complete; pieces are gathered, and written in order. */
+/** A text file that appears when it is complete. Pieces of text are buffered, and written in order. */
 export class TextFile {
-  #pending: string[] = [];
+  #buffered: string[] = [];
   #chars = 0;
 
   private constructor(private readonly file: PartialFile) {}
@@ -15,15 +15,15 @@ export class TextFile {
   }
 
   add(text: string): void {
-    this.#pending.push(text);
+    this.#buffered.push(text);
     this.#chars += text.length;
   }
 
-  /** Writes what is gathered, if it is worth it. */
+  /** Writes the buffered text once there are at least `least` characters of it. */
   async drain(least = BUFFER_CHARS): Promise<void> {
     if (this.#chars < least) return;
-    const text = this.#pending.join('');
-    this.#pending = [];
+    const text = this.#buffered.join('');
+    this.#buffered = [];
     this.#chars = 0;
     await this.file.append(Buffer.from(text));
   }

@@ -1,32 +1,32 @@
-import { rename, writeFile } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import type { Raster } from '../raster.js';
 import { shrink } from '../shrink.js';
 import type { ImageSource } from '../source.js';
 import type { OverlayColour } from './overlay.js';
+import { PartialFile } from './partial-file.js';
 import { coloured } from './preview.js';
 
 const SIDE_PX = 1024;
 const OPACITY = 0.45;
-/** The darkest and brightest of pixels that are shown black and white, for types of more than 8 bits. */
-const CUT = 0.002;
+/** The share of the darkest and of the brightest pixels that are shown black and white. */
+const CLIPPED_SHARE = 0.002;
 
-/** How values are shown in 8 bits. */
+/** The values that are shown black and white. */
 export interface Contrast {
   readonly low: number;
   readonly high: number;
 }
 
-/** Bytes are shown as they are; other values are stretched to what a small version of the image holds. */
+/** Bytes are shown as they are; other values are stretched to the range of a small version of the image. */
 export function contrastOf({ data }: Raster): Contrast {
   if (data instanceof Uint8Array) return { low: 0, high: 255 };
   const sorted = Float64Array.from(data).sort();
-  const low = sorted[Math.floor(sorted.length * CUT)]!;
-  const high = sorted[Math.floor(sorted.length * (1 - CUT))]!;
+  const low = sorted[Math.floor(sorted.length * CLIPPED_SHARE)]!;
+  const high = sorted[Math.floor(sorted.length * (1 - CLIPPED_SHARE))]!;
   return { low, high: high > low ? high : low + 1 };
 }
 
-/** Pixels as a picture that sharp goes on with: gray or RGB, of 8 bits; of separate channels, the first. */
+/** Opens pixels with sharp, as gray or RGB of 8 bits; of separate channels, the first. */
 export function shown({ data, width, height, channels }: Raster, { low, high }: Contrast): Sharp {
   const bands = channels === 3 ? 3 : 1;
   const bytes =
@@ -43,7 +43,7 @@ export function shown({ data, width, height, channels }: Raster, { low, high }: 
   return bands === 1 ? picture.toColourspace('b-w') : picture;
 }
 
-/** Writes a small PNG of an image with its mask over it. Labels are those of single pixels: none is invented. */
+/** Writes a small PNG of an image with its mask over it. Labels are sampled, not averaged: none is invented. */
 export async function writeThumbnail(
   source: ImageSource,
   mask: ImageSource,
@@ -71,6 +71,5 @@ export async function writeThumbnail(
     .composite([{ input: tint }])
     .png()
     .toBuffer();
-  await writeFile(`${path}.partial`, png);
-  await rename(`${path}.partial`, path);
+  await PartialFile.write(path, png);
 }

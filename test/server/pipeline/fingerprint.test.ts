@@ -60,7 +60,7 @@ describe('the fingerprint of bands', () => {
   ])('has %s in it: bands of another are computed anew, by name', async (_, part, change) => {
     const [before, now] = [await fingerprint({}), await fingerprint(change)];
     expect(await fingerprint({})).toBe(before);
-    expect(startedAnew({ form: null, key: before }, now)).toBe(
+    expect(startedAnew({ reason: null, key: before }, now)).toBe(
       `the job started anew: what had been computed was left (of another ${part})`,
     );
   });

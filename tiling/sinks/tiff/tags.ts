@@ -1,4 +1,4 @@
-/** TIFF's numbers of the types that are written. */
+/** The types that are written, by their numbers (TIFF 6.0; BigTIFF adds LONG8 and IFD8). */
 export const ASCII = 2;
 export const SHORT = 3;
 export const LONG = 4;
@@ -21,7 +21,7 @@ export interface Tag {
   readonly values: readonly number[] | string;
 }
 
-/** The first 16 bytes of a BigTIFF whose first directory is there. */
+/** The header of a BigTIFF: 16 bytes. */
 export function bigTiffHeader(directoryPosition: number): Buffer {
   const header = Buffer.alloc(16);
   header.write('II', 0, 'latin1');
@@ -32,14 +32,14 @@ export function bigTiffHeader(directoryPosition: number): Buffer {
 }
 
 /**
- * A BigTIFF directory with its values behind it.
- * @param position where it will stand
- * @param followed whether the next directory stands right behind it
+ * Encodes a BigTIFF directory, followed by the values that do not fit into it.
+ * @param position where it will be written
+ * @param hasNext whether the next directory follows it directly
  */
-export function bigTiffDirectory(tags: readonly Tag[], position: number, followed = false): Buffer {
+export function bigTiffDirectory(tags: readonly Tag[], position: number, hasNext = false): Buffer {
   const entries = Buffer.alloc(8 + 20 * tags.length + 8);
   entries.writeBigUInt64LE(BigInt(tags.length), 0);
-  const behind: Buffer[] = [];
+  const overflow: Buffer[] = [];
   let end = position + entries.length;
   for (const [i, { id, type, values }] of [...tags].sort((a, b) => a.id - b.id).entries()) {
     const at = 8 + 20 * i;
@@ -51,12 +51,12 @@ export function bigTiffDirectory(tags: readonly Tag[], position: number, followe
       entries.set(bytes, at + 12);
     } else {
       entries.writeBigUInt64LE(BigInt(end), at + 12);
-      behind.push(bytes);
+      overflow.push(bytes);
       end += bytes.length;
     }
   }
-  if (followed) entries.writeBigUInt64LE(BigInt(end), entries.length - 8);
-  return Buffer.concat([entries, ...behind]);
+  if (hasNext) entries.writeBigUInt64LE(BigInt(end), entries.length - 8);
+  return Buffer.concat([entries, ...overflow]);
 }
 
 function numbers(type: number, values: readonly number[]): Buffer {
