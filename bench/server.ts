@@ -48,7 +48,10 @@ export class BenchServer {
     const { size } = await stat(file);
     const body = Readable.toWeb(createReadStream(file, { highWaterMark: 1 << 20 })) as ReadableStream;
     const response = await fetch(`${this.url}/v1/jobs?${query}`, {
-      ...{ method: 'POST', body, duplex: 'half', headers: { 'content-length': String(size) } },
+      method: 'POST',
+      body,
+      duplex: 'half',
+      headers: { 'content-length': String(size) },
     } as RequestInit);
     if (response.status !== 202) throw new Error(`${response.status}: ${await response.text()}`);
     return (await response.json()) as JobView;

@@ -33,7 +33,9 @@ export const bench: Bench = async (say) => {
   for (const base of BASES) {
     const unet: UnetConfig = {
       channels: [1, 2, 4, 8, 16].map((n) => n * base),
-      ...{ inputChannels: 1, classes: 2, seed: 1 },
+      inputChannels: 1,
+      classes: 2,
+      seed: 1,
     };
     const torch = await Torch.start(base);
     const engine = Engine.start({ provider: 'cpu', threads: THREADS });
@@ -94,7 +96,10 @@ function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler,
     forward: () => {
       const tile = () => ({
         data: new Uint8Array(SIDE * SIDE),
-        ...{ count: 1, height: SIDE, width: SIDE, channels: 1 },
+        count: 1,
+        height: SIDE,
+        width: SIDE,
+        channels: 1,
       });
       return mean(async () => {
         for (let i = 0; i < STEPS; i++) await engine.predict(id, tile(), 'probabilities');
@@ -129,7 +134,7 @@ function membraneSampler(trainee: Trainee): Promise<Sampler> {
     const rect = { x: 0, y: 0, width: 700, height: 700 };
     const [image, labels] = [new Uint8Array(700 * 700), new Uint8Array(700 * 700)];
     paintMembranes(rect, seed, image, labels);
-    const raster = (data: Uint8Array): Raster => ({ data, ...{ width: 700, height: 700, channels: 1 } });
+    const raster = (data: Uint8Array): Raster => ({ data, width: 700, height: 700, channels: 1 });
     return { stem: `${seed}`, image: memorySource(raster(image)), labels: memorySource(raster(labels)) };
   });
   const counts = new Map([0, 1].map((label) => [label, 1]));

@@ -80,8 +80,10 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   };
 
   const at = (x: number, y: number, wider = 0, taller = 0): Place => ({
-    ...{ x: x * multiple, y: y * multiple },
-    ...{ width: smallest + wider * multiple, height: smallest + taller * multiple },
+    x: x * multiple,
+    y: y * multiple,
+    width: smallest + wider * multiple,
+    height: smallest + taller * multiple,
   });
   const alone = [at(0, 0)];
   const batch = [at(12, 9), at(1, 2), at(5, 0)];

@@ -4,18 +4,28 @@ import type { Seed } from './seeds.js';
 import { type DirectoryPlace, type Span, type TagPlace, TiffMap } from './tiff-map.js';
 
 const TAG = {
-  ...{
-    width: 256,
-    height: 257,
-    bits: 258,
-    compression: 259,
-    photometric: 262,
-    fillOrder: 266,
-    description: 270,
-  },
-  ...{ stripOffsets: 273, samples: 277, rowsPerStrip: 278, stripCounts: 279, planar: 284, predictor: 317 },
-  ...{ palette: 320, tileWidth: 322, tileHeight: 323, tileOffsets: 324, tileCounts: 325, sampleFormat: 339 },
-  ...{ children: 330, extraSamples: 338, jpegTables: 347 },
+  width: 256,
+  height: 257,
+  bits: 258,
+  compression: 259,
+  photometric: 262,
+  fillOrder: 266,
+  description: 270,
+  stripOffsets: 273,
+  samples: 277,
+  rowsPerStrip: 278,
+  stripCounts: 279,
+  planar: 284,
+  predictor: 317,
+  palette: 320,
+  tileWidth: 322,
+  tileHeight: 323,
+  tileOffsets: 324,
+  tileCounts: 325,
+  sampleFormat: 339,
+  children: 330,
+  extraSamples: 338,
+  jpegTables: 347,
 };
 const SIZES = [TAG.width, TAG.height, TAG.bits, TAG.samples, TAG.tileWidth, TAG.tileHeight, TAG.rowsPerStrip];
 const CODES = [TAG.compression, TAG.photometric, TAG.fillOrder, TAG.planar, TAG.predictor, TAG.sampleFormat];

@@ -64,26 +64,23 @@ function zarrOf(version: '0.4' | '0.5', compressed: boolean): ZarrSeed {
       old ? `${level}/.zarray` : `${level}/zarr.json`,
       old
         ? json({
-            ...{
-              zarr_format: 2,
-              shape,
-              chunks: [CHUNK, CHUNK],
-              dtype: '|u1',
-              fill_value: 0,
-              order: 'C',
-              filters: null,
-            },
-            ...{ compressor: compressed ? gzip : null, dimension_separator: '/' },
+            zarr_format: 2,
+            shape,
+            chunks: [CHUNK, CHUNK],
+            dtype: '|u1',
+            fill_value: 0,
+            order: 'C',
+            filters: null,
+            compressor: compressed ? gzip : null,
+            dimension_separator: '/',
           })
         : json({
-            ...{
-              zarr_format: 3,
-              node_type: 'array',
-              shape,
-              data_type: 'uint8',
-              fill_value: 0,
-              attributes: {},
-            },
+            zarr_format: 3,
+            node_type: 'array',
+            shape,
+            data_type: 'uint8',
+            fill_value: 0,
+            attributes: {},
             chunk_grid: { name: 'regular', configuration: { chunk_shape: [CHUNK, CHUNK] } },
             chunk_key_encoding: { name: 'default', configuration: { separator: '/' } },
             codecs: [

@@ -70,9 +70,12 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
     await withScratch(flags.scratch, async (scratchDir) => {
       const dataset = await openDataset(
         {
-          ...{ images: flags.images, labels: flags.labels, ignore: flags.ignore ?? null },
+          images: flags.images,
+          labels: flags.labels,
+          ignore: flags.ignore ?? null,
           range: flags.range ?? { of: card },
-          ...{ classes: classes.length, inputChannels: card.inputChannels },
+          classes: classes.length,
+          inputChannels: card.inputChannels,
           labelBorder: 'reflect' satisfies Border,
           instances: flags.instances ?? false,
           legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, classes)),

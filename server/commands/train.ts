@@ -112,15 +112,13 @@ async function withData(
     const { images, labels, ignore, instances, legend, classes, range, settings } = config;
     const dataset = await openDataset(
       {
-        ...{
-          images,
-          labels,
-          ignore,
-          range,
-          classes: classes.length,
-          labelBorder: settings.labelBorder,
-          instances,
-        },
+        images,
+        labels,
+        ignore,
+        range,
+        classes: classes.length,
+        labelBorder: settings.labelBorder,
+        instances,
         inputChannels: settings.unet.inputChannels,
         legend: legend === null ? null : new Map(legend),
       },

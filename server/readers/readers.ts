@@ -37,16 +37,31 @@ export class Readers {
 
   constructor({ headerMs = 30_000, ...limits }: ReadersOptions) {
     this.#headers = new ReaderPool({
-      ...{ doing: 'reading the header', processes: 4, kept: 1, waiting: 256, limitMs: headerMs },
-      ...{ heapMb: 128, limits },
+      doing: 'reading the header',
+      processes: 4,
+      kept: 1,
+      waiting: 256,
+      limitMs: headerMs,
+      heapMb: 128,
+      limits,
     });
     this.#tiles = new ReaderPool({
-      ...{ doing: 'showing the image', processes: 1, kept: 0, waiting: 64, limitMs: TILE_MS },
-      ...{ heapMb: 1024, limits },
+      doing: 'showing the image',
+      processes: 1,
+      kept: 0,
+      waiting: 64,
+      limitMs: TILE_MS,
+      heapMb: 1024,
+      limits,
     });
     this.#results = new ReaderPool({
-      ...{ doing: 'making the result', processes: 1, kept: 0, waiting: 16, limitMs: DERIVE_MS },
-      ...{ heapMb: 2048, limits },
+      doing: 'making the result',
+      processes: 1,
+      kept: 0,
+      waiting: 16,
+      limitMs: DERIVE_MS,
+      heapMb: 2048,
+      limits,
     });
   }
 

@@ -72,7 +72,8 @@ export class Viewer {
       // Views that are smaller than the mask's smallest level take every n-th pixel of it.
       const step = scale / 2 ** index;
       const region = {
-        ...{ x: rect.x * step, y: rect.y * step },
+        x: rect.x * step,
+        y: rect.y * step,
         width: Math.min(rect.width * step, reader.size.width - rect.x * step),
         height: Math.min(rect.height * step, reader.size.height - rect.y * step),
       };
@@ -180,7 +181,8 @@ function place(size: Size, { level, column, row }: ViewTile): { size: Size; rect
     throw new RequestError('not-found', `there is no tile ${column}_${row} on level ${level}`);
   }
   const rect = {
-    ...{ x, y },
+    x,
+    y,
     width: Math.min(VIEW_TILE_PX, shownSize.width - x),
     height: Math.min(VIEW_TILE_PX, shownSize.height - y),
   };

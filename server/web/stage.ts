@@ -124,7 +124,10 @@ export class Stage {
       this.#viewer.addTiledImage({
         // An address of a .dzi, too, which its types leave out.
         tileSource: tileSource as never,
-        ...{ x: 0, y: 0, width: 1, opacity: this.#opacity },
+        x: 0,
+        y: 0,
+        width: 1,
+        opacity: this.#opacity,
         success: (event: unknown) => {
           this.#loading = false;
           const { item } = event as { item: Osd.TiledImage };
