@@ -10,7 +10,7 @@ import { createWaitingApp } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
-import { leastMemory } from './pipeline/memory.js';
+import { minMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
 import { openServices, type Services, type startProcesses } from './services.js';
 import { takeFolder } from './storage/data-folder.js';
@@ -115,7 +115,7 @@ export async function startServer(
  * @throws RequestError `too-little-memory`, in figures
  */
 function checkMemory(cards: readonly Card[], memory: number, log: Logger): void {
-  const needs = cards.map((card) => ({ name: card.name, bytes: leastMemory(card) }));
+  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) }));
   const tooLarge = needs.filter(({ bytes }) => bytes > memory);
   const list = tooLarge.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ');
   if (needs.length > 0 && tooLarge.length === needs.length) {

@@ -8,7 +8,7 @@ import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
-import { jobsThatFit } from './pipeline/memory.js';
+import { maxConcurrentJobs } from './pipeline/memory.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
@@ -81,7 +81,7 @@ export async function openServices(
     },
   });
   const shelf = new ModelShelf(models);
-  const concurrency = Math.min(options.concurrency, jobsThatFit(memoryBytes));
+  const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memoryBytes));
   const jobs = new Jobs(
     {
       store,

@@ -1,10 +1,11 @@
 import type { Card } from '../../model/card.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 
-/** The classes' colours, by their index. */
+/** RGB colours of a card's classes, by class index; null for a class that is not drawn. */
 export const coloursOf = (card: Pick<Card, 'classes'>): OverlayColour[] =>
   card.classes.map(({ colour }) => rgbOf(colour));
 
+/** @param colour `#rrggbb`, or null */
 export function rgbOf(colour: string | null): OverlayColour {
   if (colour === null) return null;
   const value = Number.parseInt(colour.slice(1), 16);

@@ -1,10 +1,10 @@
 import type { Size } from '../../tiling/geometry.js';
 import type { ImageFacts } from '../../tiling/source.js';
 
-/** What an image says of itself before any of its pixels is read: data that can cross to another process. */
+/** What is known of an image before its pixels are read: plain data, which crosses processes. */
 export interface ImageHeader {
   readonly size: Size;
   readonly facts: ImageFacts;
-  /** Sizes of its smaller levels, the largest first. */
+  /** Its smaller pyramid levels, the largest first. */
   readonly overviews: readonly { readonly size: Size }[];
 }

@@ -1,6 +1,6 @@
 import type { Receipt } from './receipt.js';
 
-/** What is known of a job before it runs: what its receipt will say of it, and what it will take. */
+/** What is known of a job before it runs: a part of its receipt, and the resources it is expected to take. */
 export interface JobFacts
   extends Pick<
     Receipt,
@@ -19,11 +19,11 @@ export interface JobFacts
   /** How far simplified contours may be from the pixels' sides, in px. */
   readonly simplify: number;
   readonly expected: {
-    /** Of the process that runs it, at most. */
+    /** Of the worker process, at most. */
     readonly memoryBytes: number;
     /** Its journal and its files, at most; contours and tables are not counted. */
     readonly diskBytes: number;
-    /** In addition, while it runs, for a picture that has to be unpacked. */
+    /** In addition, while it runs, for a picture that is unpacked to a scratch file. */
     readonly scratchBytes: number;
   };
 }

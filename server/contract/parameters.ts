@@ -3,20 +3,20 @@ import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
 
-/** What parameters may be; a name of a file is the longest. */
-const MOST = { parameters: 64, nameChars: 64, chars: 1000 } as const;
+/** Limits of a request's parameters; the longest value is a file's name. */
+const LIMITS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
 
 const index = z
   .string()
   .regex(/^\d{1,6}$/, 'it is a number from 0')
   .transform(Number);
-/** Digits before and after a point, and an exponent: no two parts of it match the same text. */
+/** Digits before and after a point, and an exponent. No two parts match the same text: no input makes it backtrack. */
 const DECIMAL = String.raw`(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3})?`;
 const numbers = (text: string): number[] => text.split(',').map(Number);
 
-const RANGE = 'it is the values that are black and white, such as 0,4095';
+const RANGE = 'it is the stored values of black and white, such as 0,4095';
 
-/** Parameters that say which picture of a file is read; alike in queries, in JSON and on the command line. */
+/** Which picture of a file is read: the same parameters in queries, in JSON and on the command line. */
 const choiceShape = {
   page: index.optional(),
   level: index.optional(),
@@ -35,7 +35,7 @@ const choiceShape = {
     .optional(),
 };
 
-/** `auto` scales the image to the model's pixel size; a number is the image's own, whatever its file says. */
+/** `auto` scales the image to the model's pixel size; a number overrides the image's own. */
 const mppShape = z
   .string()
   .regex(
@@ -48,7 +48,7 @@ const mppShape = z
   })
   .default({ scale: false, own: undefined });
 
-/** Parameters that a plan needs: the image, the model and the tile. */
+/** Parameters of a plan, and of everything that is segmented. */
 export const planShape = {
   model: z.string().optional(),
   tile: z.string().default('auto').transform(parseTileChoice),
@@ -86,12 +86,12 @@ export const simplifyShape = z
   .refine((px) => px >= 0 && px <= 1000, 'it is a number of px from 0 to 1000');
 
 /**
- * Reads parameters, of whatever origin, by a schema; numbers are as good as their digits.
- * @throws RequestError naming the parameter that is wrong and what would be right
+ * Parses parameters from a query, from JSON or from the command line.
+ * @throws RequestError naming the invalid parameter and what it may be
  */
-export function parseParameters<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {
-  if (typeof given === 'object' && given !== null) checkLengths(given);
-  const parsed = schema.safeParse(given);
+export function parseParameters<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  if (typeof input === 'object' && input !== null) checkLengths(input);
+  const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const where = issue!.path.join('.');
@@ -101,45 +101,43 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, given:
   );
 }
 
-/** What is long costs time to look at, more than it should; so it is not. */
-function checkLengths(given: object): void {
-  const entries = Object.entries(given);
-  if (entries.length > MOST.parameters) {
+/** Bounds what the schemas have to look at. */
+function checkLengths(input: object): void {
+  const entries = Object.entries(input);
+  if (entries.length > LIMITS.parameters) {
     throw new RequestError(
       'bad-request',
-      `there are ${entries.length} parameters, and at most ${MOST.parameters} are read`,
+      `there are ${entries.length} parameters, and at most ${LIMITS.parameters} are read`,
     );
   }
   for (const [name, value] of entries) {
-    if (name.length > MOST.nameChars)
-      throw new RequestError('bad-request', `there is no parameter "${name.slice(0, MOST.nameChars)}…"`);
-    if (typeof value === 'string' && value.length > MOST.chars) {
+    if (name.length > LIMITS.nameChars)
+      throw new RequestError('bad-request', `there is no parameter "${name.slice(0, LIMITS.nameChars)}…"`);
+    if (typeof value === 'string' && value.length > LIMITS.chars) {
       throw new RequestError(
         'bad-request',
-        `parameter "${name}": it has ${value.length} characters, and at most ${MOST.chars} are read`,
+        `parameter "${name}": it has ${value.length} characters, and at most ${LIMITS.chars} are read`,
       );
     }
   }
 }
 
-/** Parsed parameters as the work that they ask for. */
+/** Parsed parameters as the work that they request. */
 export function workOf(parameters: PlanParameters): WorkSpec {
   const { model, tile, tta, threshold = null, mpp, page, level, channels, z, t, range } = parameters;
   const choice = { page, level, channels, z, t, range, mpp: mpp.own };
   return {
-    ...{
-      model,
-      tile,
-      symmetries: tta,
-      threshold,
-      scale: mpp.scale,
-      background: parameters['skip-background'],
-    },
+    model,
+    tile,
+    symmetries: tta,
+    threshold,
+    scale: mpp.scale,
+    background: parameters['skip-background'],
     choice: Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined)),
   };
 }
 
-/** Flags of the command line as the work that they ask for; commander gives most of them as text. */
+/** Flags of the command line as the work that they request. Commander passes most of them as text. */
 export function workOfFlags(flags: object): WorkSpec {
   const known = Object.entries(flags).filter(([name]) => name in planShape);
   const { skipBackground = '0', tta } = flags as {

@@ -4,7 +4,7 @@ import type { ValueRange } from '../../tiling/raster.js';
 import type { PixelSize } from '../../tiling/source.js';
 import type { Stage } from './stages.js';
 
-/** What a result was made of and how: enough to make it again. It never travels inside the mask file. */
+/** How a result was computed, and from what: enough to compute it again. It is never embedded in the mask's file. */
 export interface Receipt {
   readonly model: { readonly name: string; readonly version: number; readonly sha256: string };
   readonly image: {
@@ -12,7 +12,7 @@ export interface Receipt {
     readonly height: number;
     readonly channels: number;
     readonly dtype: string;
-    /** Micrometres a pixel, if they are known. */
+    /** In micrometres; null where the pixel size is unknown. */
     readonly mpp: PixelSize | null;
   };
   readonly outputs: readonly { readonly kind: string; readonly format: string }[];
@@ -24,40 +24,40 @@ export interface Receipt {
     /** Share of the computed px that no tile owns. */
     readonly haloShare: number;
   };
-  /** How the image was scaled for the model; null where it was not. The mask has the image's size. */
+  /** How the image was scaled for the model; null where it was not. Masks have the image's size all the same. */
   readonly scale: {
     readonly level: number;
     readonly width: number;
     readonly height: number;
     readonly mpp: PixelSize | null;
   } | null;
-  /** What was not looked at; null where all was. Exactness ends at what was skipped. */
+  /** What was skipped as background; null where everything was computed. Skipped tiles are not exact. */
   readonly background: {
     readonly tilesSkipped: number;
     readonly tissueShare: number;
     readonly threshold: number | null;
   } | null;
-  /** How much of the image each class has; null where probabilities were written. */
+  /** The area of each class; null where only probabilities were computed. */
   readonly areas:
     | readonly { readonly name: string; readonly pixels: number; readonly um2: number | null }[]
     | null;
-  /** `type-range`, or `range` where the values between two are black to white. */
+  /** `type-range` where the whole range of the type is black to white; `range` where an interval is. */
   readonly normalisation: string;
-  /** The stored values that were black and white to the network. */
+  /** The stored values that were black and white to the network; null for floats without a range. */
   readonly range: ValueRange | null;
   readonly channels: ChannelConversion;
-  /** Whether probabilities are means over the eight symmetries of the square. */
+  /** Whether probabilities were averaged over the eight symmetries of the square. */
   readonly symmetries: boolean;
   /** The probability from which pixels have the second of two classes; null where the greater one decided. */
   readonly threshold: number | null;
-  /** Whether this device passed the tiling test of the very graph that was used: see `selfTest`. */
+  /** Whether this device passed the tiling self-test for the very graph that was used: see `selfTest`. */
   readonly exact: boolean;
-  /** The processor, its widest instructions and the blocks that it convolves in: what last bits depend on. */
+  /** What the last bits depend on: the processor, its instruction set, and the channel blocks it convolves in. */
   readonly device: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly classes: readonly { readonly name: string; readonly colour: string | null }[];
   readonly warnings: readonly string[];
-  /** Summed over tiles, in ms; stages of different tiles overlap. */
+  /** Sums over all tiles, in ms. Stages of different tiles overlap, so they may exceed `durationMs`. */
   readonly stagesMs: Readonly<Partial<Record<Stage, number>>>;
   readonly durationMs: number;
 }

@@ -1,3 +1,3 @@
-/** The stages of a job, everywhere: metrics, `Server-Timing`, logs and reports. */
+/** The stages of a job, in metrics, `Server-Timing`, logs and receipts alike. */
 export const STAGES = ['upload', 'decode', 'queue', 'infer', 'stitch', 'encode'] as const;
 export type Stage = (typeof STAGES)[number];

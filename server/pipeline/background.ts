@@ -3,7 +3,7 @@ import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { findTissue, type Tissue, tissueFromMask } from '../../tiling/tissue.js';
-import type { SegmentJob } from '../contract/job-spec.js';
+import type { SegmentJob } from './segment-job.js';
 
 /**
  * Finds where a job's image has tissue, as its request says: by its colour, or by a mask in a file. Null where all of

@@ -5,13 +5,14 @@ import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Tissue } from '../../tiling/tissue.js';
-import type { JobProgress, SegmentJob } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/job-spec.js';
 import { fingerprintOf, startedAnew } from './fingerprint.js';
 import { openMasks } from './open-masks.js';
 import type { PreparedJob } from './prepare.js';
 import { ProgressTracker } from './progress-tracker.js';
 import type { MaskRoute } from './routing.js';
 import { type Predict, segment } from './segment.js';
+import type { SegmentJob } from './segment-job.js';
 import type { StageTimes } from './stage-times.js';
 
 /** What a job's masks are computed from, and what observes them. */

@@ -7,10 +7,10 @@ import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { wholeRows } from '../../tiling/sinks/instances.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { openImage } from '../../tiling/sources/open.js';
-import type { SegmentJob } from '../contract/job-spec.js';
 import { isFinishedOutput, isStreamed, type MaskKind, type ResultFile } from '../contract/outputs.js';
 import type { PreparedJob } from './prepare.js';
 import type { MaskRoute } from './routing.js';
+import type { SegmentJob } from './segment-job.js';
 import type { StageTimes } from './stage-times.js';
 import { type FinishedMask, openResults, writeResult } from './writers.js';
 

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import type { EngineModel } from '../../model/engine.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
-import type { SegmentJob } from '../contract/job-spec.js';
 import type { PreparedJob } from './prepare.js';
 import { planFacts } from './receipt.js';
+import type { SegmentJob } from './segment-job.js';
 
 /** What of a prepared job decides about the bits of its bands. */
 export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold'> {

@@ -2,33 +2,33 @@ import { rangeOfType, sampleValues, storedTypeOf } from '../../tiling/intensitie
 import type { ValueRange } from '../../tiling/raster.js';
 import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 
-/** Intensities that fill less of their range are nearly one to a network. */
-const LEAST_FILLED = 0.1;
+/** Share of the range below which intensities are nearly uniform to a network. */
+const MIN_FILLED = 0.1;
 
-/** Looks at a sample of an image's intensities, and says what its user should know of them. */
+/** Warnings about an image's intensities, from a sample of them. */
 export async function intensityWarnings(image: ImageSource, signal?: AbortSignal): Promise<string[]> {
   const used = usedRange(image.facts);
   if (used === null) return [];
   const [least, greatest] = await sampleValues(image, signal);
-  // a range has made them 0 to 1; words are about what is stored
+  // Sampled values are 0 to 1 where the image has a range; the warning names stored values.
   const stored = (value: number) => (image.facts.range ? used[0] + value * (used[1] - used[0]) : value);
   return underfilled([stored(least), stored(greatest)], used, 'range=');
 }
 
-/** The values that are black and white to a network. */
+/** The stored values that are black and white to a network; null for floats without a range. */
 export const usedRange = (facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>): ValueRange | null =>
   facts.range ?? rangeOfType(storedTypeOf(facts));
 
 /**
- * A warning with its remedy where values fill less than a tenth of the range that is used.
- * @param option how a range is given, such as `range=`
+ * A warning where values fill less than a tenth of the range in use, with its remedy.
+ * @param option how a user sets the range, such as `range=` or `--range `
  */
 export function underfilled(
   [least, greatest]: ValueRange,
   [low, high]: ValueRange,
   option: string,
 ): string[] {
-  if (!((greatest - least) / (high - low) < LEAST_FILLED)) return [];
+  if (!((greatest - least) / (high - low) < MIN_FILLED)) return [];
   const given = `${low} to ${high}`;
   if (least === greatest) {
     const edge = least <= low || least >= high ? ', or beyond it' : '';
@@ -36,7 +36,7 @@ export function underfilled(
       `every value that was looked at is ${words(least)}, in a range of ${given}${edge}: the image shows nothing`,
     ];
   }
-  // nearly black is black; an image of bright values alone keeps its own black
+  // The lower end of the range stays black, but for images of bright values only.
   const black = least - low < (greatest - low) / 4 ? low : least;
   return [
     `values reach from ${words(least)} to ${words(greatest)} in a range of ${given}, which is nearly one gray to the ` +

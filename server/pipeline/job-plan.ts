@@ -6,7 +6,7 @@ import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan }
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { expectedMemory, LEAST_OUTPUT_PX } from './memory.js';
+import { expectedMemory, MIN_OUTPUT_PX } from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
 /** How a job will be done, and what its user should know. */
@@ -74,7 +74,7 @@ export function planJob(
   let best = planned();
   for (
     let target = AUTO_OUTPUT_PX / 2;
-    choice === 'auto' && best.memory > memory && target >= LEAST_OUTPUT_PX;
+    choice === 'auto' && best.memory > memory && target >= MIN_OUTPUT_PX;
     target /= 2
   ) {
     best = planned(target);

@@ -4,32 +4,32 @@ import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../til
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageFacts } from '../../tiling/source.js';
 
-/** A worker process with a model, before it has seen a tile. */
+/** A worker process with a model loaded, before its first tile. */
 const WORKER_BYTES = 320 << 20;
-/** Of a network's activations: bytes a px of a batch and channel of its first level (measured: 33 to 36). */
+/** Activations of a network, in bytes per px of a batch and per channel of its first level (measured: 33 to 36). */
 const ACTIVATION_BYTES = 36;
-/** Pixels that one batch aims at: beyond this, on a CPU, a larger batch costs memory and gains nothing. */
+/** Target size of a batch in px: on a CPU, larger batches cost memory and are no faster. */
 export const BATCH_PX = 500_000;
-/** Tiles between their reading and their stitching: enough for a device that runs one batch and readies one. */
+/** Tiles of a job that are read and not yet stitched, at most: enough for a running batch and the next one. */
 export const TILES_IN_FLIGHT = 6;
-/** Of what is left beside a process and its files; tiles and bands that wait have the rest. */
+/** Share of the remaining memory that a batch may take; queued tiles and bands have the rest. */
 const BATCH_SHARE = 0.75;
-/** Of a tile, where tiles shrink to fit into the memory. */
-export const LEAST_OUTPUT_PX = 32;
-/** Decoded chunks of a TIFF, and rows of the files that are written. */
+/** Output side in px below which `auto` does not shrink a tile to save memory. */
+export const MIN_OUTPUT_PX = 32;
+/** What a job takes besides tiles and bands: decoded TIFF chunks, rows of the files that it writes. */
 const JOB_BYTES = 128 << 20;
 
-/** Pixels that a batch of a model's tiles may have, at least one tile: as many as pay, and fit into the memory. */
+/** Px that a batch of a model's tiles may have: the target size, or less where that does not fit into `memory` bytes. */
 export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory: number): number {
-  const left = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
-  return Math.min(BATCH_PX, left / (ACTIVATION_BYTES * architecture.channels[0]!));
+  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
+  return Math.min(BATCH_PX, available / (ACTIVATION_BYTES * architecture.channels[0]!));
 }
 
 /**
- * What a job takes of memory at most, in bytes, in the process that runs it: an estimate, from
- * measurements on a CPU, whatever the size of the image.
+ * Peak memory of the process that runs a job, in bytes: an estimate from measurements on a CPU. It does not grow with
+ * the image.
  *
- * @param memory what it may take: batches are made to fit, if their tiles do
+ * @param memory bytes that it may take: batches are limited to it, down to one tile
  */
 export function expectedMemory(
   plan: TilePlan,
@@ -40,32 +40,32 @@ export function expectedMemory(
   const tilePx = plan.tile.width * plan.tile.height;
   const batchPx = Math.max(tilePx, batchPixels(card, memory));
   const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
-  // Beside its tiles, the batch that runs and the one that is ready hold copies.
+  // The running batch and the next one hold copies of their tiles.
   const tiles = (TILES_IN_FLIGHT + 2) * tilePx * channels * bytesOf(dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
   const value = output === 'labels' ? 1 : 4;
-  // One that is filled, one that is written, one that waits; both masks in one are taken apart to be written.
+  // One being filled, one being written, one pending; `both` is split into two masks before it is written.
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
   return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
 }
 
-/** What a job of a model takes of memory at the least, in bytes: with the smallest tile that `auto` takes. */
-export function leastMemory(card: Card): number {
+/** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */
+export function minMemory(card: Card): number {
   const { architecture: rule } = card;
-  const size = { width: LEAST_OUTPUT_PX, height: LEAST_OUTPUT_PX };
+  const size = { width: MIN_OUTPUT_PX, height: MIN_OUTPUT_PX };
   const tile = rule.tileable
-    ? chooseTile(size, 'auto', rule, LEAST_OUTPUT_PX)
+    ? chooseTile(size, 'auto', rule, MIN_OUTPUT_PX)
     : { width: rule.smallest, height: rule.smallest };
   const source = { channels: card.inputChannels, dtype: 'uint8' } as const;
   return expectedMemory(planTiles(size, { tile, rule }), source, card, { output: 'labels', memory: 0 });
 }
 
 /**
- * Jobs that fit into a memory beside each other, at least one: half of it is for the batches that they share,
- * and interactive jobs have as many places as the others.
+ * Number of jobs that can run concurrently in this much memory, at least 1. Half of it is for the batches that they
+ * share, and interactive jobs have as many places as the others.
  */
-export function jobsThatFit(memory: number): number {
+export function maxConcurrentJobs(memory: number): number {
   return Math.max(1, Math.floor((memory - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
 }

@@ -1,7 +1,6 @@
 import { AreaCount } from '../../tiling/sinks/areas.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
-import type { SegmentJob } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import { tissueFor } from './background.js';
 import { computeMasks } from './compute.js';
@@ -12,6 +11,7 @@ import type { PreparedJob } from './prepare.js';
 import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { routeResults } from './routing.js';
 import type { Predict } from './segment.js';
+import type { SegmentJob } from './segment-job.js';
 import { roundMs, StageTimes } from './stage-times.js';
 
 /** What computes a job's tiles, and what observes and bounds it. */

@@ -13,7 +13,7 @@ import type { OpenOptions } from '../../tiling/sources/options.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
-import type { PlanSpec, SegmentJob, WorkSpec } from '../contract/job-spec.js';
+import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
 import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
 import { expectedDisk } from './disk-use.js';
@@ -23,6 +23,7 @@ import { type PreparedJob, prepareJob } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
+import type { SegmentJob } from './segment-job.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/card.js';
 import { planJob } from '../../../server/pipeline/job-plan.js';
-import { jobsThatFit } from '../../../server/pipeline/memory.js';
+import { maxConcurrentJobs } from '../../../server/pipeline/memory.js';
 import { atModelScale, modelScale } from '../../../server/pipeline/model-scale.js';
 import { type ImageFacts, withFacts } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
@@ -92,7 +92,7 @@ describe('memory', () => {
   });
 
   it('decides how many jobs run beside each other', () => {
-    expect([4e8, 1e9, 2e9, 16e9].map(jobsThatFit)).toEqual([1, 1, 3, 29]);
+    expect([4e8, 1e9, 2e9, 16e9].map(maxConcurrentJobs)).toEqual([1, 1, 3, 29]);
   });
 
   it('does not grow with the image', () => {

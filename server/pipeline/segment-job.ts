@@ -1,0 +1,12 @@
+import type { ImageSource } from '../../tiling/source.js';
+import type { JobProgress, JobSpec } from '../contract/job-spec.js';
+import type { Stage } from '../contract/stages.js';
+
+/** A job in the process that runs it. */
+export interface SegmentJob extends JobSpec {
+  readonly signal: AbortSignal;
+  /** Wraps the image, and a mask of its tissue, to observe how they are opened and read. */
+  readonly watch?: (opening: Promise<ImageSource>) => Promise<ImageSource>;
+  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  readonly onProgress?: (progress: JobProgress) => void;
+}
