@@ -2,13 +2,13 @@
 import { CommanderError } from 'commander';
 import { createCli } from './cli.js';
 import { RequestError } from './contract/errors.js';
-import { problemOf, saidToUser } from './contract/problems.js';
+import { messageForUser, problemOf } from './contract/problems.js';
 
 const stop = new AbortController();
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 for (const signal of SIGNALS) {
   process.once(signal, () => {
-    // A second signal, of either kind, is no request any more: it ends the process as the system does.
+    // A second signal, of either kind, terminates the process at once.
     for (const other of SIGNALS) process.removeAllListeners(other);
     stop.abort(new RequestError('cancelled', `stopped by ${signal}`));
   });
@@ -26,11 +26,11 @@ try {
   await cli.parseAsync(args, { from: 'user' });
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Commander has told the user already. Help and version come here too, and are no error.
+    // Commander has printed it already. Help and version arrive here, too, without an error.
     process.exitCode = error.exitCode === 0 ? 0 : problemOf('bad-request').exitCode;
   } else {
-    const { code, message } = saidToUser(error);
-    // What was not foreseen is shown whole, so that it can be reported.
+    const { code, message } = messageForUser(error);
+    // An unexpected error is printed with its stack, for a bug report.
     context.stderr(code === 'internal' ? ((error as Error).stack ?? message) : `unseam: ${message}`);
     process.exitCode = problemOf(code).exitCode;
   }

@@ -13,7 +13,7 @@ import {
   parseOutput,
 } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
-import { problemOf, saidToUser } from '../contract/problems.js';
+import { messageForUser, problemOf } from '../contract/problems.js';
 import type { Receipt } from '../contract/receipt.js';
 import {
   type CommandContext,
@@ -99,7 +99,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
           } catch (error) {
             bar.stop();
             if (context.signal.aborted || tasks.length === 1) throw error;
-            const { code, message } = saidToUser(error);
+            const { code, message } = messageForUser(error);
             codes.push(code);
             context.stderr(message.startsWith(task.input) ? message : `${task.input}: ${message}`);
           }

@@ -1,4 +1,4 @@
-/** Errors of `server/` itself: a request, an option or a folder that is not as it must be. */
+/** An error of `server/`, with its code: an invalid request, option or folder, or a server that cannot serve it. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   constructor(

@@ -3,7 +3,7 @@ import type * as modelErrors from '../../model/errors.js';
 import type * as tilingErrors from '../../tiling/errors.js';
 import type { RequestError } from './errors.js';
 
-/** What an error is for a client: an HTTP status, an exit code of the command line, a title. */
+/** How an error is reported: by an HTTP status, an exit code of the command line and a title. */
 export interface Problem {
   readonly code: string;
   readonly status: number;
@@ -11,7 +11,7 @@ export interface Problem {
   readonly title: string;
 }
 
-/** The codes of a module's error classes; of those that carry the code of another process, none. */
+/** The codes of a module's error classes, but of those that carry the code of another process. */
 type CodesOf<Errors> = {
   [Name in keyof Errors]: Errors[Name] extends abstract new (
     ...args: never
@@ -22,12 +22,12 @@ type CodesOf<Errors> = {
     : never;
 }[keyof Errors];
 
-/** Codes that no class has: of the system, and of what is not foreseen. */
+/** Codes without a class: of system errors, and of unexpected ones. */
 type OwnCode = 'storage-failed' | 'engine-failed' | 'permission-denied' | 'too-many-files' | 'internal';
 
 type Code = CodesOf<typeof tilingErrors> | CodesOf<typeof modelErrors> | RequestError['code'] | OwnCode;
 
-/** Every code of the product: the compiler refuses a class without a row, and a row without a class. */
+/** Every error code. The compiler refuses a class without a row, and a row without a class. */
 const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'bad-request': { status: 400, exitCode: 2, title: 'Invalid parameter' },
   'bad-tile': { status: 400, exitCode: 2, title: 'Invalid tile size' },
@@ -77,7 +77,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   internal: { status: 500, exitCode: 1, title: 'Internal error' },
 };
 
-/** Every code that there is. */
+/** All error codes. */
 export const CODES: readonly string[] = Object.keys(TABLE);
 
 const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
@@ -93,23 +93,23 @@ const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
   ['EADDRINUSE', 'address-in-use'],
 ]);
 
-/** What is wrong with a path that a user gave; of the server's own files these are not foreseen. */
+/** What is wrong with a path on the command line. For the server's own files, these errors are unexpected. */
 const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly words: string }> = new Map([
   ['ENOENT', { code: 'not-found', words: 'no such file or folder' }],
-  ['ENOTDIR', { code: 'not-found', words: 'a part of its path is no folder' }],
-  ['EISDIR', { code: 'bad-request', words: 'a folder, where a file is needed' }],
+  ['ENOTDIR', { code: 'not-found', words: 'a part of the path is not a folder' }],
+  ['EISDIR', { code: 'bad-request', words: 'it is a folder, and a file is needed' }],
   ['EEXIST', { code: 'conflict', words: 'it exists already' }],
   ['EACCES', { code: 'permission-denied', words: 'permission denied' }],
   ['EPERM', { code: 'permission-denied', words: 'permission denied' }],
   ['EROFS', { code: 'permission-denied', words: 'the file system is read-only' }],
 ]);
 
-/** What the name of a file ends in while it is written. */
+/** The suffix of a file while it is being written. */
 const PARTIAL = '.partial';
 
 const isCode = (code: string): code is Code => Object.hasOwn(TABLE, code);
 
-/** The stable code of any error; `internal` for what is not foreseen. */
+/** The stable code of any error; `internal` for an unexpected one. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'internal';
   if (error.name === 'AbortError') return 'cancelled';
@@ -123,22 +123,22 @@ export function problemOf(code: string): Problem {
   return { code: known, ...TABLE[known] };
 }
 
-/** What a client may read of an error: nothing of what was not foreseen, no path of a system error. */
+/** The message of an error for clients: without the details of unexpected errors, and the paths of system errors. */
 export function detailOf(error: unknown): string {
   const { code, message } = error as Error & { readonly code?: unknown };
   const known = codeOf(error);
-  if (known === 'internal') return 'an internal error; the log has it';
+  if (known === 'internal') return 'an internal error; see the log of the server';
   return typeof code === 'string' && SYSTEM_CODES.has(code) ? problemOf(known).title : message;
 }
 
 /**
- * An error as the command line says it: its code, and one line; a path that is wrong is named, as the user has it:
- * a file that is being written is `NAME.partial`, and one that cannot be begun lacks its folder.
+ * An error as the command line reports it: its code, and one line. A path is named as the user gave it: without the
+ * suffix of partial files, and by its folder where that is missing.
  */
-export function saidToUser(error: unknown): { readonly code: string; readonly message: string } {
+export function messageForUser(error: unknown): { readonly code: string; readonly message: string } {
   const { code, path: given, syscall, message } = error as NodeJS.ErrnoException;
-  const lacksFolder = code === 'ENOENT' && syscall === 'open' && given?.endsWith(PARTIAL);
-  const path = lacksFolder
+  const isFolderMissing = code === 'ENOENT' && syscall === 'open' && given?.endsWith(PARTIAL);
+  const path = isFolderMissing
     ? dirname(given!)
     : given?.endsWith(PARTIAL)
       ? given.slice(0, -PARTIAL.length)

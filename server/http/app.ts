@@ -17,7 +17,7 @@ import { segmentRoute } from './routes/segment.js';
 import { uploadRoute } from './routes/uploads.js';
 import { webRoutes } from './routes/web.js';
 
-/** What stands before every route. */
+/** What checks every request before its route. */
 export interface BaseDependencies {
   readonly hosts: HostPolicy;
   readonly drain: Drain;
@@ -26,9 +26,9 @@ export interface BaseDependencies {
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
-  /** Larger images are answered with a job. */
+  /** `POST /v1/segment` answers images of more px with a job. */
   readonly syncPixels: number;
-  /** Why the server takes no work now; null where it does. */
+  /** Why the server takes no work at present; null if it does. */
   readonly unready: () => string | null;
 }
 
@@ -57,20 +57,20 @@ export function createApp(dependencies: AppDependencies): Express {
   return app;
 }
 
-/** What answers while there is no data folder to work with: `why`, to whoever asks. */
-export function createWaitingApp(why: string, { hosts, drain, log }: BaseDependencies): Express {
+/** The app of a server that waits for its data folder: it answers 503 with the reason. */
+export function createWaitingApp(reason: string, { hosts, drain, log }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(boundedRequests(), guard(hosts), drain.handler());
-  app.use(probeRoutes(() => (drain.draining ? 'draining' : why)));
+  app.use(probeRoutes(() => (drain.draining ? 'draining' : reason)));
   app.use(() => {
-    throw new RequestError('folder-in-use', why);
+    throw new RequestError('folder-in-use', reason);
   });
   app.use(problemHandler(log));
   return app;
 }
 
-/** Observes every request under its route's pattern, so that no path of a client becomes a label. */
+/** Measures every request under its route's pattern: a client's paths must not become labels. */
 function timed(metrics: Metrics): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();

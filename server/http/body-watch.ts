@@ -4,23 +4,23 @@ import { RequestError } from '../contract/errors.js';
 import { sendProblem } from './problem.js';
 
 export interface BodyLimits {
-  /** A body that brings less than its least rate for so long is ended. */
+  /** The interval over which the rate of a body is measured, in ms. */
   readonly idleTimeoutMs: number;
-  /** Bytes a second. With it every body has a deadline: its length at this rate, and the time-out. */
+  /** Bytes per second that a body must reach over each interval. */
   readonly minRate: number;
 }
 
-/** However fast it comes, a body comes no longer than this. */
+/** A body is aborted after this time, whatever its rate. */
 const DEADLINE_MS = 24 * 3600_000;
-/** How long an answer may take to leave before its connection is cut. */
+/** How long the answer may take to send before the connection is closed. */
 const ANSWER_MS = 1000;
 
 /**
- * Ends bodies of any kind that come too slowly: they are answered with 408 and their connection is
- * closed, which fails whatever reads them, so that it gives back what it holds.
+ * Aborts request bodies that are sent too slowly: they are answered with 408, and their connection is closed. That
+ * fails whoever reads the body, who then releases what the request held.
  */
 export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger): RequestHandler {
-  const leastBytes = Math.max(1, (minRate * idleTimeoutMs) / 1000);
+  const minBytes = Math.max(1, (minRate * idleTimeoutMs) / 1000);
   return (request, response, next) => {
     next();
     const { socket } = request;
@@ -28,25 +28,25 @@ export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger)
     if (request.complete || (length === 0 && request.headers['transfer-encoding'] === undefined)) return;
     const started = performance.now();
     let read = socket.bytesRead;
-    const windows = setInterval(() => {
-      // What arrived while this process was busy is read before it is judged.
+    const interval = setInterval(() => {
+      // Bytes that arrived while this process was busy are read before they are counted.
       setImmediate(() => {
-        // A request that was answered before its end is not told when its connection closes.
+        // A request that was answered early emits no 'close' when its connection closes.
         if (request.complete || socket.destroyed) return stop();
-        const [came, late] = [socket.bytesRead - read, performance.now() - started > DEADLINE_MS];
+        const received = socket.bytesRead - read;
         read = socket.bytesRead;
-        if (came < leastBytes || late) end(came);
+        if (received < minBytes || performance.now() - started > DEADLINE_MS) abort(received);
       });
     }, idleTimeoutMs).unref();
-    const stop = () => clearInterval(windows);
+    const stop = () => clearInterval(interval);
     request.once('close', stop);
-    const end = (came: number) => {
+    const abort = (received: number) => {
       stop();
       const error = new RequestError(
         'stalled',
-        `${came} bytes came in ${idleTimeoutMs / 1000} s, and ${Math.ceil(leastBytes)} are the least`,
+        `${received} bytes of the body arrived in ${idleTimeoutMs / 1000} s; at least ${Math.ceil(minBytes)} are required`,
       );
-      log.info({ path: request.path, detail: error.message }, 'a body came too slowly');
+      log.info({ path: request.path, detail: error.message }, 'request body sent too slowly');
       const drop = () => request.destroy(error);
       if (response.headersSent) return drop();
       response.once('finish', drop);

@@ -1,10 +1,10 @@
 import type { RequestHandler } from 'express';
 import { RequestError } from '../contract/errors.js';
 
-const MOST = { addressChars: 4000, queryParameters: 100 } as const;
+const MAX = { urlChars: 4000, queryParameters: 100 } as const;
 
-/** Headers that are parsed, here or by a library, and the characters that each may have. */
-const HEADER_CHARS: Readonly<Record<string, number>> = {
+/** The headers that are parsed, here or by a library, and their maximum lengths in characters. */
+const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
   accept: 2000,
   prefer: 1000,
   range: 1000,
@@ -18,35 +18,35 @@ const HEADER_CHARS: Readonly<Record<string, number>> = {
   'upload-metadata': 4000,
 };
 
-/** Refuses what is longer than anyone needs, before any of it is parsed, and what cannot be expected. */
+/** Refuses requests that are too long, before any of them is parsed, and expectations other than `100-continue`. */
 export function boundedRequests(): RequestHandler {
   return (request, _response, next) => {
     const { url } = request;
-    if (url.length > MOST.addressChars) {
+    if (url.length > MAX.urlChars) {
       throw new RequestError(
         'address-too-long',
-        `the address has ${url.length} characters; ${MOST.addressChars} characters are read`,
+        `the URL has ${url.length} characters; at most ${MAX.urlChars} characters are read`,
       );
     }
     const parameters = url.split('&').length;
-    if (parameters > MOST.queryParameters) {
+    if (parameters > MAX.queryParameters) {
       throw new RequestError(
         'bad-request',
-        `the address has ${parameters} parameters; ${MOST.queryParameters} are read`,
+        `the query has ${parameters} parameters; at most ${MAX.queryParameters} are read`,
       );
     }
-    for (const [name, most] of Object.entries(HEADER_CHARS)) {
+    for (const [name, max] of Object.entries(MAX_HEADER_CHARS)) {
       const value = request.headers[name];
-      if (typeof value === 'string' && value.length > most) {
+      if (typeof value === 'string' && value.length > max) {
         throw new RequestError(
           'header-too-long',
-          `header "${name}" has ${value.length} characters; ${most} are read`,
+          `header "${name}" has ${value.length} characters; at most ${max} are read`,
         );
       }
     }
     const { expect } = request.headers;
     if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
-      throw new RequestError('bad-expectation', 'of "Expect", 100-continue alone is known');
+      throw new RequestError('bad-expectation', 'the only supported expectation is 100-continue');
     }
     next();
   };

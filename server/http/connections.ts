@@ -11,59 +11,62 @@ import { RequestError } from '../contract/errors.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { LINGER_MS, problemText } from './problem.js';
 
-/** What every answer says to browsers; the page allows itself more. */
-const SECURITY = new Map([
+/** Headers of every response, for browsers. The page relaxes them for itself. */
+const SECURITY_HEADERS = new Map([
   ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'"],
   ['Cross-Origin-Resource-Policy', 'same-origin'],
   ['Referrer-Policy', 'no-referrer'],
   ['X-Content-Type-Options', 'nosniff'],
   ['X-Frame-Options', 'DENY'],
 ]);
-/** How long a request's headers may take, and how often that is looked at, in ms. */
-const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 };
-/** Listeners of events and idle connections cost little, but something. */
+/** Time limit of a request's headers, and the interval at which node checks it, in ms. */
+const HEADER_TIMES = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 };
+/** Bounds idle connections and event streams, which cost memory and little else. */
 const MAX_CONNECTIONS = 4096;
 
 /**
- * The server below its routes: how many connections it has, how long headers take, and what node would
- * answer by itself, so that every answer is a problem with the headers that all have. Does not listen.
- * @param headers how long they may take, 15 s by default
+ * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and answers
+ * in the app's manner what node would answer by itself: malformed requests, time-outs and expectations.
+ * @param headerTimes time limit of a request's headers; 15 s by default
  */
-export function createHttpServer(handle: RequestListener, headers = HEADERS): Server {
-  // A slide may take an hour to send: its body has a least rate (see watchBodies) instead of a time.
-  // A request without a Host is refused where others are.
-  const options = { requestTimeout: 0, requireHostHeader: false, ...headers };
-  const answers = new WeakMap<Duplex, Set<ServerResponse>>();
-  const take: RequestListener = (request, response) => {
-    const open = answers.get(request.socket);
-    open?.add(response);
-    response.once('close', () => open?.delete(response));
-    handle(request, response.setHeaders(SECURITY));
+export function createHttpServer(handle: RequestListener, headerTimes = HEADER_TIMES): Server {
+  // A slide may take an hour to upload: bodies have a minimum rate (see watchBodies) instead of a time limit.
+  // Requests without a Host header are refused by the guard.
+  const options = { requestTimeout: 0, requireHostHeader: false, ...headerTimes };
+  const pending = new WeakMap<Duplex, Set<ServerResponse>>();
+  const accept: RequestListener = (request, response) => {
+    const responses = pending.get(request.socket);
+    responses?.add(response);
+    response.once('close', () => responses?.delete(response));
+    handle(request, response.setHeaders(SECURITY_HEADERS));
   };
-  const server = createServer(options, take);
+  const server = createServer(options, accept);
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket) => {
-    const open = new Set<ServerResponse>();
-    answers.set(socket, open);
-    socket.once('close', () => closeQueued(open));
+    const responses = new Set<ServerResponse>();
+    pending.set(socket, responses);
+    socket.once('close', () => closePipelined(responses));
   });
   server.on('checkContinue', (request, response) => {
-    continueWhenRead(request, response);
-    take(request, response);
+    continueOnFirstRead(request, response);
+    accept(request, response);
   });
-  server.on('checkExpectation', take);
+  server.on('checkExpectation', accept);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (socket.writableEnded) return; // it has its answer, and a moment to read it
-    const isAnswered = [...(answers.get(socket) ?? [])].some((each) => each.socket && each.headersSent);
-    if (!socket.writable || isAnswered || error.code === 'ECONNRESET') socket.destroy();
-    else refuse(socket, unreadable(error));
+    if (socket.writableEnded) return; // refused already: the client has a moment to read the answer
+    const hasBegun = [...(pending.get(socket) ?? [])].some((each) => each.socket && each.headersSent);
+    if (!socket.writable || hasBegun || error.code === 'ECONNRESET') socket.destroy();
+    else refuse(socket, parseError(error));
   });
   return server;
 }
 
-/** Node tells only the answer that is being sent of its connection's end, and none of those behind it. */
-function closeQueued(open: ReadonlySet<ServerResponse>): void {
-  for (const response of open) {
+/**
+ * Closes the responses of a closed connection. Node emits 'close' only on the one that it is sending, and not on those
+ * of pipelined requests behind it.
+ */
+function closePipelined(responses: ReadonlySet<ServerResponse>): void {
+  for (const response of responses) {
     if (response.socket !== null || response.writableFinished) continue;
     response.destroy();
     response.emit('close');
@@ -71,10 +74,11 @@ function closeQueued(open: ReadonlySet<ServerResponse>): void {
 }
 
 /**
- * Has a client that waits with its body (`Expect: 100-continue`) send it when it is first read: what is refused
- * by its head alone is refused before.
+ * Sends `100 Continue` when the body is first read: a request that its headers are enough to refuse is refused before
+ * its client sends the body. A stream has no event for its first read, and the body has four readers (express, busboy,
+ * tus and our own), so its `_read` is wrapped: the one method by which every way of reading obtains data.
  */
-function continueWhenRead(request: IncomingMessage, response: ServerResponse): void {
+function continueOnFirstRead(request: IncomingMessage, response: ServerResponse): void {
   const read = request._read;
   request._read = (bytes) => {
     request._read = read;
@@ -83,13 +87,13 @@ function continueWhenRead(request: IncomingMessage, response: ServerResponse): v
   };
 }
 
-/** Answers what is no request, or not a whole one, and ends its connection. */
+/** Answers bytes that are no complete request, and closes the connection. */
 function refuse(socket: Duplex, error: RequestError): void {
   const { status } = problemOf(codeOf(error));
   const body = problemText(error);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    ...[...SECURITY].map(([name, value]) => `${name}: ${value}`),
+    ...[...SECURITY_HEADERS].map(([name, value]) => `${name}: ${value}`),
     'Content-Type: application/problem+json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
@@ -98,13 +102,13 @@ function refuse(socket: Duplex, error: RequestError): void {
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
-function unreadable({ code, message }: NodeJS.ErrnoException): RequestError {
+function parseError({ code, message }: NodeJS.ErrnoException): RequestError {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new RequestError('stalled', 'the headers of the request took too long');
+      return new RequestError('stalled', 'the headers of the request took too long to arrive');
     case 'HPE_HEADER_OVERFLOW':
-      return new RequestError('header-too-long', 'the headers are longer than all that is read of them');
+      return new RequestError('header-too-long', 'the headers are too long');
     default:
-      return new RequestError('bad-request', `the request is no HTTP that is read here: ${message}`);
+      return new RequestError('bad-request', `malformed HTTP request: ${message}`);
   }
 }

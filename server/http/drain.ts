@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import type { Request, RequestHandler, Response } from 'express';
 import { RequestError } from '../contract/errors.js';
-import { WATCHED } from './guard.js';
+import { PROBES } from './guard.js';
 import { sendProblem } from './problem.js';
 
 /**
- * The end of a server's service: what comes is turned away, what is in flight is finished, until it has had
- * its time. The server listens meanwhile, so that who watches it sees why it takes nothing.
+ * A graceful shutdown: new requests are refused with 503, and requests in flight are finished until their time is up.
+ * The server listens meanwhile, so that probes see why it takes no work.
  */
 export class Drain {
   readonly #inFlight = new Map<Response, Request>();
@@ -15,14 +15,14 @@ export class Drain {
   #draining = false;
 
   constructor() {
-    setMaxListeners(0, this.#ended.signal); // every request in flight listens; more than ten are no leak
+    setMaxListeners(0, this.#ended.signal); // one listener per request in flight: more than ten are no leak
   }
 
   get draining(): boolean {
     return this.#draining;
   }
 
-  /** Aborts when what is in flight has had its time. */
+  /** Aborts when the time of the requests in flight is up. */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
@@ -30,8 +30,8 @@ export class Drain {
   handler(): RequestHandler {
     return (request, response, next) => {
       if (this.#draining) response.set('Connection', 'close');
-      if (WATCHED.includes(request.path)) return next();
-      if (this.#draining) throw stopping();
+      if (PROBES.includes(request.path)) return next();
+      if (this.#draining) throw shuttingDown();
       this.#inFlight.set(response, request);
       response.once('close', () => {
         this.#inFlight.delete(response);
@@ -41,13 +41,13 @@ export class Drain {
     };
   }
 
-  /** Turns away what comes from now on; connections end with what is in flight on them. */
+  /** Refuses new requests from now on. Connections close after the requests in flight on them. */
   begin(): void {
     this.#draining = true;
     for (const response of this.#inFlight.keys()) response.shouldKeepAlive = false;
   }
 
-  /** Resolves when nothing is in flight any more. */
+  /** Resolves when no request is in flight. */
   finished(): Promise<void> {
     if (this.#inFlight.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -55,12 +55,13 @@ export class Drain {
     });
   }
 
-  /** Ends what is left: what is being received is answered here, what is waited for by who waits for it. */
+  /** Aborts the requests in flight. Those whose body is still being received are answered here, others by their routes. */
   end(): void {
-    this.#ended.abort(stopping());
+    this.#ended.abort(shuttingDown());
     for (const [response, request] of this.#inFlight)
-      if (!request.complete && !response.headersSent) sendProblem(request, response, stopping());
+      if (!request.complete && !response.headersSent) sendProblem(request, response, shuttingDown());
   }
 }
 
-const stopping = (): RequestError => new RequestError('draining', 'the server is stopping: ask again later');
+const shuttingDown = (): RequestError =>
+  new RequestError('draining', 'the server is shutting down: retry later');

@@ -2,15 +2,15 @@ import type { Request, Response } from 'express';
 import type { EventLog, JobEvent } from '../jobs/events.js';
 import { hasEnded, type JobRecord } from '../jobs/job.js';
 
-/** How often a silent stream shows that it is alive: proxies close those that do not. */
+/** Interval of comments in a silent stream, in ms: proxies close idle ones. */
 const HEARTBEAT_MS = 15_000;
-/** A listener that lets so many bytes pile up is left; it comes back with its last event's id. */
-const MAX_BEHIND_BYTES = 1 << 20;
+/** A client with more unread bytes is disconnected; it reconnects with the id of its last event. */
+const MAX_BUFFERED_BYTES = 1 << 20;
 
 /**
- * Tells a job's events as they happen (Server-Sent Events, WHATWG HTML section 9.2): `state` with the
- * job as it then is, and `progress`. A listener that comes back with `Last-Event-ID` gets what it
- * missed; where that is gone, and at first, the job as it is now. The stream ends with the job.
+ * Streams a job's events (Server-Sent Events, WHATWG HTML section 9.2): `state` with the job as it is then, and
+ * `progress`. A client that reconnects with `Last-Event-ID` receives the events that it missed; a new client, or one
+ * whose events are no longer buffered, the present state. The stream ends with the job.
  */
 export function streamEvents(
   request: Request,
@@ -22,7 +22,7 @@ export function streamEvents(
   const seen = request.get('Last-Event-ID');
   const missed = seen === undefined ? null : log.after(Number(seen));
   if (ended() && missed?.length === 0) {
-    response.status(204).end(); // tells the listener not to come back
+    response.status(204).end(); // by the specification, the client does not reconnect
     return;
   }
   response
@@ -33,10 +33,10 @@ export function streamEvents(
     response.write(
       `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(type === 'state' ? view() : data)}\n\n`,
     );
-    if (response.writableLength > MAX_BEHIND_BYTES) response.destroy();
+    if (response.writableLength > MAX_BUFFERED_BYTES) response.destroy();
   };
   for (const event of missed ?? [{ id: log.last, type: 'state' as const, data: null }]) write(event);
-  // Not in the loop: after the first event of a job that has ended since, others are still to be told.
+  // Not in the loop: the events that were missed are all sent, even where the first already says that the job ended.
   if (ended()) {
     response.end();
     return;

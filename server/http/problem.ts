@@ -3,10 +3,10 @@ import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import { codeOf, detailOf, problemOf } from '../contract/problems.js';
 
-/** Statuses of what passes, and the seconds after which a client that was turned away may come back. */
-const PASSING: ReadonlySet<number> = new Set([429, 503, 507]);
+/** Statuses of transient errors, and the seconds after which a client may retry. */
+const TRANSIENT: ReadonlySet<number> = new Set([429, 503, 507]);
 const RETRY_AFTER_S = 2;
-/** How long a client that still sends is listened to after its error, so that it can read it. */
+/** How long a connection stays open after an early error answer, in ms: a client that still sends can read it. */
 export const LINGER_MS = 1000;
 
 /** An error as `application/problem+json` (RFC 9457). */
@@ -15,9 +15,9 @@ export function problemText(error: unknown): string {
   return JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) });
 }
 
-/** The value of `Retry-After` with a status; null where another try would end alike. */
+/** The value of `Retry-After` with a status; null where a retry would fail alike. */
 export const retryAfter = (status: number): string | null =>
-  PASSING.has(status) ? String(RETRY_AFTER_S) : null;
+  TRANSIENT.has(status) ? String(RETRY_AFTER_S) : null;
 
 /** Answers an error as `application/problem+json`. */
 export function sendProblem(request: Request, response: Response, error: unknown): void {
@@ -29,7 +29,7 @@ export function sendProblem(request: Request, response: Response, error: unknown
   const retry = retryAfter(status);
   if (retry !== null) response.set('Retry-After', retry);
   if (!request.complete) {
-    // The rest of the body is not wanted. Closing at once could cost the client the answer.
+    // The rest of the body is discarded. Closing at once could reset the connection before the answer is read.
     response.set('Connection', 'close');
     request.resume();
     response.once('finish', () => setTimeout(() => request.socket.destroy(), LINGER_MS).unref());
@@ -37,10 +37,10 @@ export function sendProblem(request: Request, response: Response, error: unknown
   response.status(status).type('application/problem+json').send(problemText(error));
 }
 
-/** What express says of a path that is no UTF-8, of a body that is no JSON, or too much of it, as an error of ours. */
-function ownError(error: unknown): unknown {
+/** Turns express's errors of paths that are no UTF-8, and of JSON bodies, into errors with a code. */
+function withCode(error: unknown): unknown {
   if (error instanceof URIError)
-    return new RequestError('bad-request', 'the path is no percent-encoded UTF-8');
+    return new RequestError('bad-request', 'the path is not percent-encoded UTF-8');
   const { type, message } = error as { readonly type?: unknown; readonly message?: string };
   const ofBody = typeof type === 'string' && /^(entity|encoding|charset|request)\./.test(type);
   const code = type === 'entity.too.large' ? 'too-large' : 'bad-request';
@@ -49,7 +49,7 @@ function ownError(error: unknown): unknown {
 
 export function problemHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
-    const error = ownError(thrown);
+    const error = withCode(thrown);
     const code = codeOf(error);
     if (problemOf(code).status >= 500) log.error({ err: error, path: request.path }, 'request failed');
     else log.info({ code, path: request.path, detail: detailOf(error) }, 'request refused');

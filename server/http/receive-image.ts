@@ -3,11 +3,12 @@ import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { RequestError } from '../contract/errors.js';
-import type { Room, Transfers } from './transfers.js';
+import type { Reservation, Transfers } from './transfers.js';
 
 export interface UploadLimits {
+  /** Maximum size of a body, in bytes. */
   readonly maxBytes: number;
-  /** Where bodies are received one beside the other. */
+  /** The limits shared by all uploads. */
   readonly transfers: Transfers;
 }
 
@@ -15,10 +16,10 @@ export interface UploadLimits {
 const FIELD = 'image';
 
 /**
- * Streams a request's image to a file: the body itself, or the multipart field `image`, whose name
- * its client may tell.
+ * Streams a request's image to a file: the body itself, or the file of the multipart field `image`.
  *
- * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `stalled`, or `cancelled` where the client left
+ * @returns its size, and the name that a multipart body gives it
+ * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `stalled`, or `cancelled` if the client disconnects
  */
 export async function receiveImage(
   request: Request,
@@ -28,28 +29,33 @@ export async function receiveImage(
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxBytes) throw tooLarge(maxBytes);
   return transfers.withPlace(async () => {
-    const room = await transfers.reserve(length);
+    const space = await transfers.reserve(length);
     try {
-      if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, room);
-      return { bytes: await writeBody(request, path, maxBytes, room), name: null };
+      if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, space);
+      return { bytes: await writeBody(request, path, maxBytes, space), name: null };
     } catch (error) {
       if (error instanceof RequestError) throw error;
-      if (hasLeft(request)) throw new RequestError('cancelled', 'the client left');
+      if (isDisconnected(request)) throw new RequestError('cancelled', 'the client disconnected');
       throw error;
     } finally {
-      room.release();
+      space.release();
     }
   });
 }
 
-async function writeBody(stream: Readable, path: string, maxBytes: number, room: Room): Promise<number> {
+async function writeBody(
+  stream: Readable,
+  path: string,
+  maxBytes: number,
+  space: Reservation,
+): Promise<number> {
   const file = await open(path, 'w');
   try {
     let bytes = 0;
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
-      await room.take((chunk as Buffer).length);
+      await space.take((chunk as Buffer).length);
       await file.writeFile(chunk as Buffer);
     }
     return bytes;
@@ -62,7 +68,7 @@ async function receiveField(
   request: Request,
   path: string,
   maxBytes: number,
-  room: Room,
+  space: Reservation,
 ): Promise<{ bytes: number; name: string | null }> {
   const parser = multipartParser(request);
   let writing: Promise<number> | null = null;
@@ -73,16 +79,16 @@ async function receiveField(
         stream.resume();
         return;
       }
-      // The parser may fail the stream before it is read from; unheard, that would end the process.
+      // The parser may fail the stream before it is read; without a listener, that would crash the process.
       stream.on('error', reject);
       fileName = filename ?? null;
-      writing = writeBody(stream, path, maxBytes, room);
+      writing = writeBody(stream, path, maxBytes, space);
       writing.catch(reject);
     });
     parser.on('close', resolve);
     parser.on('error', reject);
     request.on('error', reject);
-    request.on('close', () => request.complete || reject(new Error('the client left')));
+    request.on('close', () => request.complete || reject(new Error('the client disconnected')));
   });
   request.pipe(parser);
   let bytes: number | null;
@@ -90,11 +96,11 @@ async function receiveField(
     await parsed;
     bytes = await writing;
   } catch (error) {
-    // Errors of the file system and our own have a code; the parser's have none.
-    throw 'code' in (error as Error) || hasLeft(request) ? error : unreadable(error);
+    // Errors of the file system, and our own, have a code; the parser's have none.
+    throw 'code' in (error as Error) || isDisconnected(request) ? error : unparsable(error);
   } finally {
     request.unpipe(parser);
-    parser.destroy(); // ends the file that it may be in the middle of
+    parser.destroy(); // ends a file that it is in the middle of
     await Promise.resolve(writing).catch(() => undefined);
   }
   if (bytes === null) {
@@ -103,18 +109,18 @@ async function receiveField(
   return { bytes, name: fileName };
 }
 
-/** Whether the client is gone. A body that was read to its end is destroyed too, by itself. */
-const hasLeft = (request: Request): boolean => request.destroyed && !request.complete;
+/** Whether the client disconnected. A body that was read to its end is destroyed as well, but complete. */
+const isDisconnected = (request: Request): boolean => request.destroyed && !request.complete;
 
 function multipartParser(request: Request): busboy.Busboy {
   try {
     return busboy({ headers: request.headers, limits: { files: 1, fields: 16 } });
   } catch (cause) {
-    throw unreadable(cause);
+    throw unparsable(cause);
   }
 }
 
-function unreadable(cause: unknown): RequestError {
+function unparsable(cause: unknown): RequestError {
   const message = `the multipart body cannot be read: ${(cause as Error).message}`;
   return new RequestError('bad-request', message, { cause });
 }

@@ -5,18 +5,20 @@ import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { RequestError } from '../contract/errors.js';
+import { disconnection } from './disconnection.js';
 
 export interface FileResponse {
   readonly type: string;
-  /** Names the content for ever: the same tag, the same bytes. Null for what is sent once only. */
+  /** Identifies the bytes: the same tag, the same bytes. Null for a result that is sent only once. */
   readonly etag: string | null;
-  /** A client that reads nothing for so long is left. */
+  /** A client that reads nothing for this long is disconnected, in ms. */
   readonly idleTimeoutMs: number;
 }
 
 /**
- * Sends a file that does not change any more, or the part of it that the request's `Range` asks for,
- * unless the client has it already (`If-None-Match`).
+ * Sends a file that no longer changes, or the part of it that `Range` requests, unless the client has it already
+ * (`If-None-Match`). A client that disconnects is no error.
+ * @throws RequestError `bad-range`
  */
 export async function sendFile(
   request: Request,
@@ -37,12 +39,9 @@ export async function sendFile(
     const ranges = ifRange === undefined || ifRange === `"${etag}"` ? request.range(size) : undefined;
     if (ranges === -1) {
       response.set('Content-Range', `bytes */${size}`);
-      throw new RequestError(
-        'bad-range',
-        `the file has ${size} bytes, and none of those that "Range" asks for`,
-      );
+      throw new RequestError('bad-range', `the file has ${size} bytes, none of which "Range" covers`);
     }
-    // Several ranges at once may be answered with the whole (RFC 9110, section 14.2).
+    // A request for several ranges may be answered with the whole file (RFC 9110, section 14.2).
     if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {
       ({ start, end } = ranges[0]!);
       response.status(206).set('Content-Range', `bytes ${start}-${end}/${size}`);
@@ -54,32 +53,31 @@ export async function sendFile(
     response.end();
     return;
   }
-  const left = new AbortController();
-  response.once('close', () => left.abort());
-  const release = onSilence(request.socket, idleTimeoutMs, () => request.socket.destroy());
-  // Before node's own listener, which then gives the connection its keep-alive time-out.
+  const disconnected = disconnection(response);
+  const release = onIdle(request.socket, idleTimeoutMs, () => request.socket.destroy());
+  // Before node's own listener, which then sets the connection's keep-alive time-out.
   response.prependOnceListener('finish', release);
   try {
     let sent = 0;
     for await (const chunk of createReadStream(path, { start, end })) {
       sent += (chunk as Buffer).length;
-      // The end goes with the last bytes: a client that has them may leave before a later end.
+      // The last bytes end the response: a client that has them may disconnect before a separate end.
       if (sent === length) response.end(chunk);
-      else if (!response.write(chunk)) await once(response, 'drain', { signal: left.signal });
+      else if (!response.write(chunk)) await once(response, 'drain', { signal: disconnected });
     }
     await finished(response);
   } catch (error) {
-    if (!left.signal.aborted) throw error; // otherwise the client left, or stopped reading
+    if (!disconnected.aborted) throw error;
   } finally {
     release();
   }
 }
 
 /**
- * Calls back when nothing has moved on a socket for so long; returns what ends the watch, to be called once
- * or more often. The socket's time-out is then what it was before.
+ * Calls back when a socket has been idle for `timeoutMs`. Returns a function that stops watching and restores the
+ * socket's time-out; calling it again has no effect.
  */
-function onSilence(socket: Socket, timeoutMs: number, callback: () => void): () => void {
+function onIdle(socket: Socket, timeoutMs: number, callback: () => void): () => void {
   const before = socket.timeout ?? 0;
   let watching = true;
   socket.setTimeout(timeoutMs);

@@ -3,12 +3,13 @@ import { isAbsolute, join, relative } from 'node:path';
 import { RequestError } from '../contract/errors.js';
 
 /**
- * A file that a request names, below the folder of slides.
- * @throws RequestError for a path that is not below it, by links neither
+ * Resolves a path of a request to a file below the folder of slides.
+ * @param path absolute, or relative to the folder
+ * @throws RequestError `not-found` for a path that leads outside, symbolic links included; `bad-request` without a folder
  */
 export async function slidePath(folder: string | null, path: string): Promise<string> {
   if (folder === null)
-    throw new RequestError('bad-request', 'this server reads no files by path: it has no --slides');
+    throw new RequestError('bad-request', 'this server reads no images by path: it has no --slides folder');
   const missing = new RequestError('not-found', `there is no "${path}" in the folder of slides`);
   const root = await realpath(folder);
   const found = await realpath(isAbsolute(path) ? path : join(root, path)).catch(() => null);

@@ -3,29 +3,29 @@ import { RequestError } from '../contract/errors.js';
 import { diskSpace } from '../storage/free-space.js';
 
 export interface TransferOptions {
-  /** On the disk that uploads are written to. */
+  /** A folder on the disk that uploads are written to. */
   readonly folder: string;
-  /** Bodies that are received at a time, at most. */
+  /** Bodies that are received concurrently, at most. */
   readonly places: number;
-  /** Bytes of the disk that uploads leave free; null: a gigabyte, or a twentieth of a smaller disk. */
+  /** Disk space that uploads leave free, in bytes; null for 1 GiB, or 5 % of a smaller disk. */
   readonly minFreeBytes: number | null;
 }
 
-/** A body whose length nobody says is given room by such steps. */
+/** Space is reserved in these steps for a body of unknown length. */
 const STEP_BYTES = 16 * 2 ** 20;
 const MIN_FREE = { bytes: 2 ** 30, share: 0.05 } as const;
 
-/** Bytes of the disk that are an upload's, and not yet written. */
-export interface Room {
-  /** To be called before bytes are written; room that was not reserved is reserved now. */
+/** Disk space that is reserved for one upload and not yet written. */
+export interface Reservation {
+  /** Call before writing bytes: they count as written. Reserves more where they exceed the reservation. */
   take(bytes: number): Promise<void>;
-  /** Gives back what was not taken. */
+  /** Releases what was not taken. */
   release(): void;
 }
 
 /**
- * What all uploads have together, plain posts and resumable ones: places to receive bodies, and room on
- * the disk, which is reserved before a byte is written.
+ * The limits that all uploads share, plain and resumable ones: places to receive bodies, and disk space, which is
+ * reserved before a byte is written.
  */
 export class Transfers {
   #receiving = 0;
@@ -33,13 +33,16 @@ export class Transfers {
 
   constructor(private readonly options: TransferOptions) {}
 
-  /** Receives a body while it has a place. @throws RequestError `busy` where none is free */
+  /**
+   * Holds a place while `receive` runs.
+   * @throws RequestError `busy` if none is free
+   */
   async withPlace<Result>(receive: () => Promise<Result>): Promise<Result> {
     const { places } = this.options;
     if (this.#receiving >= places) {
       throw new RequestError(
         'busy',
-        `${places} images are being received, as many as the server takes at a time`,
+        `${places} uploads are being received: the server takes no more at a time`,
       );
     }
     this.#receiving++;
@@ -51,10 +54,10 @@ export class Transfers {
   }
 
   /**
-   * Reserves room on the disk.
-   * @throws RequestError `disk-full` where it, and what was reserved before, leave too little
+   * Reserves disk space.
+   * @throws RequestError `disk-full` if all reservations together would leave too little free
    */
-  async reserve(bytes: number): Promise<Room> {
+  async reserve(bytes: number): Promise<Reservation> {
     await this.#grow(bytes);
     let left = bytes;
     return {
@@ -74,8 +77,8 @@ export class Transfers {
     };
   }
 
-  /** Counts what another server promised: an upload that has begun is not turned away. */
-  assume(bytes: number): Room {
+  /** Reserves disk space that an earlier server has promised to an upload, even where it is no longer free. */
+  assume(bytes: number): Reservation {
     this.#reserved += bytes;
     let left = bytes;
     const give = (given: number) => {
@@ -86,14 +89,14 @@ export class Transfers {
   }
 
   async #grow(bytes: number): Promise<void> {
-    this.#reserved += bytes; // first, so that no other request is given the same bytes meanwhile
+    this.#reserved += bytes; // first: a concurrent request must not reserve the same bytes
     try {
       const { size, free } = await diskSpace(this.options.folder);
       const least = this.options.minFreeBytes ?? Math.min(MIN_FREE.bytes, MIN_FREE.share * size);
       if (free - this.#reserved < least) {
         throw new RequestError(
           'disk-full',
-          `${formatBytes(bytes)} more would leave less than ${formatBytes(least)} of the disk free`,
+          `an upload of ${formatBytes(bytes)} would leave less than ${formatBytes(least)} of the disk free`,
         );
       }
     } catch (error) {

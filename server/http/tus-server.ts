@@ -4,7 +4,7 @@ import { RequestError } from '../contract/errors.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { problemText, retryAfter } from './problem.js';
 
-/** Statuses of tus's own refusals that name our codes; every other 4xx, and 501, is a bad request. */
+/** The codes of tus's own errors, by status; every other 4xx, and 501, is a bad request. */
 const CODES: Readonly<Record<number, RequestError['code']>> = {
   404: 'not-found',
   409: 'conflict',
@@ -13,7 +13,7 @@ const CODES: Readonly<Record<number, RequestError['code']>> = {
   413: 'too-large',
 };
 
-/** The tus protocol, whose refusals are problems as those of all other routes. */
+/** A tus server whose errors are `application/problem+json`, as those of all other routes. */
 export class TusServer extends Server {
   constructor(
     options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
@@ -23,7 +23,7 @@ export class TusServer extends Server {
     super({
       ...options,
       onResponseError: (request, error) => {
-        if ('status_code' in error) return undefined; // tus's own: named below
+        if ('status_code' in error) return undefined; // tus's own: see `write`
         const { status } = problemOf(codeOf(error));
         const response = request.runtime?.node?.res as ServerResponse | undefined;
         const retry = retryAfter(status);
@@ -42,9 +42,9 @@ export class TusServer extends Server {
     if (status < 400) return super.write(context, headers, status, body);
     headers.set('Content-Type', 'application/problem+json');
     if (body.startsWith('{')) return super.write(context, headers, status, body);
-    // What tus does not foresee, and says with 500, has no code of ours: it is an internal error.
-    const refused = status < 500 || status === 501;
-    const error = refused ? new RequestError(CODES[status] ?? 'bad-request', body.trim()) : new Error(body);
+    // A 500 is an error that tus did not expect: an internal one.
+    const isRefusal = status < 500 || status === 501;
+    const error = isRefusal ? new RequestError(CODES[status] ?? 'bad-request', body.trim()) : new Error(body);
     return super.write(context, headers, problemOf(codeOf(error)).status, problemText(error));
   }
 }

@@ -4,20 +4,20 @@ import type { Readable } from 'node:stream';
 import { FileStore } from '@tus/file-store';
 import type { Upload } from '@tus/utils';
 import { RequestError } from '../contract/errors.js';
-import type { Room, Transfers } from './transfers.js';
+import type { Reservation, Transfers } from './transfers.js';
 
-/** What tus names uploads: the file, and `ID.json` beside it. */
+/** Ids of uploads, as tus names them: a file `ID`, and `ID.json` beside it. */
 export const UPLOAD_ID = /^[0-9a-f]{32}$/;
-/** Uploads that are kept at a time, complete or not. */
-const MOST_UPLOADS = 1000;
+/** Stored uploads at a time, complete or not. */
+const MAX_UPLOADS = 1000;
 
 /**
- * tus's store of files, with room reserved for what each upload says that it will be, errors of the
- * system as they are, and an age that counts from the last byte.
+ * tus's file store, but that it reserves the disk space of each upload from its announced length, passes system errors
+ * through, and expires an upload by the time of its last byte.
  */
 export class UploadStore extends FileStore {
-  /** By id, of every upload that is kept; null where its length is not known. */
-  readonly #rooms = new Map<string, Room | null>();
+  /** The disk space of every upload, by its id; null while its length is unknown. */
+  readonly #reservations = new Map<string, Reservation | null>();
 
   private constructor(
     private readonly folder: string,
@@ -27,23 +27,23 @@ export class UploadStore extends FileStore {
     super({ directory: folder, expirationPeriodInMilliseconds: keepMs });
   }
 
-  /** Uploads of the server before are gone on with, and have the room that it promised. */
+  /** Opens a folder with the uploads of an earlier server, which can be resumed: their disk space is reserved again. */
   static async open(folder: string, keepMs: number, transfers: Transfers): Promise<UploadStore> {
     const store = new UploadStore(folder, keepMs, transfers);
     for (const id of (await readdir(folder)).filter((name) => UPLOAD_ID.test(name))) {
       const upload = await store.getUpload(id).catch(() => null); // what cannot be read expires
       const left = upload?.size === undefined ? 0 : upload.size - upload.offset;
-      store.#rooms.set(id, transfers.assume(Math.max(0, left)));
+      store.#reservations.set(id, transfers.assume(Math.max(0, left)));
     }
     return store;
   }
 
   override async create(upload: Upload): Promise<Upload> {
-    if (this.#rooms.size >= MOST_UPLOADS)
-      throw new RequestError('busy', `${MOST_UPLOADS} uploads are kept, as many as the server takes`);
-    this.#rooms.set(upload.id, null);
+    if (this.#reservations.size >= MAX_UPLOADS)
+      throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and takes no more`);
+    this.#reservations.set(upload.id, null);
     try {
-      this.#rooms.set(upload.id, await this.transfers.reserve(upload.size ?? 0));
+      this.#reservations.set(upload.id, await this.transfers.reserve(upload.size ?? 0));
       return await super.create(upload);
     } catch (error) {
       await this.discard(upload.id);
@@ -53,19 +53,19 @@ export class UploadStore extends FileStore {
 
   override async declareUploadLength(id: string, bytes: number): Promise<void> {
     const { offset } = await this.getUpload(id);
-    const room = await this.transfers.reserve(Math.max(0, bytes - offset));
-    this.#rooms.get(id)?.release();
-    this.#rooms.set(id, room);
+    const reservation = await this.transfers.reserve(Math.max(0, bytes - offset));
+    this.#reservations.get(id)?.release();
+    this.#reservations.set(id, reservation);
     await super.declareUploadLength(id, bytes);
   }
 
   override async write(readable: Readable, id: string, offset: number): Promise<number> {
-    const room = this.#rooms.get(id) ?? null;
+    const reservation = this.#reservations.get(id) ?? null;
     const file = await open(join(this.folder, id), 'r+');
     let at = offset;
     try {
       for await (const chunk of readable) {
-        await room?.take((chunk as Buffer).length);
+        await reservation?.take((chunk as Buffer).length);
         for (let from = 0; from < (chunk as Buffer).length; ) {
           const { bytesWritten } = await file.write(chunk as Buffer, from, undefined, at);
           from += bytesWritten;
@@ -78,7 +78,7 @@ export class UploadStore extends FileStore {
     }
   }
 
-  /** Its date is that of its last byte: tus counts an upload's age from it. */
+  /** Dates an upload by its last byte: tus expires it by that date. */
   override async getUpload(id: string): Promise<Upload> {
     const upload = await super.getUpload(id);
     upload.creation_date = (await stat(join(this.folder, id))).mtime.toISOString();
@@ -90,19 +90,19 @@ export class UploadStore extends FileStore {
     this.forget(id);
   }
 
-  /** To be called when an upload's file has gone elsewhere. */
+  /** Releases the disk space of an upload; call it when its file was moved away. */
   forget(id: string): void {
-    this.#rooms.get(id)?.release();
-    this.#rooms.delete(id);
+    this.#reservations.get(id)?.release();
+    this.#reservations.delete(id);
   }
 
-  /** Removes what nobody went on with for so long. What cannot be read does not keep others from it. */
+  /** Removes the uploads that received no bytes for `keepMs`. One that cannot be read does not stop the others. */
   override async deleteExpired(): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.folder)) {
       const id = name.replace(/\.json$/, '');
       if (!UPLOAD_ID.test(id)) continue;
-      // The file's own date, where there is one: its description is written once.
+      // The date of the file where there is one: the description beside it is written only once.
       const file = await stat(join(this.folder, id)).catch(() => null);
       const { mtimeMs } =
         file ?? (await stat(join(this.folder, name)).catch(() => ({ mtimeMs: Date.now() })));

@@ -11,12 +11,13 @@ export interface CompleteUpload {
   readonly id: string;
   readonly file: string;
   readonly bytes: number;
-  /** As its client called it (`filename` of the upload's metadata). */
+  /** The name that its client gave (`filename` in the upload's metadata); null without one. */
   readonly name: string | null;
+  /** Moves the file to a path; the upload no longer exists then. */
   readonly take: (to: string) => Promise<void>;
 }
 
-/** Uploads that are resumed where they broke off, by the tus protocol 1.0, in a folder. */
+/** Resumable uploads, by the tus protocol 1.0, in a folder. */
 export class Uploads {
   readonly #store: UploadStore;
   readonly #server: TusServer;
@@ -39,9 +40,9 @@ export class Uploads {
   }
 
   /**
-   * @param path where the protocol is spoken
-   * @param keepMs how long an upload that nobody goes on with is kept, after its last byte
-   * @param transfers what they share with other uploads
+   * @param path of the route
+   * @param keepMs how long an upload is retained after its last byte
+   * @param transfers the limits shared with plain uploads
    */
   static async open(
     folder: string,
@@ -63,9 +64,9 @@ export class Uploads {
   }
 
   /**
-   * A complete upload; `take` moves it to where it is used, and it is an upload no more.
-   * @param id its id, or its address
-   * @throws RequestError `not-found`, `not-ready` for one that is not complete
+   * Finds a complete upload.
+   * @param id its id, or its URL path
+   * @throws RequestError `not-found`; `not-ready` if it is incomplete
    */
   async find(id: string): Promise<CompleteUpload> {
     const key = id.slice(id.lastIndexOf('/') + 1);
@@ -88,7 +89,7 @@ export class Uploads {
     };
   }
 
-  /** Removes the uploads that nobody went on with. */
+  /** Removes the uploads that received no bytes for `keepMs`. */
   async expire(): Promise<void> {
     await this.#server.cleanUpExpiredUploads();
   }

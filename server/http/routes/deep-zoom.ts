@@ -9,7 +9,7 @@ type Layer = keyof typeof LAYERS;
 
 /**
  * `/v1/jobs/ID/image.dzi` and `/mask.dzi`, with their tiles: a slide and its mask as Deep Zoom images, for
- * OpenSeadragon and whatever else shows them. The mask's tiles are clear where a class has no colour.
+ * OpenSeadragon and other viewers. Tiles of the mask are transparent where a class has no colour.
  */
 export function deepZoomRoutes(jobs: Jobs): Router {
   const router = Router();

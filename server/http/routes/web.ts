@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import express, { Router } from 'express';
 
-/** What the page may do: nothing from elsewhere, no script or style in its text. */
+/** The page's policy: nothing from other hosts, no inline scripts or styles. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -18,7 +18,7 @@ const pathOf = (relative: string): string => fileURLToPath(new URL(relative, imp
 const icon = pathOf('../../../../server/web/static/icon.svg');
 const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve('openseadragon')));
 
-/** `/`: the page, its styles and its scripts, all from here. */
+/** `/` and `/web`: the page with its styles, its scripts and the viewer. */
 export function webRoutes(): Router {
   const router = Router();
   const page = pathOf('../../../../server/web/static/index.html');
@@ -28,7 +28,7 @@ export function webRoutes(): Router {
       .set({ 'Cache-Control': 'no-cache', 'Content-Security-Policy': POLICY })
       .send(await readFile(page));
   });
-  // What browsers ask for beside pages that name no icon: an answer of JSON, a picture.
+  // Browsers request this beside answers that name no icon, such as JSON and pictures.
   router.get('/favicon.ico', (_request, response) => response.sendFile(icon));
   const assets = express.Router();
   assets.use(express.static(pathOf('../../../../server/web/static'), { index: false }));
