@@ -22,14 +22,14 @@ export class IdempotencyKeys {
   /** The keys of requests that have not made their job yet. */
   readonly #pending = new Set<string>();
 
-  constructor(private readonly jobs: Pick<Jobs, 'withKey'>) {}
+  constructor(private readonly jobs: Pick<Jobs, 'findByKey'>) {}
 
   /**
    * The job that an earlier request made with the same key; null if there is none.
    * @throws RequestError `conflict` if that was another request
    */
   replay(idempotency: Idempotency): JobRecord | null {
-    const known = idempotency === null ? null : this.jobs.withKey(idempotency.key);
+    const known = idempotency === null ? null : this.jobs.findByKey(idempotency.key);
     if (known !== null && known.idempotency?.digest !== idempotency?.digest)
       throw new RequestError('conflict', 'this Idempotency-Key was used for another request');
     return known;

@@ -39,7 +39,7 @@ export async function createJob(
   request: Request,
   source: RequestedSource | null,
   work: JobRequest,
-  decide: (facts: NewJob['facts']) => Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'awaited'>,
+  decide: (facts: NewJob['facts']) => Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'isAwaited'>,
 ): Promise<{ readonly record: JobRecord; readonly uploadMs: number | null }> {
   const { jobs, store } = dependencies;
   jobs.checkPlace();
@@ -47,7 +47,7 @@ export async function createJob(
   try {
     return await withImage(dependencies, request, source, folder, async (image) => {
       const { uploadMs } = image;
-      if (uploadMs !== null) jobs.observe('upload', uploadMs);
+      if (uploadMs !== null) jobs.observeStage('upload', uploadMs);
       const facts = await jobs.plan(specOf(image, work, folder));
       await image.claim();
       const record = await jobs.submit({ id, source: image.source, facts, ...decide(facts) });

@@ -47,7 +47,7 @@ export class JobCollection {
   }
 
   /** The job that was submitted with this idempotency key; null when there is none. */
-  withKey(key: string): JobRecord | null {
+  findByKey(key: string): JobRecord | null {
     return this.all().find(({ job }) => job.record.idempotency?.key === key)?.job.record ?? null;
   }
 

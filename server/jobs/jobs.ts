@@ -77,7 +77,7 @@ export class Jobs {
       closing: this.#closing.signal,
       syncResults: (record) => this.results.sync(record),
       closeFiles: (id) => this.results.closeFiles(id),
-      onStage: (stage, durationMs) => this.observe(stage, durationMs),
+      onStage: (stage, durationMs) => this.observeStage(stage, durationMs),
       onStateChange: () => this.#gauge(),
     };
     const oldestFirst = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
@@ -99,7 +99,7 @@ export class Jobs {
     this.#admission.check();
   }
 
-  observe(stage: Stage, durationMs: number): void {
+  observeStage(stage: Stage, durationMs: number): void {
     this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
   }
 
@@ -118,8 +118,8 @@ export class Jobs {
   /** Makes a job of the folder that the store created for it, and starts it. Resolves once it is on the disk. */
   async submit(job: NewJob): Promise<JobRecord> {
     const record = recordOf(job, new Date(this.options.now()));
-    if (!job.awaited) await this.options.store.add(record);
-    this.#jobs.add(JobLife.begin(record, job.awaited, this.#lifeOptions));
+    if (!job.isAwaited) await this.options.store.add(record);
+    this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
     this.#gauge();
     return record;
   }
@@ -135,8 +135,8 @@ export class Jobs {
   }
 
   /** The job that was submitted with this idempotency key; null when there is none. */
-  withKey(key: string): JobRecord | null {
-    return this.#jobs.withKey(key);
+  findByKey(key: string): JobRecord | null {
+    return this.#jobs.findByKey(key);
   }
 
   /** How far a job is, how fast, and how long it will take: what changes while it runs. */

@@ -11,7 +11,7 @@ export interface NewJob {
   readonly facts: JobFacts;
   readonly idempotency: JobRecord['idempotency'];
   /** Whether the job ends with the request that submits it: it is never written to the store. */
-  readonly awaited: boolean;
+  readonly isAwaited: boolean;
 }
 
 /** The first record of a job: it is queued, and nothing has happened to it yet. */

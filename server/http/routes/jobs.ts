@@ -42,7 +42,7 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
         request: work,
         priority,
         idempotency,
-        awaited: false,
+        isAwaited: false,
       }));
     });
     sendAccepted(response, view(record));

@@ -38,13 +38,13 @@ export function segmentRoute(
     const work = await resolveJobRequest(dependencies, parameters, [{ output, format }]);
 
     const { record, uploadMs } = await createJob(dependencies, request, null, work, ({ image }) => {
-      const awaited = !prefersAsync && image.width * image.height <= syncPixels;
+      const isAwaited = !prefersAsync && image.width * image.height <= syncPixels;
       const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
       return {
-        request: awaited ? work : { ...work, outputs },
-        priority: parameters.priority ?? (awaited ? 'interactive' : 'normal'),
+        request: isAwaited ? work : { ...work, outputs },
+        priority: parameters.priority ?? (isAwaited ? 'interactive' : 'normal'),
         idempotency: null,
-        awaited,
+        isAwaited,
       };
     });
     const { id } = record;

@@ -63,7 +63,7 @@ const WORK = {
   },
   priority: 'normal',
   idempotency: null,
-} as unknown as Omit<NewJob, 'id' | 'awaited'>;
+} as unknown as Omit<NewJob, 'id' | 'isAwaited'>;
 
 /** Writes a result and a journal, and has nothing open. */
 const worker = {
@@ -97,7 +97,7 @@ it.skipIf(process.platform !== 'linux')(
     const { id, folder } = await store.create();
     await writeFile(join(folder, 'upload'), 'png');
     synced.length = 0;
-    await jobs.submit({ ...WORK, id, awaited: false });
+    await jobs.submit({ ...WORK, id, isAwaited: false });
     await jobs.wait(id);
     expect(synced).toEqual([
       ...['upload', 'folder', 'jobs', 'record: queued', 'folder'],
@@ -109,7 +109,7 @@ it.skipIf(process.platform !== 'linux')(
     // What ends with its request is not written down, and costs no sync.
     const awaited = await store.create();
     synced.length = 0;
-    await jobs.submit({ ...WORK, id: awaited.id, awaited: true });
+    await jobs.submit({ ...WORK, id: awaited.id, isAwaited: true });
     await jobs.wait(awaited.id);
     expect(synced).toEqual([]);
     await jobs.close();
