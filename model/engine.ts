@@ -19,24 +19,24 @@ export interface EngineOptions {
   readonly provider: 'cpu';
   /** Threads inside one operator, at least 1. */
   readonly threads: number;
-  /** A file that keeps outcomes of self-tests; without it they are kept as long as the engine. */
+  /** File that persists the outcomes of self-tests. Default none: they last as long as the engine. */
   readonly outcomes?: string;
-  /** For developers: compiled graphs and profiles are written. Default: they are not. */
+  /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
   readonly diagnostics?: Diagnostics;
 }
 
 export interface PredictOptions {
-  /** Average over the eight symmetries of the square. Default not. */
+  /** Average over the eight symmetries of the square. Default false. */
   readonly symmetries?: boolean;
-  /** Of two classes: label 1 is where its probability is at least this. Default the greatest probability. */
+  /** Of two classes: the least probability of label 1, from 0 to 1. Default null: the more probable label. */
   readonly threshold?: number | null;
-  /** With which the batch can be taken back until it begins. */
+  /** Allows the batch to be revoked until it begins. Default null: it cannot be. */
   readonly ticket?: Ticket | null;
 }
 
 /** A model that the engine has loaded. */
 export interface EngineModel extends LoadedModel {
-  /** What it runs on. */
+  /** The machine and the libraries that it runs on. */
   readonly environment: Environment;
 }
 
@@ -53,7 +53,7 @@ export type PredictBatch = (
   options: PredictOptions,
 ) => Promise<Uint8Array | Float32Array>;
 
-/** One device, in a thread of its own, and the models on it. No tensor leaves it. */
+/** One device in its own thread, and the models on it. No tensor leaves that thread. */
 export class Engine {
   readonly #thread: Connection<EngineMethods>;
   #environment: Promise<Environment> | null = null;
@@ -73,7 +73,7 @@ export class Engine {
     return new Engine(worker, new Outcomes(options.outcomes ?? null));
   }
 
-  /** What of this machine decides about bits. */
+  /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
     this.#environment ??= this.#thread.call('environment', []);
     return this.#environment;
@@ -89,10 +89,10 @@ export class Engine {
   }
 
   /**
-   * Whether a network tiles exactly when it is used like this: tested once for the network, the use and the device.
-   * Its steps are batches as others' are: what is computed meanwhile goes on between them.
+   * Whether a network tiles exactly in one use: tested once for the network, the use and the device. The steps of a
+   * test are batches like any other, so that jobs go on between them.
    *
-   * @param predict how a step is computed; by default at once, behind what the device has been given
+   * @param predict computes a step; by default as the next batch of the device
    */
   tested(
     { id, geometry, digest, environment }: EngineModel,
@@ -108,7 +108,7 @@ export class Engine {
   }
 
   /**
-   * Segments a batch; its pixels are handed over. See `FrozenModel.predict` for the result's shape.
+   * Segments a batch; its pixels are transferred. See `FrozenModel.predict` for the result's shape.
    * A batch whose ticket is revoked before it begins is not computed: its result is empty.
    */
   predict(
@@ -141,20 +141,20 @@ export class Engine {
   }
 }
 
-/** The near side of a network in training. */
+/** A network in training, as the engine's caller sees it. */
 export class Trainee {
   constructor(
     private readonly thread: Connection<EngineMethods>,
     readonly facts: TraineeFacts,
   ) {}
 
-  /** One step; returns the loss. The batch's pixels, labels and weights are handed over. */
+  /** One step; returns the loss. The batch's pixels, labels and weights are transferred. */
   step(batch: TrainingBatch, options: StepOptions): Promise<number> {
     const transfer = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
     return this.thread.call('step', [batch, options], { transfer });
   }
 
-  /** Freezes a copy for validation; give its id to `Engine.predict` and `unload`. */
+  /** Freezes a copy for validation; returns its id, for `Engine.predict` and `Engine.unload`. */
   snapshot(): Promise<number> {
     return this.thread.call('snapshot', []);
   }
@@ -164,13 +164,13 @@ export class Trainee {
     return this.thread.call('saveModel', [folder, card]);
   }
 
-  /** Writes all that the training depends on, and what is added, into a file: whole, or not at all. */
+  /** Writes the state of the training, and `extra`, to a file: whole, or not at all. */
   saveState(path: string, extra: unknown): Promise<void> {
     return this.thread.call('saveState', [path, extra]);
   }
 
   /**
-   * Goes back to what `saveState` wrote; returns what was added to it.
+   * Restores what `saveState` wrote; returns its `extra`.
    * @throws CheckpointError (by `code`)
    */
   loadState(path: string): Promise<unknown> {

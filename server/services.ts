@@ -13,7 +13,7 @@ import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
-import type { WorkerCalls } from './worker/messages.js';
+import type { WorkerCalls } from './worker/methods.js';
 
 /** Interval between removals of abandoned uploads. */
 const EXPIRY_MS = 600_000;
@@ -21,7 +21,7 @@ const EXPIRY_MS = 600_000;
 /** The processes of a server: the worker, which runs networks, and the readers, which open images. */
 export interface Processes {
   readonly worker: Pick<WorkerClient, 'run' | 'hold' | 'unready' | 'pid' | 'stop' | keyof WorkerCalls>;
-  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'forget' | 'headerPids' | 'close'>;
+  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'close'>;
 }
 
 /** Starts the worker; readers are started on demand. */

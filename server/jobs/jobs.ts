@@ -8,7 +8,7 @@ import type { Stage } from '../contract/stages.js';
 import type { Metrics } from '../metrics.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerClient } from '../worker/client.js';
-import type { WorkerCalls } from '../worker/messages.js';
+import type { WorkerCalls } from '../worker/methods.js';
 import { Admission } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
@@ -26,7 +26,7 @@ import type { Live } from './view.js';
 export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly store: JobStore;
   readonly worker: Pick<WorkerClient, 'run' | 'hold' | keyof WorkerCalls>;
-  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'forget'>;
+  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict'>;
   readonly shelf: ModelShelf;
   readonly metrics: Metrics;
   readonly log: Logger;

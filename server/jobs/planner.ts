@@ -4,7 +4,7 @@ import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { Readers } from '../readers/readers.js';
-import type { WorkerCalls } from '../worker/messages.js';
+import type { WorkerCalls } from '../worker/methods.js';
 
 /** Plans jobs from their images' headers. A reader opens the image, never the worker that runs jobs. */
 export class JobPlanner {

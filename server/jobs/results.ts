@@ -7,7 +7,7 @@ import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
 import type { Readers } from '../readers/readers.js';
-import type { WorkerCalls } from '../worker/messages.js';
+import type { WorkerCalls } from '../worker/methods.js';
 import type { JobRecord } from './job.js';
 import { resultPath, specOf } from './spec.js';
 import type { JobStore } from './store.js';
@@ -20,7 +20,7 @@ export class JobResults {
   constructor(
     private readonly store: JobStore,
     private readonly worker: Pick<WorkerCalls, 'preview'>,
-    private readonly readers: Pick<Readers, 'derive' | 'tile' | 'forget'>,
+    private readonly readers: Pick<Readers, 'derive' | 'tile' | 'evict'>,
     private readonly shelf: Pick<ModelShelf, 'find'>,
   ) {}
 
@@ -70,7 +70,7 @@ export class JobResults {
 
   /** Closes what viewers have open of a job's files: they are about to be removed. */
   closeFiles(id: string): Promise<void> {
-    return this.readers.forget(this.store.folder(id));
+    return this.readers.evict(this.store.folder(id));
   }
 
   /** Resolves when the results that a job wrote would survive a power failure. */

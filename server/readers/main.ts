@@ -6,33 +6,33 @@ import { openImage } from '../../tiling/sources/open.js';
 import { failureOf } from '../contract/failure.js';
 import { derive } from '../pipeline/derive.js';
 import { readHeader } from '../pipeline/read-header.js';
-import type { ImageSpec, ReaderLimits, ReaderMethods } from './messages.js';
+import type { ImageSpec, ReaderLimits, ReaderMethods } from './methods.js';
 import { Viewer } from './viewer.js';
 
 /**
- * A process that reads images, one call at a time, started and called by `ReaderProcess`. It has no network and no
- * job: a file that ends it costs the call that named the file. (So nothing here may load `model/`'s engine.)
+ * A process that reads images, one call at a time; started and called by `ReaderProcess`. It has no network and no
+ * job, so a file that crashes it fails only the call that named the file. It must never load the engine.
  */
 
 let limits: ReaderLimits = { maxPixels: 0 };
 let viewer = new Viewer(limits);
 
 /** How an image is opened. */
-const optionsOf = ({ choice, ...options }: Omit<ImageSpec, 'input'>) => ({ ...choice, ...options });
+const openOptions = ({ choice, ...options }: Omit<ImageSpec, 'input'>) => ({ ...choice, ...options });
 
 const methods: ReaderMethods = {
   async start(readerLimits) {
     limits = readerLimits;
     viewer = new Viewer(readerLimits);
   },
-  header: ({ input, ...picture }) => readHeader(input, { ...optionsOf(picture), ...limits }),
+  header: ({ input, ...picture }) => readHeader(input, { ...openOptions(picture), ...limits }),
   imageTile: ({ input, ...picture }, tile) =>
-    viewer.imageTile(input, { ...optionsOf(picture), ...limits }, tile),
+    viewer.imageTile(input, { ...openOptions(picture), ...limits }, tile),
   maskTile: (mask, scratchDir, tile, colours) =>
     viewer.maskTile(mask, { ...limits, scratchDir }, tile, colours),
-  forget: (folder) => viewer.forget(folder),
+  evict: (folder) => viewer.evict(folder),
   async derive({ input, ...picture }, card, maskPath, results, { signal }) {
-    const source = await openImage(input, { ...optionsOf(picture), ...limits });
+    const source = await openImage(input, { ...openOptions(picture), ...limits });
     try {
       const scratch = dirname(maskPath);
       const mask = await openImage(maskPath, { ...limits, scratchDir: scratch, values: 'stored' });

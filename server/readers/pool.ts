@@ -1,38 +1,39 @@
 import { EngineLostError } from '../../model/errors.js';
 import type { ArgsOf, ResultOf } from '../../model/rpc.js';
 import { RequestError } from '../contract/errors.js';
-import type { ReaderLimits, ReaderMethods, ReadName } from './messages.js';
+import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 import { ReaderExit, ReaderProcess } from './process.js';
 
 export interface PoolOptions {
-  /** What its calls do, in words: `reading the header`. */
-  readonly doing: string;
-  /** Processes at most, at least 1; started when they are needed. */
-  readonly processes: number;
-  /** Of them, those that stay when there is nothing to do. */
-  readonly kept: number;
-  /** How long an idle one stays beside those, in ms. Default half a minute. */
-  readonly idleMs?: number;
-  /** Pending calls at most. */
-  readonly waiting: number;
-  /** How long a call may take, in ms, unless it says so itself. */
-  readonly limitMs: number;
-  /** JavaScript's heap of a process, in MB: what is too large for it ends the process, not the machine. */
+  /** What its calls do, for messages: `reading the header`. */
+  readonly operation: string;
+  /** Processes that are started at once and never evicted; at least 0. */
+  readonly minProcesses: number;
+  /** Processes at most, the others started on demand; at least 1. */
+  readonly maxProcesses: number;
+  /** Idle time in ms after which a process beyond `minProcesses` is evicted. Default 30,000. */
+  readonly idleTimeoutMs?: number;
+  /** Pending calls at most; at least 1. */
+  readonly maxPending: number;
+  /** Time limit of a call in ms, unless the call has its own. */
+  readonly timeoutMs: number;
+  /** JavaScript's heap of a process, in MB: an image that needs more crashes the process, not the machine. */
   readonly heapMb: number;
+  /** How every image is opened. */
   readonly limits: ReaderLimits;
 }
 
 export interface CallOptions {
-  /** How long the call may take, in ms. Default the pool's. */
-  readonly limitMs?: number;
-  /** When aborted, a call that is pending leaves; one that a process has goes on. */
-  readonly signal?: AbortSignal;
-  /** Goes before those that are pending, however many they are. Default false. */
-  readonly urgent?: boolean;
+  /** Time limit of this call in ms. Default the pool's. */
+  readonly timeoutMs?: number | undefined;
+  /** Rejects the call if it aborts while the call is pending; a dispatched one runs to its end. */
+  readonly signal?: AbortSignal | undefined;
+  /** Skips the queue, even if it is full. Default false. */
+  readonly isUrgent?: boolean;
 }
 
-/** A call that ended its process, twice, or took longer than it may. */
-export class ReaderEndedError extends Error {
+/** A call that crashed its process twice, or exceeded its time limit. */
+export class ReaderFailedError extends Error {
   readonly code = 'corrupt-image';
 }
 
@@ -40,14 +41,13 @@ interface Task {
   readonly run: (reader: ReaderProcess) => Promise<unknown>;
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
-  /** Processes that exited with it. */
-  exits: number;
+  /** Crashes of processes that it was dispatched to. */
+  crashes: number;
 }
 
 /**
- * Processes that read images, each one call at a time: when one exits, it is known which call ended it, and
- * only that call fails. A process that exits in the middle of a call may have been killed from outside, so the
- * call is retried once, in another one.
+ * Processes that read images, each one call at a time: when one crashes, it is known which call was in it, and
+ * only that call fails. It may have been killed from outside, so the call is retried once, in another process.
  */
 export class ReaderPool {
   readonly #readers = new Set<ReaderProcess>();
@@ -58,7 +58,7 @@ export class ReaderPool {
   #isClosed = false;
 
   constructor(private readonly options: PoolOptions) {
-    for (let i = 0; i < options.kept; i++) this.#release(this.#start());
+    for (let i = 0; i < options.minProcesses; i++) this.#release(this.#start());
   }
 
   /** Process ids of the readers that run. */
@@ -72,43 +72,44 @@ export class ReaderPool {
   }
 
   /**
-   * @throws ReaderEndedError, RequestError `busy` where too many calls are pending, EngineLostError where no process
+   * @throws ReaderFailedError, RequestError `busy` where too many calls are pending, EngineLostError where no process
    *   can be started, RemoteError with the code of what the call itself threw
    */
   async call<Name extends ReadName>(
     name: Name,
     args: ArgsOf<ReaderMethods[Name]>,
-    { limitMs = this.options.limitMs, signal, urgent = false }: CallOptions = {},
+    { timeoutMs = this.options.timeoutMs, signal, isUrgent = false }: CallOptions = {},
   ): Promise<ResultOf<ReaderMethods[Name]>> {
     signal?.throwIfAborted();
-    if (this.#isClosed) throw new EngineLostError('the server stops');
-    const { waiting, doing } = this.options;
-    if (this.#pending.length >= waiting && !urgent)
-      throw new RequestError('busy', `${waiting} requests wait already for ${doing}`);
-    let leave = () => {};
+    if (this.#isClosed) throw new EngineLostError('the server is stopping');
+    const { maxPending, operation } = this.options;
+    if (this.#pending.length >= maxPending && !isUrgent)
+      throw new RequestError('busy', `${maxPending} requests are already waiting for ${operation}`);
+    let cancel = () => {};
     return new Promise<ResultOf<ReaderMethods[Name]>>((resolve, reject) => {
-      const run = (reader: ReaderProcess) => reader.call(name, args, limitMs);
-      const task: Task = { run, resolve, reject, exits: 0 };
-      leave = () => {
+      const run = (reader: ReaderProcess) => reader.call(name, args, timeoutMs);
+      const task: Task = { run, resolve, reject, crashes: 0 };
+      cancel = () => {
         if (remove(this.#pending, task)) reject(signal?.reason);
       };
-      signal?.addEventListener('abort', leave, { once: true });
-      if (urgent) this.#pending.unshift(task);
+      signal?.addEventListener('abort', cancel, { once: true });
+      if (isUrgent) this.#pending.unshift(task);
       else this.#pending.push(task);
       this.#dispatch();
-    }).finally(() => signal?.removeEventListener('abort', leave));
+    }).finally(() => signal?.removeEventListener('abort', cancel));
   }
 
-  /** Ends the processes, in the middle of their calls if there are any. */
+  /** Stops the processes, even during their calls, which reject. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const task of this.#pending.splice(0)) task.reject(new EngineLostError('the server stops'));
+    for (const task of this.#pending.splice(0)) task.reject(new EngineLostError('the server is stopping'));
     await Promise.all([...this.#readers].map((reader) => this.#evict(reader)));
   }
 
   #dispatch(): void {
     while (this.#pending.length > 0) {
-      const reader = this.#idle.pop() ?? (this.#readers.size < this.options.processes ? this.#start() : null);
+      const reader =
+        this.#idle.pop() ?? (this.#readers.size < this.options.maxProcesses ? this.#start() : null);
       if (reader === null) return;
       clearTimeout(this.#evictions.get(reader));
       void this.#run(this.#pending.shift()!, reader);
@@ -126,12 +127,12 @@ export class ReaderPool {
     this.#dispatch();
   }
 
-  /** Requeues a call whose process has exited, unless it is known to have caused that. */
+  /** Requeues a call whose process has crashed, unless it has to be the reason. */
   #retry(task: Task, { phase, message }: ReaderExit): void {
-    if (this.#isClosed) task.reject(new EngineLostError('the server stops'));
-    else if (phase === 'start') task.reject(new EngineLostError(`the process that reads images ${message}`));
-    else if (phase === 'call' && task.exits++ === 0) this.#pending.unshift(task);
-    else task.reject(new ReaderEndedError(`${this.options.doing} ${message}`));
+    if (this.#isClosed) task.reject(new EngineLostError('the server is stopping'));
+    else if (phase === 'start') task.reject(new EngineLostError(`the reader process ${message}`));
+    else if (phase === 'call' && task.crashes++ === 0) this.#pending.unshift(task);
+    else task.reject(new ReaderFailedError(`${this.options.operation} ${message}`));
   }
 
   #start(): ReaderProcess {
@@ -141,14 +142,14 @@ export class ReaderPool {
     return reader;
   }
 
-  /** Makes a process available to the next call, for a while. */
+  /** Makes a process available to the next call, until it is evicted. */
   #release(reader: ReaderProcess): void {
     this.#idle.push(reader);
-    const { kept, idleMs = 30_000 } = this.options;
-    if (!reader.isReady || this.#readers.size <= kept) return;
+    const { minProcesses, idleTimeoutMs = 30_000 } = this.options;
+    if (!reader.isReady || this.#readers.size <= minProcesses) return;
     const eviction = setTimeout(() => {
-      if (this.#readers.size > kept) void this.#evict(reader); // others may have exited meanwhile
-    }, idleMs);
+      if (this.#readers.size > minProcesses) void this.#evict(reader); // others may have exited meanwhile
+    }, idleTimeoutMs);
     this.#evictions.set(reader, eviction.unref());
   }
 
@@ -165,7 +166,7 @@ export class ReaderPool {
   }
 }
 
-/** Whether the list had the item. */
+/** @returns whether the list had the item */
 function remove<Item>(list: Item[], item: Item): boolean {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);

@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { childProcess } from '../../model/channel.js';
 import { type ArgsOf, Connection, type ResultOf } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
-import type { ReaderLimits, ReaderMethods, ReadName } from './messages.js';
+import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 
-/** A reader process ended with a call in it. */
+/** A reader process exited with a call in it. Its message continues a sentence that says what it was doing. */
 export class ReaderExit extends Error {
-  /** @param phase where it exited: before it was ready, by itself in the call, or terminated at the call's limit */
+  /** @param phase before it was ready, by itself during the call, or terminated at the call's time limit */
   constructor(
     message: string,
     readonly phase: 'start' | 'call' | 'timeout',
@@ -16,9 +16,9 @@ export class ReaderExit extends Error {
   }
 }
 
-/** How long a process may take to start. */
+/** Time limit for a process to start. */
 const START_MS = 60_000;
-/** How long one without a call may take to exit. */
+/** Time limit for an orderly exit. */
 const EXIT_MS = 1000;
 
 /** The life of one process that reads images, one call at a time. */
@@ -29,11 +29,11 @@ export class ReaderProcess {
   readonly #exited: Promise<void>;
   #isReady = false;
   #isBusy = false;
-  /** Why it was terminated; null where it was not. */
+  /** Why it was terminated; null if it was not. */
   #timeout: string | null = null;
 
   /**
-   * @param heapMb JavaScript's heap, in MB: what is too large for it ends the process, not the machine
+   * @param heapMb JavaScript's heap, in MB: an image that needs more crashes the process, not the machine
    * @param onExit called once, before a pending call rejects
    */
   constructor(heapMb: number, limits: ReaderLimits, onExit: () => void) {
@@ -52,14 +52,14 @@ export class ReaderProcess {
         exited();
         onExit();
         const phase = this.#isReady ? (this.#timeout === null ? 'call' : 'timeout') : 'start';
-        return new ReaderExit(this.#timeout ?? `ended its process (${status})`, phase);
+        return new ReaderExit(this.#timeout ?? `crashed its process (${status})`, phase);
       },
     });
-    this.#started = this.#within(START_MS, `did not start in ${START_MS / 1000} s`, async () => {
+    this.#started = this.#within(START_MS, `did not start within ${START_MS / 1000} s`, async () => {
       await this.#connection.call('start', [limits]);
       this.#isReady = true;
     });
-    this.#started.catch(() => undefined); // a process without a call is only replaced
+    this.#started.catch(() => undefined); // without a call there is nothing to reject
   }
 
   get pid(): number {
@@ -73,36 +73,36 @@ export class ReaderProcess {
   /**
    * Calls it once it has started.
    *
-   * @param limitMs how long the call may take, from then on: beyond, the process is terminated
+   * @param timeoutMs time limit of the call, from then on: beyond it, the process is terminated
    * @throws ReaderExit; RemoteError with the code of what the call itself threw
    */
   async call<Name extends ReadName>(
     name: Name,
     args: ArgsOf<ReaderMethods[Name]>,
-    limitMs: number,
+    timeoutMs: number,
   ): Promise<ResultOf<ReaderMethods[Name]>> {
     this.#isBusy = true;
     try {
       await this.#started;
-      const why = `took longer than ${limitMs / 1000} s`;
-      return await this.#within(limitMs, why, () => this.#connection.call(name, args));
+      const why = `took longer than ${timeoutMs / 1000} s`;
+      return await this.#within(timeoutMs, why, () => this.#connection.call(name, args));
     } finally {
       this.#isBusy = false;
     }
   }
 
-  /** Ends it: without a call in an orderly way, in which it removes its files, otherwise by force. */
+  /** Stops the process: between calls in an orderly way, in which it removes its files; during a call by force. */
   async stop(): Promise<void> {
     if (this.#child.connected && this.#isReady && !this.#isBusy) {
       this.#child.disconnect();
-      await this.#within(EXIT_MS, 'the server stops', () => this.#exited);
+      await this.#within(EXIT_MS, 'the server is stopping', () => this.#exited);
     } else {
       this.#child.kill('SIGKILL');
       await this.#exited;
     }
   }
 
-  /** Terminates the process if some work in it takes too long. */
+  /** Terminates the process if its work takes longer than `ms`. */
   async #within<Value>(ms: number, why: string, work: () => Promise<Value>): Promise<Value> {
     const timer = setTimeout(() => {
       this.#timeout = why;

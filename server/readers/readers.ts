@@ -6,77 +6,78 @@ import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { ResultFile } from '../contract/outputs.js';
-import type { ReaderLimits } from './messages.js';
-import { ReaderEndedError, ReaderPool } from './pool.js';
+import type { ReaderLimits } from './methods.js';
+import { ReaderFailedError, ReaderPool } from './pool.js';
 
 export interface ReadersOptions extends ReaderLimits {
-  /** How long an image's header may take. Default 30 s. */
+  /** Time limit for reading an image's header, in ms. Default 30,000. */
   readonly headerMs?: number;
 }
 
-/** A tile, of a picture that has first to be unpacked and shrunk, may take so long. */
+/** Time limit of a tile, whose image may have to be unpacked and downscaled first. */
 const TILE_MS = 300_000;
-/** Results of a mask: so long, and a second for each million px. */
+/** Time limit of results derived from a mask, plus a second for each million px. */
 const DERIVE_MS = 300_000;
-/** A picture that ended so many processes is not tried again for a while. */
-const MAX_ENDS = 2;
+/** After this many failures, an image or a result is refused for `REFUSED_MS`. */
+const MAX_FAILURES = 2;
 const REFUSED_MS = 600_000;
-const MAX_KNOWN = 1000;
+const MAX_TRACKED = 1000;
 
 /**
- * All that reads images apart from jobs: headers, what viewers see, and results that are made later. It
- * happens in small processes of their own, so that no file that a client names can end a job's worker.
+ * Reads images outside of jobs: headers, tiles for viewers, and results that are derived from finished masks. This
+ * happens in small processes, so that no file that a client names can crash a job's worker.
  */
 export class Readers {
   readonly #headers: ReaderPool;
-  /** One process, so that the images which it has open serve the next tile. */
+  /** One process, so that its open images serve the next tile. */
   readonly #tiles: ReaderPool;
   readonly #results: ReaderPool;
-  /** How often a picture or a result ended its process, and when last. */
-  readonly #ends = new Map<string, { count: number; at: number }>();
+  /** How often an image or a result has failed its processes, and when last; the most recent last. */
+  readonly #failures = new Map<string, { count: number; at: number }>();
 
   constructor({ headerMs = 30_000, ...limits }: ReadersOptions) {
     this.#headers = new ReaderPool({
-      doing: 'reading the header',
-      processes: 4,
-      kept: 1,
-      waiting: 256,
-      limitMs: headerMs,
+      operation: 'reading the header',
+      minProcesses: 1,
+      maxProcesses: 4,
+      maxPending: 256,
+      timeoutMs: headerMs,
       heapMb: 128,
       limits,
     });
     this.#tiles = new ReaderPool({
-      doing: 'showing the image',
-      processes: 1,
-      kept: 0,
-      waiting: 64,
-      limitMs: TILE_MS,
+      operation: 'showing the image',
+      minProcesses: 0,
+      maxProcesses: 1,
+      maxPending: 64,
+      timeoutMs: TILE_MS,
       heapMb: 1024,
       limits,
     });
     this.#results = new ReaderPool({
-      doing: 'making the result',
-      processes: 1,
-      kept: 0,
-      waiting: 16,
-      limitMs: DERIVE_MS,
+      operation: 'deriving the result',
+      minProcesses: 0,
+      maxProcesses: 1,
+      maxPending: 16,
+      timeoutMs: DERIVE_MS,
       heapMb: 2048,
       limits,
     });
   }
 
-  /** Numbers of the processes that read headers. */
+  /** Process ids of the readers of headers. */
   get headerPids(): number[] {
     return this.#headers.pids;
   }
 
   /**
-   * What an image says of itself.
-   * @throws CorruptImageError, of all others by `code`; ReaderEndedError where its header cannot be read at all
+   * An image's metadata.
+   * @throws SourceUnreachableError; ReaderFailedError where its header cannot be read at all; RemoteError with the
+   *   code of what else is wrong with it
    */
   header(spec: PlanSpec, card: Card): Promise<ImageHeader> {
     return this.#headers.call('header', [imageOf(spec, card)]).catch((error: unknown) => {
-      if (!(error instanceof ReaderEndedError) || !/^https?:/.test(spec.input)) throw error;
+      if (!(error instanceof ReaderFailedError) || !/^https?:/.test(spec.input)) throw error;
       throw new SourceUnreachableError(`the image cannot be fetched: ${error.message}`, { cause: error });
     });
   }
@@ -90,15 +91,14 @@ export class Readers {
     signal?: AbortSignal,
   ): Promise<Buffer> {
     const { scratchDir } = spec;
-    return this.#unlessRefused(`${scratchDir}/${mask === null ? 'image' : 'mask'}`, () => {
-      const options = { ...(signal && { signal }) };
-      return mask === null
-        ? this.#tiles.call('imageTile', [imageOf(spec, card), tile], options)
-        : this.#tiles.call('maskTile', [mask, scratchDir, tile, coloursOf(card)], options);
-    });
+    return this.#unlessFailing(`${scratchDir}/${mask === null ? 'image' : 'mask'}`, () =>
+      mask === null
+        ? this.#tiles.call('imageTile', [imageOf(spec, card), tile], { signal })
+        : this.#tiles.call('maskTile', [mask, scratchDir, tile, coloursOf(card)], { signal }),
+    );
   }
 
-  /** Makes results of a finished mask of so many px. */
+  /** Derives results from a finished mask of `pixels` px. */
   derive(
     spec: PlanSpec,
     card: Card,
@@ -106,43 +106,48 @@ export class Readers {
     results: readonly ResultFile[],
     pixels: number,
   ): Promise<void> {
-    const limitMs = DERIVE_MS + pixels / 1000;
+    const timeoutMs = DERIVE_MS + pixels / 1000;
     const key = results.map(({ path }) => path).join();
-    return this.#unlessRefused(key, () =>
-      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { limitMs }),
+    return this.#unlessFailing(key, () =>
+      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { timeoutMs }),
     );
   }
 
-  /** Closes what is shown of a folder's files: they are about to go. */
-  async forget(folder: string): Promise<void> {
-    for (const key of this.#ends.keys()) if (key.includes(folder)) this.#ends.delete(key);
+  /** Closes the open images below a folder: its files are about to be removed. */
+  async evict(folder: string): Promise<void> {
+    for (const key of this.#failures.keys()) if (key.includes(folder)) this.#failures.delete(key);
     if (!this.#tiles.isRunning) return;
-    await this.#tiles.call('forget', [folder], { urgent: true }).catch(() => undefined);
+    await this.#tiles.call('evict', [folder], { isUrgent: true }).catch(() => undefined);
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#headers, this.#tiles, this.#results].map((pool) => pool.close()));
   }
 
-  /** Calls, unless what is named has ended its processes before, and not long ago. */
-  async #unlessRefused<Value>(key: string, call: () => Promise<Value>): Promise<Value> {
-    const known = this.#ends.get(key);
-    if (known && known.count >= MAX_ENDS && performance.now() - known.at < REFUSED_MS) {
-      const message = `it ended its process ${known.count} times: it is not tried again for a while`;
+  /**
+   * A circuit breaker: calls, unless the key has failed its processes repeatedly, and recently.
+   * @throws RequestError `worker-killer`
+   */
+  async #unlessFailing<Value>(key: string, call: () => Promise<Value>): Promise<Value> {
+    const failures = this.#failures.get(key);
+    if (failures && failures.count >= MAX_FAILURES && performance.now() - failures.at < REFUSED_MS) {
+      const message = `it crashed its process ${failures.count} times, and is not retried for ${REFUSED_MS / 60_000} minutes`;
       throw new RequestError('worker-killer', message);
     }
     try {
       return await call();
     } catch (error) {
-      if (error instanceof ReaderEndedError) {
-        this.#ends.delete(key);
-        this.#ends.set(key, { count: (known?.count ?? 0) + 1, at: performance.now() });
-        for (const oldest of this.#ends.keys()) {
-          if (this.#ends.size <= MAX_KNOWN) break;
-          this.#ends.delete(oldest);
-        }
-      }
+      if (error instanceof ReaderFailedError) this.#recordFailure(key, (failures?.count ?? 0) + 1);
       throw error;
+    }
+  }
+
+  #recordFailure(key: string, count: number): void {
+    this.#failures.delete(key);
+    this.#failures.set(key, { count, at: performance.now() });
+    for (const oldest of this.#failures.keys()) {
+      if (this.#failures.size <= MAX_TRACKED) break;
+      this.#failures.delete(oldest);
     }
   }
 }

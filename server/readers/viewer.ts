@@ -10,37 +10,38 @@ import type { OpenOptions } from '../../tiling/sources/options.js';
 import { deepZoomLevels, VIEW_TILE_PX, type ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 
-/** Images that are kept open for the next tile; the least recently used is closed. */
+/** Images that stay open for the next tile; beyond it, the least recently used is closed. */
 const MAX_OPEN = 8;
-/** Longest side of the small version of an image that has no pyramid, for its far views. */
+/** Longest side in px of the downscaled copy of an image without a pyramid, for views of a low zoom. */
 const SMALL_PX = 4096;
 const JPEG_QUALITY = 85;
 
-/** An image that is shown, or is about to be. */
-interface Shown {
+/** An image that is open, or is being opened. */
+interface OpenEntry {
   readonly opening: Promise<ImageSource>;
-  /** Of an image without a pyramid, for its far views. */
+  /** The downscaled copy of an image without a pyramid; null until it is needed. */
   small: Promise<PixelReader> | null;
   contrast: Promise<Contrast> | null;
-  /** Tiles that are being made of it: it is closed when there are none. */
+  /** Tiles that are being read from it: it is closed once there are none. */
   users: number;
+  /** Called when `users` falls to 0. */
   onIdle: () => void;
 }
 
-/** Shows images and masks by tiles, as a viewer asks for them. */
+/** Renders the tiles of images and masks that a viewer requests. */
 export class Viewer {
   /** The most recently used last. */
-  readonly #open = new Map<string, Shown>();
+  readonly #open = new Map<string, OpenEntry>();
 
   constructor(
     private readonly options: Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 'allowedHosts'>,
   ) {}
 
-  /** A tile of an image, as JPEG: its bytes as they are, other values stretched to what the image holds. */
+  /** A tile of an image, as JPEG: `uint8` as stored, other types stretched to the range of the image's values. */
   imageTile(input: string, open: OpenOptions, tile: ViewTile): Promise<Buffer> {
-    return this.#with(input, open, async (source, image) => {
+    return this.#with(input, open, async (source, entry) => {
       const { rect, size, scale } = place(source.size, tile);
-      const reader = await levelFor(source, image, size);
+      const reader = await levelFor(source, entry, size);
       const ratio = { x: reader.size.width / size.width, y: reader.size.height / size.height };
       const x = { start: Math.floor(rect.x * ratio.x), stop: Math.ceil((rect.x + rect.width) * ratio.x) };
       const y = { start: Math.floor(rect.y * ratio.y), stop: Math.ceil((rect.y + rect.height) * ratio.y) };
@@ -49,7 +50,7 @@ export class Viewer {
         { start: y.start, stop: Math.min(y.stop, reader.size.height) },
       );
       const raster = await reader.readRegion(region);
-      const picture = shown(raster, await contrastFor(source, image));
+      const picture = shown(raster, await contrastFor(source, entry));
       if (scale > 1 || region.width !== rect.width || region.height !== rect.height) {
         picture.resize({ width: rect.width, height: rect.height, fit: 'fill', kernel: 'linear' });
       }
@@ -57,7 +58,7 @@ export class Viewer {
     });
   }
 
-  /** A tile of a mask in its classes' colours, as PNG; clear where a class has none. */
+  /** A tile of a mask in its classes' colours, as PNG; transparent where a class has none. */
   maskTile(
     input: string,
     open: OpenOptions,
@@ -85,8 +86,8 @@ export class Viewer {
     });
   }
 
-  /** Closes what is open below a folder, when its tiles are made: its files are about to go. */
-  async forget(folder: string): Promise<void> {
+  /** Closes the images below a folder once nobody reads them: its files are about to be removed. */
+  async evict(folder: string): Promise<void> {
     await Promise.all(
       [...this.#open.keys()].filter((key) => key.includes(folder)).map((key) => this.#close(key)),
     );
@@ -99,92 +100,95 @@ export class Viewer {
   async #with<Result>(
     input: string,
     options: OpenOptions,
-    work: (source: ImageSource, shown: Shown) => Promise<Result>,
+    work: (source: ImageSource, entry: OpenEntry) => Promise<Result>,
   ): Promise<Result> {
     const { signal: _, ...plain } = options;
     const key = JSON.stringify([input, plain]);
-    const shown = this.#open.get(key) ?? this.#show(key, input, options);
+    const entry = this.#open.get(key) ?? this.#openEntry(key, input, options);
     this.#open.delete(key);
-    this.#open.set(key, shown);
-    shown.users++;
+    this.#open.set(key, entry);
+    entry.users++;
     try {
-      return await work(await shown.opening, shown);
+      return await work(await entry.opening, entry);
     } finally {
-      shown.users--;
-      if (shown.users === 0) shown.onIdle();
-      await this.#evict();
+      entry.users--;
+      if (entry.users === 0) entry.onIdle();
+      await this.#closeUnused();
     }
   }
 
-  #show(key: string, input: string, options: OpenOptions): Shown {
+  #openEntry(key: string, input: string, options: OpenOptions): OpenEntry {
     const opening = openImage(input, { ...options, ...this.options });
-    const shown: Shown = { opening, small: null, contrast: null, users: 0, onIdle: () => undefined };
+    const entry: OpenEntry = { opening, small: null, contrast: null, users: 0, onIdle: () => undefined };
     opening.catch(() => {
-      if (this.#open.get(key) === shown) this.#open.delete(key);
+      if (this.#open.get(key) === entry) this.#open.delete(key);
     });
-    return shown;
+    return entry;
   }
 
-  async #evict(): Promise<void> {
+  async #closeUnused(): Promise<void> {
     for (const [key, { users }] of this.#open) {
       if (this.#open.size <= MAX_OPEN) break;
       if (users === 0) await this.#close(key);
     }
   }
 
-  /** Takes an image off, and closes it when nobody reads it: libraries do not survive less. */
+  /** Removes an image, and closes it once nobody reads it: image libraries crash on less. */
   async #close(key: string): Promise<void> {
-    const shown = this.#open.get(key);
-    if (!shown) return;
+    const entry = this.#open.get(key);
+    if (!entry) return;
     this.#open.delete(key);
-    if (shown.users > 0) {
+    if (entry.users > 0) {
       await new Promise<void>((resolve) => {
-        shown.onIdle = resolve;
+        entry.onIdle = resolve;
       });
     }
-    await shown.opening.then((source) => source.close()).catch(() => undefined);
+    await entry.opening.then((source) => source.close()).catch(() => undefined);
   }
 }
 
-/** The smallest level that is no smaller than what is shown; a small version, where all are much larger. */
-async function levelFor(source: ImageSource, shown: Shown, size: Size): Promise<PixelReader> {
+/** The smallest level that is no smaller than the requested one; a downscaled copy where all are much larger. */
+async function levelFor(source: ImageSource, entry: OpenEntry, size: Size): Promise<PixelReader> {
   const enough = ({ size: level }: PixelReader) => level.width >= size.width * 0.99;
   const reader = [...source.overviews].reverse().find(enough) ?? source;
   if (reader.size.width < 4 * size.width || Math.max(size.width, size.height) > SMALL_PX) return reader;
-  shown.small ??= shrink(source, SMALL_PX)
+  entry.small ??= shrink(source, SMALL_PX)
     .then(({ raster }) => memorySource(raster))
     .catch((error: unknown) => {
-      shown.small = null; // what failed once may be there the next time
+      entry.small = null; // the next request retries it
       throw error;
     });
-  return shown.small;
+  return entry.small;
 }
 
-async function contrastFor(source: ImageSource, shown: Shown): Promise<Contrast> {
+async function contrastFor(source: ImageSource, entry: OpenEntry): Promise<Contrast> {
   if (source.facts.dtype === 'uint8') return { low: 0, high: 255 };
-  shown.contrast ??= shrink(source, 512)
+  entry.contrast ??= shrink(source, 512)
     .then(({ raster }) => contrastOf(raster))
     .catch((error: unknown) => {
-      shown.contrast = null;
+      entry.contrast = null;
       throw error;
     });
-  return shown.contrast;
+  return entry.contrast;
 }
 
-/** Where a tile is in its level: the level's size, the tile's rectangle in it, and how much smaller it is. */
+/**
+ * Where a tile is: the size of its level, its rectangle in px of that level, and by how much the image is larger.
+ * @throws RequestError `not-found` outside the pyramid
+ */
 function place(size: Size, { level, column, row }: ViewTile): { size: Size; rect: Rect; scale: number } {
-  const most = deepZoomLevels(size);
-  const scale = 2 ** (most - level);
-  const shownSize = { width: Math.ceil(size.width / scale), height: Math.ceil(size.height / scale) };
+  const maxLevel = deepZoomLevels(size);
+  const scale = 2 ** (maxLevel - level);
+  const levelSize = { width: Math.ceil(size.width / scale), height: Math.ceil(size.height / scale) };
   const [x, y] = [column * VIEW_TILE_PX, row * VIEW_TILE_PX];
-  if (level > most || x >= shownSize.width || y >= shownSize.height) {
+  if (level > maxLevel || x >= levelSize.width || y >= levelSize.height) {
     throw new RequestError('not-found', `there is no tile ${column}_${row} on level ${level}`);
   }
   const rect = {
     x,
     y,
-    width: Math.min(VIEW_TILE_PX, shownSize.width - x),
-    height: Math.min(VIEW_TILE_PX, shownSize.height - y),
+    width: Math.min(VIEW_TILE_PX, levelSize.width - x),
+    height: Math.min(VIEW_TILE_PX, levelSize.height - y),
   };
-  return { size: shownSize, rect, scale };
+  return { size: levelSize, rect, scale };
 }

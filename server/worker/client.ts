@@ -8,7 +8,7 @@ import type { Stage } from '../contract/stages.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './messages.js';
+import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
 import { WorkerExit, WorkerProcess } from './process.js';
 import { Task } from './task.js';
 
@@ -122,7 +122,7 @@ export class WorkerClient implements WorkerCalls {
   async stop(): Promise<void> {
     this.#isStopping = true;
     if (this.#restart) clearTimeout(this.#restart);
-    for (const task of this.#tasks) this.#reject(task, new EngineLostError('the server stops'));
+    for (const task of this.#tasks) this.#reject(task, new EngineLostError('the server is stopping'));
     await this.#worker.stop();
   }
 
@@ -193,7 +193,7 @@ export class WorkerClient implements WorkerCalls {
       return;
     }
     const { graceMs } = this.#limits;
-    const why = `a job did not stop in ${graceMs / 1000} s`;
+    const why = `a cancelled job did not stop within ${graceMs / 1000} s`;
     task.limit(graceMs, () => this.#worker.terminate(why, task.id));
   }
 

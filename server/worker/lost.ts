@@ -1,11 +1,11 @@
 import { EngineLostError } from '../../model/errors.js';
 
-/** What a job has to do with the end of the worker that it was in. */
+/** Whether a job caused the exit of the worker that it ran in. */
 export type Blame = 'certain' | 'possible' | 'none';
 
-/** The worker ended with a job in it. */
+/** The worker exited while a job ran in it. */
 export class WorkerLostError extends EngineLostError {
-  /** @param hung whether it was ended because it did not answer */
+  /** @param hung whether it was terminated because it did not respond */
   constructor(
     message: string,
     readonly blame: Blame,

@@ -3,7 +3,7 @@ import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { isProfiled } from './diagnostics.js';
-import type { WorkerEvent, WorkerMethods } from './messages.js';
+import type { WorkerEvent, WorkerMethods } from './methods.js';
 import { withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and called by `WorkerProcess`. */

@@ -5,7 +5,7 @@ import { Connection } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
-import type { WorkerEvent, WorkerMethods, WorkerOptions } from './messages.js';
+import type { WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
 import { Watchdog } from './watchdog.js';
 
 /** How a worker process came to its end. Calls that were pending in it reject with this. */
@@ -55,7 +55,7 @@ export class WorkerProcess {
       execArgv: workerExecArgv(diagnostics),
     });
     this.#watchdog = new Watchdog(limits, (why) => this.terminate(`${why}: it hung`));
-    this.#child.on('message', () => this.#watchdog.heard());
+    this.#child.on('message', () => this.#watchdog.reset());
     let exited = () => {};
     this.#exited = new Promise((resolve) => {
       exited = resolve;
@@ -68,7 +68,7 @@ export class WorkerProcess {
       },
     });
     const { beatMs, callMs } = limits;
-    const why = `the worker did not start in ${callMs / 1000} s`;
+    const why = `the worker did not start within ${callMs / 1000} s`;
     this.#startTimer = setTimeout(() => this.terminate(why), callMs);
     this.connection.call('start', [options, beatMs]).then(
       () => this.#ready(),
@@ -87,7 +87,7 @@ export class WorkerProcess {
 
   /** Why no work should come now; null where it is ready and responds. */
   get unready(): string | null {
-    return this.#isReady ? this.#watchdog.doubt : 'the worker is not ready';
+    return this.#isReady ? this.#watchdog.unready : 'the worker is not ready';
   }
 
   get uptimeMs(): number {

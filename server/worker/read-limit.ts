@@ -1,22 +1,24 @@
 import { type ImageSource, type PixelReader, withMembers } from '../../tiling/source.js';
 
-/** How long it may take to open an image, and to read a piece of it, in ms. */
+/** Time limits for opening an image, and for reading a region of it, in ms. */
 export interface ImageLimits {
   readonly openMs: number;
   readonly readMs: number;
 }
 
 /**
- * An image that is timed while it is opened, and while it is read: `stuck` is called where either takes longer
- * than it may. What hangs in native code cannot be ended from within its process, only with it.
+ * Times how an image is opened, and each of its reads. Native code that hangs cannot be interrupted from within its
+ * process, so nothing rejects: the process has to be terminated.
+ *
+ * @param onTimeout called with what took too long
  */
 export async function withLimits(
   opening: Promise<ImageSource>,
   { openMs, readMs }: ImageLimits,
-  stuck: (why: string) => void,
+  onTimeout: (why: string) => void,
 ): Promise<ImageSource> {
   const within = async <Value>(ms: number, what: string, work: Promise<Value>): Promise<Value> => {
-    const timer = setTimeout(() => stuck(`${what} took longer than ${ms / 1000} s`), ms);
+    const timer = setTimeout(() => onTimeout(`${what} took longer than ${ms / 1000} s`), ms);
     return work.finally(() => clearTimeout(timer));
   };
   const source = await within(openMs, 'opening the image', opening);

@@ -1,5 +1,5 @@
 import type { Connection } from '../../model/rpc.js';
-import type { CallName, WorkerMethods } from './messages.js';
+import type { CallName, WorkerMethods } from './methods.js';
 
 interface Settle {
   readonly resolve: (value: never) => void;
@@ -9,7 +9,7 @@ interface Settle {
 /** A job or a call, until its promise settles: it may be dispatched to one worker after another. */
 export class Task {
   isDispatched = false;
-  /** Workers that exited with it dispatched, and for which it may be the reason. */
+  /** Workers that exited with it, and may have done so because of it. */
   exits = 0;
   #timer: NodeJS.Timeout | null = null;
 

@@ -10,7 +10,7 @@ import { type RunningServer, startServer } from '../../server/serve.js';
 import type { ServeOptions } from '../../server/serve-options.js';
 import type { Processes } from '../../server/services.js';
 import type { JobListener } from '../../server/worker/client.js';
-import type { WorkerCalls } from '../../server/worker/messages.js';
+import type { WorkerCalls } from '../../server/worker/methods.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
 
 /** The signature of a PNG and the length and type of its first chunk, which its sides follow. */
@@ -146,7 +146,7 @@ const readers: Processes['readers'] = {
   derive: async (_spec, _card, _mask, results) => {
     for (const { path } of results) await writeFile(path, FAKE_RESULT);
   },
-  forget: async () => {},
+  evict: async () => {},
   close: async () => {},
 };
 

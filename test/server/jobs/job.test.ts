@@ -135,7 +135,7 @@ describe('the server', () => {
           return outcome();
         },
       },
-      readers: { forget: async () => {} },
+      readers: { evict: async () => {} },
       metrics: createMetrics({}),
       log: pino({ level: 'silent' }),
       concurrency: 1,

@@ -23,8 +23,8 @@ describe('a process that reads images', () => {
   afterEach(() => pool.close());
 
   it('ends when it has had no work for a while, unless it is one that is kept', async () => {
-    const queue = { processes: 3, kept: 1, waiting: 9, limitMs: 30_000, idleMs: 100 };
-    pool = new ReaderPool({ doing: 'reading', heapMb: 64, limits, ...queue });
+    const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, idleTimeoutMs: 100 };
+    pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue });
     const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));
     const started = pool.pids;
     expect(started.length).toBe(3);
@@ -35,8 +35,8 @@ describe('a process that reads images', () => {
   });
 
   it('that runs out of memory costs the call that made it so, by name', async () => {
-    const queue = { processes: 1, kept: 1, waiting: 9, limitMs: 30_000 };
-    pool = new ReaderPool({ doing: 'reading', heapMb: 20, limits, ...queue });
+    const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000 };
+    pool = new ReaderPool({ operation: 'reading', heapMb: 20, limits, ...queue });
     const [pid] = pool.pids;
     const tile = { level: 0, column: 0, row: 0 };
     const header = (input: string) => pool.call('header', [{ ...picture, input }]);
@@ -45,7 +45,7 @@ describe('a process that reads images', () => {
     const costly = [header(heavy), pool.call('imageTile', [{ ...picture, input: heavy }, tile])];
     others.push(header(image));
     const answers = await Promise.allSettled(costly);
-    const reason = { code: 'corrupt-image', message: 'reading ended its process (SIGABRT)' };
+    const reason = { code: 'corrupt-image', message: 'reading crashed its process (SIGABRT)' };
     expect(answers).toMatchObject(costly.map(() => ({ status: 'rejected', reason })));
     for (const call of others) expect(await call).toMatchObject({ size });
     expect(pool.pids).not.toContain(pid);

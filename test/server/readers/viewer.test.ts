@@ -62,7 +62,7 @@ describe('a slide that is shown', () => {
     mode = 'held';
     const made = tile(shown, NEAR, 3).then(() => order.push('tile'));
     await expect.poll(() => held.length).toBeGreaterThan(0);
-    const closed = shown.forget(url).then(() => order.push('closed'));
+    const closed = shown.evict(url).then(() => order.push('closed'));
     await new Promise((resolve) => setImmediate(resolve));
     release();
     await Promise.all([made, closed]);
@@ -81,7 +81,7 @@ describe('a slide that is shown', () => {
     expect(await outcome()).toBe('source-unreachable');
     mode = 'up';
     expect(await outcome()).toBe('a tile');
-    await shown.forget(url);
+    await shown.evict(url);
   });
 });
 

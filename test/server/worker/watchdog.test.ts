@@ -14,15 +14,15 @@ describe('the watchdog', () => {
       for (let i = 0; i < count; i++) dog.tick();
     };
     ticks(3);
-    expect(dog.doubt).toBeNull();
+    expect(dog.unready).toBeNull();
     ticks(1);
-    expect(dog.doubt).toBe('the worker has not answered for 4 s');
-    dog.heard();
-    expect(dog.doubt).toBeNull();
+    expect(dog.unready).toBe('the worker has not responded for 4 s');
+    dog.reset();
+    expect(dog.unready).toBeNull();
     ticks(5);
     expect(why).toEqual([]);
     ticks(1);
-    expect(why).toEqual(['the worker was silent for 5 s']);
+    expect(why).toEqual(['the worker sent nothing for 5 s']);
   });
 
   it('gives a batch 60 s, or twenty times what it should take', () => {

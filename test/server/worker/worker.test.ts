@@ -41,7 +41,7 @@ describe('a worker that hangs', () => {
   it('is not ready, and is replaced: its job goes on', async () => {
     const id = await stopped();
     const pid = server.workerPid();
-    const why = expect.stringMatching(/the worker (has not answered for|is not ready)/);
+    const why = expect.stringMatching(/the worker (has not responded for|is not ready)/);
     try {
       await expect.poll(ready, { interval: 20, timeout: 5000 }).toEqual([503, why]);
     } catch (error) {

@@ -9,18 +9,22 @@ import type { ResultFile } from '../contract/outputs.js';
 
 /** How every image is opened. */
 export type ReaderLimits = Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 'allowedHosts'>;
+
 /** Which image, and which picture of it. */
 export interface ImageSpec extends Pick<PlanSpec, 'input' | 'singleFile' | 'choice' | 'scratchDir'> {
-  /** The range that the model learned from. */
+  /** The range of intensities in the model's training data. */
   readonly learnt: OpenOptions['learnt'];
 }
 
-/** What a process that reads images is called for: one call at a time. */
+/** What a reader process is called for: one call at a time. */
 export interface ReaderMethods {
   /** The first call. */
   start(limits: ReaderLimits): Promise<void>;
+  /** The image's metadata, without reading a pixel. */
   header(image: ImageSpec): Promise<ImageHeader>;
+  /** A JPEG. */
   imageTile(image: ImageSpec, tile: ViewTile): Promise<Buffer>;
+  /** A PNG in the classes' colours. */
   maskTile(
     mask: string,
     scratchDir: string,
@@ -36,7 +40,8 @@ export interface ReaderMethods {
     context: CallContext,
   ): Promise<void>;
   /** Closes the open files below a folder. */
-  forget(folder: string): Promise<void>;
+  evict(folder: string): Promise<void>;
 }
 
+/** The calls that follow `start`. */
 export type ReadName = Exclude<keyof ReaderMethods, 'start'>;
