@@ -24,9 +24,9 @@ export function planCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('plan')))
     .addOption(memoryOption())
     .addOption(scratchOption())
-    .description('say how an image would be tiled and what that takes, without segmenting it')
+    .description('show how an image would be tiled, and the time and memory for it, without segmenting it')
     .argument('<image>', 'image file')
-    .option('--json', 'print the plan as JSON, as POST /v1/plan answers it')
+    .option('--json', 'print the plan as JSON, as POST /v1/plan responds')
     .action(async (image: string, flags: PlanFlags) => {
       await withSegmenter(flags, async (segmenter, scratchDir) => {
         const spec = { input: image, scratchDir, ...workOfFlags(flags) };
@@ -43,7 +43,7 @@ export function planCommand(program: Command, context: CommandContext): void {
     });
 }
 
-/** A plan as a person reads it. */
+/** A plan as lines for people. */
 function rows(facts: JobFacts, seconds: number): [name: string, words: string][] {
   const { image, model, plan, expected, exact, device } = facts;
   const { width, height, channels, dtype, mpp } = image;

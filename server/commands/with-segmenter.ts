@@ -2,7 +2,7 @@ import { Segmenter } from '../pipeline/segmenter.js';
 import { type EngineFlags, engineOf, type MemoryFlags, type ScratchFlags } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
 
-/** Runs `work` with a warm engine. */
+/** Runs `work` with a segmenter and a scratch folder, both of which end with it. */
 export function withSegmenter<Result>(
   flags: EngineFlags & MemoryFlags & ScratchFlags,
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,

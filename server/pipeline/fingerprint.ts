@@ -8,14 +8,14 @@ import type { PreparedJob } from './prepare.js';
 import { planFacts } from './receipt.js';
 import type { SegmentJob } from './segment-job.js';
 
-/** What of a prepared job decides about the bits of its bands. */
+/** What the bits of a job's bands depend on, besides the job itself. */
 export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold'> {
   readonly model: EngineModel;
 }
 
 /**
- * All that decides about the bits of a job's bands, and where they lie: bands of another fingerprint are
- * computed anew. Its parts have names, so that a receipt can say which of them has changed.
+ * Everything that the bits of a job's bands, and their places, depend on. Bands with another fingerprint are discarded
+ * and computed again. Its parts are named, so that a receipt can say which of them changed.
  */
 export async function fingerprintOf(
   job: SegmentJob,
@@ -25,7 +25,7 @@ export async function fingerprintOf(
   const { versions, ...device } = model.environment;
   const { tile, stride } = planFacts(plan);
   return JSON.stringify({
-    // Its layers and weights, and what its card says of normalisation and classes.
+    // Its layers and weights, and the normalisation and classes of its card.
     network: sha256(`${model.digest} ${JSON.stringify(model.card)}`),
     device,
     versions,
@@ -44,10 +44,10 @@ async function maskOf(mask: string): Promise<unknown> {
   return { mask, size, mtimeMs };
 }
 
-/** Why the bands of a discarded journal are not used, for the receipt. */
-export function startedAnew({ reason, key }: DiscardedJournal, own: string): string {
+/** A receipt's warning that the bands of an earlier journal were discarded, and why. */
+export function startedOver({ reason, key }: DiscardedJournal, own: string): string {
   const why = reason ?? differences(key, own);
-  return `the job started anew: what had been computed was left (${why})`;
+  return `the job started over: the bands of its earlier run were discarded (${why})`;
 }
 
 function differences(earlier: string, own: string): string {

@@ -9,28 +9,28 @@ import type { ImageHeader } from '../contract/image-header.js';
 import { expectedMemory, MIN_OUTPUT_PX } from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
-/** How a job will be done, and what its user should know. */
+/** How a job is tiled, and what its user should know about that. */
 export interface JobPlan {
   readonly plan: TilePlan;
   readonly conversion: ChannelConversion;
-  /** Bytes that it takes at most, in the process that runs it. */
+  /** Expected peak of the process that runs it, in bytes. */
   readonly memory: number;
   readonly warnings: readonly string[];
 }
 
 export interface PlanOptions {
   readonly tile: TileChoice;
-  /** Bytes that a job may take. Default any. */
+  /** Bytes that the job may take. Default unlimited. */
   readonly memory?: number;
-  /** What the network makes. Default labels. */
+  /** What the network computes. Default labels. */
   readonly output?: OutputKind;
 }
 
-/** Pixel sizes that differ by no more are the same. */
+/** Pixel sizes whose ratio is at most this count as equal. */
 const SAME_SIZE = 1.2;
 
 /**
- * Brings an image, a model and a choice of tile together. `auto` takes tiles that fit into the memory.
+ * Plans the tiles of an image for a model. `auto` chooses tiles that fit into the memory.
  *
  * @throws TileSizeError for a tile that the model cannot take
  * @throws UnsupportedImageError for channels that the model cannot take
@@ -60,30 +60,32 @@ export function planJob(
     choice = { width: geometry.smallest, height: geometry.smallest };
     warnings.push('this model resizes its output: it has one tile size, and its tiles do not agree exactly');
   } else if (!exact) {
-    // Where sizes do not agree bit for bit, one size for all at least makes results repeatable.
+    // Tile sizes do not agree bit for bit here; one size for all jobs at least makes results repeatable.
     choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
-    warnings.push('this device failed the tiling test: one fixed tile size is used, whatever was asked for');
+    warnings.push(
+      'this device failed the tiling self-test: one fixed tile size is used instead of the requested one',
+    );
   }
-  const planned = (target?: number) => {
+  const planFor = (target?: number) => {
     const plan = planTiles(size, {
       tile: chooseTile(size, choice, geometry, target),
       rule: geometry,
     });
     return { plan, memory: expectedMemory(plan, facts, card, { output, memory }) };
   };
-  let best = planned();
+  let best = planFor();
   for (
     let target = AUTO_OUTPUT_PX / 2;
     choice === 'auto' && best.memory > memory && target >= MIN_OUTPUT_PX;
     target /= 2
   ) {
-    best = planned(target);
+    best = planFor(target);
   }
   if (best.memory > memory) {
     const { width, height } = best.plan.tile;
     throw new RequestError(
       'too-little-memory',
-      `tiles of ${width}×${height} px take some ${formatBytes(best.memory)}; ${formatBytes(memory)} are allowed` +
+      `tiles of ${width}×${height} px take about ${formatBytes(best.memory)}, and ${formatBytes(memory)} are allowed` +
         (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }

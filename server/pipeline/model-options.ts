@@ -5,7 +5,8 @@ import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
 
 /**
- * Turned and mirrored, a tile still shows what its pixels need only where its halo is even.
+ * Checks that a model can be averaged over symmetries: a rotated or mirrored tile covers what its pixels depend on only
+ * if its halo is the same on all sides.
  * @throws RequestError for a network whose halo is not
  */
 export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 'card' | 'geometry'>): void {
@@ -18,7 +19,7 @@ export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 
 
 /**
  * The probability from which a pixel has the second of two classes; null where the greater one decides.
- * @throws RequestError for a model of other classes, for a card without one, and beside probabilities
+ * @throws RequestError where the model has not two classes, the card states no threshold, or no labels are computed
  */
 export function thresholdOf(
   { threshold = null }: Pick<WorkSpec, 'threshold'>,
@@ -33,7 +34,7 @@ export function thresholdOf(
     );
   }
   if (output === 'probabilities')
-    throw refuse('it makes labels of probabilities: leave it out, or ask for labels');
+    throw refuse('it turns probabilities into labels: leave it out, or request labels');
   if (threshold !== 'card') return threshold;
   if (card.threshold === undefined)
     throw refuse(`the card of ${card.name} has none: give a number, such as 0.3`);

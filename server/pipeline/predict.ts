@@ -8,16 +8,19 @@ import type { MaskArray } from '../../tiling/sink.js';
 import { BATCH_PX, batchPixels } from './memory.js';
 import type { Predict } from './segment.js';
 
+/** Tiles of a batch. */
 const MAX_BATCH = 16;
+/** Delay of a batch that is not full, for more tiles of its shape. */
 const MAX_DELAY_MS = 2;
-/** So long a class of work may wait while more urgent work goes first: then it gets a batch. */
+/** Wait after which a less urgent class of work gets a batch before more urgent ones. */
 const AGING_MS = 2000;
 
-/** What of a model decides about its batches. */
+/** What batches depend on of a model. */
 export type PredictModel = Pick<TestedModel, 'id' | 'exact'> & {
   readonly card?: Pick<Card, 'architecture'>;
 };
 
+/** A tile, or a batch of a self-test, and how it is computed. */
 interface Item {
   readonly model: PredictModel;
   readonly tile: TileBatch;
@@ -27,21 +30,21 @@ interface Item {
 }
 
 export interface PredictFor {
-  /** Default `normal`. */
+  /** Default `normal`. Example: `interactive`, before everything else. */
   readonly priority?: Priority;
-  /** Average over the eight symmetries of the square. Default not. */
+  /** Average over the eight symmetries of the square. Default false. */
   readonly symmetries?: boolean;
   /** The probability from which a pixel has the second of two classes. Default the greatest probability. */
   readonly threshold?: number | null;
 }
 
-/** Puts tiles of all jobs that an engine works on into shared batches. */
+/** Batches the tiles of all jobs that run on an engine. */
 export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
 
   /**
    * @param onBatch called after each batch with its tiles and how long the device ran, in ms
-   * @param memory bytes that batches are made to fit into
+   * @param memory bytes that a job may take: batches are limited to fit. Default unlimited
    */
   constructor(
     private readonly engine: Pick<Engine, 'predict'>,
@@ -66,17 +69,17 @@ export class TilePredictor {
     });
   }
 
-  /** Tiles that wait for a batch. */
+  /** Tiles that are queued for a batch. */
   get depth(): number {
     return this.#scheduler.depth;
   }
 
-  /** The batch that the device runs: since when, and how long it should take, in ms; null while it is idle. */
+  /** The batch on the device: when it started, and its expected duration, in ms; null while the device is idle. */
   get running(): { readonly since: number; readonly expectedMs: number } | null {
     return this.#scheduler.running;
   }
 
-  /** How one job has its tiles segmented by one model. */
+  /** The function that predicts the tiles of one job with one model. */
   for(
     job: string,
     model: PredictModel,
@@ -93,8 +96,8 @@ export class TilePredictor {
   }
 
   /**
-   * How a model is tested: by batches of their own, of several tiles, too. They are small, few, and go before
-   * other work: some image may wait for them.
+   * The function that computes the steps of a model's self-test: batches of one or several tiles, which are not joined
+   * with others. They are few and small, and scheduled as interactive: an image may wait for the outcome.
    */
   testing({ id }: Pick<TestedModel, 'id'>): PredictBatch {
     const model = { id, exact: false };
@@ -106,7 +109,7 @@ export class TilePredictor {
     };
   }
 
-  /** Where the memory is not enough for a batch, its halves are tried, once. */
+  /** Runs a batch. One that runs out of memory is retried once, in halves. */
   async #run(items: readonly Item[], ticket: Ticket): Promise<readonly MaskArray[]> {
     try {
       return await this.#predict(items, ticket);
@@ -127,7 +130,7 @@ export class TilePredictor {
   }
 }
 
-/** The tiles of a batch, copied: it is handed over to the device, and may yet be put back, or halved. */
+/** Copies tiles into one batch: it is transferred to the device, and its tiles may be requeued or halved after that. */
 function join(tiles: readonly TileBatch[]): TileBatch {
   const [first] = tiles as [TileBatch];
   const { length } = first.data;

@@ -27,23 +27,26 @@ export interface SegmentRequest {
   readonly sink: MaskSink;
   readonly predict: Predict;
   readonly signal: AbortSignal;
-  /** Keeps finished bands; those that it has already are not computed again. */
+  /** Records finished bands; those that it holds already are replayed instead of computed. */
   readonly journal?: BandJournal | null;
-  /** Tiles that are background without being looked at: class 0. */
+  /** Tiles for which this is true are background, class 0, and are not computed. */
   readonly skip?: ((tile: Tile) => boolean) | null;
   readonly onStage?: (stage: Stage, durationMs: number) => void;
-  /** Called for every tile of the plan; `how` says whether it was computed now. */
-  readonly onTile?: (tile: Tile, how: TileEnd) => void;
-  /** Called with every part of the mask when it is there: `rowLength` px a row. */
+  /** Called once for every tile of the plan, when it has ended. */
+  readonly onTile?: (tile: Tile, end: TileEnd) => void;
+  /**
+   * Called with every part of the mask as soon as it is computed, before it is stitched. Rows of `values` are
+   * `rowLength` px apart.
+   */
   readonly onPixels?: (rect: Rect, values: MaskArray, rowLength: number) => void;
 }
 
-/** How a tile ended: computed, skipped as background, or taken from the journal. */
+/** How a tile ended: computed, skipped as background, or replayed from the journal. */
 export type TileEnd = 'computed' | 'skipped' | 'replayed';
 
 /**
- * The pipeline: plan, read, predict, stitch, write. Holds no more than a few tiles and the bands that
- * they belong to. On failure or cancellation nothing of the result is left, but for the journal.
+ * The pipeline: plan, read, predict, stitch, write. Memory holds a few tiles and the bands that they belong to,
+ * however large the image. On failure or cancellation no result remains, but for the journal.
  */
 export async function segment(request: SegmentRequest): Promise<void> {
   const { source, plan, output, sink, predict, journal, skip } = request;
@@ -59,8 +62,8 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const work = async (band: Band, tile: Tile): Promise<void> => {
     if (skip?.(tile)) {
       const { write } = tile;
-      const nothing = background(write.width * write.height, channels);
-      await stitcher!.put(band, { ...tile, crop: { ...write, x: 0, y: 0 } }, nothing, write.width);
+      const backgroundValues = background(write.width * write.height, channels);
+      await stitcher!.put(band, { ...tile, crop: { ...write, x: 0, y: 0 } }, backgroundValues, write.width);
       onTile(tile, 'skipped');
       return;
     }
@@ -109,7 +112,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   }
 }
 
-/** Gives the bands of a journal to the sink; returns how many there were. */
+/** Writes the bands of a journal to the sink; returns how many there were. */
 async function replay(journal: BandJournal, request: SegmentRequest, signal: AbortSignal): Promise<number> {
   let bands = 0;
   for await (const { rect, data } of journal.replay()) {
@@ -121,7 +124,7 @@ async function replay(journal: BandJournal, request: SegmentRequest, signal: Abo
   return bands;
 }
 
-/** Class 0, as a label or with probability 1, or both: the label is the last of the values. */
+/** Class 0 for so many px: as a label, with probability 1, or both, where the label is the last value. */
 function background(pixels: number, channels: number): MaskArray {
   if (channels === 1) return new Uint8Array(pixels);
   return Float32Array.from({ length: pixels * channels }, (_, i) => (i % channels === 0 ? 1 : 0));

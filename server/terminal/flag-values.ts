@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from 'commander';
 
-/** For commander: an integer in a range. */
+// Parsers of flags' values, for commander, which shows the errors that they throw.
+
+/** Parses an integer from `low` to `high`. */
 export function integer(low: number, high: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -11,19 +13,19 @@ export function integer(low: number, high: number): (text: string) => number {
   };
 }
 
-/** For commander: a positive number. */
+/** Parses a positive number. */
 export function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a positive number.');
   return value;
 }
 
-/** For commander: a number that is not negative. */
+/** Parses a number that is not negative. */
 export function notNegative(text: string): number {
   return text === '0' ? 0 : positive(text);
 }
 
-/** For commander: bytes, with K, M, G or T for powers of 1024. */
+/** Parses a number of bytes, with K, M, G or T for powers of 1024. */
 export function bytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(text);
   if (!match) throw new InvalidArgumentError('It must be a number of bytes, such as 500M or 8G.');

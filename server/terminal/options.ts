@@ -4,7 +4,7 @@ import type { EngineOptions } from '../../model/engine.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { bytes, integer } from './flag-values.js';
 
-/** What commands are given besides their options. */
+/** What commands have besides their options. */
 export interface CommandContext {
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
@@ -55,13 +55,16 @@ export function engineOptions(command: Command): Command {
         .default(DEFAULTS.threads, 'all cores'),
     )
     .addOption(
-      new Option('--max-pixels <n>', 'largest image, width times height')
+      new Option('--max-pixels <n>', 'largest image, in pixels')
         .env(maxPixels)
         .argParser(integer(1, Number.MAX_SAFE_INTEGER))
         .default(DEFAULTS.maxPixels),
     )
     .addOption(
-      new Option('--max-unpacked <bytes>', 'memory for a picture that is unpacked as a whole')
+      new Option(
+        '--max-unpacked <bytes>',
+        'memory for a picture that has to be decoded as a whole, such as 500M',
+      )
         .env(maxUnpacked)
         .argParser(bytes)
         .default(DEFAULTS.maxUnpackedBytes, '1G'),
@@ -78,38 +81,44 @@ export function engineOptions(command: Command): Command {
     );
 }
 
-/** The option of commands that plan what they do; an image that needs more is refused. */
+/** The option of commands that plan their work. An image that needs more is refused. */
 export const memoryOption = (): Option =>
-  new Option('--memory <bytes>', 'what the work may take of memory')
+  new Option('--memory <bytes>', 'memory that the work may take, such as 4G')
     .env(ENVIRONMENT.memory)
     .argParser(bytes)
-    .default(DEFAULTS.memoryBytes, 'three quarters of what there is');
+    .default(DEFAULTS.memoryBytes, 'three quarters of the machine');
 
-/** The option of commands that unpack pictures themselves. */
+/** The option of commands that decode pictures in their own process. */
 export const scratchOption = (): Option =>
-  new Option('--scratch <folder>', 'where pictures are unpacked')
+  new Option('--scratch <folder>', 'folder for scratch files')
     .env(ENVIRONMENT.scratch)
     .default(DEFAULTS.scratch);
 
-/** The options that say which picture of a file is read and how; `workOfFlags` reads them. */
+/** The options that select the picture of a file and how it is segmented; `workOfFlags` parses them. */
 export function workOptions(command: Command): Command {
   return command
-    .option('-m, --model <name>', 'model, NAME or NAME/VERSION; may be left out where there is only one')
-    .option('-t, --tile <size>', 'auto, whole, a side in px or WIDTHxHEIGHT', 'auto')
-    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
+    .option('-m, --model <name>', 'NAME or NAME/VERSION of the model; optional if there is only one')
+    .option('-t, --tile <size>', 'tile size: auto, whole, a side in px, or WIDTHxHEIGHT', 'auto')
+    .option(
+      '--tta',
+      'test-time augmentation: average over rotations and mirror images, for eight times the work',
+    )
     .option(
       '--threshold <p>',
-      'of two classes: probability from which a pixel has the second; card for that of the model',
+      "for models of two classes: least probability of the second, from 0 to 1; card for the model's own",
     )
     .option(
       '--skip-background [mask]',
-      'leave out tiles without tissue, found by its colour or given as a picture',
+      'skip tiles without tissue, which is found by its colour or given as a mask',
     )
-    .option('--page <n>', 'image of a file that holds several, from 0')
-    .option('--level <n>', 'level of a pyramid; 0 is the largest')
-    .option('--channels <list>', 'channels, from 0: one as gray, three as RGB; such as 2 or 0,1,2')
-    .option('--z <n>', 'plane of a stack, from 0')
-    .option('--t <n>', 'time of a series, from 0')
-    .option('--range <low,high>', 'values that are black and white; floats need it')
-    .option('--mpp <um>', 'micrometres a pixel, whatever the file says; auto scales the image to the model');
+    .option('--page <n>', 'page of a file with several images, from 0')
+    .option('--level <n>', 'level of a pyramid, from 0, the largest')
+    .option('--channels <list>', 'channels, from 0: one as gray or three as RGB, such as 2 or 0,1,2')
+    .option('--z <n>', 'focal plane of a stack, from 0')
+    .option('--t <n>', 'time point of a series, from 0')
+    .option('--range <low,high>', 'stored values of black and white, such as 0,4095; required for floats')
+    .option(
+      '--mpp <um>',
+      "pixel size in micrometres, such as 0.25, which overrides the file's; auto scales to the model's; or auto,0.25",
+    );
 }

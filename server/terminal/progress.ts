@@ -1,6 +1,6 @@
 import { MultiBar, SingleBar } from 'cli-progress';
 
-/** A bar on a terminal, nothing in a pipe. */
+/** A progress bar on a terminal; nothing where the output is piped. */
 export class ProgressBar {
   readonly #bar: SingleBar | null;
   #started = false;
@@ -26,7 +26,7 @@ export class ProgressBar {
   }
 }
 
-/** Several bars below each other on a terminal, nothing in a pipe. */
+/** Several progress bars below each other on a terminal; nothing where the output is piped. */
 export class ProgressBars {
   readonly #formats: readonly string[];
   #bars: MultiBar | null = null;
@@ -37,7 +37,7 @@ export class ProgressBars {
     this.#formats = formats;
   }
 
-  /** @param states of each bar: how far it is, of how much, and the words of its format */
+  /** @param states of each bar: its value, its total, and the words of its format */
   update(
     ...states: readonly (readonly [done: number, total: number, words: Record<string, string>])[]
   ): void {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Runs `work` with a folder for scratch files that is gone afterwards. */
+/** Runs `work` with a scratch folder in `parent`, which is removed afterwards. */
 export async function withScratch<Result>(
   parent: string,
   work: (dir: string) => Promise<Result>,

@@ -89,7 +89,7 @@ describe('a data folder of an earlier version', () => {
     expect(interrupted.progress!.tilesReplayed).toBe(0);
     expect(interrupted.receipt).toMatchObject({
       warnings: [
-        expect.stringMatching(/^the job started anew: .*journal of form 1, from an earlier version/),
+        expect.stringMatching(/^the job started over: .*journal of form 1, from an earlier version/),
       ],
     });
     const once = await ask('/v1/segment?model=em-membrane', {

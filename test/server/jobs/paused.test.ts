@@ -153,7 +153,7 @@ describe('a job whose source goes away', () => {
     const job = await get(other);
     expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
     expect(job.receipt).toMatchObject({
-      warnings: ['the job started anew: what had been computed was left (of another image)'],
+      warnings: ['the job started over: the bands of its earlier run were discarded (of another image)'],
     });
   });
 
@@ -171,7 +171,7 @@ describe('a job whose source goes away', () => {
     const job = await get(masked);
     expect([job.state, job.progress!.tilesReplayed]).toEqual(['succeeded', 0]);
     expect(job.receipt).toMatchObject({
-      warnings: ['the job started anew: what had been computed was left (of another tissue)'],
+      warnings: ['the job started over: the bands of its earlier run were discarded (of another tissue)'],
     });
   });
 

@@ -84,7 +84,7 @@ describe('memory', () => {
   it('refuses a tile that does not fit, in figures', () => {
     const wishes = { tile: 'whole', memory: 1e9 } as const;
     expect(() => planJob(source, model, wishes)).toThrow(
-      /take some 4\.\d GB; 1\.0 GB are allowed: take smaller tiles/,
+      /take about 4\.\d GB, and 1\.0 GB are allowed: take smaller tiles/,
     );
     expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(
       /100 MB are allowed: raise --memory$/,

@@ -141,7 +141,7 @@ describe('a plan', () => {
     ]);
     expect([result.code, result.stderr]).toEqual([
       4,
-      expect.stringMatching(/take some \d+ MB; 524 MB are allowed/),
+      expect.stringMatching(/take about \d+ MB, and 524 MB are allowed/),
     ]);
   });
 });

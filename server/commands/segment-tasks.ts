@@ -1,0 +1,75 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join, parse, resolve } from 'node:path';
+import { isZarr } from '../../tiling/sources/zarr/zarr.js';
+import { RequestError } from '../contract/errors.js';
+import { FORMATS, type Format, formatOfFile, formatsOf, type Output } from '../contract/outputs.js';
+
+/** An image to segment, and the file of its result. */
+export interface Task {
+  readonly input: string;
+  readonly result: string;
+  readonly format: Format;
+}
+
+/**
+ * Pairs images with their results: one image with the named file; several, or a folder of them, with files of their own
+ * names in the named folder, which is created.
+ * @throws RequestError where there are no images, several are to become one file, or two would have the same name
+ */
+export async function tasksOf(images: readonly string[], out: string, output: Output): Promise<Task[]> {
+  const folderNamed = (await isFolder(out)) || parse(out).ext === '';
+  const [only] = images;
+  if (images.length === 1 && !(await holdsImages(only!)) && !folderNamed) {
+    return [{ input: only!, result: out, format: formatOfFile(out) }];
+  }
+  if (!folderNamed)
+    throw new RequestError('bad-request', `"${out}" is one file; several images need a folder`);
+  await mkdir(out, { recursive: true });
+  const inputs: string[] = [];
+  for (const image of images) {
+    if (!(await holdsImages(image))) inputs.push(image);
+    else inputs.push(...(await filesOf(image)));
+  }
+  const format = formatsOf(output)[0];
+  const tasks = inputs.map((input) => ({
+    input,
+    result: join(out, `${parse(input).name}${FORMATS[format].ending}`),
+    format,
+  }));
+  const seen = new Map<string, string>();
+  for (const { input, result } of tasks) {
+    const other = seen.get(result);
+    if (other !== undefined)
+      throw new RequestError('bad-request', `${other} and ${input} would both become ${result}`);
+    seen.set(result, input);
+  }
+  if (tasks.length === 0)
+    throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
+  return tasks;
+}
+
+/** @throws RequestError where a result would overwrite an image or another result */
+export function checkOverwriting(tasks: readonly Task[], also: readonly { readonly path: string }[]): void {
+  const taken = new Map(tasks.map(({ input }) => [resolve(input), 'the image itself']));
+  for (const path of [...tasks.map(({ result }) => result), ...also.map((result) => result.path)]) {
+    const what = taken.get(resolve(path));
+    if (what) throw new RequestError('bad-request', `${path} is ${what}: give the result another name`);
+    taken.set(resolve(path), 'another result');
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found?.isDirectory() ?? false;
+}
+
+/** Whether a path is a folder of images, and not an image that is a folder. */
+async function holdsImages(path: string): Promise<boolean> {
+  return (await isFolder(path)) && !(await isZarr(path));
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+  return files.map(({ name }) => join(folder, name)).sort();
+}
