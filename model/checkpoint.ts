@@ -8,9 +8,9 @@ import { z } from 'zod';
 import { CARD_FORM, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { missing, readCard, readJson, writeCard } from './model-files.js';
+import { readCard, readJson, rejectUnreadable, writeCard } from './model-files.js';
 import { issueOf } from './schema-issue.js';
-// For its side effect: models that resize their logits are loaded with it.
+// For its side effect: it registers the layer of models that resize their logits.
 import './resizing.js';
 
 const WEIGHTS = 'weights.bin';
@@ -23,8 +23,8 @@ export interface Checkpoint {
 }
 
 /**
- * Writes `model.json` and `weights.bin`, a plain TensorFlow.js LayersModel, and `card.json` into a
- * folder of their own: whole, or not at all. A folder of that name is replaced.
+ * Writes a model folder: `model.json` and `weights.bin`, a plain TensorFlow.js LayersModel, and `card.json`. It
+ * appears whole or not at all, and replaces an existing one.
  */
 export async function saveCheckpoint(
   folder: string,
@@ -56,20 +56,19 @@ export async function saveCheckpoint(
 }
 
 /**
- * @throws CheckpointError for a folder that lacks a file, or a card that is not that of its weights and network
- * @throws InexactModelError for a network that no tiling suits
+ * Loads a model folder and verifies its card against its weights and network.
+ * @throws CheckpointError for a folder that lacks a file, or whose card does not match
+ * @throws InexactModelError for a network that cannot be tiled exactly
  */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const json = modelSchema.safeParse(await readJson(folder, 'model.json'));
   if (!json.success) throw new CheckpointError(`${folder}/model.json: ${issueOf(json.error)}`);
   const { modelTopology, weightsManifest } = json.data;
-  const weights = await readFile(join(folder, WEIGHTS)).catch(missing(folder, WEIGHTS));
+  const weights = await readFile(join(folder, WEIGHTS)).catch(rejectUnreadable(folder, WEIGHTS));
   const sha256 = createHash('sha256').update(weights).digest('hex');
   if (sha256 !== card.weights.sha256) {
-    throw new CheckpointError(
-      `${folder}/${WEIGHTS} is not what the card describes: its SHA-256 is ${sha256}`,
-    );
+    throw new CheckpointError(`${folder}/${WEIGHTS} does not match its card: its SHA-256 is ${sha256}`);
   }
   const weightData = weights.buffer.slice(
     weights.byteOffset,
@@ -78,8 +77,9 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   try {
-    const wrong = disagreement(card, model);
-    if (wrong !== null) throw new CheckpointError(`${folder}/card.json is not that of its network: ${wrong}`);
+    const mismatch = findMismatch(card, model);
+    if (mismatch !== null)
+      throw new CheckpointError(`${folder}/card.json does not match its network: ${mismatch}`);
   } catch (error) {
     model.dispose();
     throw error;
@@ -90,30 +90,30 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
 }
 
 /**
- * What a card says of a network that is not so; null where all of it is.
- * @throws InexactModelError for a network that no tiling suits
+ * The first statement of a card that is not true of its network; null where all are.
+ * @throws InexactModelError for a network that cannot be tiled exactly
  */
-function disagreement({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
+function findMismatch({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
   const channels = (tensor: tfl.SymbolicTensor | undefined) => tensor?.shape[tensor.shape.length - 1];
   const stated: Record<string, unknown> = {
-    'channels of its input': inputChannels,
-    // one sigmoid tells two classes apart
-    'channels of its output': architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length,
+    'input channels': inputChannels,
+    // one sigmoid distinguishes two classes
+    'output channels': architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length,
     parameters: architecture.parameters,
   };
   const found: Record<string, unknown> = {
-    'channels of its input': channels(model.inputs[0]),
-    'channels of its output': channels(model.outputs[0]),
+    'input channels': channels(model.inputs[0]),
+    'output channels': channels(model.outputs[0]),
     parameters: model.countParams(),
   };
   for (const [name, value] of Object.entries(tileGeometryOf(model))) {
     [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
   }
-  const words = (value: unknown): string => JSON.stringify(value);
+  const text = (value: unknown): string => JSON.stringify(value);
   const name = Object.keys(found).find((key) => !isDeepStrictEqual(stated[key], found[key]));
   return name === undefined
     ? null
-    : `it says ${name}: ${words(stated[name])}; the network has ${words(found[name])}`;
+    : `it states ${name}: ${text(stated[name])}; the network has ${text(found[name])}`;
 }
 
 /** What is read of `model.json`. The topology stays as it is: its text is part of the digest. */

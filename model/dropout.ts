@@ -3,14 +3,14 @@ import * as tfc from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 
 /**
- * Dropout whose masks come from a generator of ours: TensorFlow.js's own draws the same mask at each
- * step from a seed, and one that cannot be saved without. It is stored as a plain `Dropout` layer, and
- * does nothing outside training.
+ * Dropout whose masks are drawn from an injected generator. TensorFlow.js's own layer draws the same mask at each step
+ * if it is seeded, and masks that cannot be reproduced otherwise. It is saved as a plain `Dropout` layer, and is
+ * the identity outside training.
  */
 export class SeededDropout extends tfl.layers.Layer {
   static className = 'Dropout';
   readonly rate: number;
-  /** The next number in [0, 1); set before training. */
+  /** Draws a number in [0, 1); must be set before training. */
   draw: (() => number) | null = null;
 
   constructor(args: { readonly name?: string; readonly rate: number }) {
@@ -23,8 +23,8 @@ export class SeededDropout extends tfl.layers.Layer {
     const { draw, rate } = this;
     if (kwargs.training !== true || rate === 0) return x.clone();
     if (draw === null) throw new Error('dropout has no generator');
-    const kept = 1 / (1 - rate);
-    const mask = Float32Array.from({ length: x.size }, () => (draw() < rate ? 0 : kept));
+    const scale = 1 / (1 - rate);
+    const mask = Float32Array.from({ length: x.size }, () => (draw() < rate ? 0 : scale));
     return tfc.mul(x, tfc.tensor(mask, x.shape));
   }
 

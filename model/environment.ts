@@ -3,20 +3,20 @@ import { arch, cpus } from 'node:os';
 import { engineVersions } from './versions.js';
 
 /**
- * All that decides, besides a network and its input, which bits come out: where any of it differs, so may
- * the last bits. Plain data, to be compared as JSON.
+ * Everything but a network and its input that a result's bits depend on: where any of it differs, the last bits may
+ * differ. Plain data, compared as JSON.
  */
 export interface Environment {
   /** ONNX Runtime's execution provider. */
   readonly provider: string;
   readonly threads: number;
-  /** The processor's name, as the system gives it. */
+  /** The processor's name, as the system reports it. */
   readonly cpu: string;
-  /** The widest vectors that it computes with: `avx512`, `avx2`, `avx`, `sse2`, `sve`, `neon`, or its architecture. */
+  /** The widest vector instructions of the processor: `avx512`, `avx2`, `avx`, `sse2`, `sve`, `neon`, or its architecture. */
   readonly instructionSet: string;
-  /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it knows no blocks. */
+  /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it has no blocked operators. */
   readonly channelBlock: number | null;
-  /** Of unseam, Node, ONNX Runtime and TensorFlow.js. */
+  /** Versions of unseam, Node, ONNX Runtime and TensorFlow.js. */
   readonly versions: Record<string, string>;
 }
 
@@ -29,14 +29,14 @@ export function environmentOf(
   return { provider, threads, ...processor, channelBlock, versions: engineVersions() };
 }
 
-/** An environment as receipts and cards state it; in words, such as `cpu (2 threads): Xeon E5-2690, avx2, blocks of 8`. */
+/** An environment as receipts and cards state it; `device` is such as `cpu (2 threads): Xeon E5-2690, avx2, blocks of 8`. */
 export function deviceFacts(environment: Environment): { device: string; versions: Record<string, string> } {
   const { provider, threads, cpu, instructionSet, channelBlock, versions } = environment;
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
   return { device: `${provider} (${threads} threads): ${cpu}, ${instructionSet}, ${blocks}`, versions };
 }
 
-/** From widest to narrowest: what the system calls an instruction set, and what we do. */
+/** Instruction sets from widest to narrowest: the system's name, and ours. */
 const INSTRUCTION_SETS = [
   ['avx512f', 'avx512'],
   ['avx2', 'avx2'],
@@ -47,7 +47,7 @@ const INSTRUCTION_SETS = [
 ] as const;
 
 /**
- * The processor by Linux's `/proc/cpuinfo`; elsewhere, or where that is silent, by what Node knows.
+ * The processor according to Linux's `/proc/cpuinfo`; elsewhere, or where that lacks it, according to Node.
  *
  * @param cpuInfo the text of `/proc/cpuinfo`, empty where there is none
  */

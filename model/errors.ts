@@ -6,7 +6,7 @@ export abstract class ModelError extends Error {
   }
 }
 
-/** TensorFlow.js asked the `onnx` backend for something that it cannot compute. */
+/** TensorFlow.js requested a computation that the `onnx` backend does not support. */
 export class UnsupportedKernelError extends ModelError {
   readonly code = 'unsupported-kernel';
   constructor(
@@ -17,31 +17,31 @@ export class UnsupportedKernelError extends ModelError {
   }
 }
 
-/** A synchronous read of a tensor whose value has not been computed. */
+/** A synchronous read of a tensor that is not computed yet. */
 export class PendingReadError extends ModelError {
   readonly code = 'pending-read';
   constructor() {
     super(
-      'dataSync() on a tensor that is not computed yet: the onnx backend computes on data(), so await that',
+      'dataSync() on a tensor that is not computed yet: the onnx backend computes in data(); await that instead',
     );
   }
 }
 
-/** ONNX Runtime refused or failed a graph. */
+/** ONNX Runtime rejected a graph, or failed to run it. */
 export class GraphError extends ModelError {
   readonly code = 'graph-failed';
 }
 
-/** The device has not the memory for a graph or for what it computes. */
+/** The device lacks the memory for a graph or its tensors. */
 export class OutOfMemoryError extends ModelError {
   readonly code = 'out-of-memory';
 }
 
-/** What ONNX Runtime, its providers and V8 say where memory is short. */
+/** Messages of ONNX Runtime, its providers and V8 when memory is exhausted. */
 const OUT_OF_MEMORY =
   /bad.?alloc|failed to allocate|out of memory|allocation failed|cudaErrorMemoryAllocation/i;
 
-/** What ONNX Runtime threw, as an error of ours. */
+/** Converts what ONNX Runtime threw into a `ModelError`. */
 export function graphError(what: string, cause: unknown): ModelError {
   const message = `${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
   const Kind = OUT_OF_MEMORY.test(message) ? OutOfMemoryError : GraphError;
@@ -55,7 +55,7 @@ export class InexactModelError extends ModelError {
     readonly layer: string,
     readonly why: string,
   ) {
-    super(`layer "${layer}" keeps this model from being tiled exactly: ${why}`);
+    super(`layer "${layer}" prevents exact tiling: ${why}`);
   }
 }
 
@@ -82,12 +82,12 @@ export class UnknownModelError extends ModelError {
   }
 }
 
-/** Which model is meant cannot be said: none is named, or the one that is named is in no state for it. */
+/** The request does not determine a model: none is named, or the named one is in the wrong state. */
 export class ModelChoiceError extends ModelError {
   readonly code = 'bad-request';
 }
 
-/** An error of another thread or process, with the code that it had there. */
+/** An error from another thread or process, with its code there. */
 export class RemoteError extends ModelError {
   constructor(
     readonly code: string,
@@ -97,7 +97,7 @@ export class RemoteError extends ModelError {
   }
 }
 
-/** The engine's thread ended while work was in it. */
+/** The engine's thread exited with calls in flight. */
 export class EngineLostError extends ModelError {
   readonly code = 'engine-lost';
 }

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { normalise } from './normalize.js';
+import { normalise } from './normalise.js';
 import type { OnnxBackend } from './onnx/backend.js';
 import type { OutputKind } from './output-kind.js';
 import type { Pixels } from './pixels.js';
 
-/** Tiles of one size, one after the other: `[count, height, width, channels]`, interleaved. */
+/** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
   readonly data: Pixels;
   readonly count: number;
@@ -15,7 +15,7 @@ export interface TileBatch {
   readonly channels: number;
 }
 
-/** A network whose weights are part of the compiled graph: for serving and validation. */
+/** A network whose weights are constants of the compiled graph; for serving and validation. */
 export class FrozenModel {
   readonly geometry: TileGeometry;
 
@@ -25,7 +25,7 @@ export class FrozenModel {
 
   /**
    * Freezes a model in place. Its weights must not change until it is disposed.
-   * @throws InexactModelError for a network that no tiling suits
+   * @throws InexactModelError for a network that cannot be tiled exactly
    */
   static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<FrozenModel> {
     const frozen = new FrozenModel(model);
@@ -35,11 +35,13 @@ export class FrozenModel {
 
   /**
    * Segments a batch: `[count, h, w]` labels, `[count, h, w, classes]` probabilities, or `[count, h, w,
-   * classes + 1]` of both, where h and w are the tile's without its halo. The label is the class of the greatest probability, the lowest of equals.
+   * classes + 1]` of both, where h and w are the tile's without its
+   * halo. The label is the class with the greatest probability, the lowest of equals.
    *
    * @param symmetries average the probabilities over the eight symmetries of the square; for networks
    *   whose halo is the same on all sides
-   * @param threshold of two classes: label 1 is where its probability is at least this; null for the greatest
+   * @param threshold for networks of two classes: label 1 where its probability is at least this; null for the
+   *   greatest probability
    */
   async predict(
     batch: TileBatch,
@@ -50,9 +52,10 @@ export class FrozenModel {
     const result = tf.tidy(() => {
       const { data, count, height, width, channels } = batch;
       const x = normalise(data, [count, height, width, channels], this.model.inputs[0]!.shape[3]!);
-      const probabilities = symmetries ? this.#averaged(x) : this.#probabilities(x);
+      const probabilities = symmetries ? this.#averageSymmetries(x) : this.#probabilities(x);
       if (output === 'probabilities') return probabilities;
-      const labels = threshold === null ? tf.argMax(probabilities, 3) : reaching(probabilities, threshold);
+      const labels =
+        threshold === null ? tf.argMax(probabilities, 3) : thresholdLabels(probabilities, threshold);
       if (output === 'labels') return labels;
       return tf.concat([probabilities, tf.expandDims(tf.cast(labels, 'float32'), 3)], 3);
     });
@@ -84,7 +87,7 @@ export class FrozenModel {
     return channels === 1 ? (tf.concat([tf.sub(1, y), y], 3) as tf.Tensor4D) : y;
   }
 
-  #averaged(x: tf.Tensor4D): tf.Tensor4D {
+  #averageSymmetries(x: tf.Tensor4D): tf.Tensor4D {
     const swap = (t: tf.Tensor4D) => tf.transpose(t, [0, 2, 1, 3]);
     const views = [[], [1], [2], [1, 2]].flatMap((axes) =>
       [false, true].map((swapped) => {
@@ -98,8 +101,8 @@ export class FrozenModel {
   }
 }
 
-/** 1 where the second of two classes has at least this probability. One graph, whose input the threshold is. */
-function reaching(probabilities: tf.Tensor4D, threshold: number): tf.Tensor {
+/** 1 where the second of two classes has at least this probability. The threshold is an input of the graph. */
+function thresholdLabels(probabilities: tf.Tensor4D, threshold: number): tf.Tensor {
   const second = tf.slice(probabilities, [0, 0, 0, 1]);
   return tf.cast(tf.squeeze(tf.greaterEqual(second, tf.tensor1d([threshold])), [3]), 'int32');
 }

@@ -11,27 +11,27 @@ export interface Margins {
 
 /** How a network's tiles relate to its input, in input px. */
 export interface TileGeometry {
-  /** What a tile sees beyond the pixels that it yields. */
+  /** The context that a tile reads around the pixels that it outputs. */
   readonly halo: Margins;
-  /** Of the halo, what the network's output still covers: those pixels saw the zeros of its padding. */
+  /** The part of the halo that the network still outputs; those pixels depend on its zero padding and are cropped. */
   readonly padded: Margins;
-  /** Tiles agree with one pass over the image only where their origins are congruent modulo this. */
+  /** Tiles agree with one pass over the whole image only where their origins are congruent modulo this. */
   readonly multiple: number;
-  /** Valid input sizes are `smallest + k·multiple`; the smallest one yields at least `multiple` px. */
+  /** Valid input sizes are `smallest + k·multiple`; the smallest one outputs at least `multiple` px. */
   readonly smallest: number;
-  /** False where logits are resized: then there is one size, and tiles do not agree with a whole pass. */
+  /** False where logits are resized: there is one input size then, and tiles differ from a whole pass. */
   readonly tileable: boolean;
 }
 
-/** Where a layer's map lies over the input, along one dimension. Lengths in input px. */
+/** Where a layer's feature map lies on the input, along one dimension; lengths in input px. */
 interface Map1D {
   /** Input px between neighbouring map px. */
   readonly scale: number;
   /** An input of n px makes a map of `(n − cut) / scale` px. */
   readonly cut: number;
-  /** Input px in front of the map's first px. */
+  /** Input px before the map's first px. */
   readonly offset: number;
-  /** What padding with zeros has touched, from the map's two ends. */
+  /** How far zero padding reaches into the map, from its start and from its end. */
   readonly front: number;
   readonly back: number;
 }
@@ -46,7 +46,7 @@ interface Walk {
   readonly smallest: number;
 }
 
-/** Sizes must satisfy `n ≡ residue (mod modulus)`. */
+/** Input sizes must satisfy `n ≡ residue (mod modulus)`. */
 interface Condition {
   readonly layer: string;
   readonly modulus: number;
@@ -62,11 +62,11 @@ function leastCommonMultiple(a: number, b: number): number {
 }
 
 /**
- * Derives the geometry by walking the layers, so that it holds for any network of convolutions without
- * stride, pooling and up-convolution with stride equal to their kernel, crops, joins, and whatever works
- * on each pixel alone. Convolutions may pad: what their zeros touch is counted, and cut off.
+ * Derives the geometry by walking the layers. It holds for any network of convolutions without stride, pooling and
+ * up-convolution with strides equal to their kernels, crops, concatenations, sums, and pointwise layers.
+ * Convolutions may pad: the reach of their zeros is tracked, and cropped.
  *
- * @throws InexactModelError naming the first layer that would make tiles differ from one whole pass.
+ * @throws InexactModelError naming the first layer that would make tiles differ from one pass over the whole image
  */
 export function tileGeometryOf(model: tfl.LayersModel): TileGeometry {
   const resized = model.layers.find((layer) => layer.getClassName() === 'Resizing');
@@ -84,7 +84,7 @@ export function tileGeometryOf(model: tfl.LayersModel): TileGeometry {
   };
 }
 
-/** Of a network that resizes its logits: the output lies in the middle of the one input that it takes. */
+/** The geometry of a network that resizes its logits: the output is centred in its only input size. */
 function resizedGeometry(model: tfl.LayersModel, layer: tfl.layers.Layer): TileGeometry {
   const { height, width } = layer.getConfig() as { height: number; width: number };
   const [, rows, columns] = model.inputs[0]!.shape as [null, number, number, number];
@@ -105,7 +105,7 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
     }
     const inputs = (Array.isArray(layer.input) ? layer.input : [layer.input]).map((t) => maps.get(t.id)!);
     const map = step(layer, inputs, axis);
-    if (map.scale < 1) throw new InexactModelError(layer.name, 'it makes a map finer than the image');
+    if (map.scale < 1) throw new InexactModelError(layer.name, 'its feature map is finer than the image');
     conditions.push({ layer: layer.name, modulus: map.scale, residue: mod(map.cut, map.scale) });
     maps.set(output.id, map);
   }
@@ -115,7 +115,7 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
   const before = final.offset + final.front;
   const after = final.cut - final.offset + final.back;
 
-  // poolings of branches that are joined need not divide each other
+  // the poolings of concatenated branches need not divide each other
   const multiple = conditions.map((c) => c.modulus).reduce(leastCommonMultiple);
   const fits = (n: number) => conditions.every((c) => mod(n, c.modulus) === c.residue);
   const largestCut = Math.max(...[...maps.values()].map((m) => m.cut + m.scale));
@@ -126,7 +126,7 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
   throw new InexactModelError(end.name, 'no input size suits all of its poolings');
 }
 
-/** The map that a layer makes of its inputs' maps. */
+/** The map of a layer's output, given those of its inputs. */
 function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): Map1D {
   const refuse = (why: string): never => {
     throw new InexactModelError(layer.name, why);
@@ -143,7 +143,7 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
     case 'Conv2D': {
       const reach = (along('kernelSize') - 1) * (along('dilationRate') ?? 1);
       const ahead = Math.floor(reach / 2);
-      if (along('strides') !== 1) refuse('it has a stride; only pooling may shrink the map');
+      if (along('strides') !== 1) refuse('it has a stride; only pooling may downsample');
       if (config.padding === 'valid')
         return { scale, cut: cut + reach * scale, offset: offset + ahead * scale, front, back };
       if (config.padding !== 'same') refuse(`its padding is "${String(config.padding)}"`);
@@ -183,7 +183,7 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
     case 'Concatenate':
     case 'Add': {
       const aligned = inputs.every((m) => m.scale === scale && m.cut === cut && m.offset === offset);
-      if (!aligned) refuse('it joins maps that do not lie over the same pixels');
+      if (!aligned) refuse('it joins feature maps that are not aligned');
       const most = (side: 'front' | 'back') => Math.max(...inputs.map((m) => m[side]));
       return { ...input, front: most('front'), back: most('back') };
     }
@@ -194,7 +194,7 @@ function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): M
     case 'Softmax':
       return input;
     default:
-      return refuse(`layers of class ${kind} are not known to be exact`);
+      return refuse(`layers of class ${kind} are not supported`);
   }
 }
 
@@ -204,7 +204,7 @@ function single(
 ): tfl.SymbolicTensor {
   if (!Array.isArray(tensors)) return tensors;
   if (tensors.length !== 1)
-    throw new InexactModelError(layer.name, 'only models of one input and one output are tiled');
+    throw new InexactModelError(layer.name, 'only models with one input and one output can be tiled');
   return tensors[0]!;
 }
 

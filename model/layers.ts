@@ -1,17 +1,17 @@
 import type * as tfl from '@tensorflow/tfjs-layers';
 
-/** One layer of a network, as it is listed and drawn. */
+/** One layer of a network, for listings and drawings. */
 export interface LayerFacts {
   readonly name: string;
   readonly kind: string;
-  /** Height, width and channels of its output, for the input that the model was saved with. */
+  /** Height, width and channels of its output, at the input size of the saved model. */
   readonly shape: readonly [number, number, number];
   readonly parameters: number;
-  /** Names of the layers that it reads. */
+  /** Names of the layers that it reads; none for an input layer. */
   readonly inputs: readonly string[];
 }
 
-/** The layers of a network in the order in which they are computed. */
+/** The layers of a network in order of computation. */
 export function layersOf(model: tfl.LayersModel): LayerFacts[] {
   return model.layers.map((layer) => {
     const [, ...shape] = layer.outputShape as [null, number, number, number];

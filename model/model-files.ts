@@ -15,13 +15,16 @@ export async function writeCard(folder: string, card: Card): Promise<void> {
 /** The form alone, which decides whether the rest can be read. */
 const formSchema = z.object({ form: z.number().optional() }).catch({});
 
-/** @throws CheckpointError for a card that is missing, says what it may not, or is of a newer form */
+/**
+ * Reads the card of a model folder.
+ * @throws CheckpointError for a card that is missing, invalid or of a newer form
+ */
 export async function readCard(folder: string): Promise<Card> {
   const json = await readJson(folder, 'card.json');
   const { form } = formSchema.parse(json);
   if (form !== undefined && form > CARD_FORM) {
     throw new CheckpointError(
-      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}: take a newer one`,
+      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}; upgrade unseam`,
     );
   }
   const parsed = cardSchema.safeParse(json);
@@ -30,11 +33,11 @@ export async function readCard(folder: string): Promise<Card> {
 }
 
 /**
- * A file of a model folder as it is parsed.
- * @throws CheckpointError where it is missing, or no JSON
+ * Parses a JSON file of a model folder.
+ * @throws CheckpointError where it is missing or not JSON
  */
 export async function readJson(folder: string, name: string): Promise<unknown> {
-  const text = await readFile(join(folder, name), 'utf8').catch(missing(folder, name));
+  const text = await readFile(join(folder, name), 'utf8').catch(rejectUnreadable(folder, name));
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -42,8 +45,8 @@ export async function readJson(folder: string, name: string): Promise<unknown> {
   }
 }
 
-/** @throws CheckpointError for what cannot be read of a model folder */
-export const missing =
+/** Handles a failed read of a model folder's file. @throws CheckpointError always */
+export const rejectUnreadable =
   (folder: string, name: string) =>
   (cause: unknown): never => {
     throw new CheckpointError(`${folder} has no readable ${name}`, { cause });

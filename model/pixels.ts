@@ -1,18 +1,18 @@
 /**
- * The intensity contract between training and serving, as a card states it: unsigned integers are
- * divided by the range of their type, so that 0 is black and 1 is the brightest that the type holds.
+ * The intensity contract between training and serving, as a card states it: unsigned integers are divided by their
+ * type's maximum, so that 0 is black and 1 is the type's maximum.
  */
 export const NORMALISATION = 'type-range' as const;
 
 /**
- * Pixels: integers as they are stored, or floats already in [0, 1]; interleaved, `data.length = tiles · height · width · channels`.
+ * Pixels: stored integers, or floats in [0, 1]; interleaved, `data.length = tiles · height · width · channels`.
  */
 export type Pixels = Uint8Array | Uint16Array | Float32Array;
 
-/** What was done to an image's channels to suit a model; stated in receipts. */
+/** How an image's channels were converted for a model; stated in receipts. */
 export type ChannelConversion = 'none' | 'luminance' | 'copied';
 
-/** How an image of so many channels (alpha not counted) is given to a model; null where it cannot be. */
+/** How to convert an image's channels (without alpha) for a model; null where they cannot be converted. */
 export function channelConversion(imageChannels: number, modelChannels: number): ChannelConversion | null {
   if (imageChannels === modelChannels) return 'none';
   if (imageChannels === 3 && modelChannels === 1) return 'luminance';
@@ -20,7 +20,7 @@ export function channelConversion(imageChannels: number, modelChannels: number):
   return null;
 }
 
-/** The brightest that pixels of this type can be: what they are divided by. */
+/** The maximum of a pixel type, by which pixels are divided. */
 export function rangeOf(pixels: Pixels): number {
   if (pixels instanceof Float32Array) return 1;
   return pixels instanceof Uint8Array ? 255 : 65535;

@@ -2,15 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 
 /**
- * TensorFlow.js's own `Resizing` layer for nearest pixels, which it cannot apply inside a model: it takes
- * the list of its inputs for the input. This one stands in its place when models are loaded, too.
+ * A nearest-neighbour `Resizing` layer. TensorFlow.js's own fails inside a model, where it mistakes the list of its
+ * inputs for the input. This one is registered under the same name, so saved models load with it.
  */
 export class Resizing extends tfl.layers.Layer {
   static className = 'Resizing';
   readonly #size: [height: number, width: number];
 
   constructor(args: { readonly name?: string; readonly height: number; readonly width: number }) {
-    super({ ...(args.name !== undefined && { name: args.name }) });
+    super(args.name === undefined ? {} : { name: args.name });
     this.#size = [args.height, args.width];
   }
 

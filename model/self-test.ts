@@ -1,25 +1,25 @@
+import { argMax } from './arg-max.js';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
-import { greatest } from './greatest.js';
 import type { OutputKind } from './output-kind.js';
 import type { Pixels } from './pixels.js';
 
-/** How a network is used: each use is a graph of its own, whose kernels could round differently. */
+/** How a network is used. Each use compiles to a separate graph, whose kernels could round differently. */
 export interface GraphUse {
   readonly output: OutputKind;
   /** Whether probabilities are means over the eight symmetries of the square. */
   readonly symmetries: boolean;
-  /** Whether labels are cut at a probability: one graph for all of them. */
+  /** Set where labels are thresholded; one graph serves every threshold. */
   readonly threshold?: true;
   /** Type and channels of the tiles. */
   readonly dtype: 'uint8' | 'uint16' | 'float32';
   readonly channels: number;
 }
 
-/** Where labels are cut in the test of a graph that cuts them: its value is an input of the graph. */
+/** The threshold in the test of a graph that has one; its value is an input of the graph. */
 export const TEST_THRESHOLD = 0.5;
 
-/** A network on its device. */
+/** The network under test, on its device. */
 export interface TestedNetwork {
   readonly geometry: TileGeometry;
   predict(batch: TileBatch, output: OutputKind, symmetries: boolean): Promise<Uint8Array | Float32Array>;
@@ -33,16 +33,18 @@ interface Place {
 }
 
 /**
- * Compares tiles with one pass over the image that they make up, on this device: true where every bit agrees,
- * and every label is the class of the greatest probability, or follows from the threshold. Square tiles and oblong ones both ways, the
- * smallest among them, alone and several in a batch, of the very type of pixels that is used. Kernels may differ between
- * sizes, so none of this is ever assumed. Each call of `predict` is short: others' work goes on in between.
+ * Compares tiles with one pass over the whole image on this device: true where every bit agrees, and every label is
+ * the class of the greatest probability, or follows from the threshold.
+ *
+ * The tiles are square and oblong in both directions, the smallest size among them, alone and in batches, of the type
+ * of pixels in use. Kernels may differ between sizes, so none of this is ever assumed. Each call of `predict` is
+ * short, so that other jobs' batches run in between.
  */
 export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<boolean> {
   const { halo, multiple, smallest, tileable } = network.geometry;
   if (!tileable) return false;
   const { output, symmetries, channels } = use;
-  // oblong, too: rows and columns could be mixed up
+  // oblong, since rows and columns could be confused
   const whole = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
   const image = noise(use, whole.width * whole.height * channels);
 
@@ -61,7 +63,7 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
     }
     return network.predict({ data, count: places.length, width, height, channels }, kind, symmetries);
   };
-  /** Whether tiles hold, bit for bit, what the whole image's values are at their places. */
+  /** Whether tiles equal, bit for bit, the values of the whole image at their places. */
   const agree = async (kind: OutputKind, places: readonly Place[], expected: Uint8Array | Uint32Array) => {
     const found = bitsOf(await predict(kind, places));
     const across = outputOf(whole).width;
@@ -97,13 +99,13 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   if (output === 'probabilities') return true;
   const out = outputOf(whole);
   const classes = reference.length / out.width / out.height;
-  const labels = use.threshold ? reaching(reference) : greatest(reference, classes);
+  const labels = use.threshold ? thresholdLabels(reference) : argMax(reference, classes);
   const expected = output === 'labels' ? labels : bitsOf(withLabels(reference, labels, classes));
   for (const places of [alone, batch, wide]) if (!(await agree(output, places, expected))) return false;
   return true;
 }
 
-/** Probabilities with the label of each pixel behind them. */
+/** Appends the label of each pixel to its probabilities. */
 function withLabels(probabilities: Float32Array, labels: Uint8Array, classes: number): Float32Array {
   const both = new Float32Array(probabilities.length + labels.length);
   for (const [at, label] of labels.entries()) {
@@ -118,7 +120,7 @@ function pixels(dtype: GraphUse['dtype'], length: number): Pixels {
   return dtype === 'uint16' ? new Uint16Array(length) : new Uint8Array(length);
 }
 
-/** Values all over the range of their type, different everywhere. */
+/** Pseudorandom values over the full range of their type. */
 function noise({ dtype }: GraphUse, length: number): Pixels {
   const data = pixels(dtype, length);
   for (let i = 0; i < length; i++) {
@@ -128,8 +130,8 @@ function noise({ dtype }: GraphUse, length: number): Pixels {
   return data;
 }
 
-/** 1 where the second of two classes has at least `TEST_THRESHOLD`, as the network cuts. */
-const reaching = (probabilities: Float32Array): Uint8Array =>
+/** 1 where the second of two classes has at least `TEST_THRESHOLD`, as in the network. */
+const thresholdLabels = (probabilities: Float32Array): Uint8Array =>
   Uint8Array.from({ length: probabilities.length / 2 }, (_, at) =>
     probabilities[2 * at + 1]! >= TEST_THRESHOLD ? 1 : 0,
   );

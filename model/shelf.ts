@@ -11,13 +11,13 @@ export interface ModelFolder {
 }
 
 /**
- * The models of a folder, `NAME/VERSION/`. Looked up anew at each call, so that a version that
- * appears is served without a restart.
+ * The models of a folder, `NAME/VERSION/`. Each call reads the folder, so that a new version is served without a
+ * restart.
  */
 export class ModelShelf {
   constructor(private readonly root: string) {}
 
-  /** The highest version of each model, by name. A version in training has no card, and is left out. */
+  /** The latest version of each model, sorted by name. A version in training has no card, and is not listed. */
   async list(): Promise<ModelFolder[]> {
     const names = await subfolders(this.root);
     const found = await Promise.all(names.map((name) => this.#newest(name)));
@@ -25,8 +25,8 @@ export class ModelShelf {
   }
 
   /**
-   * The models with their cards, and those that cannot be used, with the reason.
-   * @param read reads, and so checks, a model
+   * The cards of all models, and the models that cannot be used, with the reason.
+   * @param read reads and validates a model
    */
   async survey(read: (model: ModelFolder) => Promise<Card> = cardOf): Promise<Survey> {
     const survey: { cards: Card[]; unreadable: UnreadableModel[] } = { cards: [], unreadable: [] };
@@ -35,7 +35,7 @@ export class ModelShelf {
       try {
         survey.cards.push(await read(model));
       } catch (error) {
-        // whoever asks over HTTP is not told where models lie
+        // HTTP clients must not learn the server's paths
         const reason = (error as Error).message.replaceAll(`${folder}/`, '').replaceAll(folder, 'the folder');
         survey.unreadable.push({ name, version, reason });
       }
@@ -44,9 +44,9 @@ export class ModelShelf {
   }
 
   /**
-   * The folder of a model: the one asked for, as `NAME` or `NAME/VERSION`, or the only one there is.
-   * @throws UnknownModelError, ModelChoiceError where none is named and there are several
-   * @throws CheckpointError for one whose card is unreadable, or another model's
+   * The folder of the requested model, `NAME` or `NAME/VERSION`; without a name, of the only model.
+   * @throws UnknownModelError; ModelChoiceError where none is named and there are several, or none
+   * @throws CheckpointError where its card is unreadable, or another model's
    */
   async find(name: string | undefined): Promise<ModelFolder> {
     const models = await this.list();
@@ -63,21 +63,21 @@ export class ModelShelf {
     return checked({ name: model.name, version: Number(version), folder });
   }
 
-  /** The picture of how a model's training went; null for a model that came without one. */
+  /** The path of a model's training curves; null where it has none. */
   async curvesOf({ name, version }: Pick<ModelFolder, 'name' | 'version'>): Promise<string | null> {
     const path = join(this.root, name, String(version), 'training', 'curves.svg');
     return (await exists(path)) ? path : null;
   }
 
-  /** The folder for the next version of a model, which does not exist yet. */
+  /** The folder of a model's next version, which does not exist yet. */
   async nextVersion(name: string): Promise<ModelFolder> {
     const version = ((await versionsOf(join(this.root, name)))[0] ?? 0) + 1;
     return { name, version, folder: join(this.root, name, String(version)) };
   }
 
   /**
-   * The newest version of a model whose training has not ended: it has no card yet.
-   * @throws ModelChoiceError where there is none
+   * The latest version of a model, whose training is unfinished: it has no card yet.
+   * @throws ModelChoiceError where its training is finished, or there is no version
    */
   async unfinished(name: string): Promise<ModelFolder> {
     const [version] = await versionsOf(join(this.root, name));
@@ -126,7 +126,7 @@ async function checked(model: ModelFolder): Promise<ModelFolder> {
   return model;
 }
 
-/** Version numbers in a model's folder, the highest first; those in training included. */
+/** Version numbers in a model's folder in descending order, those in training included. */
 async function versionsOf(folder: string): Promise<number[]> {
   const versions = (await subfolders(folder)).filter((v) => /^[1-9]\d{0,8}$/.test(v)).map(Number);
   return versions.sort((a, b) => b - a);

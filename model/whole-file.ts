@@ -1,15 +1,15 @@
 import { open, rename, rm } from 'node:fs/promises';
 
 /**
- * Writes a file beside its name, flushes it to the disk, and renames it: whatever fails or is killed when, the
- * file is the old one or the new one.
+ * Replaces a file atomically: writes a temporary file beside it, flushes that to the disk, and renames it. Whatever
+ * fails or is killed, the file has its old or its new content.
  */
 export async function writeWhole(path: string, parts: Iterable<string | Uint8Array>): Promise<void> {
   const partial = `${path}.partial`;
   try {
     const file = await open(partial, 'w');
     try {
-      // not by `writev`: on a full disk it writes a part, and is content
+      // not by `writev`, which on a full disk writes a part and reports no error
       for (const part of parts) await file.writeFile(part);
       await file.sync();
     } finally {

@@ -4,7 +4,7 @@ import { loadCheckpoint } from '../checkpoint.js';
 import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
-import { normalise } from '../normalize.js';
+import { normalise } from '../normalise.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
 import { lossOf } from './loss.js';

@@ -1,4 +1,4 @@
-import { greatest } from '../../model/greatest.js';
+import { argMax } from '../../model/arg-max.js';
 import { type BorderScores, borderScores } from '../../model/train/border-scores.js';
 import type { LossSum } from '../../model/train/loss-sum.js';
 import { Confusion } from '../../model/train/scores.js';
@@ -65,7 +65,7 @@ export class ImageScorer implements MaskSink {
     const { classes, loss } = this.options;
     const { pair } = this;
     const truth = this.dataset.codec.decode(await pair.labels.readRegion(rect));
-    const labels = band instanceof Uint8Array ? band : greatest(band, classes);
+    const labels = band instanceof Uint8Array ? band : argMax(band, classes);
     this.confusion.add(truth, labels);
     this.truth.put(rect, truth);
     this.labels.put(rect, labels);

@@ -71,9 +71,7 @@ describe('the geometry, by walking the layers', () => {
       () => chain(maxPooling2d({ poolSize: 2 }), upSampling2d({ name: 'smooth', interpolation: 'bilinear' })),
     ],
   ])('refuses a network that cannot be exact, naming its layer "%s"', (name, build) => {
-    expect(() => tileGeometryOf(build())).toThrow(
-      `layer "${name}" keeps this model from being tiled exactly`,
-    );
+    expect(() => tileGeometryOf(build())).toThrow(`layer "${name}" prevents exact tiling`);
   });
 
   it('counts what zeros of padding touch, and tells the four sides apart', () => {
@@ -117,7 +115,7 @@ describe('a network that makes no sense', () => {
     [{ ...small, channels: [4, 0] }, /channels/],
     [{ ...small, classes: 1 }, /classes/],
     [{ ...small, decoderChannels: [3] }, /decoderChannels must list 2/],
-    [{ ...small, classes: 3, head: 'sigmoid' }, /a sigmoid tells two classes apart/],
+    [{ ...small, classes: 3, head: 'sigmoid' }, /a sigmoid head has two classes/],
     [{ ...small, dropout: 1 }, /dropout/],
     [{ ...small, outputSize: 1000 }, /larger than the input/],
   ])('is refused', (config, message) => {

@@ -19,9 +19,9 @@ async function broken(name: string, change: (card: Card) => object): Promise<voi
 }
 
 const REASONS: Record<string, RegExp> = {
-  classes: /channels of its output: 2; the network has 3/,
+  classes: /output channels: 2; the network has 3/,
   halo: /halo: \{"top":40,.*; the network has \{"top":44,/,
-  input: /channels of its input: 3; the network has 1/,
+  input: /input channels: 3; the network has 1/,
   newer: /card\.json is of form 99; this version of unseam reads forms up to/,
   other: /card\.json names model shapes, version 1; its folder, other\/1/,
   torn: /card\.json is not JSON/,

@@ -139,7 +139,7 @@ describe('unseam train', () => {
     ]);
     expect(result).toMatchObject({
       code: 7,
-      stderr: expect.stringMatching(/is not what the card describes/),
+      stderr: expect.stringMatching(/does not match its card/),
     });
   });
 });

@@ -5,15 +5,15 @@ import { channelConversion, type Pixels, rangeOf } from './pixels.js';
 const LUMA = [0.299, 0.587, 0.114] as const;
 
 /**
- * Pixels `[n, h, w, channels]`, as stored or already in [0, 1], as a network's input `[n, h, w, modelChannels]` in [0, 1].
- * Every step works on each pixel alone, so it cannot depend on the tile. To be called in a tidy scope.
+ * Converts pixels `[n, h, w, channels]`, as stored or in [0, 1], to a network's input `[n, h, w, modelChannels]` in
+ * [0, 1]. Every step is pointwise, so the result does not depend on the tile. Call it inside `tf.tidy`.
  */
 export function normalise(
   pixels: Pixels,
   shape: [number, number, number, number],
   modelChannels: number,
 ): tf.Tensor4D {
-  const x = pixels instanceof Float32Array ? tf.tensor4d(pixels, shape) : scaled(pixels, shape);
+  const x = pixels instanceof Float32Array ? tf.tensor4d(pixels, shape) : scaleToUnit(pixels, shape);
   switch (channelConversion(shape[3], modelChannels)) {
     case 'none':
       return x;
@@ -28,7 +28,7 @@ export function normalise(
   }
 }
 
-function scaled(pixels: Uint8Array | Uint16Array, shape: [number, number, number, number]): tf.Tensor4D {
+function scaleToUnit(pixels: Uint8Array | Uint16Array, shape: [number, number, number, number]): tf.Tensor4D {
   const stored = tf.tensor4d(new Int32Array(pixels), shape, 'int32');
   return tf.div(tf.cast(stored, 'float32'), tf.scalar(rangeOf(pixels))) as tf.Tensor4D;
 }

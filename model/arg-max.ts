@@ -1,5 +1,5 @@
-/** The class of each pixel's greatest probability, the lowest of equals: as the network's own labels. */
-export function greatest(probabilities: Float32Array, classes: number): Uint8Array {
+/** The class with the greatest probability of each pixel, the lowest of equals; as the network's own labels are. */
+export function argMax(probabilities: Float32Array, classes: number): Uint8Array {
   const labels = new Uint8Array(probabilities.length / classes);
   for (let at = 0; at < labels.length; at++) {
     let best = 0;
