@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import type { Request } from 'express';
 import type { Priority } from '../../model/scheduler.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
+import { uploadPath } from '../jobs/folder.js';
 import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
 import type { RouteDependencies } from './dependencies.js';
@@ -107,7 +107,7 @@ async function receive(
   request: Request,
   folder: string,
 ): Promise<RequestImage> {
-  const input = join(folder, 'upload');
+  const input = uploadPath(folder);
   const start = performance.now();
   const { bytes, name } = await receiveImage(request, input, limits);
   const uploadMs = Math.round((performance.now() - start) * 10) / 10;
@@ -132,7 +132,7 @@ async function locate(
     singleFile: true,
     uploadMs: null,
     async claim() {
-      await take(join(folder, 'upload'));
+      await take(uploadPath(folder));
       isClaimed = true;
     },
     async check() {

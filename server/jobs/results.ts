@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import { readCard } from '../../model/model-files.js';
 import type { ModelShelf } from '../../model/shelf.js';
@@ -8,8 +8,9 @@ import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerCalls } from '../worker/methods.js';
+import { resultName } from './folder.js';
 import type { JobRecord } from './job.js';
-import { resultPath, specOf } from './spec.js';
+import { specOf } from './spec.js';
 import type { JobStore } from './store.js';
 
 /** The results of jobs: those that they wrote, those derived on request, and what viewers see of them. */
@@ -26,7 +27,7 @@ export class JobResults {
 
   /** The path of a result, whether it exists or not. */
   path(id: string, output: Output, format: Format): string {
-    return resultPath(this.store.folder(id), output, format);
+    return join(this.store.folder(id), resultName(output, format));
   }
 
   /**
@@ -75,7 +76,7 @@ export class JobResults {
 
   /** Resolves when the results that a job wrote would survive a power failure. */
   sync({ id, request: { outputs } }: JobRecord): Promise<void> {
-    const names = outputs.map(({ output, format }) => basename(this.path(id, output, format)));
+    const names = outputs.map(({ output, format }) => resultName(output, format));
     return this.store.sync(id, names);
   }
 

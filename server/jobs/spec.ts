@@ -1,23 +1,20 @@
 import { join } from 'node:path';
 import type { JobSpec } from '../contract/job-spec.js';
-import { FORMATS, type Format, type Output, type ResultFile } from '../contract/outputs.js';
+import type { ResultFile } from '../contract/outputs.js';
+import { JOURNAL_NAME, resultName, uploadPath } from './folder.js';
 import type { JobRecord, JobSource } from './job.js';
 
 /** The file or the address that a source is read from; `folder` is the job's. */
-export function inputOf(source: JobSource, folder: string): string {
+function inputOf(source: JobSource, folder: string): string {
   switch (source.kind) {
     case 'upload':
-      return join(folder, 'upload');
+      return uploadPath(folder);
     case 'path':
       return source.path;
     case 'url':
       return source.url;
   }
 }
-
-/** The path of a result in a job's folder, whether the result exists or not. */
-export const resultPath = (folder: string, output: Output, format: Format): string =>
-  join(folder, `${output}${FORMATS[format].ending}`);
 
 /** A job as the worker runs it, with all of its files in `folder`. */
 export function specOf(record: JobRecord, folder: string): JobSpec {
@@ -28,7 +25,7 @@ export function specOf(record: JobRecord, folder: string): JobSpec {
       output,
       format,
       simplify,
-      path: resultPath(folder, output, format),
+      path: join(folder, resultName(output, format)),
     }),
   );
   return {
@@ -39,7 +36,7 @@ export function specOf(record: JobRecord, folder: string): JobSpec {
     input: inputOf(source, folder),
     scratchDir: folder,
     results,
-    journal: join(folder, 'bands'),
+    journal: join(folder, JOURNAL_NAME),
     singleFile: source.kind === 'upload',
   };
 }

@@ -1,19 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FORMATS, formatsOf, OUTPUTS } from '../contract/outputs.js';
 import { codeOf } from '../contract/problems.js';
 import { replaceFile, syncFile, syncFolder } from '../storage/durable.js';
+import { RECORD_NAME, RESULT_NAMES, UPLOAD_NAME } from './folder.js';
 import { hasEnded, type JobRecord } from './job.js';
 import { formatRecord, parseRecord, type UnreadableJob, unreadable } from './record.js';
 
-const RECORD = 'job.json';
-/** The image of a job whose client uploaded it. */
-const UPLOAD = 'upload';
-/** The names of all results that a job may have. */
-const RESULTS = OUTPUTS.flatMap((output) =>
-  formatsOf(output).map((format) => `${output}${FORMATS[format].ending}`),
-);
 /** The names that `create` gives to folders; all others below `jobs/` are ignored. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -69,7 +62,7 @@ export class JobStore {
 
   /** Makes a job of a folder: syncs its files first, and then writes the record that refers to them. */
   async add(record: JobRecord): Promise<void> {
-    await this.sync(record.id, record.source.kind === 'upload' ? [UPLOAD] : []);
+    await this.sync(record.id, record.source.kind === 'upload' ? [UPLOAD_NAME] : []);
     await syncFolder(join(this.root, 'jobs'));
     await this.write(record);
   }
@@ -85,7 +78,7 @@ export class JobStore {
   async write(record: JobRecord): Promise<void> {
     const { id } = record;
     const before = this.#pending.get(id)?.catch(() => undefined);
-    const write = () => replaceFile(join(this.folder(id), RECORD), formatRecord(record));
+    const write = () => replaceFile(join(this.folder(id), RECORD_NAME), formatRecord(record));
     const writing = before ? before.then(write) : write();
     this.#pending.set(id, writing);
     try {
@@ -113,7 +106,7 @@ export class JobStore {
   /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */
   async clear({ id, state }: JobRecord): Promise<void> {
     const folder = this.folder(id);
-    const retained = state === 'succeeded' ? [RECORD, UPLOAD, ...RESULTS] : [RECORD];
+    const retained = state === 'succeeded' ? [RECORD_NAME, UPLOAD_NAME, ...RESULT_NAMES] : [RECORD_NAME];
     for (const name of await readdir(folder)) {
       if (!retained.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
     }
@@ -137,7 +130,7 @@ export class JobStore {
    * @throws RequestError `unreadable-record`
    */
   async #read(id: string): Promise<JobRecord | null> {
-    const text = await readFile(join(this.folder(id), RECORD), 'utf8').catch(
+    const text = await readFile(join(this.folder(id), RECORD_NAME), 'utf8').catch(
       (error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return null;
         throw unreadable(`its job.json cannot be read (${error.code})`, error);

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { FORMATS, type Format, formatsOf, OUTPUTS, type Output } from '../contract/outputs.js';
+
+/** The record of a job. */
+export const RECORD_NAME = 'job.json';
+/** The image of a job whose client uploaded it. */
+export const UPLOAD_NAME = 'upload';
+/** The finished bands of a job that has not ended. */
+export const JOURNAL_NAME = 'bands';
+
+/** The file of a result. */
+export const resultName = (output: Output, format: Format): string => `${output}${FORMATS[format].ending}`;
+
+/** The files of all results that a job may have. */
+export const RESULT_NAMES: readonly string[] = OUTPUTS.flatMap((output) =>
+  formatsOf(output).map((format) => resultName(output, format)),
+);
+
+/** The path of an upload in the job's folder. */
+export const uploadPath = (folder: string): string => join(folder, UPLOAD_NAME);
