@@ -221,3 +221,14 @@ describe('processes', () => {
     expect(loadedLaterBy('server/bin.ts')).toContain('server/commands/train.ts');
   });
 });
+
+it.each(['docs/architecture.md', 'CONTRIBUTING.md'])('%s names files that are there', (page) => {
+  const files = [...SOURCES, 'bench', 'test'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  );
+  const isThere = (name: string) => files.some((file) => file === name || file.endsWith(`/${name}`));
+  // NAME stands for what a recipe's reader adds.
+  const named = [...text(page).matchAll(/`([\w./-]+\.ts)`/g)].map(([, name]) => name!);
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !name.includes('NAME') && !isThere(name))).toEqual([]);
+});
