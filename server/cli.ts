@@ -23,7 +23,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
 export async function createCli(context: CommandContext, args: readonly string[]): Promise<Command> {
   const program = new Command('unseam')
     .description(
-      'Segments microscopy images of any size, without seams: bit for bit as one pass over the whole image.',
+      'Segments microscopy images of any size without seams: bit for bit what one pass over the whole image gives.',
     )
     .version('0.1.0')
     .showHelpAfterError('(add --help for the options)')

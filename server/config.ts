@@ -1,18 +1,18 @@
 import { availableParallelism, tmpdir, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** The environment variables that are read, here and nowhere else; a flag goes before its variable. */
+/** The environment variables. Nothing else in the code reads the environment. A flag overrides its variable. */
 export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
   threads: 'UNSEAM_THREADS',
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
-  /** Names of this server, which requests are addressed to. */
+  /** Host names of this server. */
   hostNames: 'UNSEAM_ALLOW_HOST',
-  /** Hosts that images are read from. */
+  /** Hosts that images are read from by URL. */
   imageHosts: 'UNSEAM_IMAGE_HOSTS',
-  /** What `imageHosts` was called before. */
+  /** The deprecated name of `imageHosts`. */
   oldImageHosts: 'UNSEAM_ALLOW_HOSTS',
   maxPixels: 'UNSEAM_MAX_PIXELS',
   maxUnpacked: 'UNSEAM_MAX_UNPACKED',
@@ -29,44 +29,46 @@ export const ENVIRONMENT = {
 } as const;
 
 /**
- * Of processes that are started here. glibc raises the size from which it maps memory as large buffers come and
- * go, and then cuts them from heaps that fragment: a worker grows with the images that it has seen. With a fixed
- * size, its own first one, large buffers go back to the system. Other C libraries know no such variable.
+ * The environment of child processes. As large buffers are allocated and freed, glibc raises the size from which it
+ * maps memory, and then allocates them on heaps that fragment: a worker would grow with the images that it has
+ * processed. With a fixed threshold (glibc's own initial one), large buffers are returned to the system. Other C
+ * libraries ignore the variable.
  */
 export const childEnvironment = (): NodeJS.ProcessEnv => ({
   MALLOC_MMAP_THRESHOLD_: String(128 << 10),
   ...process.env,
 });
 
+/** Defaults of options. `serve-options.ts` documents each of a server's, with its unit and its minimum. */
 export const DEFAULTS = {
-  /** The models that come with the package: `models/` beside `dist/`. */
+  /** The models of the package: `models/` beside `dist/`. */
   models: fileURLToPath(new URL('../../models', import.meta.url)),
   threads: availableParallelism(),
   scratch: tmpdir(),
-  /** In the working directory. */
+  /** Relative to the working directory. */
   data: 'unseam-data',
   slides: null,
   allowedHosts: [] as readonly string[],
   hostNames: null,
-  /** A slide of 100,000 × 100,000 px, and half as much again. */
+  /** One and a half times a slide of 100,000 × 100,000 px. */
   maxPixels: 15_000_000_000,
-  /** Interlaced PNG, progressive JPEG, WebP, GIF and AVIF have no rows to be streamed. */
+  /** For interlaced PNG, progressive JPEG, WebP, GIF and AVIF, which cannot be decoded row by row. */
   maxUnpackedBytes: 2 ** 30,
-  /** A container's limit, where there is one; what it does not know of is what the machine has. */
+  /** Three quarters of the container's limit, or of the machine's memory without one. */
   memoryBytes: Math.floor(
     0.75 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
   ),
   host: '127.0.0.1',
   port: 8080,
   maxBodyBytes: 8 * 2 ** 30,
-  /** Some 20 seconds on two cores with the models that come with the package. */
+  /** About 20 seconds on two cores with the models of the package. */
   syncPixels: 50_000_000,
   keepMs: 24 * 3600_000,
   drainMs: 25_000,
   idleTimeoutMs: 60_000,
-  /** A megabyte a minute: slower than any network that slides are sent over. */
+  /** 1 MiB per minute: slower than any network that slides are sent over. */
   minRate: 16 * 1024,
-  /** A gigabyte, or a twentieth of a smaller disk. */
+  /** 1 GiB, or 5 % of a smaller disk: see `Transfers`. */
   minFreeBytes: null,
   concurrency: 4,
   queueLimit: 64,

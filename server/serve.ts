@@ -25,7 +25,7 @@ export interface RunningServer {
   /** Rejects when the server cannot continue: another one has taken its data folder, which must not be written to. */
   readonly failed: Promise<never>;
   /**
-   * Stops the server gracefully: refuses new requests, requeues the jobs, finishes the requests in flight, aborts
+   * Shuts down gracefully: refuses new requests, requeues the jobs, finishes the requests in flight, aborts
    * those that remain after `drainMs`, and stops the processes. The next server resumes the jobs.
    */
   close(): Promise<void>;

@@ -44,31 +44,31 @@ const INSPECT_PORT = 9230;
 export function serveCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('serve'))
     .addOption(memoryOption())
-    .description('serve masks over HTTP')
+    .description('serve segmentation over HTTP')
     .addOption(
       new Option('--host <address>', 'address to listen on').env(ENVIRONMENT.host).default(DEFAULTS.host),
     )
     .addOption(
-      new Option('--port <n>', 'port; 0 takes a free one')
+      new Option('--port <n>', 'port to listen on; 0 picks a free one')
         .env(ENVIRONMENT.port)
         .argParser(integer(0, 65535))
         .default(DEFAULTS.port),
     )
     .addOption(
-      new Option('--data <folder>', 'where jobs and uploads are kept')
+      new Option('--data <folder>', 'folder of jobs and uploads')
         .env(ENVIRONMENT.data)
         .default(DEFAULTS.data),
     )
     .addOption(
-      new Option('--slides <folder>', 'images below it may be named by path as sources of jobs').env(
+      new Option('--slides <folder>', 'requests may name images below this folder by path').env(
         ENVIRONMENT.slides,
       ),
     )
     .addOption(
       new Option(
         '--allow-host <names...>',
-        'names that requests may call this server by, such as unseam.lab; *.lab for all below, * for any ' +
-          '(default: on loopback its names, elsewhere any)',
+        'host names of this server, such as unseam.lab; *.lab for all subdomains, * for any ' +
+          '(default: those of loopback if it listens there, else any)',
       )
         .env(ENVIRONMENT.hostNames)
         .argParser((text, names: readonly string[] = []) => [...names, ...text.split(',').map(hostName)]),
@@ -76,67 +76,77 @@ export function serveCommand(program: Command, context: CommandContext): void {
     .addOption(
       new Option(
         '--image-hosts <list>',
-        'other servers, from which TIFFs and OME-Zarrs are read by URL, such as images.lab:8000',
+        'other hosts, from which TIFFs and OME-Zarrs may be read by URL, such as images.lab:8000',
       )
         .env(ENVIRONMENT.imageHosts)
         .argParser(listed),
     )
     .addOption(
-      new Option('--allow-hosts <list>', 'the old name of --image-hosts')
+      new Option('--allow-hosts <list>', 'deprecated name of --image-hosts')
         .env(ENVIRONMENT.oldImageHosts)
         .argParser(listed)
         .hideHelp(),
     )
     .option(
       '--sync-pixels <n>',
-      'larger images are answered with a job',
+      'POST /v1/segment answers images of more pixels with a job',
       integer(0, Number.MAX_SAFE_INTEGER),
       DEFAULTS.syncPixels,
     )
-    .option('--keep <hours>', 'how long jobs that have ended are kept', positive, DEFAULTS.keepMs / 3600_000)
+    .option(
+      '--keep <hours>',
+      'how long finished jobs and uploads are retained',
+      positive,
+      DEFAULTS.keepMs / 3600_000,
+    )
     .addOption(
-      new Option(
-        '--drain <s>',
-        'how long what is in flight may take when the server is told to stop; then it is ended',
-      )
+      new Option('--drain <s>', 'grace period of a shutdown: requests in flight are aborted after it')
         .env(ENVIRONMENT.drain)
         .argParser(notNegative)
         .default(DEFAULTS.drainMs / 1000),
     )
     .addOption(
-      new Option('--max-body <bytes>', 'largest upload')
+      new Option('--max-body <bytes>', 'maximum size of an upload')
         .env(ENVIRONMENT.maxBody)
         .argParser(bytes)
         .default(DEFAULTS.maxBodyBytes, '8G'),
     )
     .option(
       '--idle-timeout <s>',
-      'time after which a body that brings too little, and a client that reads nothing, is given up',
+      'clients that send a body too slowly, or read nothing of a result, for this long are disconnected',
       positive,
       DEFAULTS.idleTimeoutMs / 1000,
     )
     .addOption(
-      new Option('--min-rate <bytes>', 'bytes a second that every body has to bring, over the idle time-out')
+      new Option(
+        '--min-rate <bytes>',
+        'minimum rate of request bodies per second, averaged over --idle-timeout',
+      )
         .argParser(bytes)
         .default(DEFAULTS.minRate, '16K'),
     )
     .addOption(
       new Option(
         '--min-free <bytes>',
-        'what uploads leave free of the disk (default: 1G, or a twentieth of a smaller disk)',
+        'disk space that uploads leave free (default: 1G, or 5 % of a smaller disk)',
       )
         .env(ENVIRONMENT.minFree)
         .argParser(bytes),
     )
     .option(
       '--concurrency <n>',
-      'images segmented at a time, if they fit into the memory; their tiles share batches',
+      'images segmented concurrently, if they fit into --memory; their tiles share batches',
       integer(1, 64),
       DEFAULTS.concurrency,
     )
-    .option('--queue <n>', 'jobs that wait, run or upload at most', integer(1, 100_000), DEFAULTS.queueLimit)
+    .option(
+      '--queue <n>',
+      'maximum number of jobs that are pending, running or being uploaded',
+      integer(1, 100_000),
+      DEFAULTS.queueLimit,
+    )
     .addOption(
-      new Option('--log-level <level>', 'what is logged')
+      new Option('--log-level <level>', 'minimum level of logged messages')
         .env(ENVIRONMENT.logLevel)
         .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
         .default(DEFAULTS.logLevel),
@@ -153,7 +163,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .hideHelp(),
     )
     .action(async (flags: ServeFlags) => {
-      // Its many libraries are of no use to the other commands.
+      // Loaded here: other commands, and --help, need none of its libraries.
       const { startServer } = await import('../serve.js');
       const server = await startServer({
         ...flags,
@@ -180,7 +190,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
       try {
         await Promise.race([stop, server.failed]);
       } catch (error) {
-        // At once, and with its worker: an orderly end would write into a folder that is another's.
+        // Exit at once, with the worker: an orderly shutdown would write to a folder that another server owns.
         context.stderr(`unseam: ${(error as Error).message}`);
         process.exit(problemOf(codeOf(error)).exitCode);
       }
@@ -190,7 +200,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
 
 const listed = (text: string): string[] => text.split(',').filter(Boolean);
 
-/** For commander: a name of this server, as requests have it in their Host header. */
+/** Parses a host name or a pattern of host names, for commander. */
 function hostName(text: string): string {
   if (text === '*') return text;
   const name = nameOfHost(text.replace(/^\*\./, ''));

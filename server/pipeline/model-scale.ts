@@ -28,7 +28,7 @@ export function modelScale(image: ImageHeader, { card }: Pick<EngineModel, 'card
   if (mpp === null) {
     throw new RequestError(
       'bad-request',
-      'the image does not say its pixel size: give it, such as mpp=auto,0.25',
+      'the image does not say its pixel size: give it as "mpp", such as auto,0.25',
     );
   }
   const ratio = { x: card.micronsPerPixel / mpp.x, y: card.micronsPerPixel / mpp.y };
@@ -36,7 +36,7 @@ export function modelScale(image: ImageHeader, { card }: Pick<EngineModel, 'card
     throw new RequestError(
       'bad-request',
       `the image says ${formatMicrons(mpp.x)} µm a pixel, and the model learned from ${card.micronsPerPixel}: ` +
-        'give the true pixel size, such as mpp=auto,0.25',
+        'give the true pixel size as "mpp", such as auto,0.25',
     );
   }
   const size = {

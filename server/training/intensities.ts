@@ -58,7 +58,7 @@ export async function scaleIntensities<Pair extends Pictured>(
     );
     for (const [type, found] of extents) {
       const used = learnt?.type === type ? learnt.range : rangeOfType(type)!;
-      for (const warning of underfilled(found, used, '--range ')) warnings.add(warning);
+      for (const warning of underfilled(found, used)) warnings.add(warning);
     }
     return { pairs, normalisation: learnt ?? NORMALISATION, extent, warnings: [...warnings] };
   }
@@ -72,7 +72,7 @@ export async function scaleIntensities<Pair extends Pictured>(
   const range = choice === 'auto' ? await robustRange(stored, extent, type) : choice;
   const normalisation = { range: [...range] as [number, number], type };
   const pairs = scaled(({ image }) => ranged(image, range));
-  return { pairs, normalisation, extent, warnings: underfilled(extent, range, '--range ') };
+  return { pairs, normalisation, extent, warnings: underfilled(extent, range) };
 }
 
 /** The least and the greatest value of each type that pictures are stored in. */

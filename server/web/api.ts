@@ -1,4 +1,4 @@
-/** What the page knows of a job: the part of the server's answer that it shows. */
+/** A job, as far as the page shows it. */
 export interface Job {
   readonly id: string;
   readonly state: 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
@@ -59,48 +59,50 @@ export interface ModelCard {
   readonly architecture: { readonly parameters: number; readonly halo: { readonly top: number } };
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly data: { readonly description: string; readonly terms: string };
-  /** Address of the curves of its training; null where it came without. */
+  /** URL of the curves of its training; null without. */
   readonly curves: string | null;
 }
 
-/** An answer of the server's that says what was wrong. */
-export class Refused extends Error {}
+/** A request that the server refused; the message is its reason. */
+export class RequestRefusedError extends Error {}
 
-/** Asks the server. @throws Refused with the problem's own words */
-export async function ask<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
+/** Sends a request of the API. @throws RequestRefusedError */
+export async function request<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
   const response = await fetch(path, init);
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as Answer;
   const problem = (await response.json().catch(() => null)) as { title?: string; detail?: string } | null;
-  throw new Refused(problem?.detail ?? problem?.title ?? `the server answered ${response.status}`);
+  throw new RequestRefusedError(
+    problem?.detail ?? problem?.title ?? `the server answered ${response.status}`,
+  );
 }
 
-/** Gives up an upload. */
-export async function discard(address: string): Promise<void> {
+/** Deletes an upload from the server. */
+export async function deleteUpload(address: string): Promise<void> {
   await fetch(address, { method: 'DELETE', headers: TUS }).catch(() => undefined);
 }
 
-/** Bytes of a file that are sent at a time: what a broken connection can cost. */
+/** Bytes of a file per request: what a broken connection costs at most. */
 const CHUNK_BYTES = 8 << 20;
-/** Waits between tries, in ms, of a connection that breaks; then it is given up. */
+/** Delays before the retries of a request, in ms; then the upload fails. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const TUS = { 'Tus-Resumable': '1.0.0' };
 
 /**
- * Sends a file by the tus protocol: where the connection breaks, it goes on from what the server has.
- * @returns the upload's address
+ * Uploads a file by the tus protocol; after a broken connection it resumes at the server's offset.
+ * @returns the URL path of the upload
  */
 export async function upload(
   file: File,
   signal: AbortSignal,
-  told: (share: number) => void,
+  onProgress: (share: number) => void,
 ): Promise<string> {
   const metadata = `filename ${btoa(String.fromCharCode(...new TextEncoder().encode(file.name)))}`;
   const headers = { ...TUS, 'Upload-Length': String(file.size), 'Upload-Metadata': metadata };
   const created = await fetch('/v1/uploads', { method: 'POST', headers, signal });
   const address = created.headers.get('Location');
-  if (!created.ok || address === null) throw new Refused((await created.text()).trim());
+  if (!created.ok || address === null) throw new RequestRefusedError((await created.text()).trim());
   let offset = 0;
-  let tries = 0;
+  let retries = 0;
   while (offset < file.size) {
     try {
       const response = await fetch(address, {
@@ -114,19 +116,19 @@ export async function upload(
         signal,
       });
       if (response.status >= 400 && response.status < 500 && response.status !== 409) {
-        throw new Refused((await response.text()).trim());
+        throw new RequestRefusedError((await response.text()).trim());
       }
-      if (response.status === 507) throw new Refused("the server's disk is full");
+      if (response.status === 507) throw new RequestRefusedError("the server's disk is full");
       if (!response.ok) throw new Error(`the server answered ${response.status}`);
       offset = Number(response.headers.get('Upload-Offset'));
-      tries = 0;
+      retries = 0;
     } catch (error) {
-      if (signal.aborted || error instanceof Refused || tries >= RETRY_MS.length) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS[tries++]));
+      if (signal.aborted || error instanceof RequestRefusedError || retries >= RETRY_MS.length) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS[retries++]));
       const state = await fetch(address, { method: 'HEAD', headers: TUS, signal }).catch(() => null);
       if (state?.ok) offset = Number(state.headers.get('Upload-Offset'));
     }
-    told(offset / file.size);
+    onProgress(offset / file.size);
   }
   return address;
 }

@@ -2,7 +2,7 @@ import type { Job, ModelCard } from './api.js';
 import { byId } from './by-id.js';
 import { area, hasEnded, nameOf, size, stateOf } from './words.js';
 
-/** What can be fetched of a mask; what the job was not asked for is made then. */
+/** The results that can be downloaded of a job with labels; the server derives those that do not exist yet. */
 const DOWNLOADS = [
   ['labels', 'tiff', 'Mask, pyramidal OME-TIFF'],
   ['labels', 'png', 'Mask, PNG'],
@@ -14,7 +14,7 @@ const DOWNLOADS = [
   ['thumbnail', 'png', 'Thumbnail, PNG'],
 ] as const;
 
-/** Fills in everything about a job but its pictures. */
+/** Shows everything about a job but its pictures. */
 export function showJob(job: Job, models: readonly ModelCard[]): void {
   const ended = hasEnded(job);
   byId('title').textContent = `${nameOf(job)}: ${size(job)}`;
@@ -30,13 +30,13 @@ export function showJob(job: Job, models: readonly ModelCard[]): void {
   failure.textContent = job.error ? `${job.error.detail} (${job.error.code})` : '';
   const shown = job.state !== 'failed' && job.state !== 'cancelled';
   for (const id of ['viewer', 'tools', 'facts']) byId(id).hidden = !shown;
-  legend(job, models);
-  downloads(job);
+  showLegend(job, models);
+  showDownloads(job);
   byId('receipt').textContent = JSON.stringify(job.receipt ?? { plan: job.plan, image: job.image }, null, 2);
 }
 
-/** The classes with their colours, and how much of the slide each has. */
-function legend({ model, receipt, image }: Job, models: readonly ModelCard[]): void {
+/** Shows the classes with their colours and areas. */
+function showLegend({ model, receipt, image }: Job, models: readonly ModelCard[]): void {
   const card = models.find(({ name }) => name === model.split('/')[0]);
   const rows = (card?.classes ?? []).map(({ name, colour }, i) => {
     const row = document.createElement('tr');
@@ -58,7 +58,7 @@ function legend({ model, receipt, image }: Job, models: readonly ModelCard[]): v
   byId('legend').replaceChildren(...rows);
 }
 
-function downloads({ id, state, receipt }: Job): void {
+function showDownloads({ id, state, receipt }: Job): void {
   const labels = receipt?.outputs.some(({ kind }) => kind === 'labels') ?? false;
   const known: readonly (readonly [string, string, string])[] = labels
     ? DOWNLOADS

@@ -1,6 +1,6 @@
 import type { ModelCard, UnreadableModel } from './api.js';
 
-/** Shows the models with their cards and the curves of their training, and those that cannot be used. */
+/** Shows the models with their cards and the curves of their training, and the unusable ones with the reason. */
 export function showModels(
   into: HTMLElement,
   models: readonly ModelCard[],

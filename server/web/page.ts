@@ -1,22 +1,31 @@
-import { ask, discard, type Job, type ModelCard, Refused, type UnreadableModel, upload } from './api.js';
+import {
+  deleteUpload,
+  type Job,
+  type ModelCard,
+  RequestRefusedError,
+  request,
+  type UnreadableModel,
+  upload,
+} from './api.js';
 import { byId } from './by-id.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
 import { hasEnded, nameOf, size, stateOf } from './words.js';
 
-const LISTED = 30;
+/** Jobs that the list shows at first, and that `Show more` adds. */
+const PAGE_SIZE = 30;
 
 let models: readonly ModelCard[] = [];
 let unreadable: readonly UnreadableModel[] = [];
-let chosen: string | null = null;
+let selected: string | null = null;
 let events: EventSource | null = null;
-let listed = LISTED;
+let listSize = PAGE_SIZE;
 const stage = new Stage(byId('viewer'), (zoom) => {
   byId('zoom').textContent = zoom >= 0.995 ? `${zoom.toFixed(1)} : 1` : `1 : ${(1 / zoom).toFixed(1)}`;
 });
 
-/** Shows what the address asks for: a job, or the models. */
+/** Shows what the URL's fragment names: a job, or the models. */
 async function route(): Promise<void> {
   const [, id] = /^#job=([\w-]+)$/.exec(location.hash) ?? [];
   const onModels = location.hash === '#models';
@@ -24,15 +33,15 @@ async function route(): Promise<void> {
   byId('job').hidden = onModels || id === undefined;
   byId('empty').hidden = onModels || id !== undefined;
   if (onModels) showModels(byId('models'), models, unreadable);
-  if (id !== chosen) follow(id ?? null);
+  if (id !== selected) follow(id ?? null);
   await list();
 }
 
-/** Listens to a job's events; a connection that breaks is taken up again by the browser. */
+/** Shows a job as its events arrive. The browser reconnects after a broken connection. */
 function follow(id: string | null): void {
   events?.close();
   events = null;
-  chosen = id;
+  selected = id;
   if (id === null) {
     stage.close();
     return;
@@ -54,23 +63,24 @@ function follow(id: string | null): void {
     if (job) show({ ...job, ...(JSON.parse(data) as Partial<Job>) });
   });
   source.addEventListener('error', () => {
-    if (source.readyState === EventSource.CLOSED) void ask<Job>(`/v1/jobs/${id}`).then(show, lost);
+    if (source.readyState === EventSource.CLOSED) void request<Job>(`/v1/jobs/${id}`).then(show, showFailure);
   });
 }
 
-function lost(error: Error): void {
+function showFailure(error: Error): void {
   const failure = byId('failure');
   failure.hidden = false;
   failure.textContent = error.message;
 }
 
+/** Shows the newest jobs. */
 async function list(): Promise<void> {
-  const { jobs, total } = await ask<{ jobs: Job[]; total: number }>(`/v1/jobs?limit=${listed}`);
+  const { jobs, total } = await request<{ jobs: Job[]; total: number }>(`/v1/jobs?limit=${listSize}`);
   byId('jobs').replaceChildren(
     ...jobs.map((job) => {
       const link = document.createElement('a');
       link.href = `#job=${job.id}`;
-      link.setAttribute('aria-current', String(job.id === chosen));
+      link.setAttribute('aria-current', String(job.id === selected));
       const name = Object.assign(document.createElement('span'), {
         className: 'name',
         textContent: nameOf(job),
@@ -95,21 +105,21 @@ async function list(): Promise<void> {
 const shortState = (job: Job): string =>
   job.state === 'running' ? (stateOf(job).split(':')[0] ?? '') : job.state;
 
-/** Sends a file, makes a job of it, and shows it. */
+/** Uploads a file, submits a job of it, and shows the job. */
 async function send(file: File): Promise<void> {
   const [sending, refused, words] = [byId('sending'), byId('refused'), byId('sending-words')];
   const stop = new AbortController();
   refused.hidden = true;
   sending.hidden = false;
-  words.textContent = `sending ${file.name}`;
+  words.textContent = `uploading ${file.name}`;
   byId('stop').onclick = () => stop.abort();
   let address: string | null = null;
   try {
     address = await upload(file, stop.signal, (share) => {
       byId<HTMLProgressElement>('sent').value = share;
     });
-    words.textContent = 'looking at its header';
-    const job = await ask<Job>('/v1/jobs', {
+    words.textContent = 'reading the header';
+    const job = await request<Job>('/v1/jobs', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({
@@ -122,12 +132,12 @@ async function send(file: File): Promise<void> {
     });
     location.hash = `#job=${job.id}`;
   } catch (error) {
-    if (address !== null) void discard(address); // the server would keep it for another try
+    if (address !== null) void deleteUpload(address); // the server retains it for another try
     refused.hidden = stop.signal.aborted;
     refused.textContent =
-      error instanceof Refused
+      error instanceof RequestRefusedError
         ? `${file.name}: ${error.message}`
-        : `${file.name}: the server cannot be reached`;
+        : `${file.name}: cannot reach the server`;
   } finally {
     sending.hidden = true;
     byId<HTMLInputElement>('file').value = '';
@@ -147,20 +157,20 @@ function wire(): void {
   }
   byId('cancel').addEventListener(
     'click',
-    () => chosen && void ask(`/v1/jobs/${chosen}`, { method: 'DELETE' }),
+    () => selected && void request(`/v1/jobs/${selected}`, { method: 'DELETE' }),
   );
   byId('resume').addEventListener(
     'click',
-    () => chosen && void ask(`/v1/jobs/${chosen}/resume`, { method: 'POST' }).catch(lost),
+    () => selected && void request(`/v1/jobs/${selected}/resume`, { method: 'POST' }).catch(showFailure),
   );
   byId('remove').addEventListener('click', () => {
-    if (!chosen) return;
-    void ask(`/v1/jobs/${chosen}`, { method: 'DELETE' }).then(() => {
+    if (!selected) return;
+    void request(`/v1/jobs/${selected}`, { method: 'DELETE' }).then(() => {
       location.hash = '#jobs';
     });
   });
   byId('more').addEventListener('click', () => {
-    listed += LISTED;
+    listSize += PAGE_SIZE;
     void list();
   });
   byId('in').addEventListener('click', () => stage.zoomBy(1.5));
@@ -174,7 +184,9 @@ function wire(): void {
   setInterval(() => void list().catch(() => undefined), 5000);
 }
 
-({ models, unreadable } = await ask<{ models: ModelCard[]; unreadable: UnreadableModel[] }>('/v1/models'));
+({ models, unreadable } = await request<{ models: ModelCard[]; unreadable: UnreadableModel[] }>(
+  '/v1/models',
+));
 byId('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));
 wire();
 await route();

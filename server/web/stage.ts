@@ -1,10 +1,10 @@
 import type Osd from 'openseadragon';
 import type { Job } from './api.js';
 
-/** A script of its own, which the page loads before this one. */
+/** OpenSeadragon is a script that the page loads before this one. */
 const { OpenSeadragon } = globalThis as unknown as { readonly OpenSeadragon: typeof Osd };
 
-/** Between two pictures of a mask that is being made, in ms. */
+/** Interval of previews while a job runs, in ms. */
 const PREVIEW_MS = 1000;
 
 /** The slide with its mask over it. */
@@ -18,11 +18,11 @@ export class Stage {
   #loading = false;
 
   constructor(element: HTMLElement, onZoom: (imageZoom: number) => void) {
-    // Unless it finds one, OpenSeadragon puts a style into the page, which the page's policy forbids.
-    // What it finds is one by its name alone; page.css has the rule.
-    const stand = document.createElementNS('urn:unseam', 'style');
-    stand.setAttribute('data-openseadragon-mobile-css', 'true');
-    document.head.append(stand);
+    // OpenSeadragon inserts an inline style, which the page's policy forbids, unless it finds an element of this name.
+    // The style's rule is in page.css.
+    const placeholder = document.createElementNS('urn:unseam', 'style');
+    placeholder.setAttribute('data-openseadragon-mobile-css', 'true');
+    document.head.append(placeholder);
     this.#viewer = OpenSeadragon({
       element,
       showNavigationControl: false,
@@ -31,10 +31,10 @@ export class Stage {
       minZoomImageRatio: 0.8,
       visibilityRatio: 0.5,
       animationTime: 0.4,
-      // Pixels are what one has come to see.
+      // A mask is judged by its pixels.
       imageSmoothingEnabled: false,
       drawer: 'canvas',
-      autoResize: false, // it takes a hidden element's size, none, for the one that a slide opens in
+      autoResize: false, // it would open a slide in the size of a hidden element: none
     });
     this.#viewer.addHandler('zoom', () => onZoom(this.zoom));
     this.#viewer.addHandler('open', () => {
@@ -44,19 +44,19 @@ export class Stage {
     new ResizeObserver(() => this.#resize(element)).observe(element);
   }
 
-  /** Screen px to one px of the slide. */
+  /** Screen px per px of the slide. */
   get zoom(): number {
     const image = this.#viewer.world.getItemAt(0);
     return image ? image.viewportToImageZoom(this.#viewer.viewport.getZoom()) : 1;
   }
 
-  /** Shows a job, or what is new of it. */
+  /** Shows a job, or updates the one that is shown. */
   show(job: Job): void {
-    if (job.id !== this.#job?.id) this.#begin(job);
+    if (job.id !== this.#job?.id) this.#open(job);
     this.#job = job;
     if (job.state === 'succeeded' && !this.#finished) {
       this.#finished = true;
-      this.#put(`/v1/jobs/${job.id}/mask.dzi`);
+      this.#showMask(`/v1/jobs/${job.id}/mask.dzi`);
     } else if (job.state === 'running') this.#preview(job);
   }
 
@@ -74,7 +74,7 @@ export class Stage {
     this.#viewer.viewport.goHome();
   }
 
-  /** Fits the view to its element: a whole slide stays whole, and what is magnified keeps its size. */
+  /** Fits the viewer to its element: a slide shown whole stays whole, a magnified one keeps its zoom. */
   #resize({ clientWidth, clientHeight }: HTMLElement): void {
     if (!this.#viewer.isOpen() || clientWidth === 0) return;
     const { viewport } = this.#viewer;
@@ -83,7 +83,7 @@ export class Stage {
     if (isWhole) viewport.goHome(true);
   }
 
-  /** One px of the slide to one of the screen. */
+  /** Zooms to one screen px per px of the slide. */
   full(): void {
     const image = this.#viewer.world.getItemAt(0);
     if (image) this.#viewer.viewport.zoomTo(image.imageToViewportZoom(1));
@@ -94,7 +94,7 @@ export class Stage {
     this.#viewer.close();
   }
 
-  #begin(job: Job): void {
+  #open(job: Job): void {
     this.#mask = null;
     this.#finished = false;
     this.#lastPreview = 0;
@@ -103,16 +103,16 @@ export class Stage {
     this.#viewer.open(`/v1/jobs/${job.id}/image.dzi` as never);
   }
 
-  /** A small picture of what is done, renewed while tiles come. */
+  /** Shows a preview of the mask, updated while tiles are computed. */
   #preview(job: Job): void {
     const now = performance.now();
     if (this.#loading || now - this.#lastPreview < PREVIEW_MS) return;
     this.#lastPreview = now;
-    this.#put({ type: 'image', url: `/v1/jobs/${job.id}/preview?${Math.round(now)}` });
+    this.#showMask({ type: 'image', url: `/v1/jobs/${job.id}/preview?${Math.round(now)}` });
   }
 
-  /** Puts a mask over the slide, in the place of the one before. */
-  #put(tileSource: object | string): void {
+  /** Lays a mask over the slide, in place of the previous one. */
+  #showMask(tileSource: object | string): void {
     const id = this.#job?.id;
     this.#loading = true;
     const add = () => {
@@ -137,7 +137,7 @@ export class Stage {
           if (before) this.#viewer.world.removeItem(before);
         },
         error: () => {
-          this.#loading = false; // a job that has just ended has no preview any more
+          this.#loading = false; // a job that has just ended has no preview
         },
       });
     };

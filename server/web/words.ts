@@ -1,12 +1,12 @@
 import type { Job } from './api.js';
 
-/** What a job is called. */
+/** The name of a job's image, without folders. */
 export function nameOf({ source, id }: Job): string {
   const name = source.name ?? source.path ?? source.url ?? id;
   return name.replace(/^.*[/\\]/, '');
 }
 
-/** Seconds in words: `45 s`, `12 min`, `3 h 20 min`. */
+/** Formats seconds: `45 s`, `12 min`, `3 h 20 min`. */
 export function duration(seconds: number): string {
   if (seconds < 100) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
@@ -16,30 +16,30 @@ export function duration(seconds: number): string {
 export const size = ({ image }: Job): string =>
   `${image.width.toLocaleString('en')} × ${image.height.toLocaleString('en')} px`;
 
-/** Whether nothing more happens to a job. */
+/** Whether a job has reached a final state. */
 export const hasEnded = ({ state }: Job): boolean => !['queued', 'running', 'paused'].includes(state);
 
-/** How a job stands, in one line. */
+/** The state of a job in one line. */
 export function stateOf(job: Job): string {
   const { state, progress, pixelsPerSecond, secondsLeft, restarts } = job;
   if (job.pause) {
     const when = new Date(job.pause.since).toLocaleTimeString();
-    return `paused since ${when}: ${job.pause.detail}. It goes on by itself when this has passed`;
+    return `paused since ${when}: ${job.pause.detail}. It resumes when the cause is gone`;
   }
   if (job.retry) {
-    return `queued: next try at ${new Date(job.retry.at).toLocaleTimeString()}, because ${job.retry.detail}`;
+    return `queued: retry at ${new Date(job.retry.at).toLocaleTimeString()} after: ${job.retry.detail}`;
   }
   if (state !== 'running') return state;
   if (!progress || progress.tiles === 0) return 'running';
   const share = `${Math.floor((100 * progress.pixelsDone) / progress.pixels)} %`;
   const tiles = `${progress.tilesDone.toLocaleString('en')} of ${progress.tiles.toLocaleString('en')} tiles`;
   const speed = pixelsPerSecond === null ? '' : `, ${(pixelsPerSecond / 1e6).toFixed(1)} Mpx/s`;
-  const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`;
-  const again = restarts > 0 ? `, resumed ${restarts}×` : '';
-  return `${share}: ${tiles}${speed}${left}${again}`;
+  const remaining = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`;
+  const resumed = restarts > 0 ? `, resumed ${restarts}×` : '';
+  return `${share}: ${tiles}${speed}${remaining}${resumed}`;
 }
 
-/** An area in the unit that suits it. */
+/** Formats an area in µm², or in mm² where it is large. */
 export function area(um2: number): string {
   return um2 >= 1e6 ? `${(um2 / 1e6).toFixed(2)} mm²` : `${um2.toFixed(0)} µm²`;
 }
