@@ -80,6 +80,8 @@ interface PendingCall {
 
 /** The calling end of a channel. */
 export class Connection<Methods, Event = never> {
+  /** Resolves once the far end has exited. */
+  readonly exited: Promise<void>;
   readonly #pending = new Map<number, PendingCall>();
   #nextId = 0;
   #lost: Error | null = null;
@@ -88,13 +90,16 @@ export class Connection<Methods, Event = never> {
     private readonly channel: Channel,
     private readonly options: ConnectionOptions<Event>,
   ) {
-    channel.listen(
-      (message) => this.#receive(message as ToClient),
-      (exit) => {
-        this.#lost = options.onExit(exit);
-        for (const { reject } of this.#pending.values()) reject(this.#lost);
-      },
-    );
+    this.exited = new Promise((resolve) => {
+      channel.listen(
+        (message) => this.#receive(message as ToClient),
+        (exit) => {
+          this.#lost = options.onExit(exit);
+          for (const { reject } of this.#pending.values()) reject(this.#lost);
+          resolve();
+        },
+      );
+    });
   }
 
   /** @throws RemoteError with the code of what the handler threw; the error of `onExit` */

@@ -56,11 +56,6 @@ export class Segmenter {
     this.#predictor = new TilePredictor(this.#engine, options.onBatch, options.memory);
   }
 
-  /** The device by its kind. */
-  get device(): string {
-    return this.options.engine.provider;
-  }
-
   /** The batch that the device runs, in ms; null while it is idle. */
   get batch(): { readonly ranMs: number; readonly expectedMs: number } | null {
     const { running } = this.#predictor;

@@ -26,7 +26,6 @@ export class ReaderProcess {
   readonly #child: ChildProcess;
   readonly #connection: Connection<ReaderMethods>;
   readonly #started: Promise<void>;
-  readonly #exited: Promise<void>;
   #isReady = false;
   #isBusy = false;
   /** Why it was terminated; null if it was not. */
@@ -43,13 +42,8 @@ export class ReaderProcess {
       execArgv: [`--max-old-space-size=${heapMb}`],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    let exited = () => {};
-    this.#exited = new Promise((resolve) => {
-      exited = resolve;
-    });
     this.#connection = new Connection(childProcess(this.#child), {
       onExit: ({ status }) => {
-        exited();
         onExit();
         const phase = this.#isReady ? (this.#timeout === null ? 'call' : 'timeout') : 'start';
         return new ReaderExit(this.#timeout ?? `crashed its process (${status})`, phase);
@@ -95,10 +89,10 @@ export class ReaderProcess {
   async stop(): Promise<void> {
     if (this.#child.connected && this.#isReady && !this.#isBusy) {
       this.#child.disconnect();
-      await this.#within(EXIT_MS, 'the server is stopping', () => this.#exited);
+      await this.#within(EXIT_MS, 'the server is stopping', () => this.#connection.exited);
     } else {
       this.#child.kill('SIGKILL');
-      await this.#exited;
+      await this.#connection.exited;
     }
   }
 

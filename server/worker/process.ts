@@ -38,7 +38,6 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #watchdog: Watchdog;
   readonly #startTimer: NodeJS.Timeout;
-  readonly #exited: Promise<void>;
   #ticking: NodeJS.Timeout | null = null;
   #isReady = false;
   #termination: { readonly why: string; readonly culprit: string | null } | null = null;
@@ -56,16 +55,9 @@ export class WorkerProcess {
     });
     this.#watchdog = new Watchdog(limits, (why) => this.terminate(`${why}: it hung`));
     this.#child.on('message', () => this.#watchdog.reset());
-    let exited = () => {};
-    this.#exited = new Promise((resolve) => {
-      exited = resolve;
-    });
     this.connection = new Connection(childProcess(this.#child), {
       onEvent: (event) => this.#receive(event),
-      onExit: (exit) => {
-        exited();
-        return this.#exit(exit);
-      },
+      onExit: (exit) => this.#exit(exit),
     });
     const { beatMs, callMs } = limits;
     const why = `the worker did not start within ${callMs / 1000} s`;
@@ -115,7 +107,7 @@ export class WorkerProcess {
         .finally(() => {
           if (this.#child.connected) this.#child.disconnect();
         });
-      await this.#exited;
+      await this.connection.exited;
       clearTimeout(force);
     }
     this.#unwatch();

@@ -46,7 +46,7 @@ const plain = (body: Uint8Array<ArrayBuffer>) =>
   });
 
 describe('headers', () => {
-  it('are read in processes of their own: a worker that does nothing holds none up', async () => {
+  it('are read outside of the worker: one that is suspended delays none', async () => {
     const worker = server.workerPid()!;
     process.kill(worker, 'SIGSTOP');
     const cut = slide.slice(0, 20); // a PNG that ends in its header
@@ -57,8 +57,8 @@ describe('headers', () => {
   });
 });
 
-describe('a header that asks for more than there is', () => {
-  it('costs its own request alone: the job that runs meanwhile succeeds with the right bytes', async () => {
+describe('a header that claims more than the file holds', () => {
+  it('fails only its own request: the job that runs meanwhile succeeds with the right bytes', async () => {
     const expected = sha(await (await plain(slide)).arrayBuffer());
     const worker = server.workerPid();
     const { id } = (await (await post('/v1/jobs?model=em-membrane&tile=124', slide)).json()) as JobView;
@@ -75,8 +75,8 @@ describe('a header that asks for more than there is', () => {
   });
 });
 
-describe('a header that is read for ever', () => {
-  it('is given up after a while, and its process with it', async () => {
+describe('a header whose reading hangs', () => {
+  it('times out, and its process is replaced', async () => {
     const worker = server.workerPid();
     expect((await post('/v1/plan?model=shapes', slide)).status).toBe(200);
     const stopped = server.headerPids();

@@ -18,11 +18,11 @@ beforeAll(async () => {
   await writeTestTiff(heavy, pattern(64, 64), { compression: 1, description });
 });
 
-describe('a process that reads images', () => {
+describe('a reader process', () => {
   let pool: ReaderPool;
   afterEach(() => pool.close());
 
-  it('ends when it has had no work for a while, unless it is one that is kept', async () => {
+  it('is evicted when idle, down to the minimum of processes', async () => {
     const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, idleTimeoutMs: 100 };
     pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue });
     const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));
@@ -34,7 +34,7 @@ describe('a process that reads images', () => {
     expect(started).toContain(pool.pids[0]);
   });
 
-  it('that runs out of memory costs the call that made it so, by name', async () => {
+  it('that runs out of memory fails only the call that caused it, by name', async () => {
     const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000 };
     pool = new ReaderPool({ operation: 'reading', heapMb: 20, limits, ...queue });
     const [pid] = pool.pids;

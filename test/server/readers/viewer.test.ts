@@ -54,8 +54,8 @@ const viewer = () => new Viewer({ maxPixels: 1e9, allowedHosts: [host] });
 const tile = (of: Viewer, level: number, row = 0) =>
   of.imageTile(url, { scratchDir: folder, maxPixels: 1e9 }, { level, column: 0, row });
 
-describe('a slide that is shown', () => {
-  it('is closed when the tile that is read of it is made, and not before', async () => {
+describe('an open slide', () => {
+  it('is closed once its tile is complete, and not before', async () => {
     const shown = viewer();
     await tile(shown, NEAR);
     const order: string[] = [];
@@ -69,7 +69,7 @@ describe('a slide that is shown', () => {
     expect(order).toEqual(['tile', 'closed']);
   });
 
-  it('has its small version made again, where that failed', async () => {
+  it('is downscaled again after a failure', async () => {
     const shown = viewer();
     await tile(shown, NEAR);
     const outcome = () =>
@@ -86,7 +86,7 @@ describe('a slide that is shown', () => {
 });
 
 describe('tiles for viewers', () => {
-  it('wait in a queue that has an end', async () => {
+  it('wait in a bounded queue', async () => {
     const server = await testServer(join(folder, 'data'), { allowedHosts: [host] });
     const response = await fetch(`${server.url}/v1/jobs`, {
       method: 'POST',

@@ -70,7 +70,7 @@ describe('--inspect-worker', () => {
     expect(targets).toMatchObject([{ url: expect.stringMatching(/server\/worker\/main\.js$/) }]);
   });
 
-  it('keeps a worker at a breakpoint from being taken for hung', () => {
+  it('lets a worker pause at a breakpoint', () => {
     const hung: string[] = [];
     const limits = limitsUnder(WORKER_LIMITS, { inspectPort: 9230 });
     const watchdog = new Watchdog(limits, (why) => hung.push(why));

@@ -19,7 +19,7 @@ import { even, pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const started: WorkerClient[] = [];
-/** Why workers have ended, in this test. */
+/** Why workers have exited in this test. */
 const lost: string[] = [];
 
 beforeAll(async () => {
@@ -49,8 +49,14 @@ const isReady = (client: WorkerClient) =>
   expect.poll(() => client.unready, { interval: 10, timeout: 30_000 }).toBeNull();
 
 const spec: PlanSpec = {
-  ...{ model: 'shapes', input: join(folder, 'image.png'), scratchDir: folder, choice: {}, tile: 'auto' },
-  ...{ symmetries: false, scale: false, background: null },
+  model: 'shapes',
+  input: join(folder, 'image.png'),
+  scratchDir: folder,
+  choice: {},
+  tile: 'auto',
+  symmetries: false,
+  scale: false,
+  background: null,
 };
 const header: ImageHeader = {
   size: { width: 700, height: 500 },
@@ -58,7 +64,10 @@ const header: ImageHeader = {
   overviews: [],
 };
 const job: JobSpec = {
-  ...{ ...spec, id: 'job', priority: 'normal', journal: null },
+  ...spec,
+  id: 'job',
+  priority: 'normal',
+  journal: null,
   results: [{ output: 'labels', format: 'png', path: join(folder, 'labels.png'), simplify: 0 }],
 };
 const run = (client: WorkerClient, more: Partial<JobSpec> = {}) => {
@@ -70,14 +79,15 @@ const run = (client: WorkerClient, more: Partial<JobSpec> = {}) => {
 };
 
 describe('an image that does not open', () => {
-  it('ends its worker after a while: it is the fault of its job', async () => {
+  it('gets its worker terminated after a time limit, and its job blamed', async () => {
     expect(await run(worker({ openMs: 1, openFactor: 0 }))).toMatchObject({
       message: 'opening the image took longer than 0.001 s',
-      ...{ blame: 'certain', hung: true },
+      blame: 'certain',
+      hung: true,
     });
   });
 
-  it('has the time that its decoder may take for its size', async () => {
+  it('has at least the time limit of its decoder, which goes by its size', async () => {
     const cut = { input: join(folder, 'cut.png'), size: { width: 20_000, height: 20_000 } };
     expect(await run(worker({ openMs: 1 }), cut)).toMatchObject({ code: 'corrupt-image' });
   });
@@ -91,7 +101,9 @@ describe('a mask of the tissue', () => {
   const ended = (maxUnpackedBytes: number, watch?: SegmentJob['watch']) =>
     runJob(
       {
-        ...{ ...job, background: { mask: join(folder, 'mask.png') }, signal: new AbortController().signal },
+        ...job,
+        background: { mask: join(folder, 'mask.png') },
+        signal: new AbortController().signal,
         ...(watch && { watch }),
       },
       image,
@@ -122,19 +134,19 @@ describe('a mask of the tissue', () => {
   });
 });
 
-describe('the end of a worker', () => {
-  it('is not laid to its only job where a plan, which loads models, was in it, too', async () => {
+describe('the exit of a worker', () => {
+  it('is not blamed on its only job if there was also a plan, which loads models', async () => {
     const client = worker();
     await isReady(client);
     const pid = client.pid!;
     process.kill(pid, 'SIGSTOP');
     const running = run(client);
-    client.plan(spec, header).catch(() => null); // it waits for the next worker, which it does not get
+    client.plan(spec, header).catch(() => null); // it stays pending, for there is no next worker
     process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({ blame: 'possible', hung: false });
   });
 
-  it('is laid to a job that was alone in it', async () => {
+  it('is blamed on a job that was alone in it', async () => {
     const client = worker();
     await isReady(client);
     const pid = client.pid!;
@@ -145,8 +157,8 @@ describe('the end of a worker', () => {
   });
 });
 
-describe('an engine that is lost in a call', () => {
-  it('ends its worker, which is of no more use', async () => {
+describe('an engine that is lost during a call', () => {
+  it('terminates its worker, which is of no use without it', async () => {
     const fails =
       "import {isMainThread} from 'node:worker_threads'; if (!isMainThread) throw new Error('gone')";
     const { NODE_OPTIONS = '' } = process.env;

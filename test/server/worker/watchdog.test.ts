@@ -8,7 +8,7 @@ describe('the watchdog', () => {
     return { why, dog: new Watchdog(limits, (reason) => why.push(reason)) };
   };
 
-  it('doubts a silent worker, and then ends it; a sign of life is enough', () => {
+  it('reports a silent worker as unready, then as hung; any message resets it', () => {
     const { why, dog } = watched();
     const ticks = (count: number) => {
       for (let i = 0; i < count; i++) dog.tick();
@@ -25,7 +25,7 @@ describe('the watchdog', () => {
     expect(why).toEqual(['the worker sent nothing for 5 s']);
   });
 
-  it('gives a batch 60 s, or twenty times what it should take', () => {
+  it('limits a batch to 60 s, or twenty times its expected duration', () => {
     const { why, dog } = watched();
     dog.beat({ batch: null });
     dog.beat({ batch: { ranMs: 59_000, expectedMs: 10 } });

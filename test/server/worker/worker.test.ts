@@ -38,7 +38,7 @@ async function stopped(): Promise<string> {
 }
 
 describe('a worker that hangs', () => {
-  it('is not ready, and is replaced: its job goes on', async () => {
+  it('is not ready, and is replaced: its job is resumed', async () => {
     const id = await stopped();
     const pid = server.workerPid();
     const why = expect.stringMatching(/the worker (has not responded for|is not ready)/);
@@ -53,7 +53,7 @@ describe('a worker that hangs', () => {
     expect(server.workerPid()).not.toBe(pid);
   });
 
-  it('does not keep a job from being cancelled', async () => {
+  it('does not prevent its job from being cancelled', async () => {
     const id = await stopped();
     const pid = server.workerPid()!;
     const signal = AbortSignal.timeout(10_000);
