@@ -13,6 +13,7 @@ export const FORMATS = {
   json: { type: 'application/json', ending: '.json' },
 } as const;
 export type Format = keyof typeof FORMATS;
+export const FORMAT_NAMES = Object.keys(FORMATS) as [Format, ...Format[]];
 
 /** The masks that a network computes, in one pass if a job needs both. */
 export type MaskKind = Exclude<OutputKind, 'both'>;
@@ -123,7 +124,7 @@ export function formatOfFile(path: string): Format {
   const ending = extname(path)
     .toLowerCase()
     .replace(/^\.tiff$/, '.tif');
-  const format = (Object.keys(FORMATS) as Format[]).find((known) => FORMATS[known].ending === ending);
+  const format = FORMAT_NAMES.find((known) => FORMATS[known].ending === ending);
   if (format) return format;
   const endings = Object.values(FORMATS).map((known) => known.ending);
   throw new UnsupportedOutputError(`"${path}" ends in none of ${endings.join(', ')}`);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
-import { FORMATS, type Format, OUTPUTS } from '../contract/outputs.js';
+import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
 import { STAGES } from '../contract/stages.js';
 import { JOB_STATES, type JobRecord } from './job.js';
 
@@ -48,7 +48,7 @@ const request = z.strictObject({
     .array(
       z.object({
         output: z.enum(OUTPUTS),
-        format: z.enum(Object.keys(FORMATS) as [Format, ...Format[]]),
+        format: z.enum(FORMAT_NAMES),
       }),
     )
     .min(1),

@@ -1,7 +1,14 @@
 import { type Request, Router } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../../contract/errors.js';
-import { FORMATS, type Format, formatsOf, OUTPUTS, type Output } from '../../contract/outputs.js';
+import {
+  FORMAT_NAMES,
+  FORMATS,
+  type Format,
+  formatsOf,
+  OUTPUTS,
+  type Output,
+} from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { hasEnded, type JobRecord, type JobSource } from '../../jobs/job.js';
 import { sendAccepted, viewOf } from '../accepted.js';
@@ -16,7 +23,7 @@ import { sendFile } from '../send.js';
 
 const resultSchema = z.strictObject({
   output: z.enum(OUTPUTS).optional(),
-  format: z.enum(Object.keys(FORMATS) as [Format, ...Format[]]).optional(),
+  format: z.enum(FORMAT_NAMES).optional(),
 });
 
 /** `/v1/jobs`: images that are segmented in the background. */
