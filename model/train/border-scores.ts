@@ -1,6 +1,6 @@
 import { components } from './components.js';
 
-/** How well regions, not pixels, agree: both in [0, 1], 1 for the same regions. */
+/** Agreement of regions instead of pixels: both in [0, 1], 1 for equal regions. */
 export interface BorderScores {
   /** Foreground-restricted Rand F-score. */
   readonly vRand: number;
@@ -10,12 +10,11 @@ export interface BorderScores {
 
 /**
  * The scores of the ISBI 2012 challenge (Arganda-Carreras et al., Frontiers in Neuroanatomy 2015), with
- * precision and recall weighing the same. Regions are the 4-connected ones of the foreground. Borders
- * are thinned before: every predicted background pixel joins the region that it is nearest to, so that
- * a border's width costs nothing, and a gap in it everything. Only pixels that are foreground in the
- * truth count.
+ * equal weights of precision and recall. Regions are the 4-connected components of the foreground. Predicted
+ * borders are thinned first: each border pixel joins the nearest region, so that the width of a border does
+ * not matter, but a gap in it does. Only pixels that are foreground in the truth count.
  *
- * @param truth 1 foreground, 0 border, anything above 1 not counted; `width · height`
+ * @param truth 1 foreground, 0 border, above 1 ignored; `width · height`
  * @param predicted 1 foreground, 0 border
  */
 export function borderScores(
@@ -24,14 +23,14 @@ export function borderScores(
   width: number,
   height: number,
 ): BorderScores {
-  const cells = Uint8Array.from(truth, (value) => (value === 1 ? 1 : 0));
-  const theirs = components(cells, width, height).ids;
-  const ours = grown(components(predicted, width, height).ids, width, height);
-  return agreement(theirs, ours);
+  const foreground = Uint8Array.from(truth, (value) => (value === 1 ? 1 : 0));
+  const trueIds = components(foreground, width, height).ids;
+  const predictedIds = growRegions(components(predicted, width, height).ids, width, height);
+  return agreement(trueIds, predictedIds);
 }
 
-/** Lets all regions grow at the same speed, along edges, until they meet. */
-function grown(ids: Int32Array, width: number, height: number): Int32Array {
+/** Grows all regions at the same rate, through 4-neighbours, until they meet; in place. */
+function growRegions(ids: Int32Array, width: number, height: number): Int32Array {
   const queue = new Int32Array(ids.length);
   let end = 0;
   for (let at = 0; at < ids.length; at++) if (ids[at]! > 0) queue[end++] = at;
@@ -52,7 +51,7 @@ function grown(ids: Int32Array, width: number, height: number): Int32Array {
   return ids;
 }
 
-/** V_Rand and V_Info of two labellings, over pixels where `truth` is above 0. */
+/** V_Rand and V_Info of two labellings, over the pixels whose `truth` is above 0. */
 export function agreement(truth: ArrayLike<number>, predicted: ArrayLike<number>): BorderScores {
   const joint = new Map<number, number>();
   const [trueSizes, predictedSizes] = [new Map<number, number>(), new Map<number, number>()];

@@ -1,18 +1,18 @@
-/** Pixels labelled by the connected region that they belong to. */
+/** Connected components of an image. */
 export interface Components {
-  /** 0 outside, else 1 to `count`, in the order of each region's first pixel. */
+  /** For each pixel 0, or its component: 1 to `count`, in the order of their first pixels. */
   readonly ids: Int32Array;
   readonly count: number;
 }
 
 /**
- * Regions of pixels of equal, positive value that touch along an edge (4-connectivity): cells whose
- * corners meet across a thin border stay apart. Union-find in two passes.
+ * Labels the 4-connected components of pixels with equal, positive values, by union-find in two passes. Cells that
+ * touch only at corners, across a thin border, are separate.
  */
 export function components(values: ArrayLike<number>, width: number, height: number): Components {
   const ids = new Int32Array(width * height);
   const parents: number[] = [0];
-  const root = (id: number): number => {
+  const find = (id: number): number => {
     while (parents[id]! !== id) {
       parents[id] = parents[parents[id]!]!;
       id = parents[id]!;
@@ -25,7 +25,7 @@ export function components(values: ArrayLike<number>, width: number, height: num
     const left = at % width > 0 && values[at - 1] === value ? ids[at - 1]! : 0;
     const above = at >= width && values[at - width] === value ? ids[at - width]! : 0;
     if (left > 0 && above > 0) {
-      const [a, b] = [root(left), root(above)];
+      const [a, b] = [find(left), find(above)];
       const first = Math.min(a, b);
       parents[Math.max(a, b)] = first;
       ids[at] = first;
@@ -40,7 +40,7 @@ export function components(values: ArrayLike<number>, width: number, height: num
   let count = 0;
   for (let at = 0; at < ids.length; at++) {
     if (ids[at] === 0) continue;
-    const id = root(ids[at]!);
+    const id = find(ids[at]!);
     if (numbers[id] === 0) numbers[id] = ++count;
     ids[at] = numbers[id]!;
   }

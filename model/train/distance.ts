@@ -1,9 +1,9 @@
+/** Stands for no distance at all. */
 const FAR = 1e20;
 
 /**
- * The squared Euclidean distance of each pixel to the nearest one where `inside` is true, exact; after
- * Felzenszwalb and Huttenlocher (2012): the lower envelope of parabolas, along columns, then along rows.
- * `FAR` and more where there is none.
+ * The exact squared Euclidean distance of each pixel to the nearest pixel `inside`, at least 1e20 if there is none.
+ * After Felzenszwalb and Huttenlocher (2012): lower envelopes of parabolas along columns, then along rows.
  */
 export function squaredDistances(
   inside: (x: number, y: number) => boolean,
@@ -30,7 +30,7 @@ export function squaredDistances(
   return result;
 }
 
-/** For each q, the least of `line[p] + (q − p)²` over all p. */
+/** For each q, the minimum of `line[p] + (q − p)²` over all p. */
 function envelope(
   line: Float64Array,
   length: number,

@@ -1,18 +1,20 @@
 import { DICE_SMOOTHING, type LossKind } from './choices.js';
 
-/** Probabilities below this count as this: what a network of 32 bits calls impossible costs 16 nats, not all. */
-const LEAST = 1e-7;
+/** Lower bound of probabilities in the cross-entropy: one that underflowed to 0 costs 16 nats, not infinity. */
+const MIN_PROBABILITY = 1e-7;
 
 /**
- * The loss of `lossOf`, of probabilities that come piece by piece and in sums of 64 bits: all that was
- * added is one batch. So a picture of any size is one, without being in memory.
+ * The loss of `lossOf`, accumulated in 64 bits from probabilities that arrive in parts. All parts are one batch, so
+ * the loss of an image of any size needs no memory.
  */
 export class LossSum {
   #entropy = 0;
   #weight = 0;
-  /** Σ w·p·t, Σ w·p and Σ w·t of each class. */
+  /** Σ w·p·t of each class. */
   readonly #both: Float64Array;
+  /** Σ w·p of each class. */
   readonly #predicted: Float64Array;
+  /** Σ w·t of each class. */
   readonly #true: Float64Array;
 
   /** @param single whether the network has one logit, for the second of two classes */
@@ -21,17 +23,15 @@ export class LossSum {
     private readonly classes: number,
     private readonly single: boolean,
   ) {
-    [this.#both, this.#predicted, this.#true] = [0, 0, 0].map(() => new Float64Array(classes)) as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
+    this.#both = new Float64Array(classes);
+    this.#predicted = new Float64Array(classes);
+    this.#true = new Float64Array(classes);
   }
 
   /**
    * Adds pixels.
-   * @param probabilities `classes` a pixel
-   * @param labels true class indices; of any value where the weight is 0
+   * @param probabilities `[pixels, classes]`
+   * @param labels true class indices; ignored where the weight is 0
    * @param weights 0 where a pixel does not count
    */
   add(probabilities: Float32Array, labels: Uint8Array, weights: Float32Array): void {
@@ -42,13 +42,14 @@ export class LossSum {
       const label = labels[at]!;
       const p = probabilities[at * classes + label]!;
       this.#weight += weight;
-      this.#entropy -= weight * Math.log(Math.max(p, LEAST));
+      this.#entropy -= weight * Math.log(Math.max(p, MIN_PROBABILITY));
       this.#both[label]! += weight * p;
       this.#true[label]! += weight;
       for (let c = 0; c < classes; c++) this.#predicted[c]! += weight * probabilities[at * classes + c]!;
     }
   }
 
+  /** The loss of all pixels so far. */
   get value(): number {
     const entropy = this.kind === 'dice' ? 0 : this.#crossEntropy;
     return entropy + (this.kind === 'cross-entropy' ? 0 : this.#dice);

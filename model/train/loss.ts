@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { DICE_SMOOTHING, type LossKind } from './choices.js';
 
-/** What a network should have said, for each pixel of its logits. */
+/** The target of each pixel of the logits. */
 export interface Truth {
   /** Class indices `[n, h, w]`, int32. */
   readonly labels: tf.Tensor3D;
@@ -10,8 +10,8 @@ export interface Truth {
 }
 
 /**
- * The loss of logits `[n, h, w, classes]`, or `[n, h, w, 1]` of a sigmoid for the second of two classes.
- * At least 0. Made of operations that have gradients; to be called in a tidy scope.
+ * The loss, at least 0, of logits `[n, h, w, classes]`, or `[n, h, w, 1]` of a sigmoid for the second of two classes.
+ * It is differentiable. Call it in a tidy scope.
  */
 export function lossOf(kind: LossKind, logits: tf.Tensor4D, truth: Truth): tf.Scalar {
   switch (kind) {
@@ -26,7 +26,7 @@ export function lossOf(kind: LossKind, logits: tf.Tensor4D, truth: Truth): tf.Sc
 
 /**
  * The weighted mean over pixels of −log p(true class), in nats. With one logit z and truth t in {0, 1}
- * that is max(z, 0) − z·t + log(1 + exp(−|z|)), which no z overflows.
+ * that is max(z, 0) − z·t + log(1 + exp(−|z|)), which does not overflow.
  */
 function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const classes = logits.shape[3];
@@ -44,9 +44,8 @@ function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scala
 }
 
 /**
- * 1 − the mean over classes of (2·Σ w·p·t + 1) / (Σ w·p + Σ w·t + 1), of the second class alone where
- * there is one logit. After Milletari, Navab and Ahmadi (2016), with plain sums, in which each pixel
- * counts as its weight says: without weights, each pixel that counts weighs 1.
+ * 1 − the mean over classes of (2·Σ w·p·t + 1) / (Σ w·p + Σ w·t + 1); with one logit, of the second class only.
+ * After Milletari, Navab and Ahmadi (2016), with weighted sums instead of sums of squares.
  */
 function softDice(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const classes = logits.shape[3];
@@ -62,5 +61,5 @@ function softDice(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   return tf.sub(1, tf.mean(tf.div(both, either))) as tf.Scalar;
 }
 
-/** Keeps a batch in which no pixel counts from dividing by zero: its loss is 0. */
+/** Avoids division by zero: a batch in which no pixel counts has loss 0. */
 const TINY = 1e-12;

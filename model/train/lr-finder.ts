@@ -2,9 +2,11 @@ import type { Trainee } from '../engine.js';
 import type { TrainingBatch } from './trainer.js';
 
 export interface RangeTestOptions {
-  /** First and last learning rate; between them it grows by the same factor at each step. */
+  /** The first learning rate, such as 1e-5; it grows by the same factor at each step. */
   readonly low: number;
+  /** The last learning rate, such as 0.1. */
   readonly high: number;
+  /** At least 5. */
   readonly steps: number;
   readonly batch: (index: number) => Promise<TrainingBatch>;
   readonly signal: AbortSignal;
@@ -13,36 +15,34 @@ export interface RangeTestOptions {
 export interface RangePoint {
   readonly learningRate: number;
   readonly loss: number;
-  /** Exponential mean of the losses so far. */
+  /** Exponential moving average of the losses, corrected for its start. */
   readonly smoothed: number;
 }
 
 export interface RangeTest {
   readonly points: readonly RangePoint[];
-  /** The first step at which the smoothed loss was not finite, or several times its least; or null. */
+  /** The step, from 0, at which the smoothed loss was not finite or four times its minimum; null if it never was. */
   readonly diverged: number | null;
-  /** Where the loss falls fastest by the logarithm of the rate; null where it never falls. */
+  /** The rate at which the loss falls fastest, over the logarithm of the rate; null if it never falls. */
   readonly suggestion: number | null;
 }
 
 const SMOOTHING = 0.9;
-const DIVERGED = 4;
-/** Steps at the start whose losses say little: the optimiser has no moments yet. */
-const SETTLING = 5;
-/** Steps on either side of one, through whose losses a line is laid. */
-const AROUND = 5;
+/** The test stops once the smoothed loss is this many times its minimum. */
+const DIVERGENCE = 4;
+/** First steps that are ignored: the optimiser has no moments yet. */
+const WARM_UP = 5;
+/** Steps on either side of one whose losses a line is fitted through. */
+const REACH = 5;
 
-/**
- * The learning-rate range test (Smith 2017): one step at each rate. The network is changed by it; the
- * caller restores it.
- */
+/** The learning-rate range test (Smith 2017): one step at each rate. It changes the network; the caller restores it. */
 export async function* rangeTest(
   trainee: Trainee,
   { low, high, steps, batch, signal }: RangeTestOptions,
 ): AsyncGenerator<RangePoint, RangeTest> {
   const points: RangePoint[] = [];
   let mean = 0;
-  let least = Number.POSITIVE_INFINITY;
+  let minimum = Number.POSITIVE_INFINITY;
   let diverged: number | null = null;
   for (let step = 0; step < steps; step++) {
     signal.throwIfAborted();
@@ -52,27 +52,27 @@ export async function* rangeTest(
     const smoothed = mean / (1 - SMOOTHING ** (step + 1));
     points.push({ learningRate, loss, smoothed });
     yield points.at(-1)!;
-    least = Math.min(least, smoothed);
-    if (!Number.isFinite(smoothed) || smoothed > DIVERGED * least) {
+    minimum = Math.min(minimum, smoothed);
+    if (!Number.isFinite(smoothed) || smoothed > DIVERGENCE * minimum) {
       diverged = step;
       break;
     }
   }
-  return { points, diverged, suggestion: steepest(points) };
+  return { points, diverged, suggestion: steepestDescent(points) };
 }
 
 /**
- * The rate at the steepest fall: of the straight line through the losses of some steps on either side. A
- * mean of the steps before would lag behind, and suggest a rate that is too high.
+ * The rate with the steepest descent, by a line fitted through the losses around each step. The moving average would
+ * lag behind, and suggest too high a rate.
  */
-function steepest(points: readonly RangePoint[]): number | null {
-  const settled = Math.min(SETTLING, Math.floor(points.length / 4));
-  let found: number | null = null;
-  let least = 0;
-  for (let i = settled + AROUND; i + AROUND < points.length; i++) {
+function steepestDescent(points: readonly RangePoint[]): number | null {
+  const first = Math.min(WARM_UP, Math.floor(points.length / 4));
+  let suggestion: number | null = null;
+  let lowest = 0;
+  for (let i = first + REACH; i + REACH < points.length; i++) {
     let slope = 0;
-    for (let k = -AROUND; k <= AROUND; k++) slope += k * points[i + k]!.loss;
-    if (slope < least) [least, found] = [slope, points[i]!.learningRate];
+    for (let k = -REACH; k <= REACH; k++) slope += k * points[i + k]!.loss;
+    if (slope < lowest) [lowest, suggestion] = [slope, points[i]!.learningRate];
   }
-  return found;
+  return suggestion;
 }

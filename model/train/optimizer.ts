@@ -6,9 +6,9 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 /**
- * SGD with momentum, Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), with a learning
- * rate that is given at each step. TensorFlow.js's own optimisers keep powers of Adam's betas as 32-bit
- * variables; here they follow from the number of steps, so that a state that is saved is complete.
+ * SGD with momentum, Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019); each step has its own
+ * learning rate. TensorFlow.js's optimisers keep the powers of Adam's betas as 32-bit variables; here they follow
+ * from the number of steps, so that the slots and `steps` are the complete state.
  */
 export class Optimizer {
   readonly #slots: tf.Variable[][];
@@ -19,26 +19,26 @@ export class Optimizer {
     private readonly config: OptimizerConfig,
     private readonly variables: readonly tf.Variable[],
   ) {
-    const each = config.kind === 'sgd' ? 1 : 2;
+    const perVariable = config.kind === 'sgd' ? 1 : 2;
     this.#slots = tf.tidy(() =>
-      Array.from({ length: each }, () => variables.map((v) => tf.variable(tf.zeros(v.shape), false))),
+      Array.from({ length: perVariable }, () => variables.map((v) => tf.variable(tf.zeros(v.shape), false))),
     );
   }
 
-  /** What belongs to the state besides the weights and `steps`: momenta, or first and second moments. */
+  /** The optimiser's variables: momenta, or first and second moments. */
   get slots(): readonly tf.Variable[] {
     return this.#slots.flat();
   }
 
-  /** Changes the variables. `gradients` are in their order. To be called in a tidy scope. */
+  /** Updates the variables by gradients in their order. Call it in a tidy scope. */
   apply(gradients: readonly tf.Tensor[], learningRate: number): void {
     this.steps++;
     const clipped = this.#clip(gradients);
     const { kind, momentum, weightDecay } = this.config;
-    // of shape [1]: they change from step to step, and must not become part of the graph
-    const each = (value: number) => tf.tensor1d([value]);
+    // of shape [1]: scalars would become constants of the graph, which would then be compiled at each step
+    const input = (value: number) => tf.tensor1d([value]);
     if (kind === 'sgd') {
-      const rate = each(learningRate);
+      const rate = input(learningRate);
       for (const [i, variable] of this.variables.entries()) {
         const velocity = this.#slots[0]![i]!;
         const next = tf.add(tf.mul(velocity, momentum), clipped[i]!);
@@ -47,11 +47,11 @@ export class Optimizer {
       }
       return;
     }
-    // Both corrections of bias, as in the last lines of section 2 of Adam's paper.
+    // both bias corrections, in the efficient form at the end of section 2 of the paper
     const correction = Math.sqrt(1 - BETA2 ** this.steps);
-    const rate = each((learningRate * correction) / (1 - BETA1 ** this.steps));
-    const epsilon = each(EPSILON * correction);
-    const kept = kind === 'adamw' ? each(1 - learningRate * weightDecay) : null;
+    const rate = input((learningRate * correction) / (1 - BETA1 ** this.steps));
+    const epsilon = input(EPSILON * correction);
+    const decay = kind === 'adamw' ? input(1 - learningRate * weightDecay) : null;
     for (const [i, variable] of this.variables.entries()) {
       const [mean, square] = [this.#slots[0]![i]!, this.#slots[1]![i]!];
       const g = clipped[i]!;
@@ -60,7 +60,7 @@ export class Optimizer {
       const change = tf.div(tf.mul(nextMean, rate), tf.add(tf.sqrt(nextSquare), epsilon));
       mean.assign(nextMean);
       square.assign(nextSquare);
-      variable.assign(tf.sub(kept === null ? variable : tf.mul(variable, kept), change));
+      variable.assign(tf.sub(decay === null ? variable : tf.mul(variable, decay), change));
     }
   }
 

@@ -7,8 +7,8 @@ export class Random {
   }
 
   /**
-   * A generator of its own for each place in a training, such as (seed, epoch, sample). So there is no
-   * state to be saved: who knows the place has the numbers.
+   * An independent generator for each place in a training, such as (seed, epoch, crop). There is no state to save:
+   * the place determines the numbers.
    */
   static at(...place: readonly number[]): Random {
     let seed = 0x9e3779b9;
@@ -20,6 +20,7 @@ export class Random {
     return new Random(seed);
   }
 
+  /** A number in [0, 1). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -37,12 +38,12 @@ export class Random {
     return low + this.next() * (high - low);
   }
 
-  /** From the standard normal distribution, by Box and Muller. */
+  /** A number from the standard normal distribution (Box and Muller 1958). */
   normal(): number {
     return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
   }
 
-  /** Puts a list into random order, in place, after Fisher and Yates. */
+  /** Shuffles a list in place (Fisher and Yates). */
   shuffle<T>(list: T[]): T[] {
     for (let i = list.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);

@@ -1,22 +1,23 @@
-/** How the learning rate runs over a training. */
+/** Schedules of the learning rate. */
 export const SCHEDULES = ['constant', 'step', 'cosine', 'one-cycle'] as const;
 
 export interface ScheduleConfig {
   readonly kind: (typeof SCHEDULES)[number];
-  /** The rate that the optimiser is given, or the largest that it is given; positive. */
+  /** The learning rate, or the peak of the schedule; positive, such as 1e-3. */
   readonly learningRate: number;
-  /** Of `step`: the rate is multiplied by `stepFactor` after each `stepEpochs` epochs. */
+  /** Schedule `step`: epochs between its steps, at least 1; such as 10. */
   readonly stepEpochs: number;
+  /** Schedule `step`: factor of the rate at each step; positive, such as 0.1. */
   readonly stepFactor: number;
 }
 
-/** One-cycle: the share of steps in which the rate rises, where it starts, and where it ends. */
+/** One-cycle: the share of steps in which the rate rises, and the first and last rate as shares of the peak. */
 const RISE = 0.3;
 const START = 1 / 25;
 const END = 1e-4;
 
 /**
- * The learning rate of a step. One-cycle after Smith and Topin (2019), with cosines for both slopes.
+ * The learning rate of a step. One-cycle after Smith and Topin (2019), with cosine annealing in both phases.
  *
  * @param step counted from 0
  * @param total steps of the whole training

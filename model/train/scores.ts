@@ -1,4 +1,4 @@
-/** Counts of pixels by true class (row) and predicted class (column). */
+/** A confusion matrix: pixels by true class (row) and predicted class (column). */
 export class Confusion {
   readonly #counts: Float64Array;
 
@@ -6,14 +6,14 @@ export class Confusion {
     this.#counts = new Float64Array(classes * classes);
   }
 
-  /** Adds pixels: class indices of equal length. A true value that is no class does not count. */
+  /** Adds pixels by their class indices. A pixel whose true value is no class does not count. */
   add(truth: Uint8Array, predicted: Uint8Array): void {
     for (let i = 0; i < truth.length; i++) {
       if (truth[i]! < this.classes) this.#counts[truth[i]! * this.classes + predicted[i]!]!++;
     }
   }
 
-  /** Adds what another has counted, of the same classes. */
+  /** Adds the counts of another matrix of the same classes. */
   merge(other: Confusion): void {
     for (const [i, count] of other.#counts.entries()) this.#counts[i]! += count;
   }
@@ -22,20 +22,20 @@ export class Confusion {
     return this.#counts[truth * this.classes + predicted]!;
   }
 
-  /** The share of pixels whose class is wrong, in [0, 1]. */
+  /** The share of misclassified pixels, in [0, 1]; 0 without pixels. */
   get pixelError(): number {
-    let right = 0;
-    for (let c = 0; c < this.classes; c++) right += this.#at(c, c);
+    let correct = 0;
+    for (let c = 0; c < this.classes; c++) correct += this.#at(c, c);
     const all = this.#counts.reduce((sum, n) => sum + n, 0);
-    return all === 0 ? 0 : 1 - right / all;
+    return all === 0 ? 0 : 1 - correct / all;
   }
 
-  /** Intersection over union (Jaccard index) of each class; 1 for a class that neither has. */
+  /** Intersection over union (Jaccard index) of each class; 1 for a class that is neither present nor predicted. */
   get iou(): number[] {
     return this.#overlaps((both, either) => both / either);
   }
 
-  /** 2·intersection / (size + size) of each class; 1 for a class that neither has. */
+  /** Dice coefficient of each class; 1 for a class that is neither present nor predicted. */
   get dice(): number[] {
     return this.#overlaps((both, either) => (2 * both) / (either + both));
   }
@@ -48,7 +48,7 @@ export class Confusion {
     });
   }
 
-  /** By name, as cards keep them: pixel error, means over classes, and each class. */
+  /** Scores by name, as in cards: pixel error, means over classes, and each class. */
   scores(names: readonly string[]): Record<string, number> {
     const { iou, dice } = this;
     const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / this.classes;
@@ -62,5 +62,5 @@ export class Confusion {
   }
 }
 
-/** Scores are kept to five places. */
+/** Rounds a score to five decimal places, as in cards. */
 export const round = (x: number): number => Number(x.toFixed(5));

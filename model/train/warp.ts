@@ -86,7 +86,7 @@ function addGridDisplacement(field: Float32Array, side: number, sigma: number, r
       row[i] = 0;
       for (let j = 0; j < GRID; j++) row[i]! += weights[v * GRID + j]! * grid[j * GRID + i]!;
     }
-    const [first, second, third] = row as unknown as [number, number, number];
+    const [first, second, third] = [row[0]!, row[1]!, row[2]!];
     for (let u = 0; u < side; u++, at++) {
       const w = u * GRID;
       field[at]! += weights[w]! * first + weights[w + 1]! * second + weights[w + 2]! * third;

@@ -1,27 +1,25 @@
 import { type Components, components } from './components.js';
 import { squaredDistances } from './distance.js';
 
-/** The second term of the paper's weight map: how much borders between neighbours count. */
+/** The border term of the U-Net paper's weight map. */
 export interface BorderWeights {
-  /** The weight where two cells touch; 10 in the paper. */
+  /** The weight where two cells touch, at least 0; 10 in the paper. */
   readonly w0: number;
-  /** How fast it falls off, in px; 5 in the paper. */
+  /** The distance over which it falls off, in px, positive; 5 in the paper. */
   readonly sigma: number;
 }
 
-/** A term below this adds nothing to a weight of 1 in 32 bits. */
+/** A smaller term does not change a weight of 1 in 32 bits. */
 const NEGLIGIBLE = 1e-9;
 
-/** How far from a cell its term could show, in px. */
+/** The distance from a cell, in px, beyond which its term is negligible. */
 export const borderReach = ({ w0, sigma }: BorderWeights): number =>
   Math.ceil(sigma * Math.sqrt(2 * Math.log(Math.max(w0 / NEGLIGIBLE, 1))));
 
 /**
- * `w0 · exp(−(d1 + d2)² / 2σ²)` for each pixel, with d1 and d2 its distances in px to the nearest and to
- * the second nearest cell (Ronneberger et al. 2015, equation 2, without w_c). Cells are the connected
- * regions of each class above 0; see `weightsBetween`.
+ * The border term between the 4-connected regions of each class above 0; see `weightsBetween`.
  *
- * @param labels class indices, `width · height`; `ignored` ones belong to no cell
+ * @param labels class indices, `width · height`; pixels of class `ignored` belong to no cell
  */
 export function borderWeights(
   labels: ArrayLike<number>,
@@ -34,20 +32,23 @@ export function borderWeights(
   return weightsBetween(components(cells, width, height), width, height, border);
 }
 
-/** Cells as they are numbered: each value above 0 is one, whatever parts it has. */
+/** Cells by their numbers: each value above 0 is one cell, connected or not. */
 export function numberedCells(values: ArrayLike<number>): Components {
   const numbers = new Map<number, number>([[0, 0]]);
   const ids = Int32Array.from(values, (value) => {
     const known = numbers.get(value);
-    if (known === undefined) numbers.set(value, numbers.size);
-    return known ?? numbers.size - 1;
+    if (known !== undefined) return known;
+    const id = numbers.size;
+    numbers.set(value, id);
+    return id;
   });
   return { ids, count: numbers.size - 1 };
 }
 
 /**
- * The term between cells that are known. Distances are exact, between pixel centres, 0 inside a cell; they are
- * computed around each cell only, as far as the term could show. With fewer than two cells it is 0.
+ * `w0 · exp(−(d1 + d2)² / 2σ²)` for each pixel, with d1 and d2 its distances in px to the nearest and the second
+ * nearest cell (Ronneberger et al. 2015, equation 2, without w_c); 0 with fewer than two cells. Distances are exact,
+ * between pixel centres, 0 inside a cell, and computed only around each cell, as far as the term matters.
  */
 export function weightsBetween(
   { ids, count }: Components,

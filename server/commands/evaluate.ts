@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { Engine } from '../../model/engine.js';
+import type { Card } from '../../model/card.js';
+import { Engine, type EngineModel } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
-import type { Border } from '../../tiling/reader.js';
 import { RequestError } from '../contract/errors.js';
 import { checkSymmetries } from '../pipeline/model-options.js';
 import {
@@ -14,7 +14,7 @@ import {
   scratchOption,
 } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
-import { openDataset } from '../training/dataset.js';
+import { type Dataset, type DatasetOptions, openDataset } from '../training/dataset.js';
 import {
   DEFAULT_THRESHOLD,
   Evaluation,
@@ -23,7 +23,7 @@ import {
   thresholdsWith,
 } from '../training/evaluate.js';
 import { labelOptions } from './training-options.js';
-import { classesOf, list, parseLegend, parseRange } from './training-values.js';
+import { classesOf, parseLegend, parseList, parseRange } from './training-values.js';
 
 interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly model?: string;
@@ -42,20 +42,20 @@ interface EvaluateFlags extends EngineFlags, ScratchFlags {
 export function evaluateCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('evaluate'))
     .addOption(scratchOption())
-    .description('score a model on images whose labels are known')
-    .option('-m, --model <name>', 'model; may be left out where there is only one')
-    .requiredOption('--images <path>', 'a folder of images, or a file of several pages')
-    .requiredOption('--labels <path>', 'labels of the same names, or pages');
+    .description('score a model on labelled images')
+    .option('-m, --model <name>', 'model, NAME or NAME/VERSION (default: the only one)')
+    .requiredOption('--images <path>', 'folder of images, or a multi-page file')
+    .requiredOption('--labels <path>', 'their labels, paired by name or page');
   labelOptions(command)
     .option(
       '--range <low,high>',
-      'stored values that are black and white; auto finds those of all images (default: those of the model)',
+      'stored values of black and white, such as 0,4095; auto finds those of the images (default: those of the model)',
       parseRange,
     )
-    .option('--only <names>', 'these images alone', list)
-    .option('--tta', 'average over the eight symmetries of the square')
-    .option('-o, --out <file>', 'save the scores as JSON, of each image and of all')
-    .option('--json', 'print them as JSON')
+    .option('--only <names>', 'only these images, by name without extension, such as a,b', parseList)
+    .option('--tta', 'average over the eight symmetries of the square: eight times the work')
+    .option('-o, --out <file>', 'write the scores of each image and of all to a JSON file')
+    .option('--json', 'print the scores as JSON')
     .action((flags: EvaluateFlags) => evaluate(flags, context));
 }
 
@@ -65,55 +65,13 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
   try {
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);
-    const { card } = model;
-    const classes = classesOf({ ...flags, classes: card.classes });
     await withScratch(flags.scratch, async (scratchDir) => {
-      const dataset = await openDataset(
-        {
-          images: flags.images,
-          labels: flags.labels,
-          ignore: flags.ignore ?? null,
-          range: flags.range ?? { of: card },
-          classes: classes.length,
-          inputChannels: card.inputChannels,
-          labelBorder: 'reflect' satisfies Border,
-          instances: flags.instances ?? false,
-          legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, classes)),
-        },
-        {
-          scratchDir,
-          maxPixels: flags.maxPixels,
-          maxUnpackedBytes: flags.maxUnpacked,
-          signal: context.signal,
-        },
-      );
+      const dataset = await openLabelled(flags, model.card, scratchDir, context.signal);
       try {
         for (const warning of dataset.warnings) context.stderr(`note: ${warning}`);
-        const stems = dataset.pairs.map(({ stem }) => stem);
-        const unknown = flags.only?.find((name) => !stems.includes(name));
-        if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
-        const pairs = dataset.pairs.filter(({ stem }) => flags.only?.includes(stem) ?? true);
-        const names = classes.map(({ name }) => name);
-        const threshold = card.threshold ?? DEFAULT_THRESHOLD;
-        const evaluation = new Evaluation(names, thresholdsWith(threshold));
-        const images: Record<string, Record<string, number>> = {};
-        const options = { engine, model, classes: names.length, symmetries: flags.tta === true };
-        const watched = { ...options, thresholds: thresholdsWith(threshold), signal: context.signal };
-        for await (const prediction of predictions(pairs, dataset, watched)) {
-          const { stem } = prediction.pair;
-          images[stem] = evaluation.add(prediction, threshold);
-          if (!flags.json) context.stderr(`${stem}: ${formatScores(images[stem])}`);
-        }
-        const identity = { name: card.name, version: card.version, sha256: card.weights.sha256 };
-        const result = {
-          model: identity,
-          tta: flags.tta === true,
-          threshold,
-          scores: evaluation.scores(threshold),
-          images,
-        };
+        const result = await score(flags, engine, model, dataset, context);
         if (flags.out !== undefined) await writeFile(flags.out, `${JSON.stringify(result, null, 2)}\n`);
-        context.stdout(flags.json ? JSON.stringify(result) : scoreLines(evaluation.scores(threshold)));
+        context.stdout(flags.json ? JSON.stringify(result) : scoreLines(result.scores));
       } finally {
         await dataset.close();
       }
@@ -121,6 +79,61 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
   } finally {
     await engine.close();
   }
+}
+
+/** Opens images and labels as the model of the card sees them. */
+function openLabelled(
+  flags: EvaluateFlags,
+  card: Card,
+  scratchDir: string,
+  signal: AbortSignal,
+): Promise<Dataset> {
+  const classes = classesOf({ ...flags, classes: card.classes });
+  const options: DatasetOptions = {
+    images: flags.images,
+    labels: flags.labels,
+    ignore: flags.ignore ?? null,
+    range: flags.range ?? { of: card },
+    classes: classes.length,
+    inputChannels: card.inputChannels,
+    labelBorder: 'reflect',
+    instances: flags.instances ?? false,
+    legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, classes)),
+  };
+  const { maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
+  return openDataset(options, { scratchDir, maxPixels, maxUnpackedBytes, signal });
+}
+
+/** Scores the requested images, each and together. */
+async function score(
+  { only, tta: symmetries = false, json }: EvaluateFlags,
+  engine: Engine,
+  model: EngineModel,
+  dataset: Dataset,
+  { signal, stderr }: CommandContext,
+) {
+  const unknown = only?.find((name) => !dataset.pairs.some(({ stem }) => stem === name));
+  if (unknown !== undefined) throw new RequestError('bad-data', `no image is named "${unknown}"`);
+  const pairs = dataset.pairs.filter(({ stem }) => only?.includes(stem) ?? true);
+  const { card } = model;
+  const threshold = card.threshold ?? DEFAULT_THRESHOLD;
+  const thresholds = thresholdsWith(threshold);
+  const names = card.classes.map(({ name }) => name);
+  const evaluation = new Evaluation(names, thresholds);
+  const images: Record<string, Record<string, number>> = {};
+  const options = { engine, model, classes: names.length, symmetries, thresholds, signal };
+  for await (const prediction of predictions(pairs, dataset, options)) {
+    const { stem } = prediction.pair;
+    images[stem] = evaluation.add(prediction, threshold);
+    if (!json) stderr(`${stem}: ${formatScores(images[stem])}`);
+  }
+  return {
+    model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
+    tta: symmetries,
+    threshold,
+    scores: evaluation.scores(threshold),
+    images,
+  };
 }
 
 const scoreLines = (scores: Record<string, number>): string =>

@@ -17,9 +17,9 @@ export function modelsCommand(program: Command, context: CommandContext): void {
       .default(DEFAULTS.models, 'those of the package');
   const models = program
     .command('models')
-    .description('list the models, with their scores')
+    .description('list the models with their scores')
     .addOption(folder())
-    .option('--json', 'print the cards, one line of JSON a model')
+    .option('--json', 'print the card of each model as a line of JSON')
     .action(async ({ models, json }: { models: string; json?: boolean }) => {
       await requireFolder(models, '--models');
       const { cards, unreadable } = await survey(models);
@@ -47,10 +47,10 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     });
   models
     .command('show')
-    .description('list the layers of a model, with shapes and parameters')
-    .argument('<name>', 'model')
+    .description('list the layers of a model with their shapes and parameters')
+    .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
-    .option('--svg <file>', 'draw the network')
+    .option('--svg <file>', 'draw the network into an SVG file')
     .action(async (name: string, { svg }: { svg?: string }, command: Command) => {
       const { models: root } = command.optsWithGlobals<{ models: string }>();
       const { folder: path } = await new ModelShelf(root).find(name);
@@ -65,7 +65,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     });
 }
 
-/** Checks each model as it is checked before it is used: card, folder, weights and layers against each other. */
+/** Validates each model as loading does: card, folder, weights and layers against each other. */
 async function survey(root: string): Promise<Survey> {
   const engine = Engine.start({ provider: 'cpu', threads: 1 });
   try {

@@ -24,20 +24,29 @@ interface SampleFlags {
 export function samplesCommand(program: Command, context: CommandContext): void {
   program
     .command('samples')
-    .description('make synthetic microscopy with labels, to try things on')
-    .requiredOption('-o, --out <folder>', 'folder; images/ and labels/ are made in it')
+    .description('make synthetic microscopy images with labels')
+    .requiredOption('-o, --out <folder>', 'folder; the files go to images/ and labels/ in it')
     .addOption(
-      new Option('-k, --kind <kind>', 'what to paint').choices(Object.keys(SAMPLE_KINDS)).default('shapes'),
+      new Option('-k, --kind <kind>', 'what the images show')
+        .choices(Object.keys(SAMPLE_KINDS))
+        .default('shapes'),
     )
     .addOption(
       new Option('-s, --size <size>', 'side in px, or WIDTHxHEIGHT')
         .argParser(parseSize)
         .default({ width: 512, height: 512 }, '512'),
     )
-    .option('-n, --count <n>', 'how many', integer(1, 100_000), 1)
-    .option('--seed <n>', 'seed of the first; each next one has the next seed', integer(0, 2 ** 31), 1)
+    .option('-n, --count <n>', 'number of images', integer(1, 100_000), 1)
+    .option(
+      '--seed <n>',
+      'seed of the first image; each further one has the next seed',
+      integer(0, 2 ** 31),
+      1,
+    )
     .addOption(
-      new Option('-f, --format <format>', 'png or tiled tiff').choices(['png', 'tiff']).default('png'),
+      new Option('-f, --format <format>', 'file format; tiff is tiled')
+        .choices(['png', 'tiff'])
+        .default('png'),
     )
     .action(async ({ out, kind, size, count, seed, format }: SampleFlags) => {
       const ending = format === 'png' ? 'png' : 'tif';

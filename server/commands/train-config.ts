@@ -6,10 +6,10 @@ import { RequestError } from '../contract/errors.js';
 import type { EngineFlags, ScratchFlags } from '../terminal/options.js';
 import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
-import { type SettingFlags, settingsOf } from './training-options.js';
-import { classesOf, classList, parseLegend } from './training-values.js';
+import { type SettingFlags, settingsOf } from './training-flags.js';
+import { classesOf, formatClasses, parseLegend } from './training-values.js';
 
-/** What `unseam train` is given. */
+/** The options of `unseam train`. */
 export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
   readonly name: string;
   readonly images?: string;
@@ -39,36 +39,33 @@ export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
 }
 
 /**
- * What a training is to be, of what was given.
- * @throws RequestError for options that are missing, or do not go together
+ * The configuration of a new training.
+ * @throws RequestError for options that are missing or contradict each other
  */
 export async function configOf(flags: TrainFlags, command: Command, shelf: ModelShelf): Promise<RunConfig> {
   const { images, labels, from } = flags;
   for (const [option, value] of Object.entries({ images, labels })) {
-    if (value === undefined) throw new RequestError('bad-request', `--${option} is missing`);
+    if (value === undefined) throw new RequestError('bad-request', `--${option} is required`);
   }
   const classes = classesOf(flags);
   if (flags.folds !== undefined && flags.validation !== undefined) {
-    throw new RequestError('bad-request', '--folds chooses the validation images; leave --validation out');
+    throw new RequestError('bad-request', '--folds selects the validation images; leave --validation out');
   }
   if (flags.freezeEncoder && from === undefined) {
-    throw new RequestError('bad-request', '--freeze-encoder needs a model to start --from');
+    throw new RequestError('bad-request', '--freeze-encoder requires --from');
   }
   const settings = settingsOf(flags);
   if (Array.isArray(settings.classWeights) && settings.classWeights.length !== classes.length) {
-    throw new RequestError(
-      'bad-request',
-      `--class-weights needs ${classes.length} numbers, one for each class`,
-    );
+    throw new RequestError('bad-request', `--class-weights needs ${classes.length} numbers, one per class`);
   }
   if (settings.monitor === 'vRand' && classes.length !== 2) {
     throw new RequestError(
       'bad-request',
-      `--monitor vRand is for two classes, there are ${classes.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
+      `--monitor vRand is for two classes, and there are ${classes.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
     );
   }
-  const start = from === undefined ? null : (await shelf.find(from)).folder;
-  const card = start === null ? null : await readCard(start);
+  const parent = from === undefined ? null : (await shelf.find(from)).folder;
+  const card = parent === null ? null : await readCard(parent);
   return {
     images: images!,
     labels: labels!,
@@ -82,7 +79,7 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     validation: flags.validation ?? null,
     test: flags.test,
     settings: card === null ? settings : { ...settings, unet: netOf(card, command, settings) },
-    from: start,
+    from: parent,
     freezeEncoder: flags.freezeEncoder ?? false,
     seed: flags.seed,
     command: commandLine(command),
@@ -93,17 +90,26 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
 }
 
 const NET_OPTIONS = [
-  ...['channels', 'decoderChannels', 'depth', 'features', 'inputChannels', 'head', 'convolutions', 'padding'],
-  ...['upConvolution', 'batchNorm', 'outputSize'],
+  'channels',
+  'decoderChannels',
+  'depth',
+  'features',
+  'inputChannels',
+  'head',
+  'convolutions',
+  'padding',
+  'upConvolution',
+  'batchNorm',
+  'outputSize',
 ];
 
-/** The network of the model to start from; only its dropout may be another. */
+/** The network of the model to fine-tune; only its dropout may be set. */
 function netOf(card: Card, command: Command, settings: RunConfig['settings']) {
-  const given = NET_OPTIONS.find((key) => command.getOptionValueSource(key) === 'cli');
-  if (given !== undefined) {
+  const override = NET_OPTIONS.find((key) => command.getOptionValueSource(key) === 'cli');
+  if (override !== undefined) {
     throw new RequestError(
       'bad-request',
-      `--from takes the network of its model over; leave ${longOf(command, given)} out`,
+      `--from uses the network of its model; leave ${longOf(command, override)} out`,
     );
   }
   const { classes: _classes, seed: _seed, ...net } = unetOf(card, 0);
@@ -111,21 +117,28 @@ function netOf(card: Card, command: Command, settings: RunConfig['settings']) {
   return { ...net, ...(dropout !== undefined && { dropout }) };
 }
 
-/** What stays free when a training is resumed: where things are, and how many threads there are. */
-const FREE = [
-  ...['name', 'models', 'scratch', 'maxPixels', 'maxUnpacked', 'threads', 'resume'],
-  ...['dumpGraphs', 'profileGraphs'],
+/** Options that a resumed training may change: where files are, and resources. */
+const RESUMABLE = [
+  'name',
+  'models',
+  'scratch',
+  'maxPixels',
+  'maxUnpacked',
+  'threads',
+  'resume',
+  'dumpGraphs',
+  'profileGraphs',
 ];
 
-/** @throws RequestError for options that a training which is resumed has already */
-export function refuseBesideResume(command: Command): void {
+/** @throws RequestError for an option that would override a setting of the resumed training */
+export function rejectOverrides(command: Command): void {
   const other = command.options
     .map((option) => option.attributeName())
-    .find((key) => !FREE.includes(key) && command.getOptionValueSource(key) === 'cli');
+    .find((key) => !RESUMABLE.includes(key) && command.getOptionValueSource(key) === 'cli');
   if (other !== undefined) {
     throw new RequestError(
       'bad-request',
-      `--resume goes on with the training as it was; leave ${longOf(command, other)} out`,
+      `--resume uses the settings of the training; leave ${longOf(command, other)} out`,
     );
   }
 }
@@ -133,9 +146,9 @@ export function refuseBesideResume(command: Command): void {
 const longOf = (command: Command, key: string): string =>
   command.options.find((option) => option.attributeName() === key)!.long!;
 
-/** The command as it could be typed again: what was given, in the order of the options. */
+/** The command line that repeats this training, with options in the order of the help. */
 function commandLine(command: Command): string {
-  const given = command.options.flatMap((option) => {
+  const words = command.options.flatMap((option) => {
     const key = option.attributeName();
     if (
       command.getOptionValueSource(key) !== 'cli' ||
@@ -144,18 +157,19 @@ function commandLine(command: Command): string {
       return [];
     const value = command.getOptionValue(key) as unknown;
     if (value === true) return [option.long!];
-    const text = key === 'classes' ? classList(value as Card['classes']) : textOf(value);
-    return [`${option.long} ${quoted(text)}`];
+    const text = key === 'classes' ? formatClasses(value as Card['classes']) : textOf(value);
+    return [`${option.long} ${shellQuote(text)}`];
   });
-  return `unseam train ${given.join(' ')}`;
+  return `unseam train ${words.join(' ')}`;
 }
 
-/** An augmentation is an object by now; it is written as the list that it could have been. */
+/** The text of a parsed option. An augmentation is written as a list. */
 function textOf(value: unknown): string {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return String(value);
-  const named = Object.entries(value).filter(([, amount]) => amount !== 0 && amount !== false);
-  return named.map(([name, amount]) => (amount === true ? name : `${name}:${amount}`)).join(',') || 'none';
+  const enabled = Object.entries(value).filter(([, amount]) => amount !== 0 && amount !== false);
+  return enabled.map(([name, amount]) => (amount === true ? name : `${name}:${amount}`)).join(',') || 'none';
 }
 
-const quoted = (text: string): string =>
-  /^[\w./,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/** Quotes text for a shell if necessary. */
+export const shellQuote = (text: string): string =>
+  /^[\w./,:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

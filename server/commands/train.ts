@@ -1,8 +1,7 @@
 import { dirname, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
-import { NORMALISATION } from '../../model/pixels.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { integer, positive } from '../terminal/flag-values.js';
@@ -17,7 +16,7 @@ import {
 import { ProgressBar } from '../terminal/progress.js';
 import { withScratch } from '../terminal/scratch.js';
 import { TrainingConsole } from '../training/console.js';
-import { type Dataset, openDataset } from '../training/dataset.js';
+import { openDataset } from '../training/dataset.js';
 import { findLearningRate } from '../training/find-lr.js';
 import { foldTable } from '../training/folds.js';
 import { writePreview } from '../training/preview.js';
@@ -25,62 +24,72 @@ import { Recorder } from '../training/recorder.js';
 import { type RunRequest, TrainingRun } from '../training/run.js';
 import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-config.js';
 import type { TrainSession } from '../training/session.js';
-import { foldsOf, type Split, splitPairs } from '../training/split.js';
-import { configOf, refuseBesideResume, type TrainFlags } from './train-config.js';
+import { foldsOf, splitPairs } from '../training/split.js';
+import { summaryOf } from '../training/summary.js';
+import { configOf, rejectOverrides, shellQuote, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
-import { list, parseClasses, parseRange } from './training-values.js';
+import { parseClasses, parseList, parseRange } from './training-values.js';
 
 export function trainCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('train'))
     .addOption(scratchOption())
     .description('train a U-Net on images and their labels')
-    .requiredOption('--name <name>', 'name of the model; a new version of it is made in --models')
-    .optionsGroup('The data:')
-    .option('--images <path>', 'a folder of images, or a file of several pages')
+    .requiredOption('--name <name>', 'name of the model; the training makes its next version in --models')
+    .optionsGroup('Data:')
+    .option('--images <path>', 'folder of images, or a multi-page file')
     .option(
       '--labels <path>',
-      'labels of the same names, or pages: class indices, 0 and 255, colours, or numbers of cells',
+      'their labels, paired by name or page: class indices, 0 and 255, colours, or cell numbers',
     )
     .option(
       '--range <low,high>',
-      'stored values that are black and white; auto finds those of all images (default: the range of their type)',
+      'stored values of black and white, such as 0,4095; auto finds those of the images (default: the range of their type)',
       parseRange,
     )
     .option(
       '--classes <list>',
-      'names in order, e.g. background,cell:#ff0000 (":none" leaves it clear; default: those of --legend)',
+      'class names in order, with colours for overlays, such as background,cell:#ff0000; NAME:none is transparent (default: those of --legend)',
       parseClasses,
     );
   labelOptions(command)
-    .option('--validation <names>', 'images that choose the best network (default: the last fifth)', list)
-    .option('--test <names>', 'images that are scored once, at the end', list, [])
     .option(
-      '--folds <k>',
-      'train k networks, each validated on another k-th of the images',
-      integer(2, 1000),
-    );
+      '--validation <names>',
+      'validation images, which select the best network, by name without extension (default: the last fifth)',
+      parseList,
+    )
+    .addOption(
+      new Option('--test <names>', 'test images, which are scored once at the end')
+        .argParser(parseList)
+        .default([], 'none'),
+    )
+    .option('--folds <k>', 'k-fold cross-validation: train k networks', integer(2, 1000));
   settingOptions(command)
-    .option('--seed <n>', 'same seed, same command, same threads: same weights', integer(0, 2 ** 31), 1)
-    .optionsGroup('From what there is:')
-    .option('--resume', 'go on with the unfinished training of --name, as it was')
-    .option('--from <model>', 'start from the weights of a model; its network is taken over')
-    .option('--freeze-encoder', 'keep the contracting path as it is')
+    .option(
+      '--seed <n>',
+      'the same seed, command and number of threads give the same weights',
+      integer(0, 2 ** 31),
+      1,
+    )
+    .optionsGroup('Resume or fine-tune:')
+    .option('--resume', 'resume the unfinished training of --name with its own settings')
+    .option('--from <model>', 'fine-tune a model: start from its weights, with its network')
+    .option('--freeze-encoder', 'do not train the contracting path')
     .optionsGroup('Instead of training:')
-    .option('--preview <file>', 'write a sheet of augmented crops with their weights (.png)')
-    .option('--find-lr <file>', 'test a range of learning rates and draw the losses (.svg)')
-    .option('--lr-min <x>', 'the first', positive, 1e-5)
-    .option('--lr-max <x>', 'the last', positive, 0.1)
-    .option('--lr-steps <n>', 'how many', integer(5, 100_000), 100)
-    .optionsGroup('For the card:')
-    .option('--description <text>', 'what the model finds', '')
-    .option('--mpp <x>', 'micrometres per pixel of the images', positive)
-    .option('--data <text>', 'what the data is', '')
-    .option('--citation <text>', 'what to cite')
-    .option('--terms <text>', 'terms of the data', 'not stated')
+    .option('--preview <file>', 'write a sheet of augmented crops with labels and weights (.png)')
+    .option('--find-lr <file>', 'run a learning-rate range test and plot its losses (.svg)')
+    .option('--lr-min <x>', 'first learning rate of the range test', positive, 1e-5)
+    .option('--lr-max <x>', 'last learning rate of the range test', positive, 0.1)
+    .option('--lr-steps <n>', 'steps of the range test', integer(5, 100_000), 100)
+    .optionsGroup('Model card:')
+    .addOption(new Option('--description <text>', 'what the model segments').default('', 'none'))
+    .option('--mpp <um>', 'pixel size of the images, in micrometres', positive)
+    .addOption(new Option('--data <text>', 'description of the data').default('', 'none'))
+    .option('--citation <text>', 'publication to cite for the data')
+    .option('--terms <text>', 'licence or terms of the data', 'not stated')
     .action(async (flags: TrainFlags, self: Command) => {
       const shelf = new ModelShelf(flags.models);
       if (flags.resume) {
-        refuseBesideResume(self);
+        rejectOverrides(self);
         const { folder } = await shelf.unfinished(flags.name);
         await withData(context, flags, await readRunConfig(folder), (session) =>
           trainOne(session, { folder, resume: true }),
@@ -127,7 +136,7 @@ async function withData(
     const engine = Engine.start(engineOf(flags));
     try {
       const split = splitPairs(dataset.pairs, config);
-      summarise(context, dataset, split, classes);
+      for (const line of summaryOf(dataset, split, classes)) context.stderr(line);
       await work({ context, engine, dataset, split, config });
     } finally {
       await engine.close();
@@ -136,7 +145,7 @@ async function withData(
   });
 }
 
-/** Trains one model; returns its card, or null where it was interrupted. */
+/** Trains one model; returns its card, or null if it was interrupted. */
 async function trainOne(
   { context, engine, dataset, split, config }: TrainSession,
   { folder, resume }: { readonly folder: string; readonly resume: boolean },
@@ -183,15 +192,11 @@ async function createRun(request: RunRequest): Promise<TrainingRun> {
 /** The arguments that resume a training; they name the folder of models unless it is the package's. */
 function resumeArguments(name: string, folder: string): string {
   const models = dirname(dirname(folder));
-  const named = resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models];
-  return ['train', '--name', name, ...named, '--resume'].map(asWord).join(' ');
+  const option = resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models];
+  return ['train', '--name', name, ...option, '--resume'].map(shellQuote).join(' ');
 }
 
-/** Text as one word of a shell. */
-const asWord = (text: string): string =>
-  /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-
-/** k rotations: each network is a model of its own, named after its fold. */
+/** Cross-validation: each fold's network becomes a model named after the fold. */
 async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: number): Promise<void> {
   const { config, dataset, context } = session;
   const stems = dataset.pairs.map(({ stem }) => stem).filter((stem) => !config.test.includes(stem));
@@ -200,41 +205,11 @@ async function trainFolds(session: TrainSession, shelf: ModelShelf, folds: numbe
     const name = `${config.name}-fold-${k + 1}`;
     const { folder, version } = await shelf.nextVersion(name);
     context.stderr(`fold ${k + 1} of ${folds}: validation on ${validation.join(', ')}`);
-    const own = { ...config, name, version, validation };
-    const split = splitPairs(dataset.pairs, own);
-    const card = await trainOne({ ...session, config: own, split }, { folder, resume: false });
+    const foldConfig = { ...config, name, version, validation };
+    const split = splitPairs(dataset.pairs, foldConfig);
+    const card = await trainOne({ ...session, config: foldConfig, split }, { folder, resume: false });
     if (card === null) return;
     scores.push(card.scores.validation!);
   }
   context.stdout(foldTable(scores));
-}
-
-function summarise(context: CommandContext, dataset: Dataset, split: Split, classes: Card['classes']): void {
-  const { pairs, intensities, normalisation, warnings } = dataset;
-  const frequencies = dataset.frequenciesOf(pairs);
-  const all = frequencies.reduce((sum, n) => sum + n, 0);
-  const shares = classes.map(({ name }, c) => `${name} ${((100 * frequencies[c]!) / all).toFixed(1)} %`);
-  const px = pairs.reduce((sum, { image: { size } }) => sum + size.width * size.height, 0);
-  const sizes = [...new Set(pairs.map(({ image: { size } }) => `${size.width}×${size.height}`))];
-  const few =
-    sizes.length > 4 ? `${sizes.slice(0, 3).join(', ')} and ${sizes.length - 3} more` : sizes.join(', ');
-  const kind = `${pairs[0]!.image.facts.channels === 1 ? 'gray' : 'RGB'}, ${intensities.join(' to ')}`;
-  context.stderr(
-    `${pairs.length} images, ${(px / 1e6).toFixed(1)} Mpx (${few}; ${kind}): ${shares.join(', ')}`,
-  );
-  if (normalisation !== NORMALISATION) {
-    context.stderr(
-      `black is ${normalisation.range[0]}, white is ${normalisation.range[1]} (${normalisation.type})`,
-    );
-  }
-  for (const warning of warnings) context.stderr(`  note: ${warning}, or --range auto`);
-  for (const [c, { name }] of classes.entries()) {
-    if (frequencies[c] === 0) {
-      context.stderr(`  note: no label holds ${name}: is its value, or its colour, another one?`);
-    }
-  }
-  const { training, validation, test } = split;
-  context.stderr(
-    `${training.length} for training, ${validation.length} for validation, ${test.length} for testing`,
-  );
 }

@@ -6,9 +6,11 @@ import type { TrainingSettings } from '../training/settings.js';
 
 const bad = (message: string): RequestError => new RequestError('bad-request', message);
 
-export const list = (text: string): string[] => text.split(',').filter((item) => item !== '');
-export const numbers = (text: string): number[] => list(text).map(Number);
+/** Items of a comma-separated list; empty ones are dropped. */
+export const parseList = (text: string): string[] => text.split(',').filter((item) => item !== '');
+export const parseNumbers = (text: string): number[] => parseList(text).map(Number);
 
+/** A number in [0, 1). */
 export function fraction(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value < 1)) throw bad(`"${text}" is not a number from 0 to below 1`);
@@ -21,12 +23,13 @@ export function notNegative(text: string): number {
   return value;
 }
 
-/** `auto`, or the values that are black and white. */
+/** `auto`, or the stored values that are black and white: `0,4095`. */
 export function parseRange(text: string): 'auto' | [number, number] {
   if (text === 'auto') return text;
-  const range = text.split(',').map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
-  const [low, high] = range as [number, number];
-  if (range.length !== 2 || !Number.isFinite(low) || !Number.isFinite(high) || low >= high) {
+  const [low = Number.NaN, high = Number.NaN, ...others] = text
+    .split(',')
+    .map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
+  if (others.length > 0 || !Number.isFinite(low) || !Number.isFinite(high) || low >= high) {
     throw bad(`a range is auto, or the values that are black and white, such as 0,4095; not "${text}"`);
   }
   return [low, high];
@@ -34,57 +37,59 @@ export function parseRange(text: string): 'auto' | [number, number] {
 
 export function parseClassWeights(text: string): TrainingSettings['classWeights'] {
   if (text === 'balanced' || text === 'none') return text;
-  const weights = list(text).map(notNegative);
+  const weights = parseList(text).map(notNegative);
   if (weights.length === 0) throw bad('class weights are "balanced", "none" or numbers, such as 1,5');
   return weights;
 }
 
-/** A set by name, or `flip,rotate:45,elastic:10,…`: what is not named is not done. */
+/** The name of a set, or a list `flip,rotate:45,elastic:10`, which switches everything else off. */
 export function parseAugmentation(text: string): Augmentation {
-  if (text in AUGMENTATIONS) return AUGMENTATIONS[text as keyof typeof AUGMENTATIONS];
-  const result: Record<string, number | boolean> = { ...NO_AUGMENTATION };
-  for (const item of list(text)) {
-    const [name, amount] = item.split(':') as [string, string | undefined];
-    const known = NO_AUGMENTATION[name as keyof Augmentation];
-    if (known === undefined) {
+  if (isAugmentationSet(text)) return AUGMENTATIONS[text];
+  let result = NO_AUGMENTATION;
+  for (const item of parseList(text)) {
+    const [name = '', amount] = item.split(':');
+    if (!isAugmentation(name)) {
       throw bad(`"${name}" is no augmentation; there are ${Object.keys(NO_AUGMENTATION).join(', ')}`);
     }
-    if (typeof known === 'boolean' && amount === undefined) result[name] = true;
-    else if (typeof known === 'number' && amount !== undefined) result[name] = notNegative(amount);
-    else
-      throw bad(
-        typeof known === 'boolean' ? `${name} takes no number` : `${name} needs a number: ${name}:0.1`,
-      );
+    const isSwitch = typeof NO_AUGMENTATION[name] === 'boolean';
+    if (isSwitch && amount !== undefined) throw bad(`${name} takes no number`);
+    if (!isSwitch && amount === undefined) throw bad(`${name} needs a number: ${name}:0.1`);
+    result = { ...result, [name]: amount === undefined ? true : notNegative(amount) };
   }
-  return result as unknown as Augmentation;
+  return result;
 }
 
-/** Colours of classes that are given none: clear for the first, then these in turn. */
+const isAugmentation = (name: string): name is keyof Augmentation => Object.hasOwn(NO_AUGMENTATION, name);
+const isAugmentationSet = (name: string): name is keyof typeof AUGMENTATIONS =>
+  Object.hasOwn(AUGMENTATIONS, name);
+
+/** Colours of classes without one, in turn; the first class is transparent. */
 const PALETTE = ['#e6550d', '#3182bd', '#31a354', '#756bb1', '#dd1c77'];
 
+/** Class names with optional colours: `background,cell:#ff0000,debris:none`. */
 export function parseClasses(text: string): Card['classes'] {
   const classes = text.split(',').map((item, i) => {
-    const [name, colour] = item.split(':') as [string, string | undefined];
+    const [name = '', colour] = item.split(':');
     if (name === '' || (colour !== undefined && colour !== 'none' && !/^#[0-9a-f]{6}$/.test(colour))) {
       throw bad(`a class is NAME, NAME:#rrggbb or NAME:none, not "${item}"`);
     }
-    const otherwise = i === 0 ? null : PALETTE[(i - 1) % PALETTE.length]!;
-    return { name, colour: colour === undefined ? otherwise : colour === 'none' ? null : colour };
+    const fallback = i === 0 ? null : PALETTE[(i - 1) % PALETTE.length]!;
+    return { name, colour: colour === undefined ? fallback : colour === 'none' ? null : colour };
   });
   if (classes.length < 2) throw bad('name two classes or more; the background is one');
   return classes;
 }
 
-/** What `--instances` learns where it is given no other names. */
-const CELLS: Card['classes'] = [
+/** The classes of `--instances` unless they are named. */
+const INSTANCE_CLASSES: Card['classes'] = [
   { name: 'background', colour: null },
   { name: 'cell', colour: PALETTE[0]! },
 ];
 
 /**
- * The classes of a training: as they are named; or of a legend, in its order and colours, the first left clear;
- * or background and cell, of labels that number cells.
- * @throws RequestError for classes and labels that do not go together
+ * The classes of a training: those of `--classes`; else those of the legend, in its order and colours, the first
+ * transparent; else, with `--instances`, background and cell.
+ * @throws RequestError for options that contradict each other
  */
 export function classesOf(flags: {
   readonly classes?: Card['classes'];
@@ -93,15 +98,16 @@ export function classesOf(flags: {
 }): Card['classes'] {
   const { classes, legend, instances } = flags;
   if (instances && legend !== undefined) {
-    throw bad('--instances is for labels that number cells, --legend for labels in colour: leave one out');
+    throw bad('--instances is for labels with cell numbers, --legend for labels in colour: leave one out');
   }
   if (instances && classes && classes.length !== 2) {
     throw bad(`--instances is for two classes, background and cell; there are ${classes.length}`);
   }
   if (classes) return classes;
-  if (instances) return CELLS;
-  if (legend === undefined)
-    throw bad('which classes? Name them by --classes or --legend, or say --instances');
+  if (instances) return INSTANCE_CLASSES;
+  if (legend === undefined) {
+    throw bad('no classes: name them with --classes or --legend, or use --instances');
+  }
   const named = new Map<string, string>();
   for (const [colour, name] of legendItems(legend)) {
     if (name !== 'ignore' && !named.has(name)) named.set(name, colour);
@@ -110,19 +116,20 @@ export function classesOf(flags: {
   return [...named].map(([name, colour], i) => ({ name, colour: i === 0 ? null : colour }));
 }
 
-/** `#000000=background,…` as colours and names. */
+/** The items of a legend `#000000=background,…`. */
 function legendItems(text: string): [colour: string, name: string][] {
-  return list(text).map((item) => {
+  return parseList(text).map((item) => {
     const match = /^(#[0-9a-f]{6})=(.+)$/i.exec(item);
     if (!match) throw bad(`a legend is #rrggbb=CLASS,… or #rrggbb=ignore; not "${item}"`);
     return [match[1]!.toLowerCase(), match[2]!];
   });
 }
 
-export const classList = (classes: Card['classes']): string =>
+/** The inverse of `parseClasses`. */
+export const formatClasses = (classes: Card['classes']): string =>
   classes.map(({ name, colour }) => `${name}:${colour ?? 'none'}`).join(',');
 
-/** `#000000=background,#ff0000=cell,#ffffff=ignore` by the names of the classes. */
+/** A legend `#000000=background,#ff0000=cell,#ffffff=ignore` as colours 0xrrggbb with class indices. */
 export function parseLegend(text: string, classes: Card['classes']): [number, number][] {
   return legendItems(text).map(([colour, name]) => {
     const index = classes.findIndex((known) => known.name === name);

@@ -4,7 +4,7 @@ export interface Series {
   /** Any CSS colour. */
   readonly colour: string;
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** Drawn thin and pale, behind the others. */
+  /** Draws a thin, pale line without dots. Default false. */
   readonly faint?: boolean;
 }
 
@@ -12,10 +12,11 @@ export interface Chart {
   readonly title: string;
   readonly xLabel: string;
   readonly series: readonly Series[];
+  /** Whether the x axis is logarithmic. Default false. */
   readonly logX?: boolean;
-  /** Draws only values up to this multiple of the median, so that a few large ones hide nothing. */
+  /** Cuts the y axis at this multiple of the median, so that outliers do not flatten the rest; such as 8. Default none. */
   readonly cutAbove?: number;
-  /** A vertical line with a word beside it. */
+  /** A vertical line with a label. */
   readonly mark?: { readonly x: number; readonly text: string };
 }
 
@@ -25,9 +26,10 @@ const LEFT = 56;
 const RIGHT = 16;
 const TOP = 34;
 const BOTTOM = 40;
+/** Longer series are averaged down to this many points. */
 const MAX_POINTS = 600;
 
-/** Draws charts in rows of so many, as one SVG picture that needs nothing beside it. */
+/** Draws charts into one self-contained SVG, `columns` in a row. */
 export function chartsSvg(charts: readonly Chart[], columns = 1): string {
   const width = columns * WIDTH;
   const height = Math.ceil(charts.length / columns) * HEIGHT;
@@ -47,7 +49,7 @@ function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Char
     .flatMap(({ points }) => points)
     .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
   const heading = `<text x="${LEFT}" y="20" font-weight="600">${escapeXml(title)}</text>`;
-  if (finite.length === 0) return `${heading}<text x="${LEFT}" y="60" fill="#777">nothing yet</text>`;
+  if (finite.length === 0) return `${heading}<text x="${LEFT}" y="60" fill="#777">no data</text>`;
   const ys = finite.map(([, y]) => y).sort((a, b) => a - b);
   const limit = cutAbove === undefined ? Number.POSITIVE_INFINITY : ys[ys.length >> 1]! * cutAbove;
   const along = logX ? Math.log10 : (x: number) => x;
@@ -81,7 +83,7 @@ function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Char
     );
   const label = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="#555">${escapeXml(xLabel)}</text>`;
   const lines = series.map(({ points, colour, faint }) => {
-    const drawn = thinned(points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)));
+    const drawn = downsample(points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)));
     const path = drawn.map(([x, y]) => `${at(px(x))},${at(py(y))}`).join(' ');
     const look = faint ? 'stroke-width="1" opacity="0.35"' : 'stroke-width="2"';
     const dots =
@@ -109,10 +111,10 @@ function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Char
 const dotsAt = (places: readonly (readonly [string, string])[], colour: string): string =>
   places.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="2.5" fill="${colour}"/>`).join('');
 
-/** Round numbers that enclose the values: 1, 2 or 5 times a power of ten apart. */
-function ticks(values: readonly number[], about: number): number[] {
+/** About `count` ticks that enclose the values, 1, 2 or 5 times a power of ten apart. */
+function ticks(values: readonly number[], count: number): number[] {
   const [low, high] = extentOf(values);
-  const raw = (high - low || Math.abs(high) || 1) / about;
+  const raw = (high - low || Math.abs(high) || 1) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = ([1, 2, 5, 10].find((n) => n * power >= raw) ?? 10) * power;
   const first = Math.floor(low / step + 1e-9);
@@ -126,7 +128,7 @@ function decades(values: readonly number[]): number[] {
   return Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
 }
 
-/** The least and the greatest. A long training has more steps than a call takes arguments. */
+/** The minimum and the maximum. Not by `Math.min`: a long training has more steps than a call takes arguments. */
 function extentOf(values: readonly number[]): [least: number, greatest: number] {
   let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) {
@@ -136,8 +138,8 @@ function extentOf(values: readonly number[]): [least: number, greatest: number] 
   return [least, greatest];
 }
 
-/** Few enough points to draw: the mean of each run of them. */
-function thinned(points: readonly (readonly [number, number])[]): (readonly [number, number])[] {
+/** At most `MAX_POINTS` points: the means of runs of points. */
+function downsample(points: readonly (readonly [number, number])[]): (readonly [number, number])[] {
   const run = Math.ceil(points.length / MAX_POINTS);
   if (run <= 1) return [...points];
   return Array.from({ length: Math.ceil(points.length / run) }, (_, i) => {

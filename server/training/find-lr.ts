@@ -7,7 +7,7 @@ import { chartsSvg } from './charts.js';
 import type { TrainSession } from './session.js';
 import { setUpTraining } from './setup.js';
 
-/** Tests a range of learning rates, prints what it suggests, and draws the losses. */
+/** Runs a learning-rate range test, plots its losses as SVG, and prints the suggested rate. */
 export async function findLearningRate(
   session: TrainSession,
   range: { readonly low: number; readonly high: number; readonly steps: number },
@@ -16,18 +16,18 @@ export async function findLearningRate(
   const { context, engine } = session;
   const { signal } = context;
   const { trainee, sampler } = await setUpTraining(engine, { ...session, signal });
-  const kept = await mkdtemp(join(tmpdir(), 'unseam-lr-'));
-  const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}, {eta_formatted} left');
+  const folder = await mkdtemp(join(tmpdir(), 'unseam-lr-'));
+  const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}, {eta_formatted} remaining');
   try {
-    const state = join(kept, 'state');
+    const state = join(folder, 'state');
     await trainee.saveState(state, null);
-    const each = sampler.epochSteps;
-    const batch = (index: number) => sampler.batch(Math.floor(index / each), index % each);
+    const { epochSteps } = sampler;
+    const batch = (index: number) => sampler.batch(Math.floor(index / epochSteps), index % epochSteps);
     const test = rangeTest(trainee, { ...range, batch, signal });
     let result: RangeTest | null = null;
     for (let done = 1; result === null; done++) {
-      const { value, done: ended } = await test.next();
-      if (ended) result = value;
+      const { value, done: isFinished } = await test.next();
+      if (isFinished) result = value;
       else {
         const words = { rate: value.learningRate.toExponential(1), loss: value.smoothed.toFixed(4) };
         bar.update(done, range.steps, words);
@@ -38,7 +38,7 @@ export async function findLearningRate(
     await report(session, result, path);
   } finally {
     bar.stop();
-    await rm(kept, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -65,11 +65,11 @@ async function report(
       `diverged at step ${diverged + 1}, learning rate ${learningRate.toExponential(2)}, with loss ${loss}`,
     );
   }
-  const least = Math.min(...points.map(({ smoothed }) => smoothed).filter(Number.isFinite));
+  const lowest = Math.min(...points.map(({ smoothed }) => smoothed).filter(Number.isFinite));
   context.stderr(
     suggestion === null
-      ? 'no suggestion: the loss never fell; try a larger range'
-      : `suggested learning rate: ${suggestion.toExponential(2)}, where the loss falls fastest (least: ${least.toFixed(4)})`,
+      ? 'no suggestion: the loss never fell; try a wider range'
+      : `suggested learning rate: ${suggestion.toExponential(2)}, where the loss falls fastest (lowest smoothed loss: ${lowest.toFixed(4)})`,
   );
   const numbers = points.map(({ learningRate, loss, smoothed }) => ({ learningRate, loss, smoothed }));
   context.stdout(

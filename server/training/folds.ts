@@ -1,11 +1,11 @@
-/** The scores of k rotations as a table of plain text: each fold, then mean and standard deviation. */
+/** The scores of a cross-validation as a plain-text table: each fold, then mean and standard deviation. */
 export function foldTable(folds: readonly Readonly<Record<string, number>>[]): string {
   const names = Object.keys(folds[0] ?? {});
   const column = (name: string) => folds.map((scores) => scores[name]!);
   const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
   const deviation = (values: readonly number[]) => {
-    const middle = mean(values);
-    return Math.sqrt(values.reduce((sum, x) => sum + (x - middle) ** 2, 0) / Math.max(1, values.length - 1));
+    const average = mean(values);
+    return Math.sqrt(values.reduce((sum, x) => sum + (x - average) ** 2, 0) / Math.max(1, values.length - 1));
   };
   const width = (name: string) => Math.max(8, name.length) + 2;
   const line = (title: string, value: (name: string) => string) =>

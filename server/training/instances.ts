@@ -4,18 +4,17 @@ import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 import { IGNORED } from './labels.js';
 
 /**
- * Labels that number their cells, as StarDist and Cellpose have them: 0 is background, and each other value a
- * cell. A network learns two classes, so a line of background is drawn between cells that touch: pixels whose
- * neighbour along an edge is of another cell.
+ * Instance labels as in StarDist and Cellpose: 0 is background, and each other value a cell. A network learns two
+ * classes, so touching cells are separated by a line of background: pixels with a 4-neighbour of another cell.
  */
 export interface InstanceLabels {
-  /** 0 background, 1 cell, `IGNORED` what does not count. */
+  /** 0 background, 1 cell, `IGNORED` for pixels that do not count. */
   readonly classes: ImageSource;
-  /** The number of each pixel's cell, lines included; 0 for none. */
+  /** The number of each pixel's cell, also on the separating lines; 0 for none. */
   readonly cells: ImageSource;
 }
 
-/** @param ignore the stored value that does not count, if there is one */
+/** @param ignore the stored value of pixels that do not count; null for none */
 export function instanceLabels(stored: ImageSource, ignore: number | null): InstanceLabels {
   const { size } = stored;
   const read: ImageSource['readRegion'] = async (rect, signal) => {
@@ -24,7 +23,7 @@ export function instanceLabels(stored: ImageSource, ignore: number | null): Inst
     const values = new Uint8Array(rect.width * rect.height);
     const cellAt = (at: number) => (data[at] === ignore ? 0 : data[at]!);
     for (let y = 0, at = 0; y < rect.height; y++) {
-      const [up, down] = [rect.y + y > 0, rect.y + y < size.height - 1];
+      const [hasUp, hasDown] = [rect.y + y > 0, rect.y + y < size.height - 1];
       for (let x = 0; x < rect.width; x++, at++) {
         const from = (rect.y - around.y + y) * around.width + rect.x - around.x + x;
         const cell = cellAt(from);
@@ -32,13 +31,13 @@ export function instanceLabels(stored: ImageSource, ignore: number | null): Inst
           values[at] = data[from] === ignore ? IGNORED : 0;
           continue;
         }
-        const meets = (there: boolean, neighbour: number) =>
-          there && cellAt(neighbour) !== 0 && cellAt(neighbour) !== cell;
+        const isOther = (exists: boolean, neighbour: number) =>
+          exists && cellAt(neighbour) !== 0 && cellAt(neighbour) !== cell;
         const touches =
-          meets(up, from - around.width) ||
-          meets(down, from + around.width) ||
-          meets(rect.x + x > 0, from - 1) ||
-          meets(rect.x + x < size.width - 1, from + 1);
+          isOther(hasUp, from - around.width) ||
+          isOther(hasDown, from + around.width) ||
+          isOther(rect.x + x > 0, from - 1) ||
+          isOther(rect.x + x < size.width - 1, from + 1);
         values[at] = touches ? 0 : 1;
       }
     }

@@ -10,36 +10,36 @@ import { RequestError } from '../contract/errors.js';
 import { underfilled } from '../pipeline/intensity-warnings.js';
 
 /**
- * Which stored values are black and white: `type` the range of their type, `auto` what the data set holds, a
- * range that is given, or that of a model that is scored or started from.
+ * Which stored values are black and white: `type` for the range of their type, `auto` for that of the data set, a
+ * range such as `[0, 4095]`, or that of a model to evaluate or to start from.
  */
 export type RangeChoice = 'type' | 'auto' | ValueRange | { readonly of: Pick<Card, 'normalisation'> };
 
-/** The share of values that `auto` cuts off at either end: a camera's dead and hot pixels. */
-const CUT_SHARE = 0.001;
+/** The share of values that `auto` clips at either end, such as a camera's dead and hot pixels. */
+const CLIPPED_SHARE = 0.001;
 const MAX_BINS = 65536;
 
-interface Pictured {
+interface StoredImage {
   readonly stem: string;
   readonly image: ImageSource;
 }
 
-/** Pictures as a network is shown them. */
-export interface Intensities<Pair extends Pictured> {
+/** Images with the intensities that a network sees. */
+export interface Intensities<Pair extends StoredImage> {
   readonly pairs: readonly Pair[];
   /** As a card states it. */
   readonly normalisation: Card['normalisation'];
-  /** The least and the greatest stored value of all pictures. */
+  /** The least and the greatest stored value of all images. */
   readonly extent: ValueRange;
   readonly warnings: readonly string[];
 }
 
 /**
- * Makes intensities of stored values, for all pictures by the same fixed range.
- * @throws RequestError for a range where pictures are stored in several types, and for a value that is no number
- * @throws UnsupportedImageError for values whose type has no range, where none is given
+ * Scales stored values to intensities, by one fixed range for all images.
+ * @throws RequestError `bad-data` for a range and images of several types, and for NaN and infinite values
+ * @throws UnsupportedImageError for a type without a range, unless one is given
  */
-export async function scaleIntensities<Pair extends Pictured>(
+export async function scaleIntensities<Pair extends StoredImage>(
   stored: readonly Pair[],
   choice: RangeChoice,
 ): Promise<Intensities<Pair>> {
@@ -48,11 +48,11 @@ export async function scaleIntensities<Pair extends Pictured>(
     Math.min(...[...extents.values()].map(([least]) => least)),
     Math.max(...[...extents.values()].map(([, greatest]) => greatest)),
   ];
-  const scaled = (image: (pair: Pair) => ImageSource): Pair[] =>
+  const scale = (image: (pair: Pair) => ImageSource): Pair[] =>
     stored.map((pair) => ({ ...pair, image: image(pair) }));
   if (choice === 'type' || (choice !== 'auto' && 'of' in choice)) {
     const learnt = choice === 'type' ? undefined : learntRange(choice.of);
-    const pairs = scaled(({ image }) => inRange(image, learnt));
+    const pairs = scale(({ image }) => inRange(image, learnt));
     const warnings = new Set(
       pairs.flatMap(({ image }, i) => image.facts.notes.slice(stored[i]!.image.facts.notes.length)),
     );
@@ -62,21 +62,21 @@ export async function scaleIntensities<Pair extends Pictured>(
     }
     return { pairs, normalisation: learnt ?? NORMALISATION, extent, warnings: [...warnings] };
   }
-  const [type, other] = [...extents.keys()] as [string, string | undefined];
+  const [type = '', other] = extents.keys();
   if (other !== undefined) {
     throw new RequestError(
       'bad-data',
-      `some images hold ${type} values, others ${other}, and one range cannot be right for both: store all alike`,
+      `some images hold ${type} values, others ${other}, and one range cannot suit both: store all in one type`,
     );
   }
   const range = choice === 'auto' ? await robustRange(stored, extent, type) : choice;
-  const normalisation = { range: [...range] as [number, number], type };
-  const pairs = scaled(({ image }) => ranged(image, range));
+  const normalisation = { range: [range[0], range[1]] satisfies [number, number], type };
+  const pairs = scale(({ image }) => ranged(image, range));
   return { pairs, normalisation, extent, warnings: underfilled(extent, range) };
 }
 
-/** The least and the greatest value of each type that pictures are stored in. */
-async function extentsOf(pairs: readonly Pictured[]): Promise<Map<string, ValueRange>> {
+/** The least and the greatest value of each stored type. */
+async function extentsOf(pairs: readonly StoredImage[]): Promise<Map<string, ValueRange>> {
   const extents = new Map<string, ValueRange>();
   for (const { stem, image } of pairs) {
     const type = storedTypeOf(image.facts);
@@ -85,8 +85,10 @@ async function extentsOf(pairs: readonly Pictured[]): Promise<Map<string, ValueR
       for (let at = 0; at < data.length; at++) {
         const value = data[at]!;
         if (!Number.isFinite(value)) {
-          const must = 'floating-point values must all be numbers; replace what is missing';
-          throw new RequestError('bad-data', `image ${stem} has the value ${value}: ${must}`);
+          throw new RequestError(
+            'bad-data',
+            `image ${stem} has the value ${value}: all values must be finite; replace missing ones`,
+          );
         }
         if (value < least) least = value;
         if (value > greatest) greatest = value;
@@ -97,42 +99,42 @@ async function extentsOf(pairs: readonly Pictured[]): Promise<Map<string, ValueR
   return extents;
 }
 
-/** The values between which all but the darkest and the brightest thousandth lie. */
+/** The range of values without the darkest and the brightest thousandth. */
 async function robustRange(
-  pairs: readonly Pictured[],
+  pairs: readonly StoredImage[],
   [least, greatest]: ValueRange,
   type: string,
 ): Promise<ValueRange> {
   if (!(greatest > least)) {
     throw new RequestError(
       'bad-data',
-      `every value of every image is ${least}: there is no range to be found`,
+      `every value of every image is ${least}: --range auto needs different values`,
     );
   }
-  // integers are counted one by one, as long as there are not too many
-  const whole = type.includes('int') && greatest - least < MAX_BINS;
-  const bins = whole ? greatest - least + 1 : MAX_BINS;
-  const width = whole ? 1 : (greatest - least) / (bins - 1);
+  // each integer has its own bin if there are few enough
+  const isExact = type.includes('int') && greatest - least < MAX_BINS;
+  const bins = isExact ? greatest - least + 1 : MAX_BINS;
+  const width = isExact ? 1 : (greatest - least) / (bins - 1);
   const counts = new Float64Array(bins);
-  let all = 0;
+  let total = 0;
   for (const { image } of pairs) {
     for await (const { data } of bandsOf(image)) {
       for (let at = 0; at < data.length; at++) counts[Math.round((data[at]! - least) / width)]!++;
-      all += data.length;
+      total += data.length;
     }
   }
-  const cut = all * CUT_SHARE;
-  const from = (order: readonly number[]): number => {
+  const clipped = total * CLIPPED_SHARE;
+  const firstBeyond = (order: readonly number[]): number => {
     let passed = 0;
-    return order.find((bin) => (passed += counts[bin]!) > cut)!;
+    return order.find((bin) => (passed += counts[bin]!) > clipped)!;
   };
-  const places = Array.from({ length: bins }, (_, bin) => bin);
-  const [low, high] = [from(places), from(places.reverse())];
-  // of pictures that are nearly all of one value, the few others are what there is to be seen
+  const ascending = Array.from({ length: bins }, (_, bin) => bin);
+  const [low, high] = [firstBeyond(ascending), firstBeyond(ascending.toReversed())];
+  // if nearly all pixels have the same value, the few others are what matters
   return low < high ? [least + low * width, least + high * width] : [least, greatest];
 }
 
-/** An image from top to bottom, some rows at a time. */
+/** Reads an image from top to bottom in bands of 512 rows. */
 export async function* bandsOf(source: ImageSource) {
   const { width, height } = source.size;
   for (const { start, stop } of runs({ start: 0, stop: height }, 512)) {

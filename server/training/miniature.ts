@@ -1,18 +1,18 @@
 import { type Rect, runs, type Size } from '../../tiling/geometry.js';
 import type { ImageSource } from '../../tiling/source.js';
 
-/** Sheets are for a look: a picture in them has at most so many px a side. */
+/** Longest side of a thumbnail, in px. */
 export const CELL_PX = 256;
 const BAND_PX = 512;
 
-/** A picture made small by nearest pixels while its parts come, in any order: it is never in memory whole. */
+/** A thumbnail by nearest neighbour, filled from parts in any order, so that the image is never in memory whole. */
 export class Miniature implements Size {
   readonly width: number;
   readonly height: number;
   readonly data: Float32Array;
   readonly #scale: number;
 
-  /** @param channels values a pixel, interleaved */
+  /** @param channels values per pixel, interleaved */
   constructor(
     size: Size,
     readonly channels = 1,
@@ -23,31 +23,36 @@ export class Miniature implements Size {
     this.data = new Float32Array(this.width * this.height * channels);
   }
 
+  /** Takes what it needs of a part: `width · height · channels` values. */
   put({ x, y, width, height }: Rect, values: ArrayLike<number>): void {
     const { channels } = this;
-    for (let row = this.#first(y); row < this.height && this.#at(row) < y + height; row++) {
-      for (let column = this.#first(x); column < this.width && this.#at(column) < x + width; column++) {
-        const from = ((this.#at(row) - y) * width + this.#at(column) - x) * channels;
+    for (let row = this.#firstFrom(y); row < this.height && this.#sourceOf(row) < y + height; row++) {
+      for (
+        let column = this.#firstFrom(x);
+        column < this.width && this.#sourceOf(column) < x + width;
+        column++
+      ) {
+        const from = ((this.#sourceOf(row) - y) * width + this.#sourceOf(column) - x) * channels;
         const to = (row * this.width + column) * channels;
         for (let c = 0; c < channels; c++) this.data[to + c] = values[from + c]!;
       }
     }
   }
 
-  /** The place that a small pixel is taken from, along one side. */
-  #at(small: number): number {
-    return Math.floor(small * this.#scale);
+  /** The index in the image that index `i` of the thumbnail samples, along one axis. */
+  #sourceOf(i: number): number {
+    return Math.floor(i * this.#scale);
   }
 
-  /** The first small pixel that is taken from a place or from beyond it. */
-  #first(place: number): number {
-    let small = Math.max(0, Math.floor(place / this.#scale) - 1);
-    while (this.#at(small) < place) small++;
-    return small;
+  /** The first index of the thumbnail that samples the image at `source` or beyond. */
+  #firstFrom(source: number): number {
+    let i = Math.max(0, Math.floor(source / this.#scale) - 1);
+    while (this.#sourceOf(i) < source) i++;
+    return i;
   }
 }
 
-/** A picture made small, read in bands. */
+/** The thumbnail of an image, which is read band by band. */
 export async function miniatureOf(source: ImageSource): Promise<Miniature> {
   const { width, height } = source.size;
   const miniature = new Miniature(source.size, source.facts.channels);

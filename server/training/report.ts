@@ -6,19 +6,19 @@ import type { RunConfig } from './run-config.js';
 export interface ReportParts {
   readonly card: Card;
   readonly config: RunConfig;
-  /** An SVG picture. */
+  /** SVG. */
   readonly curves: string;
-  /** Rows of image, labels, prediction and error. */
+  /** Sheets with rows of image, labels, prediction and error. */
   readonly sheets: readonly { readonly title: string; readonly png: Buffer }[];
 }
 
-/** A training on one page that needs nothing beside it: no script, no file, no host. */
+/** The report of a training as one self-contained page: no scripts, and nothing loaded from elsewhere. */
 export function reportHtml({ card, config, curves, sheets }: ReportParts): string {
   const { name, version, description, architecture, classes, data, training, scores } = card;
   const sections = [
     section('Scores', scoreTable(scores)),
     section('Curves', `<figure>${curves}</figure>`),
-    ...sheets.map(({ title, png }) => section(capital(title), sheetHtml(title, png))),
+    ...sheets.map(({ title, png }) => section(capitalise(title), sheetHtml(title, png))),
     section(
       'Network',
       table([
@@ -49,9 +49,9 @@ export function reportHtml({ card, config, curves, sheets }: ReportParts): strin
         ),
       ]),
     ),
-    section('Settings', table(flat(config.settings))),
+    section('Settings', table(flatten(config.settings))),
     section(
-      'How it was made',
+      'Provenance',
       table([
         ['command', training.command],
         ['seed', String(training.seed)],
@@ -101,13 +101,13 @@ figure.sheet { width: fit-content; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
 `;
 
-/** When the network that was kept was reached, and by what it was chosen. */
+/** When the best network was reached, and by which score it was selected. */
 function bestRows(best: Card['training']['best']): [string, string][] {
   if (!best) return [];
-  const chosen = `${best.monitor} ${best.value?.toFixed(4) ?? 'no number'} in epoch ${best.epoch}`;
+  const selected = `${best.monitor} ${best.value?.toFixed(4) ?? 'NaN'} in epoch ${best.epoch}`;
   return [
     ['steps to the best', String(best.steps)],
-    ['chosen by', chosen],
+    ['selected by', selected],
   ];
 }
 
@@ -146,13 +146,13 @@ function sheetHtml(title: string, png: Buffer): string {
   return `<figure class="sheet"><figcaption>${captions}</figcaption><img alt="${escapeXml(title)}" src="${source}"></figure>`;
 }
 
-/** Nested settings as lines: `optimizer kind`, `schedule learningRate`, … */
-function flat(value: object, before = ''): [string, string][] {
+/** Nested settings as rows: `optimizer kind`, `schedule learningRate`, … */
+function flatten(value: object, prefix = ''): [string, string][] {
   return Object.entries(value).flatMap(([key, inner]): [string, string][] => {
-    const name = `${before}${key}`;
+    const name = `${prefix}${key}`;
     const nested = inner !== null && typeof inner === 'object' && !Array.isArray(inner);
-    return nested ? flat(inner as object, `${name} `) : [[name, inner === null ? 'none' : String(inner)]];
+    return nested ? flatten(inner as object, `${name} `) : [[name, inner === null ? 'none' : String(inner)]];
   });
 }
 
-const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1);
+const capitalise = (text: string): string => text[0]!.toUpperCase() + text.slice(1);

@@ -4,7 +4,7 @@ import type { Dataset } from './dataset.js';
 import type { RunConfig } from './run-config.js';
 import type { Split } from './split.js';
 
-/** What one invocation of `unseam train` works with. */
+/** What one run of `unseam train` works with, whether it trains, previews or tests learning rates. */
 export interface TrainSession {
   readonly context: CommandContext;
   readonly engine: Engine;

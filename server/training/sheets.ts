@@ -3,7 +3,7 @@ import { PngSink } from '../../tiling/sinks/png.js';
 import { rgbOf } from '../contract/colours.js';
 import { CELL_PX } from './miniature.js';
 
-/** A small picture in RGB, `width · height · 3` bytes. */
+/** An RGB image, `width · height · 3` bytes. */
 export interface Picture {
   readonly width: number;
   readonly height: number;
@@ -13,8 +13,10 @@ export interface Picture {
 const GAP_PX = 6;
 
 /**
- * Paints a picture from one of that size by nearest pixels: made smaller, or a small one larger by a whole
- * factor, to half of a cell at most.
+ * Paints an image of `width · height` px, resized by nearest neighbour: a large one down to `CELL_PX`, a small one
+ * up by an integer factor, to at most half of that.
+ *
+ * @param colour the RGB colour of the pixel with this index
  */
 export function paint(
   width: number,
@@ -38,7 +40,7 @@ export function paint(
   return { ...size, data };
 }
 
-/** Gray or RGB values, `scale` times of which are 0 to 255. */
+/** Paints gray or RGB values, multiplied by `scale` to 0 to 255. */
 export function paintPixels(
   values: ArrayLike<number>,
   { width, height, channels }: { readonly width: number; readonly height: number; readonly channels: number },
@@ -51,7 +53,7 @@ export function paintPixels(
   });
 }
 
-/** Class indices in the classes' colours; what has none, and what is no class, in grays. */
+/** Paints class indices in the colours of their classes; classes without one, and indices of no class, are gray. */
 export function paintLabels(
   labels: ArrayLike<number>,
   width: number,
@@ -65,7 +67,7 @@ export function paintLabels(
   return paint(width, height, (at) => colours[labels[at]!] ?? [128, 128, 128]);
 }
 
-/** Dark where 0, through red and yellow to white at the greatest. */
+/** Paints values from black at 0, through red and yellow, to white at the maximum. */
 export function paintHeat(values: ArrayLike<number>, width: number, height: number): Picture {
   let top = 0;
   for (let at = 0; at < values.length; at++) top = Math.max(top, values[at]!);
@@ -76,7 +78,7 @@ export function paintHeat(values: ArrayLike<number>, width: number, height: numb
   });
 }
 
-/** Rows of pictures as one, on white. */
+/** Arranges rows of pictures on a white sheet. */
 export function sheetOf(rows: readonly (readonly Picture[])[]): Picture {
   const columns = Math.max(...rows.map((row) => row.length));
   const cell = (side: 'width' | 'height') => Math.max(...rows.flat().map((picture) => picture[side]));
@@ -95,6 +97,7 @@ export function sheetOf(rows: readonly (readonly Picture[])[]): Picture {
   return { width, height, data };
 }
 
+/** Writes a picture as PNG. */
 export async function writePicture(path: string, { width, height, data }: Picture): Promise<void> {
   const sink = await PngSink.create(path, { width, height }, { channels: 3, mpp: null });
   try {

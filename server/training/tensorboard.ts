@@ -5,7 +5,7 @@ import protobuf from 'protobufjs/light.js';
 
 const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
 
-/** The messages of TensorFlow's event.proto and summary.proto that scalars and images need. */
+/** The parts of TensorFlow's event.proto and summary.proto that scalars and images need. */
 const root = protobuf.Root.fromJSON({
   nested: {
     Image: {
@@ -35,13 +35,13 @@ const Event = root.lookupType('Event');
 const SESSION_STARTS = 1;
 const RGB = 3;
 
-/** Writes one TensorBoard event file: records of an Event each, framed as TFRecord with checksums. */
+/** A TensorBoard event file: one Event in each TFRecord. */
 export class EventFile {
   readonly #file: number;
 
   /**
    * @param folder an existing one
-   * @param step TensorBoard forgets what older files of the folder say of this step and later ones
+   * @param step the step to continue from: TensorBoard drops this one and later ones of the folder's older files
    */
   constructor(
     folder: string,
@@ -49,7 +49,7 @@ export class EventFile {
     private readonly now: () => number = Date.now,
   ) {
     const seconds = String(Math.floor(now() / 1000)).padStart(10, '0');
-    // the step keeps a file that is begun in the same second apart
+    // with the step, since a resumed training may start in the same second
     this.#file = openSync(
       join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${step}`),
       'wx',
@@ -58,12 +58,13 @@ export class EventFile {
     if (step > 0) this.#write({ step, sessionLog: { status: SESSION_STARTS } });
   }
 
+  /** Adds scalars by tag. */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
     const value = Object.entries(values).map(([tag, simpleValue]) => ({ tag, simpleValue }));
     this.#write({ step, summary: { value } });
   }
 
-  /** @param png an encoded picture of that size */
+  /** Adds an image. @param png of that size in px */
   image(step: number, tag: string, png: Buffer, width: number, height: number): void {
     const image = { height, width, colorspace: RGB, encodedImageString: png };
     this.#write({ step, summary: { value: [{ tag, image }] } });
@@ -96,7 +97,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return crc;
 });
 
-/** CRC-32 with Castagnoli's polynomial; Node has only the other one. */
+/** CRC-32C (Castagnoli), which Node does not have. */
 export function crc32c(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);

@@ -29,7 +29,9 @@ function batch(seed: number, count = 1): TrainingBatch {
     pixels: noise(count * side * side, seed, 0, 1),
     labels: Uint8Array.from(noise(out, seed + 1, 0, 2)),
     weights: new Float32Array(out).fill(1),
-    ...{ count, side, channels: 1 },
+    count,
+    side,
+    channels: 1,
   };
 }
 const weightsOf = async (trainer: Trainer) => (await trainer.state()).arrays.map((a) => Array.from(a));

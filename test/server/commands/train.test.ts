@@ -161,8 +161,8 @@ describe('instead of training', () => {
       code: 0,
       stderr: expect.stringMatching(/8 crops with their labels and weights/),
     });
-    expect(result.stderr.match(/no label holds .*/g)).toEqual([
-      'no label holds star: is its value, or its colour, another one?',
+    expect(result.stderr.match(/no label has the class .*/g)).toEqual([
+      'no label has the class star: check its value or colour',
     ]);
     expect((await sharp(path).metadata()).width).toBeGreaterThan(6 * 70);
     expect(await readdir(folder)).not.toContain('none');
@@ -244,7 +244,7 @@ describe('rotations and warm starts', () => {
     expect(await encoder('next')).toEqual(await encoder('tiny'));
     expect(await unseam(args('--channels', '4,8'))).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/--from takes the network of its model over; leave --channels out/),
+      stderr: expect.stringMatching(/--from uses the network of its model; leave --channels out/),
     });
   });
 });
@@ -422,14 +422,14 @@ describe('training data that is not as it must be', () => {
     ],
     ['an unknown image in the split', ['--validation', 'nothing'], /no image is named "nothing"/],
     ['a tile that the network cannot take', ['--tile', '71'], /71 px is no valid tile side/],
-    ['fewer images than folds', ['--folds', '9'], /--folds chooses the validation images/],
+    ['fewer images than folds', ['--folds', '9'], /--folds selects the validation images/],
     ['an option that is none', ['--augment', 'twirl'], /"twirl" is no augmentation; there are flip/],
     ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
     ['border options without borders', ['--border-live'], /need --border-weight/],
     [
       'a score that three classes do not have',
       ['--monitor', 'vRand'],
-      /vRand is for two classes, there are 3/,
+      /vRand is for two classes, and there are 3/,
     ],
     ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /with --legend/],
     ['a class without a name', ['--classes', 'a,,b'], /a class is NAME/],

@@ -18,8 +18,14 @@ it('what a data set holds in memory is counted by the type of its pixels', async
   await writeTestTiff(join(labels, 'a.tif'), floats, { compression: 1, format: 3, bits: 32 });
   const dataset = await openDataset(
     {
-      ...{ images, labels, classes: 2, ignore: null, legend: null },
-      ...{ labelBorder: 'reflect', inputChannels: 1, range: 'type' },
+      images,
+      labels,
+      classes: 2,
+      ignore: null,
+      legend: null,
+      labelBorder: 'reflect',
+      inputChannels: 1,
+      range: 'type',
     },
     { scratchDir: folder, maxPixels: 1e6 },
   );

@@ -83,7 +83,7 @@ describe('a legend', () => {
       { name: 'wall', colour: '#00ff00' },
     ]);
     expect(parseLegend(legend, classes).map(([, index]) => index)).toEqual([0, 1, 2, 1, IGNORED]);
-    expect(() => classesOf({})).toThrow('Name them by --classes or --legend, or say --instances');
+    expect(() => classesOf({})).toThrow('name them with --classes or --legend, or use --instances');
     expect(() => classesOf({ legend, instances: true })).toThrow(/leave one out/);
   });
 });
