@@ -20,7 +20,10 @@ interface Feature {
 /** Noise, so that regions touch themselves at corners, in levels of 601, 301 and 151 px. */
 beforeAll(async () => {
   const sink = await TiffSink.create(pyramid, size, {
-    ...{ channels: 1, dtype: 'uint8', mpp: null, overviews: 'mean' },
+    channels: 1,
+    dtype: 'uint8',
+    mpp: null,
+    overviews: 'mean',
   });
   const grain = (x: number, y: number, px: number) => uniform(Math.floor(x / px), Math.floor(y / px), px);
   const data = Uint8Array.from({ length: size.width * size.height }, (_, i) => {
