@@ -1,4 +1,4 @@
-# Builds with the development dependencies; the image that runs has neither them nor the sources.
+# Builds with the development dependencies; the final image contains neither them nor the sources.
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -13,7 +13,7 @@ COPY test test
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-bookworm-slim
-# What OpenSlide reads is read through it.
+# For the slide formats that are read through OpenSlide.
 RUN apt-get update && apt-get install -y --no-install-recommends libopenslide0 && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production UNSEAM_HOST=0.0.0.0 UNSEAM_PORT=8080 UNSEAM_DATA=/data
 WORKDIR /app

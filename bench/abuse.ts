@@ -31,12 +31,12 @@ const LIMITS = {
  * server over several connections while it works through sound slides. What is answered as an image is
  * compared with decoders that are not ours, through a model whose overlays are the pixels themselves.
  */
-export const bench: Bench = async (say) => {
+export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   const oracle = await Oracle.start();
   const stage = await Stage.set(dir);
   try {
-    return await abuse(stage, oracle, await Surprises.open(KEEP), say);
+    return await abuse(stage, oracle, await Surprises.open(KEEP), log);
   } finally {
     await stage.strike();
     oracle?.close();
@@ -44,7 +44,7 @@ export const bench: Bench = async (say) => {
   }
 };
 
-async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, say: (line: string) => void) {
+async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, log: (line: string) => void) {
   const started = performance.now();
   const { server, seeds } = stage;
   let crashes = 0;
@@ -59,11 +59,11 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
       while (next < count && crashes === 0) {
         const i = next++;
         await work(i);
-        if (i % 500 === 499) say(`${i + 1} of ${count} ${what}, ${JSON.stringify(surprises.counts)}`);
+        if (i % 500 === 499) log(`${i + 1} of ${count} ${what}, ${JSON.stringify(surprises.counts)}`);
       }
     };
     await Promise.all(Array.from({ length: CONNECTIONS }, connection));
-    say(`${count} ${what}, ${JSON.stringify(surprises.counts)}`);
+    log(`${count} ${what}, ${JSON.stringify(surprises.counts)}`);
   };
 
   const whole = await stage.slide(); // what an undisturbed server makes of it
@@ -113,7 +113,7 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
 
   await stage.clear();
   const left = (await stage.files()).filter((file) => !before.has(file));
-  for (const file of left.slice(0, 9)) say(`left: ${file}`);
+  for (const file of left.slice(0, 9)) log(`left: ${file}`);
   const placesTaken = await stage.placesTaken();
   const endBytes = await idleBytes(server.child.pid!);
   watch.stop();

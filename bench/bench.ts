@@ -1,12 +1,12 @@
-/** What a benchmark measured, the limits that it is held to, and whether they hold. */
+/** What a benchmark measured, the limits it has to meet, and whether it met them all. */
 export interface BenchResult {
   readonly holds: boolean;
   readonly limits: Readonly<Record<string, number>>;
   readonly [figure: string]: unknown;
 }
 
-/** Runs with a function that tells a person how far it is. */
-export type Bench = (say: (line: string) => void) => Promise<BenchResult>;
+/** A benchmark; it reports progress one line at a time through `log`. */
+export type Bench = (log: (line: string) => void) => Promise<BenchResult>;
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -15,19 +15,19 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Times several things in turn, A B C A B C …, so that a machine whose speed drifts is fair to all.
- * @returns the median of each, in ms
+ * Times several tasks in turn, A B C A B C …, so that a drift in the machine's speed affects all of them alike.
+ * @returns the median time of each task, in ms
  */
 export async function medians<Name extends string>(
   runs: number,
-  things: Readonly<Record<Name, () => Promise<unknown>>>,
+  tasks: Readonly<Record<Name, () => Promise<unknown>>>,
 ): Promise<Record<Name, number>> {
-  const names = Object.keys(things) as Name[];
+  const names = Object.keys(tasks) as Name[];
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
   for (let i = -1; i < runs; i++) {
     for (const name of names) {
       const started = performance.now();
-      await things[name]();
+      await tasks[name]();
       if (i >= 0) times[name].push(performance.now() - started); // the first round warms up
     }
   }

@@ -20,14 +20,14 @@ const SIZES = [
   [1013, 1041],
   [2048, 2048],
 ] as const;
-/** Networks as they are initialised, of every kind that training builds. */
+/** Untrained networks, one for each architectural option that training offers. */
 const VARIANTS: Record<string, Partial<UnetConfig>> = {
-  'one same convolution a level': { channels: [16, 32, 64], convolutions: 1, padding: 'same' },
+  'one same-padded convolution per level': { channels: [16, 32, 64], convolutions: 1, padding: 'same' },
   'same padding': { padding: 'same' },
-  'doubled pixels': { upConvolution: 'nearest' },
-  'doubled pixels, same padding': { upConvolution: 'nearest', padding: 'same' },
+  'nearest-neighbour up-sampling': { upConvolution: 'nearest' },
+  'nearest-neighbour up-sampling, same padding': { upConvolution: 'nearest', padding: 'same' },
   'batch normalisation': { batchNorm: true },
-  'a decoder of its own, one sigmoid': { decoderChannels: [24, 12], head: 'sigmoid' },
+  'separate decoder widths, one sigmoid': { decoderChannels: [24, 12], head: 'sigmoid' },
 };
 const VARIANT_SIZES = [
   [1, 1],
@@ -36,12 +36,12 @@ const VARIANT_SIZES = [
 const BATCHES = [1, 4];
 const THREADS = [2, 1];
 /**
- * Small tiles compute each pixel hundreds of times. Past this many computed px, an even sample of a
- * plan's tiles is compared instead of all.
+ * The most px to compute for one plan. Small tiles compute each pixel hundreds of times; of plans that exceed
+ * this, an evenly spaced sample of tiles is compared.
  */
 const COMPUTED_PX = 16e6;
 
-/** Tile shapes in px: the smallest that the model takes, an oblong one, and three squares. */
+/** Tile sizes in px: the smallest that the model accepts, a non-square one, and three larger squares. */
 const tilesFor = ({ smallest, multiple }: TileRule) =>
   [
     [0, 0],
@@ -51,8 +51,12 @@ const tilesFor = ({ smallest, multiple }: TileRule) =>
     [91, 91],
   ].map(([w, h]) => ({ width: smallest + w! * multiple, height: smallest + h! * multiple }));
 
-/** Compares stitched tiles, bit for bit, with one pass over the whole mirror-padded image. */
-export const bench: Bench = async (say) => {
+/**
+ * Compares the probabilities of tiled inference, bit for bit, with those of one pass over the whole mirror-padded
+ * image: for served and untrained networks, over image sizes, tile sizes, batch sizes and numbers of threads. Not a
+ * single value may differ. As a control, tiles at a stride that the poolings do not divide must differ.
+ */
+export const bench: Bench = async (log) => {
   let values = 0;
   let differing = 0;
   let tilesCompared = 0;
@@ -74,7 +78,7 @@ export const bench: Bench = async (say) => {
       const model = await engine.load(folder);
       const rule = model.geometry;
       for (const [width, height] of sizes) {
-        const image = noisy(width, height);
+        const image = noiseImage(width, height);
         const key = `${width}x${height}`;
         if (!references.has(key)) {
           const plan = planTiles(image, { tile: chooseTile(image, 'whole', rule), rule });
@@ -87,7 +91,7 @@ export const bench: Bench = async (say) => {
         const compare = async (plan: TilePlan, batch: number, tally: { values: number; differing: number }) =>
           run(engine, model, image, plan, batch, COMPUTED_PX, (tile, out, outWidth) => {
             const classes = model.card.classes.length;
-            tally.differing += differences(tile, out, outWidth, references.get(key)!, width, classes);
+            tally.differing += countDifferences(tile, out, outWidth, references.get(key)!, width, classes);
             tally.values += tile.write.width * tile.write.height * classes;
           });
         for (const tile of tilesFor(rule)) {
@@ -100,13 +104,13 @@ export const bench: Bench = async (say) => {
             differing += tally.differing;
           }
         }
-        // The check can fail: strides that are no multiple put the poolings out of phase.
+        // The control: strides that are not multiples of the poolings' put them out of phase.
         if (sizes === SIZES && width > 1000 && threads === THREADS[0]) {
           const tile = tilesFor(rule)[3]!;
           const plan = planTiles(image, { tile, rule: { ...rule, multiple: 1, smallest: tile.width } });
           await compare(plan, 1, unaligned);
         }
-        say(`${name}, ${threads} threads, ${key}: ${differing} of ${values} values differ so far`);
+        log(`${name}, ${threads} threads, ${key}: ${differing} of ${values} values differ so far`);
       }
       await engine.close();
     }
@@ -116,7 +120,7 @@ export const bench: Bench = async (say) => {
   return { values, differing, unaligned, tilesCompared, tilesPlanned, limits: { differing: 0 }, holds };
 };
 
-/** Writes the variants as model folders. */
+/** Writes each variant as a model folder. */
 async function untrained(dir: string) {
   const engine = Engine.start({ provider: 'cpu', threads: 2 });
   const nets = [];
@@ -130,7 +134,7 @@ async function untrained(dir: string) {
   return nets;
 }
 
-/** Runs a plan's tiles, or an even sample of them, in batches of one size; returns how many. */
+/** Runs a plan's tiles, or an evenly spaced sample of them, in batches; returns the number of tiles run. */
 async function run(
   engine: Engine,
   model: EngineModel,
@@ -157,21 +161,22 @@ async function run(
     }
     done += tiles.length;
   };
-  let waiting: Tile[] = [];
+  let pending: Tile[] = [];
   for (const band of plan.bands()) {
     for (const tile of band.tiles) {
       if (tile.index % every !== 0 && tile.index !== plan.count - 1) continue;
-      waiting.push(tile);
-      if (waiting.length === batchSize) {
-        await flush(waiting);
-        waiting = [];
+      pending.push(tile);
+      if (pending.length === batchSize) {
+        await flush(pending);
+        pending = [];
       }
     }
   }
-  await flush(waiting);
+  await flush(pending);
   return done;
 }
 
+/** Copies what a tile owns into the whole image's output. */
 function copy(
   tile: Tile,
   out: Float32Array,
@@ -187,7 +192,8 @@ function copy(
   }
 }
 
-function differences(
+/** How many values of what a tile owns differ in their bits from those of the whole image. */
+function countDifferences(
   tile: Tile,
   out: Float32Array,
   outWidth: number,
@@ -206,7 +212,7 @@ function differences(
   return count;
 }
 
-function noisy(width: number, height: number): Raster {
+function noiseImage(width: number, height: number): Raster {
   const data = Uint8Array.from(
     { length: width * height },
     (_, i) => hash(i % width, Math.floor(i / width), 7) & 255,

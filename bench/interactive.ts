@@ -13,12 +13,12 @@ const REQUESTS = 50;
 const LIMITS = { idle: 2, batches: 1.2, worstMs: 2000, wallRatio: 1.15 };
 
 /**
- * How long small images take while a bulk slide runs, and what they cost the slide: first each alone, then
- * 50 of 200 px, one after the other, beside the slide, and 50 of 512 px beside another run of it. Their 95th percentile may be twice
- * that of an idle server and 1.2 batches of the slide, no request takes over 2 s, and the slide ends within
- * 1.15 times what both take by themselves.
+ * Measures the latency of small images while a slide runs at bulk priority, and how much they delay the slide.
+ * Baselines are the requests on an idle server and the slide alone; then 50 consecutive requests of 200 px run
+ * during one slide, and 50 of 512 px during another. Limits: a 95th percentile of twice the idle one plus 1.2
+ * batches of the slide; 2 s for any request; and a total time of 1.15 times the two baselines together.
  */
-export const bench: Bench = async (say) => {
+export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   try {
     const input = join(dir, 'slide.tif');
@@ -39,7 +39,8 @@ export const bench: Bench = async (say) => {
         body: new Uint8Array(image),
       });
       const { length } = Buffer.from(await response.arrayBuffer());
-      if (response.status !== 200 || length === 0) throw new Error(`a request ended with ${response.status}`);
+      if (response.status !== 200 || length === 0)
+        throw new Error(`a request failed with status ${response.status}`);
       return performance.now() - started;
     };
     const series = async (image: Buffer, onEach: () => Promise<void> = async () => {}) => {
@@ -50,40 +51,41 @@ export const bench: Bench = async (say) => {
       }
       return times;
     };
-    for (const image of images) for (let i = 0; i < 3; i++) await request(image); // loads and prepares
+    // Warm-up: loads the model and prepares the tile sizes.
+    for (const image of images) for (let i = 0; i < 3; i++) await request(image);
     const idle = [];
     for (const image of images) idle.push(await series(image));
-    say(`idle: p95 ${idle.map((times) => Math.round(p95(times))).join(', ')} ms`);
+    log(`idle: p95 ${idle.map((times) => Math.round(p95(times))).join(', ')} ms`);
 
-    const alone = await slide(server, input, async () => {});
-    say(`the slide alone: ${Math.round(alone.ms)} ms, ${Math.round(alone.batchMs)} ms a batch`);
+    const alone = await runSlide(server, input, async () => {});
+    log(`slide alone: ${Math.round(alone.ms)} ms, ${Math.round(alone.batchMs)} ms per batch`);
 
-    const beside: number[][] = [];
+    const concurrent: number[][] = [];
     const wallRatios: number[] = [];
     for (const [i, image] of images.entries()) {
-      const shared = await slide(server, input, async (running) => {
+      const shared = await runSlide(server, input, async (running) => {
         const times = await series(image, async () => {
-          if (!(await running())) throw new Error('the slide ended before the requests');
+          if (!(await running())) throw new Error('the slide finished before the requests');
         });
-        beside.push(times);
+        concurrent.push(times);
       });
       const sum = idle[i]!.reduce((total, ms) => total + ms, 0);
       wallRatios.push(Number((shared.ms / (alone.ms + sum)).toFixed(3)));
     }
     await server.stop();
-    say(`beside it: p95 ${beside.map((times) => Math.round(p95(times))).join(', ')} ms`);
+    log(`during the slide: p95 ${concurrent.map((times) => Math.round(p95(times))).join(', ')} ms`);
 
     const allowed = idle.map((times) => LIMITS.idle * p95(times) + LIMITS.batches * alone.batchMs);
-    const worstMs = Math.round(Math.max(...beside.flat()));
+    const worstMs = Math.round(Math.max(...concurrent.flat()));
     const holds =
-      beside.every((times, i) => p95(times) <= allowed[i]!) &&
+      concurrent.every((times, i) => p95(times) <= allowed[i]!) &&
       worstMs <= LIMITS.worstMs &&
       Math.max(...wallRatios) <= LIMITS.wallRatio;
     return {
       sides: SIDES,
       idleP95Ms: idle.map((times) => Math.round(p95(times))),
-      besideP95Ms: beside.map((times) => Math.round(p95(times))),
-      besideMedianMs: beside.map((times) => Math.round(median(times))),
+      besideP95Ms: concurrent.map((times) => Math.round(p95(times))),
+      besideMedianMs: concurrent.map((times) => Math.round(median(times))),
       allowedP95Ms: allowed.map(Math.round),
       batchMs: Math.round(alone.batchMs),
       worstMs,
@@ -97,8 +99,11 @@ export const bench: Bench = async (say) => {
   }
 };
 
-/** Runs a slide as a bulk job, and `meanwhile` once it computes: its wall time, and its median batch. */
-async function slide(
+/**
+ * Runs a slide as a bulk job, and `meanwhile` once its first tile is done.
+ * @returns the slide's wall time and the median time of a batch, in ms
+ */
+async function runSlide(
   server: BenchServer,
   input: string,
   meanwhile: (running: () => Promise<boolean>) => Promise<void>,
@@ -107,22 +112,22 @@ async function slide(
   const started = performance.now();
   const running = async () => (await server.job(id)).state === 'running';
   const batches: number[] = [];
-  let over = false;
-  const watching = watch(server, batches, () => over);
+  let isOver = false;
+  const watching = recordBatches(server, batches, () => isOver);
   while (((await server.job(id)).progress?.tilesDone ?? 0) === 0) await pause(10);
   await meanwhile(running);
   const job = await server.ended(id, 20);
   const ms = performance.now() - started;
-  over = true;
+  isOver = true;
   await watching;
   if (job.state !== 'succeeded') throw new Error(`the slide ${job.state}: ${job.error?.detail}`);
   return { ms, batchMs: median(batches) };
 }
 
-/** Notes how long the device took for each batch, by its busy time. */
-async function watch(server: BenchServer, batches: number[], over: () => boolean): Promise<void> {
+/** Records the time of each batch, taken from the device's busy time, until `isOver`. */
+async function recordBatches(server: BenchServer, batches: number[], isOver: () => boolean): Promise<void> {
   let last: BenchMetrics | null = null;
-  while (!over()) {
+  while (!isOver()) {
     const now = await server.metrics();
     const more = last ? now.batches - last.batches : 0;
     for (let i = 0; i < more; i++) batches.push((1000 * (now.busySeconds - last!.busySeconds)) / more);

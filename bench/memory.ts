@@ -14,10 +14,12 @@ const LIMITS = { growthMb: 150, peakMb: 1500 };
 const POLL_MS = 50;
 
 /**
- * Peak resident memory of the server and its worker together, while a tiled TIFF comes in over HTTP and its
- * pyramidal mask is made, for slides of several sizes and a small network; libvips opens every level.
+ * Measures the peak resident memory of the server and its child processes while a tiled TIFF is uploaded and
+ * segmented into a pyramidal mask. The slides are of 25 Mpx to 1.6 Gpx: the largest may need little more memory
+ * than the smallest. The network is small, as its own memory is not the subject. libvips must be able to read
+ * every level of each mask. The peak is sampled every 50 ms, and pages that processes share count for each.
  */
-export const bench: Bench = async (say) => {
+export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   try {
     const engine = Engine.start({ provider: 'cpu', threads: 2 });
@@ -32,7 +34,7 @@ export const bench: Bench = async (say) => {
       const size = { width: side, height: side };
       const input = join(dir, `${side}.tif`);
       await writeSlide(input, 'shapes', size, { x: 0.5, y: 0.5 });
-      say(`${side}: a slide of ${Math.round((await stat(input)).size / 1e6)} MB`);
+      log(`${side}: a slide of ${Math.round((await stat(input)).size / 1e6)} MB`);
       const server = await BenchServer.start(join(dir, 'data'), ['--models', join(dir, 'models')]);
       let peak = 0;
       const watch = setInterval(async () => {
@@ -47,7 +49,7 @@ export const bench: Bench = async (say) => {
       peaksMb.push(Math.round(peak / 1e6));
       seconds.push(Math.round((performance.now() - started) / 1000));
       vipsReadsAllLevels &&= await opensInVips(join(dir, 'data', 'jobs', id, 'labels.tif'), size);
-      say(`${side}: ${peaksMb.at(-1)} MB, ${seconds.at(-1)} s, all levels in libvips: ${vipsReadsAllLevels}`);
+      log(`${side}: ${peaksMb.at(-1)} MB, ${seconds.at(-1)} s, all levels in libvips: ${vipsReadsAllLevels}`);
       await server.stop();
       await rm(join(dir, 'data'), { recursive: true });
     }
@@ -59,7 +61,7 @@ export const bench: Bench = async (say) => {
   }
 };
 
-/** Whether every level of a mask has its size, and its pixels come out. */
+/** Whether libvips reports every level at the expected size and decodes its bottom right corner. */
 async function opensInVips(path: string, size: { width: number; height: number }): Promise<boolean> {
   const sizes = levelSizes(size);
   for (const [i, level] of sizes.entries()) {

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import type { Bench } from './bench.js';
 
-/** Every benchmark by name, loaded when it is asked for. */
+/** Every benchmark by name, imported on demand. */
 const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   abuse: () => import('./abuse.js'),
   cancel: () => import('./cancel.js'),
@@ -18,7 +18,9 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
 const [name = '', ...flags] = process.argv.slice(2);
 const load = BENCHES[name];
 if (!load || flags.some((flag) => flag !== '--json')) {
-  console.error(`npm run bench -- NAME [--json]; NAME is one of ${Object.keys(BENCHES).join(', ')}`);
+  console.error(
+    `Usage: npm run bench -- NAME [--json], where NAME is one of ${Object.keys(BENCHES).join(', ')}`,
+  );
   process.exit(2);
 }
 const { bench } = await load();

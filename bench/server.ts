@@ -13,7 +13,7 @@ export interface BenchMetrics {
   readonly busySeconds: number;
 }
 
-/** The server as its users run it: a process with a worker of its own. */
+/** The server as users run it: `unseam serve` in a child process, which has its own worker process. */
 export class BenchServer {
   private constructor(
     readonly child: ChildProcess,
@@ -32,18 +32,19 @@ export class BenchServer {
     });
     const url = await new Promise<string>((resolve, reject) => {
       let log = '';
-      const look = (chunk: Buffer) => {
+      const findUrl = (chunk: Buffer) => {
         const found = /"url":"([^"]+)"/.exec((log += chunk))?.[1];
         if (found === undefined) return;
-        child.stdout!.off('data', look).resume();
+        child.stdout!.off('data', findUrl).resume();
         resolve(found);
       };
-      child.stdout!.on('data', look);
-      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
+      child.stdout!.on('data', findUrl);
+      child.once('exit', (code) => reject(new Error(`the server exited with code ${code}: ${log}`)));
     });
     return new BenchServer(child, url, data);
   }
 
+  /** Uploads a file as a job; streams it, so that its size does not matter. */
   async submit(file: string, query: string): Promise<JobView> {
     const { size } = await stat(file);
     const body = Readable.toWeb(createReadStream(file, { highWaterMark: 1 << 20 })) as ReadableStream;
@@ -61,6 +62,7 @@ export class BenchServer {
     return (await (await fetch(`${this.url}/v1/jobs/${id}`)).json()) as JobView;
   }
 
+  /** Polls a job until it is neither queued nor running. */
   async ended(id: string, pollMs = 50): Promise<JobView> {
     for (;;) {
       const job = await this.job(id);
@@ -69,7 +71,7 @@ export class BenchServer {
     }
   }
 
-  /** What the device has done since the server began. */
+  /** The device's counters since the server started. */
   async metrics(): Promise<BenchMetrics> {
     const text = await (await fetch(`${this.url}/metrics`)).text();
     const value = (name: string) => Number(new RegExp(`^${name}\\S* (\\S+)`, 'm').exec(text)?.[1] ?? 0);
@@ -79,7 +81,7 @@ export class BenchServer {
     };
   }
 
-  /** The worker's process, once there is one. */
+  /** The worker's process id, once it has started. */
   async worker(): Promise<number> {
     for (;;) {
       const [worker] = await childrenOf(this.child.pid!);
@@ -88,12 +90,14 @@ export class BenchServer {
     }
   }
 
+  /** Ends the server with SIGKILL, as a crash would. */
   async kill(): Promise<void> {
     const exited = once(this.child, 'exit');
     this.child.kill('SIGKILL');
     await exited;
   }
 
+  /** Ends the server with SIGTERM and waits for its exit. */
   async stop(): Promise<void> {
     const exited = once(this.child, 'exit');
     this.child.kill('SIGTERM');
@@ -103,19 +107,20 @@ export class BenchServer {
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resident memory of a process and its children, in bytes. */
+/** Resident memory of a process and its direct children, in bytes. */
 export async function residentBytes(pid: number): Promise<number> {
   let sum = 0;
-  for (const one of [pid, ...(await childrenOf(pid))]) sum += await ownResidentBytes(one);
+  for (const each of [pid, ...(await childrenOf(pid))]) sum += await ownResidentBytes(each);
   return sum;
 }
 
-/** Resident memory of a process without its children, in bytes; 0 for one that has ended. */
+/** Resident memory of one process, in bytes; 0 if it has exited. */
 export async function ownResidentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
 }
 
+/** The ids of a process's direct children; none if it has exited. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
   const lists = await Promise.all(

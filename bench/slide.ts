@@ -3,7 +3,7 @@ import { type SampleKind, writeSample } from '../tiling/samples/sample.js';
 import { TiffSink } from '../tiling/sinks/tiff/tiff.js';
 import type { PixelSize } from '../tiling/source.js';
 
-/** Writes a gray sample as a pyramidal TIFF; the same one each time. */
+/** Writes a synthetic grayscale slide as a pyramidal TIFF; always the same pixels for a kind and size. */
 export async function writeSlide(
   path: string,
   kind: SampleKind,

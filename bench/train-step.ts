@@ -23,11 +23,11 @@ const THREADS = 2;
 const LIMITS = { fullOverBare: 1.1, bareOverForward16: 5.5, bareOverForward32: 4.8, bareOverTorch: 0.85 };
 
 /**
- * A step of training on a batch that is there, beside: the frozen network's forward pass on the same
- * size; a step whose batch is read, deformed and weighted meanwhile, as `unseam train` does; and
- * PyTorch's step on the same network, where Debian's python3-torch is installed.
+ * Measures a training step on a batch already in memory (`bare`) against three others: the forward pass of the same
+ * network when served (`forward`); a step during which the next batch is read, deformed and weighted, as in `unseam
+ * train` (`full`); and PyTorch's step on the same network (`torch`), where Debian's python3-torch is installed.
  */
-export const bench: Bench = async (say) => {
+export const bench: Bench = async (log) => {
   const figures: Record<string, unknown> = {};
   let holds = true;
   for (const base of BASES) {
@@ -45,13 +45,13 @@ export const bench: Bench = async (say) => {
       const { id } = await engine.load(join(dir, 'net'));
       const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
       const sampler = await membraneSampler(trainee);
-      const things = stepsOf(engine, id, trainee, sampler, torch);
+      const tasks = stepsOf(engine, id, trainee, sampler, torch);
       const times: Record<string, number[]> = Object.fromEntries(
-        Object.keys(things).map((name) => [name, []]),
+        Object.keys(tasks).map((name) => [name, []]),
       );
       for (let round = -1; round < ROUNDS; round++) {
-        for (const [name, thing] of Object.entries(things)) {
-          const ms = await thing();
+        for (const [name, task] of Object.entries(tasks)) {
+          const ms = await task();
           if (round >= 0) times[name]!.push(ms); // the first round compiles
         }
       }
@@ -66,7 +66,7 @@ export const bench: Bench = async (say) => {
       holds &&= ratios.bareOverTorch === null || ratios.bareOverTorch <= LIMITS.bareOverTorch;
       const peakMb = Math.round(process.resourceUsage().maxRSS / 1024);
       figures[`base${base}`] = rounded({ ...medians, ...ratios, peakMb });
-      say(`base ${base}: ${JSON.stringify(figures[`base${base}`])}`);
+      log(`base ${base}: ${JSON.stringify(figures[`base${base}`])}`);
     } finally {
       await torch?.close();
       await engine.close();
@@ -76,7 +76,7 @@ export const bench: Bench = async (say) => {
   return { side: SIDE, threads: THREADS, ...figures, limits: LIMITS, holds };
 };
 
-/** Steps in a round, the mean of which is one time: a batch that is prepared meanwhile shows in it. */
+/** Steps per round; their mean is one measurement, long enough to include the preparation of batches. */
 const STEPS = 3;
 
 function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler, torch: Torch | null) {
@@ -87,7 +87,7 @@ function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler,
     return { ...rest, pixels: pixels.slice(), labels: labels.slice(), weights: weights.slice() };
   };
   const mean = async (work: () => Promise<unknown>): Promise<number> => {
-    await new Promise((settled) => setTimeout(settled, 100)); // other sessions' threads stop spinning
+    await new Promise((settled) => setTimeout(settled, 100)); // until the threads of other sessions stop spinning
     const started = performance.now();
     await work();
     return (performance.now() - started) / STEPS;
@@ -114,7 +114,7 @@ function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler,
     },
     full: async () => {
       let next = draw();
-      await next; // as in a training that runs: the first batch of all is nobody's step
+      await next; // in steady state, a batch is prepared during the step before it
       return mean(async () => {
         for (let i = 0; i < STEPS; i++) {
           const stepping = trainee.step(await next, options);
@@ -128,7 +128,7 @@ function stepsOf(engine: Engine, id: number, trainee: Trainee, sampler: Sampler,
   };
 }
 
-/** Crops with the paper's augmentation and weight map, of painted membranes. */
+/** Samples crops of synthetic membranes, with the paper's augmentation and weight map. */
 function membraneSampler(trainee: Trainee): Promise<Sampler> {
   const pairs = [1, 2, 3].map((seed) => {
     const rect = { x: 0, y: 0, width: 700, height: 700 };
@@ -155,13 +155,14 @@ function membraneSampler(trainee: Trainee): Promise<Sampler> {
   );
 }
 
-/** PyTorch on the same network, in a process of its own that takes a step for each line it is sent. */
+/** PyTorch's training of the same network, in a child process that runs a round for each line it reads. */
 class Torch {
   private constructor(
     private readonly child: ReturnType<typeof spawn>,
     private readonly lines: AsyncIterator<string>,
   ) {}
 
+  /** @returns null where Python or PyTorch is missing */
   static async start(base: number): Promise<Torch | null> {
     const child = spawn(
       '/usr/bin/python3',
@@ -170,7 +171,7 @@ class Torch {
         stdio: ['pipe', 'pipe', 'ignore'],
       },
     );
-    // without python, or without its package, the lines end
+    // without Python or PyTorch, the process exits and the lines end
     child.on('error', () => undefined);
     child.stdin!.on('error', () => undefined);
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
@@ -178,6 +179,7 @@ class Torch {
     return ready.done ? null : new Torch(child, lines);
   }
 
+  /** The mean time of a step in ms. */
   async step(): Promise<number> {
     this.child.stdin!.write('\n');
     return Number((await this.lines.next()).value);

@@ -5,14 +5,14 @@ import { NORMALISATION } from '../model/pixels.js';
 import { PLAIN_TRAINING } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
 
-/** Saves a network as it is initialised: its masks mean nothing, its work is that of a trained one. */
+/** Saves a network with its initial weights: its masks mean nothing, but it computes as much as a trained one. */
 export async function writeUntrained(engine: Engine, folder: string, unet: UnetConfig): Promise<void> {
   const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
   const { geometry, parameters } = trainee.facts;
   await trainee.saveModel(folder, {
     name: 'untrained',
     version: 1,
-    description: 'A network as it is initialised.',
+    description: 'An untrained network, with its initial weights.',
     architecture: architectureOf(unet, parameters, geometry),
     inputChannels: unet.inputChannels,
     normalisation: NORMALISATION,

@@ -1,11 +1,12 @@
 import autocannon from 'autocannon';
 
+/** One image, to be sent `amount` times. */
 export interface Scenario {
   readonly name: string;
   readonly pixels: number;
-  /** The image file's bytes, sent as they are. */
+  /** The image file, sent as the body. */
   readonly image: Buffer;
-  /** The mask file that every answer must equal, byte for byte. */
+  /** The mask file that every response must match byte for byte. */
   readonly expected: Buffer;
   readonly amount: number;
 }
@@ -14,7 +15,7 @@ export interface ScenarioResult {
   readonly size: string;
   readonly requests: number;
   readonly ok: number;
-  /** Requests that failed, timed out or were answered with anything but 200. */
+  /** Requests that failed, timed out or got any status but 200. */
   readonly errors: number;
   readonly wrongMasks: number;
   readonly pixels: number;
@@ -26,11 +27,11 @@ export interface ScenarioResult {
 
 const TIMEOUT_S = 300;
 
-/** Sends one image again and again over some connections, and compares every mask. */
+/** Sends an image repeatedly over several connections, and compares every mask with the expected one. */
 export async function drive(url: string, scenario: Scenario, connections: number): Promise<ScenarioResult> {
   let wrongMasks = 0;
   const started = performance.now();
-  let ended = started; // autocannon itself ends at its next tick of a second
+  let ended = started; // of the last response: autocannon's own duration is in whole seconds
   const result = await autocannon({
     url,
     method: 'POST',
@@ -40,7 +41,7 @@ export async function drive(url: string, scenario: Scenario, connections: number
     amount: scenario.amount,
     timeout: TIMEOUT_S,
     setupClient(client) {
-      // One request at a time on a connection: what came since the last response is this one's body.
+      // A connection carries one request at a time: the chunks since the last response are this one's body.
       let body: Buffer[] = [];
       client.on('body', (chunk) => body.push(Buffer.from(chunk)));
       client.on('response', (status) => {

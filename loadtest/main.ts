@@ -7,7 +7,10 @@ import { reconcile, settledMetrics } from './metrics.js';
 import { makeImage, startServer, wholeMask } from './product.js';
 import { printTable } from './report.js';
 
-/** `npm run loadtest`: drives a server with images of several sizes and checks every mask. */
+/**
+ * `npm run loadtest`: drives a server with images of several sizes, compares every mask with that of one pass
+ * over the whole image, and reconciles the server's metrics with what the client counted.
+ */
 const SIDES = [200, 600, 1400];
 
 const { values } = parseArgs({
@@ -30,12 +33,12 @@ try {
   for (const side of SIDES) {
     const image = await makeImage(dir, side);
     const expected = await wholeMask(dir, image, values.model);
-    // Larger images get fewer requests, so that each size takes about as long.
+    // Fewer requests for larger images, so that each size takes a similar time.
     const amount = Math.max(connections, Math.round((requests * SIDES[0]!) / side));
     scenarios.push({ name: `${side}×${side}`, pixels: side * side, image, expected, amount });
   }
   const url = `${server.url}/v1/segment?model=${encodeURIComponent(values.model)}`;
-  await drive(url, { ...scenarios[0]!, amount: 1 }, 1); // loads the model
+  await drive(url, { ...scenarios[0]!, amount: 1 }, 1); // warm-up: loads the model
   const before = await settledMetrics(server.url);
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios) results.push(await drive(url, scenario, connections));

@@ -1,12 +1,12 @@
 import type { ScenarioResult } from './drive.js';
 
-/** What the server counted: requests answered with 200, and pixels of masks. */
+/** The server's counters: responses with status 200, and pixels segmented. */
 export interface Counts {
   readonly requests: number;
   readonly pixels: number;
 }
 
-/** The counts once two readings in a row agree: those of the warm-up are in them. */
+/** Reads the counters until two consecutive readings agree, so that they include the warm-up. */
 export async function settledMetrics(url: string): Promise<Counts> {
   for (let last = await readMetrics(url); ; ) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -29,11 +29,14 @@ async function readMetrics(url: string): Promise<Counts> {
   };
 }
 
-/** A server counts a request when its connection has taken the last byte: a moment after the client. */
+/** How long to wait for the counters: a request is counted once its last byte is sent, just after the client has it. */
 const SETTLE_MS = 2000;
 const POLL_MS = 50;
 
-/** Where the server's own counts differ from what its client saw; empty where they agree. */
+/**
+ * Compares the server's counters with what the client counted.
+ * @returns a message for each difference; empty if they agree
+ */
 export async function reconcile(
   url: string,
   before: Counts,
@@ -47,12 +50,14 @@ export async function reconcile(
 }
 
 function compare(before: Counts, after: Counts, results: readonly ScenarioResult[]): string[] {
-  const seen: Counts = {
+  const expected: Counts = {
     requests: results.reduce((sum, { ok }) => sum + ok, 0),
     pixels: results.reduce((sum, { pixels }) => sum + pixels, 0),
   };
   return (['requests', 'pixels'] as const).flatMap((what) => {
     const counted = after[what] - before[what];
-    return counted === seen[what] ? [] : [`/metrics counted ${counted} ${what}, the client ${seen[what]}`];
+    return counted === expected[what]
+      ? []
+      : [`/metrics counted ${counted} ${what}, the client ${expected[what]}`];
   });
 }

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-/** The product as a user has it: its command line, in processes of its own. */
+/** The command line that users run, here in child processes. */
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 const run = promisify(execFile);
 
@@ -31,17 +31,17 @@ export async function startServer(data: string): Promise<Server> {
     child.stdout.resume();
     return { url, stop };
   }
-  throw new Error(`unseam serve ended with ${child.exitCode}`);
+  throw new Error(`unseam serve exited with code ${child.exitCode}`);
 }
 
-/** A synthetic image's bytes, as PNG. */
+/** A synthetic square image as a PNG file. */
 export async function makeImage(dir: string, side: number): Promise<Buffer> {
   const out = join(dir, `samples-${side}`);
   await run(process.execPath, [BIN, 'samples', '-o', out, '-k', 'shapes', '-s', String(side), '--seed', '1']);
   return readFile(join(out, 'images', 'shapes-0001.png'));
 }
 
-/** The mask of one pass over the whole image, as the command line writes it. */
+/** The PNG mask that `unseam segment` makes in one pass over the whole image. */
 export async function wholeMask(dir: string, image: Buffer, model: string): Promise<Buffer> {
   const input = join(dir, 'image.png');
   const result = join(dir, 'whole.png');

@@ -1,6 +1,6 @@
 import type { ScenarioResult } from './drive.js';
 
-const COLUMNS: readonly [title: string, of: (r: ScenarioResult) => string | number][] = [
+const COLUMNS: readonly [title: string, cellOf: (r: ScenarioResult) => string | number][] = [
   ['image', (r) => r.size],
   ['requests', (r) => r.requests],
   ['errors', (r) => r.errors],
@@ -11,11 +11,11 @@ const COLUMNS: readonly [title: string, of: (r: ScenarioResult) => string | numb
   ['p99 ms', (r) => r.p99Ms],
 ];
 
-/** Prints the results as a table, aligned to the right. */
+/** Prints the results as a right-aligned table. */
 export function printTable(results: readonly ScenarioResult[]): void {
   const rows = [
     COLUMNS.map(([title]) => title),
-    ...results.map((r) => COLUMNS.map(([, of]) => String(of(r)))),
+    ...results.map((r) => COLUMNS.map(([, cellOf]) => String(cellOf(r)))),
   ];
   const widths = COLUMNS.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
   for (const row of rows) console.log(row.map((cell, c) => cell.padStart(widths[c]!)).join('  '));

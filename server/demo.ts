@@ -9,7 +9,7 @@ import { openImage } from '../tiling/sources/open.js';
 import { DEFAULTS } from './config.js';
 import { startServer } from './serve.js';
 
-/** `npm run demo`: a slide is made, sent to a server, and its mask is checked and written. */
+/** `npm run demo`: makes a slide, starts a server, segments the slide over HTTP, and checks and saves its mask. */
 const SIZE = { width: 3000, height: 2000 };
 const SEED = 2026;
 const OUT = join('out', 'demo');
@@ -24,7 +24,7 @@ const image = await TiffSink.create(slide, SIZE, {
   overviews: 'mean',
 });
 await writeSample('shapes', SIZE, SEED, { image, labels: truth });
-console.log(`made    ${slide}: ${SIZE.width} × ${SIZE.height} px of triangles and circles`);
+console.log(`slide   ${slide}: ${SIZE.width} × ${SIZE.height} px of triangles and circles`);
 
 const server = await startServer({
   ...DEFAULTS,
@@ -42,7 +42,8 @@ try {
     const started = performance.now();
     const url = `${server.url}/v1/segment?model=shapes&${query}`;
     const response = await fetch(url, { method: 'POST', body, headers: { accept } });
-    if (!response.ok) throw new Error(`the server answered ${response.status}: ${await response.text()}`);
+    if (!response.ok)
+      throw new Error(`the server responded with ${response.status}: ${await response.text()}`);
     const bytes = Buffer.from(await response.arrayBuffer());
     return {
       bytes,
@@ -50,7 +51,7 @@ try {
       exact: response.headers.get('unseam-exact'),
     };
   };
-  await post('', 'image/tiff'); // the first request loads the model
+  await post('', 'image/tiff'); // warm-up: loads the model
   const mask = await post('', 'image/tiff');
   const path = join(OUT, 'mask.tif');
   await writeFile(path, mask.bytes);
@@ -61,20 +62,20 @@ try {
 
   const whole = await post('tile=whole', 'image/tiff');
   if (!whole.bytes.equals(mask.bytes))
-    throw new Error('the tiled mask differs from that of one pass over the whole image');
-  console.log('check   the same bytes as one pass over the whole image: no seams');
-  console.log(
-    `check   ${(100 * (await agreement(path))).toFixed(2)} % of the pixels have the class that was painted`,
-  );
+    throw new Error('the tiled mask differs from the mask of one pass over the whole image');
+  console.log('check   identical to the mask of one pass over the whole image: no seams');
+  console.log(`check   ${(100 * (await agreement(path))).toFixed(2)} % of the pixels have the right class`);
 
   const overlay = await post('output=overlay', 'image/png');
   await writeFile(join(OUT, 'overlay.png'), overlay.bytes);
-  console.log(`overlay ${join(OUT, 'overlay.png')}: open it and look (triangles orange, circles blue)`);
+  console.log(
+    `overlay ${join(OUT, 'overlay.png')}: the mask over the slide (triangles orange, circles blue)`,
+  );
 } finally {
   await server.close();
 }
 
-/** The share of a mask's pixels that are what was painted. */
+/** The share of a mask's pixels that equal the ground truth. */
 async function agreement(path: string): Promise<number> {
   const source = await openImage(path, {
     scratchDir: tmpdir(),
@@ -83,7 +84,7 @@ async function agreement(path: string): Promise<number> {
   });
   const { data } = await source.readRegion({ x: 0, y: 0, ...SIZE });
   await source.close();
-  let right = 0;
-  for (const [i, label] of data.entries()) if (label === truth.data![i]) right++;
-  return right / data.length;
+  let correct = 0;
+  for (const [i, label] of data.entries()) if (label === truth.data![i]) correct++;
+  return correct / data.length;
 }
