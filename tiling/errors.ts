@@ -6,20 +6,20 @@ export abstract class TilingError extends Error {
   }
 }
 
-/** The bytes are no image, or one of a kind that is not read. */
+/** The bytes are no image, or one of an unsupported kind. */
 export class UnsupportedImageError extends TilingError {
   readonly code = 'unsupported-image';
 }
 
-/** The bytes start as an image and do not continue as one. */
+/** The bytes begin as an image, but what follows is damaged, truncated or contradictory. */
 export class CorruptImageError extends TilingError {
   readonly code = 'corrupt-image';
 }
 
-/** There is no image where one should be, or it may not be read. */
+/** The image does not exist, or this process may not read it. */
 export class UnreachableFileError extends TilingError {
   readonly code: 'not-found' | 'permission-denied';
-  /** @param path is in no message: who may know it says it */
+  /** @param path is kept out of the message: not everyone who sees that may know it */
   constructor(
     readonly path: string,
     cause: NodeJS.ErrnoException,
@@ -30,7 +30,7 @@ export class UnreachableFileError extends TilingError {
   }
 }
 
-/** More pixels than the limit allows. */
+/** The image has more pixels than the limit allows. */
 export class ImageTooLargeError extends TilingError {
   readonly code = 'image-too-large';
   constructor(
@@ -42,7 +42,7 @@ export class ImageTooLargeError extends TilingError {
   }
 }
 
-/** A picture that has to be unpacked in memory whole, which would take too much of it. */
+/** The picture must be unpacked in memory as a whole, which would take too much of it. */
 export class UnpackedTooLargeError extends TilingError {
   readonly code = 'image-too-large';
   constructor(
@@ -52,7 +52,7 @@ export class UnpackedTooLargeError extends TilingError {
     readonly maxBytes: number,
   ) {
     super(
-      `${what} of ${width} × ${height} px is unpacked as a whole, which takes ${mib(bytes)} MiB of memory; the limit ` +
+      `${what} of ${width} × ${height} px must be unpacked as a whole, which takes ${mib(bytes)} MiB of memory; the limit ` +
         `is ${mib(maxBytes)} (--max-unpacked). Save it without interlacing, or as a tiled TIFF`,
     );
   }
@@ -60,22 +60,22 @@ export class UnpackedTooLargeError extends TilingError {
 
 const mib = (bytes: number): string => String(Number((bytes / 2 ** 20).toPrecision(3)));
 
-/** An image on another server, which does not give it. */
+/** The image is on another server, which does not deliver it. */
 export class SourceUnreachableError extends TilingError {
   readonly code = 'source-unreachable';
 }
 
-/** No room for a scratch file. */
+/** The disk has no room for a scratch file. */
 export class DiskFullError extends TilingError {
   readonly code = 'disk-full';
 }
 
-/** A tile size that the network cannot take. */
+/** The network does not accept tiles of this size. */
 export class TileSizeError extends TilingError {
   readonly code = 'bad-tile';
 }
 
-/** A result that cannot be written as asked. */
+/** The result cannot be written in the requested format. */
 export class UnsupportedOutputError extends TilingError {
   readonly code = 'unsupported-output';
 }

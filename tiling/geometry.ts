@@ -10,7 +10,7 @@ export interface Interval {
   readonly stop: number;
 }
 
-/** A rectangle of px; `x` and `y` are its first column and row in the frame that its name tells. */
+/** A rectangle of px; `x` and `y` are its first column and row, in the frame that its name says. */
 export interface Rect extends Size {
   readonly x: number;
   readonly y: number;
@@ -24,7 +24,7 @@ export interface Margins {
   readonly right: number;
 }
 
-/** A size without its margins. */
+/** The size that remains within margins. */
 export function within({ width, height }: Size, { top, left, bottom, right }: Margins): Size {
   return { width: width - left - right, height: height - top - bottom };
 }
@@ -39,7 +39,7 @@ export function rows(rect: Rect): Interval {
   return { start: rect.y, stop: rect.y + rect.height };
 }
 
-/** The rectangle of these columns and rows. */
+/** The rectangle with these columns and rows. */
 export function rectOf(x: Interval, y: Interval): Rect {
   return { x: x.start, y: y.start, width: x.stop - x.start, height: y.stop - y.start };
 }
@@ -55,7 +55,7 @@ export function expand({ x, y, width, height }: Rect, px: number, image: Size): 
   };
 }
 
-/** Cuts `[0, length)` into runs of `step`; the last may be shorter. Lazy. */
+/** Cuts an interval into runs of `step`; the last may be shorter. Lazy. */
 export function* runs({ start, stop }: Interval, step: number): Generator<Interval> {
   for (let at = start; at < stop; at += step) yield { start: at, stop: Math.min(at + step, stop) };
 }

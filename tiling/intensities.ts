@@ -3,34 +3,34 @@ import type { Rect, Size } from './geometry.js';
 import type { Raster, ValueRange } from './raster.js';
 import { type ImageFacts, type ImageSource, type PixelReader, withMembers } from './source.js';
 
-/** Of types whose every value is an intensity, black to white; the others say nothing of theirs. */
+/** Ranges of the types whose values all are intensities; values of other types can mean anything. */
 const TYPE_RANGES: Record<string, ValueRange> = { uint8: [0, 255], uint16: [0, 65535], int8: [-128, 127] };
 
-/** How an image's values are stored. */
+/** The type of an image's stored values. */
 export const storedTypeOf = ({ dtype, storedType }: Pick<ImageFacts, 'dtype' | 'storedType'>): string =>
   storedType ?? dtype;
 
-/** The range of a stored type; null where it has none: signed integers of 16 bits and more, floats. */
+/** The range of a stored type; null where it has none: floats, and signed integers of 16 bits and more. */
 export const rangeOfType = (type: string): ValueRange | null => TYPE_RANGES[type] ?? null;
 
-/** An image whose values from `low` to `high` are 0 to 1; what lies outside is cut off. */
-export function ranged(source: ImageSource, range: ValueRange): ImageSource {
+/** Scales an image's values from `low` to `high` to 0 to 1; values outside are clamped. */
+export function scaleToRange(source: ImageSource, range: ValueRange): ImageSource {
   const [low, high] = range;
   const storedType = storedTypeOf(source.facts);
-  const float = storedType.startsWith('float');
-  const scaled = ({ data, ...raster }: Raster, at: Rect): Raster => {
+  const isFloat = storedType.startsWith('float');
+  const scale = ({ data, ...raster }: Raster, at: Rect): Raster => {
     const values = new Float32Array(data.length);
-    const scale = 1 / (high - low);
+    const factor = 1 / (high - low);
     for (let i = 0; i < values.length; i++) {
       const value = data[i]!;
-      if (float && !Number.isFinite(value)) throw notANumber(value, i, at, raster.channels);
-      values[i] = Math.min(1, Math.max(0, (value - low) * scale));
+      if (isFloat && !Number.isFinite(value)) throw notANumber(value, i, at, raster.channels);
+      values[i] = Math.min(1, Math.max(0, (value - low) * factor));
     }
     return { ...raster, data: values };
   };
   const reader = (inner: PixelReader): PixelReader => ({
     size: inner.size,
-    readRegion: async (rect, signal) => scaled(await inner.readRegion(rect, signal), rect),
+    readRegion: async (rect, signal) => scale(await inner.readRegion(rect, signal), rect),
   });
   return withMembers(source, {
     ...reader(source),
@@ -50,19 +50,20 @@ function notANumber(
   const place = `column ${x + (pixel % width)}, row ${y + Math.floor(pixel / width)}`;
   const channel = channels > 1 ? `, channel ${index % channels}` : '';
   return new CorruptImageError(
-    `the image has ${value} at ${place}${channel}: floating-point values must all be numbers; replace what is missing`,
+    `the image has ${value} at ${place}${channel}: floating-point values must all be numbers; replace missing ones`,
   );
 }
 
-/** A sample is a grid of so many regions a side, of so many px a side. */
+/** Regions per side of the grid that is sampled. */
 const GRID = 8;
+/** Side of a sampled region. */
 const REGION_PX = 64;
-/** A pyramid's level of no more px is looked at whole. */
+/** An image, or a level of a pyramid, with no more px is read as a whole. */
 const WHOLE_PX = (GRID * REGION_PX) ** 2;
 
 /**
- * The least and the greatest value of an image, sampled: over the smallest level of a pyramid, or over a
- * grid of small regions. The same for the same image; at most half a million px are read.
+ * Samples the least and the greatest value of an image: over its smallest level or, where that is large, over a
+ * grid of small regions. Deterministic; at most 262,144 px are read.
  */
 export async function sampleValues(source: ImageSource, signal?: AbortSignal): Promise<ValueRange> {
   const reader = source.overviews.at(-1) ?? source;
@@ -78,7 +79,7 @@ export async function sampleValues(source: ImageSource, signal?: AbortSignal): P
   return [least, greatest];
 }
 
-/** Row by row, as files store them. */
+/** The sampled regions, row by row, as files store them. */
 function regionsOf({ width, height }: Size): Rect[] {
   if (width * height <= WHOLE_PX) return [{ x: 0, y: 0, width, height }];
   const starts = (length: number): number[] => {

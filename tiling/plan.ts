@@ -4,8 +4,8 @@ import { type Interval, type Margins, type Rect, rectOf, runs, type Size, within
 /**
  * Three rectangles, never one "tile":
  *
- *     +----------- read -----------+   read:  what the network sees, in image px; it leaves the image
- *     |  halo                      |          where it is mirrored
+ *     +----------- read -----------+   read:  what the network sees, in image px; where it extends beyond
+ *     |  halo                      |          the image, that is mirrored
  *     |     +--- valid out ---+    |   write: the pixels that the tile owns, in image px; the write
  *     |     | write     :     |    |          rectangles of a plan partition the image
  *     |     |           :     |    |   crop:  `write` in the px of the tile's output
@@ -20,7 +20,7 @@ export interface Tile {
   readonly crop: Rect;
 }
 
-/** Tiles of one row of tiles in one column block: what is emitted together, as rows of the mask. */
+/** One row of tiles in one column block: what is written together, as rows of the mask. */
 export interface Band {
   readonly index: number;
   /** The pixels of all of its tiles, in image px. */
@@ -28,11 +28,11 @@ export interface Band {
   readonly tiles: readonly Tile[];
 }
 
-/** What the network allows; see `TileGeometry` in `model/`. */
+/** Which tiles the network accepts; see `TileGeometry` in `model/`. */
 export interface TileRule {
-  /** What a tile sees beyond the pixels that it yields. */
+  /** What a tile sees beyond its output. */
   readonly halo: Margins;
-  /** Read origins must be congruent modulo this: the phase of the poolings. */
+  /** Read origins must be congruent modulo this, so that poolings are in phase. */
   readonly multiple: number;
   /** Valid tile sides are `smallest + k·multiple` px. */
   readonly smallest: number;
@@ -43,7 +43,7 @@ export interface TilePlan {
   /** The network's input, in px. */
   readonly tile: Size;
   readonly halo: Margins;
-  /** Distance of neighbouring tiles: the largest multiple that fits in the output. */
+  /** Distance of neighbouring tiles: the largest multiple that fits into the output. */
   readonly stride: Size;
   /** Number of tiles. */
   readonly count: number;
@@ -52,27 +52,27 @@ export interface TilePlan {
 }
 
 /**
- * Wide images are worked through in blocks of this many columns, each from top to bottom. So a band
- * of the mask is never longer than this, and memory depends on neither side of the image.
+ * Wide images are processed in blocks of this many columns, each from top to bottom: a band of the mask is never
+ * wider, so that memory depends on neither side of the image.
  */
 export const COLUMN_BLOCK_PX = 8192;
 
-/** Tile sides beyond this are taken only where one tile covers the whole image. */
+/** Larger tile sides are accepted only where one tile covers the whole image. */
 const MAX_TILE_PX = COLUMN_BLOCK_PX;
 
 /**
  * Plans the tiles of an image. Pure, and lazy in the tiles.
  *
  * @param tile the network's input in px, both sides valid by the rule
- * @throws TileSizeError for sides that the network cannot take
+ * @throws TileSizeError for sides that the network does not accept
  */
 export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileRule }): TilePlan {
   const { halo, multiple } = rule;
   checkSide(tile.width, rule);
   checkSide(tile.height, rule);
   const out = within(tile, halo);
-  const whole = out.width >= image.width && out.height >= image.height;
-  if (!whole && Math.max(tile.width, tile.height) > MAX_TILE_PX) {
+  const isSingle = out.width >= image.width && out.height >= image.height;
+  if (!isSingle && Math.max(tile.width, tile.height) > MAX_TILE_PX) {
     throw new TileSizeError(
       `tiles of ${tile.width}×${tile.height} px are larger than ${MAX_TILE_PX} px and do not cover the image of ` +
         `${image.width}×${image.height} px; use "whole" or a smaller tile`,
@@ -81,8 +81,8 @@ export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileR
   const stride = { width: alignDown(out.width, multiple), height: alignDown(out.height, multiple) };
   const single = { start: 0, stop: Math.max(image.width, 1) };
   const blocks = (): Iterable<Interval> =>
-    whole ? [single] : runs({ start: 0, stop: image.width }, alignDown(COLUMN_BLOCK_PX, multiple));
-  const step = whole ? image : stride;
+    isSingle ? [single] : runs({ start: 0, stop: image.width }, alignDown(COLUMN_BLOCK_PX, multiple));
+  const step = isSingle ? image : stride;
   const across = [...blocks()].reduce((n, b) => n + Math.ceil((b.stop - b.start) / step.width), 0);
   return {
     image,
@@ -112,18 +112,18 @@ function tileAt(index: number, write: Rect, tile: Size, halo: Margins): Tile {
   };
 }
 
-/** How tiles are chosen: one side for both dimensions, two sides, one tile for all, or by the server. */
+/** How tiles are chosen: by their size, as one tile for the whole image, or automatically. */
 export type TileChoice = Size | 'whole' | 'auto';
 
 /**
- * The side of output, in px, that `auto` aims at: on CPUs the halo is a small part of the work from
- * here on, and a larger tile only costs memory (`npm run bench -- tile-size`).
+ * The side of a tile's output that `auto` aims at. On CPUs the halo is a small part of the work from this size on,
+ * and larger tiles only cost memory (`npm run bench -- tile-size`).
  */
 export const AUTO_OUTPUT_PX = 640;
 
 /**
- * The tile that a choice means for an image. `auto` covers each side of the image with the fewest
- * tiles of about `outputPx`, then makes them as small as that number allows.
+ * Resolves a choice to a tile size for an image. `auto` covers each side of the image with the fewest tiles of
+ * about `outputPx`, then makes them as small as that number allows.
  */
 export function chooseTile(
   image: Size,
@@ -142,7 +142,7 @@ export function chooseTile(
   return { width: side(image.width, left + right), height: side(image.height, top + bottom) };
 }
 
-/** Reads `572`, `572x828` (width × height), `whole` or `auto`. */
+/** Parses `572`, `572x828` (width × height), `whole` or `auto`. */
 export function parseTileChoice(text: string): TileChoice {
   if (text === 'whole' || text === 'auto') return text;
   const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
@@ -160,7 +160,7 @@ function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
   if (side >= smallest && (side - smallest) % multiple === 0) return;
   const below = Math.max(smallest, smallest + alignDown(side - smallest, multiple));
   throw new TileSizeError(
-    `${side} px is no valid tile side for this model: it takes ${smallest} + k·${multiple} px, ` +
+    `${side} px is no valid tile side for this model: it accepts ${smallest} + k·${multiple} px, ` +
       `such as ${below} or ${below + multiple} (its halo is ${haloText(halo)})`,
   );
 }
@@ -168,12 +168,12 @@ function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
 const alignDown = (n: number, multiple: number): number => Math.floor(n / multiple) * multiple;
 const alignUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
-/** The share of the network's input px that no tile owns, in [0, 1): what exactness costs. */
+/** The share of the network's input px that is halo, in [0, 1): what exactness costs. */
 export function haloShare(plan: TilePlan): number {
   return 1 - (plan.image.width * plan.image.height) / (plan.count * plan.tile.width * plan.tile.height);
 }
 
-/** A halo in words: one number where all sides are equal. */
+/** Formats a halo: one number where all sides are equal. */
 export function haloText({ top, left, bottom, right }: Margins): string {
   const even = top === left && top === bottom && top === right;
   return even ? `${top} px a side` : `${top}, ${right}, ${bottom}, ${left} px (top, right, bottom, left)`;

@@ -1,6 +1,6 @@
 import type { Size } from './geometry.js';
 
-/** Types of pixels: unsigned integers as they are stored; floats for signed and floating-point images. */
+/** Types of pixel values: unsigned integers as stored, floats for signed and floating-point images. */
 export type Dtype = 'uint8' | 'uint16' | 'float32';
 export type PixelArray = Uint8Array | Uint16Array | Float32Array;
 
@@ -12,7 +12,7 @@ export interface Raster extends Size {
 
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array } as const;
 
-/** A zeroed array for so many values. */
+/** A zeroed array of `length` values. */
 export function pixelArray(dtype: Dtype, length: number): PixelArray {
   return new ARRAYS[dtype](length);
 }
@@ -20,10 +20,10 @@ export function pixelArray(dtype: Dtype, length: number): PixelArray {
 /** Bytes of one value. */
 export const bytesOf = (dtype: Dtype): number => ARRAYS[dtype].BYTES_PER_ELEMENT;
 
-/** Black and white: the values that a network sees as 0 and 1. */
+/** The values of black and white, which a network sees as 0 and 1. */
 export type ValueRange = readonly [low: number, high: number];
 
-/** A range, and the type of stored values that it is for: `uint16`, `int16`, … */
+/** A range, and the type of stored values that it applies to: `uint16`, `int16`, … */
 export interface TypedRange {
   readonly range: ValueRange;
   readonly type: string;

@@ -3,12 +3,12 @@ import { pixelArray, type Raster } from './raster.js';
 import { edgeIndex, edgeInterval, reflectedInterval, reflectIndex } from './reflect.js';
 import type { ImageSource } from './source.js';
 
-/** What lies outside an image: its mirror image without the edge pixel, or its edge pixel, repeated. */
+/** What lies outside an image: its mirror image without the edge pixel, or the edge pixel repeated. */
 export type Border = 'reflect' | 'edge';
 
 /**
- * Reads what a tile sees: real pixels inside the image, those of the border outside it. `read` is in
- * image px and may leave the image on every side, by any amount.
+ * Reads what a tile sees: the image's pixels inside it, and those of the border outside.
+ * @param read in image px; may extend beyond the image on every side, by any amount
  */
 export async function readTile(
   source: ImageSource,
@@ -58,8 +58,8 @@ export async function readTile(
       const length = (inside.stop - inside.start) * channels;
       data.set(region.data.subarray(first, first + length), to + (inside.start - read.x) * channels);
     }
-    for (const [column, source] of outside) {
-      for (let c = 0; c < channels; c++) data[to + column + c] = region.data[from + source + c]!;
+    for (const [column, mirrored] of outside) {
+      for (let c = 0; c < channels; c++) data[to + column + c] = region.data[from + mirrored + c]!;
     }
   }
   return { data, width: read.width, height: read.height, channels };

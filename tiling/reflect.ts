@@ -12,7 +12,7 @@ export function reflectIndex(i: number, n: number): number {
   return folded < n ? folded : period - folded;
 }
 
-/** The run of `[0, n)` that `reflectIndex` reaches from an interval that may leave it. */
+/** The smallest interval of `[0, n)` with all the indices that an interval reflects to. */
 export function reflectedInterval({ start, stop }: Interval, n: number): Interval {
   if (stop - start >= 2 * n) return { start: 0, stop: n };
   let low = n;
@@ -25,12 +25,12 @@ export function reflectedInterval({ start, stop }: Interval, n: number): Interva
   return { start: low, stop: high + 1 };
 }
 
-/** The pixel of `[0, n)` nearest to an index: the edge, repeated. */
+/** Clamps an index to `[0, n)`, as if the edge pixel were repeated. */
 export function edgeIndex(i: number, n: number): number {
   return Math.min(n - 1, Math.max(0, i));
 }
 
-/** The run of `[0, n)` that `edgeIndex` reaches from an interval that may leave it. */
+/** The smallest interval of `[0, n)` with all the indices that `edgeIndex` maps an interval to. */
 export function edgeInterval({ start, stop }: Interval, n: number): Interval {
   return { start: edgeIndex(start, n), stop: edgeIndex(stop - 1, n) + 1 };
 }

@@ -2,22 +2,24 @@ import type { Rect, Size } from './geometry.js';
 import { pixelArray, type Raster } from './raster.js';
 import type { ImageFacts, ImageSource, PixelReader } from './source.js';
 
-/** Which pixels make up one of another size, and how much of each. */
+/** The pixels that a resampled one is made from, and the weight of each. */
 interface Taps {
   readonly first: number;
   readonly weights: Float64Array;
 }
 
-/** What is known of an image in another size: the same, with the size of those pixels. */
+/** The facts of an image in another size: the same, but for the size of its pixels. */
 export function factsAtSize({ facts, size }: Pick<ImageSource, 'facts' | 'size'>, other: Size): ImageFacts {
   const stretch = { x: size.width / other.width, y: size.height / other.height };
   return { ...facts, mpp: facts.mpp && { x: facts.mpp.x * stretch.x, y: facts.mpp.y * stretch.y } };
 }
 
 /**
- * An image in another size, by a triangle filter as wide as the larger of both pixels: linear
- * interpolation when it grows, and without aliasing when it shrinks. Each pixel depends on its place
- * alone, never on the region that is read: tiles of it agree with the whole.
+ * Resamples an image to another size with a triangle filter as wide as the larger of both pixels: linear
+ * interpolation when it grows, antialiasing when it shrinks. Each pixel depends on its position alone, not on the
+ * region that is read, so that tiles agree with the whole.
+ *
+ * @param reader the level of the image that is read
  */
 export function resampleLinear(source: ImageSource, reader: PixelReader, size: Size): ImageSource {
   const scale = { x: reader.size.width / size.width, y: reader.size.height / size.height };
@@ -28,15 +30,15 @@ export function resampleLinear(source: ImageSource, reader: PixelReader, size: S
     async readRegion(rect, signal) {
       const across = taps(rect.x, rect.width, scale.x, reader.size.width);
       const down = taps(rect.y, rect.height, scale.y, reader.size.height);
-      const read = spanned(across, down);
+      const read = boundsOf(across, down);
       const region = await reader.readRegion(read, signal);
-      return filtered(region, read, across, down, rect);
+      return filter(region, read, across, down, rect);
     },
     close: () => source.close(),
   };
 }
 
-/** A mask in another size: each pixel is the one that lies at its place. */
+/** Resamples a mask to another size: each pixel is the one under its centre, so that no label is invented. */
 export function resampleNearest(mask: ImageSource, size: Size): ImageSource {
   const place = (i: number, of: number, to: number) => Math.min(of - 1, Math.floor(((i + 0.5) * of) / to));
   const { channels, dtype } = mask.facts;
@@ -69,7 +71,7 @@ export function resampleNearest(mask: ImageSource, size: Size): ImageSource {
   };
 }
 
-/** The pixels under each of `count` pixels of another size, from `start` on; what lies outside does not count. */
+/** The pixels under each of `count` pixels of another size, from `start` on; those outside the image have no weight. */
 function taps(start: number, count: number, scale: number, length: number): Taps[] {
   const reach = Math.max(1, scale);
   return Array.from({ length: count }, (_, i) => {
@@ -87,7 +89,8 @@ function taps(start: number, count: number, scale: number, length: number): Taps
   });
 }
 
-function spanned(across: readonly Taps[], down: readonly Taps[]): Rect {
+/** The rectangle of all the pixels that taps refer to. */
+function boundsOf(across: readonly Taps[], down: readonly Taps[]): Rect {
   const span = (taps: readonly Taps[]) => {
     const last = taps.at(-1)!;
     return [taps[0]!.first, last.first + last.weights.length - taps[0]!.first] as const;
@@ -96,8 +99,8 @@ function spanned(across: readonly Taps[], down: readonly Taps[]): Rect {
   return { x, y, width, height };
 }
 
-/** Across first, then down: each sum in the order of its pixels, so that it is the same for any region. */
-function filtered(
+/** Filters rows, then columns; each sum adds its pixels in the same order, whatever the region. */
+function filter(
   { data, channels, width }: Raster,
   read: Rect,
   across: readonly Taps[],
@@ -117,13 +120,13 @@ function filtered(
   }
   const length = rect.width * channels;
   const out = new (data.constructor as typeof Float32Array)(rect.height * length);
-  const whole = !(data instanceof Float32Array);
+  const isInteger = !(data instanceof Float32Array);
   for (const [j, { first, weights }] of down.entries()) {
     const from = (first - read.y) * length;
     for (let i = 0; i < length; i++) {
       let sum = 0;
       for (let k = 0; k < weights.length; k++) sum += weights[k]! * rows[from + k * length + i]!;
-      out[j * length + i] = whole ? Math.round(sum) : sum;
+      out[j * length + i] = isInteger ? Math.round(sum) : sum;
     }
   }
   return { data: out, width: rect.width, height: rect.height, channels };

@@ -3,12 +3,12 @@ import type { Raster } from './raster.js';
 import { pixelArray } from './raster.js';
 import type { ImageSource, PixelReader } from './source.js';
 
-/** Pixels that are read at a time. */
+/** What is read at a time, in px. */
 const PIECE = { width: 4096, height: 512 };
 
 /**
- * A small version of an image that fits into `side` px: means of squares of `step` px of its smallest
- * level that is large enough. `scale` is px of the image to one of the result's.
+ * Makes a small version of an image that fits into `side` × `side` px: means of squares of its smallest level that
+ * is large enough. `scale` is how many px of the image one px of the result is wide.
  */
 export async function shrink(
   source: ImageSource,

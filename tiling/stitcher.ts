@@ -8,9 +8,9 @@ interface OpenBand {
 }
 
 /**
- * Puts tiles together. Tiles come in any order; bands leave in the plan's order, each as soon as it
- * and those before it are complete. `put` waits while the sink is behind, so a slow disk holds back
- * the network instead of filling memory.
+ * Assembles tiles to bands. Tiles come in any order; bands are written in the plan's order, each as soon as it and
+ * those before it are complete. `put` waits for earlier bands to be written, so that a slow disk holds back the
+ * network instead of filling memory.
  */
 export class Stitcher {
   readonly #open = new Map<number, OpenBand>();
@@ -18,8 +18,9 @@ export class Stitcher {
   #writing: Promise<void> = Promise.resolve();
 
   /**
-   * @param channels values a pixel: 1 for labels, the classes for probabilities
-   * @param first index of the first band to come
+   * @param channels values per pixel: 1 for labels, the number of classes for probabilities
+   * @param onBand called when a band has been written
+   * @param first index of the first band
    */
   constructor(
     private readonly sink: MaskSink,
@@ -31,8 +32,9 @@ export class Stitcher {
   }
 
   /**
-   * Copies a tile's result to its place: `output` holds `outputWidth` px a row, of which the tile
-   * owns `tile.crop`.
+   * Copies a tile's output into its band.
+   * @param output `outputWidth` px per row, of which the tile owns `tile.crop`
+   * @throws what the sink threw while a band was written
    */
   async put(band: Band, tile: Tile, output: MaskArray, outputWidth: number): Promise<void> {
     const open = this.#open.get(band.index) ?? this.#start(band, output);
@@ -50,10 +52,13 @@ export class Stitcher {
     await before;
   }
 
-  /** Waits until every band has been written. */
+  /**
+   * Waits until every band has been written.
+   * @throws what the sink threw, and where tiles are missing
+   */
   async drain(): Promise<void> {
     await this.#writing;
-    if (this.#open.size > 0) throw new Error(`${this.#open.size} bands lack tiles`);
+    if (this.#open.size > 0) throw new Error(`${this.#open.size} bands are incomplete`);
   }
 
   #start(band: Band, like: MaskArray): OpenBand {

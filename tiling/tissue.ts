@@ -3,22 +3,22 @@ import type { Rect, Size } from './geometry.js';
 import { shrink } from './shrink.js';
 import { type ImageSource, withMembers } from './source.js';
 
-/** Longest side of the small version in which tissue is looked for. */
+/** Longest side of the small version in which tissue is found. */
 const SIDE_PX = 2048;
 
-/** Where there is something to segment. */
+/** Where an image has something to segment. */
 export interface Tissue {
-  /** The share of the image, in [0, 1]. */
+  /** Its share of the image, in [0, 1]. */
   readonly share: number;
-  /** The saturation, in [0, 1], from which on a pixel is tissue; null for a mask that was given. */
+  /** The saturation, in [0, 1], above which a pixel is tissue; null where the user gave a mask. */
   readonly threshold: number | null;
-  /** Whether a rectangle, in px of the image, has any tissue in it. */
+  /** Whether a rectangle, in px of the image, contains any tissue. */
   touches(rect: Rect): boolean;
 }
 
 /**
- * Finds stained tissue in a small version of a colour slide: where its saturation (that of HSV) is above
- * Otsu's threshold (IEEE Transactions on Systems, Man and Cybernetics 9, 1979), and a pixel around.
+ * Finds stained tissue in a small version of a colour slide: pixels whose saturation (of HSV) is above Otsu's
+ * threshold (IEEE Transactions on Systems, Man and Cybernetics 9, 1979), and their neighbours.
  *
  * @throws UnsupportedImageError for an image without colour
  */
@@ -40,7 +40,10 @@ export async function findTissue(source: ImageSource, signal?: AbortSignal): Pro
   return tissueOf(tissue, { width, height }, source.size, threshold / 255);
 }
 
-/** Tissue where a picture of the same shape, of any size, is not black. */
+/**
+ * Takes tissue to be where a mask is not black.
+ * @param mask of the image's proportions, in any size
+ */
 export async function tissueFromMask(mask: ImageSource, image: Size, signal?: AbortSignal): Promise<Tissue> {
   const { raster } = await shrink(withMembers(mask, { overviews: [] }), SIDE_PX, signal);
   const { data, width, height, channels } = raster;
@@ -58,7 +61,7 @@ function tissueOf(tissue: Uint8Array, small: Size, image: Size, threshold: numbe
     share,
     threshold,
     touches(rect) {
-      // A pixel around belongs to it: what touches tissue is looked at.
+      // Neighbours of tissue count as tissue: one pixel of the small version covers many of the image.
       const left = Math.max(0, Math.floor(rect.x * scale.x) - 1);
       const top = Math.max(0, Math.floor(rect.y * scale.y) - 1);
       const right = Math.min(width, Math.ceil((rect.x + rect.width) * scale.x) + 1);
@@ -71,7 +74,7 @@ function tissueOf(tissue: Uint8Array, small: Size, image: Size, threshold: numbe
   };
 }
 
-/** The value that parts a histogram into two classes with the greatest variance between them. */
+/** The threshold that splits values into two classes with the greatest variance between them. */
 function otsu(values: Uint8Array): number {
   const counts = new Float64Array(256);
   for (const value of values) counts[value]!++;

@@ -2,7 +2,7 @@ import type { Card } from '../../model/card.js';
 import { learntRange } from '../../model/card.js';
 import { NORMALISATION } from '../../model/pixels.js';
 import { runs } from '../../tiling/geometry.js';
-import { ranged, rangeOfType, storedTypeOf } from '../../tiling/intensities.js';
+import { rangeOfType, scaleToRange, storedTypeOf } from '../../tiling/intensities.js';
 import type { ValueRange } from '../../tiling/raster.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { inRange } from '../../tiling/sources/views.js';
@@ -71,7 +71,7 @@ export async function scaleIntensities<Pair extends StoredImage>(
   }
   const range = choice === 'auto' ? await robustRange(stored, extent, type) : choice;
   const normalisation = { range: [range[0], range[1]] satisfies [number, number], type };
-  const pairs = scale(({ image }) => ranged(image, range));
+  const pairs = scale(({ image }) => scaleToRange(image, range));
   return { pairs, normalisation, extent, warnings: underfilled(extent, range) };
 }
 

@@ -1,23 +1,23 @@
 /**
- * Corners of contours that grow while rows come from above, in arrays that are used again: a corner
- * knows the next one. Contours are directed, with their region on the right as rows run downwards, so
- * that outer rings have positive areas by the shoelace formula, and holes negative ones.
+ * Contours that grow while rows come from above: linked lists of corners, in arrays whose places are reused.
+ * Contours are directed, with their region on the right as y runs downwards, so that outer rings have positive
+ * areas by the shoelace formula, and holes negative ones.
  *
- * A contour that is still open starts and ends at the lowest row so far, and has two ends there:
+ * An open contour has two ends in the lowest row so far:
  *
- *     left strand  (goes up: its first corner is the highest one that it has reached)
- *     right strand (comes down: its last corner is the one that it left last)
+ *     left strand  (goes up from its first corner)
+ *     right strand (comes down to its last corner)
  */
 export class Contours {
   #x = new Int32Array(1024);
   #y = new Int32Array(1024);
   #next = new Int32Array(1024);
-  /** Of a contour's first corner, its last, and of its last, its first; only at the ends. */
+  /** The other end of an open contour, by either end. */
   #other = new Int32Array(1024);
   #free: number[] = [];
   #used = 0;
 
-  /** A left strand turns at (x, y) and comes down again at (toX, y): a contour begins. Returns its ends. */
+  /** Begins a contour whose left strand is at x below row y, and whose right strand is at `toX`. Returns its ends. */
   begin(x: number, toX: number, y: number): { readonly first: number; readonly last: number } {
     const first = this.#corner(x, y);
     const last = this.#corner(toX, y);
@@ -27,7 +27,7 @@ export class Contours {
     return { first, last };
   }
 
-  /** The left strand that begins with `first` bends: below row y it is at x. Returns its new first corner. */
+  /** Bends the left strand that begins with `first`: below row y it is at x. Returns its new first corner. */
   bendLeft(first: number, fromX: number, x: number, y: number): number {
     const upper = this.#corner(fromX, y);
     const lower = this.#corner(x, y);
@@ -39,7 +39,7 @@ export class Contours {
     return lower;
   }
 
-  /** The right strand that ends with `last` bends: below row y it is at x. Returns its new last corner. */
+  /** Bends the right strand that ends with `last`: below row y it is at x. Returns its new last corner. */
   bendRight(last: number, fromX: number, x: number, y: number): number {
     const upper = this.#corner(fromX, y);
     const lower = this.#corner(x, y);
@@ -52,8 +52,8 @@ export class Contours {
   }
 
   /**
-   * A right strand at x turns to become the left strand at `toX`: two contours become one, or one is
-   * closed, and is returned as x, y, x, y, … without its first corner again.
+   * Joins the right strand at x to the left strand at `toX`, in row y: two contours become one, or one is closed.
+   * @returns the closed contour as x, y, …, without repeating its first corner; null where none is
    */
   join(last: number, x: number, first: number, toX: number, y: number): Int32Array | null {
     const down = this.#corner(x, y);
@@ -101,7 +101,7 @@ export class Contours {
   }
 }
 
-/** The area within a ring of corners x, y, …; negative for one that runs the other way. */
+/** The area of a ring of corners x, y, … (shoelace formula); negative for a hole. */
 export function ringArea(ring: ArrayLike<number>): number {
   let twice = 0;
   for (let i = 0, j = ring.length - 2; i < ring.length; j = i, i += 2) {

@@ -1,11 +1,11 @@
 import { type Drawing, SegmentGrid, side } from './drawing.js';
 
 /**
- * The segments that keep a drawing from being a valid polygon: those that meet others but at the corner that
- * they share, and those near holes that are not within the shell, or within another hole. Rings have been
- * valid before they were simplified, so each runs the right way.
+ * Finds the segments that make a drawing an invalid polygon: those that meet others elsewhere than in a shared
+ * corner, and those near holes that are outside the outer ring, or inside another hole. Rings were valid before
+ * they were simplified, so that each has the right direction.
  * @param cell side of the cells of the grid that finds neighbours
- * @param reach how far a segment may be from what it replaces
+ * @param reach how far a segment can be from what it replaces
  */
 export function faultySegments(drawing: Drawing, cell: number, reach: number): Set<number> {
   const { x, y, next, previous, ring, shared } = drawing;
@@ -18,17 +18,17 @@ export function faultySegments(drawing: Drawing, cell: number, reach: number): S
     if (Math.max(x[t]!, x[tEnd]!) < Math.min(x[s]!, x[sEnd]!)) return;
     if (Math.max(y[s]!, y[sEnd]!) < Math.min(y[t]!, y[tEnd]!)) return;
     if (Math.max(y[t]!, y[tEnd]!) < Math.min(y[s]!, y[sEnd]!)) return;
-    let fine: boolean;
+    let isValid: boolean;
     const joint = jointOf(drawing, s, t);
     if (joint) {
-      fine = !overlap(drawing, ...joint);
-      if (fine && shared[s] && shared[t] && x[s] === x[t] && y[s] === y[t]) {
-        fine = besides(drawing, s, t) && besides(drawing, t, s);
-        if (!fine) faulty.add(previous[s]!).add(previous[t]!);
+      isValid = !areOverlapping(drawing, ...joint);
+      if (isValid && shared[s] && shared[t] && x[s] === x[t] && y[s] === y[t]) {
+        isValid = isBeside(drawing, s, t) && isBeside(drawing, t, s);
+        if (!isValid) faulty.add(previous[s]!).add(previous[t]!);
         clusters.join(ring[s]!, ring[t]!);
       }
-    } else fine = apart(drawing, s, t);
-    if (!fine) faulty.add(s).add(t);
+    } else isValid = areApart(drawing, s, t);
+    if (!isValid) faulty.add(s).add(t);
   });
   for (const corner of clusters.leftmost(drawing)) {
     const left = grid.leftOf(x[corner]!, y[corner]!);
@@ -39,7 +39,7 @@ export function faultySegments(drawing: Drawing, cell: number, reach: number): S
   return faulty;
 }
 
-/** Where two segments may meet, the corner and their other ends: in their ring's order, or where rings touch. */
+/** The corner that two segments share, in their ring or where rings touch, and their other ends; null for none. */
 function jointOf(
   { x, y, next, shared }: Drawing,
   s: number,
@@ -63,40 +63,40 @@ function jointOf(
   return null;
 }
 
-/** Whether a and b are in the same direction from the corner. */
-function overlap({ x, y }: Drawing, corner: number, a: number, b: number): boolean {
+/** Whether two segments from a corner to a and to b have the same direction. */
+function areOverlapping({ x, y }: Drawing, corner: number, a: number, b: number): boolean {
   const [cx, cy] = [x[corner]!, y[corner]!];
   if (side(cx, cy, x[a]!, y[a]!, x[b]!, y[b]!) !== 0) return false;
   return (x[a]! - cx) * (x[b]! - cx) + (y[a]! - cy) * (y[b]! - cy) > 0;
 }
 
-/** Whether, at a corner that two rings share, the ring of t is on the side of the ring of s that interiors are on. */
-function besides({ x, y, next, previous }: Drawing, s: number, t: number): boolean {
+/** Whether, at a corner that two rings share, the ring of t is on the interior side of the ring of s. */
+function isBeside({ x, y, next, previous }: Drawing, s: number, t: number): boolean {
   const [before, after] = [previous[s]!, next[s]!];
   const [bx, by, cx, cy, ax, ay] = [x[before]!, y[before]!, x[s]!, y[s]!, x[after]!, y[after]!];
-  const convex = side(bx, by, cx, cy, ax, ay) > 0;
+  const isConvex = side(bx, by, cx, cy, ax, ay) > 0;
   return [previous[t]!, next[t]!].every((other) => {
-    const [in_, out] = [
+    const [isInsideBefore, isInsideAfter] = [
       side(bx, by, cx, cy, x[other]!, y[other]!) > 0,
       side(cx, cy, ax, ay, x[other]!, y[other]!) > 0,
     ];
-    return convex ? in_ && out : in_ || out;
+    return isConvex ? isInsideBefore && isInsideAfter : isInsideBefore || isInsideAfter;
   });
 }
 
 /** Whether two segments have no point in common. */
-function apart({ x, y, next }: Drawing, s: number, t: number): boolean {
+function areApart({ x, y, next }: Drawing, s: number, t: number): boolean {
   const [ax, ay, bx, by] = [x[s]!, y[s]!, x[next[s]!]!, y[next[s]!]!];
   const [cx, cy, dx, dy] = [x[t]!, y[t]!, x[next[t]!]!, y[next[t]!]!];
   const [c, d] = [Math.sign(side(ax, ay, bx, by, cx, cy)), Math.sign(side(ax, ay, bx, by, dx, dy))];
   if (c === d && c !== 0) return true;
   const [a, b] = [Math.sign(side(cx, cy, dx, dy, ax, ay)), Math.sign(side(cx, cy, dx, dy, bx, by))];
   if (a === b && a !== 0) return true;
-  // All on one line: the boxes of both have been found to overlap.
+  // Either they cross, or all four ends are on one line: the caller has checked that their boxes overlap.
   return false;
 }
 
-/** Rings that touch each other: where one of them is, all are. */
+/** Groups of rings that touch each other, directly or through others: all are inside, or none (a union-find). */
 class Clusters {
   readonly #parent: Int32Array;
 
@@ -109,7 +109,7 @@ class Clusters {
     this.#parent[Math.max(p, q)] = Math.min(p, q);
   }
 
-  /** A leftmost corner of each cluster, but for the shell's. */
+  /** A leftmost corner of each cluster, except that of the outer ring. */
   leftmost({ x, ring }: Drawing): Iterable<number> {
     const found = new Map<number, number>();
     for (let i = 0; i < x.length; i++) {

@@ -1,16 +1,19 @@
-/** The rings of a polygon in one list: segment i goes from corner i to corner `next[i]`. Whole numbers. */
+/**
+ * The rings of a polygon in one list of corners, with integer coordinates: segment i goes from corner i to corner
+ * `next[i]`.
+ */
 export interface Drawing {
   readonly x: Float64Array;
   readonly y: Float64Array;
   readonly next: Int32Array;
   readonly previous: Int32Array;
-  /** The ring that a corner belongs to: 0 is the shell. */
+  /** The ring of each corner: 0 is the outer one. */
   readonly ring: Int32Array;
-  /** Where a corner is one that two rings share. */
+  /** 1 for corners that two rings share. */
   readonly shared: Uint8Array;
 }
 
-/** Twice the area of the triangle a, b, p: positive where p is on the side of a → b that interiors are on. */
+/** Twice the signed area of the triangle a, b, p: positive where p is on the interior side of a → b. Exact. */
 export function side(ax: number, ay: number, bx: number, by: number, px: number, py: number): number {
   const [down, up] = [(bx - ax) * (py - ay), (by - ay) * (px - ax)];
   if (Math.abs(down) + Math.abs(up) < Number.MAX_SAFE_INTEGER) return down - up;
@@ -18,13 +21,13 @@ export function side(ax: number, ay: number, bx: number, by: number, px: number,
   return Number(exact);
 }
 
-/** Which cells of a square grid each segment of a drawing passes. */
+/** Finds neighbouring segments of a drawing, by the cells of a square grid that each passes through. */
 export class SegmentGrid {
   readonly #left: number;
   readonly #top: number;
   readonly #columns: number;
   readonly #size: number;
-  /** `cell · segments + segment`, in order. */
+  /** `cell · segments + segment`, sorted. */
   readonly #entries: Float64Array;
 
   constructor(
@@ -44,11 +47,11 @@ export class SegmentGrid {
     [this.#left, this.#top, this.#size] = [left, top, side];
     this.#columns = Math.floor((right - left) / side) + 1;
     const entries: number[] = [];
-    for (let i = 0; i < x.length; i++) this.#pass(i, (cell) => entries.push(cell * x.length + i));
+    for (let i = 0; i < x.length; i++) this.#visitCells(i, (cell) => entries.push(cell * x.length + i));
     this.#entries = Float64Array.from(entries).sort();
   }
 
-  /** Calls back with each two segments that pass the same cell; more than once where they share several. */
+  /** Visits each pair of segments that share a cell, once per cell. */
   pairs(visit: (a: number, b: number) => void): void {
     const entries = this.#entries;
     const segments = this.drawing.x.length;
@@ -61,7 +64,7 @@ export class SegmentGrid {
     }
   }
 
-  /** Calls back with the segments that pass cells within `reach` of a point. */
+  /** Visits the segments in cells within `reach` of a point. */
   near(px: number, py: number, reach: number, visit: (segment: number) => void): void {
     const segments = this.drawing.x.length;
     const [first, last] = [this.#column(px - reach), this.#column(px + reach)];
@@ -75,7 +78,7 @@ export class SegmentGrid {
     }
   }
 
-  /** The segment that a ray from a point to the left meets first, or −1. */
+  /** Finds the segment that a ray from a point to the left meets first; −1 where there is none. */
   leftOf(px: number, py: number): number {
     const { x, y, next } = this.drawing;
     const segments = x.length;
@@ -86,7 +89,7 @@ export class SegmentGrid {
       if (cell < row || bestX >= this.#left + (cell - row + 1) * this.#size) break;
       const segment = this.#entries[i]! % segments;
       const end = next[segment]!;
-      // The ray runs just below the point, so that it meets no corner.
+      // The ray runs just below the point, so that it passes no corner.
       if (y[segment]! > py === y[end]! > py) continue;
       const upper = y[segment]! < y[end]! ? segment : end;
       const slope = (x[end]! - x[segment]!) / (y[end]! - y[segment]!);
@@ -105,7 +108,7 @@ export class SegmentGrid {
     return Math.floor((py - this.#top) / this.#size);
   }
 
-  /** The first entry that is not less. */
+  /** The index of the first entry that is not less than a value. */
   #find(value: number): number {
     let [from, to] = [0, this.#entries.length];
     while (from < to) {
@@ -116,7 +119,8 @@ export class SegmentGrid {
     return from;
   }
 
-  #pass(segment: number, visit: (cell: number) => void): void {
+  /** Visits the cells that a segment passes through. */
+  #visitCells(segment: number, visit: (cell: number) => void): void {
     const { x, y, next } = this.drawing;
     const end = next[segment]!;
     const upper = y[segment]! <= y[end]! ? segment : end;
@@ -128,7 +132,7 @@ export class SegmentGrid {
       if (ly > uy) {
         const above = ux + (Math.max(uy, this.#top + row * this.#size) - uy) * slope;
         const below = ux + (Math.min(ly, this.#top + (row + 1) * this.#size) - uy) * slope;
-        // By one unit wider than computed: rounding loses no cell.
+        // One unit wider than computed, so that rounding misses no cell.
         from = Math.max(least, Math.min(above, below) - 1);
         to = Math.min(most, Math.max(above, below) + 1);
       }

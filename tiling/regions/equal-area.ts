@@ -1,9 +1,10 @@
 /**
- * Moves the corners of a ring, all by the same small distance, so that it encloses a given area: each towards
- * the side on which it changes the area most. Corners that may not move stay.
+ * Moves the corners of a ring by the same small distance, each in the direction that changes the area most, so
+ * that the ring encloses a given area.
  * @param x, y corners in px, changed in place
- * @param most how far a corner may be moved
- * @returns whether that is far enough; otherwise nothing is moved
+ * @param movable 0 for corners that must stay
+ * @param most limit of the distance
+ * @returns whether that suffices; otherwise nothing is moved
  */
 export function moveToArea(
   x: Float64Array,
@@ -13,13 +14,14 @@ export function moveToArea(
   most: number,
 ): boolean {
   const corners = x.length;
+  /** Unit vectors of the moves. */
   const [alongX, alongY] = [new Float64Array(corners), new Float64Array(corners)];
   let twice = 0;
   for (let i = 0, j = corners - 1; i < corners; j = i++) {
     twice += x[j]! * y[i]! - x[i]! * y[j]!;
     if (!movable[i]) continue;
     const k = i + 1 === corners ? 0 : i + 1;
-    // The gradient of the area: across the line between both neighbours.
+    // The gradient of the area is perpendicular to the line between both neighbours.
     const [gx, gy] = [y[k]! - y[j]!, x[j]! - x[k]!];
     const length = Math.hypot(gx, gy);
     if (length === 0) continue;
@@ -46,8 +48,9 @@ export function moveToArea(
 }
 
 /**
- * Rounds the corners of a ring to whole numbers, and moves some by one so that its area suffers little from it.
+ * Rounds the corners of a ring to integers, and moves some by one so that the area hardly changes.
  * @param x, y corners, changed in place
+ * @param movable 0 for corners that are only rounded
  */
 export function roundToArea(
   x: Float64Array,
@@ -61,7 +64,7 @@ export function roundToArea(
     x[i] = Math.round(x[i]!);
     y[i] = Math.round(y[i]!);
   }
-  // From the first corner, so that products stay small.
+  // Relative to the first corner, so that products stay small.
   for (let i = 0, j = corners - 1; i < corners; j = i++) {
     missing -= (x[j]! - x[0]!) * (y[i]! - y[0]!) - (x[i]! - x[0]!) * (y[j]! - y[0]!);
   }

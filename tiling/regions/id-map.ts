@@ -1,13 +1,13 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 
 const PAGE_VALUES = 1 << 14;
-const PAGES = 256;
-/** Set where a serial has an id; otherwise the value is the serial that it was merged into, plus one. */
+const CACHED_PAGES = 256;
+/** Added to a value that is an id; any other is the serial that a part was merged into, plus one. */
 const HAS_ID = 2 ** 31;
 
 /**
- * Which region the runs of a sweep turned out to belong to, by their serials: in a file, with the pages in
- * use in memory, since a noisy mask of a slide has more of them than fit.
+ * Maps the parts of a sweep, by their serials, to the ids of their regions. It is a file whose most recently used
+ * pages are cached, because a noisy mask of a slide has more parts than fit into memory.
  */
 export class IdMap {
   readonly #file: number;
@@ -25,16 +25,16 @@ export class IdMap {
     this.#set(serial, HAS_ID + id);
   }
 
-  /** The id of the region that a serial belongs to. */
+  /** Looks up the id of the region that a part belongs to. */
   idOf(serial: number): number {
     let at = serial;
     let value = this.#get(at);
     while (value < HAS_ID) {
-      if (value === 0) throw new Error(`serial ${serial} belongs to no region`);
+      if (value === 0) throw new Error(`part ${serial} belongs to no region`);
       at = value - 1;
       value = this.#get(at);
     }
-    if (at !== serial) this.#set(serial, value); // the way is not gone twice
+    if (at !== serial) this.#set(serial, value); // shortens the path for the next lookup
     return value - HAS_ID;
   }
 
@@ -57,8 +57,8 @@ export class IdMap {
     const number = Math.floor(index / PAGE_VALUES);
     const known = this.#pages.get(number);
     if (known) {
-      if (this.#pages.size === PAGES) {
-        this.#pages.delete(number); // the most recently used is last
+      if (this.#pages.size === CACHED_PAGES) {
+        this.#pages.delete(number); // moves it to the end, as the most recently used
         this.#pages.set(number, known);
       }
       return known;
@@ -66,7 +66,7 @@ export class IdMap {
     const page = { values: new Uint32Array(PAGE_VALUES), changed: false };
     readSync(this.#file, page.values, 0, page.values.byteLength, number * page.values.byteLength);
     for (const [oldest, { values, changed }] of this.#pages) {
-      if (this.#pages.size < PAGES) break;
+      if (this.#pages.size < CACHED_PAGES) break;
       if (changed) writeSync(this.#file, values, 0, values.byteLength, oldest * values.byteLength);
       this.#pages.delete(oldest);
     }

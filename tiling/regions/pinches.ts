@@ -1,21 +1,21 @@
-/** A contour with fewer corners cannot touch itself: two pixels that are holes have eight. */
-const FEWEST = 8;
+/** A contour with fewer corners cannot touch itself: a hole of two pixels that touch by a corner has eight. */
+const MIN_CORNERS = 8;
 
 /**
- * Splits a contour that touches itself at corners into simple rings. A contour keeps to its region's pixels
- * where two of them touch by a corner, and so passes that corner twice. Pixels of one region are connected by
- * their sides, too, so what lies between both visits is closed in by the region: a ring of its own, which
- * touches the rest at that corner. The region's inside stays in one piece.
- * @param ring x, y, … without its first corner again
+ * Splits a contour that touches itself at corners into simple rings. A contour passes a corner twice where two
+ * pixels of its region touch by that corner only. These pixels are also connected by sides elsewhere, so that the
+ * part of the contour between both visits is enclosed by the region: it becomes a separate ring, which touches
+ * the rest at that corner. The interior of the region stays connected.
+ * @param ring x, y, …; its first corner is not repeated
  */
 export function splitAtPinches(ring: Int32Array): Int32Array[] {
-  if (ring.length < 2 * FEWEST) return [ring];
+  if (ring.length < 2 * MIN_CORNERS) return [ring];
   const places = placesOf(ring);
   const pinches = repeatedIn(places);
   if (pinches.size === 0) return [ring];
   const rings: Int32Array[] = [];
   const path: number[] = [];
-  /** Of each pinch on the path, where it is. */
+  /** The index in `path` of each pinch on it. */
   const visited = new Map<number, number>();
   for (const [i, place] of places.entries()) {
     const since = pinches.has(place) ? visited.get(place) : undefined;
@@ -31,7 +31,7 @@ export function splitAtPinches(ring: Int32Array): Int32Array[] {
   return rings;
 }
 
-/** A number for each corner, the same for those at one place. */
+/** Numbers corners by their position: the same number for the same place. */
 function placesOf(ring: Int32Array): Float64Array {
   let [left, right] = [ring[0]!, ring[0]!];
   for (let i = 0; i < ring.length; i += 2) {
@@ -45,7 +45,7 @@ function placesOf(ring: Int32Array): Float64Array {
   );
 }
 
-/** By sorting: a map of all corners would take many times the memory of a large ring. */
+/** Finds the values that occur more than once, by sorting: a map would take many times the memory of a large ring. */
 export function repeatedIn(places: Float64Array): Set<number> {
   const sorted = places.slice().sort();
   const repeated = new Set<number>();

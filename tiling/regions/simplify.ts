@@ -4,29 +4,29 @@ import type { Drawing } from './drawing.js';
 import { moveToArea, roundToArea } from './equal-area.js';
 import { repeatedIn } from './pinches.js';
 
-/** Corners of simplified rings are rounded to this part of a px. */
+/** The resolution of simplified corners: they are rounded to this fraction of a px. */
 const UNITS_PER_PX = 10_000;
-/** Side of the cells in which neighbours are looked for. */
+/** Side of the cells of the grid that finds neighbours. */
 const CELL_PX = 8;
-/** Of the tolerance, how much corners that are dropped may take; the rest is for the move that keeps the area. */
-const DROPPED = 0.75;
-/** How far corners are moved at most, in px: those that are not on the image's border stay off it. */
-const MOVED_PX = 0.5;
-/** Corners between two that stay, at most: bounds the time that looking for the furthest takes. */
-const LONGEST = 4096;
-/** Rounds in which what crosses is given a corner back; then each such segment gets all of its corners. */
+/** Share of the tolerance that dropped corners may take; the rest is for the move that preserves the area. */
+const DROP_SHARE = 0.75;
+/** Limit of that move: corners off the image's border must stay off it. */
+const MAX_MOVE_PX = 0.5;
+/** Dropped corners between two kept ones: limits the time that finding the furthest takes. */
+const MAX_RUN = 4096;
+/** Rounds in which a crossing segment gets one corner back; later it gets all of its own. */
 const GENTLE_ROUNDS = 3;
-/** Rounds after which rings that still cross get all their corners back, which are where they were. */
-const ROUNDS = 8;
+/** Rounds after which a ring that still crosses gets back all its original corners. */
+const MAX_ROUNDS = 8;
 
 /**
- * Simplifies the rings of a region (Douglas and Peucker, 1973, and what it lacks): no corner of the region's
- * outline is further than `tolerance` px from the simplified one, the polygon stays valid, and each ring
- * keeps its area, but for the rounding of its corners to 1/10,000 px. Where simplified rings would cross each
- * other or themselves, they keep more corners. Neighbouring regions are simplified each for itself: their
- * borders may differ by the tolerance.
+ * Simplifies the rings of a region by the algorithm of Douglas and Peucker (1973), extended: no corner of the
+ * region's outline is further than `tolerance` px from the simplified one, the polygon stays valid, and each ring
+ * preserves its area, up to the rounding of its corners to 1/10,000 px. Where simplified rings would cross each
+ * other or themselves, they keep more corners. Neighbouring regions are simplified independently: their borders
+ * may differ by the tolerance.
  * @param rings a valid polygon of pixels' corners; not changed
- * @param image corners on its border are not moved
+ * @param image whose border no corner on it leaves
  */
 export function simplifyRings(
   rings: readonly Int32Array[],
@@ -36,23 +36,23 @@ export function simplifyRings(
   if (tolerance <= 0 || rings.every((ring) => ring.length <= 8)) return rings;
   const outline = new Outline(rings, tolerance, image);
   const reach = (tolerance + 1) * UNITS_PER_PX;
-  for (let round = 0; round < ROUNDS + 2; round++) {
+  for (let round = 0; round < MAX_ROUNDS + 2; round++) {
     const { drawing, corner } = outline.draw();
     const faulty = faultySegments(drawing, CELL_PX * UNITS_PER_PX, reach);
     if (faulty.size === 0) return outline.ringsOf(drawing);
     for (const segment of faulty) {
-      if (round < ROUNDS) outline.refine(corner[segment]!, round >= GENTLE_ROUNDS);
+      if (round < MAX_ROUNDS) outline.refine(corner[segment]!, round >= GENTLE_ROUNDS);
       else outline.restore(drawing.ring[segment]!);
     }
   }
   return rings;
 }
 
-/** Which corners of a polygon's rings are kept, and where they are drawn. */
+/** A polygon of which some corners are dropped, and the others are moved to preserve areas. */
 class Outline {
   readonly #x: Int32Array;
   readonly #y: Int32Array;
-  /** Where each ring begins in the list of corners, and where the last one ends. */
+  /** The index of each ring's first corner, and the number of all corners. */
   readonly #starts: number[] = [0];
   readonly #kept: Uint8Array;
   readonly #shared: Uint8Array;
@@ -88,7 +88,7 @@ class Outline {
     for (let r = 0; r < rings.length; r++) this.#thin(r);
   }
 
-  /** The rings with the corners that are kept, moved to have their areas; and which corner each one is. */
+  /** Draws the kept corners, moved to preserve each ring's area; `corner` says which original corner each one is. */
   draw(): { readonly drawing: Drawing; readonly corner: Int32Array } {
     const rings = this.#starts.slice(1).map((_, r) => this.#drawRing(r));
     const corners = rings.reduce((sum, { at }) => sum + at.length, 0);
@@ -117,13 +117,14 @@ class Outline {
     return { drawing, corner };
   }
 
+  /** The rings of a drawing, as x, y, … in px. */
   ringsOf({ x, y, ring }: Drawing): Float64Array[] {
     const rings: number[][] = this.#starts.slice(1).map(() => []);
     for (let i = 0; i < x.length; i++) rings[ring[i]!]!.push(x[i]! / UNITS_PER_PX, y[i]! / UNITS_PER_PX);
     return rings.map((corners) => Float64Array.from(corners));
   }
 
-  /** Brings the segment from a corner nearer to the outline, or all the way back to it. */
+  /** Brings the segment that begins at a corner closer to the outline, or fully back to it. */
   refine(from: number, fully: boolean): void {
     if (!fully && this.#split(from)) return;
     const to = this.#nextKept(from);
@@ -134,24 +135,24 @@ class Outline {
     this.#movable[to] = 0;
   }
 
-  /** Gives a ring all its corners back. */
+  /** Restores all corners of a ring. */
   restore(ring: number): void {
     this.#kept.fill(1, this.#starts[ring], this.#starts[ring + 1]);
   }
 
-  /** Douglas and Peucker. */
+  /** Drops corners of a ring, by the algorithm of Douglas and Peucker. */
   #thin(ring: number): void {
     const [start, end] = [this.#starts[ring]!, this.#starts[ring + 1]!];
     if (end - start <= 4) {
       this.#kept.fill(1, start, end);
       return;
     }
-    // A ring has no ends: its first corner and the one furthest from it stay.
+    // A ring has no ends: its first corner, and the one furthest from it, are kept.
     let [far, most] = [start, 0];
     for (let i = start; i < end; i++) {
       const distance = Math.hypot(this.#x[i]! - this.#x[start]!, this.#y[i]! - this.#y[start]!);
       if (distance > most) [far, most] = [i, distance];
-      if ((i - start) % LONGEST === 0) this.#kept[i] = 1;
+      if ((i - start) % MAX_RUN === 0) this.#kept[i] = 1;
     }
     this.#kept[far] = 1;
     const segments: number[] = [];
@@ -159,26 +160,26 @@ class Outline {
     this.#keepWithin(segments);
   }
 
-  /** Keeps the corner that is furthest from the segment that begins with `from`; false where it has none. */
+  /** Keeps the corner furthest from the segment that begins at `from`; false where none was dropped from it. */
   #split(from: number): boolean {
     const furthest = this.#furthest(from, this.#nextKept(from), -1);
     if (furthest < 0) return false;
     this.#kept[furthest] = 1;
-    this.#keepWithin([from, furthest]); // its halves may be further from the outline than it was
+    this.#keepWithin([from, furthest]); // either half may be further from the outline than the whole was
     return true;
   }
 
-  /** Splits the segments that begin with these corners until the outline is within the tolerance. */
+  /** Splits the segments that begin at these corners until the outline is within the tolerance. */
   #keepWithin(segments: number[]): void {
     for (let from = segments.pop(); from !== undefined; from = segments.pop()) {
-      const furthest = this.#furthest(from, this.#nextKept(from), this.tolerance * DROPPED);
+      const furthest = this.#furthest(from, this.#nextKept(from), this.tolerance * DROP_SHARE);
       if (furthest < 0) continue;
       this.#kept[furthest] = 1;
       segments.push(from, furthest);
     }
   }
 
-  /** A ring's corners that are kept, where they are drawn, in units. */
+  /** Draws the kept corners of a ring, in units; keeps more until its area can be preserved. */
   #drawRing(ring: number): { readonly at: number[]; readonly x: Float64Array; readonly y: Float64Array } {
     const [start, end] = [this.#starts[ring]!, this.#starts[ring + 1]!];
     let twice = 0;
@@ -191,7 +192,7 @@ class Outline {
       const x = Float64Array.from(at, (i) => this.#x[i]!);
       const y = Float64Array.from(at, (i) => this.#y[i]!);
       const movable = at.map((i) => this.#movable[i]!);
-      const most = Math.min(MOVED_PX, this.tolerance * (1 - DROPPED));
+      const most = Math.min(MAX_MOVE_PX, this.tolerance * (1 - DROP_SHARE));
       if (at.length === end - start || (at.length > 2 && moveToArea(x, y, movable, twice, most))) {
         for (let i = 0; i < at.length; i++) {
           x[i]! *= UNITS_PER_PX;
@@ -215,7 +216,7 @@ class Outline {
     return corner + 1 === this.#starts[ring + 1] ? this.#starts[ring]! : corner + 1;
   }
 
-  /** The corner between two that is furthest from the line between them, if further than `least`; or −1. */
+  /** Finds the corner between two that is furthest from the line between them; −1 if none is further than `least`. */
   #furthest(from: number, to: number, least: number): number {
     let [worst, most] = [-1, least];
     const [fromX, fromY] = [this.#x[from]!, this.#y[from]!];

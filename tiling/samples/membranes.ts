@@ -1,14 +1,14 @@
 import type { SamplePainter } from './painter.js';
 import { grain, uniform } from './random.js';
 
-/** Mean distance of neighbouring cells, in px. */
+/** Mean distance of the centres of neighbouring cells. */
 const CELL_PX = 44;
 const MEMBRANE_PX = 5;
 
 export const MEMBRANE_CLASSES = ['membrane', 'cell'] as const;
 
 /**
- * Cells (1) parted by dark membranes (0), as in electron microscopy: the Voronoi diagram of a jittered
+ * Paints cells (1) separated by dark membranes (0), as in electron microscopy: the Voronoi diagram of a jittered
  * grid, with membranes where the two nearest centres are about equally far.
  */
 export const paintMembranes: SamplePainter = (rect, seed, image, labels) => {

@@ -5,10 +5,10 @@ import type { MaskSink } from '../sink.js';
 import { MEMBRANE_CLASSES, paintMembranes } from './membranes.js';
 import { SHAPE_CLASSES, shapesPainter } from './shapes.js';
 
-/** Synthetic microscopy: gray, 8 bits, of any size. */
+/** Synthetic micrographs: gray, 8 bits, of any size. */
 export const SAMPLE_KINDS = {
   shapes: { paint: shapesPainter(64, 22), classes: SHAPE_CLASSES },
-  /** Small enough for a picture of 32 px to hold one, and with little noise. */
+  /** Small enough for a picture of 32 px to contain one, and with little noise. */
   'small-shapes': { paint: shapesPainter(32, 6), classes: SHAPE_CLASSES },
   membranes: { paint: paintMembranes, classes: MEMBRANE_CLASSES },
 } as const;
@@ -16,7 +16,7 @@ export type SampleKind = keyof typeof SAMPLE_KINDS;
 
 const BAND_PX = 256;
 
-/** Paints a picture and its labels band by band, in the order that sinks want. */
+/** Paints a picture and its labels band by band, in the order that sinks require. */
 export async function writeSample(
   kind: SampleKind,
   size: Size,

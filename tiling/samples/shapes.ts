@@ -14,9 +14,9 @@ interface Shape {
 }
 
 /**
- * Noisy triangles (1) and circles (2) on an uneven background (0), one to a cell at most.
- * @param cellPx side of the square in which one shape lies
- * @param noise how far intensities are off, at most
+ * Makes a painter of noisy triangles (1) and circles (2) on an uneven background (0), at most one per cell.
+ * @param cellPx side of the square cell that contains a shape
+ * @param noise standard deviation of the intensities
  */
 export const shapesPainter =
   (cellPx: number, noise: number): SamplePainter =>

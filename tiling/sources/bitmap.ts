@@ -14,24 +14,26 @@ import { reasonOf } from './reason.js';
 import { believablePixelSize } from './resolution.js';
 import { checkUnpacked } from './unpacked.js';
 
-/** libvips' own format: a header of 64 bytes, raw pixels row by row, then XML. */
+/** libvips' own format: a header of 64 bytes, then raw pixels row by row, then XML. */
 const HEADER_BYTES = 64;
 const MAGIC = 0x08f2a6b6;
-/** What sharp says of pictures that do not say their density. */
-const UNSAID_DPI = 72;
+/** What sharp reports for pictures without a density. */
+const DEFAULT_DPI = 72;
 const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
 
-/** How pictures are read: the network sees the stored values, and damage is no picture. */
+/** How pictures are read: with the stored values, and not at all if damaged. */
 const READ = {
-  limitInputPixels: false, // a header is checked by `checkPixels`; what is decoded has the limit of its size
+  limitInputPixels: false, // headers are checked by `checkPixels`; decoding is limited to the size in the header
   failOn: 'warning',
   sequentialRead: true,
   ignoreIcc: true,
 } as const;
 
 /**
- * A picture without random access (PNG, JPEG and what else sharp reads): it is streamed once into a
+ * Opens a picture without random access (PNG, JPEG and whatever else sharp reads): it is streamed once into a
  * scratch file of raw pixels, from which regions are read.
+ *
+ * @throws UnpackedTooLargeError, DiskFullError, CorruptImageError, UnsupportedImageError
  */
 export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
   const header = await headerOf(path, options);
@@ -40,11 +42,13 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   checkUnpacked(header, options.maxUnpackedBytes);
   const gray = space === 'b-w' || space === 'grey16';
   if (depth !== 'uchar' && depth !== 'ushort') {
-    throw new UnsupportedImageError(`pictures of ${depth} pixels are not read; store 8 or 16 bits a channel`);
+    throw new UnsupportedImageError(
+      `pictures of ${depth} pixels are not supported: store 8 or 16 bits per channel`,
+    );
   }
   if (header.channels > 4 || (!gray && header.channels < 3) || space === 'cmyk') {
     const what = `${header.channels} channels in colour space "${space}"`;
-    throw new UnsupportedImageError(`pictures of ${what} are not read; store gray or RGB`);
+    throw new UnsupportedImageError(`pictures of ${what} are not supported: store gray or RGB`);
   }
   const size = { width, height };
   const notes: string[] = [];
@@ -54,7 +58,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
   const scratch = join(options.scratchDir, `${randomUUID()}.v`);
   const channels = gray ? 1 : 3;
   const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
-  const side = density && density !== UNSAID_DPI ? 25_400 / density : null;
+  const side = density && density !== DEFAULT_DPI ? 25_400 / density : null;
   const resolution = believablePixelSize(side === null ? null : { x: side, y: side }, options.mpp);
   notes.push(...resolution.notes);
   const facts = { channels, dtype, channelNames: null, mpp: resolution.mpp, notes, isUnpacked: true };
@@ -76,12 +80,12 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
     throw new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
   } finally {
-    // What is open is read without its name; nothing is left of it by a process that is killed.
+    // An open file is still read without its name, and nothing is left of it if the process is killed.
     await rm(scratch, { force: true });
   }
 }
 
-/** @throws UnsupportedImageError for a page that is not there */
+/** @throws UnsupportedImageError for a page that does not exist */
 async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
   const page = options.page ?? 0;
   try {
@@ -94,7 +98,7 @@ async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
   }
 }
 
-/** The scratch file, which has no name any more. */
+/** Reads the scratch file, whose name has been removed already. */
 class RawFile implements ImageSource {
   readonly overviews = [];
 
@@ -125,7 +129,7 @@ class RawFile implements ImageSource {
     const bytes = new Uint8Array(data.buffer);
     const pixel = channels * data.BYTES_PER_ELEMENT;
     const length = rect.width * pixel;
-    // Rows of a region as wide as the picture are one run.
+    // The rows of a region as wide as the picture are contiguous.
     const together = rect.width === this.size.width ? rect.height : 1;
     const reads: Promise<void>[] = [];
     for (let row = 0; row < rect.height; row += together) {
@@ -149,7 +153,7 @@ async function readFully(file: FileHandle, into: Uint8Array, position: number): 
   }
 }
 
-/** libvips says that its writes failed, and of the system's reasons not always which. */
+/** libvips reports that a write failed, but not always the system's reason. */
 function isDiskFull(cause: unknown): boolean {
   return /no space left|write failed/i.test(cause instanceof Error ? cause.message : String(cause));
 }

@@ -1,23 +1,25 @@
 import { UnsupportedImageError } from '../errors.js';
 import type { ImageChoice } from './options.js';
 
-/** Channels of an image at most: hyperspectral cameras have hundreds. */
+/** Of an image: hyperspectral cameras have hundreds. */
 export const MAX_CHANNELS = 4096;
 
-/** @throws UnsupportedImageError for a channel that an image of so many does not have */
+/** @throws UnsupportedImageError for a channel that an image with `channels` channels does not have */
 export function checkChannel(channel: number, channels: number): void {
   if (channel < channels) return;
   throw new UnsupportedImageError(`there is no channel ${channel}: the image has ${channels}, from 0`);
 }
 
-/** @throws UnsupportedImageError for more channels than are read */
+/** @throws UnsupportedImageError for more channels than are supported */
 export function checkChannels(channels: number): void {
   if (channels <= MAX_CHANNELS) return;
-  throw new UnsupportedImageError(`the image claims ${channels} channels; at most ${MAX_CHANNELS} are read`);
+  throw new UnsupportedImageError(
+    `the image claims ${channels} channels; at most ${MAX_CHANNELS} are supported`,
+  );
 }
 
 /**
- * @param what the image is, such as "the TIFF", for the error
+ * @param what the error calls the image, such as "the TIFF"
  * @throws UnsupportedImageError for a page, plane or time that the image does not have
  */
 export function checkPlace(
@@ -36,7 +38,7 @@ export function checkPlace(
   }
 }
 
-/** What the receipt says of planes and times that could have been chosen and were not. */
+/** Notes for the receipt about planes and times that were not chosen, so that the first is read. */
 export function stackNotes({ z, t }: ImageChoice, sizeZ: number, sizeT: number): string[] {
   const notes: string[] = [];
   if (sizeZ > 1 && z === undefined) notes.push(`the image has ${sizeZ} planes in depth; the first is read`);

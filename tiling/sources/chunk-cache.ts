@@ -1,11 +1,15 @@
-/** Decoded chunks kept for the neighbours that share them, over all levels and channels of an image. */
+/** Of all levels and channels of an image: neighbouring tiles share chunks. */
 const CACHE_BYTES = 96 << 20;
 
-/** The most recently used decoded chunks, within a bound of bytes. */
+/** The most recently used decoded chunks, up to a number of bytes. */
 export class ChunkCache<Chunk> {
   readonly #chunks = new Map<string, { chunk: Promise<Chunk>; bytes: number }>();
   #bytes = 0;
 
+  /**
+   * Returns a chunk, decoding it unless it is cached or being decoded. Failures are not cached.
+   * @param bytes of the decoded chunk
+   */
   get(key: string, bytes: number, decode: () => Promise<Chunk>): Promise<Chunk> {
     const known = this.#chunks.get(key);
     if (known) {
@@ -16,15 +20,15 @@ export class ChunkCache<Chunk> {
     const chunk = decode();
     this.#chunks.set(key, { chunk, bytes });
     this.#bytes += bytes;
-    chunk.catch(() => this.#drop(key));
+    chunk.catch(() => this.#evict(key));
     for (const oldest of this.#chunks.keys()) {
       if (this.#bytes <= CACHE_BYTES) break;
-      if (oldest !== key) this.#drop(oldest);
+      if (oldest !== key) this.#evict(oldest);
     }
     return chunk;
   }
 
-  #drop(key: string): void {
+  #evict(key: string): void {
     this.#bytes -= this.#chunks.get(key)?.bytes ?? 0;
     this.#chunks.delete(key);
   }

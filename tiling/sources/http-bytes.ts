@@ -3,11 +3,11 @@ import { CorruptImageError, SourceUnreachableError } from '../errors.js';
 import type { Bytes } from './bytes.js';
 import { bodyOf, fetchWithin } from './web.js';
 
-/** Bytes are asked for in blocks, which are kept for their neighbours. */
+/** Bytes are requested in blocks, which are cached. */
 const BLOCK_BYTES = 1 << 16;
-const BLOCKS = 512;
-/** Blocks of an answer at most: those of the largest chunk, or of the longest list of chunks. */
-const MAX_RANGES = 1030;
+const CACHED_BLOCKS = 512;
+/** Blocks of one response: those of the largest chunk, or of the longest list of chunks. */
+const MAX_BLOCKS = 1030;
 
 class RangeResponse extends BaseResponse {
   constructor(
@@ -30,7 +30,10 @@ class RangeResponse extends BaseResponse {
   }
 }
 
-/** Asks for ranges of one file, which must stay the file that it was. Follows no redirect: it was this host that was allowed. */
+/**
+ * Requests ranges of one file, which must not change meanwhile. Follows no redirect: only this host has been
+ * allowed.
+ */
 class RangeClient extends BaseClient {
   length = 0;
   #etag: string | null = null;
@@ -47,14 +50,14 @@ class RangeClient extends BaseClient {
 
   override async request(options: { headers?: Record<string, string> } = {}): Promise<BaseResponse> {
     try {
-      return await this.#ask(options);
+      return await this.#fetch(options);
     } catch (error) {
       this.failure ??= error as Error;
       throw error;
     }
   }
 
-  async #ask({ headers }: { headers?: Record<string, string> }): Promise<BaseResponse> {
+  async #fetch({ headers }: { headers?: Record<string, string> }): Promise<BaseResponse> {
     const url = new URL(this.address);
     const response = await fetchWithin(url, { scope: url, headers: headers ?? {}, signal: this.signal });
     if (response.status === 200) {
@@ -76,13 +79,13 @@ class RangeClient extends BaseClient {
     const [from, to] = numbersOf(/^bytes=(\d+)-(\d+)$/, headers?.Range);
     if (!length) {
       await response.body?.cancel();
-      throw new SourceUnreachableError("the image's server does not tell its length");
+      throw new SourceUnreachableError("the image's server does not state its length");
     }
     this.length = length;
-    const body = await bodyOf(response, MAX_RANGES * BLOCK_BYTES, this.signal);
+    const body = await bodyOf(response, MAX_BLOCKS * BLOCK_BYTES, this.signal);
     const same = first === from && last === Math.min(to!, length - 1);
     if (body === null || !same || body.length !== last - first! + 1) {
-      throw new SourceUnreachableError("the image's server answers another range than was asked for");
+      throw new SourceUnreachableError("the image's server answered another range than requested");
     }
     return new RangeResponse(response, new Uint8Array(body));
   }
@@ -92,10 +95,10 @@ const numbersOf = (form: RegExp, text: string | null | undefined): number[] =>
   (form.exec(text ?? '') ?? []).slice(1).map(Number);
 
 /**
- * Blocks that are being fetched. geotiff asks again for those that failed, together with whatever is read next,
- * and then waits for the latter alone: a failure that nobody heard of would end the process.
+ * Blocks that are being fetched. geotiff fetches those that failed again, together with whatever is read next, but
+ * awaits only the latter: an unhandled rejection would end the process.
  */
-class HeardRequests extends Map<number, Promise<void>> {
+class HandledRequests extends Map<number, Promise<void>> {
   override set(block: number, request: Promise<void>): this {
     request.catch(() => undefined);
     return super.set(block, request);
@@ -103,29 +106,29 @@ class HeardRequests extends Map<number, Promise<void>> {
 }
 
 /**
- * A TIFF on a web server, read by HTTP ranges (RFC 9110, section 14): geotiff's block cache fetches what
- * is needed of it.
+ * Opens a TIFF on a web server, to be read by HTTP ranges (RFC 9110, section 14), through geotiff's cache of blocks.
  *
  * @throws SourceUnreachableError for a server that does not answer, or not by ranges
  */
 export async function httpBytes(address: string, signal?: AbortSignal): Promise<Bytes> {
   const client = new RangeClient(address, signal);
-  // geotiff's own types leave these options out.
-  const blocks = { blockSize: BLOCK_BYTES, cacheSize: BLOCKS } as Parameters<typeof fromCustomClient>[1];
+  // geotiff's own types lack these options.
+  const blocks = { blockSize: BLOCK_BYTES, cacheSize: CACHED_BLOCKS } as Parameters<
+    typeof fromCustomClient
+  >[1];
   const { source } = await fromCustomClient(client, blocks).catch((cause: Error) => {
     signal?.throwIfAborted();
     throw (
-      client.failure ??
-      new CorruptImageError(`what the address leads to is no TIFF: ${cause.message}`, { cause })
+      client.failure ?? new CorruptImageError(`there is no TIFF at the address: ${cause.message}`, { cause })
     );
   });
-  (source as unknown as { blockRequests: Map<number, Promise<void>> }).blockRequests = new HeardRequests();
+  (source as unknown as { blockRequests: Map<number, Promise<void>> }).blockRequests = new HandledRequests();
   const { length } = client;
   return {
     length,
     async read(offset, count) {
       if (offset + count > length) {
-        throw new CorruptImageError(`the file is cut short: ${count} bytes at ${offset} of ${length}`);
+        throw new CorruptImageError(`the file is truncated: ${count} bytes at ${offset} of ${length}`);
       }
       const [data] = await source.fetch([{ offset, length: count }]).catch((error: unknown) => {
         signal?.throwIfAborted();

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { SourceUnreachableError } from '../errors.js';
 import { fetchWithin } from './web.js';
 
-/** Where an OME-Zarr says what it is, old and new. */
+/** The metadata files of an OME-Zarr, of version 0.5 and of 0.4. */
 const ZARR = ['zarr.json', '.zattrs'];
 
 /**
- * What tells an image from a later one of the same name, without reading it: a file's size and time; an
- * address's ETag, time and length; of an OME-Zarr, those of its metadata.
+ * Identifies the version of an image without reading it: by a file's size and modification time, or by an
+ * address's ETag, modification time and length; of an OME-Zarr, by those of its metadata.
  *
+ * @returns JSON that changes when the image does
  * @throws SourceUnreachableError for a server that does not answer
  */
 export async function identityOf(input: string, signal: AbortSignal): Promise<unknown> {
@@ -34,7 +35,7 @@ async function identityOfAddress(input: string, signal: AbortSignal): Promise<un
 }
 
 async function headersOf(url: URL, scope: URL, signal: AbortSignal): Promise<unknown> {
-  // Not HEAD: servers that are read by ranges answer ranges.
+  // Not by HEAD: servers that images are read from answer range requests, but not all answer HEAD.
   const response = await fetchWithin(url, { scope, headers: { range: 'bytes=0-0' }, signal });
   await response.body?.cancel();
   if (response.status >= 500) {

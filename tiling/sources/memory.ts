@@ -2,7 +2,7 @@ import type { Rect } from '../geometry.js';
 import { pixelArray, type Raster } from '../raster.js';
 import type { ImageSource } from '../source.js';
 
-/** An image that is in memory already. */
+/** Makes an image of pixels in memory. */
 export function memorySource(raster: Raster): ImageSource {
   const { channels, width, height } = raster;
   const { data: all } = raster;

@@ -26,7 +26,7 @@ const openAvif: Opens = async (path, options) => {
   return openPicture(path, options);
 };
 
-/** What the first bytes say; the file's name is never asked. */
+/** Formats are recognised by their first bytes, never by the file's name. */
 const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: Opens][] = [
   ['TIFF', (h) => ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].includes(latin1(h, 0, 4)), openTiff],
   ['PNG', (h) => latin1(h, 1, 8) === 'PNG\r\n\x1a\n', openPicture],
@@ -37,10 +37,10 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
 ];
 
 /**
- * Opens an image, a file, an OME-Zarr's folder, or the address of either: the page, level, channels and planes of it that the options
- * choose.
+ * Opens an image: a file, the folder of an OME-Zarr, or the URL of either. The options choose its page, level,
+ * channels and planes.
  *
- * @throws UnsupportedImageError for bytes that are none of the kinds read here
+ * @throws UnsupportedImageError for bytes of an unknown kind
  * @throws CorruptImageError for a header that cannot be right
  * @throws ImageTooLargeError for more than `maxPixels`
  */
@@ -61,11 +61,11 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   }
   const found = await stat(path).catch(unreachable(path));
   if (!found.isDirectory() && !found.isFile()) {
-    throw new UnsupportedImageError('this is neither a file nor a folder: a device, or a pipe, is not read');
+    throw new UnsupportedImageError('this is neither a file nor a folder: devices and pipes are not read');
   }
   if (found.isDirectory()) {
     if (await isZarr(path)) return openZarrFolder(path, options);
-    throw new UnsupportedImageError('this folder is no image: of folders, OME-Zarr is read');
+    throw new UnsupportedImageError('this folder is no image: the only folders that are read are OME-Zarr');
   }
   const file = await open(path).catch(unreachable(path));
   const head = Buffer.alloc(16);
@@ -73,11 +73,11 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   if (bytesRead === 0) throw new UnsupportedImageError('the image is empty: 0 bytes');
   const kind = KINDS.find(([, matches]) => matches(head));
   // A MIRAX slide begins with a small JPEG; its pixels are in the folder beside it.
-  const mirax =
+  const isMirax =
     kind?.[0] === 'JPEG' &&
     !options.singleFile &&
     (await stat(join(path.replace(/\.mrxs$/, ''), 'Slidat.ini')).catch(() => null));
-  if (mirax) return openOpenSlide(path, options, 'a MIRAX slide');
+  if (isMirax) return openOpenSlide(path, options, 'a MIRAX slide');
   if (kind) return kind[2](path, options);
   const vendor = await slideVendor(path);
   if (vendor) return openOpenSlide(path, options, `a slide of ${vendor}`);
@@ -87,19 +87,19 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   );
 }
 
-/** What a disk or this process lacks for a while: it says nothing of the file. */
-const PASSING = new Set(['EIO', 'ESTALE', 'EMFILE', 'ENFILE']);
+/** Temporary failures of the disk or this process, which say nothing about the file. */
+const TRANSIENT = new Set(['EIO', 'ESTALE', 'EMFILE', 'ENFILE']);
 
 const unreachable =
   (path: string) =>
   (error: NodeJS.ErrnoException): never => {
-    throw PASSING.has(error.code ?? '') ? error : new UnreachableFileError(path, error);
+    throw TRANSIENT.has(error.code ?? '') ? error : new UnreachableFileError(path, error);
   };
 
 async function openRemote(address: string, options: OpenOptions): Promise<ImageSource> {
   const bytes = await httpBytes(address, options.signal);
   return openTiffBytes(bytes, options).catch((error: unknown) => {
     if (!(error instanceof NeedsLibvips)) throw error;
-    throw new UnsupportedImageError('this kind of TIFF is not read from a distance: upload it');
+    throw new UnsupportedImageError('this kind of TIFF is not read by URL: upload it');
   });
 }

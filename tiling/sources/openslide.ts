@@ -9,7 +9,7 @@ import type { OpenOptions } from './options.js';
 import { reasonOf } from './reason.js';
 import { channelsOf } from './views.js';
 
-/** What OpenSlide's library is called, newest first, on Linux, macOS and Windows. */
+/** Names of OpenSlide's library on Linux, macOS and Windows, the newest first. */
 const NAMES = [
   'libopenslide.so.1',
   'libopenslide.so.0',
@@ -18,8 +18,8 @@ const NAMES = [
   'libopenslide-1.dll',
 ];
 
-/** Vendors whose slides are one file each. Hamamatsu's are where they are TIFFs, which is seen before. */
-const ONE_FILE = new Set(['leica', 'philips', 'ventana', 'sakura', 'zeiss']);
+/** Vendors whose slides are one file each. So are Hamamatsu's if they are TIFFs, which is known before. */
+const SINGLE_FILE_VENDORS = new Set(['leica', 'philips', 'ventana', 'sakura', 'zeiss']);
 
 type Handle = object;
 interface Library {
@@ -31,7 +31,7 @@ interface Library {
   levels(slide: Handle): number;
   size(slide: Handle, level: number): Size;
   downsample(slide: Handle, level: number): number;
-  /** Premultiplied ARGB; `x` and `y` in px of level 0. In a thread of its own. */
+  /** Reads premultiplied ARGB, on another thread; `x` and `y` in px of level 0. */
   read(
     slide: Handle,
     into: Uint32Array,
@@ -45,7 +45,7 @@ interface Library {
 
 let library: Promise<Library | null> | null = null;
 
-/** OpenSlide, where the system has it; null elsewhere. */
+/** Loads OpenSlide's library; null where the system does not have it. */
 function openslide(): Promise<Library | null> {
   library ??= import('koffi').then(({ default: koffi }) => load(koffi)).catch(() => null);
   return library;
@@ -89,24 +89,24 @@ function load(koffi: typeof koffiModule): Library | null {
   };
 }
 
-/** The vendor of a slide that OpenSlide knows; null for other files, and where the system has no OpenSlide. */
+/** Detects the vendor of a slide; null for other files, and where the system does not have OpenSlide. */
 export async function slideVendor(path: string): Promise<string | null> {
   return (await openslide())?.detect(path) ?? null;
 }
 
 /**
- * A slide of any of the formats that OpenSlide reads, through the system's library. What the scanner left
- * out is in the slide's background colour, white where it has none.
+ * Opens a slide of any format that OpenSlide reads, through the system's library. What was not scanned has the
+ * slide's background colour, or white.
  *
- * @param kind what it is, for the error where the library is missing
- * @param tiff whether it is a TIFF, and so one file
- * @throws UnsupportedImageError where the library is missing, or refuses
+ * @param kind what errors call it
+ * @param isTiff whether it is a TIFF, and so a single file
+ * @throws UnsupportedImageError where the library is missing, or does not open it
  */
 export async function openOpenSlide(
   path: string,
   options: OpenOptions,
   kind: string,
-  tiff = false,
+  isTiff = false,
 ): Promise<ImageSource> {
   const lib = await openslide();
   if (!lib) {
@@ -115,14 +115,15 @@ export async function openOpenSlide(
     );
   }
   const vendor = lib.detect(path);
-  const oneFile = vendor !== null && (ONE_FILE.has(vendor) || (tiff && vendor === 'hamamatsu'));
-  if (options.singleFile && !oneFile && !(tiff && vendor === null)) {
+  const isSingleFile =
+    vendor === null ? isTiff : SINGLE_FILE_VENDORS.has(vendor) || (isTiff && vendor === 'hamamatsu');
+  if (options.singleFile && !isSingleFile) {
     throw new UnsupportedImageError(
-      `this is ${kind}, a kind that may have several files, and an upload is one: name it by path, below the server's folder of slides`,
+      `this is ${kind}, which may consist of several files, but an upload is one: name it by path, in the server's folder of slides`,
     );
   }
   const slide = lib.open(path);
-  if (!slide) throw new UnsupportedImageError(`this is ${kind}, and OpenSlide does not read it`);
+  if (!slide) throw new UnsupportedImageError(`this is ${kind}, but OpenSlide cannot read it`);
   const failure = lib.error(slide);
   if (failure) {
     lib.close(slide);
@@ -139,7 +140,7 @@ export async function openOpenSlide(
       await lib.read(slide, argb, at.x, at.y, index, rect.width, rect.height);
       const error = lib.error(slide);
       if (error) throw new CorruptImageError(`OpenSlide cannot read the slide: ${reasonOf(error, path)}`);
-      return opaque(argb, rect, background);
+      return flatten(argb, rect, background);
     },
   });
   try {
@@ -165,15 +166,16 @@ export async function openOpenSlide(
   return options.channels ? channelsOf(source, options.channels) : source;
 }
 
-function opaque(argb: Uint32Array, { width, height }: Rect, background: number): Raster {
+/** Puts premultiplied pixels over a background colour. */
+function flatten(argb: Uint32Array, { width, height }: Rect, background: number): Raster {
   const data = new Uint8Array(argb.length * 3);
   const under = [background >> 16, (background >> 8) & 255, background & 255];
   for (let i = 0; i < argb.length; i++) {
     const pixel = argb[i]!;
-    const clear = 255 - (pixel >>> 24);
+    const transparency = 255 - (pixel >>> 24);
     for (let c = 0; c < 3; c++) {
       const value = (pixel >>> (16 - 8 * c)) & 255;
-      data[3 * i + c] = clear === 0 ? value : value + Math.round((clear * under[c]!) / 255);
+      data[3 * i + c] = transparency === 0 ? value : value + Math.round((transparency * under[c]!) / 255);
     }
   }
   return { data, width, height, channels: 3 };

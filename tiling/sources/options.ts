@@ -3,42 +3,43 @@ import type { Size } from '../geometry.js';
 import type { TypedRange } from '../raster.js';
 import type { PixelSize } from '../source.js';
 
-/** Which picture of a file is read, and how. Everything counts from 0. */
+/** Which picture of a file is read, and how. All numbers count from 0. */
 export interface ImageChoice {
-  /** Which image of a file that holds several. Default 0. */
+  /** Which image of a file with several, such as 2. Default 0. */
   readonly page?: number | undefined;
   /** Which level of a pyramid. Default 0, the largest. */
   readonly level?: number | undefined;
-  /** Which channels, in this order: one is gray, three are RGB. Default all. */
+  /** Which channels, in this order, such as `[0, 2]`: one is gray, three are RGB. Default all. */
   readonly channels?: readonly number[] | undefined;
-  /** Which plane of a stack, and which of a series in time. Default 0. */
+  /** Which plane of a stack, and which time of a series. Default 0. */
   readonly z?: number | undefined;
   readonly t?: number | undefined;
-  /** The values that are black and white; default the range of an unsigned type. Floats need it. */
+  /** The stored values of black and white, such as `[0, 4095]`. Default the range of their type; floats have none. */
   readonly range?: readonly [low: number, high: number] | undefined;
-  /** The pixel size, whatever the file says of it. */
+  /** The pixel size, such as `{ x: 0.25, y: 0.25 }`. Default what the file says. */
   readonly mpp?: PixelSize | undefined;
 }
 
 export interface OpenOptions extends ImageChoice {
-  /** Where pictures without random access are unpacked; must exist. */
+  /** An existing folder, where pictures without random access are unpacked. */
   readonly scratchDir: string;
-  /** Width times height at most. */
+  /** Limit of width times height, such as 1e10. */
   readonly maxPixels: number;
   /**
-   * `intensities` (default): every value has a meaning between black and white. `unscaled`: the same, but that
-   * floats and signed values need no range. `stored`: as they are, palettes, inverted and narrow ones too.
+   * What is done to values. `intensities`: they are made intensities between black and white. `unscaled`: the
+   * same, but floats and signed integers stay as they are, and need no range. `stored`: nothing, even with
+   * palettes, inverted and narrow values. Default `intensities`.
    */
   readonly values?: 'intensities' | 'unscaled' | 'stored';
-  /** The range that a model learned with; used where none is given and the image's values are of its type. */
+  /** The range that the model learned from. Used if `range` is not given and the image has values of its type. */
   readonly learnt?: TypedRange | undefined;
-  /** Bytes that a picture may take of memory where its format makes it be unpacked as a whole. Default 1 GiB. */
+  /** Bytes of memory that a picture may take which must be unpacked as a whole, such as 2 ** 28. Default 1 GiB. */
   readonly maxUnpackedBytes?: number | undefined;
-  /** Whether the path is an upload: one file, whatever it says of others beside it. Default not. */
+  /** Whether the path is an upload, which may not refer to other files beside it. Default false. */
   readonly singleFile?: boolean | undefined;
-  /** Hosts that images may be read from by URL, each as it stands in the address. Default none. */
+  /** Hosts that images may be read from by URL, such as `['images.example.org:8080']`. Default none. */
   readonly allowedHosts?: readonly string[] | 'any' | undefined;
-  /** What is to be known from the header alone: a picture without random access is not unpacked, and not read. */
+  /** Whether only the header is read: a picture without random access is not unpacked. Default false. */
   readonly headerOnly?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -47,11 +48,13 @@ export interface OpenOptions extends ImageChoice {
 export function checkHost(address: string, { allowedHosts = [] }: Pick<OpenOptions, 'allowedHosts'>): void {
   const { host } = new URL(address);
   if (allowedHosts === 'any' || allowedHosts.includes(host)) return;
-  throw new SourceUnreachableError(
-    `images are not read from ${host}: it is not among those of --image-hosts`,
-  );
+  throw new SourceUnreachableError(`images from ${host} are not allowed: it is not one of --image-hosts`);
 }
 
+/**
+ * @throws CorruptImageError for a size without pixels
+ * @throws ImageTooLargeError for more pixels than the limit
+ */
 export function checkPixels({ width, height }: Size, { maxPixels }: OpenOptions): void {
   if (!(width >= 1 && height >= 1)) throw new CorruptImageError(`the image claims ${width} × ${height} px`);
   if (width * height > maxPixels) throw new ImageTooLargeError(width, height, maxPixels);

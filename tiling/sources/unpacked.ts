@@ -2,14 +2,14 @@ import type { Metadata } from 'sharp';
 import { UnpackedTooLargeError } from '../errors.js';
 import type { Size } from '../geometry.js';
 
-/** What a picture may take of memory while it is unpacked, where nobody says another figure. */
+/** Memory that a picture may take while it is unpacked, by default. */
 export const MAX_UNPACKED_BYTES = 2 ** 30;
 
 /**
- * What a picture takes of memory while it is unpacked, if its format has no rows to be streamed; null where
- * it has. A progressive JPEG's coefficients take two bytes each; what the others decode to, once.
+ * The memory that a picture takes while it is unpacked as a whole; null where its rows are streamed. The
+ * coefficients of a progressive JPEG take two bytes each; other formats are in memory once, decoded.
  */
-function unpackedWhole({
+function unpackedSize({
   format,
   isProgressive,
   width,
@@ -35,13 +35,13 @@ function unpackedWhole({
   }
 }
 
-/** @throws UnpackedTooLargeError, from the header alone */
+/** @throws UnpackedTooLargeError for a picture that takes more than `most` bytes, by its header alone */
 export function checkUnpacked(header: Metadata, most = MAX_UNPACKED_BYTES): void {
-  const whole = unpackedWhole(header);
+  const whole = unpackedSize(header);
   if (whole) checkBytes(whole.what, header, whole.bytes, most);
 }
 
-/** @throws UnpackedTooLargeError for what takes more memory than it may */
+/** @throws UnpackedTooLargeError for more than `most` bytes */
 export function checkBytes(what: string, size: Size, bytes: number, most = MAX_UNPACKED_BYTES): void {
   if (bytes > most) throw new UnpackedTooLargeError(what, size, bytes, most);
 }

@@ -1,19 +1,19 @@
 import { UnsupportedImageError } from '../errors.js';
-import { ranged, rangeOfType, storedTypeOf } from '../intensities.js';
+import { rangeOfType, scaleToRange, storedTypeOf } from '../intensities.js';
 import type { Raster, TypedRange } from '../raster.js';
 import { type ImageSource, type PixelReader, withFacts, withMembers } from '../source.js';
 import { checkChannel } from './choice.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /**
- * The view of an image that was asked for: one level, its values in a range, a pixel size of the user's.
+ * Makes the requested view of an image: one of its levels, its values scaled to a range, the user's pixel size.
  * (Pages, planes and channels are chosen by the formats themselves, which then read nothing else.)
  */
 export function viewOf(source: ImageSource, options: OpenOptions): ImageSource {
   let view = source;
   if (options.level) view = levelOf(view, options.level);
   checkPixels(view.size, options);
-  if (options.range) view = ranged(view, options.range);
+  if (options.range) view = scaleToRange(view, options.range);
   else if ((options.values ?? 'intensities') === 'intensities') view = inRange(view, options.learnt);
   if (options.mpp) view = withFacts(view, { mpp: options.mpp });
   return view;
@@ -40,20 +40,20 @@ function levelOf(source: ImageSource, level: number): ImageSource {
 }
 
 /**
- * Values as intensities where nobody has said a range: by the range that the model learned with, where that
- * is one of such values; else by the range of their type.
+ * Makes intensities of an image's values where the user gave no range: by the range that the model learned from,
+ * if it is one of the same type, or else by the range of their type.
  * @throws UnsupportedImageError for values whose type has none
  */
 export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
   const type = storedTypeOf(source.facts);
-  if (learnt?.type === type) return ranged(source, learnt.range);
+  if (learnt?.type === type) return scaleToRange(source, learnt.range);
   const own = rangeOfType(type);
   if (own === null) {
     throw new UnsupportedImageError(
-      `the image holds ${type} values: say with "range" which are black and white, such as 0,1`,
+      `the image has ${type} values: say with "range" which are black and white, such as 0,1`,
     );
   }
-  const view = source.facts.dtype === 'float32' ? ranged(source, own) : source;
+  const view = source.facts.dtype === 'float32' ? scaleToRange(source, own) : source;
   if (!learnt) return view;
   const note =
     `the model learned from ${learnt.type} values, ${learnt.range.join(' to ')}; this image holds ${type}, ` +
@@ -61,11 +61,14 @@ export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
   return withFacts(view, { notes: [...view.facts.notes, note] });
 }
 
-/** Some channels of an image, in this order; for formats that always decode all of them. */
+/**
+ * Selects channels of an image, in this order; for formats that always decode all of them.
+ * @throws UnsupportedImageError for a channel that the image does not have
+ */
 export function channelsOf(source: ImageSource, chosen: readonly number[]): ImageSource {
   const { facts } = source;
   for (const i of chosen) checkChannel(i, facts.channels);
-  const picked = ({ data, width, height, channels }: Raster): Raster => {
+  const select = ({ data, width, height, channels }: Raster): Raster => {
     const values = new (data.constructor as typeof Uint8Array)(width * height * chosen.length);
     for (const [to, from] of chosen.entries()) {
       for (let i = 0; i < width * height; i++) values[i * chosen.length + to] = data[i * channels + from]!;
@@ -74,7 +77,7 @@ export function channelsOf(source: ImageSource, chosen: readonly number[]): Imag
   };
   const reader = (inner: PixelReader): PixelReader => ({
     size: inner.size,
-    readRegion: async (rect, signal) => picked(await inner.readRegion(rect, signal)),
+    readRegion: async (rect, signal) => select(await inner.readRegion(rect, signal)),
   });
   return withMembers(source, {
     ...reader(source),

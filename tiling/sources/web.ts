@@ -1,10 +1,10 @@
 import { SourceUnreachableError } from '../errors.js';
 
-/** How long a server may take for one answer, its body included. */
+/** For one response, including its body. */
 const TIMEOUT_MS = 60_000;
 
 export interface WebRequest {
-  /** What the request must not leave: an origin, and the path of a file, or of a folder with its final slash. */
+  /** What the request must stay within: the URL of a file, or of a folder with its trailing slash. */
   readonly scope: URL;
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
@@ -12,11 +12,11 @@ export interface WebRequest {
 }
 
 /**
- * The one place from which a source asks another server. An address is checked here, after all that a file
- * said of it: names inside a file, chunk keys among them, would otherwise lead to whatever the server can
- * reach. For the same reason no redirect is followed.
+ * Fetches from another server; no source does so elsewhere. The URL is checked here, last: names inside a file,
+ * such as chunk keys, could otherwise make requests to whatever this process can reach (SSRF). For the same
+ * reason no redirect is followed.
  *
- * @throws SourceUnreachableError for an address outside its scope, and for a server that does not answer
+ * @throws SourceUnreachableError for a URL outside its scope, and for a server that does not answer
  */
 export async function fetchWithin(
   url: URL,
@@ -25,10 +25,12 @@ export async function fetchWithin(
   const folder = scope.pathname.endsWith('/');
   const inside = folder ? url.pathname.startsWith(scope.pathname) : url.pathname === scope.pathname;
   if (url.origin !== scope.origin || !inside) {
-    throw new SourceUnreachableError(`the image leads out of itself, to ${url.host}: that is not read`);
+    throw new SourceUnreachableError(
+      `the image refers to ${url.host}, outside its own address: that is not read`,
+    );
   }
   if (url.username !== '' || url.password !== '') {
-    throw new SourceUnreachableError('addresses with a name or a password in them are not read');
+    throw new SourceUnreachableError('addresses with a user name or a password are not allowed');
   }
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const ends = signal ? AbortSignal.any([timeout, signal]) : timeout;
@@ -40,9 +42,9 @@ export async function fetchWithin(
 }
 
 /**
- * A body, of at most so many bytes.
- * @throws SourceUnreachableError where it breaks off
- * @returns null where there would be more
+ * Reads a response's body of at most `most` bytes.
+ * @throws SourceUnreachableError where it ends early
+ * @returns null where it is longer
  */
 export async function bodyOf(
   response: Response,

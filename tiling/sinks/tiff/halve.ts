@@ -1,12 +1,12 @@
-/** Arrays that levels of a pyramid are made of. */
+/** The pixels of a pyramid's level. */
 export type Values = Uint8Array | Uint16Array | Uint32Array | Float32Array;
 
-/** How four pixels become one: by their most frequent value, which invents none, or by their mean. */
+/** How four pixels become one: by their most frequent value, so that none is invented, or by their mean. */
 export type Reduction = 'majority' | 'mean';
 
 /**
- * Halves rows of interleaved pixels. An odd side is rounded up; its last pixel stands for two.
- * @param data `width · height · channels` values; `majority` takes one channel
+ * Halves both sides of interleaved pixels. An odd side is rounded up; its last pixel counts twice.
+ * @param data `width · height · channels` values; `majority` supports one channel only
  */
 export function halve<Array extends Values>(
   data: Array,
@@ -18,7 +18,7 @@ export function halve<Array extends Values>(
   const [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
   const half = new (data.constructor as new (n: number) => Array)(w * h * channels);
   const row = width * channels;
-  const integers = !(data instanceof Float32Array);
+  const isInteger = !(data instanceof Float32Array);
   for (let y = 0; y < h; y++) {
     const top = 2 * y * row;
     const bottom = Math.min(2 * y + 1, height - 1) * row;
@@ -41,7 +41,7 @@ export function halve<Array extends Values>(
           data[top + right + c]! +
           data[bottom + left + c]! +
           data[bottom + right + c]!;
-        half[to + c] = integers ? (sum + 2) / 4 : sum / 4; // integer arrays cut off what is behind the point
+        half[to + c] = isInteger ? (sum + 2) / 4 : sum / 4; // integer arrays truncate: adding 2 rounds
       }
     }
   }

@@ -4,7 +4,7 @@ import type { PixelSize } from '../../source.js';
 /** A class of a mask. */
 export interface MaskClass {
   readonly name: string;
-  /** `#rrggbb`, or null for what is shown clear. */
+  /** `#rrggbb`; null for a class that is transparent. */
   readonly colour: string | null;
 }
 
@@ -15,26 +15,26 @@ export interface OmeImage {
   readonly size: Size;
   readonly type: string;
   readonly channels: number;
-  /** Directories of the file that hold the channels: one for each, or one for all, as colours. */
+  /** Directories of the file that hold the channels: one each, or one for all, as colours. */
   readonly planes: number;
   readonly mpp: PixelSize | null;
   readonly classes: readonly MaskClass[];
 }
 
 /**
- * The OME-XML of an OME-TIFF that holds one picture, by the schema of June 2016: its name, size, type and
- * pixel size, its channels, and the names and colours of its classes as map annotations. A channel for each
- * class has the class' name and colour.
+ * Writes the OME-XML of an OME-TIFF with one picture, by the schema of June 2016: its name, size, type and pixel
+ * size, its channels, and the names and colours of its classes as map annotations. Where there is a channel per
+ * class, each has its class's name and colour.
  */
 export function omeXml({ name, size, type, channels, planes, mpp, classes }: OmeImage): string {
   const physical = mpp
     ? ` PhysicalSizeX="${mpp.x}" PhysicalSizeXUnit="µm" PhysicalSizeY="${mpp.y}" PhysicalSizeYUnit="µm"`
     : '';
-  const named = planes > 1 && planes === classes.length;
+  const isNamed = planes > 1 && planes === classes.length;
   const channelTags = Array.from({ length: planes }, (_, i) => {
-    const label = named ? classes[i]!.name : planes === 1 ? name : `${name} ${i}`;
-    const colour = named ? colourAttribute(classes[i]!) : '';
-    return `<Channel ID="Channel:0:${i}" Name="${escaped(label)}"${colour} SamplesPerPixel="${channels / planes}"/>`;
+    const label = isNamed ? classes[i]!.name : planes === 1 ? name : `${name} ${i}`;
+    const colour = isNamed ? colourAttribute(classes[i]!) : '';
+    return `<Channel ID="Channel:0:${i}" Name="${escapeXml(label)}"${colour} SamplesPerPixel="${channels / planes}"/>`;
   });
   const data = Array.from(
     { length: planes },
@@ -45,12 +45,12 @@ export function omeXml({ name, size, type, channels, planes, mpp, classes }: Ome
     ['colours', classes.map(({ colour }) => colour ?? '')],
   ];
   const maps = annotations.map(([kind, values], i) => {
-    const pairs = values.map((value, k) => `<M K="${k}">${escaped(value)}</M>`).join('');
+    const pairs = values.map((value, k) => `<M K="${k}">${escapeXml(value)}</M>`).join('');
     return `<MapAnnotation ID="Annotation:${i}" Namespace="unseam/${kind}"><Value>${pairs}</Value></MapAnnotation>`;
   });
   return (
     `<?xml version="1.0" encoding="UTF-8"?><OME xmlns="${SCHEMA}">` +
-    `<Image ID="Image:0" Name="${escaped(name)}"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="${type}" ` +
+    `<Image ID="Image:0" Name="${escapeXml(name)}"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="${type}" ` +
     `SizeX="${size.width}" SizeY="${size.height}" SizeC="${channels}" SizeZ="1" SizeT="1"${physical}>` +
     `${channelTags.join('')}${data.join('')}</Pixels>` +
     (classes.length > 0 ? maps.map((_, i) => `<AnnotationRef ID="Annotation:${i}"/>`).join('') : '') +
@@ -60,13 +60,13 @@ export function omeXml({ name, size, type, channels, planes, mpp, classes }: Ome
   );
 }
 
-/** Red, green, blue and alpha in a signed integer. */
+/** OME's colour: red, green, blue and alpha in a signed 32-bit integer. */
 function colourAttribute({ colour }: MaskClass): string {
   return colour === null ? '' : ` Color="${((Number.parseInt(colour.slice(1), 16) << 8) | 255) >> 0}"`;
 }
 
 const ENTITIES: Record<string, string> = { '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' };
 
-function escaped(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[<>&"]/g, (c) => ENTITIES[c]!);
 }

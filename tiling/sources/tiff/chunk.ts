@@ -27,7 +27,6 @@ export async function readChunk(
   layout: Layout,
   index: number,
   isRaw: boolean,
-  signal?: AbortSignal,
 ): Promise<PixelArray> {
   const { chunk, palette, dtype } = layout;
   const rows = chunkRows(layout, index);
@@ -36,7 +35,7 @@ export async function readChunk(
   if (length === 0) return pixelArray(dtype, rowValues * rows * (palette ? 3 : 1)); // empty, in a sparse file
   const expected = rows * bytesPerRow(chunk.width, layout);
   const needed = layout.compression === COMPRESSION.none ? Math.min(length, expected) : length;
-  const stored = await bytes.read(layout.offsets[index]!, needed, signal);
+  const stored = await bytes.read(layout.offsets[index]!, needed);
   let decoded: Uint8Array;
   try {
     decoded = await decompress(stored, rows, layout);

@@ -1,4 +1,4 @@
-/** What a compressed picture says of itself before any of it is decoded. */
+/** The size of a compressed picture, read before any of it is decoded. */
 export interface FrameSize {
   readonly width: number;
   readonly height: number;
@@ -6,7 +6,7 @@ export interface FrameSize {
 }
 
 /**
- * The frame of a JPEG, as its SOF marker tells it (ITU-T T.81, B.2.2).
+ * Reads the frame of a JPEG from its SOF marker (ITU-T T.81, B.2.2).
  * @throws Error where there is none
  */
 export function jpegFrame(jpeg: Uint8Array): FrameSize {
@@ -24,11 +24,11 @@ export function jpegFrame(jpeg: Uint8Array): FrameSize {
   throw new Error('a JPEG without a frame');
 }
 
-/** Where a codestream may begin in a file that wraps it. */
-const MAX_BOXES_BYTES = 1 << 16;
+/** Where a codestream may start in a file that contains it. */
+const MAX_START_BYTES = 1 << 16;
 
 /**
- * The frame of a JPEG 2000 codestream, or of a file around one, as its SIZ marker tells it
+ * Reads the frame of a JPEG 2000 codestream, or of a file that contains one, from its SIZ marker
  * (ITU-T T.800, A.5.1).
  * @throws Error where there is none
  */
@@ -36,7 +36,7 @@ export function jpeg2000Frame(stored: Uint8Array): FrameSize {
   const start = Buffer.from(
     stored.buffer,
     stored.byteOffset,
-    Math.min(stored.length, MAX_BOXES_BYTES),
+    Math.min(stored.length, MAX_START_BYTES),
   ).indexOf('ff4fff51', 0, 'hex');
   if (start < 0 || start + 42 > stored.length) throw new Error('a JPEG 2000 without a frame');
   const view = new DataView(stored.buffer, stored.byteOffset + start);
@@ -49,7 +49,10 @@ export function jpeg2000Frame(stored: Uint8Array): FrameSize {
   return { width: right - left, height: bottom - top, components: view.getUint16(40) };
 }
 
-/** @throws Error for a picture that is not of the size that is expected of it */
+/**
+ * @param rows the least height: the last tile of a strip may be lower than the others
+ * @throws Error for a picture of an unexpected size
+ */
 export function checkFrame(what: string, frame: FrameSize, expected: FrameSize, rows: number): void {
   const { width, height, components } = frame;
   const fits =
@@ -59,6 +62,6 @@ export function checkFrame(what: string, frame: FrameSize, expected: FrameSize, 
     components === expected.components;
   if (fits) return;
   throw new Error(
-    `a ${what} of ${width} × ${height} px and ${components} channels, not of ${expected.width} × ${expected.height} and ${expected.components}`,
+    `a ${what} of ${width} × ${height} px and ${components} channels instead of ${expected.width} × ${expected.height} and ${expected.components}`,
   );
 }

@@ -3,16 +3,15 @@ import { limitsFor } from '../../decode-limits.js';
 import type { Size } from '../../geometry.js';
 import { checkFrame, jpegFrame } from './jpeg-header.js';
 
-/** How a TIFF says that its JPEG tiles store colours (`PhotometricInterpretation`). */
+/** How JPEG tiles store colours, by the TIFF's `PhotometricInterpretation`. */
 export type JpegColour = 'gray' | 'rgb' | 'ycbcr';
 
 const APP14_TRANSFORM = { rgb: 0, ycbcr: 1 } as const;
 
 /**
- * Makes a JPEG tile of a TIFF a JPEG file: its tables are kept once for all tiles, in a tag, and what
- * colour space it stores is said by another tag, not in the JPEG. Without Adobe's APP14 marker a decoder
- * would take three components for YCbCr, and Aperio's RGB tiles would come out in wrong colours.
- * (TIFF Technical Note 2; the marker: Adobe Technical Note 5116.)
+ * Completes a JPEG tile of a TIFF to a JPEG file. Tiles share tables, which are in a tag, and another tag says
+ * which colour space they store. Without Adobe's APP14 marker a decoder would take three components for YCbCr,
+ * and show Aperio's RGB tiles in wrong colours. (TIFF Technical Note 2; the marker: Adobe Technical Note 5116.)
  */
 export function completeJpeg(tile: Uint8Array, tables: Uint8Array | null, colour: JpegColour): Buffer {
   const parts: Uint8Array[] = [Uint8Array.of(0xff, 0xd8)];
@@ -28,8 +27,8 @@ export function completeJpeg(tile: Uint8Array, tables: Uint8Array | null, colour
 
 /**
  * Decodes a tile to interleaved bytes, exactly as libtiff with libjpeg does.
- * @param rows how many rows it must have; it may have all of the tile's
- * @throws Error, before it is decoded, for a JPEG of another size than the tile
+ * @param rows that it must have at least; it may have all of the tile's
+ * @throws Error, before it is decoded, for a JPEG whose size is not the tile's
  */
 export async function decodeJpegTile(
   tile: Uint8Array,

@@ -13,11 +13,11 @@ interface Codec {
 }
 type CodecOptions = { readonly print: () => void; readonly printErr: (line: string) => void };
 
-/** The codec says what went wrong on its own error output only. */
+/** The codec reports errors on its own error output only. */
 let failure: string | null = null;
 let loading: Promise<Codec> | null = null;
 
-/** OpenJPEG, compiled to WebAssembly; loaded when the first such tile comes. */
+/** Loads OpenJPEG, compiled to WebAssembly, for the first JPEG 2000 tile. */
 function codec(): Promise<Codec> {
   const require = createRequire(import.meta.url);
   const load = require('@cornerstonejs/codec-openjpeg/decodewasmjs') as (o: CodecOptions) => Promise<Codec>;
@@ -27,13 +27,13 @@ function codec(): Promise<Codec> {
 
 /**
  * Decodes a JPEG 2000 codestream or file of 8 bits a component to interleaved bytes.
- * @param ycbcr whether its components are Y, Cb and Cr without saying so, as Aperio's 33003
- * @param rows how many rows it must have; it may have all of the tile's
- * @throws Error for what OpenJPEG cannot decode and, before it is decoded, for another size than the tile's
+ * @param isYcbcr whether its components are Y, Cb and Cr although it does not say so, as in Aperio's 33003
+ * @param rows that it must have at least; it may have all of the tile's
+ * @throws Error for what OpenJPEG cannot decode and, before it is decoded, for a size that is not the tile's
  */
 export async function decodeJpeg2000(
   stored: Uint8Array,
-  ycbcr: boolean,
+  isYcbcr: boolean,
   size: FrameSize,
   rows: number,
 ): Promise<Uint8Array> {
@@ -50,7 +50,7 @@ export async function decodeJpeg2000(
     const data = Uint8Array.from(decoder.getDecodedBuffer());
     if (data.length !== width * height * channels)
       throw new Error('JPEG 2000 with fewer pixels than it claims');
-    if (ycbcr && channels === 3) ycbcrToRgb(data);
+    if (isYcbcr && channels === 3) ycbcrToRgb(data);
     return data;
   } finally {
     decoder.delete();

@@ -113,7 +113,7 @@ export class TiffLevel implements PixelReader {
         signal?.throwIfAborted();
         const index = (plane * down + row) * across + column;
         const decoded = cache.get(`${level}/${page}/${index}`, size, () =>
-          readChunk(bytes, layout, index, isRaw, signal),
+          readChunk(bytes, layout, index, isRaw),
         );
         const at = { x: column * chunk.width, y: row * chunk.height, ...chunk };
         yield decoded.then((values) =>

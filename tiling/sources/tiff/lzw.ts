@@ -2,11 +2,10 @@ import sharp from 'sharp';
 import { limitsFor } from '../../decode-limits.js';
 
 /**
- * Decodes a chunk of LZW by giving it to libtiff, in sharp, as a TIFF of one strip of gray bytes. It
- * knows both bit orders, and damaged codes are an error there; geotiff's own decoder can run on for
- * ever on them.
+ * Decodes a chunk of LZW with libtiff, in sharp, as a TIFF with one strip of gray bytes. libtiff knows both bit
+ * orders, and fails at damaged codes, which geotiff's own decoder can loop on forever.
  *
- * @returns `rowBytes · rows` bytes, as they were before compression; differencing is not undone
+ * @returns `rowBytes · rows` bytes, as they were before compression; prediction is not undone
  */
 export async function decodeLzw(stored: Uint8Array, rowBytes: number, rows: number): Promise<Uint8Array> {
   const tags = [
@@ -15,9 +14,9 @@ export async function decodeLzw(stored: Uint8Array, rowBytes: number, rows: numb
     [258, 8], // bits
     [259, 5], // compression: LZW
     [262, 1], // 0 is black
-    [273, 0], // where the strip starts: set below
+    [273, 0], // offset of the strip, set below
     [277, 1], // one channel
-    [278, rows], // rows in the strip
+    [278, rows], // rows per strip
     [279, stored.length],
   ] as const;
   const header = Buffer.alloc(8 + 2 + 12 * tags.length + 4);

@@ -1,6 +1,6 @@
 /**
- * Decodes PackBits (TIFF 6.0, section 9): runs of a repeated byte, and runs of bytes as they stand.
- * @throws Error where the runs end before `length` bytes, or go beyond them
+ * Decodes PackBits (TIFF 6.0, section 9): runs of a repeated byte, and runs of literal bytes.
+ * @throws Error where they decode to fewer or more than `length` bytes
  */
 export function decodePackBits(stored: Uint8Array, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
@@ -9,7 +9,7 @@ export function decodePackBits(stored: Uint8Array, length: number): Uint8Array {
     if (i + 1 >= stored.length) throw new Error(`PackBits ends after ${at} of ${length} bytes`);
     const head = stored[i++]!;
     const run = head < 128 ? head + 1 : head > 128 ? 257 - head : 0;
-    if (at + run > length) throw new Error(`PackBits goes beyond ${length} bytes`);
+    if (at + run > length) throw new Error(`PackBits decodes to more than ${length} bytes`);
     if (head < 128) {
       const literal = stored.subarray(i, i + run);
       bytes.set(literal, at);

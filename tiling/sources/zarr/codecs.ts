@@ -3,17 +3,19 @@ import { gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import * as zarr from 'zarrita';
 import { CorruptImageError } from '../../errors.js';
 
-/** What other codecs of a chain may add to a chunk: checksums, and headers of what is compressed twice. */
+/** What other codecs of a chain may add to a chunk: checksums, and headers of data compressed twice. */
 const SLACK_BYTES = 4096;
-/** What a block of Zstandard holds at most (RFC 8878, section 3.1.1.2.4). */
+/** Limit of a Zstandard block (RFC 8878, section 3.1.1.2.4). */
 const ZSTD_BLOCK_BYTES = 128 << 10;
-/** Blocks hold less than that where the encoder splits them, on average by no more than this. */
-const ZSTD_SMALL_BLOCKS = 8;
-/** Blocks of a small chunk are all far from full: what could hold no more than this does no harm. */
+/** How many times smaller than that blocks are on average, at most, where the encoder splits them. */
+const ZSTD_SPLIT_FACTOR = 8;
+/** The blocks of a small chunk are far from full: what cannot decode to more than this is harmless. */
 const ZSTD_HARMLESS_BYTES = 1 << 20;
 const ZSTD_MAGIC = 0xfd2fb528;
-const ZSTD_SKIPPED = 0x184d2a5;
+/** The magic number of skippable frames, but for its last four bits. */
+const ZSTD_SKIPPABLE = 0x184d2a5;
 
+/** @throws CorruptImageError for a chunk that decodes to more than `most` bytes */
 type Unpack = (stored: Uint8Array, most: number) => Promise<Uint8Array>;
 interface ChunkMeta {
   readonly dataType: string;
@@ -28,7 +30,7 @@ const unzip =
       throw new CorruptImageError(`a chunk of the Zarr is larger than the ${most} bytes that it can hold`);
     });
 
-/** What a compressed chunk says that it holds; NaN where it is cut short. */
+/** The decoded size that a compressed chunk claims, by codec; NaN where it is truncated. */
 const CLAIMS: Record<string, (stored: DataView) => number> = {
   blosc: (stored) => (stored.byteLength < 16 ? Number.NaN : stored.getUint32(4, true)),
   lz4: (stored) => (stored.byteLength < 4 ? Number.NaN : stored.getUint32(0, true)),
@@ -36,8 +38,8 @@ const CLAIMS: Record<string, (stored: DataView) => number> = {
 };
 
 /**
- * Has zarrita bound what it decompresses by what a chunk holds. Its own codecs take any length: a hundred
- * bytes could ask for gigabytes.
+ * Replaces zarrita's codecs by ones that decode no more than a chunk can hold. Its own allocate whatever the data
+ * claim: a hundred bytes could take gigabytes.
  */
 export function boundCodecs(): void {
   for (const [name, unpack] of [
@@ -67,7 +69,7 @@ function bound(name: string, unpackOf: (configuration: unknown, meta: ChunkMeta)
   const entry = () => ({
     fromConfig(configuration: unknown, meta: ChunkMeta) {
       const unpack = unpackOf(configuration, meta);
-      unpack.catch(() => undefined); // told when a chunk is decoded
+      unpack.catch(() => undefined); // reported when a chunk is decoded
       const values = meta.shape.reduce((product, side) => product * side, 1);
       const most = values * valueBytes(meta.dataType) + SLACK_BYTES;
       return {
@@ -80,19 +82,19 @@ function bound(name: string, unpackOf: (configuration: unknown, meta: ChunkMeta)
   for (const known of [name, `numcodecs.${name}`]) zarr.registry.set(known, entry as never);
 }
 
-/** Bytes of a value: the figure in a type's name, such as `uint16`. */
+/** Bytes per value, by the number in a type's name, such as `uint16`; 8 where there is none. */
 const valueBytes = (type: string): number => Number(/\d+$/.exec(type)?.[0] ?? 64) / 8;
 
 /**
- * What the frames of a Zstandard stream say that they hold together (RFC 8878, section 3.1.1). The decoder
- * believes it no sooner than it has unpacked all, so their blocks are added up, too.
+ * The decoded size that the frames of a Zstandard stream claim together (RFC 8878, section 3.1.1). The decoder
+ * checks this only after it has decoded everything, so the blocks are added up, too.
  */
 function zstdBytes(stored: DataView): number {
   let [claimed, unclaimed, most] = [0, 0, 0];
   try {
     for (let at = 0; at < stored.byteLength; ) {
       const magic = stored.getUint32(at, true);
-      if (magic >>> 4 === ZSTD_SKIPPED) {
+      if (magic >>> 4 === ZSTD_SKIPPABLE) {
         at += 8 + stored.getUint32(at + 4, true);
         continue;
       }
@@ -104,17 +106,18 @@ function zstdBytes(stored: DataView): number {
       at = frame.end;
     }
   } catch {
-    return Number.NaN; // it is cut short
+    return Number.NaN; // truncated
   }
   if (most <= ZSTD_HARMLESS_BYTES) return claimed;
-  return Math.max(claimed + unclaimed, most / ZSTD_SMALL_BLOCKS);
+  return Math.max(claimed + unclaimed, most / ZSTD_SPLIT_FACTOR);
 }
 
 interface ZstdFrame {
-  /** Null where it does not say. */
+  /** The claimed decoded size; null where there is none. */
   readonly claimed: number | null;
-  /** What its blocks can hold. */
+  /** What its blocks can decode to. */
   readonly most: number;
+  /** Offset of what follows the frame. */
   readonly end: number;
 }
 

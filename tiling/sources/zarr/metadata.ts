@@ -5,13 +5,13 @@ import type { Dtype } from '../../raster.js';
 import type { PixelSize } from '../../source.js';
 import { MAX_CHANNELS } from '../choice.js';
 
-/** A decoded chunk is in memory whole. */
+/** Of a decoded chunk, which is in memory as a whole. */
 const MAX_CHUNK_BYTES = 256 << 20;
 const MAX_LEVELS = 64;
-/** Of what a codec may make of values that it cannot compress. */
+/** What a codec may add to values that it cannot compress. */
 const STORED_SLACK_BYTES = 64 << 10;
 
-/** Metadata of OME-Zarr 0.4 and 0.5, as far as it is read. */
+/** The metadata of OME-Zarr 0.4 and 0.5 that are read. */
 const axis = z.union([z.string(), z.object({ name: z.string(), unit: z.string().optional() })]);
 const multiscale = z.object({
   axes: z.array(axis).max(16).optional(),
@@ -26,7 +26,7 @@ const multiscale = z.object({
     )
     .min(1),
 });
-/** A part of Zarr 3 with settings of its own; what is written in no such form is none of it. */
+/** An extension point of Zarr 3, which all have this form. */
 const extension = (configuration: z.ZodType) =>
   z.strictObject({
     name: z.string(),
@@ -40,12 +40,12 @@ const codec: z.ZodType = z.lazy(() =>
   ]),
 );
 const keyEncoding = extension(z.strictObject({ separator: z.enum(['/', '.']).optional() }));
-/** Zarr 3: a reader fails at fields that it does not know, unless they say that it need not. */
+/** In Zarr 3, a reader must fail at unknown fields, unless they say that they need not be understood. */
 const unknownFields = z.looseObject({ must_understand: z.literal(false) });
 const anything = z.unknown().optional();
 const v3 = { zarr_format: z.literal(3), attributes: anything, consolidated_metadata: anything };
 const v2 = z.looseObject({ zarr_format: z.literal(2) });
-/** The documents of a Zarr, as far as zarrita takes them as they come. */
+/** Zarr's documents, as far as zarrita does not validate them. */
 const DOCUMENTS = new Map<string, z.ZodType>([
   ['.zgroup', v2],
   ['.zarray', v2],
@@ -72,19 +72,19 @@ const DOCUMENTS = new Map<string, z.ZodType>([
 ]);
 
 /**
- * Checks a document of a Zarr, such as `.zarray`, before zarrita reads it; other objects are none.
+ * Checks a document of a Zarr, such as `.zarray`, before zarrita parses it; does nothing for other objects.
  * @throws CorruptImageError
  */
 export function checkDocument(name: string, bytes: Uint8Array): void {
-  const form = DOCUMENTS.get(name);
-  if (form === undefined) return;
+  const schema = DOCUMENTS.get(name);
+  if (schema === undefined) return;
   let document: unknown;
   try {
     document = JSON.parse(Buffer.from(bytes).toString());
   } catch (cause) {
-    throw new CorruptImageError(`the OME-Zarr's metadata is damaged: its ${name} is no JSON`, { cause });
+    throw new CorruptImageError(`the OME-Zarr's metadata is damaged: its ${name} is not JSON`, { cause });
   }
-  parsed(form, document);
+  parseMetadata(schema, document);
 }
 
 const image = z.object({
@@ -104,9 +104,9 @@ const image = z.object({
     .catch(undefined),
 });
 
-/** What an OME-Zarr says of its first image. */
+/** The first image of an OME-Zarr, by its metadata. */
 export interface ZarrImage {
-  /** Where its levels are, the largest first. */
+  /** Of its levels, the largest first. */
   readonly paths: readonly string[];
   readonly axes: readonly string[];
   readonly mpp: PixelSize | null;
@@ -122,30 +122,33 @@ const MICRONS = new Map([
 ]);
 
 /**
+ * Parses the attributes of a group.
  * @throws UnsupportedImageError for a group without an image
- * @throws CorruptImageError for metadata of another form
+ * @throws CorruptImageError for metadata that do not follow the specification
  */
 export function imageOf(attributes: unknown): ZarrImage {
-  const all = parsed(z.looseObject({ ome: z.unknown().optional() }), attributes ?? {});
-  const { multiscales, omero } = parsed(image, all.ome ?? all);
+  const all = parseMetadata(z.looseObject({ ome: z.unknown().optional() }), attributes ?? {});
+  const { multiscales, omero } = parseMetadata(image, all.ome ?? all);
   if (!multiscales || multiscales.length === 0)
     throw new UnsupportedImageError('this Zarr is no OME-Zarr image: it has no "multiscales"');
-  const { axes = ['t', 'c', 'z', 'y', 'x'], datasets } = parsed(multiscale, multiscales[0]);
+  const { axes = ['t', 'c', 'z', 'y', 'x'], datasets } = parseMetadata(multiscale, multiscales[0]);
   if (datasets.length > MAX_LEVELS) {
     throw new CorruptImageError(
-      `the OME-Zarr claims ${datasets.length} levels; at most ${MAX_LEVELS} are read`,
+      `the OME-Zarr claims ${datasets.length} levels; at most ${MAX_LEVELS} are supported`,
     );
   }
   for (const { path } of datasets) {
-    // A path of a Zarr is relative to its group; an address, or a path from elsewhere, is none of it.
+    // Paths are relative to the group: URLs and absolute paths would refer to something outside.
     if (/^(\/|[a-z][a-z0-9+.-]*:)|(^|\/)\.\.(\/|$)/i.test(path)) {
-      throw new CorruptImageError(`the OME-Zarr leads out of itself: ${JSON.stringify(path.slice(0, 80))}`);
+      throw new CorruptImageError(
+        `the OME-Zarr refers to something outside: ${JSON.stringify(path.slice(0, 80))}`,
+      );
     }
   }
   const names = axes.map((a) => (typeof a === 'string' ? a : a.name));
   if (!names.includes('y') || !names.includes('x') || new Set(names).size < names.length) {
     throw new UnsupportedImageError(
-      `the axes of this OME-Zarr, ${names.join(', ').slice(0, 80)}, are not read`,
+      `the axes of this OME-Zarr, ${names.join(', ').slice(0, 80)}, are not supported`,
     );
   }
   const scale = datasets[0]!.coordinateTransformations?.find(({ type }) => type === 'scale')?.scale;
@@ -162,7 +165,7 @@ export function imageOf(attributes: unknown): ZarrImage {
   };
 }
 
-function parsed<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> {
+function parseMetadata<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> {
   const result = shape.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
@@ -184,17 +187,17 @@ const DTYPES = new Map<string, { readonly dtype: Dtype; readonly bytes: number }
   ['float64', { dtype: 'float32', bytes: 8 }],
 ]);
 
-/** What an array's values are read as, and what a chunk of them takes. */
+/** The type of an array's values as they are read, and the size of its chunks. */
 export interface ZarrValues {
   readonly dtype: Dtype;
   readonly chunkValues: number;
   readonly chunkBytes: number;
-  /** Of a chunk as it is stored, at most. */
+  /** Limit for a chunk as it is stored. */
   readonly storedBytes: number;
 }
 
 /**
- * Checks an array's shape, type and chunks, which zarrita takes as they come.
+ * Checks an array's shape, type and chunks, which zarrita does not validate.
  * @throws CorruptImageError, UnsupportedImageError
  */
 export function valuesOf(
@@ -213,17 +216,18 @@ export function valuesOf(
     );
   }
   const type = DTYPES.get(dtype);
-  if (!type) throw new UnsupportedImageError(`Zarrs of ${String(dtype).slice(0, 40)} values are not read`);
+  if (!type)
+    throw new UnsupportedImageError(`Zarrs of ${String(dtype).slice(0, 40)} values are not supported`);
   if (fillValue !== null && !isOfType(fillValue, dtype)) {
     throw new CorruptImageError(
-      `the OME-Zarr fills with ${JSON.stringify(fillValue)?.slice(0, 40)}, which is no ${dtype}`,
+      `the OME-Zarr fills with ${JSON.stringify(fillValue)?.slice(0, 40)}, which is not ${dtype}`,
     );
   }
   const chunkValues = chunks.reduce((product, side) => product * side, 1);
   const chunkBytes = chunkValues * type.bytes;
   if (chunkBytes > MAX_CHUNK_BYTES) {
     throw new UnsupportedImageError(
-      `the OME-Zarr has chunks of ${chunks.join('×')} ${dtype}, ${chunkBytes} bytes each; at most ${MAX_CHUNK_BYTES} are read at a time`,
+      `the OME-Zarr has chunks of ${chunks.join('×')} ${dtype}, ${chunkBytes} bytes each; at most ${MAX_CHUNK_BYTES} are supported`,
     );
   }
   return {
@@ -234,7 +238,7 @@ export function valuesOf(
   };
 }
 
-/** Whether an array of a type can hold a value. */
+/** Whether an array of a type can contain a value. */
 function isOfType(value: unknown, dtype: string): boolean {
   const [, unsigned, bits] = /^(u?)int(\d+)$/.exec(dtype) ?? [];
   if (bits === undefined) return typeof value === 'number';

@@ -6,22 +6,22 @@ import { CorruptImageError, SourceUnreachableError, UnsupportedImageError } from
 import { bodyOf, fetchWithin } from '../web.js';
 import { checkDocument } from './metadata.js';
 
-/** Bytes of a JSON document, or of a shard's index, at most. */
+/** Of a JSON document, or of a shard's index. */
 const MAX_METADATA_BYTES = 16 << 20;
 
 type Options = { readonly signal?: AbortSignal };
 
 /**
- * Where a Zarr's documents and chunks are. Keys come of names that stand in the Zarr itself: each is checked
- * to stay inside, and what it leads to is bounded before it is read.
+ * Reads a Zarr's documents and chunks. Keys are made of names from the Zarr itself: each is checked to stay inside
+ * it, and the size of what it refers to is limited before it is read.
  */
 export abstract class ZarrStore implements AsyncReadable {
-  /** Bytes that a stored chunk may have: set when the arrays are known. */
+  /** Limit for a stored chunk; set once the arrays are known. */
   maxChunkBytes = 0;
 
   async get(key: string, { signal }: Options = {}): Promise<Uint8Array | undefined> {
-    const metadata = /\/(zarr\.json|\.z(array|group|attrs|metadata))$/.test(key);
-    const most = metadata ? MAX_METADATA_BYTES : this.maxChunkBytes;
+    const isMetadata = /\/(zarr\.json|\.z(array|group|attrs|metadata))$/.test(key);
+    const most = isMetadata ? MAX_METADATA_BYTES : this.maxChunkBytes;
     const names = segmentsOf(key);
     const bytes = await this.read(names, most, signal);
     if (bytes) checkDocument(names.at(-1)!, bytes);
@@ -39,14 +39,17 @@ export abstract class ZarrStore implements AsyncReadable {
     return this.readRange(segmentsOf(key), 'suffixLength' in range ? null : offset, length, signal);
   }
 
-  /** What is there, of at most so many bytes; nothing where nothing is. */
+  /**
+   * Reads an object; undefined where there is none.
+   * @throws CorruptImageError for more than `most` bytes
+   */
   protected abstract read(
     names: readonly string[],
     most: number,
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
 
-  /** Exactly `length` bytes from an offset on; the last ones for `null`. */
+  /** Reads exactly `length` bytes at an offset, or the last ones for `null`; undefined where there is no object. */
   protected abstract readRange(
     names: readonly string[],
     offset: number | null,
@@ -56,28 +59,31 @@ export abstract class ZarrStore implements AsyncReadable {
 }
 
 const tooLarge = (bytes: number, most: number): CorruptImageError =>
-  new CorruptImageError(`the Zarr holds an object of ${bytes} bytes; at most ${most} are read of it`);
-const cutShort = (): CorruptImageError => new CorruptImageError('the Zarr has a shard that is cut short');
+  new CorruptImageError(`the Zarr holds an object of ${bytes} bytes; at most ${most} are expected`);
+const truncated = (): CorruptImageError => new CorruptImageError('the Zarr has a truncated shard');
 
-/** @throws CorruptImageError for a key that could lead out of the Zarr, whoever reads it */
+/**
+ * Splits a key into names.
+ * @throws CorruptImageError for a key that a file system or a web server could resolve outside the Zarr
+ */
 function segmentsOf(key: string): readonly string[] {
   const names = key.split('/').slice(1);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  const odd = (name: string) => name === '' || /^\.\.?$/.test(name) || /[\\%?#\x00-\x1f]/.test(name);
-  if (key[0] !== '/' || key.length > 1024 || names.some(odd)) {
-    throw new CorruptImageError(`the Zarr leads out of itself: ${JSON.stringify(key.slice(0, 80))}`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are refused
+  const isUnsafe = (name: string) => name === '' || /^\.\.?$/.test(name) || /[\\%?#\x00-\x1f]/.test(name);
+  if (key[0] !== '/' || key.length > 1024 || names.some(isUnsafe)) {
+    throw new CorruptImageError(`the Zarr refers to something outside: ${JSON.stringify(key.slice(0, 80))}`);
   }
   return names;
 }
 
-/** A folder. Links may lead anywhere inside it, and nowhere else. */
+/** A Zarr in a folder. Symbolic links may point anywhere inside it, and nowhere else. */
 export class FolderStore extends ZarrStore {
   readonly #root: Promise<string>;
 
   constructor(folder: string) {
     super();
     this.#root = realpath(folder);
-    this.#root.catch(() => undefined); // whoever reads first is told
+    this.#root.catch(() => undefined); // reported by the first read
   }
 
   protected read(names: readonly string[], most: number, signal?: AbortSignal) {
@@ -90,7 +96,7 @@ export class FolderStore extends ZarrStore {
   protected readRange(names: readonly string[], offset: number | null, length: number, signal?: AbortSignal) {
     return this.#open(names, signal, async (file, size) => {
       const start = offset ?? size - length;
-      if (start < 0 || start + length > size) throw cutShort();
+      if (start < 0 || start + length > size) throw truncated();
       return file(start, length);
     });
   }
@@ -109,18 +115,20 @@ export class FolderStore extends ZarrStore {
     const path = await realpath(join(root, ...names)).catch(missing);
     if (path === undefined) return undefined;
     if (!path.startsWith(root + sep)) {
-      throw new CorruptImageError(`the Zarr leads out of its folder, by a link: "${names.join('/')}"`);
+      throw new CorruptImageError(
+        `the Zarr refers to something outside its folder, by a link: "${names.join('/')}"`,
+      );
     }
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(missing);
     if (file === undefined) return undefined;
     try {
       const stats = await file.stat();
       if (!stats.isFile())
-        throw new CorruptImageError(`the Zarr has no file where one belongs: "${names.join('/')}"`);
+        throw new CorruptImageError(`the Zarr has something other than a file: "${names.join('/')}"`);
       return await use(async (offset, length) => {
         const bytes = new Uint8Array(length);
         const { bytesRead } = await file.read(bytes, 0, length, offset);
-        if (bytesRead < length) throw cutShort();
+        if (bytesRead < length) throw truncated();
         return bytes;
       }, stats.size);
     } finally {
@@ -129,7 +137,7 @@ export class FolderStore extends ZarrStore {
   }
 }
 
-/** A folder on a web server. */
+/** A Zarr on a web server. */
 export class WebStore extends ZarrStore {
   readonly #root: URL;
 
@@ -141,7 +149,7 @@ export class WebStore extends ZarrStore {
   }
 
   protected async read(names: readonly string[], most: number, signal?: AbortSignal) {
-    const response = await this.#ask(names, {}, signal);
+    const response = await this.#fetch(names, {}, signal);
     return response && this.#bodyOf(response, most, signal);
   }
 
@@ -153,15 +161,17 @@ export class WebStore extends ZarrStore {
   ) {
     const start = offset ?? (await this.#lengthOf(names, signal)) - length;
     if (Number.isNaN(start)) return undefined;
-    if (start < 0) throw cutShort();
+    if (start < 0) throw truncated();
     const range = { Range: `bytes=${start}-${start + length - 1}` };
-    const response = await this.#ask(names, range, signal);
+    const response = await this.#fetch(names, range, signal);
     if (response?.status === 200) {
       await response.body?.cancel();
-      throw new UnsupportedImageError("the Zarr has shards, and the image's server does not answer ranges");
+      throw new UnsupportedImageError(
+        "the Zarr has shards, but the image's server does not answer range requests",
+      );
     }
     const bytes = response && (await this.#bodyOf(response, length, signal));
-    if (bytes && bytes.length < length) throw cutShort();
+    if (bytes && bytes.length < length) throw truncated();
     return bytes;
   }
 
@@ -173,17 +183,17 @@ export class WebStore extends ZarrStore {
     throw tooLarge(Math.max(claimed, most + 1), most);
   }
 
-  /** NaN where there is nothing. */
+  /** The length of an object; NaN where there is none. */
   async #lengthOf(names: readonly string[], signal?: AbortSignal): Promise<number> {
-    const response = await this.#ask(names, {}, signal, 'HEAD');
+    const response = await this.#fetch(names, {}, signal, 'HEAD');
     const length = response?.headers.get('content-length');
     if (response && !length) {
-      throw new SourceUnreachableError("the image's server does not tell the length of a shard");
+      throw new SourceUnreachableError("the image's server does not state the length of a shard");
     }
     return Number(length ?? Number.NaN);
   }
 
-  async #ask(
+  async #fetch(
     names: readonly string[],
     headers: Record<string, string>,
     signal?: AbortSignal,

@@ -13,24 +13,24 @@ import { imageOf, valuesOf, type ZarrLevel, type ZarrValues } from './metadata.j
 import { FolderStore, WebStore, type ZarrStore } from './store.js';
 
 const RGB = ['FF0000', '00FF00', '0000FF'];
-/** Chunks that are fetched at a time, as far as together they take no more bytes. */
-const TOGETHER = { chunks: 8, bytes: 64 << 20 };
+/** What is fetched concurrently: chunks, and bytes of all of them. At least one chunk. */
+const CONCURRENT = { chunks: 8, bytes: 64 << 20 } as const;
 
 boundCodecs();
 
-/** Whether a folder holds a Zarr group. */
+/** Whether a folder is a Zarr group. */
 export async function isZarr(folder: string): Promise<boolean> {
   for (const name of ['zarr.json', '.zgroup', '.zattrs'])
     if (await stat(join(folder, name)).catch(() => null)) return true;
   return false;
 }
 
-/** An OME-Zarr in a folder; nothing outside it is read. */
+/** Opens an OME-Zarr in a folder. Nothing outside it is read. */
 export function openZarrFolder(folder: string, options: OpenOptions): Promise<ImageSource> {
   return openZarr(new FolderStore(folder), options);
 }
 
-/** An OME-Zarr on a web server; nothing outside its address is read, and no redirect is followed. */
+/** Opens an OME-Zarr on a web server. Nothing outside its address is read, and no redirect is followed. */
 export function openZarrUrl(address: string, options: OpenOptions): Promise<ImageSource> {
   return openZarr(new WebStore(address), options);
 }
@@ -38,8 +38,8 @@ export function openZarrUrl(address: string, options: OpenOptions): Promise<Imag
 type Chunk = zarr.Chunk<zarr.NumberDataType>;
 
 /**
- * The first image of an OME-Zarr (next-generation file format, versions 0.4 and 0.5): a pyramid of arrays
- * whose axes are t, c, z, y, x, or some of them.
+ * Opens the first image of an OME-Zarr (next-generation file format, versions 0.4 and 0.5): a pyramid of arrays
+ * whose axes are t, c, z, y, x, or some of these.
  *
  * @throws UnsupportedImageError for a group without such an image
  */
@@ -58,14 +58,14 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
   const { dtype } = base.values;
   const axis = (name: string): number => image.axes.indexOf(name);
   const length = (name: string): number => (axis(name) < 0 ? 1 : base.array.shape[axis(name)]!);
-  // A level that is no smaller version of the first, such as one of fewer planes, ends the pyramid.
-  const alike = ({ array, values }: (typeof levels)[0]): boolean =>
+  // A level that is not a smaller version of the first, such as one with fewer planes, ends the pyramid.
+  const isSmallerVersion = ({ array, values }: (typeof levels)[0]): boolean =>
     values.dtype === dtype &&
     array.shape.every((side, i) => {
       const full = base.array.shape[i]!;
       return i === axis('x') || i === axis('y') ? side <= full : side === full;
     });
-  const odd = levels.findIndex((level) => !alike(level));
+  const odd = levels.findIndex((level) => !isSmallerVersion(level));
   const { z = 0, t = 0 } = options;
   checkPlace(options, { sizeZ: length('z'), sizeT: length('t') });
   checkChannels(length('c'));
@@ -82,8 +82,8 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
   const reader = ({ array, values }: (typeof levels)[0], index: number): PixelReader => ({
     size: { width: array.shape[axis('x')]!, height: array.shape[axis('y')]! },
     async readRegion(rect, regionSignal) {
-      const ends = regionSignal ?? signal;
-      // Reads share chunks: only the signal of the whole source, not that of one read, ends their loading.
+      const cancelled = regionSignal ?? signal;
+      // Reads share chunks: only the source's own signal, not that of one read, cancels their loading.
       const chunkOf = (at: readonly number[]) =>
         cache.get(`${index}/${at.join()}`, values.chunkBytes, () => readChunk(array, values, at, signal));
       const data = pixelArray(dtype, rect.width * rect.height * channels.length);
@@ -92,10 +92,11 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
       for (const [to, c] of channels.entries()) {
         reads.push(...planeReads(array, image.axes, { z, t, c }, into, to, chunkOf));
       }
-      const together = Math.max(1, Math.min(TOGETHER.chunks, Math.floor(TOGETHER.bytes / values.chunkBytes)));
-      for (let i = 0; i < reads.length; i += together) {
-        ends?.throwIfAborted();
-        await Promise.all(reads.slice(i, i + together).map((read) => read()));
+      const affordable = Math.floor(CONCURRENT.bytes / values.chunkBytes);
+      const concurrent = Math.max(1, Math.min(CONCURRENT.chunks, affordable));
+      for (let i = 0; i < reads.length; i += concurrent) {
+        cancelled?.throwIfAborted();
+        await Promise.all(reads.slice(i, i + concurrent).map((read) => read()));
       }
       return { data, width: rect.width, height: rect.height, channels: channels.length } satisfies Raster;
     },
@@ -117,7 +118,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
   };
 }
 
-/** Rejects, too, for a path that zarrita cannot resolve. */
+/** Opens a level; rejects instead of throwing for a path that zarrita cannot resolve. */
 async function openLevel(
   group: zarr.Group<ZarrStore>,
   path: string,
@@ -126,7 +127,7 @@ async function openLevel(
   return zarr.open(group.resolve(path), { ...options, kind: 'array' });
 }
 
-/** A chunk, checked to hold what its shape says. */
+/** Reads a chunk, and checks that it holds as many values as its shape says. */
 async function readChunk(
   array: ZarrLevel,
   { chunkValues }: ZarrValues,
@@ -146,7 +147,7 @@ async function readChunk(
   return chunk;
 }
 
-/** The reads of one plane's part in a region, a chunk each. */
+/** The reads that copy one plane of a region, one per chunk. */
 function* planeReads(
   { shape, chunks }: ZarrLevel,
   axes: readonly string[],
@@ -166,7 +167,7 @@ function* planeReads(
           i === xAxis ? column : i === yAxis ? row : Math.floor(value / chunks[i]!),
         );
         const chunk = await chunkOf(index);
-        // Where the plane begins in the chunk: what is fixed of the axes.
+        // Where the plane starts in the chunk, by the axes that are fixed.
         const start = place.reduce(
           (sum, value, i) =>
             i === xAxis || i === yAxis ? sum : sum + (value % chunks[i]!) * chunk.stride[i]!,
@@ -193,7 +194,7 @@ function* planeReads(
   }
 }
 
-/** zarrita's own errors carry names from the file, and wrap those of the store and of codecs. */
+/** Unwraps errors of the store and of codecs from zarrita's own, which contain names from the file. */
 function fail(error: unknown): never {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof TilingError || cause.name === 'AbortError') throw cause;
