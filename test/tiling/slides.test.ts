@@ -45,7 +45,7 @@ describe('OpenSlide', () => {
     await expect(openImage(path, options)).rejects.toMatchObject({
       code: 'unsupported-image',
       message: expect.stringMatching(
-        /^this is a Leica SCN slide, (and OpenSlide does not read it|.*install its library)/,
+        /^this is a Leica SCN slide, (but OpenSlide cannot read it|.*install its library)/,
       ),
     });
   });

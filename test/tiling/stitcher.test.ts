@@ -65,7 +65,7 @@ describe('the stitcher', () => {
     await waiting;
   });
 
-  it("passes the sink's error on, and says which bands lack tiles", async () => {
+  it("passes the sink's error on, and counts the bands that lack tiles", async () => {
     const full = new Error('disk full');
     const sink: MaskSink = {
       writeBand: () => Promise.reject(full),
@@ -77,6 +77,6 @@ describe('the stitcher', () => {
     await expect(stitcher.put(...tileOf(1))).rejects.toBe(full);
     const short = new Stitcher(new MemorySink({ width: 4, height: 40 }, 1), 1);
     await short.put(...tileOf(3));
-    await expect(short.drain()).rejects.toThrow('1 bands lack tiles');
+    await expect(short.drain()).rejects.toThrow('1 bands are incomplete');
   });
 });

@@ -264,7 +264,7 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     ['a grid that is none', group(['0']), array({ chunk_grid: 7 }), /./],
     ['another form of group', { ...group(['0']), zarr_format: 4 }, array(), /zarr_format/],
     ['another form of array', group(['0']), array({ zarr_format: 2 }), /zarr_format/],
-    ['a filler that its type cannot hold', group(['0']), array({ fill_value: 256 }), /256.* no uint8/],
+    ['a filler that its type cannot hold', group(['0']), array({ fill_value: 256 }), /256.* not uint8/],
     ['a field that must be understood', group(['0']), array({ offset: { must_understand: true } }), /offset/],
     [
       'a codec of another form',

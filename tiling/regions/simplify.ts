@@ -26,7 +26,7 @@ const MAX_ROUNDS = 8;
  * other or themselves, they keep more corners. Neighbouring regions are simplified independently: their borders
  * may differ by the tolerance.
  * @param rings a valid polygon of pixels' corners; not changed
- * @param image whose border no corner on it leaves
+ * @param image whose border corners are not moved off
  */
 export function simplifyRings(
   rings: readonly Int32Array[],

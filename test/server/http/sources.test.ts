@@ -82,7 +82,7 @@ describe('an image on another server', () => {
   });
 
   it.each([
-    ['a host that is not allowed', 'http://localhost:9/slide.tif', 422, /not among those of --image-hosts/],
+    ['a host that is not allowed', 'http://localhost:9/slide.tif', 422, /not one of --image-hosts/],
     ['no address', 'file:///etc/passwd', 400, /source/],
     ['a redirect', at.bind(null, 'moved.tif'), 422, /cannot be reached/],
     ['nothing there', at.bind(null, 'gone.tif'), 422, /answered 404/],
