@@ -366,7 +366,11 @@ it('a JPEG that claims more than it holds is refused, as a file and as a tile', 
 it('PackBits that goes beyond its chunk is damage', async () => {
   // One byte, then runs of 128, the last of which is longer than what is left of 64 × 64.
   const runs = Buffer.concat([Buffer.from([0, 7]), Buffer.alloc(2 * 32, 129)]);
-  await refused(await write({ compression: 32773, encode: () => runs }), 'corrupt-image', /decodes to more than 4096/);
+  await refused(
+    await write({ compression: 32773, encode: () => runs }),
+    'corrupt-image',
+    /decodes to more than 4096/,
+  );
 });
 
 it('a stack whose list of pages breaks off is not taken for a shorter one', async () => {
