@@ -2,11 +2,11 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { Dtype, Raster } from '../../tiling/raster.js';
-import { openImage } from '../../tiling/sources/open.js';
-import { testFolder } from '../support/files.js';
-import { firstDifference, pattern } from '../support/rasters.js';
-import { claimGiantSides, writeTestTiff } from '../support/tiff.js';
+import type { Dtype, Raster } from '../../../tiling/raster.js';
+import { openImage } from '../../../tiling/sources/open.js';
+import { testFolder } from '../../support/files.js';
+import { firstDifference, pattern } from '../../support/rasters.js';
+import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../tiling/samples/sample.js';
-import { MemorySink } from '../../tiling/sinks/memory.js';
-import { firstDifference } from '../support/rasters.js';
+import { SAMPLE_KINDS, type SampleKind, writeSample } from '../../../tiling/samples/sample.js';
+import { MemorySink } from '../../../tiling/sinks/memory.js';
+import { firstDifference } from '../../support/rasters.js';
 
 describe.each(Object.keys(SAMPLE_KINDS) as SampleKind[])('%s', (kind) => {
   const { paint, classes } = SAMPLE_KINDS[kind];

@@ -4,10 +4,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { httpBytes } from '../../tiling/sources/http-bytes.js';
-import { testFolder } from '../support/files.js';
-import { pattern } from '../support/rasters.js';
-import { writeTestTiff } from '../support/tiff.js';
+import { httpBytes } from '../../../tiling/sources/http-bytes.js';
+import { testFolder } from '../../support/files.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 let file: Buffer;

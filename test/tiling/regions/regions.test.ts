@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ringArea } from '../../tiling/regions/contours.js';
-import type { Region } from '../../tiling/regions/region.js';
-import { simplifyRings } from '../../tiling/regions/simplify.js';
-import { RegionSweep } from '../../tiling/regions/sweep.js';
-import { uniform } from '../../tiling/samples/random.js';
-import { areaOf, faultOf } from '../support/polygons.js';
+import { ringArea } from '../../../tiling/regions/contours.js';
+import type { Region } from '../../../tiling/regions/region.js';
+import { simplifyRings } from '../../../tiling/regions/simplify.js';
+import { RegionSweep } from '../../../tiling/regions/sweep.js';
+import { uniform } from '../../../tiling/samples/random.js';
+import { areaOf, faultOf } from '../../support/polygons.js';
 
 function regionsOf(labels: Uint8Array, width: number, pixels: Uint8Array | null = null) {
   const regions: Region[] = [];

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openImage } from '../../tiling/sources/open.js';
-import { testFolder } from '../support/files.js';
+import { openImage } from '../../../../tiling/sources/open.js';
+import { testFolder } from '../../../support/files.js';
 
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };

@@ -1,9 +1,9 @@
 import { appendFile, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { BandJournal } from '../../tiling/sinks/journal.js';
-import { testFolder } from '../support/files.js';
-import { pattern } from '../support/rasters.js';
+import { BandJournal } from '../../../tiling/sinks/journal.js';
+import { testFolder } from '../../support/files.js';
+import { pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const labels = (y: number) => ({

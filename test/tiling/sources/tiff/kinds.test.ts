@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { ImageSource } from '../../tiling/source.js';
-import { openImage } from '../../tiling/sources/open.js';
-import type { OpenOptions } from '../../tiling/sources/options.js';
-import { testFolder } from '../support/files.js';
-import { jpeg2000Encoder } from '../support/jpeg2000.js';
-import { firstDifference, pattern } from '../support/rasters.js';
-import { type TestImage, writeTestTiff } from '../support/tiff.js';
+import type { ImageSource } from '../../../../tiling/source.js';
+import { openImage } from '../../../../tiling/sources/open.js';
+import type { OpenOptions } from '../../../../tiling/sources/options.js';
+import { testFolder } from '../../../support/files.js';
+import { jpeg2000Encoder } from '../../../support/jpeg2000.js';
+import { firstDifference, pattern } from '../../../support/rasters.js';
+import { type TestImage, writeTestTiff } from '../../../support/tiff.js';
 
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };

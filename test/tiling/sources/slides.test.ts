@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { FileSystemStore } from '@zarrita/storage';
 import { describe, expect, it } from 'vitest';
 import * as zarr from 'zarrita';
-import { openImage } from '../../tiling/sources/open.js';
-import { openOpenSlide, slideVendor } from '../../tiling/sources/openslide.js';
-import { testFolder } from '../support/files.js';
-import { firstDifference, pattern } from '../support/rasters.js';
-import { writeTestTiff } from '../support/tiff.js';
+import { openImage } from '../../../tiling/sources/open.js';
+import { openOpenSlide, slideVendor } from '../../../tiling/sources/openslide.js';
+import { testFolder } from '../../support/files.js';
+import { firstDifference, pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };

@@ -6,12 +6,12 @@ import { FileSystemStore } from '@zarrita/storage';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import * as zarr from 'zarrita';
-import { openImage } from '../../tiling/sources/open.js';
-import { slideVendor } from '../../tiling/sources/openslide.js';
-import type { OpenOptions } from '../../tiling/sources/options.js';
-import { testFolder } from '../support/files.js';
-import { firstDifference, pattern } from '../support/rasters.js';
-import { type TestTiff, writeTestTiff } from '../support/tiff.js';
+import { openImage } from '../../../tiling/sources/open.js';
+import { slideVendor } from '../../../tiling/sources/openslide.js';
+import type { OpenOptions } from '../../../tiling/sources/options.js';
+import { testFolder } from '../../support/files.js';
+import { firstDifference, pattern } from '../../support/rasters.js';
+import { type TestTiff, writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };
@@ -199,7 +199,7 @@ it('a process that has no file to spare does not say that an image may not be re
   const path = await file('spare.png', await picture().png().toBuffer());
   const script = `
     import { openSync } from 'node:fs';
-    import { openImage } from '${new URL('../../tiling/sources/open.js', import.meta.url)}';
+    import { openImage } from '${new URL('../../../tiling/sources/open.js', import.meta.url)}';
     try { for (;;) openSync('/dev/null'); } catch {}
     openImage('${path}', { scratchDir: '', maxPixels: 1e9 }).catch(({ code }) => console.log(code));
   `;
