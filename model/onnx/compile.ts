@@ -43,7 +43,7 @@ export function gather(outputs: readonly TensorData[]): Program {
   const parts = nodes.map((node) => {
     const { operator, inputs, attributes, type } = node;
     const shapes = operator.shapeBound ? [...inputs, { type }].map((data) => `[${data.type.shape}]`) : '';
-    return `${operator.name}(${inputs.map(reference)})${type.dtype}${shapes}${JSON.stringify(attributes)}`;
+    return `${operator.name}(${inputs.map(reference)})${type.dtype}${shapes}${attributesKey(attributes)}`;
   });
   const inputs = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', isSymbolic)}]`);
   return {
@@ -53,6 +53,14 @@ export function gather(outputs: readonly TensorData[]): Program {
     outputs,
     key: `${inputs.join()};${parts.join(';')};${outputs.map(reference)}`,
   };
+}
+
+/** Attributes as JSON, with the numbers that JSON does not distinguish: infinities, NaN and -0. */
+function attributesKey(attributes: object): string {
+  return JSON.stringify(attributes, (_name, value: unknown) => {
+    if (typeof value !== 'number') return value;
+    return Object.is(value, -0) ? '-0' : Number.isFinite(value) ? value : String(value);
+  });
 }
 
 /**

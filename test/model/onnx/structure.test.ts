@@ -50,6 +50,13 @@ describe('a compiled graph', () => {
     expect(last.slice(42)).toEqual(new Float32Array(7));
   });
 
+  it('is not shared between attributes that JSON does not distinguish', async () => {
+    const pad = (value: number) => () => tf.pad1d(tf.tensor1d([1, 2]), [0, 1], value);
+    for (const value of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 0, -0]) {
+      expect(await (await run(pad(value))).tensor.data()).toEqual(Float32Array.of(1, 2, value));
+    }
+  });
+
   it('is not shared between types of the output', async () => {
     const oneHot = (dtype: 'float32' | 'int32') => () =>
       tf.oneHot(tf.tensor1d([1, 0], 'int32'), 2, 1, 0, dtype);
