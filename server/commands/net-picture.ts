@@ -1,91 +1,111 @@
 import type { LayerFacts } from '../../model/layers.js';
 import { escapeXml } from '../training/charts.js';
 
-/** A map of the network: a block as tall as the map is large, and as wide as it has channels. */
+/** A feature map, drawn as a block: its height shows the side of the map, its width the number of channels. */
 interface Block {
-  readonly label: string;
+  readonly name: string;
   readonly channels: number;
   readonly side: number;
-  readonly level: number;
-  readonly name: string;
+  /** Left, top, width and height in the picture, in px. */
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 const MAX_HEIGHT = 150;
-const LEVEL_PX = 190;
+const LEVEL_PX = 190 * 0.72;
 const GAP_PX = 34;
+const LEFT_PX = 24;
+const TOP_PX = 70;
+const BOTTOM_PX = 60;
+const LEGEND_PX = 150;
 
-/** What a layer does to the map before it, as an arrow in the picture. */
+/** How the layer that makes a feature map is drawn. */
 const ARROWS: Record<string, { readonly colour: string; readonly text: string }> = {
   Conv2D: { colour: '#3182bd', text: 'convolution' },
   MaxPooling2D: { colour: '#c0392b', text: '2×2 pooling' },
   Conv2DTranspose: { colour: '#31a354', text: '2×2 up-convolution' },
   UpSampling2D: { colour: '#31a354', text: 'doubled pixels' },
-  Concatenate: { colour: '#888888', text: 'crop and join' },
-  Resizing: { colour: '#756bb1', text: 'resized' },
+  Concatenate: { colour: '#888888', text: 'crop and concatenate' },
+  Resizing: { colour: '#756bb1', text: 'resizing' },
 };
 
-/** Draws a U-Net as its paper does: maps as blocks, levels below each other, skips across. */
+/** Draws a U-Net as its paper does: feature maps as blocks, levels below each other, skip connections across. */
 export function netSvg(layers: readonly LayerFacts[], title: string): string {
   const drawn = layers.filter(({ kind }) => kind === 'InputLayer' || kind in ARROWS);
+  const blocks = layOut(drawn);
+  const right = blocks.at(-1)!.x + blocks.at(-1)!.width + GAP_PX;
+  const depth = Math.max(...drawn.map(({ name }) => levelOf(drawn, name)));
+  const bottom = TOP_PX + depth * LEVEL_PX + MAX_HEIGHT + BOTTOM_PX;
+  const body = [...arrowsOf(layers, drawn, blocks), ...blocks.map(blockSvg), ...legendOf(drawn, bottom)];
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${px(right)} ${px(bottom)}" width="${px(right)}" height="${px(bottom)}" font-family="system-ui, sans-serif" font-size="11">
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path d="M0 0 8 4 0 8z" fill="#555"/></marker></defs>
+<rect width="100%" height="100%" fill="#fff"/>
+<text x="${LEFT_PX}" y="28" font-size="15" font-weight="600">${escapeXml(title)}</text>
+${body.join('\n')}
+</svg>
+`;
+}
+
+const px = (n: number): string => n.toFixed(1);
+
+/** Places the feature maps from left to right, each at its level. */
+function layOut(drawn: readonly LayerFacts[]): Block[] {
   const top = drawn[0]!.shape[0];
-  const blocks = drawn.map(({ name, shape: [height, , channels] }): Block => {
-    return { name, channels, side: height, label: String(channels), level: levelOf(drawn, name) };
-  });
-  const widthOf = ({ channels }: Block) => Math.max(3, Math.min(46, 4 * Math.sqrt(channels) - 1));
-  const heightOf = ({ side }: Block) => Math.max(8, (MAX_HEIGHT * side) / top);
-  let x = 24;
-  const placed = new Map<string, { x: number; y: number; width: number; height: number; block: Block }>();
-  for (const block of blocks) {
-    const [width, height] = [widthOf(block), heightOf(block)];
-    placed.set(block.name, {
-      x,
-      y: 70 + block.level * (LEVEL_PX * 0.72) + (MAX_HEIGHT - height) / 2,
-      width,
-      height,
-      block,
-    });
+  let x = LEFT_PX;
+  return drawn.map(({ name, shape: [side, , channels] }) => {
+    const width = Math.max(3, Math.min(46, 4 * Math.sqrt(channels) - 1));
+    const height = Math.max(8, (MAX_HEIGHT * side) / top);
+    const y = TOP_PX + levelOf(drawn, name) * LEVEL_PX + (MAX_HEIGHT - height) / 2;
+    const block = { name, channels, side, x, y, width, height };
     x += width + GAP_PX;
-  }
-  const depth = Math.max(...blocks.map(({ level }) => level));
-  const size = { width: x, height: 70 + depth * LEVEL_PX * 0.72 + MAX_HEIGHT + 60 };
-  const at = (n: number) => n.toFixed(1);
-  const shapes = [...placed.values()].map(({ x, y, width, height, block }) => {
-    const middle = x + width / 2;
-    return (
-      `<rect x="${at(x)}" y="${at(y)}" width="${at(width)}" height="${at(height)}" fill="#eef3f8" stroke="#34495e"/>` +
-      `<text x="${at(middle)}" y="${at(y - 5)}" text-anchor="middle">${block.label}</text>` +
-      `<text x="${at(middle)}" y="${at(y + height + 13)}" text-anchor="middle" fill="#666">${block.side}²</text>`
-    );
+    return block;
   });
-  const arrows = drawn.flatMap(({ name, kind, inputs }) => {
+}
+
+function blockSvg({ x, y, width, height, channels, side }: Block): string {
+  const middle = x + width / 2;
+  return (
+    `<rect x="${px(x)}" y="${px(y)}" width="${px(width)}" height="${px(height)}" fill="#eef3f8" stroke="#34495e"/>` +
+    `<text x="${px(middle)}" y="${px(y - 5)}" text-anchor="middle">${channels}</text>` +
+    `<text x="${px(middle)}" y="${px(y + height + 13)}" text-anchor="middle" fill="#666">${side}²</text>`
+  );
+}
+
+function arrowsOf(
+  layers: readonly LayerFacts[],
+  drawn: readonly LayerFacts[],
+  blocks: readonly Block[],
+): string[] {
+  const placed = new Map(blocks.map((block) => [block.name, block]));
+  return drawn.flatMap(({ name, kind, inputs }) => {
     const to = placed.get(name)!;
     return inputs.map((input) => {
       const from = placed.get(drawnSource(layers, placed, input));
       if (!from) return '';
       const { colour } = ARROWS[kind]!;
-      const across = kind === 'Concatenate' && to.x - from.x > 2 * GAP_PX + 60;
+      const isSkip = kind === 'Concatenate' && to.x - from.x > 2 * GAP_PX + 60;
       const [x1, y1] = [from.x + from.width, from.y + from.height / 2];
-      const y2 = across ? y1 : to.y + to.height / 2;
-      const dash = across ? ' stroke-dasharray="5 4"' : '';
-      return `<line x1="${at(x1)}" y1="${at(y1)}" x2="${at(to.x)}" y2="${at(y2)}" stroke="${colour}" stroke-width="2"${dash} marker-end="url(#head)"/>`;
+      const y2 = isSkip ? y1 : to.y + to.height / 2;
+      const dash = isSkip ? ' stroke-dasharray="5 4"' : '';
+      return `<line x1="${px(x1)}" y1="${px(y1)}" x2="${px(to.x)}" y2="${px(y2)}" stroke="${colour}" stroke-width="2"${dash} marker-end="url(#head)"/>`;
     });
   });
-  const kinds = [...new Set(drawn.map(({ kind }) => kind))].filter((kind) => kind in ARROWS);
-  const legend = kinds.map((kind, i) => {
-    const { colour, text } = ARROWS[kind]!;
-    const left = 24 + i * 150;
-    return `<line x1="${left}" y1="${size.height - 20}" x2="${left + 22}" y2="${size.height - 20}" stroke="${colour}" stroke-width="3"/><text x="${left + 28}" y="${size.height - 16}">${text}</text>`;
-  });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${at(size.width)} ${at(size.height)}" width="${at(size.width)}" height="${at(size.height)}" font-family="system-ui, sans-serif" font-size="11">
-<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto"><path d="M0 0 8 4 0 8z" fill="#555"/></marker></defs>
-<rect width="100%" height="100%" fill="#fff"/>
-<text x="24" y="28" font-size="15" font-weight="600">${escapeXml(title)}</text>
-${[...arrows, ...shapes, ...legend].join('\n')}
-</svg>
-`;
 }
 
-/** Poolings before a layer, less the up-convolutions. */
+/** One entry for each kind of layer that occurs. */
+function legendOf(drawn: readonly LayerFacts[], bottom: number): string[] {
+  const kinds = [...new Set(drawn.map(({ kind }) => kind))].filter((kind) => kind in ARROWS);
+  return kinds.map((kind, i) => {
+    const { colour, text } = ARROWS[kind]!;
+    const left = LEFT_PX + i * LEGEND_PX;
+    const y = bottom - 20;
+    return `<line x1="${left}" y1="${y}" x2="${left + 22}" y2="${y}" stroke="${colour}" stroke-width="3"/><text x="${left + 28}" y="${bottom - 16}">${text}</text>`;
+  });
+}
+
+/** The level of a layer: poolings up to it, minus up-convolutions. */
 function levelOf(drawn: readonly LayerFacts[], name: string): number {
   let level = 0;
   for (const { name: other, kind } of drawn) {
@@ -96,7 +116,7 @@ function levelOf(drawn: readonly LayerFacts[], name: string): number {
   return level;
 }
 
-/** The drawn layer behind one that is not: an activation stands for its convolution, a crop for what it cuts. */
+/** The drawn layer that feeds one that is not drawn, such as an activation or a crop. */
 function drawnSource(
   layers: readonly LayerFacts[],
   placed: ReadonlyMap<string, unknown>,
