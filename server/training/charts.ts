@@ -28,6 +28,8 @@ const TOP = 34;
 const BOTTOM = 40;
 /** Longer series are averaged down to this many points. */
 const MAX_POINTS = 600;
+/** A series of more points has no dots. */
+const MAX_DOTS = 40;
 
 /** Draws charts into one self-contained SVG, `columns` in a row. */
 export function chartsSvg(charts: readonly Chart[], columns = 1): string {
@@ -44,68 +46,98 @@ export function chartsSvg(charts: readonly Chart[], columns = 1): string {
   );
 }
 
-function chartBody({ title, xLabel, series, logX = false, cutAbove, mark }: Chart): string {
-  const finite = series
-    .flatMap(({ points }) => points)
-    .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+function chartBody(chart: Chart): string {
+  const { title, xLabel, series, mark } = chart;
   const heading = `<text x="${LEFT}" y="20" font-weight="600">${escapeXml(title)}</text>`;
-  if (finite.length === 0) return `${heading}<text x="${LEFT}" y="60" fill="#777">no data</text>`;
-  const ys = finite.map(([, y]) => y).sort((a, b) => a - b);
+  const points = series.flatMap((one) => finiteOf(one.points));
+  if (points.length === 0) return `${heading}<text x="${LEFT}" y="60" fill="#777">no data</text>`;
+  const axes = axesOf(points, chart);
+  const label = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="#555">${escapeXml(xLabel)}</text>`;
+  const lines = series.map((one) => lineSvg(one, axes));
+  return [
+    heading,
+    ...legendOf(series),
+    ...gridOf(axes),
+    label,
+    ...lines,
+    mark ? markSvg(mark, axes) : '',
+  ].join('\n');
+}
+
+type Point = readonly [x: number, y: number];
+
+const finiteOf = (points: readonly Point[]): Point[] =>
+  points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+
+/** Ticks, and where values lie in the chart, in px. */
+interface Axes {
+  readonly xTicks: readonly number[];
+  readonly yTicks: readonly number[];
+  readonly px: (x: number) => number;
+  readonly py: (y: number) => number;
+}
+
+function axesOf(points: readonly Point[], { logX = false, cutAbove }: Chart): Axes {
+  const xs = points.map(([x]) => x);
+  const ys = points.map(([, y]) => y).sort((a, b) => a - b);
   const limit = cutAbove === undefined ? Number.POSITIVE_INFINITY : ys[ys.length >> 1]! * cutAbove;
-  const along = logX ? Math.log10 : (x: number) => x;
-  const xTicks = logX
-    ? decades(finite.map(([x]) => x))
-    : ticks(
-        finite.map(([x]) => x),
-        8,
-      );
   const yTicks = ticks(
     ys.filter((y) => y <= limit),
     5,
   );
-  const [x0, x1] = extentOf(finite.map(([x]) => along(x)));
+  const scale = logX ? Math.log10 : (x: number) => x;
+  const [x0, x1] = extentOf(xs.map(scale));
   const [y0, y1] = [yTicks[0]!, yTicks.at(-1)!];
-  const px = (x: number) => LEFT + ((along(x) - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
-  const py = (y: number) =>
-    HEIGHT - BOTTOM - ((Math.min(y, y1) - y0) / (y1 - y0 || 1)) * (HEIGHT - TOP - BOTTOM);
-  const at = (n: number) => n.toFixed(1);
+  const isInside = (x: number) => scale(x) >= x0 - 1e-9 && scale(x) <= x1 + 1e-9;
+  return {
+    xTicks: (logX ? decades(xs) : ticks(xs, 8)).filter(isInside),
+    yTicks,
+    px: (x) => LEFT + ((scale(x) - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT),
+    py: (y) => HEIGHT - BOTTOM - ((Math.min(y, y1) - y0) / (y1 - y0 || 1)) * (HEIGHT - TOP - BOTTOM),
+  };
+}
 
-  const grid = yTicks.map(
+const at = (n: number): string => n.toFixed(1);
+
+/** Horizontal grid lines and the labels of both axes. */
+function gridOf({ xTicks, yTicks, px, py }: Axes): string[] {
+  const rows = yTicks.map(
     (y) =>
       `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at(py(y))}" y2="${at(py(y))}" stroke="#e5e5e5"/>` +
       `<text x="${LEFT - 6}" y="${at(py(y) + 4)}" text-anchor="end" fill="#555">${short(y)}</text>`,
   );
-  const below = xTicks
-    .filter((x) => along(x) >= x0 - 1e-9 && along(x) <= x1 + 1e-9)
-    .map(
-      (x) =>
-        `<text x="${at(px(x))}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle" fill="#555">${short(x)}</text>`,
-    );
-  const label = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle" fill="#555">${escapeXml(xLabel)}</text>`;
-  const lines = series.map(({ points, colour, faint }) => {
-    const drawn = downsample(points.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y)));
-    const path = drawn.map(([x, y]) => `${at(px(x))},${at(py(y))}`).join(' ');
-    const look = faint ? 'stroke-width="1" opacity="0.35"' : 'stroke-width="2"';
-    const dots =
-      drawn.length > 40 || faint
-        ? ''
-        : dotsAt(
-            drawn.map(([x, y]) => [at(px(x)), at(py(y))]),
-            colour,
-          );
-    return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-linejoin="round" ${look}/>${dots}`;
+  const columns = xTicks.map(
+    (x) =>
+      `<text x="${at(px(x))}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle" fill="#555">${short(x)}</text>`,
+  );
+  return [...rows, ...columns];
+}
+
+/** A line, with dots if it has few points. */
+function lineSvg({ points, colour, faint }: Series, { px, py }: Axes): string {
+  const drawn = downsample(finiteOf(points)).map(([x, y]) => [at(px(x)), at(py(y))] as const);
+  const path = drawn.map(([x, y]) => `${x},${y}`).join(' ');
+  const stroke = faint ? 'stroke-width="1" opacity="0.35"' : 'stroke-width="2"';
+  const dots = drawn.length > MAX_DOTS || faint ? '' : dotsAt(drawn, colour);
+  return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-linejoin="round" ${stroke}/>${dots}`;
+}
+
+/** Names of the series, right-aligned. */
+function legendOf(series: readonly Series[]): string[] {
+  let x = WIDTH - RIGHT;
+  return [...series].reverse().map(({ name, colour }) => {
+    x -= name.length * 7 + 24;
+    return `<rect x="${x}" y="11" width="12" height="4" fill="${colour}"/><text x="${x + 17}" y="17" fill="#333">${escapeXml(name)}</text>`;
   });
-  let legendX = WIDTH - RIGHT;
-  const legend = [...series].reverse().map(({ name, colour }) => {
-    legendX -= name.length * 7 + 24;
-    return `<rect x="${legendX}" y="11" width="12" height="4" fill="${colour}"/><text x="${legendX + 17}" y="17" fill="#333">${escapeXml(name)}</text>`;
-  });
-  const line = mark
-    ? `<line x1="${at(px(mark.x))}" x2="${at(px(mark.x))}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#333" stroke-dasharray="4 3"/>` +
-      `<text x="${at(px(mark.x) + (px(mark.x) > WIDTH - 160 ? -5 : 5))}" y="${TOP + 10}" ` +
-      `text-anchor="${px(mark.x) > WIDTH - 160 ? 'end' : 'start'}" fill="#333">${escapeXml(mark.text)}</text>`
-    : '';
-  return [heading, ...legend, ...grid, ...below, label, ...lines, line].join('\n');
+}
+
+function markSvg({ x, text }: NonNullable<Chart['mark']>, { px }: Axes): string {
+  const isAtRight = px(x) > WIDTH - 160;
+  return (
+    `<line x1="${at(px(x))}" x2="${at(px(x))}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#333" stroke-dasharray="4 3"/>` +
+    `<text x="${at(px(x) + (isAtRight ? -5 : 5))}" y="${TOP + 10}" ` +
+    `text-anchor="${isAtRight ? 'end' : 'start'}" fill="#333">${escapeXml(text)}</text>`
+  );
 }
 
 const dotsAt = (places: readonly (readonly [string, string])[], colour: string): string =>
