@@ -36,7 +36,7 @@ describe('a reader process', () => {
 
   it('that runs out of memory fails only the call that caused it, by name', async () => {
     const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000 };
-    pool = new ReaderPool({ operation: 'reading', heapMb: 20, limits, ...queue });
+    pool = new ReaderPool({ operation: 'reading', heapMb: 40, limits, ...queue });
     const [pid] = pool.pids;
     const tile = { level: 0, column: 0, row: 0 };
     const header = (input: string) => pool.call('header', [{ ...picture, input }]);
