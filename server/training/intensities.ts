@@ -5,7 +5,7 @@ import { runs } from '../../tiling/geometry.js';
 import { rangeOfType, scaleToRange, storedTypeOf } from '../../tiling/intensities.js';
 import type { ValueRange } from '../../tiling/raster.js';
 import type { ImageSource } from '../../tiling/source.js';
-import { inRange } from '../../tiling/sources/views.js';
+import { toIntensities } from '../../tiling/sources/views.js';
 import { RequestError } from '../contract/errors.js';
 import { underfilled } from '../pipeline/intensity-warnings.js';
 
@@ -52,7 +52,7 @@ export async function scaleIntensities<Pair extends StoredImage>(
     stored.map((pair) => ({ ...pair, image: image(pair) }));
   if (choice === 'type' || (choice !== 'auto' && 'of' in choice)) {
     const learnt = choice === 'type' ? undefined : learntRange(choice.of);
-    const pairs = scale(({ image }) => inRange(image, learnt));
+    const pairs = scale(({ image }) => toIntensities(image, learnt));
     const warnings = new Set(
       pairs.flatMap(({ image }, i) => image.facts.notes.slice(stored[i]!.image.facts.notes.length)),
     );

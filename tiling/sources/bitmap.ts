@@ -19,6 +19,7 @@ const HEADER_BYTES = 64;
 const MAGIC = 0x08f2a6b6;
 /** What sharp reports for pictures without a density. */
 const DEFAULT_DPI = 72;
+const INCH_MICRONS = 25_400;
 const FORMATS: Record<number, Dtype> = { 0: 'uint8', 2: 'uint16' };
 
 /** How pictures are read: with the stored values, and not at all if damaged. */
@@ -37,42 +38,17 @@ const READ = {
  */
 export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
   const header = await headerOf(path, options);
-  const { width, height, depth, space, hasAlpha, orientation, density } = header;
-  checkPixels({ width, height }, options);
+  const size = { width: header.width, height: header.height };
+  checkPixels(size, options);
   checkUnpacked(header, options.maxUnpackedBytes);
-  const gray = space === 'b-w' || space === 'grey16';
-  if (depth !== 'uchar' && depth !== 'ushort') {
-    throw new UnsupportedImageError(
-      `pictures of ${depth} pixels are not supported: store 8 or 16 bits per channel`,
-    );
-  }
-  if (header.channels > 4 || (!gray && header.channels < 3) || space === 'cmyk') {
-    const what = `${header.channels} channels in colour space "${space}"`;
-    throw new UnsupportedImageError(`pictures of ${what} are not supported: store gray or RGB`);
-  }
-  const size = { width, height };
-  const notes: string[] = [];
-  if (hasAlpha) notes.push('alpha dropped');
-  if (orientation !== undefined && orientation !== 1) notes.push(`EXIF orientation ${orientation} ignored`);
-
-  const scratch = join(options.scratchDir, `${randomUUID()}.v`);
-  const channels = gray ? 1 : 3;
-  const dtype: Dtype = depth === 'ushort' ? 'uint16' : 'uint8';
-  const side = density && density !== DEFAULT_DPI ? 25_400 / density : null;
-  const resolution = believablePixelSize(side === null ? null : { x: side, y: side }, options.mpp);
-  notes.push(...resolution.notes);
-  const facts = { channels, dtype, channelNames: null, mpp: resolution.mpp, notes, isUnpacked: true };
+  const facts = factsOf(header, options);
   if (options.headerOnly) {
     const readRegion = () => Promise.reject(new Error('only the header was opened'));
     return { size, facts, overviews: [], readRegion, close: async () => undefined };
   }
-  const spaces = { uint8: ['b-w', 'srgb'], uint16: ['grey16', 'rgb16'] } as const;
-  const { limitInputPixels, seconds } = limitsFor(size);
-  const picture = sharp(path, { ...READ, limitInputPixels, page: options.page ?? 0 }).timeout({ seconds });
+  const scratch = join(options.scratchDir, `${randomUUID()}.v`);
   try {
-    await (hasAlpha ? picture.removeAlpha() : picture)
-      .toColourspace(spaces[dtype][gray ? 0 : 1])
-      .toFile(scratch);
+    await decode(path, scratch, header, facts, options.page);
     options.signal?.throwIfAborted();
     return await RawFile.open(scratch, size, facts);
   } catch (cause) {
@@ -83,6 +59,48 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     // An open file is still read without its name, and nothing is left of it if the process is killed.
     await rm(scratch, { force: true });
   }
+}
+
+/** @throws UnsupportedImageError for other pictures than gray and RGB of 8 or 16 bits */
+function factsOf(header: Metadata, options: OpenOptions): ImageFacts {
+  const { depth, space, hasAlpha, orientation, density } = header;
+  const isGray = space === 'b-w' || space === 'grey16';
+  if (depth !== 'uchar' && depth !== 'ushort') {
+    const remedy = 'store 8 or 16 bits per channel';
+    throw new UnsupportedImageError(`pictures of ${depth} pixels are not supported: ${remedy}`);
+  }
+  if (header.channels > 4 || (!isGray && header.channels < 3) || space === 'cmyk') {
+    const what = `${header.channels} channels in colour space "${space}"`;
+    throw new UnsupportedImageError(`pictures of ${what} are not supported: store gray or RGB`);
+  }
+  const notes: string[] = [];
+  if (hasAlpha) notes.push('alpha dropped');
+  if (orientation !== undefined && orientation !== 1) notes.push(`EXIF orientation ${orientation} ignored`);
+  const side = density && density !== DEFAULT_DPI ? INCH_MICRONS / density : null;
+  const resolution = believablePixelSize(side === null ? null : { x: side, y: side }, options.mpp);
+  return {
+    channels: isGray ? 1 : 3,
+    dtype: depth === 'ushort' ? 'uint16' : 'uint8',
+    channelNames: null,
+    mpp: resolution.mpp,
+    notes: [...notes, ...resolution.notes],
+    isUnpacked: true,
+  };
+}
+
+/** Streams a picture into a scratch file, without its alpha. */
+async function decode(
+  path: string,
+  scratch: string,
+  { width, height, hasAlpha }: Metadata,
+  { channels, dtype }: ImageFacts,
+  page = 0,
+): Promise<void> {
+  const { limitInputPixels, seconds } = limitsFor({ width, height });
+  const picture = sharp(path, { ...READ, limitInputPixels, page }).timeout({ seconds });
+  const isGray = channels === 1;
+  const space = dtype === 'uint16' ? (isGray ? 'grey16' : 'rgb16') : isGray ? 'b-w' : 'srgb';
+  await (hasAlpha ? picture.removeAlpha() : picture).toColourspace(space).toFile(scratch);
 }
 
 /** @throws UnsupportedImageError for a page that does not exist */

@@ -14,7 +14,7 @@ export function viewOf(source: ImageSource, options: OpenOptions): ImageSource {
   if (options.level) view = levelOf(view, options.level);
   checkPixels(view.size, options);
   if (options.range) view = scaleToRange(view, options.range);
-  else if ((options.values ?? 'intensities') === 'intensities') view = inRange(view, options.learnt);
+  else if ((options.values ?? 'intensities') === 'intensities') view = toIntensities(view, options.learnt);
   if (options.mpp) view = withFacts(view, { mpp: options.mpp });
   return view;
 }
@@ -44,7 +44,7 @@ function levelOf(source: ImageSource, level: number): ImageSource {
  * if it is one of the same type, or else by the range of their type.
  * @throws UnsupportedImageError for values whose type has none
  */
-export function inRange(source: ImageSource, learnt?: TypedRange): ImageSource {
+export function toIntensities(source: ImageSource, learnt?: TypedRange): ImageSource {
   const type = storedTypeOf(source.facts);
   if (learnt?.type === type) return scaleToRange(source, learnt.range);
   const own = rangeOfType(type);

@@ -22,9 +22,9 @@ export async function fetchWithin(
   url: URL,
   { scope, method = 'GET', headers = {}, signal }: WebRequest,
 ): Promise<Response> {
-  const folder = scope.pathname.endsWith('/');
-  const inside = folder ? url.pathname.startsWith(scope.pathname) : url.pathname === scope.pathname;
-  if (url.origin !== scope.origin || !inside) {
+  const isFolder = scope.pathname.endsWith('/');
+  const isInside = isFolder ? url.pathname.startsWith(scope.pathname) : url.pathname === scope.pathname;
+  if (url.origin !== scope.origin || !isInside) {
     throw new SourceUnreachableError(
       `the image refers to ${url.host}, outside its own address: that is not read`,
     );
@@ -33,9 +33,9 @@ export async function fetchWithin(
     throw new SourceUnreachableError('addresses with a user name or a password are not allowed');
   }
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const ends = signal ? AbortSignal.any([timeout, signal]) : timeout;
+  const aborts = signal ? AbortSignal.any([timeout, signal]) : timeout;
   try {
-    return await fetch(url, { method, headers, redirect: 'error', signal: ends });
+    return await fetch(url, { method, headers, redirect: 'error', signal: aborts });
   } catch (cause) {
     throw unreachable(cause, signal);
   }
