@@ -130,7 +130,7 @@ describe('a bad request has its own status and problem', () => {
       socket.on('error', reject);
     });
 
-  it('a client that falls silent is given up', async () => {
+  it('a client that falls silent is disconnected', async () => {
     await send('POST /v1/segment?model=shapes HTTP/1.1\r\ncontent-length: 1000', 'abc');
     await until(nothingIsLeft);
   });
@@ -156,7 +156,7 @@ describe('a bad request has its own status and problem', () => {
   });
 });
 
-it('turns away what it has no room for, with Retry-After', async () => {
+it('a request that finds no place is refused, with Retry-After', async () => {
   const small = await fakeServer(join(folder, 'small'), { queueLimit: 1 });
   try {
     const url = `${small.url}/v1/segment?model=shapes`;
