@@ -127,17 +127,19 @@ export class Sampler {
     const rect = { ...bounds, x: x + bounds.x, y: y + bounds.y };
     const read = (source: ImageSource) => readTile(source, rect, undefined, this.dataset.labelBorder);
 
-    const image = await readTile(pair.image, rect);
-    const labels = await read(pair.labels);
     const term = this.borderTerms.get(pair);
     const liveBorder = border !== null && !term ? border : null;
+    const image = await readTile(pair.image, rect);
+    const labels = await read(pair.labels);
+    const borderTerm = term ? (await read(term)).data : null;
+    const cells = liveBorder && pair.cells ? (await read(pair.cells)).data : null;
     const input = {
       bounds,
       pixels: image.data,
       channels: image.channels,
       classes: this.dataset.codec.decode(labels),
-      borderTerm: term ? (await read(term)).data : null,
-      cells: liveBorder && pair.cells ? (await read(pair.cells)).data : null,
+      borderTerm,
+      cells,
     };
     fillCrop(crop, input, warp, { halo, augmentation, classWeights, liveBorder }, random);
   }
