@@ -60,7 +60,7 @@ export async function createJob(
 }
 
 /**
- * Plans a job of a request's image, and estimates its time, as `Jobs.planWithTime` does. Nothing of the image is kept.
+ * Plans a job of a request's image, and estimates its time, as `Jobs.planWithTime` does. The image is discarded.
  * @throws RequestError `busy` when the server takes no more jobs, before anything is received
  */
 export async function planImage(

@@ -59,20 +59,20 @@ export class Transfers {
    */
   async reserve(bytes: number): Promise<Reservation> {
     await this.#grow(bytes);
-    let left = bytes;
+    let remaining = bytes;
     return {
       take: async (taken) => {
-        if (taken > left) {
-          const more = Math.max(STEP_BYTES, taken - left);
+        if (taken > remaining) {
+          const more = Math.max(STEP_BYTES, taken - remaining);
           await this.#grow(more);
-          left += more;
+          remaining += more;
         }
-        left -= taken;
+        remaining -= taken;
         this.#reserved -= taken;
       },
       release: () => {
-        this.#reserved -= left;
-        left = 0;
+        this.#reserved -= remaining;
+        remaining = 0;
       },
     };
   }
@@ -80,12 +80,12 @@ export class Transfers {
   /** Reserves disk space that an earlier server has promised to an upload, even where it is no longer free. */
   assume(bytes: number): Reservation {
     this.#reserved += bytes;
-    let left = bytes;
+    let remaining = bytes;
     const give = (given: number) => {
-      this.#reserved -= Math.min(left, given);
-      left -= Math.min(left, given);
+      this.#reserved -= Math.min(remaining, given);
+      remaining -= Math.min(remaining, given);
     };
-    return { take: async (bytes) => give(bytes), release: () => give(left) };
+    return { take: async (bytes) => give(bytes), release: () => give(remaining) };
   }
 
   async #grow(bytes: number): Promise<void> {

@@ -32,8 +32,8 @@ export class UploadStore extends FileStore {
     const store = new UploadStore(folder, keepMs, transfers);
     for (const id of (await readdir(folder)).filter((name) => UPLOAD_ID.test(name))) {
       const upload = await store.getUpload(id).catch(() => null); // what cannot be read expires
-      const left = upload?.size === undefined ? 0 : upload.size - upload.offset;
-      store.#reservations.set(id, transfers.assume(Math.max(0, left)));
+      const remaining = upload?.size === undefined ? 0 : upload.size - upload.offset;
+      store.#reservations.set(id, transfers.assume(Math.max(0, remaining)));
     }
     return store;
   }
