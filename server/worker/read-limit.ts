@@ -30,5 +30,10 @@ export async function withLimits(
       return within(readMs, what, reader.readRegion(rect, signal));
     },
   });
-  return withMembers(source, { ...timed(source), overviews: source.overviews.map(timed) });
+  const { stored, overviews } = source;
+  return withMembers(source, {
+    ...timed(source),
+    overviews: overviews.map(timed),
+    ...(stored && { stored: timed(stored) }),
+  });
 }
