@@ -2,14 +2,14 @@ import type { Random } from './random.js';
 import type { Seed } from './seeds.js';
 
 /**
- * What the structure of a mutated image says must come of it:
- * - `refused`: what the image needs is gone, or claims what cannot be: a named 4xx;
- * - `agrees`: it may still be an image: the pixels of an independent decoder, or a named 4xx.
+ * The response that a mutated image requires:
+ * - `refused`: a documented 4xx, since required data is missing or a claim is impossible;
+ * - `agrees`: a documented 4xx, or the pixels that an independent decoder reads, since the image may still be valid.
  */
 export type Expectation = 'refused' | 'agrees';
 
 export interface Mutation {
-  /** What was changed, in words that find it again. */
+  /** What was changed, and where: enough to find it in the file. */
   readonly what: string;
   readonly bytes: Buffer;
   readonly expect: Expectation;
@@ -20,7 +20,7 @@ export type Mutate = (seed: Seed, random: Random) => Mutation;
 export const refused = (what: string, bytes: Buffer): Mutation => ({ what, bytes, expect: 'refused' });
 export const agrees = (what: string, bytes: Buffer): Mutation => ({ what, bytes, expect: 'agrees' });
 
-/** Some bytes of an interval, each with some of its bits flipped. */
+/** Flips some bits of one to four random bytes of [start, stop). */
 export function flipBytes(
   bytes: Buffer,
   start: number,
@@ -33,7 +33,22 @@ export function flipBytes(
   return { what: `bytes ${places.join(', ')} flipped`, bytes: flipped };
 }
 
-/** Numbers that break what counts on them. */
+/** Flips bits anywhere from `start` to the end. */
+export function flippedAnywhere({ bytes }: Seed, random: Random, start = 0): Mutation {
+  const { what, bytes: changed } = flipBytes(bytes, start, bytes.length, random);
+  return agrees(what, changed);
+}
+
+/** Cuts the end off; refused if fewer than `needed` bytes remain. */
+export function truncated({ bytes }: Seed, random: Random, needed: number): Mutation {
+  const stop = random.chance(0.3) ? bytes.length - random.between(1, 40) : random.below(bytes.length);
+  return (stop < needed ? refused : agrees)(
+    `cut to ${stop} of ${bytes.length} bytes`,
+    bytes.subarray(0, stop),
+  );
+}
+
+/** Numbers that are likely to break counts, sizes and offsets. */
 export const ODD_NUMBERS = [
   0, 1, 2, 3, 7, 8, 16, 17, 255, 256, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ] as const;

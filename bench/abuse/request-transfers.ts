@@ -8,99 +8,7 @@ import {
   waits,
 } from './request-parts.js';
 
-export const tus: Make = (targets, random) => {
-  const { image } = targets;
-  const version = 'Tus-Resumable: 1.0.0';
-  const create = (what: string, headers: string[], expect: RequestExpectation, body: Buffer | string = '') =>
-    waits(`tus: ${what}`, request(targets, { method: 'POST', path: '/v1/uploads', headers, body }), expect);
-  const unknown = `/v1/uploads/${random.bytes(16).toString('hex')}`;
-  switch (random.below(8)) {
-    case 0: {
-      const length = random.pick([
-        '-1',
-        'x',
-        '1e9',
-        '99999999999999999999',
-        '',
-        '0x10',
-        '1.5',
-        String(2 ** 53),
-      ]);
-      return create(`Upload-Length ${length}`, [version, `Upload-Length: ${length}`], 'refused');
-    }
-    case 1:
-      return create('without a version', ['Upload-Length: 10'], 'refused');
-    case 2: {
-      const metadata = random.pick([
-        'filename',
-        'filename !!!',
-        'filename ,',
-        ',,,',
-        'filename eA==,filename eA==',
-        `filename ${'QUFB'.repeat(2000)}`,
-        'filename Li4vLi4vZXRj',
-      ]);
-      return create(
-        `Upload-Metadata ${metadata.slice(0, 24)}`,
-        [version, 'Upload-Length: 10', `Upload-Metadata: ${metadata}`],
-        'either',
-      );
-    }
-    case 3:
-      return create(
-        'with its bytes',
-        [version, `Upload-Length: ${image.length}`, 'Content-Type: application/offset+octet-stream'],
-        'served',
-        image,
-      );
-    case 4:
-      return create(
-        'with more bytes than it says',
-        [version, 'Upload-Length: 10', 'Content-Type: application/offset+octet-stream'],
-        'either',
-        image,
-      );
-    case 5: {
-      const verb = random.pick(['HEAD', 'PATCH', 'DELETE', 'GET']);
-      const parts = {
-        method: verb,
-        path: unknown,
-        headers: [version, 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'],
-        ...(verb === 'PATCH' && { body: 'x' }),
-      };
-      return waits(`tus: ${verb} of an unknown upload`, request(targets, parts), 'refused', verb === 'HEAD');
-    }
-    case 6: {
-      const odd = random.pick([
-        '/v1/uploads/..%2f..%2fjobs',
-        '/v1/uploads/../jobs/x',
-        '/v1/uploads/%00',
-        '/v1/uploads/.',
-        `/v1/uploads/${'a'.repeat(5000)}`,
-      ]);
-      return waits(
-        `tus: PATCH ${odd.slice(0, 30)}`,
-        request(targets, {
-          method: 'PATCH',
-          path: odd,
-          headers: [version, 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'],
-          body: 'x',
-        }),
-        'refused',
-      );
-    }
-    default: {
-      const header = random.pick([
-        'Upload-Defer-Length: 2',
-        'Upload-Defer-Length: 1\r\nUpload-Length: 5',
-        'Upload-Concat: final;/v1/uploads/x',
-        'X-Nothing: 1',
-      ]);
-      return create(header, [version, header], 'refused');
-    }
-  }
-};
-
+/** A body in chunks, some of which violate HTTP. */
 export const chunked: Make = (targets, random) => {
   const { image, model } = targets;
   const head = (more: string[] = []) =>
@@ -135,7 +43,7 @@ export const chunked: Make = (targets, random) => {
       'served',
       'wait',
     ],
-    ['a size that is no number', [head(), chunk(image, 'zz')], 'malformed', 'wait'],
+    ['a size that is not a number', [head(), chunk(image, 'zz')], 'malformed', 'wait'],
     ['a negative size', [head(), chunk(image, '-5')], 'malformed', 'wait'],
     ['a size of 2^80', [head(), chunk(image, `1${'0'.repeat(20)}`)], 'malformed', 'wait'],
     ['a size of the wrong length', [head(), chunk(image, '5'), last], 'malformed', 'wait'],
@@ -145,11 +53,16 @@ export const chunked: Make = (targets, random) => {
       'malformed',
       'wait',
     ],
-    ['no end, then it is over', [head(), chunk(image.subarray(0, 99))], 'malformed', 'end'],
-    ['no end, and the client leaves', [head(), chunk(image), random.between(1, 50)], 'nothing', 'leave'],
-    ['with a length beside it', [head(['Content-Length: 5']), chunk(image), last], 'malformed', 'wait'],
+    ['no last chunk, and the client ends', [head(), chunk(image.subarray(0, 99))], 'malformed', 'end'],
     [
-      'one byte a chunk',
+      'no last chunk, and the client disconnects',
+      [head(), chunk(image), random.between(1, 50)],
+      'nothing',
+      'leave',
+    ],
+    ['with a Content-Length, too', [head(['Content-Length: 5']), chunk(image), last], 'malformed', 'wait'],
+    [
+      'chunks of one byte',
       [
         head(),
         ...Array.from(image.subarray(0, 200), (byte) => chunk(Buffer.of(byte))),
@@ -163,6 +76,7 @@ export const chunked: Make = (targets, random) => {
   return { what: `chunked: ${what}`, send, next, expect };
 };
 
+/** A body that does not match its Content-Length, is not an image, or whose client disconnects. */
 export const lengths: Make = (targets, random) => {
   const { image, model } = targets;
   const path = random.pick(POSTS.map((route) => `${route}?model=${model}`));
@@ -181,24 +95,24 @@ export const lengths: Make = (targets, random) => {
       expect: 'malformed',
     },
     {
-      what: 'a client that leaves in the body',
+      what: 'a client that disconnects in the body',
       send: [claims(String(image.length + 100)), pause],
       next: 'leave',
       expect: 'nothing',
     },
     {
-      what: 'a client that leaves after the body',
+      what: 'a client that disconnects after the body',
       send: [claims(String(image.length)), pause],
       next: 'leave',
       expect: 'nothing',
     },
     {
-      what: 'a client that leaves in the head',
+      what: 'a client that disconnects in the header',
       send: [claims('5').subarray(0, 40), pause],
       next: 'leave',
       expect: 'nothing',
     },
-    { what: 'a client that leaves at once', send: [], next: 'leave', expect: 'nothing' },
+    { what: 'a client that disconnects immediately', send: [], next: 'leave', expect: 'nothing' },
     waits(
       'a body of 2,000 bytes of noise',
       request(targets, { ...whole, body: random.bytes(2000) }),
@@ -230,6 +144,7 @@ export const lengths: Make = (targets, random) => {
   ]);
 };
 
+/** A client that disconnects while it receives a job's events. */
 export const events: Make = (targets, random) => {
   const path = `/v1/jobs/${random.pick([targets.job, '0'.repeat(32)])}/events`;
   const headers = [`Last-Event-ID: ${random.pick(['0', '-1', 'x', '1e99', '99999999999'])}`];
@@ -241,7 +156,7 @@ export const events: Make = (targets, random) => {
   };
 };
 
-/** Rare, as each takes as long as silence may. */
+/** A client that stalls in the middle of a body. In one of ten draws only, as each takes the whole idle timeout. */
 export const silence: Make = (targets, random) => {
   const { image, model } = targets;
   const length = String(image.length);
@@ -250,5 +165,5 @@ export const silence: Make = (targets, random) => {
   const send = [
     request(targets, { method: 'POST', path: `${path}?model=${model}`, length, body: image.subarray(0, 99) }),
   ];
-  return { what: `silence in the body of ${path}`, send, next: 'wait', expect: 'refused' };
+  return { what: `stalled body of ${path}`, send, next: 'wait', expect: 'refused' };
 };

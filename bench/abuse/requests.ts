@@ -1,10 +1,12 @@
 import type { Random } from './random.js';
 import { json, multipart } from './request-bodies.js';
-import { headers, method, path, query } from './request-heads.js';
+import { headers } from './request-headers.js';
+import { method, path, query } from './request-lines.js';
 import type { Make, RequestMutation, Targets } from './request-parts.js';
-import { chunked, lengths, silence, tus } from './request-transfers.js';
+import { chunked, lengths, silence } from './request-transfers.js';
+import { tus } from './request-uploads.js';
 
-const WAYS: readonly Make[] = [
+const MUTATORS: readonly Make[] = [
   method,
   path,
   query,
@@ -20,7 +22,7 @@ const WAYS: readonly Make[] = [
   silence,
 ];
 
-/** A request that is wrong, or odd, in one way. */
+/** Makes a request that is invalid or unusual in one respect. */
 export function mutateRequest(targets: Targets, random: Random): RequestMutation {
-  return random.pick(WAYS)(targets, random);
+  return random.pick(MUTATORS)(targets, random);
 }

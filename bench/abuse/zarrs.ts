@@ -2,7 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pattern } from '../../test/support/rasters.js';
-import { mutateText } from './mutate-tiff.js';
+import { mutateText } from './mutate-text.js';
 import type { Expectation } from './mutation.js';
 import type { Random } from './random.js';
 
