@@ -5,16 +5,16 @@ import { Judge } from './abuse/judge.js';
 import { Oracle } from './abuse/oracle.js';
 import { idleBytes, ProcessWatch } from './abuse/processes.js';
 import { Sender } from './abuse/sender.js';
-import { Stage } from './abuse/stage.js';
 import { FAULTS, type Fault, Surprises } from './abuse/surprises.js';
+import { Testbed } from './abuse/testbed.js';
 import type { Bench } from './bench.js';
 
-/** Images: `headers` are planned only, `stored` are jobs of what lies in a folder, or at an address. */
+/** Images to send: `images` are segmented, `headers` only planned, and `stored` are jobs by path or URL. */
 const COUNTS = { images: 4400, headers: 1200, stored: 600, requests: 2000 };
-/** Before what is counted. */
+/** Sent first, so that every process and cache of the server exists when memory is first measured. */
 const WARM_UP = { images: 200, headers: 50, stored: 50, requests: 500 };
 const CONNECTIONS = 6;
-const KEEP = resolve('out', 'abuse');
+const OUTPUT_FOLDER = resolve('out', 'abuse');
 const LIMITS = {
   ...(Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<Fault, number>),
   crashes: 0,
@@ -27,33 +27,41 @@ const LIMITS = {
 };
 
 /**
- * Thousands of broken images and requests, each with what its structure says must come of it, sent to a
- * server over several connections while it works through sound slides. What is answered as an image is
- * compared with decoders that are not ours, through a model whose overlays are the pixels themselves.
+ * Sends thousands of damaged images and requests to a server over several connections while it segments valid
+ * slides, and checks every response against what the damage allows. Images that the server accepts are compared
+ * with what independent decoders read, by means of a model whose overlays are the pixels themselves. Limits: no
+ * crash, hang, unnamed error, wrong pixel or leaked path; every valid slide succeeds; afterwards no file remains,
+ * no place in the queue is taken, and idle memory has grown by a tenth at most. Everything is drawn from fixed
+ * seeds; cases that violate an expectation are saved in `out/abuse`.
  */
 export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   const oracle = await Oracle.start();
-  const stage = await Stage.set(dir);
+  const testbed = await Testbed.setUp(dir);
   try {
-    return await abuse(stage, oracle, await Surprises.open(KEEP), log);
+    return await abuse(testbed, oracle, await Surprises.open(OUTPUT_FOLDER), log);
   } finally {
-    await stage.strike();
+    await testbed.tearDown();
     oracle?.close();
     await rm(dir, { recursive: true, force: true });
   }
 };
 
-async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, log: (line: string) => void) {
+async function abuse(
+  testbed: Testbed,
+  oracle: Oracle | null,
+  surprises: Surprises,
+  log: (line: string) => void,
+) {
   const started = performance.now();
-  const { server, seeds } = stage;
+  const { server, seeds } = testbed;
   let crashes = 0;
   server.child.once('exit', () => crashes++);
   const watch = new ProcessWatch(server.child.pid!);
   const workers = () => watch.restarts['worker/main.js'] ?? 0;
-  const judge = new Judge(oracle, surprises, stage.dir);
-  const sender = new Sender(server.url, join(stage.dir, 'slides'), stage.imageHost, seeds, judge);
-  const inTurns = async (what: string, count: number, work: (i: number) => Promise<void>): Promise<void> => {
+  const judge = new Judge(oracle, surprises, testbed.dir);
+  const sender = new Sender(server.url, join(testbed.dir, 'slides'), testbed.imageHost, seeds, judge);
+  const runAll = async (what: string, count: number, work: (i: number) => Promise<void>): Promise<void> => {
     let next = 0;
     const connection = async () => {
       while (next < count && crashes === 0) {
@@ -66,55 +74,57 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
     log(`${count} ${what}, ${JSON.stringify(surprises.counts)}`);
   };
 
-  const whole = await stage.slide(); // what an undisturbed server makes of it
-  await stage.clear();
-  const before = new Set(await stage.files());
+  const undisturbed = await testbed.slide();
+  await testbed.clear();
+  const before = new Set(await testbed.files());
   let [innocents, innocentsFailed] = [0, 0];
-  /** Runs `work` while the server makes one sound slide after the other. */
-  const besideSlides = async (work: () => Promise<void>): Promise<void> => {
-    let over = false;
+  /** Runs `work` while the server segments one valid slide after another. */
+  const whileSegmentingSlides = async (work: () => Promise<void>): Promise<void> => {
+    let isOver = false;
     const slides = async () => {
-      while (!over && crashes === 0) {
-        const job = await stage.slide();
-        if (job !== null && job.digest === whole?.digest) innocents++;
+      while (!isOver && crashes === 0) {
+        const job = await testbed.slide();
+        if (job !== null && job.digest === undisturbed?.digest) innocents++;
         else innocentsFailed++;
       }
     };
-    const throughout = slides();
-    await work().finally(() => (over = true));
-    await throughout;
+    const running = slides();
+    await work().finally(() => (isOver = true));
+    await running;
   };
 
-  // What the server takes of memory once it has seen some of everything: all of its processes are there.
-  let ended = 'none';
-  await besideSlides(async () => {
-    await inTurns('sound images', seeds.length, (i) => sender.sound(i));
-    await inTurns('images to warm up', WARM_UP.images, (i) => sender.image(i, 'warm-up'));
-    await inTurns('headers to warm up', WARM_UP.headers, (i) => sender.header(COUNTS.headers + i));
-    await inTurns('stored images to warm up', WARM_UP.stored, (i) => sender.stored(COUNTS.stored + i));
-    ended = (await stage.slide())?.id ?? ended;
-    await inTurns('requests to warm up', WARM_UP.requests, (i) => sender.request(COUNTS.requests + i, ended));
+  // Memory is first measured after some of every kind: by then all processes of the server have started.
+  let endedJob = 'none';
+  await whileSegmentingSlides(async () => {
+    await runAll('valid images', seeds.length, (i) => sender.sound(i));
+    await runAll('images to warm up', WARM_UP.images, (i) => sender.image(i, 'warm-up'));
+    await runAll('headers to warm up', WARM_UP.headers, (i) => sender.header(COUNTS.headers + i));
+    await runAll('stored images to warm up', WARM_UP.stored, (i) => sender.stored(COUNTS.stored + i));
+    endedJob = (await testbed.slide())?.id ?? endedJob;
+    await runAll('requests to warm up', WARM_UP.requests, (i) =>
+      sender.request(COUNTS.requests + i, endedJob),
+    );
   });
-  await stage.clear();
-  await stage.placesTaken(); // as before the other measure, below
+  await testbed.clear();
+  await testbed.placesTaken(); // as before the final measurement below
   const warmBytes = await idleBytes(server.child.pid!);
 
   let restartsByHeaders = 0;
   const restartsBefore = workers();
-  await besideSlides(async () => {
-    await inTurns('images planned', COUNTS.headers, (i) => sender.header(i));
+  await whileSegmentingSlides(async () => {
+    await runAll('plans', COUNTS.headers, (i) => sender.header(i));
     restartsByHeaders = workers() - restartsBefore;
-    await inTurns('images', COUNTS.images, (i) => sender.image(i));
-    await inTurns('images by path and URL', COUNTS.stored, (i) => sender.stored(i));
-    ended = (await stage.slide())?.id ?? ended;
-    await inTurns('requests', COUNTS.requests, (i) => sender.request(i, ended));
+    await runAll('images', COUNTS.images, (i) => sender.image(i));
+    await runAll('images by path and URL', COUNTS.stored, (i) => sender.stored(i));
+    endedJob = (await testbed.slide())?.id ?? endedJob;
+    await runAll('requests', COUNTS.requests, (i) => sender.request(i, endedJob));
   });
   const seconds = Math.round((performance.now() - started) / 1000);
 
-  await stage.clear();
-  const left = (await stage.files()).filter((file) => !before.has(file));
-  for (const file of left.slice(0, 9)) log(`left: ${file}`);
-  const placesTaken = await stage.placesTaken();
+  await testbed.clear();
+  const leftovers = (await testbed.files()).filter((file) => !before.has(file));
+  for (const file of leftovers.slice(0, 9)) log(`leftover: ${file}`);
+  const placesTaken = await testbed.placesTaken();
   const endBytes = await idleBytes(server.child.pid!);
   watch.stop();
   const figures = {
@@ -123,7 +133,7 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
     restartsByHeaders,
     innocentsFailed,
     innocentsLeast: innocents,
-    filesLeft: left.length,
+    filesLeft: leftovers.length,
     placesTaken,
     memoryGrowth: Number((sumOf(endBytes) / sumOf(warmBytes) - 1).toFixed(3)),
   };
@@ -136,13 +146,13 @@ async function abuse(stage: Stage, oracle: Oracle | null, surprises: Surprises, 
     requests: COUNTS.requests,
     seconds,
     ...figures,
-    agreed: oracle ? judge.agreed : 'not compared: Python with tifffile, imagecodecs and Pillow is missing',
+    agreed: oracle ? judge.agreed : 'not compared: needs Python with tifffile, imagecodecs and Pillow',
     refused: judge.refused,
     slow: surprises.slow,
     restarts: watch.restarts,
     memoryMb: { warm: inMb(warmBytes), end: inMb(endBytes) },
     decoders: oracle?.versions ?? null,
-    surprises: KEEP,
+    surprises: OUTPUT_FOLDER,
     limits: LIMITS,
     holds,
   };

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
 
-/** A web server of a folder, with ranges: from where images are read by URL. */
+/** Serves the files of a folder over HTTP with range requests, for images that are read by URL. */
 export async function serveFolder(
   folder: string,
 ): Promise<{ readonly host: string; readonly server: Server }> {

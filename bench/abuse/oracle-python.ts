@@ -1,8 +1,9 @@
 /**
- * Reads images with decoders that are none of ours, and compares them with the answers of the server. One
- * line of JSON in, `{"id", "image", "answer", "planes", "range", "tolerance"}`, one out.
+ * A Python program that reads images with independent decoders and compares them with the server's overlays. It reads a
+ * line of JSON for each image, `{"id", "image", "answer", "planes", "range", "tolerance"}`, and prints one,
+ * `{"id", "verdict", "details"}`.
  *
- * `answer` is an overlay of classes without colours: the picture itself in 8 bits a channel.
+ * `answer` is an overlay of classes without colours, hence the image itself at 8 bits per channel.
  */
 export const ORACLE = `
 import json, logging, os, resource, sys, warnings
@@ -53,7 +54,7 @@ def libtiff(path, planes, **_):
     with tifffile.TiffFile(path) as tif:
         small(tif.pages[planes[0]].shape)
     if len(planes) > 1:
-        raise ValueError('one page is read')
+        raise ValueError('reads a single page only')
     return imagecodecs.tiff_decode(bytes, index=planes[0])
 
 def tiff_series(path, **_):
@@ -85,10 +86,10 @@ def pillow(path, planes, **_):
         return bilevel(image)
 
 def gif_frame(path, **_):
-    """The first picture of a GIF without the empty screen around it, which may claim any size."""
+    """The first frame of a GIF without the logical screen around it, which may claim any size."""
     with Image.open(path) as image:
         if image.format != 'GIF':
-            raise ValueError('no GIF')
+            raise ValueError('not a GIF')
         box = image.tile[0][1]
         small((box[2] - box[0], box[3] - box[1]))
         image = image.crop(box)
@@ -108,7 +109,7 @@ def codecs(path, **_):
 
 def zarr_level(path, **_):
     if zarr is None:
-        raise ValueError('no zarr')
+        raise ValueError('zarr is not installed')
     group = zarr.open_group(path, mode='r')
     attributes = dict(group.attrs)
     image = attributes.get('ome', attributes)['multiscales'][0]
@@ -121,7 +122,7 @@ def zarr_level(path, **_):
     return np.transpose(data, [axes.index(a) for a in 'yxc' if a in axes])
 
 def shown(data, range):
-    """The RGB of 8 bits that an overlay shows."""
+    """The 8-bit RGB that an overlay shows."""
     if data.ndim == 2:
         data = data[..., None]
     if range:
@@ -138,24 +139,24 @@ def shown(data, range):
 def compare(task):
     with Image.open(task['answer']) as image:
         answer = np.asarray(image.convert('RGB')).astype('i4')
-    said = {}
+    details = {}
     image = task['image']
     readers = [zarr_level] if os.path.isdir(image) else [tiff_pages, pillow, codecs, libtiff, tiff_series, gif_frame]
     for read in readers:
         try:
             data = shown(read(image, planes=task['planes']), task.get('range'))
         except Exception as error:
-            said[read.__name__] = f'{type(error).__name__}: {error}'[:120]
+            details[read.__name__] = f'{type(error).__name__}: {error}'[:120]
             continue
         if data.shape != answer.shape:
-            said[read.__name__] = f'{data.shape}, not {answer.shape}'
+            details[read.__name__] = f'{data.shape}, not {answer.shape}'
             continue
         worst = int(np.abs(data - answer).max())
         if worst <= task['tolerance']:
             return {'verdict': 'agrees', 'by': read.__name__}
-        said[read.__name__] = f'differs by {worst} in {int((np.abs(data - answer).max(-1) > task["tolerance"]).sum())} px'
-    seen = any(text.startswith(('differs', '(')) for text in said.values())
-    return {'verdict': 'differs' if seen else 'unreadable', 'said': said}
+        details[read.__name__] = f'differs by {worst} in {int((np.abs(data - answer).max(-1) > task["tolerance"]).sum())} px'
+    decoded = any(text.startswith(('differs', '(')) for text in details.values())
+    return {'verdict': 'differs' if decoded else 'unreadable', 'details': details}
 
 print(json.dumps({'versions': {'tifffile': tifffile.__version__, 'imagecodecs': imagecodecs.__version__, 'pillow': Image.__version__, 'zarr': zarr and zarr.__version__}}), flush=True)
 for line in sys.stdin:
@@ -163,6 +164,6 @@ for line in sys.stdin:
     try:
         result = compare(task)
     except Exception as error:
-        result = {'verdict': 'unreadable', 'said': {'answer': f'{type(error).__name__}: {error}'[:200]}}
+        result = {'verdict': 'unreadable', 'details': {'answer': f'{type(error).__name__}: {error}'[:200]}}
     print(json.dumps({'id': task['id'], **result}), flush=True)
 `;

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ORACLE } from './oracle-python.js';
 
-/** Python with tifffile, imagecodecs and Pillow: of `.venv` in this folder, or the system's. */
+/** Python with tifffile, imagecodecs and Pillow: from `.venv` in the working folder if it exists, or the system's. */
 const PYTHON = existsSync('.venv/bin/python') ? '.venv/bin/python' : 'python3';
 const TASK_MS = 30_000;
 
 export interface Comparison {
   readonly image: string;
-  /** The server's overlay of the image: the image itself. */
+  /** The server's overlay without colours, which is the image as it decoded it. */
   readonly answer: string;
   readonly planes: readonly number[];
   readonly range: readonly number[] | null;
@@ -17,19 +17,19 @@ export interface Comparison {
 }
 
 export interface Verdict {
-  /** `unreadable`: no independent decoder reads the image. */
+  /** `unreadable`: no independent decoder can read the image. */
   readonly verdict: 'agrees' | 'differs' | 'unreadable';
-  /** What the decoders that do not agree said. */
-  readonly said?: Readonly<Record<string, string>>;
+  /** Why each decoder did not agree, by its name. */
+  readonly details?: Readonly<Record<string, string>>;
 }
 
-const DIED: Verdict = { verdict: 'unreadable', said: { python: 'the decoders ended' } };
+const CRASHED: Verdict = { verdict: 'unreadable', details: { python: 'the decoders crashed' } };
 
-/** Decoders that are not ours, in a process that is replaced when an image ends it. */
+/** Independent decoders, in a child process that is replaced when an image crashes it. */
 export class Oracle {
   #child: ChildProcess | null = null;
   #next = 0;
-  readonly #waiting = new Map<number, (verdict: Verdict | null) => void>();
+  readonly #pending = new Map<number, (verdict: Verdict | null) => void>();
 
   private constructor(readonly versions: Readonly<Record<string, string | null>>) {}
 
@@ -47,20 +47,20 @@ export class Oracle {
     return versions && new Oracle(versions);
   }
 
-  /** Compares; once more in a process of its own, where another image may have ended the first. */
+  /** Compares an image, and tries once more if the process exits: another image may have crashed it. */
   async compare(task: Comparison): Promise<Verdict> {
-    return (await this.#attempt(task)) ?? (await this.#attempt(task)) ?? DIED;
+    return (await this.#attempt(task)) ?? (await this.#attempt(task)) ?? CRASHED;
   }
 
-  /** @returns null where the process ended */
+  /** @returns null if the process exited */
   #attempt(task: Comparison): Promise<Verdict | null> {
     const child = (this.#child ??= this.#spawn());
     const id = this.#next++;
     return new Promise((resolve) => {
-      const late = setTimeout(() => child.kill('SIGKILL'), TASK_MS);
-      this.#waiting.set(id, (verdict) => {
-        clearTimeout(late);
-        this.#waiting.delete(id);
+      const timer = setTimeout(() => child.kill('SIGKILL'), TASK_MS);
+      this.#pending.set(id, (verdict) => {
+        clearTimeout(timer);
+        this.#pending.delete(id);
         resolve(verdict);
       });
       child.stdin!.write(`${JSON.stringify({ id, ...task })}\n`);
@@ -76,11 +76,11 @@ export class Oracle {
     child.stdin.on('error', () => undefined);
     createInterface({ input: child.stdout }).on('line', (line) => {
       const { id, ...verdict } = JSON.parse(line) as Verdict & { id?: number };
-      if (id !== undefined) this.#waiting.get(id)?.(verdict);
+      if (id !== undefined) this.#pending.get(id)?.(verdict);
     });
     child.once('exit', () => {
       if (this.#child === child) this.#child = null;
-      for (const settle of [...this.#waiting.values()]) settle(null);
+      for (const settle of [...this.#pending.values()]) settle(null);
     });
     return child;
   }

@@ -4,11 +4,11 @@ import { median } from '../bench.js';
 import { childrenOf, ownResidentBytes, pause } from '../server.js';
 
 const POLL_MS = 50;
-/** Processes that have nothing to do are kept for half a minute. */
+/** The server ends idle processes after half a minute. */
 const IDLE_AFTER_MS = 40_000;
 const SAMPLES = { count: 40, everyMs: 250 };
 
-/** Watches which processes a server starts: what is restarted is seen whatever the server says. */
+/** Observes which processes a server starts, so that restarts are seen whether or not the server reports them. */
 export class ProcessWatch {
   readonly #seen = new Map<number, string>();
   readonly #timer: NodeJS.Timeout;
@@ -17,7 +17,7 @@ export class ProcessWatch {
     this.#timer = setInterval(() => void this.#look(pid), POLL_MS);
   }
 
-  /** How many processes were started in place of another, by their scripts. */
+  /** How often a process was started again, by script. */
   get restarts(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (const script of this.#seen.values()) counts[script] = (counts[script] ?? -1) + 1;
@@ -32,15 +32,15 @@ export class ProcessWatch {
     for (const child of await childrenOf(pid)) {
       if (this.#seen.has(child)) continue;
       const script = await scriptOf(child);
-      // Before it is itself, a new process looks like its parent.
+      // Between fork and exec a child has its parent's command line.
       if (script && basename(script) !== 'bin.js') this.#seen.set(child, script);
     }
   }
 }
 
 /**
- * Resident memory of a server that has had nothing to do for a while, in bytes: its own, and that of its
- * processes, by their scripts. Medians of 40 samples in ten seconds.
+ * Resident memory of an idle server and its child processes, in bytes by script: medians of 40 samples over ten
+ * seconds, after idle processes have ended.
  */
 export async function idleBytes(pid: number): Promise<Record<string, number>> {
   await pause(IDLE_AFTER_MS);
@@ -48,16 +48,16 @@ export async function idleBytes(pid: number): Promise<Record<string, number>> {
   for (let i = 0; i < SAMPLES.count; i++) {
     await pause(SAMPLES.everyMs);
     const sums: Record<string, number> = {};
-    for (const one of [pid, ...(await childrenOf(pid))]) {
-      const name = (await scriptOf(one)) ?? 'gone';
-      sums[name] = (sums[name] ?? 0) + (await ownResidentBytes(one));
+    for (const each of [pid, ...(await childrenOf(pid))]) {
+      const name = (await scriptOf(each)) ?? 'gone';
+      sums[name] = (sums[name] ?? 0) + (await ownResidentBytes(each));
     }
     for (const [name, bytes] of Object.entries(sums)) (samples[name] ??= []).push(bytes);
   }
   return Object.fromEntries(Object.entries(samples).map(([name, bytes]) => [name, median(bytes)]));
 }
 
-/** The script of a Node process, such as `worker/main.js`; null where it is none, or has ended. */
+/** The script that a Node process runs, such as `worker/main.js`; null if it runs none or has exited. */
 async function scriptOf(pid: number): Promise<string | null> {
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
   return (
@@ -69,7 +69,7 @@ async function scriptOf(pid: number): Promise<string | null> {
   );
 }
 
-/** Every file below a folder. */
+/** The paths of all files below a folder. */
 export async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => !entry.isDirectory()).map((entry) => `${entry.parentPath}/${entry.name}`);

@@ -1,17 +1,17 @@
 import { hash } from '../../tiling/samples/random.js';
 
-/** Draws from a seed: the same seed gives the same draws on every machine. */
+/** A seeded random generator, with the same sequence on every machine. */
 export class Random {
   #drawn = 0;
 
   constructor(readonly seed: number) {}
 
-  /** An integer from 0 to `below`, which it does not reach. */
+  /** An integer of [0, below). */
   below(below: number): number {
     return Math.floor((hash(this.#drawn++, this.seed & 0xffff, this.seed >>> 16) / 2 ** 32) * below);
   }
 
-  /** An integer of an interval, both ends included. */
+  /** An integer of [low, high]. */
   between(low: number, high: number): number {
     return low + this.below(high - low + 1);
   }

@@ -1,35 +1,36 @@
 import { connect } from 'node:net';
-import { type Answer, BOUND_MS } from './answers.js';
+import { type HttpResponse, TIMEOUT_MS } from './responses.js';
 
+/** What a client sends, and how it behaves afterwards. */
 export interface Exchange {
-  /** What is sent, piece by piece, with a pause of some ms where a number stands. */
+  /** The pieces to write, in order; a number is a pause in ms. */
   readonly send: readonly (Buffer | number)[];
-  /** What the client does then: wait for the answer, say that it sends no more, or leave. */
+  /** What the client does then: wait for the response, half-close the connection and wait, or disconnect. */
   readonly next: 'wait' | 'end' | 'leave';
-  /** HEAD is answered without a body. */
+  /** Whether the request is HEAD, whose response has no body. Default: false. */
   readonly head?: boolean;
 }
 
-/** Sends bytes as they are, which no HTTP client would, and reads the first answer. */
-export function exchange(port: number, { send, next, head = false }: Exchange): Promise<Answer> {
+/** Sends raw bytes, valid HTTP or not, to 127.0.0.1 and reads the first response. */
+export function exchange(port: number, { send, next, head = false }: Exchange): Promise<HttpResponse> {
   const started = performance.now();
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
     const parts: Buffer[] = [];
     const settle = (hung: boolean) => {
-      clearTimeout(late);
+      clearTimeout(timer);
       socket.destroy();
       const received = Buffer.concat(parts);
-      const answer = parseAnswer(received, head) ??
-        parseAnswer(received, true) ?? { status: 0, type: '', body: received };
-      resolve({ ...answer, hung, ms: performance.now() - started });
+      const response = parseResponse(received, head) ??
+        parseResponse(received, true) ?? { status: 0, type: '', body: received };
+      resolve({ ...response, hung, ms: performance.now() - started });
     };
-    const late = setTimeout(() => settle(true), BOUND_MS);
+    const timer = setTimeout(() => settle(true), TIMEOUT_MS);
     socket.on('error', () => settle(false));
     socket.on('close', () => settle(false));
     socket.on('data', (chunk) => {
       parts.push(chunk);
-      if (parseAnswer(Buffer.concat(parts), head)) settle(false);
+      if (parseResponse(Buffer.concat(parts), head)) settle(false);
     });
     const write = async () => {
       for (const part of send) {
@@ -43,14 +44,14 @@ export function exchange(port: number, { send, next, head = false }: Exchange): 
   });
 }
 
-/** The first answer that is whole; null until then. Interim answers (1xx) are passed over. */
-function parseAnswer(bytes: Buffer, head: boolean): Pick<Answer, 'status' | 'type' | 'body'> | null {
+/** The first complete response, or null if there is none yet. Interim responses (1xx) are skipped. */
+function parseResponse(bytes: Buffer, head: boolean): Pick<HttpResponse, 'status' | 'type' | 'body'> | null {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const lines = bytes.toString('latin1', 0, end).split('\r\n');
   const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(lines[0]!)?.[1] ?? 0);
   const rest = bytes.subarray(end + 4);
-  if (status >= 100 && status < 200) return parseAnswer(rest, head);
+  if (status >= 100 && status < 200) return parseResponse(rest, head);
   const header = (name: string) =>
     lines
       .find((line) => line.toLowerCase().startsWith(`${name}:`))
@@ -61,11 +62,12 @@ function parseAnswer(bytes: Buffer, head: boolean): Pick<Answer, 'status' | 'typ
   const length = header('content-length');
   if (length !== null)
     return rest.length < Number(length) ? null : { status, type, body: rest.subarray(0, Number(length)) };
-  const body = dechunked(rest);
+  const body = decodeChunked(rest);
   return body && { status, type, body };
 }
 
-function dechunked(bytes: Buffer): Buffer | null {
+/** The body of a chunked transfer, or null while it is incomplete. */
+function decodeChunked(bytes: Buffer): Buffer | null {
   const parts: Buffer[] = [];
   for (let at = 0; ; ) {
     const end = bytes.indexOf('\r\n', at);

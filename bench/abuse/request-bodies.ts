@@ -1,6 +1,13 @@
-import { type Make, PARAMETERS, type RequestExpectation, request, waits } from './request-parts.js';
+import {
+  PARAMETERS,
+  type RequestExpectation,
+  type RequestMutator,
+  request,
+  sendAndWait,
+} from './request-parts.js';
 
-export const json: Make = (targets, random) => {
+/** A JSON body that is cut, has the wrong types, or refers to a source that must not be read. */
+export const json: RequestMutator = (targets, random) => {
   const { model, slide, host } = targets;
   const path = random.pick(['/v1/jobs', '/v1/plan']);
   const post = (
@@ -10,7 +17,7 @@ export const json: Make = (targets, random) => {
     type = 'application/json',
   ) => {
     const parts = { method: 'POST', path, headers: [`Content-Type: ${type}`], body };
-    return waits(`${path}: ${what}`, request(targets, parts), expect);
+    return sendAndWait(`${path}: ${what}`, request(targets, parts), expect);
   };
   const source = { path: slide };
   switch (random.below(8)) {
@@ -139,7 +146,8 @@ export const json: Make = (targets, random) => {
   }
 };
 
-export const multipart: Make = (targets, random) => {
+/** A multipart body that lacks its image, is cut, or is oversized. */
+export const multipart: RequestMutator = (targets, random) => {
   const { image, model } = targets;
   const part = (head: string, body: Buffer | string) =>
     Buffer.concat([Buffer.from(`--b\r\n${head}\r\n\r\n`), Buffer.from(body), Buffer.from('\r\n')]);
@@ -199,5 +207,5 @@ export const multipart: Make = (targets, random) => {
     headers: ['Content-Type: multipart/form-data; boundary=b'],
     body,
   };
-  return waits(`multipart: ${what}`, request(targets, parts), expect);
+  return sendAndWait(`multipart: ${what}`, request(targets, parts), expect);
 };

@@ -1,11 +1,17 @@
-import { type Make, type RequestExpectation, type RequestMutation, request, waits } from './request-parts.js';
+import {
+  type RequestExpectation,
+  type RequestMutation,
+  type RequestMutator,
+  request,
+  sendAndWait,
+} from './request-parts.js';
 
 /** A header that is invalid, hostile or unusual. */
-export const headers: Make = (targets, random) => {
+export const headers: RequestMutator = (targets, random) => {
   const { model, image, job } = targets;
   const segment = { method: 'POST', path: `/v1/segment?model=${model}`, body: image };
   const send = (what: string, line: string, expect: RequestExpectation): RequestMutation =>
-    waits(what, request(targets, { ...segment, headers: [line] }), expect);
+    sendAndWait(what, request(targets, { ...segment, headers: [line] }), expect);
   switch (random.below(12)) {
     case 0: {
       const host = random.pick([
@@ -17,12 +23,12 @@ export const headers: Make = (targets, random) => {
         'localhost.evil.example',
         'a b',
       ]);
-      return waits(`Host ${host}`, request(targets, { path: '/v1/jobs', host }), 'refused');
+      return sendAndWait(`Host ${host}`, request(targets, { path: '/v1/jobs', host }), 'refused');
     }
     case 1:
       return random.chance(0.5)
-        ? waits('without Host', request(targets, { path: '/v1/jobs', host: null }), 'malformed')
-        : waits(
+        ? sendAndWait('without Host', request(targets, { path: '/v1/jobs', host: null }), 'malformed')
+        : sendAndWait(
             'Host localhost',
             request(targets, { path: '/v1/jobs', host: targets.host.replace('127.0.0.1', 'localhost') }),
             'served',
@@ -79,7 +85,7 @@ export const headers: Make = (targets, random) => {
         headers: ['Content-Type: application/json', `Content-Encoding: ${encoding}`],
         body: '{"source":{"path":"x"}}',
       };
-      return waits(`Content-Encoding ${encoding} of JSON`, request(targets, parts), 'refused');
+      return sendAndWait(`Content-Encoding ${encoding} of JSON`, request(targets, parts), 'refused');
     }
     case 8: {
       const range = random.pick([
@@ -93,7 +99,7 @@ export const headers: Make = (targets, random) => {
         'bytes=-99999999',
         `bytes=${'0-1,'.repeat(500)}`,
       ]);
-      return waits(
+      return sendAndWait(
         `Range ${range.slice(0, 24)}`,
         request(targets, { path: `/v1/jobs/${job}/result`, headers: [`Range: ${range}`] }),
         'either',
@@ -123,7 +129,11 @@ export const headers: Make = (targets, random) => {
         headers: [`Idempotency-Key: ${key}`],
         body: image,
       };
-      return waits(`Idempotency-Key ${JSON.stringify(key.slice(0, 6))}`, request(targets, parts), 'either');
+      return sendAndWait(
+        `Idempotency-Key ${JSON.stringify(key.slice(0, 6))}`,
+        request(targets, parts),
+        'either',
+      );
     }
     default: {
       const line = random.pick([

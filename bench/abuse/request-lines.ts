@@ -1,4 +1,4 @@
-import { type Make, PARAMETERS, POSTS, request, waits } from './request-parts.js';
+import { PARAMETERS, POSTS, type RequestMutator, request, sendAndWait } from './request-parts.js';
 
 /** Values that are invalid, hostile or unusual for most parameters. */
 const ODD_VALUES = [
@@ -24,7 +24,7 @@ const ODD_VALUES = [
 ];
 
 /** A method that a path does not have, or that does not exist. */
-export const method: Make = (targets, random) => {
+export const method: RequestMutator = (targets, random) => {
   const known = ['GET', 'HEAD', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND', 'LINK', 'QUERY'];
   const path = random.pick([
     ...POSTS,
@@ -37,18 +37,23 @@ export const method: Make = (targets, random) => {
   ]);
   if (random.chance(0.2)) {
     const nonsense = random.pick(['GE T', 'get', 'GÉT', '', 'CONNECTX', 'A'.repeat(5000)]);
-    return waits(
+    return sendAndWait(
       `method ${nonsense.slice(0, 12)}`,
       request(targets, { method: nonsense, path }),
       'malformed',
     );
   }
   const chosen = random.pick(known);
-  return waits(`${chosen} ${path}`, request(targets, { method: chosen, path }), 'either', chosen === 'HEAD');
+  return sendAndWait(
+    `${chosen} ${path}`,
+    request(targets, { method: chosen, path }),
+    'either',
+    chosen === 'HEAD',
+  );
 };
 
 /** A path that does not exist, or that tries to leave its folder. */
-export const path: Make = (targets, random) => {
+export const path: RequestMutator = (targets, random) => {
   const { job } = targets;
   const chosen = random.pick([
     ...[
@@ -96,11 +101,11 @@ export const path: Make = (targets, random) => {
       '/v1/jobs;x=1',
     ],
   ]);
-  return waits(`path ${chosen.slice(0, 60)}`, request(targets, { path: chosen }), 'either');
+  return sendAndWait(`path ${chosen.slice(0, 60)}`, request(targets, { path: chosen }), 'either');
 };
 
 /** A parameter with an odd value, unknown, or given twice. */
-export const query: Make = (targets, random) => {
+export const query: RequestMutator = (targets, random) => {
   const name = random.pick(PARAMETERS);
   const value = random.chance(0.15)
     ? random.pick(['1', '9', '0,', '9.', 'auto,', 'a', '-']).repeat(random.between(100, 7000))
@@ -113,5 +118,5 @@ export const query: Make = (targets, random) => {
   const post = POSTS.includes(route) && random.chance(0.8);
   const what = `${post ? 'POST' : 'GET'} ${route} with ${name}=${value.slice(0, 20)}${doubled && ' twice'}`;
   const parts = { path: `${route}?${parameters}`, ...(post && { method: 'POST', body: targets.image }) };
-  return waits(what, request(targets, parts), 'either');
+  return sendAndWait(what, request(targets, parts), 'either');
 };

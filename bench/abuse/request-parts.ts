@@ -2,12 +2,12 @@ import type { Random } from './random.js';
 import type { Exchange } from './raw-http.js';
 
 /**
- * What a request is, and so what must come of it:
- * - `served`: it is sound: 2xx or 3xx;
- * - `refused`: a named 4xx;
+ * The response that a request requires:
+ * - `served`: 2xx or 3xx, since the request is valid;
+ * - `refused`: a documented 4xx;
  * - `either`: one of these;
- * - `malformed`: it is no HTTP: any 4xx, or the connection ends;
- * - `nothing`: its client has left, and only the server's health matters.
+ * - `malformed`: any 4xx or a closed connection, since the request is not valid HTTP;
+ * - `nothing`: none, since the client disconnects; only the server's health matters.
  */
 export type RequestExpectation = 'served' | 'refused' | 'either' | 'malformed' | 'nothing';
 
@@ -16,7 +16,7 @@ export interface RequestMutation extends Exchange {
   readonly expect: RequestExpectation;
 }
 
-/** What requests are made of. */
+/** Existing things that requests refer to. */
 export interface Targets {
   /** `127.0.0.1:PORT`. */
   readonly host: string;
@@ -25,40 +25,44 @@ export interface Targets {
   readonly image: Buffer;
   /** A job that has ended. */
   readonly job: string;
-  /** A file of the slides' folder. */
+  /** A file in the `--slides` folder. */
   readonly slide: string;
 }
 
-export type Make = (targets: Targets, random: Random) => RequestMutation;
+export type RequestMutator = (targets: Targets, random: Random) => RequestMutation;
 
 interface Parts {
   readonly method?: string;
   readonly path: string;
   readonly headers?: readonly string[];
   readonly body?: Buffer | string;
+  /** The Host header; none if null. Default: the server's. */
   readonly host?: string | null;
+  /** The Content-Length header; none if null. Default: the body's length, if there is one. */
   readonly length?: string | null;
-  /** Whether another request follows on the connection. */
+  /** Whether this is the last request on its connection. Default: true. */
   readonly last?: boolean;
 }
 
+/** The bytes of an HTTP/1.1 request; nothing is checked or escaped. */
 export function request(
   { host: own }: Targets,
   { method = 'GET', path, headers = [], body, host = own, length, last = true }: Parts,
 ): Buffer {
   const bytes = Buffer.from(body ?? '');
-  const said = length === undefined ? (body === undefined ? null : String(bytes.length)) : length;
+  const contentLength = length === undefined ? (body === undefined ? null : String(bytes.length)) : length;
   const lines = [
     `${method} ${path} HTTP/1.1`,
     ...(host === null ? [] : [`Host: ${host}`]),
     `Connection: ${last ? 'close' : 'keep-alive'}`,
-    ...(said === null ? [] : [`Content-Length: ${said}`]),
+    ...(contentLength === null ? [] : [`Content-Length: ${contentLength}`]),
     ...headers,
   ];
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
 }
 
-export const waits = (
+/** A case that sends one request and waits for the response. */
+export const sendAndWait = (
   what: string,
   send: Buffer,
   expect: RequestExpectation,
@@ -67,8 +71,9 @@ export const waits = (
   return { what, send: [send], next: 'wait', expect, head };
 };
 
+/** The routes that take an image. */
 export const POSTS = ['/v1/segment', '/v1/jobs', '/v1/plan'];
-/** Names of parameters, and what is none. */
+/** Names of parameters, and some that do not exist. */
 export const PARAMETERS = [
   'model',
   'tile',

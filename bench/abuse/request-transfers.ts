@@ -1,15 +1,15 @@
 import type { Exchange } from './raw-http.js';
 import {
-  type Make,
   POSTS,
   type RequestExpectation,
   type RequestMutation,
+  type RequestMutator,
   request,
-  waits,
+  sendAndWait,
 } from './request-parts.js';
 
 /** A body in chunks, some of which violate HTTP. */
-export const chunked: Make = (targets, random) => {
+export const chunked: RequestMutator = (targets, random) => {
   const { image, model } = targets;
   const head = (more: string[] = []) =>
     request(targets, {
@@ -77,7 +77,7 @@ export const chunked: Make = (targets, random) => {
 };
 
 /** A body that does not match its Content-Length, is not an image, or whose client disconnects. */
-export const lengths: Make = (targets, random) => {
+export const lengths: RequestMutator = (targets, random) => {
   const { image, model } = targets;
   const path = random.pick(POSTS.map((route) => `${route}?model=${model}`));
   const odd = random.pick(['-1', 'x', '1e3', '+5', '5, 6', '0x10', '99999999999999999999999']);
@@ -85,9 +85,9 @@ export const lengths: Make = (targets, random) => {
   const claims = (length: string) => request(targets, { ...whole, length });
   const pause = random.between(1, 60);
   return random.pick<RequestMutation>([
-    waits(`Content-Length ${odd}`, claims(odd), 'malformed'),
-    waits('Content-Length 0', request(targets, { ...whole, body: '' }), 'refused'),
-    waits('a Content-Length of 9 TB', claims('9000000000000'), 'refused'),
+    sendAndWait(`Content-Length ${odd}`, claims(odd), 'malformed'),
+    sendAndWait('Content-Length 0', request(targets, { ...whole, body: '' }), 'refused'),
+    sendAndWait('a Content-Length of 9 TB', claims('9000000000000'), 'refused'),
     {
       what: 'a body that ends early',
       send: [claims(String(image.length + 100))],
@@ -113,12 +113,12 @@ export const lengths: Make = (targets, random) => {
       expect: 'nothing',
     },
     { what: 'a client that disconnects immediately', send: [], next: 'leave', expect: 'nothing' },
-    waits(
+    sendAndWait(
       'a body of 2,000 bytes of noise',
       request(targets, { ...whole, body: random.bytes(2000) }),
       'refused',
     ),
-    waits(
+    sendAndWait(
       'a body of text',
       request(targets, {
         ...whole,
@@ -145,7 +145,7 @@ export const lengths: Make = (targets, random) => {
 };
 
 /** A client that disconnects while it receives a job's events. */
-export const events: Make = (targets, random) => {
+export const events: RequestMutator = (targets, random) => {
   const path = `/v1/jobs/${random.pick([targets.job, '0'.repeat(32)])}/events`;
   const headers = [`Last-Event-ID: ${random.pick(['0', '-1', 'x', '1e99', '99999999999'])}`];
   return {
@@ -157,7 +157,7 @@ export const events: Make = (targets, random) => {
 };
 
 /** A client that stalls in the middle of a body. In one of ten draws only, as each takes the whole idle timeout. */
-export const silence: Make = (targets, random) => {
+export const silence: RequestMutator = (targets, random) => {
   const { image, model } = targets;
   const length = String(image.length);
   const path = random.pick(['/v1/segment', '/v1/jobs']);

@@ -1,11 +1,15 @@
-import { type Make, type RequestExpectation, request, waits } from './request-parts.js';
+import { type RequestExpectation, type RequestMutator, request, sendAndWait } from './request-parts.js';
 
 /** A request of the tus protocol that is invalid or unusual. */
-export const tus: Make = (targets, random) => {
+export const tus: RequestMutator = (targets, random) => {
   const { image } = targets;
   const version = 'Tus-Resumable: 1.0.0';
   const create = (what: string, headers: string[], expect: RequestExpectation, body: Buffer | string = '') =>
-    waits(`tus: ${what}`, request(targets, { method: 'POST', path: '/v1/uploads', headers, body }), expect);
+    sendAndWait(
+      `tus: ${what}`,
+      request(targets, { method: 'POST', path: '/v1/uploads', headers, body }),
+      expect,
+    );
   const unknown = `/v1/uploads/${random.bytes(16).toString('hex')}`;
   switch (random.below(8)) {
     case 0: {
@@ -61,7 +65,12 @@ export const tus: Make = (targets, random) => {
         headers: [version, 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'],
         ...(verb === 'PATCH' && { body: 'x' }),
       };
-      return waits(`tus: ${verb} of an unknown upload`, request(targets, parts), 'refused', verb === 'HEAD');
+      return sendAndWait(
+        `tus: ${verb} of an unknown upload`,
+        request(targets, parts),
+        'refused',
+        verb === 'HEAD',
+      );
     }
     case 6: {
       const odd = random.pick([
@@ -71,7 +80,7 @@ export const tus: Make = (targets, random) => {
         '/v1/uploads/.',
         `/v1/uploads/${'a'.repeat(5000)}`,
       ]);
-      return waits(
+      return sendAndWait(
         `tus: PATCH ${odd.slice(0, 30)}`,
         request(targets, {
           method: 'PATCH',

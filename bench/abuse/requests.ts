@@ -2,11 +2,11 @@ import type { Random } from './random.js';
 import { json, multipart } from './request-bodies.js';
 import { headers } from './request-headers.js';
 import { method, path, query } from './request-lines.js';
-import type { Make, RequestMutation, Targets } from './request-parts.js';
+import type { RequestMutation, RequestMutator, Targets } from './request-parts.js';
 import { chunked, lengths, silence } from './request-transfers.js';
 import { tus } from './request-uploads.js';
 
-const MUTATORS: readonly Make[] = [
+const MUTATORS: readonly RequestMutator[] = [
   method,
   path,
   query,

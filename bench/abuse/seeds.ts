@@ -7,18 +7,18 @@ import { type TestImage, type TestTiff, writeTestTiff } from '../../test/support
 
 export type Format = 'tiff' | 'png' | 'jpeg' | 'webp' | 'gif' | 'avif';
 
-/** An image as it is before it is mutated: small, of a kind of its own. */
+/** A small valid image, from which mutations are made. */
 export interface Seed {
   readonly name: string;
   readonly format: Format;
   readonly bytes: Buffer;
-  /** Of as many channels as the image has, where no other fits. */
+  /** The model to use: `plain-colour` has three input channels, for three channels of a stack. */
   readonly model: 'plain' | 'plain-colour';
-  /** Parameters with which it is segmented. */
+  /** Further query parameters, each with a leading `&`. */
   readonly query: string;
-  /** Pages of a TIFF that its picture is made of. */
+  /** The pages of a TIFF that are segmented, in order of channels. */
   readonly planes: readonly number[];
-  /** How far apart two decoders may be, in 1/255: 0 unless it is lossy, or of floats. */
+  /** By how much two decoders may differ, in 1/255: 0 unless the image is lossy or floating-point. */
   readonly tolerance: number;
 }
 
@@ -36,7 +36,7 @@ const FIJI =
 const APERIO =
   'Aperio Image Library v11.2.1\n90x70 [0,0 90x70] (64x48) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990|Filename = CMU-1';
 
-/** A seed of every kind of image that is read. */
+/** Seeds for the file formats, layouts and compressions that the server reads without OpenSlide. */
 export async function writeSeeds(folder: string): Promise<Seed[]> {
   return [...(await tiffSeeds(folder)), ...(await pictureSeeds())];
 }

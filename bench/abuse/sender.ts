@@ -2,7 +2,6 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JobView } from '../../server/jobs/view.js';
 import { pause } from '../server.js';
-import { type Answer, ask, BOUND_MS, isNamedCode } from './answers.js';
 import type { Judge } from './judge.js';
 import { mutatePicture } from './mutate-picture.js';
 import { mutateTiff } from './mutate-tiff.js';
@@ -11,10 +10,11 @@ import type { Verdict } from './oracle.js';
 import { Random } from './random.js';
 import { exchange } from './raw-http.js';
 import { mutateRequest } from './requests.js';
+import { type HttpResponse, isNamedCode, sendRequest, TIMEOUT_MS } from './responses.js';
 import type { Seed } from './seeds.js';
 import { mutateZarr, writeZarr, zarrSeeds } from './zarrs.js';
 
-/** Where the seeds of each phase begin: its nth image, or request, is the same in every run. */
+/** The first random seed of each phase, so that its nth image or request is the same in every run. */
 const FIRST_SEED = {
   image: 0,
   'warm-up': 1_000_000,
@@ -23,9 +23,9 @@ const FIRST_SEED = {
   request: 4_000_000,
 };
 
-/** Sends broken images and requests, each made from its number alone, and has the answers judged. */
+/** Sends damaged images and requests, each made from its number alone, and passes the responses to the judge. */
 export class Sender {
-  /** @param imageHost serves `slides` to the server */
+  /** @param imageHost host and port that serve the folder `slides` over HTTP */
   constructor(
     private readonly url: string,
     private readonly slides: string,
@@ -34,13 +34,13 @@ export class Sender {
     private readonly judge: Judge,
   ) {}
 
-  /** An image as it is, before anything is broken. */
+  /** Segments an undamaged image. */
   sound(number: number): Promise<void> {
     const seed = this.seeds[number]!;
     return this.#segment('sound', number, seed, { what: 'nothing', bytes: seed.bytes, expect: 'sound' });
   }
 
-  /** A broken image, to be segmented. */
+  /** Segments a damaged image. */
   image(number: number, phase: 'image' | 'warm-up' = 'image'): Promise<void> {
     const { seed, ...mutation } = this.#mutated(new Random(FIRST_SEED[phase] + number), this.seeds);
     return this.#segment(phase, number, seed, mutation);
@@ -53,23 +53,23 @@ export class Sender {
     { what, bytes, expect }: { what: string; bytes: Buffer; expect: Expectation | 'sound' },
   ): Promise<void> {
     const query = `model=${seed.model}&output=overlay${seed.query}`;
-    const answer = await ask(`${this.url}/v1/segment?${query}`, { method: 'POST', body: bytes });
-    const compared = answer.status === 200 && expect !== 'refused';
-    const verdict = compared ? await this.judge.compare(`${phase}-${number}`, bytes, answer, seed) : null;
+    const response = await sendRequest(`${this.url}/v1/segment?${query}`, { method: 'POST', body: bytes });
+    const compared = response.status === 200 && expect !== 'refused';
+    const verdict = compared ? await this.judge.compare(`${phase}-${number}`, bytes, response, seed) : null;
     const about = { phase, number, subject: seed.name, what, expected: expect };
-    await this.judge.judge(about, answer, verdict, bytes);
+    await this.judge.record(about, response, verdict, bytes);
   }
 
-  /** A broken image of which the header alone is read. */
+  /** Plans a damaged image, of which only the header is read. */
   async header(number: number): Promise<void> {
     const { seed, what, bytes } = this.#mutated(new Random(FIRST_SEED.header + number), this.seeds);
     const query = `model=${seed.model}${seed.query}`;
-    const answer = await ask(`${this.url}/v1/plan?${query}`, { method: 'POST', body: bytes });
+    const response = await sendRequest(`${this.url}/v1/plan?${query}`, { method: 'POST', body: bytes });
     const about = { phase: 'header', number, subject: seed.name, what, expected: 'either' } as const;
-    await this.judge.judge(about, answer, null, bytes);
+    await this.judge.record(about, response, null, bytes);
   }
 
-  /** A broken OME-Zarr or TIFF below the folder of slides, or at an address: a job of its own. */
+  /** Runs a job on a damaged OME-Zarr or TIFF, by path or by URL. */
   async stored(number: number): Promise<void> {
     const random = new Random(FIRST_SEED.stored + number);
     const byUrl = random.chance(0.4);
@@ -82,43 +82,46 @@ export class Sender {
       'plain',
       { name: '', query: '', planes: [0], tolerance: 0 },
     ];
-    let mutation: { readonly what: string; readonly expect: Expectation };
+    let damage: { readonly what: string; readonly expect: Expectation };
     if (zarr) {
       const store = random.pick(zarrSeeds());
-      const broken = mutateZarr(store, random);
-      await writeZarr(path, broken);
+      const damaged = mutateZarr(store, random);
+      await writeZarr(path, damaged);
       facts = { ...facts, name: store.name };
-      mutation = broken;
+      damage = damaged;
     } else {
-      const broken = this.#mutated(
+      const damaged = this.#mutated(
         random,
         this.seeds.filter(({ format }) => format === 'tiff'),
       );
-      await writeFile(path, broken.bytes);
-      [model, facts] = [broken.seed.model, broken.seed];
-      mutation = broken;
+      await writeFile(path, damaged.bytes);
+      [model, facts] = [damaged.seed.model, damaged.seed];
+      damage = damaged;
     }
     const choice = Object.fromEntries(new URLSearchParams(facts.query));
     const request = { source, model, output: 'overlay', priority: 'interactive', ...choice };
-    const { answer, verdict } = await this.#job(request, (overlay) =>
+    const { response, verdict } = await this.#job(request, (overlay) =>
       this.judge.compare(`stored-${number}`, path, overlay, facts),
     );
     const subject = `${facts.name} by ${where}`;
-    const about = { phase: 'stored', number, subject, what: mutation.what, expected: mutation.expect };
-    await this.judge.judge(about, answer, verdict, path);
+    const about = { phase: 'stored', number, subject, what: damage.what, expected: damage.expect };
+    await this.judge.record(about, response, verdict, path);
     await rm(path, { recursive: true });
   }
 
-  /** A broken request; `job` is one that has ended. */
+  /**
+   * Sends an invalid or unusual request.
+   * @param job the id of a job that has ended
+   */
   async request(number: number, job: string): Promise<void> {
     const { host, port } = new URL(this.url);
     const image = this.seeds.find(({ name }) => name === 'PNG gray')!.bytes;
     const targets = { host, model: 'plain', image, job, slide: 'seed.tif' };
     const { what, expect, ...sent } = mutateRequest(targets, new Random(FIRST_SEED.request + number));
-    const answer = await exchange(Number(port), sent);
+    const response = await exchange(Number(port), sent);
     const about = { phase: 'request', number, subject: 'request', what, expected: expect };
     const input = Buffer.concat(sent.send.filter((part) => typeof part !== 'number'));
-    await this.judge.judge(about, answer, null, input);
+    await this.judge.record(about, response, null, input);
   }
 
   #mutated(random: Random, seeds: readonly Seed[]) {
@@ -126,32 +129,34 @@ export class Sender {
     return { seed, ...(seed.format === 'tiff' ? mutateTiff : mutatePicture)(seed, random) };
   }
 
-  /** Runs a job to its end; what it ends with is its answer, as if it had been requested at once. */
+  /** Runs a job to its end; its overlay or error is returned as if it were a synchronous response. */
   async #job(
     request: object,
-    compare: (overlay: Answer) => Promise<Verdict | null>,
-  ): Promise<{ readonly answer: Answer; readonly verdict: Verdict | null }> {
+    compare: (overlay: HttpResponse) => Promise<Verdict | null>,
+  ): Promise<{ readonly response: HttpResponse; readonly verdict: Verdict | null }> {
     const started = performance.now();
     const headers = { 'content-type': 'application/json' };
     const body = JSON.stringify(request);
-    const first = await ask(`${this.url}/v1/jobs`, { method: 'POST', headers, body });
-    if (first.status !== 202) return { answer: first, verdict: null };
+    const first = await sendRequest(`${this.url}/v1/jobs`, { method: 'POST', headers, body });
+    if (first.status !== 202) return { response: first, verdict: null };
     const { id } = JSON.parse(first.body.toString()) as JobView;
     const job = await jobEnded(this.url, id, 15);
     const ms = performance.now() - started;
     const overlay =
-      job?.state === 'succeeded' ? await ask(`${this.url}/v1/jobs/${id}/result?output=overlay`) : null;
+      job?.state === 'succeeded'
+        ? await sendRequest(`${this.url}/v1/jobs/${id}/result?output=overlay`)
+        : null;
     const verdict = overlay?.status === 200 ? await compare(overlay) : null;
-    await ask(`${this.url}/v1/jobs/${id}`, { method: 'DELETE' });
-    return { answer: overlay ? { ...overlay, ms } : { ...answerOf(job), ms }, verdict };
+    await sendRequest(`${this.url}/v1/jobs/${id}`, { method: 'DELETE' });
+    return { response: overlay ? { ...overlay, ms } : { ...responseOf(job), ms }, verdict };
   }
 }
 
-/** Waits for a job's end; null where it does not come in time, or the server is gone. */
+/** Waits for a job to end; null if it does not in time, or if the server is gone. */
 export async function jobEnded(url: string, id: string, pollMs: number): Promise<JobView | null> {
   const started = performance.now();
-  while (performance.now() - started < 3 * BOUND_MS) {
-    const { status, body } = await ask(`${url}/v1/jobs/${id}`);
+  while (performance.now() - started < 3 * TIMEOUT_MS) {
+    const { status, body } = await sendRequest(`${url}/v1/jobs/${id}`);
     if (status !== 200) return null;
     const job = JSON.parse(body.toString()) as JobView;
     if (job.state !== 'queued' && job.state !== 'running') return job;
@@ -160,8 +165,8 @@ export async function jobEnded(url: string, id: string, pollMs: number): Promise
   return null;
 }
 
-/** A job that has no result, as the answer that it would have been. */
-function answerOf(job: JobView | null): Omit<Answer, 'ms'> {
+/** The error of a job as the response to a synchronous request would have been. */
+function responseOf(job: JobView | null): Omit<HttpResponse, 'ms'> {
   const code = job?.error?.code ?? 'none';
   const named = isNamedCode(code);
   const problem = { type: `urn:unseam:problem:${code}`, status: 422, detail: job?.error?.detail };

@@ -2,7 +2,7 @@ import { cpSync } from 'node:fs';
 import { appendFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What went against its expectation. */
+/** The ways in which a response violates what was expected. */
 export const FAULTS = [
   'hung',
   'answered500',
@@ -15,6 +15,7 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** An unexpected response, with what it takes to send its case again. */
 export interface Surprise {
   readonly number: number;
   readonly phase: string;
@@ -25,7 +26,7 @@ export interface Surprise {
   readonly ms: number;
 }
 
-/** Counts what went wrong, and keeps each case, so that it can be sent again. */
+/** Counts unexpected responses and saves each case, so that it can be reproduced. */
 export class Surprises {
   readonly counts: Record<Fault, number> = Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Record<
     Fault,
@@ -35,13 +36,14 @@ export class Surprises {
 
   private constructor(readonly folder: string) {}
 
+  /** @param folder emptied first */
   static async open(folder: string): Promise<Surprises> {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     return new Surprises(folder);
   }
 
-  /** @param input what was sent: its bytes, or the folder of a Zarr */
+  /** @param input what was sent: its bytes, or its path */
   async add(fault: Fault | 'slow', surprise: Surprise, input: Buffer | string): Promise<void> {
     if (fault === 'slow') this.slow++;
     else this.counts[fault]++;

@@ -1,33 +1,35 @@
-/** Bytes of a file, the end not included. */
+/** The bytes [start, stop) of a file. */
 export interface Span {
   readonly start: number;
   readonly stop: number;
 }
 
-/** A tag, and where its parts are: what a mutation writes into. */
+/** A tag of a directory, and where in the file its parts are. */
 export interface TagPlace {
   readonly tag: number;
   readonly type: number;
   readonly count: number;
-  /** Where the entry begins. */
+  /** The offset of the entry. */
   readonly at: number;
-  /** Where its values are: in the entry, or elsewhere. */
+  /** Its values, inside the entry or elsewhere. */
   readonly values: Span;
 }
 
+/** A page's directory. */
 export interface DirectoryPlace {
+  /** The offset of the directory. */
   readonly at: number;
   readonly tags: ReadonlyMap<number, TagPlace>;
   readonly whole: Span;
-  /** Where the chunks of its pixels are. */
+  /** Its strips or tiles. */
   readonly chunks: readonly Span[];
 }
 
 const TYPE_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8];
 
 /**
- * Where everything is in a sound TIFF. Written for the mutations alone: what they expect must not come
- * from the reader that is tested.
+ * Where the parts of a valid TIFF are. It parses the file itself, so that what the mutations expect does not depend on
+ * the reader under test.
  */
 export class TiffMap {
   readonly bigEndian: boolean;
@@ -52,12 +54,12 @@ export class TiffMap {
     return bigEndian ? bytes.readUIntBE(at, length) : bytes.readUIntLE(at, length);
   }
 
-  /** A copy with a number written over. */
+  /** A copy of the file with one number replaced. */
   with(at: number, length: number, value: number): Buffer {
     return this.overwrite(Buffer.from(this.bytes), at, length, value);
   }
 
-  /** Writes a number over, as this file writes numbers; of one that does not fit, the lowest bits. */
+  /** Writes a number in the file's byte order; of one that does not fit, the lowest bits. */
   overwrite(bytes: Buffer, at: number, length: number, value: number): Buffer {
     const { bigEndian } = this;
     if (length === 8) {
@@ -77,7 +79,7 @@ export class TiffMap {
     return this.read(place.values.start + index * size, size);
   }
 
-  /** A copy in which a tag has another value. */
+  /** A copy of the file in which one value of a tag is replaced. */
   withValue(place: TagPlace, value: number, index = 0): Buffer {
     const size = TYPE_BYTES[place.type]!;
     return this.with(place.values.start + index * size, size, value);

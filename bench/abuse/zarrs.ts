@@ -6,11 +6,11 @@ import { mutateText } from './mutate-text.js';
 import type { Expectation } from './mutation.js';
 import type { Random } from './random.js';
 
-/** An OME-Zarr as its files. */
+/** An OME-Zarr as a set of files. */
 export interface ZarrSeed {
   readonly name: string;
   readonly files: ReadonlyMap<string, Buffer>;
-  /** Where its largest level describes itself, and that level's chunks. */
+  /** The metadata file of the largest level, and the names of that level's chunks. */
   readonly array: string;
   readonly chunks: readonly string[];
   readonly compressed: boolean;
@@ -19,7 +19,7 @@ export interface ZarrSeed {
 export interface ZarrMutation {
   readonly what: string;
   readonly files: ReadonlyMap<string, Buffer>;
-  /** Links, by their names, to places on this machine. */
+  /** Symbolic links: targets by name. */
   readonly links: ReadonlyMap<string, string>;
   readonly expect: Expectation;
 }
@@ -28,7 +28,7 @@ const SIZE = { width: 90, height: 70 };
 const CHUNK = 40;
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** OME-Zarr 0.4 and 0.5, each plain and compressed, of two levels. */
+/** OME-Zarr 0.4 and 0.5 with two levels, each uncompressed and compressed. */
 export function zarrSeeds(): ZarrSeed[] {
   return [true, false].flatMap((compressed) => [zarrOf('0.4', compressed), zarrOf('0.5', compressed)]);
 }
@@ -107,11 +107,11 @@ function zarrOf(version: '0.4' | '0.5', compressed: boolean): ZarrSeed {
   return { name: `OME-Zarr ${version}${compressed ? ', gzip' : ''}`, files, array, chunks, compressed };
 }
 
-/** Breaks an OME-Zarr in one place. */
+/** Damages an OME-Zarr in one place: a metadata file, a chunk, a path or a link. */
 export function mutateZarr(seed: ZarrSeed, random: Random): ZarrMutation {
   const { files, array, chunks } = seed;
   const root = files.has('.zattrs') ? '.zattrs' : 'zarr.json';
-  const with_ = (name: string, bytes: Buffer | null, what: string, expect: Expectation): ZarrMutation => {
+  const withFile = (name: string, bytes: Buffer | null, what: string, expect: Expectation): ZarrMutation => {
     const changed = new Map(files);
     if (bytes) changed.set(name, bytes);
     else changed.delete(name);
@@ -124,26 +124,26 @@ export function mutateZarr(seed: ZarrSeed, random: Random): ZarrMutation {
     case 1: {
       const name = random.pick([root, array]);
       const { what, text } = mutateText(files.get(name)!.toString(), random);
-      return with_(name, Buffer.from(text), what, 'agrees');
+      return withFile(name, Buffer.from(text), what, 'agrees');
     }
     case 2: {
       const name = random.pick([root, array]);
       const stop = random.below(files.get(name)!.length);
-      return with_(name, files.get(name)!.subarray(0, stop), `cut to ${stop} bytes`, 'refused');
+      return withFile(name, files.get(name)!.subarray(0, stop), `cut to ${stop} bytes`, 'refused');
     }
     case 3: {
-      const name = random.pick([root, array, chunk]); // a chunk that is not there is the fill value
-      return with_(name, null, 'gone', name === chunk ? 'agrees' : 'refused');
+      const name = random.pick([root, array, chunk]); // a missing chunk holds the fill value
+      return withFile(name, null, 'removed', name === chunk ? 'agrees' : 'refused');
     }
     case 4: {
       const stop = random.below(stored.length - 8);
-      return with_(chunk, stored.subarray(0, stop), `cut to ${stop} of ${stored.length} bytes`, 'refused');
+      return withFile(chunk, stored.subarray(0, stop), `cut to ${stop} of ${stored.length} bytes`, 'refused');
     }
     case 5: {
       const changed = Buffer.from(stored);
       const at = random.below(changed.length);
       changed[at]! ^= random.between(1, 255);
-      return with_(chunk, changed, `byte ${at} flipped`, 'agrees');
+      return withFile(chunk, changed, `byte ${at} flipped`, 'agrees');
     }
     case 6: {
       const path = random.pick([
@@ -159,13 +159,13 @@ export function mutateZarr(seed: ZarrSeed, random: Random): ZarrMutation {
         .get(root)!
         .toString()
         .replace('"path":"0"', `"path":${JSON.stringify(path)}`);
-      return with_(root, Buffer.from(text), `the first level is at ${path || 'nowhere'}`, 'refused');
+      return withFile(root, Buffer.from(text), `path of the first level set to "${path}"`, 'refused');
     }
     default: {
       const changed = new Map(files);
       changed.delete(chunk);
       return {
-        what: `${chunk} is a link out of the folder`,
+        what: `${chunk} replaced by a link out of the folder`,
         files: changed,
         links: new Map([[chunk, '/etc/passwd']]),
         expect: 'refused',
@@ -174,6 +174,7 @@ export function mutateZarr(seed: ZarrSeed, random: Random): ZarrMutation {
   }
 }
 
+/** Writes an OME-Zarr's files and links below a folder. */
 export async function writeZarr(
   folder: string,
   { files, links }: Pick<ZarrMutation, 'files' | 'links'>,
