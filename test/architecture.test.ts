@@ -19,6 +19,7 @@ const ROOMS = [
   'server/readers/',
   'server/training/',
   'server/terminal/',
+  'server/svg/',
   'server/pipeline/',
   'server/storage/',
   'server/metrics.ts',

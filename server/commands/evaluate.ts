@@ -14,7 +14,7 @@ import {
   scratchOption,
 } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
-import { type Dataset, type DatasetOptions, openDataset } from '../training/dataset.js';
+import { type Dataset, type DatasetOptions, openDataset } from '../training/data/dataset.js';
 import {
   DEFAULT_THRESHOLD,
   Evaluation,

@@ -7,8 +7,8 @@ import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { problemOf } from '../contract/problems.js';
 import { requireFolder } from '../storage/folders.js';
+import { netSvg } from '../svg/net-picture.js';
 import type { CommandContext } from '../terminal/options.js';
-import { netSvg } from './net-picture.js';
 
 export function modelsCommand(program: Command, context: CommandContext): void {
   const folder = () =>

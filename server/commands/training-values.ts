@@ -1,7 +1,7 @@
 import type { Card } from '../../model/card.js';
 import { AUGMENTATIONS, type Augmentation, NO_AUGMENTATION } from '../../model/train/augment.js';
 import { RequestError } from '../contract/errors.js';
-import { IGNORED } from '../training/labels.js';
+import { IGNORED } from '../training/data/labels.js';
 import type { TrainingSettings } from '../training/settings.js';
 
 const bad = (message: string): RequestError => new RequestError('bad-request', message);

@@ -4,9 +4,9 @@ import { Confusion, round } from '../../model/train/scores.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
 import { TilePredictor } from '../pipeline/predict.js';
 import { segment } from '../pipeline/segment.js';
-import type { Dataset, Pair } from './dataset.js';
+import type { Dataset, Pair } from './data/dataset.js';
+import type { Miniature } from './data/miniature.js';
 import { ImageScorer, type LossTally } from './image-scorer.js';
-import type { Miniature } from './miniature.js';
 
 /** How well a network segments one image. */
 export interface Prediction {

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RangeTest, rangeTest } from '../../model/train/lr-finder.js';
+import { chartsSvg } from '../svg/charts.js';
 import { ProgressBar } from '../terminal/progress.js';
-import { chartsSvg } from './charts.js';
 import type { TrainSession } from './session.js';
 import { setUpTraining } from './setup.js';
 

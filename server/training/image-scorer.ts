@@ -4,10 +4,10 @@ import type { LossSum } from '../../model/train/loss-sum.js';
 import { Confusion } from '../../model/train/scores.js';
 import type { Rect } from '../../tiling/geometry.js';
 import type { MaskArray, MaskSink } from '../../tiling/sink.js';
-import type { Dataset, Pair } from './dataset.js';
-import { IGNORED } from './labels.js';
-import { Miniature } from './miniature.js';
-import type { PixelWeights } from './pixel-weights.js';
+import type { Dataset, Pair } from './data/dataset.js';
+import { IGNORED } from './data/labels.js';
+import { Miniature } from './data/miniature.js';
+import type { PixelWeights } from './data/pixel-weights.js';
 
 /** Border scores need the whole image in memory, at 20 bytes per pixel: larger images have none. */
 export const MAX_BORDER_SCORE_PIXELS = 16e6;

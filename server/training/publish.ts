@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
 import { writeCard } from '../../model/model-files.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './data/dataset.js';
+import type { Split } from './data/split.js';
 import { Evaluation, type Prediction, predictions, THRESHOLDS } from './evaluate.js';
 import { runFolder } from './run-config.js';
-import type { Split } from './split.js';
 
 export interface PublishRequest {
   readonly engine: Engine;

@@ -3,10 +3,10 @@ import { deviceFacts, type Environment } from '../../model/environment.js';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { LoopState } from '../../model/train/loop.js';
 import type { UnetConfig } from '../../model/unet.js';
-import type { Dataset, Pair } from './dataset.js';
+import type { Dataset, Pair } from './data/dataset.js';
+import type { Split } from './data/split.js';
 import { type Monitor, scoreOf } from './monitor.js';
 import type { RunConfig } from './run-config.js';
-import type { Split } from './split.js';
 
 /** What the card of a training states and does not change while it runs. */
 export interface RunProvenance {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Card, cardSchema } from '../../model/card.js';
 import { issueOf } from '../../model/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
-import type { RangeChoice } from './intensities.js';
+import type { RangeChoice } from './data/intensities.js';
 import { settingsSchema, type TrainingSettings } from './settings.js';
 
 /** All that a training was requested with: written to `run.json`, and read again to resume it. */

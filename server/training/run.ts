@@ -13,14 +13,14 @@ import {
 } from '../../model/train/loop.js';
 import { learningRateAt } from '../../model/train/schedule.js';
 import { RequestError } from '../contract/errors.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './data/dataset.js';
+import type { Split } from './data/split.js';
 import type { Prediction } from './evaluate.js';
 import { type Monitor, monitorFor } from './monitor.js';
 import { publishBest } from './publish.js';
 import { type RunProvenance, runCard } from './run-card.js';
 import { type RunConfig, runFolder } from './run-config.js';
 import { setUpTraining, type TrainingSetup } from './setup.js';
-import type { Split } from './split.js';
 import { Validator } from './validation.js';
 
 export interface RunRequest {

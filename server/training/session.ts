@@ -1,8 +1,8 @@
 import type { Engine } from '../../model/engine.js';
 import type { CommandContext } from '../terminal/options.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './data/dataset.js';
+import type { Split } from './data/split.js';
 import type { RunConfig } from './run-config.js';
-import type { Split } from './split.js';
 
 /** What one run of `unseam train` works with, whether it trains, previews or tests learning rates. */
 export interface TrainSession {

@@ -1,11 +1,11 @@
 import type { Engine, Trainee } from '../../model/engine.js';
 import type { UnetConfig } from '../../model/unet.js';
 import { planTiles } from '../../tiling/plan.js';
-import type { Dataset } from './dataset.js';
+import type { Dataset } from './data/dataset.js';
+import { Sampler, type WeightMapOptions } from './data/sampler.js';
+import type { Split } from './data/split.js';
 import type { RunConfig } from './run-config.js';
-import { Sampler, type WeightMapOptions } from './sampler.js';
 import { classWeightsOf } from './settings.js';
-import type { Split } from './split.js';
 
 export interface SetupRequest extends WeightMapOptions {
   readonly config: RunConfig;

@@ -3,11 +3,11 @@ import type { TileGeometry } from '../../model/geometry.js';
 import type { Validation } from '../../model/train/loop.js';
 import { LossSum } from '../../model/train/loss-sum.js';
 import { RequestError } from '../contract/errors.js';
-import type { Dataset, Pair } from './dataset.js';
+import type { Dataset, Pair } from './data/dataset.js';
+import { PixelWeights } from './data/pixel-weights.js';
 import { Evaluation, predictions, THRESHOLDS } from './evaluate.js';
 import { MAX_BORDER_SCORE_PIXELS } from './image-scorer.js';
 import { errorOf, type Monitor } from './monitor.js';
-import { PixelWeights } from './pixel-weights.js';
 import type { RunConfig } from './run-config.js';
 import { classWeightsOf } from './settings.js';
 

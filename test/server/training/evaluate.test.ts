@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../model/engine.js';
 import type { OutputKind } from '../../../model/output-kind.js';
+import { countLabels, LabelCodec } from '../../../server/training/data/labels.js';
 import { predictions } from '../../../server/training/evaluate.js';
-import { countLabels, LabelCodec } from '../../../server/training/labels.js';
 import type { Rect } from '../../../tiling/geometry.js';
 import type { ImageSource } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';

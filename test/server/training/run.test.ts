@@ -5,9 +5,10 @@ import { describe, expect, it } from 'vitest';
 import type { TrainEvent } from '../../../model/train/loop.js';
 import { readState } from '../../../model/train/state.js';
 import type { TrainingBatch } from '../../../model/train/trainer.js';
-import { openDataset } from '../../../server/training/dataset.js';
+import { openDataset } from '../../../server/training/data/dataset.js';
+import { splitPairs } from '../../../server/training/data/split.js';
 import { PRESETS } from '../../../server/training/presets.js';
-import { reportHtml } from '../../../server/training/report.js';
+import { reportHtml } from '../../../server/training/recording/report.js';
 import { TrainingRun } from '../../../server/training/run.js';
 import {
   type RunConfig,
@@ -16,7 +17,6 @@ import {
   writeRunConfig,
 } from '../../../server/training/run-config.js';
 import type { TrainingSettings } from '../../../server/training/settings.js';
-import { splitPairs } from '../../../server/training/split.js';
 import { type PixelRule, scriptedEngine } from '../../support/fake-engine.js';
 import { testFolder } from '../../support/files.js';
 

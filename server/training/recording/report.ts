@@ -1,7 +1,7 @@
-import type { Card } from '../../model/card.js';
-import { haloText } from '../../tiling/plan.js';
-import { escapeXml } from './charts.js';
-import type { RunConfig } from './run-config.js';
+import type { Card } from '../../../model/card.js';
+import { haloText } from '../../../tiling/plan.js';
+import { escapeXml } from '../../svg/charts.js';
+import type { RunConfig } from '../run-config.js';
 
 export interface ReportParts {
   readonly card: Card;

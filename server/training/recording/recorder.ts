@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Card } from '../../model/card.js';
-import type { TrainEvent } from '../../model/train/loop.js';
+import type { Card } from '../../../model/card.js';
+import type { TrainEvent } from '../../../model/train/loop.js';
+import type { Prediction } from '../evaluate.js';
+import { scoreOf } from '../monitor.js';
+import type { RunFacts } from '../run.js';
+import { type RunConfig, runFolder } from '../run-config.js';
 import { curvesSvg } from './curves.js';
-import type { Prediction } from './evaluate.js';
-import { scoreOf } from './monitor.js';
 import { PredictionSheets } from './prediction-sheets.js';
 import { reportHtml } from './report.js';
-import type { RunFacts } from './run.js';
-import { type RunConfig, runFolder } from './run-config.js';
 import { EventFile } from './tensorboard.js';
 import { TrainingLog } from './training-log.js';
 

@@ -2,8 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import protobuf from 'protobufjs/light.js';
 import { describe, expect, it } from 'vitest';
-import { crc32c, EventFile } from '../../../server/training/tensorboard.js';
-import { testFolder } from '../../support/files.js';
+import { crc32c, EventFile } from '../../../../server/training/recording/tensorboard.js';
+import { testFolder } from '../../../support/files.js';
 
 describe('CRC-32C', () => {
   it('is that of the published check value', () => {

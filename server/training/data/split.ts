@@ -1,4 +1,4 @@
-import { RequestError } from '../contract/errors.js';
+import { RequestError } from '../../contract/errors.js';
 import type { Pair } from './dataset.js';
 
 /** Which images are trained on, which select the best network, and which are scored once, at the end. */

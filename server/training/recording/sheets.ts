@@ -1,7 +1,7 @@
-import type { Card } from '../../model/card.js';
-import { PngSink } from '../../tiling/sinks/png.js';
-import { rgbOf } from '../contract/colours.js';
-import { CELL_PX } from './miniature.js';
+import type { Card } from '../../../model/card.js';
+import { PngSink } from '../../../tiling/sinks/png.js';
+import { rgbOf } from '../../contract/colours.js';
+import { CELL_PX } from '../data/miniature.js';
 
 /** An RGB image, `width · height · 3` bytes. */
 export interface Picture {

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { openDataset } from '../../../server/training/dataset.js';
-import { testFolder } from '../../support/files.js';
-import { pattern } from '../../support/rasters.js';
-import { writeTestTiff } from '../../support/tiff.js';
+import { openDataset } from '../../../../server/training/data/dataset.js';
+import { testFolder } from '../../../support/files.js';
+import { pattern } from '../../../support/rasters.js';
+import { writeTestTiff } from '../../../support/tiff.js';
 
 const folder = await testFolder();
 

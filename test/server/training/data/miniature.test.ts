@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Miniature } from '../../../server/training/miniature.js';
-import { paint } from '../../../server/training/sheets.js';
-import { pattern } from '../../support/rasters.js';
+import { Miniature } from '../../../../server/training/data/miniature.js';
+import { paint } from '../../../../server/training/recording/sheets.js';
+import { pattern } from '../../../support/rasters.js';
 
 describe('a miniature', () => {
   it.each([

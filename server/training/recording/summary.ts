@@ -1,7 +1,7 @@
-import type { Card } from '../../model/card.js';
-import { NORMALISATION } from '../../model/pixels.js';
-import type { Dataset } from './dataset.js';
-import type { Split } from './split.js';
+import type { Card } from '../../../model/card.js';
+import { NORMALISATION } from '../../../model/pixels.js';
+import type { Dataset } from '../data/dataset.js';
+import type { Split } from '../data/split.js';
 
 /** The lines that are printed before a training: number and size of the images, class shares, notes, the split. */
 export function summaryOf(dataset: Dataset, split: Split, classes: Card['classes']): string[] {

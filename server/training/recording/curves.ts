@@ -1,5 +1,5 @@
-import { type Chart, chartsSvg } from './charts.js';
-import type { Monitor } from './monitor.js';
+import { type Chart, chartsSvg } from '../../svg/charts.js';
+import type { Monitor } from '../monitor.js';
 import type { LogLine } from './training-log.js';
 
 /** Draws the curves of a training, two charts in a row, as SVG. */

@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { classesOf, parseLegend } from '../../../server/commands/training-values.js';
-import { foldTable } from '../../../server/training/folds.js';
-import { countLabels, IGNORED, LabelCodec, type LabelRules } from '../../../server/training/labels.js';
-import { classWeightsOf } from '../../../server/training/settings.js';
-import { foldsOf, splitPairs } from '../../../server/training/split.js';
-import type { Raster } from '../../../tiling/raster.js';
-import { memorySource } from '../../../tiling/sources/memory.js';
+import { classesOf, parseLegend } from '../../../../server/commands/training-values.js';
+import { foldTable } from '../../../../server/training/data/folds.js';
+import {
+  countLabels,
+  IGNORED,
+  LabelCodec,
+  type LabelRules,
+} from '../../../../server/training/data/labels.js';
+import { foldsOf, splitPairs } from '../../../../server/training/data/split.js';
+import { classWeightsOf } from '../../../../server/training/settings.js';
+import type { Raster } from '../../../../tiling/raster.js';
+import { memorySource } from '../../../../tiling/sources/memory.js';
 
 const gray = (...values: number[]) => ({
   data: Uint8Array.from(values),

@@ -1,5 +1,5 @@
-import { type Rect, runs, type Size } from '../../tiling/geometry.js';
-import type { ImageSource } from '../../tiling/source.js';
+import { type Rect, runs, type Size } from '../../../tiling/geometry.js';
+import type { ImageSource } from '../../../tiling/source.js';
 
 /** Longest side of a thumbnail, in px. */
 export const CELL_PX = 256;

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
-import { countPages } from '../../tiling/sources/tiff/tiff.js';
-import { RequestError } from '../contract/errors.js';
+import { countPages } from '../../../tiling/sources/tiff/tiff.js';
+import { RequestError } from '../../contract/errors.js';
 
 /** The files of an image and its labels. */
 export interface PairFiles {

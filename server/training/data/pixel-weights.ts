@@ -4,8 +4,8 @@ import {
   borderWeights,
   numberedCells,
   weightsBetween,
-} from '../../model/train/weight-map.js';
-import { expand, type Rect } from '../../tiling/geometry.js';
+} from '../../../model/train/weight-map.js';
+import { expand, type Rect } from '../../../tiling/geometry.js';
 import type { Dataset, Pair } from './dataset.js';
 import { IGNORED } from './labels.js';
 

@@ -1,6 +1,6 @@
-import { IGNORED } from './labels.js';
-import type { TrainSession } from './session.js';
-import { setUpTraining } from './setup.js';
+import { IGNORED } from '../data/labels.js';
+import type { TrainSession } from '../session.js';
+import { setUpTraining } from '../setup.js';
 import { paintHeat, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';
 
 /** Crops in a preview; even, since a row has two. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { AUGMENTATIONS, NO_AUGMENTATION } from '../../../model/train/augment.js';
-import { borderWeights } from '../../../model/train/weight-map.js';
-import { countLabels, LabelCodec } from '../../../server/training/labels.js';
-import { Sampler, type SamplerOptions } from '../../../server/training/sampler.js';
-import { memorySource } from '../../../tiling/sources/memory.js';
-import { even, pattern } from '../../support/rasters.js';
+import { AUGMENTATIONS, NO_AUGMENTATION } from '../../../../model/train/augment.js';
+import { borderWeights } from '../../../../model/train/weight-map.js';
+import { countLabels, LabelCodec } from '../../../../server/training/data/labels.js';
+import { Sampler, type SamplerOptions } from '../../../../server/training/data/sampler.js';
+import { memorySource } from '../../../../tiling/sources/memory.js';
+import { even, pattern } from '../../../support/rasters.js';
 
 const size = 40;
 const image = pattern(size, size);

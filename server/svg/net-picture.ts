@@ -1,5 +1,5 @@
 import type { LayerFacts } from '../../model/layers.js';
-import { escapeXml } from '../training/charts.js';
+import { escapeXml } from './charts.js';
 
 /** A feature map, drawn as a block: its height shows the side of the map, its width the number of channels. */
 interface Block {

@@ -1,13 +1,13 @@
-import type { Margins } from '../../model/geometry.js';
-import type { Augmentation } from '../../model/train/augment.js';
-import { type Crop, fillCrop } from '../../model/train/crop.js';
-import { Random } from '../../model/train/random.js';
-import type { TrainingBatch } from '../../model/train/trainer.js';
-import { boundsOf, drawWarp } from '../../model/train/warp.js';
-import type { BorderWeights } from '../../model/train/weight-map.js';
-import { readTile } from '../../tiling/reader.js';
-import type { ImageSource } from '../../tiling/source.js';
-import { memorySource } from '../../tiling/sources/memory.js';
+import type { Margins } from '../../../model/geometry.js';
+import type { Augmentation } from '../../../model/train/augment.js';
+import { type Crop, fillCrop } from '../../../model/train/crop.js';
+import { Random } from '../../../model/train/random.js';
+import type { TrainingBatch } from '../../../model/train/trainer.js';
+import { boundsOf, drawWarp } from '../../../model/train/warp.js';
+import type { BorderWeights } from '../../../model/train/weight-map.js';
+import { readTile } from '../../../tiling/reader.js';
+import type { ImageSource } from '../../../tiling/source.js';
+import { memorySource } from '../../../tiling/sources/memory.js';
 import type { Dataset, Pair } from './dataset.js';
 import { borderTermOf, MAX_MAPPED_PIXELS } from './pixel-weights.js';
 

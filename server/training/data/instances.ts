@@ -1,6 +1,6 @@
-import { expand } from '../../tiling/geometry.js';
-import type { Dtype } from '../../tiling/raster.js';
-import type { ImageFacts, ImageSource } from '../../tiling/source.js';
+import { expand } from '../../../tiling/geometry.js';
+import type { Dtype } from '../../../tiling/raster.js';
+import type { ImageFacts, ImageSource } from '../../../tiling/source.js';
 import { IGNORED } from './labels.js';
 
 /**

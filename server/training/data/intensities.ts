@@ -1,13 +1,13 @@
-import type { Card } from '../../model/card.js';
-import { learntRange } from '../../model/card.js';
-import { NORMALISATION } from '../../model/pixels.js';
-import { runs } from '../../tiling/geometry.js';
-import { rangeOfType, scaleToRange, storedTypeOf } from '../../tiling/intensities.js';
-import type { ValueRange } from '../../tiling/raster.js';
-import type { ImageSource } from '../../tiling/source.js';
-import { toIntensities } from '../../tiling/sources/views.js';
-import { RequestError } from '../contract/errors.js';
-import { underfilled } from '../pipeline/intensity-warnings.js';
+import type { Card } from '../../../model/card.js';
+import { learntRange } from '../../../model/card.js';
+import { NORMALISATION } from '../../../model/pixels.js';
+import { runs } from '../../../tiling/geometry.js';
+import { rangeOfType, scaleToRange, storedTypeOf } from '../../../tiling/intensities.js';
+import type { ValueRange } from '../../../tiling/raster.js';
+import type { ImageSource } from '../../../tiling/source.js';
+import { toIntensities } from '../../../tiling/sources/views.js';
+import { RequestError } from '../../contract/errors.js';
+import { underfilled } from '../../pipeline/intensity-warnings.js';
 
 /**
  * Which stored values are black and white: `type` for the range of their type, `auto` for that of the data set, a

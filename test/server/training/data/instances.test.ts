@@ -2,13 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { NO_AUGMENTATION } from '../../../model/train/augment.js';
-import { openDataset } from '../../../server/training/dataset.js';
-import { countLabels, LabelCodec } from '../../../server/training/labels.js';
-import { Sampler } from '../../../server/training/sampler.js';
+import { NO_AUGMENTATION } from '../../../../model/train/augment.js';
+import { openDataset } from '../../../../server/training/data/dataset.js';
+import { countLabels, LabelCodec } from '../../../../server/training/data/labels.js';
+import { Sampler } from '../../../../server/training/data/sampler.js';
 
-import { testFolder } from '../../support/files.js';
-import { even } from '../../support/rasters.js';
+import { testFolder } from '../../../support/files.js';
+import { even } from '../../../support/rasters.js';
 
 const folder = await testFolder();
 const [width, height] = [24, 24];

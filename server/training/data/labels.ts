@@ -1,5 +1,5 @@
-import type { Raster } from '../../tiling/raster.js';
-import { RequestError } from '../contract/errors.js';
+import type { Raster } from '../../../tiling/raster.js';
+import { RequestError } from '../../contract/errors.js';
 
 /** The class index of pixels that do not count; no class has it. */
 export const IGNORED = 255;

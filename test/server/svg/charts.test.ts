@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { chartsSvg } from '../../../server/training/charts.js';
+import { chartsSvg } from '../../../server/svg/charts.js';
 
 it('a chart of as many steps as a long training has is drawn, thinned', () => {
   const points = Array.from({ length: 200_000 }, (_, step) => [step + 1, 1 / (step + 1)] as const);
