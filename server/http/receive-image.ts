@@ -88,7 +88,9 @@ async function receiveField(
     parser.on('close', resolve);
     parser.on('error', reject);
     request.on('error', reject);
-    request.on('close', () => request.complete || reject(new Error('the client disconnected')));
+    const checkConnection = () => isDisconnected(request) && reject(new Error('the client disconnected'));
+    request.on('close', checkConnection);
+    checkConnection(); // it may have closed while disk space was reserved: no event comes any more
   });
   request.pipe(parser);
   let bytes: number | null;
