@@ -8,6 +8,7 @@ import type { JobView } from '../server/jobs/view.js';
 
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 
+/** Batches run, and the time that the device spent on them, since the server started. */
 export interface BenchMetrics {
   readonly batches: number;
   readonly busySeconds: number;
@@ -58,6 +59,7 @@ export class BenchServer {
     return (await response.json()) as JobView;
   }
 
+  /** The job as it is now. */
   async job(id: string): Promise<JobView> {
     return (await (await fetch(`${this.url}/v1/jobs/${id}`)).json()) as JobView;
   }
@@ -105,6 +107,7 @@ export class BenchServer {
   }
 }
 
+/** Waits for some ms: for benchmarks only, tests wait for events. */
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Resident memory of a process and its direct children, in bytes. */

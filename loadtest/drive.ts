@@ -11,6 +11,7 @@ export interface Scenario {
   readonly amount: number;
 }
 
+/** What the client counted and measured for one scenario; latencies are percentiles, in ms. */
 export interface ScenarioResult {
   readonly size: string;
   readonly requests: number;

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 const run = promisify(execFile);
 
+/** A running server; `stop` ends it and waits for its exit. */
 export interface Server {
   readonly url: string;
   readonly stop: () => Promise<void>;

@@ -1,12 +1,12 @@
 import { mutatePng } from './mutate-png.js';
 import {
   agrees,
-  flippedAnywhere,
+  flipAnywhere,
   type Mutate,
   type Mutation,
   ODD_NUMBERS,
   refused,
-  truncated,
+  truncate,
 } from './mutation.js';
 import type { Random } from './random.js';
 import type { Format, Seed } from './seeds.js';
@@ -30,7 +30,7 @@ function breakMagic({ bytes, format }: Seed, random: Random): Mutation {
 }
 
 /** The marker segments of a JPEG up to the first scan: where each begins, and its length without the marker. */
-function jpegSegments(bytes: Buffer): { marker: number; at: number; length: number }[] {
+function parseJpegSegments(bytes: Buffer): { marker: number; at: number; length: number }[] {
   const segments = [];
   for (let at = 2; bytes[at] === 0xff && bytes[at + 1] !== 0xda; ) {
     const length = bytes.readUInt16BE(at + 2);
@@ -42,17 +42,17 @@ function jpegSegments(bytes: Buffer): { marker: number; at: number; length: numb
 
 function mutateJpeg(seed: Seed, random: Random): Mutation {
   const { bytes } = seed;
-  const segments = jpegSegments(bytes);
+  const segments = parseJpegSegments(bytes);
   const frame = segments.find(({ marker }) => marker >= 0xc0 && marker <= 0xc2)!;
   const copy = Buffer.from(bytes);
   switch (random.below(7)) {
     case 0: // the last bytes are the end marker and padding of the last block
-      return truncated(seed, random, bytes.length - 8);
+      return truncate(seed, random, bytes.length - 8);
     case 1:
-      return flippedAnywhere(seed, random, 3);
+      return flipAnywhere(seed, random, 3);
     case 2: {
       const start = segments.at(-1)!.at + segments.at(-1)!.length + 2;
-      return flippedAnywhere(seed, random, start);
+      return flipAnywhere(seed, random, start);
     }
     case 3: {
       const at = frame.at + random.pick([5, 7]);
@@ -102,11 +102,11 @@ function mutateWebp(seed: Seed, random: Random): Mutation {
   const copy = Buffer.from(bytes);
   switch (random.below(5)) {
     case 0: // RIFF's size reveals a truncated file
-      return truncated(seed, random, bytes.length - 4);
+      return truncate(seed, random, bytes.length - 4);
     case 1:
-      return flippedAnywhere(seed, random, 12);
+      return flipAnywhere(seed, random, 12);
     case 2:
-      return flippedAnywhere(seed, random, 30);
+      return flipAnywhere(seed, random, 30);
     case 3: {
       const value = random.pick([...ODD_NUMBERS, bytes.length - 9, bytes.length + 92]);
       copy.writeUInt32LE(value, 4);
@@ -127,11 +127,11 @@ function mutateGif(seed: Seed, random: Random): Mutation {
   const animated = seed.name.includes('animated');
   switch (random.below(4)) {
     case 0: // only the first frame of an animation is decoded
-      return truncated(seed, random, animated ? 13 + colours + 20 : bytes.length - 4);
+      return truncate(seed, random, animated ? 13 + colours + 20 : bytes.length - 4);
     case 1:
-      return flippedAnywhere(seed, random, 6);
+      return flipAnywhere(seed, random, 6);
     case 2:
-      return flippedAnywhere(seed, random, 13 + colours);
+      return flipAnywhere(seed, random, 13 + colours);
     default: {
       const at = random.pick([6, 8]);
       const value = random.pick([0, 1, 7, 0x7fff, 0xffff]);
@@ -147,14 +147,14 @@ function mutateAvif(seed: Seed, random: Random): Mutation {
   const data = bytes.indexOf('mdat');
   switch (random.below(5)) {
     case 0:
-      return truncated(seed, random, bytes.length - 1);
+      return truncate(seed, random, bytes.length - 1);
     case 1:
-      return flippedAnywhere(seed, random, 12);
+      return flipAnywhere(seed, random, 12);
     case 2:
-      return flippedAnywhere(seed, random, data + 4);
+      return flipAnywhere(seed, random, data + 4);
     case 3: {
       const box = bytes.indexOf(random.pick(['ftyp', 'meta', 'iloc', 'ispe', 'mdat', 'av1C', 'iprp'])) - 4;
-      if (box < 0) return flippedAnywhere(seed, random, 12);
+      if (box < 0) return flipAnywhere(seed, random, 12);
       const value = random.pick([...ODD_NUMBERS, copy.readUInt32BE(box) + 1]);
       copy.writeUInt32BE(value, box);
       return agrees(`size of the box at ${box} set to ${value}`, copy);

@@ -1,12 +1,12 @@
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 import {
   agrees,
+  flipAnywhere,
   flipBytes,
-  flippedAnywhere,
   type Mutation,
   ODD_NUMBERS,
   refused,
-  truncated,
+  truncate,
 } from './mutation.js';
 import type { Random } from './random.js';
 import type { Seed } from './seeds.js';
@@ -17,7 +17,7 @@ interface Chunk {
 }
 
 /** The chunks of a PNG (PNG specification, section 5). */
-function pngChunks(bytes: Buffer): Chunk[] {
+function parsePngChunks(bytes: Buffer): Chunk[] {
   const chunks: Chunk[] = [];
   for (let at = 8; at < bytes.length; ) {
     const length = bytes.readUInt32BE(at);
@@ -31,7 +31,7 @@ function pngChunks(bytes: Buffer): Chunk[] {
 }
 
 /** A PNG of some chunks, with their lengths and checksums. */
-function pngOf(chunks: readonly Chunk[]): Buffer {
+function encodePng(chunks: readonly Chunk[]): Buffer {
   const parts = chunks.map(({ type, data }) => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
     const whole = Buffer.alloc(body.length + 8);
@@ -46,7 +46,7 @@ function pngOf(chunks: readonly Chunk[]): Buffer {
 /** Damages a PNG in one place; checksums are correct again where the damage is meant to reach the decoder. */
 export function mutatePng(seed: Seed, random: Random): Mutation {
   const { bytes } = seed;
-  const chunks = pngChunks(bytes);
+  const chunks = parsePngChunks(bytes);
   const first = (type: string) => chunks.findIndex((chunk) => chunk.type === type);
   const lastData =
     bytes.lastIndexOf('IDAT') + 4 + chunks.findLast(({ type }) => type === 'IDAT')!.data.length;
@@ -54,9 +54,9 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
     chunks.map((chunk, i) => (i === index ? { ...chunk, data } : chunk));
   switch (random.below(8)) {
     case 0: // the last 8 bytes hold little but zlib's checksum
-      return truncated(seed, random, lastData - 8);
+      return truncate(seed, random, lastData - 8);
     case 1:
-      return flippedAnywhere(seed, random, 8);
+      return flipAnywhere(seed, random, 8);
     case 2: {
       // A header with a correct checksum and another size.
       const header = Buffer.from(chunks[0]!.data);
@@ -70,7 +70,7 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
       const what = `${at === 0 ? 'width' : 'height'} changed from ${old} to ${value}`;
       return (lost && !(interlaced && value < old && value > 0) ? refused : agrees)(
         what,
-        pngOf(changed(0, header)),
+        encodePng(changed(0, header)),
       );
     }
     case 3: {
@@ -78,7 +78,10 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
       const at = random.between(8, 12);
       header[at] = random.pick([0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 255]);
       const invalid = (at === 10 || at === 11) && header[at]! > 0;
-      return (invalid ? refused : agrees)(`IHDR byte ${at} set to ${header[at]}`, pngOf(changed(0, header)));
+      return (invalid ? refused : agrees)(
+        `IHDR byte ${at} set to ${header[at]}`,
+        encodePng(changed(0, header)),
+      );
     }
     case 4: {
       const removed = random.below(chunks.length);
@@ -87,7 +90,7 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
         type === 'IHDR' ||
         type === 'PLTE' ||
         (type === 'IDAT' && chunks.filter((c) => c.type === 'IDAT').length === 1);
-      return (lost ? refused : agrees)(`${type} removed`, pngOf(chunks.filter((_, i) => i !== removed)));
+      return (lost ? refused : agrees)(`${type} removed`, encodePng(chunks.filter((_, i) => i !== removed)));
     }
     case 5: {
       // Another length of a chunk, so that what follows it is not a chunk.
@@ -110,7 +113,7 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
       const index = packed.findIndex(({ type }) => type === 'IDAT');
       return agrees(
         `rows: ${what}`,
-        pngOf(packed.map((chunk, i) => (i === index ? { ...chunk, data: deflateSync(rows) } : chunk))),
+        encodePng(packed.map((chunk, i) => (i === index ? { ...chunk, data: deflateSync(rows) } : chunk))),
       );
     }
     default: {
@@ -118,7 +121,7 @@ export function mutatePng(seed: Seed, random: Random): Mutation {
         type: random.pick(['tEXt', 'zTXt', 'iTXt', 'eXIf', 'gAMA', 'pHYs', 'iCCP', 'tIME']),
         data: random.bytes(random.between(0, 60)),
       };
-      return agrees(`${text.type} inserted`, pngOf([chunks[0]!, text, ...chunks.slice(1)]));
+      return agrees(`${text.type} inserted`, encodePng([chunks[0]!, text, ...chunks.slice(1)]));
     }
   }
 }

@@ -17,6 +17,7 @@ const CODE_TAGS = [
 
 type MutateTiff = (map: TiffMap, page: DirectoryPlace, random: Random, seed: Seed) => Mutation;
 
+/** Each seed is parsed once. */
 const maps = new WeakMap<Seed, TiffMap>();
 
 /** Damages a TIFF in one place: its length, its tags, its directories or its pixels. */
@@ -27,12 +28,14 @@ export const mutateTiff: Mutate = (seed, random) => {
   return random.pick(MUTATORS)(map, page, random, seed);
 };
 
+/** Cuts the end off. */
 const truncate: MutateTiff = (map, _page, random, { planes, bytes }) => {
   const stop = random.chance(0.3) ? bytes.length - random.between(1, 64) : random.below(bytes.length);
   const isNeeded = requiredSpans(map, planes).some((span) => span.stop > stop);
   return (isNeeded ? refused : agrees)(`cut to ${stop} of ${bytes.length} bytes`, bytes.subarray(0, stop));
 };
 
+/** Changes a size: of the image, its tiles, strips or samples. */
 const resize: MutateTiff = (map, page, random) => {
   const place = random.pick(SIZE_TAGS.flatMap((tag) => page.tags.get(tag) ?? []));
   const old = map.value(place);
@@ -46,6 +49,7 @@ const resize: MutateTiff = (map, page, random) => {
   return (fits(map, page, new Map([[place.tag, stored]])) ? agrees : refused)(what, bytes);
 };
 
+/** Changes the offset or the byte count of one strip or tile. */
 const moveChunk: MutateTiff = (map, page, random) => {
   const index = random.below(page.chunks.length);
   const [offsets, counts] = chunkTags(page);
@@ -75,6 +79,7 @@ const moveChunk: MutateTiff = (map, page, random) => {
   return (lost ? refused : agrees)(what, map.withValue(counts, value, index));
 };
 
+/** Changes how many values a tag claims to have. */
 const recount: MutateTiff = (map, page, random) => {
   const place = random.pick([
     ...chunkTags(page),
@@ -94,6 +99,7 @@ const recount: MutateTiff = (map, page, random) => {
   );
 };
 
+/** Damages the chain of directories, or a SubIFD. */
 const breakDirectory: MutateTiff = (map, page, random) => {
   const [first, word] = map.big ? [8, 8] : [4, 4];
   const end = map.bytes.length;
@@ -122,6 +128,7 @@ const breakDirectory: MutateTiff = (map, page, random) => {
   }
 };
 
+/** Damages the header: byte order, version or size of offsets. */
 const breakMagic: MutateTiff = (map, _page, random) => {
   const head = Buffer.from(map.bytes);
   const kind = random.below(4);
@@ -136,6 +143,7 @@ const breakMagic: MutateTiff = (map, _page, random) => {
   return refused(kind === 0 ? 'opposite byte order' : 'random magic', head);
 };
 
+/** Changes the data type of a tag. */
 const retype: MutateTiff = (map, page, random) => {
   const place = random.pick([...page.tags.values()]);
   const type = random.pick([0, 99, 2, 5, 6, 11, 12, 16]);
@@ -144,12 +152,14 @@ const retype: MutateTiff = (map, page, random) => {
   return (lost ? refused : agrees)(what, map.with(place.at + 2, 2, type));
 };
 
+/** Replaces a tag by an unknown one. */
 const drop: MutateTiff = (map, page, random) => {
   const place = random.pick([...page.tags.values()]);
   const lost = REQUIRED_TAGS.includes(place.tag);
   return (lost ? refused : agrees)(`tag ${place.tag} removed`, map.with(place.at, 2, 65_000));
 };
 
+/** Changes a code, such as that of the compression. */
 const recode: MutateTiff = (map, page, random) => {
   const place = random.pick(CODE_TAGS.flatMap((tag) => page.tags.get(tag) ?? []));
   const value = random.pick([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 32773, 33003, 34712, 50000, 9999]);
@@ -157,12 +167,14 @@ const recode: MutateTiff = (map, page, random) => {
   return (lost ? refused : agrees)(`tag ${place.tag} set to ${value}`, map.withValue(place, value));
 };
 
+/** Flips bits in the stored pixels. */
 const flipPixels: MutateTiff = (map, page, random) => {
   const { start, stop } = random.pick(page.chunks);
   const { what, bytes } = flipBytes(map.bytes, start, stop, random);
   return agrees(`pixels: ${what}`, bytes);
 };
 
+/** Flips bits in a directory or in the values of its tags. */
 const flipTags: MutateTiff = (map, page, random) => {
   const { start, stop } = random.pick([page.whole, ...[...page.tags.values()].map(({ values }) => values)]);
   const { what, bytes } = flipBytes(map.bytes, start, stop, random);

@@ -8,6 +8,7 @@ import type { Seed } from './seeds.js';
  */
 export type Expectation = 'refused' | 'agrees';
 
+/** A damaged image, and the response that it requires. */
 export interface Mutation {
   /** What was changed, and where: enough to find it in the file. */
   readonly what: string;
@@ -15,6 +16,7 @@ export interface Mutation {
   readonly expect: Expectation;
 }
 
+/** Damages an image in one place; the same draws give the same mutation. */
 export type Mutate = (seed: Seed, random: Random) => Mutation;
 
 export const refused = (what: string, bytes: Buffer): Mutation => ({ what, bytes, expect: 'refused' });
@@ -34,13 +36,13 @@ export function flipBytes(
 }
 
 /** Flips bits anywhere from `start` to the end. */
-export function flippedAnywhere({ bytes }: Seed, random: Random, start = 0): Mutation {
+export function flipAnywhere({ bytes }: Seed, random: Random, start = 0): Mutation {
   const { what, bytes: changed } = flipBytes(bytes, start, bytes.length, random);
   return agrees(what, changed);
 }
 
 /** Cuts the end off; refused if fewer than `needed` bytes remain. */
-export function truncated({ bytes }: Seed, random: Random, needed: number): Mutation {
+export function truncate({ bytes }: Seed, random: Random, needed: number): Mutation {
   const stop = random.chance(0.3) ? bytes.length - random.between(1, 40) : random.below(bytes.length);
   return (stop < needed ? refused : agrees)(
     `cut to ${stop} of ${bytes.length} bytes`,

@@ -7,6 +7,7 @@ import { ORACLE } from './oracle-python.js';
 const PYTHON = existsSync('.venv/bin/python') ? '.venv/bin/python' : 'python3';
 const TASK_MS = 30_000;
 
+/** An image as a file, and how to compare it: fields as in `Seed`; `range` as in the query, null without one. */
 export interface Comparison {
   readonly image: string;
   /** The server's overlay without colours, which is the image as it decoded it. */

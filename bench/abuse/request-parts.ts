@@ -11,6 +11,7 @@ import type { Exchange } from './raw-http.js';
  */
 export type RequestExpectation = 'served' | 'refused' | 'either' | 'malformed' | 'nothing';
 
+/** What a client sends, and the response that it requires. */
 export interface RequestMutation extends Exchange {
   readonly what: string;
   readonly expect: RequestExpectation;
@@ -29,6 +30,7 @@ export interface Targets {
   readonly slide: string;
 }
 
+/** Makes one kind of request; the same draws give the same request. */
 export type RequestMutator = (targets: Targets, random: Random) => RequestMutation;
 
 interface Parts {

@@ -43,6 +43,7 @@ export function leaks({ status, body }: HttpResponse, folder: string): boolean {
   return text.includes(folder) || /\bat .*\.js:\d+/.test(text) || text.includes('root:x:0');
 }
 
+/** Default: a GET without headers or body. */
 export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;

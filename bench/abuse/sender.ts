@@ -12,7 +12,7 @@ import { exchange } from './raw-http.js';
 import { mutateRequest } from './requests.js';
 import { type HttpResponse, isNamedCode, sendRequest, TIMEOUT_MS } from './responses.js';
 import type { Seed } from './seeds.js';
-import { mutateZarr, writeZarr, zarrSeeds } from './zarrs.js';
+import { makeZarrSeeds, mutateZarr, writeZarr } from './zarrs.js';
 
 /** The first random seed of each phase, so that its nth image or request is the same in every run. */
 const FIRST_SEED = {
@@ -84,7 +84,7 @@ export class Sender {
     ];
     let damage: { readonly what: string; readonly expect: Expectation };
     if (zarr) {
-      const store = random.pick(zarrSeeds());
+      const store = random.pick(makeZarrSeeds());
       const damaged = mutateZarr(store, random);
       await writeZarr(path, damaged);
       facts = { ...facts, name: store.name };

@@ -16,6 +16,7 @@ export interface ZarrSeed {
   readonly compressed: boolean;
 }
 
+/** A damaged OME-Zarr, and the response that it requires. */
 export interface ZarrMutation {
   readonly what: string;
   readonly files: ReadonlyMap<string, Buffer>;
@@ -29,11 +30,11 @@ const CHUNK = 40;
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
 /** OME-Zarr 0.4 and 0.5 with two levels, each uncompressed and compressed. */
-export function zarrSeeds(): ZarrSeed[] {
-  return [true, false].flatMap((compressed) => [zarrOf('0.4', compressed), zarrOf('0.5', compressed)]);
+export function makeZarrSeeds(): ZarrSeed[] {
+  return [true, false].flatMap((compressed) => [buildZarr('0.4', compressed), buildZarr('0.5', compressed)]);
 }
 
-function zarrOf(version: '0.4' | '0.5', compressed: boolean): ZarrSeed {
+function buildZarr(version: '0.4' | '0.5', compressed: boolean): ZarrSeed {
   const multiscales = [
     {
       version,
