@@ -106,7 +106,11 @@ function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
   });
   const submit = ({ name, job = 'job', priority = 'normal', group = 'g', pixels = 100, signal }: Asked) =>
     scheduler.submit({
-      ...{ group, job, priority, model: group, item: { name, pixels } },
+      group,
+      job,
+      priority,
+      model: group,
+      item: { name, pixels },
       ...(signal && { signal }),
     });
   const names = (text: string, more: Omit<Asked, 'name'> = {}) =>

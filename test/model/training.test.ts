@@ -54,7 +54,9 @@ describe('memory', () => {
     const trainer = await Trainer.create({ unet: tiny, ...PLAIN_TRAINING });
     const { pixels, labels, weights } = batch(1);
     const one: TrainingBatch = {
-      ...{ side: 24, count: 1, channels: 1 },
+      side: 24,
+      count: 1,
+      channels: 1,
       pixels: pixels.slice(0, 24 * 24),
       labels: labels.slice(0, 8 * 8),
       weights: weights.slice(0, 8 * 8),

@@ -17,7 +17,11 @@ const later = new Date('2026-01-02T00:00:00Z');
 
 const rule = { halo: even(4), multiple: 4, smallest: 12 };
 const environment = {
-  ...{ provider: 'cpu', threads: 2, cpu: 'one', instructionSet: 'avx2', channelBlock: 8 },
+  provider: 'cpu',
+  threads: 2,
+  cpu: 'one',
+  instructionSet: 'avx2',
+  channelBlock: 8,
   versions: { unseam: '1.0.0', 'onnxruntime-node': '1.30.0' },
 };
 const card = { name: 'net', classes: [{}, {}], normalisation: { range: [0, 255] } };

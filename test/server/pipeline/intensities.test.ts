@@ -23,14 +23,18 @@ const segmenterOf = (modelsDir: string) =>
   new Segmenter({ modelsDir, maxPixels: 1e6, engine: { provider: 'cpu', threads: 1 } });
 const run = (segmenter: Segmenter, input: string, out: string, choice: ImageChoice = {}) =>
   segmenter.run({
-    ...{ id: out, input, choice, model: undefined, tile: 'auto', symmetries: false, scale: false },
-    ...{
-      priority: 'normal',
-      background: null,
-      scratchDir: folder,
-      journal: null,
-      signal: new AbortController().signal,
-    },
+    id: out,
+    input,
+    choice,
+    model: undefined,
+    tile: 'auto',
+    symmetries: false,
+    scale: false,
+    priority: 'normal',
+    background: null,
+    scratchDir: folder,
+    journal: null,
+    signal: new AbortController().signal,
     results: [{ output: 'labels', format: 'png', path: mask(out) }],
   });
 const mask = (name: string) => join(folder, `${name}.png`);
@@ -52,7 +56,9 @@ describe('intensities that fill less than a tenth of their range', () => {
       range: [0, 65535],
     });
     expect(await run(shapes, input, 'given', { range: [0, 255] })).toMatchObject({
-      ...{ warnings: [], normalisation: 'range', range: [0, 255] },
+      warnings: [],
+      normalisation: 'range',
+      range: [0, 255],
     });
 
     // Signed bytes have the range of their type, too: -128 is black.
@@ -93,7 +99,9 @@ describe('unseam train --range auto', () => {
     const own = segmenterOf(join(folder, 'models'));
     onTestFinished(() => own.close());
     expect(await run(own, join(images, 'a.png'), 'own')).toMatchObject({
-      ...{ warnings: [], normalisation: 'range', range: normalisation.range },
+      warnings: [],
+      normalisation: 'range',
+      range: normalisation.range,
     });
     // In values of another type it says nothing.
     const bytes = join(folder, 'input-8.png');
@@ -103,7 +111,8 @@ describe('unseam train --range auto', () => {
       .toFile(bytes);
     expect(await run(own, bytes, 'bytes')).toMatchObject({
       warnings: [expect.stringMatching(/^the model learned from uint16 values, .*; this image holds uint8/)],
-      ...{ normalisation: 'type-range', range: [0, 255] },
+      normalisation: 'type-range',
+      range: [0, 255],
     });
     const chosen = await run(own, bytes, 'chosen', { range: [0, 200] });
     expect(chosen).toMatchObject({ warnings: [], range: [0, 200] });

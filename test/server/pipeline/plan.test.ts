@@ -117,7 +117,9 @@ describe('a plan', () => {
 
   it('is measured with a tile that fits into the memory', async () => {
     const segmenter = new Segmenter({
-      ...{ modelsDir: models, maxPixels: 1e9, memory: 5e8 },
+      modelsDir: models,
+      maxPixels: 1e9,
+      memory: 5e8,
       engine: { provider: 'cpu', threads: 2 },
     });
     const work = { model: undefined, choice: {}, symmetries: false, scale: false, background: null };

@@ -52,17 +52,29 @@ describe('a threshold', () => {
 
 it('labels by threshold are those of the probabilities, whatever the tile', async () => {
   const segmenter = new Segmenter({
-    ...{ modelsDir: MODELS, maxPixels: 1e6, memory: 4e9 },
+    modelsDir: MODELS,
+    maxPixels: 1e6,
+    memory: 4e9,
     engine: { provider: 'cpu', threads: 1 },
   });
   const run = async (output: 'labels' | 'probabilities', threshold: number | null, tile: TileChoice) => {
     const path = join(folder, `${output}.tif`);
     const work: WorkSpec = {
-      ...{ model: 'em-membrane', choice: {}, tile, symmetries: false, threshold, scale: false },
+      model: 'em-membrane',
+      choice: {},
+      tile,
+      symmetries: false,
+      threshold,
+      scale: false,
       background: null,
     };
     const receipt = await segmenter.run({
-      ...{ ...work, id: 'one', input, scratchDir: folder, journal: null, priority: 'normal' },
+      ...work,
+      id: 'one',
+      input,
+      scratchDir: folder,
+      journal: null,
+      priority: 'normal',
       results: [{ output, format: 'tiff', path, simplify: 0 }],
       signal: new AbortController().signal,
     });

@@ -67,7 +67,11 @@ describe('a ring of pixels', () => {
   it('is one region with a hole', () => {
     expect(regionsOf(mask, 3, Uint8Array.from([1, 2, 3, 4, 99, 6, 7, 8, 9]))).toEqual([
       {
-        ...{ id: 1, label: 1, area: 8, perimeter: 16, intensity: [5] },
+        id: 1,
+        label: 1,
+        area: 8,
+        perimeter: 16,
+        intensity: [5],
         centroid: { x: 1.5, y: 1.5 },
         box: { x: 0, y: 0, width: 3, height: 3 },
         rings: [Int32Array.of(0, 0, 3, 0, 3, 3, 0, 3), expect.any(Int32Array)],

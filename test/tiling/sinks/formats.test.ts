@@ -203,14 +203,12 @@ describe.each([
     const path = join(folder, `channels-${size.width}.tif`);
     const three = classes.slice(2, 5);
     const sink = await TiffSink.create(path, size, {
-      ...{
-        name: 'probabilities',
-        channels: 3,
-        dtype: 'float32',
-        mpp: null,
-        overviews: 'mean',
-        classes: three,
-      },
+      name: 'probabilities',
+      channels: 3,
+      dtype: 'float32',
+      mpp: null,
+      overviews: 'mean',
+      classes: three,
     });
     await writeInBands(sink, new Float32Array(labels.length * 3), size, 3, 306);
     const source = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });

@@ -80,7 +80,9 @@ describe('an OME-Zarr', () => {
     for (const factor of [1, 2]) {
       const [w, h] = [width / factor, height / factor];
       const array = await zarr.create(root.resolve(String(factor - 1)), {
-        ...{ shape: [3, 2, h, w], chunkShape: [1, 1, 32, 48], dtype: 'uint16' },
+        shape: [3, 2, h, w],
+        chunkShape: [1, 1, 32, 48],
+        dtype: 'uint16',
       } as never);
       for (let c = 0; c < 3; c++) {
         for (let z = 0; z < 2; z++) {

@@ -358,7 +358,10 @@ it('a JPEG that claims more than it holds is refused, as a file and as a tile', 
   const stored = await claiming(96);
   const wide = join(folder, 'wide.tif');
   await writeTestTiff(wide, pattern(96, 64, 3), {
-    ...{ tile: { width: 96, height: 64 }, compression: 7, photometric: 6, encode: () => stored },
+    tile: { width: 96, height: 64 },
+    compression: 7,
+    photometric: 6,
+    encode: () => stored,
   });
   await refused(wide, 'corrupt-image', /cannot be decoded/);
 });

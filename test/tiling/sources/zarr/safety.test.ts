@@ -13,7 +13,11 @@ const SIDE = 16;
 
 /** A Zarr 3 array's metadata, or a change of it. */
 const array = (changes: object = {}) => ({
-  ...{ zarr_format: 3, node_type: 'array', shape: [SIDE, SIDE], data_type: 'uint8', fill_value: 0 },
+  zarr_format: 3,
+  node_type: 'array',
+  shape: [SIDE, SIDE],
+  data_type: 'uint8',
+  fill_value: 0,
   chunk_grid: { name: 'regular', configuration: { chunk_shape: [SIDE, SIDE] } },
   chunk_key_encoding: { name: 'default', configuration: { separator: '/' } },
   codecs: [{ name: 'bytes' }],
@@ -21,7 +25,8 @@ const array = (changes: object = {}) => ({
   ...changes,
 });
 const group = (paths: readonly string[], more: object = {}) => ({
-  ...{ zarr_format: 3, node_type: 'group' },
+  zarr_format: 3,
+  node_type: 'group',
   attributes: {
     ome: {
       multiscales: [{ axes: [{ name: 'y' }, { name: 'x' }], datasets: paths.map((path) => ({ path })) }],
