@@ -11,9 +11,9 @@ export class UnsupportedKernelError extends ModelError {
   readonly code = 'unsupported-kernel';
   constructor(
     readonly kernel: string,
-    readonly why: string,
+    readonly reason: string,
   ) {
-    super(`the onnx backend cannot run kernel ${kernel}: ${why}`);
+    super(`the onnx backend cannot run kernel ${kernel}: ${reason}`);
   }
 }
 
@@ -53,9 +53,9 @@ export class InexactModelError extends ModelError {
   readonly code = 'inexact-model';
   constructor(
     readonly layer: string,
-    readonly why: string,
+    readonly reason: string,
   ) {
-    super(`layer "${layer}" prevents exact tiling: ${why}`);
+    super(`layer "${layer}" prevents exact tiling: ${reason}`);
   }
 }
 

@@ -128,8 +128,8 @@ function walk(model: tfl.LayersModel, axis: 0 | 1): Walk {
 
 /** The map of a layer's output, given those of its inputs. */
 function step(layer: tfl.layers.Layer, inputs: readonly Map1D[], axis: 0 | 1): Map1D {
-  const refuse = (why: string): never => {
-    throw new InexactModelError(layer.name, why);
+  const refuse = (reason: string): never => {
+    throw new InexactModelError(layer.name, reason);
   };
   const input = inputs[0]!;
   const { scale, cut, offset, front, back } = input;

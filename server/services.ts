@@ -75,9 +75,9 @@ export async function openServices(
       metrics.engineBusy.inc({ device: engine.provider }, ranMs / 1000);
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
-    onLost: (why) => {
+    onLost: (reason) => {
       metrics.engineRestarts.inc({ device: engine.provider });
-      log.error(why);
+      log.error(reason);
     },
   });
   const shelf = new ModelShelf(models);

@@ -37,8 +37,8 @@ export class JobResults {
    */
   async get(record: JobRecord, output: Output, format: Format): Promise<string> {
     if (record.state !== 'succeeded') {
-      const why = record.error ? `: ${record.error.detail}` : '';
-      throw new RequestError('not-ready', `the job is ${record.state}${why}`);
+      const reason = record.error ? `: ${record.error.detail}` : '';
+      throw new RequestError('not-ready', `the job is ${record.state}${reason}`);
     }
     const path = this.path(record.id, output, format);
     const pending = this.#pending.get(path) ?? this.#derive(record, { output, format, path });

@@ -143,7 +143,7 @@ export class SupervisedRun {
 
 function tooManyCrashes(strikes: number, last: WorkerLostError | null): RequestError {
   const what = last?.hung ? 'the worker hung' : 'the worker crashed';
-  const why = last ? ` (${last.message})` : '';
-  const message = `${what} ${strikes} times while it ran this job${why}: it is not retried`;
+  const cause = last ? ` (${last.message})` : '';
+  const message = `${what} ${strikes} times while it ran this job${cause}: it is not retried`;
   return new RequestError(last?.hung ? 'worker-hung' : 'worker-killer', message, { cause: last });
 }

@@ -46,8 +46,8 @@ async function maskOf(mask: string): Promise<unknown> {
 
 /** A receipt's warning that the bands of an earlier journal were discarded, and why. */
 export function startedOver({ reason, key }: DiscardedJournal, own: string): string {
-  const why = reason ?? differences(key, own);
-  return `the job started over: the bands of its earlier run were discarded (${why})`;
+  const cause = reason ?? differences(key, own);
+  return `the job started over: the bands of its earlier run were discarded (${cause})`;
 }
 
 function differences(earlier: string, own: string): string {

@@ -27,7 +27,7 @@ export function thresholdOf(
   output: OutputKind,
 ): number | null {
   if (threshold === null) return null;
-  const refuse = (why: string) => new RequestError('bad-request', `parameter "threshold": ${why}`);
+  const refuse = (reason: string) => new RequestError('bad-request', `parameter "threshold": ${reason}`);
   if (card.classes.length !== 2) {
     throw refuse(
       `it is for models of two classes, and ${card.name} has ${card.classes.length}: leave it out`,

@@ -78,8 +78,8 @@ export class ReaderProcess {
     this.#isBusy = true;
     try {
       await this.#started;
-      const why = `took longer than ${timeoutMs / 1000} s`;
-      return await this.#within(timeoutMs, why, () => this.#connection.call(name, args));
+      const reason = `took longer than ${timeoutMs / 1000} s`;
+      return await this.#within(timeoutMs, reason, () => this.#connection.call(name, args));
     } finally {
       this.#isBusy = false;
     }
@@ -97,9 +97,9 @@ export class ReaderProcess {
   }
 
   /** Terminates the process if its work takes longer than `ms`. */
-  async #within<Value>(ms: number, why: string, work: () => Promise<Value>): Promise<Value> {
+  async #within<Value>(ms: number, reason: string, work: () => Promise<Value>): Promise<Value> {
     const timer = setTimeout(() => {
-      this.#timeout = why;
+      this.#timeout = reason;
       this.#child.kill('SIGKILL');
     }, ms);
     return work().finally(() => clearTimeout(timer));

@@ -12,10 +12,10 @@ export async function makeFolder(path: string): Promise<void> {
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOTDIR' ? 'a part of its path is a file' : code;
+    const reason = code === 'ENOTDIR' ? 'a part of its path is a file' : code;
     throw new RequestError(
       'bad-folder',
-      `"${path}" is not a writable folder, and cannot be created (${why})`,
+      `"${path}" is not a writable folder, and cannot be created (${reason})`,
     );
   }
 }

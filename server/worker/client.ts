@@ -20,7 +20,7 @@ export interface JobListener {
 export interface WorkerEvents {
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
-  readonly onLost: (why: string) => void;
+  readonly onLost: (reason: string) => void;
 }
 
 /** A worker that ran for this long resets the back-off of restarts. */
@@ -80,7 +80,7 @@ export class WorkerClient implements WorkerCalls {
           listener.onProgress(event.progress);
           break;
         case 'hung':
-          this.#worker.terminate(event.why, job.id);
+          this.#worker.terminate(event.reason, job.id);
           break;
       }
     };
@@ -172,8 +172,8 @@ export class WorkerClient implements WorkerCalls {
     task.isDispatched = true;
     if (task.name !== 'run') {
       const { callMs } = this.#limits;
-      const why = `${task.name} took longer than ${callMs / 1000} s`;
-      task.limit(callMs, () => this.#worker.terminate(why, task.id));
+      const reason = `${task.name} took longer than ${callMs / 1000} s`;
+      task.limit(callMs, () => this.#worker.terminate(reason, task.id));
     }
     task.start(this.#worker.connection).then(
       (value) => {
@@ -193,8 +193,8 @@ export class WorkerClient implements WorkerCalls {
       return;
     }
     const { graceMs } = this.#limits;
-    const why = `a cancelled job did not stop within ${graceMs / 1000} s`;
-    task.limit(graceMs, () => this.#worker.terminate(why, task.id));
+    const timeout = `a cancelled job did not stop within ${graceMs / 1000} s`;
+    task.limit(graceMs, () => this.#worker.terminate(timeout, task.id));
   }
 
   #replace(exit: WorkerExit): void {

@@ -22,7 +22,7 @@ const methods: WorkerMethods = {
     segmenter!.run({
       ...job,
       signal,
-      watch: (opening) => withLimits(opening, limits, (why) => emit({ type: 'hung', why })),
+      watch: (opening) => withLimits(opening, limits, (reason) => emit({ type: 'hung', reason })),
       onStage: (stage, durationMs) => emit({ type: 'stage', stage, durationMs }),
       onProgress: (progress) => emit({ type: 'progress', progress }),
     }),

@@ -35,7 +35,7 @@ export type JobEvent =
   | { readonly type: 'stage'; readonly stage: Stage; readonly durationMs: number }
   | { readonly type: 'progress'; readonly progress: JobProgress }
   /** Native code does not return: this process has to be terminated. */
-  | { readonly type: 'hung'; readonly why: string };
+  | { readonly type: 'hung'; readonly reason: string };
 
 /** Events that belong to no job. */
 export type WorkerEvent =

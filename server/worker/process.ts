@@ -40,7 +40,7 @@ export class WorkerProcess {
   readonly #startTimer: NodeJS.Timeout;
   #ticking: NodeJS.Timeout | null = null;
   #isReady = false;
-  #termination: { readonly why: string; readonly culprit: string | null } | null = null;
+  #termination: { readonly reason: string; readonly culprit: string | null } | null = null;
 
   constructor(
     options: WorkerOptions,
@@ -53,15 +53,15 @@ export class WorkerProcess {
       env: childEnvironment(),
       execArgv: workerExecArgv(diagnostics),
     });
-    this.#watchdog = new Watchdog(limits, (why) => this.terminate(`${why}: it hung`));
+    this.#watchdog = new Watchdog(limits, (reason) => this.terminate(`${reason}: it hung`));
     this.#child.on('message', () => this.#watchdog.reset());
     this.connection = new Connection(childProcess(this.#child), {
       onEvent: (event) => this.#receive(event),
       onExit: (exit) => this.#exit(exit),
     });
     const { beatMs, callMs } = limits;
-    const why = `the worker did not start within ${callMs / 1000} s`;
-    this.#startTimer = setTimeout(() => this.terminate(why), callMs);
+    const reason = `the worker did not start within ${callMs / 1000} s`;
+    this.#startTimer = setTimeout(() => this.terminate(reason), callMs);
     this.connection.call('start', [options, beatMs]).then(
       () => this.#ready(),
       (error: Error) => this.terminate(`the worker did not start: ${error.message}`),
@@ -91,9 +91,9 @@ export class WorkerProcess {
    *
    * @param culprit the id of the task that hangs. Default not known
    */
-  terminate(why: string, culprit: string | null = null): void {
+  terminate(reason: string, culprit: string | null = null): void {
     if (this.#termination) return;
-    this.#termination = { why, culprit };
+    this.#termination = { reason, culprit };
     this.#child.kill('SIGKILL');
   }
 
@@ -128,9 +128,9 @@ export class WorkerProcess {
   #exit({ error, status }: Exit): WorkerExit {
     this.#isReady = false;
     this.#unwatch();
-    const reason = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
-    const { why, culprit } = this.#termination ?? { why: reason, culprit: null };
-    const exit = new WorkerExit(why, culprit, this.#termination !== null);
+    const what = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
+    const { reason, culprit } = this.#termination ?? { reason: what, culprit: null };
+    const exit = new WorkerExit(reason, culprit, this.#termination !== null);
     this.events.onExit(exit);
     return exit;
   }

@@ -15,7 +15,7 @@ export interface ImageLimits {
 export async function withLimits(
   opening: Promise<ImageSource>,
   { openMs, readMs }: ImageLimits,
-  onTimeout: (why: string) => void,
+  onTimeout: (reason: string) => void,
 ): Promise<ImageSource> {
   const within = async <Value>(ms: number, what: string, work: Promise<Value>): Promise<Value> => {
     const timer = setTimeout(() => onTimeout(`${what} took longer than ${ms / 1000} s`), ms);

@@ -15,7 +15,7 @@ export class Watchdog {
   constructor(
     private readonly limits: Pick<WorkerLimits, 'beatMs' | 'silentMs' | 'hungMs' | 'batchMs' | 'batchFactor'>,
     /** Called with the reason once the worker is hung, and again for as long as it is. */
-    private readonly onHung: (why: string) => void,
+    private readonly onHung: (reason: string) => void,
   ) {}
 
   /** Why the worker should get no work now; null while it responds. */
