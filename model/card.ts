@@ -86,10 +86,10 @@ export const cardSchema = z.object({
 export type Card = z.infer<typeof cardSchema>;
 
 /** The model's own range of stored values; undefined where it is that of their type. */
-export function learntRange({ normalisation }: Pick<Card, 'normalisation'>): LearntRange | undefined {
+export function trainingRangeOf({ normalisation }: Pick<Card, 'normalisation'>): TrainingRange | undefined {
   return normalisation === NORMALISATION ? undefined : normalisation;
 }
-type LearntRange = Exclude<Card['normalisation'], typeof NORMALISATION>;
+type TrainingRange = Exclude<Card['normalisation'], typeof NORMALISATION>;
 
 /** Describes a network as a card does. */
 export function architectureOf(

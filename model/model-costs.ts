@@ -1,11 +1,11 @@
-/** Cost of a model that has not run yet, in ms a px; its first batch corrects it. */
+/** Cost of a model that has not run yet, in ms per px; its first batch corrects it. */
 const FIRST_GUESS_MS = 2e-4;
 /** Weight of the latest batch in a model's average, in (0, 1]. */
 const LATEST = 0.3;
 /** Models that are remembered; the least recently run is forgotten first. */
 const MAX_MODELS = 64;
 
-/** What models cost on this device: moving averages of measured times, in ms a px. */
+/** What models cost on this device: moving averages of measured times, in ms per px. */
 export class ModelCosts {
   readonly #msPerPx = new Map<string, number>();
 

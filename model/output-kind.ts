@@ -1,6 +1,6 @@
 /**
- * Class indices, one byte a pixel; softmax probabilities, `classes` floats a pixel; or both, `classes + 1`
- * floats a pixel, the class index last.
+ * Class indices, one byte per pixel; softmax probabilities, `classes` floats per pixel; or both, `classes + 1`
+ * floats per pixel, the class index last.
  */
 export type OutputKind = 'labels' | 'probabilities' | 'both';
 

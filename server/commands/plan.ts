@@ -47,7 +47,7 @@ export function planCommand(program: Command, context: CommandContext): void {
 function rows(facts: JobFacts, seconds: number): [name: string, words: string][] {
   const { image, model, plan, expected, exact, device } = facts;
   const { width, height, channels, dtype, mpp } = image;
-  const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm a pixel` : '';
+  const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm per pixel` : '';
   const scratch =
     expected.scratchBytes > 0 ? `, and ${formatBytes(expected.scratchBytes)} while it runs` : '';
   const share = Number((100 * plan.haloShare).toPrecision(2));

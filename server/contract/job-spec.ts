@@ -18,7 +18,7 @@ export interface WorkSpec {
    * validation chose; null, as by default, for the greater probability.
    */
   readonly threshold?: number | 'card' | null;
-  /** Scale the image to the pixel size that the model learned from; masks still have the image's size. */
+  /** Scale the image to the pixel size of the model's training images; masks still have the image's size. */
   readonly scale: boolean;
   /** Which tiles are skipped: those without tissue, found by colour or by a mask in a file; null for none. */
   readonly background: 'auto' | { readonly mask: string } | null;

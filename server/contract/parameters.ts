@@ -40,7 +40,7 @@ const mppShape = z
   .string()
   .regex(
     new RegExp(`^(auto|(auto,)?${DECIMAL})$`),
-    'it is micrometres a pixel, such as 0.5, or auto, or auto,0.5',
+    'it is micrometres per pixel, such as 0.5, or auto, or auto,0.5',
   )
   .transform((text) => {
     const microns = Number(text.replace(/^auto,?/, ''));

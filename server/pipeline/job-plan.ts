@@ -48,7 +48,7 @@ export function planJob(
     const listed = own ? ` (${names!.map((name, i) => `${i} ${name}`).join(', ')})` : '';
     const example = Array.from({ length: card.inputChannels }, (_, i) => i).join(',');
     const which = names
-      ? `: say which with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
+      ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
       : '';
     throw new UnsupportedImageError(
       `the image has ${facts.channels} channels${listed}, and model ${card.name} takes ${card.inputChannels}${which}`,
@@ -96,6 +96,6 @@ function sizeWarnings(image: number | undefined, model: number | null): string[]
   if (image === undefined || model === null) return [];
   if (Math.max(image / model, model / image) <= SAME_SIZE) return [];
   return [
-    `the image has ${formatMicrons(image)} µm a pixel, and the model learned from ${formatMicrons(model)}: "mpp=auto" would scale it`,
+    `the image has ${formatMicrons(image)} µm per pixel, and the model was trained at ${formatMicrons(model)}: "mpp=auto" would scale it`,
   ];
 }

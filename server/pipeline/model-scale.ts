@@ -5,7 +5,7 @@ import type { ImageFacts, ImageSource } from '../../tiling/source.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 
-/** An image in the pixel size that a model learned from. */
+/** An image in the pixel size of a model's training images. */
 export interface ModelScale {
   /** In px of that size. */
   readonly size: Size;
@@ -16,34 +16,31 @@ export interface ModelScale {
 
 /** The largest factor by which an image is scaled, up or down: beyond, its pixel size is taken for a mistake. */
 const MAX_SCALE = 64;
-/** A level may be narrower by so much and still count as no coarser: sizes of levels are rounded. */
-const ROUNDED = 1.01;
+/** A level that is narrower by this factor still counts as no coarser: sizes of levels are rounded. */
+const ROUNDING = 1.01;
 
 /** @throws RequestError where either pixel size is unknown, or they are too far apart to be true */
 export function modelScale(image: ImageHeader, { card }: Pick<EngineModel, 'card'>): ModelScale {
   const { mpp } = image.facts;
   if (card.micronsPerPixel === null) {
-    throw new RequestError('bad-request', `model ${card.name} does not say from which pixel size it learned`);
+    throw new RequestError('bad-request', `the card of model ${card.name} states no pixel size`);
   }
   if (mpp === null) {
-    throw new RequestError(
-      'bad-request',
-      'the image does not say its pixel size: give it as "mpp", such as auto,0.25',
-    );
+    throw new RequestError('bad-request', 'the image states no pixel size: set "mpp", such as auto,0.25');
   }
   const ratio = { x: card.micronsPerPixel / mpp.x, y: card.micronsPerPixel / mpp.y };
   if (Math.max(ratio.x, 1 / ratio.x, ratio.y, 1 / ratio.y) > MAX_SCALE) {
     throw new RequestError(
       'bad-request',
-      `the image says ${formatMicrons(mpp.x)} µm a pixel, and the model learned from ${card.micronsPerPixel}: ` +
-        'give the true pixel size as "mpp", such as auto,0.25',
+      `the image states ${formatMicrons(mpp.x)} µm per pixel, and the model was trained at ${card.micronsPerPixel}: ` +
+        'set "mpp" to the true pixel size, such as auto,0.25',
     );
   }
   const size = {
     width: Math.max(1, Math.round(image.size.width / ratio.x)),
     height: Math.max(1, Math.round(image.size.height / ratio.y)),
   };
-  const level = image.overviews.findLastIndex((reader) => reader.size.width * ROUNDED >= size.width) + 1;
+  const level = image.overviews.findLastIndex((reader) => reader.size.width * ROUNDING >= size.width) + 1;
   return { size, facts: factsAtSize(image, size), level };
 }
 

@@ -1,4 +1,4 @@
-import { learntRange } from '../../model/card.js';
+import { trainingRangeOf } from '../../model/card.js';
 import { Engine, type EngineOptions, type TestedModel } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
 import { readCard } from '../../model/model-files.js';
@@ -182,11 +182,11 @@ export class Segmenter {
     });
   }
 
-  /** How an image is opened for a model: by what the spec chooses, in the range that the model learned from. */
+  /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */
   async #openOptions({ choice, singleFile, scratchDir }: PlanSpec, folder: string): Promise<OpenOptions> {
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
-    const learnt = learntRange(await readCard(folder));
-    return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, learnt, singleFile, scratchDir };
+    const trainingRange = trainingRangeOf(await readCard(folder));
+    return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
   }
 
   /** Loads a model, and tests the very graph on this device that an image and its outputs need. */

@@ -13,7 +13,7 @@ export type ReaderLimits = Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 
 /** Which image, and which picture of it. */
 export interface ImageSpec extends Pick<PlanSpec, 'input' | 'singleFile' | 'choice' | 'scratchDir'> {
   /** The range of intensities in the model's training data. */
-  readonly learnt: OpenOptions['learnt'];
+  readonly trainingRange: OpenOptions['trainingRange'];
 }
 
 /** What a reader process is called for: one call at a time. */

@@ -1,4 +1,4 @@
-import { type Card, learntRange } from '../../model/card.js';
+import { type Card, trainingRangeOf } from '../../model/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
@@ -157,5 +157,5 @@ const imageOf = ({ input, singleFile = false, choice, scratchDir }: PlanSpec, ca
   singleFile,
   choice,
   scratchDir,
-  learnt: learntRange(card),
+  trainingRange: trainingRangeOf(card),
 });

@@ -31,8 +31,8 @@ export interface OpenOptions extends ImageChoice {
    * palettes, inverted and narrow values. Default `intensities`.
    */
   readonly values?: 'intensities' | 'unscaled' | 'stored';
-  /** The range that the model learned from. Used if `range` is not given and the image has values of its type. */
-  readonly learnt?: TypedRange | undefined;
+  /** The range of the model's training data. Used if `range` is not given and the image has values of its type. */
+  readonly trainingRange?: TypedRange | undefined;
   /** Bytes of memory that a picture may take which must be unpacked as a whole, such as 2 ** 28. Default 1 GiB. */
   readonly maxUnpackedBytes?: number | undefined;
   /** Whether the path is an upload, which may not refer to other files beside it. Default false. */

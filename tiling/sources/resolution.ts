@@ -25,7 +25,7 @@ export function believablePixelSize(
   return {
     mpp: null,
     notes: [
-      `the file's resolution of ${dpi} dpi (${microns} µm a pixel) is a screen's or a printer's and is not believed: give the pixel size with "mpp"`,
+      `the file's resolution of ${dpi} dpi (${microns} µm per pixel) is a screen's or a printer's, and is ignored: set "mpp" to the pixel size`,
     ],
   };
 }

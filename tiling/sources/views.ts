@@ -14,7 +14,8 @@ export function viewOf(source: ImageSource, options: OpenOptions): ImageSource {
   if (options.level) view = levelOf(view, options.level);
   checkPixels(view.size, options);
   if (options.range) view = scaleToRange(view, options.range);
-  else if ((options.values ?? 'intensities') === 'intensities') view = toIntensities(view, options.learnt);
+  else if ((options.values ?? 'intensities') === 'intensities')
+    view = toIntensities(view, options.trainingRange);
   if (options.mpp) view = withFacts(view, { mpp: options.mpp });
   return view;
 }
@@ -40,24 +41,24 @@ function levelOf(source: ImageSource, level: number): ImageSource {
 }
 
 /**
- * Makes intensities of an image's values where the user gave no range: by the range that the model learned from,
- * if it is one of the same type, or else by the range of their type.
+ * Makes intensities of an image's values where the user gave no range: by the range of the model's training data,
+ * if that is of the same type, or else by the range of their type.
  * @throws UnsupportedImageError for values whose type has none
  */
-export function toIntensities(source: ImageSource, learnt?: TypedRange): ImageSource {
+export function toIntensities(source: ImageSource, trainingRange?: TypedRange): ImageSource {
   const type = storedTypeOf(source.facts);
-  if (learnt?.type === type) return scaleToRange(source, learnt.range);
+  if (trainingRange?.type === type) return scaleToRange(source, trainingRange.range);
   const own = rangeOfType(type);
   if (own === null) {
     throw new UnsupportedImageError(
-      `the image has ${type} values: say with "range" which are black and white, such as 0,1`,
+      `the image has ${type} values: set "range" to those of black and white, such as 0,1`,
     );
   }
   const view = source.facts.dtype === 'float32' ? scaleToRange(source, own) : source;
-  if (!learnt) return view;
+  if (!trainingRange) return view;
   const note =
-    `the model learned from ${learnt.type} values, ${learnt.range.join(' to ')}; this image holds ${type}, ` +
-    `which is taken as ${own.join(' to ')}: "range" says otherwise`;
+    `the model was trained on ${trainingRange.type} values, ${trainingRange.range.join(' to ')}; this image holds ${type}, ` +
+    `read as ${own.join(' to ')}: set "range" to change that`;
   return withFacts(view, { notes: [...view.facts.notes, note] });
 }
 

@@ -1,5 +1,5 @@
 import type { Card } from '../../../model/card.js';
-import { learntRange } from '../../../model/card.js';
+import { trainingRangeOf } from '../../../model/card.js';
 import { NORMALISATION } from '../../../model/pixels.js';
 import { runs } from '../../../tiling/geometry.js';
 import { rangeOfType, scaleToRange, storedTypeOf } from '../../../tiling/intensities.js';
@@ -51,16 +51,16 @@ export async function scaleIntensities<Pair extends StoredImage>(
   const scale = (image: (pair: Pair) => ImageSource): Pair[] =>
     stored.map((pair) => ({ ...pair, image: image(pair) }));
   if (choice === 'type' || (choice !== 'auto' && 'of' in choice)) {
-    const learnt = choice === 'type' ? undefined : learntRange(choice.of);
-    const pairs = scale(({ image }) => toIntensities(image, learnt));
+    const trainingRange = choice === 'type' ? undefined : trainingRangeOf(choice.of);
+    const pairs = scale(({ image }) => toIntensities(image, trainingRange));
     const warnings = new Set(
       pairs.flatMap(({ image }, i) => image.facts.notes.slice(stored[i]!.image.facts.notes.length)),
     );
     for (const [type, found] of extents) {
-      const used = learnt?.type === type ? learnt.range : rangeOfType(type)!;
+      const used = trainingRange?.type === type ? trainingRange.range : rangeOfType(type)!;
       for (const warning of underfilled(found, used)) warnings.add(warning);
     }
-    return { pairs, normalisation: learnt ?? NORMALISATION, extent, warnings: [...warnings] };
+    return { pairs, normalisation: trainingRange ?? NORMALISATION, extent, warnings: [...warnings] };
   }
   const [type = '', other] = extents.keys();
   if (other !== undefined) {

@@ -110,7 +110,9 @@ describe('unseam train --range auto', () => {
       .png()
       .toFile(bytes);
     expect(await run(own, bytes, 'bytes')).toMatchObject({
-      warnings: [expect.stringMatching(/^the model learned from uint16 values, .*; this image holds uint8/)],
+      warnings: [
+        expect.stringMatching(/^the model was trained on uint16 values, .*; this image holds uint8/),
+      ],
       normalisation: 'type-range',
       range: [0, 255],
     });

@@ -65,7 +65,7 @@ describe('planJob', () => {
     );
     const stained = imageOf({ channels: 3, channelNames: ['DAPI', 'GFP', 'Cy5'] });
     expect(() => planJob(stained, model, { tile: 'auto' })).toThrow(
-      /3 channels \(0 DAPI, 1 GFP, 2 Cy5\), and model net takes 1: say which with "channels", from 0 to 2, such as channels=/,
+      /3 channels \(0 DAPI, 1 GFP, 2 Cy5\), and model net takes 1: select them with "channels", from 0 to 2, such as channels=/,
     );
   });
 });
@@ -105,9 +105,9 @@ describe('memory', () => {
 describe('pixel size', () => {
   const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true };
 
-  it('is warned of where the model learned from another', () => {
+  it('is warned of where the model was trained at another', () => {
     const { warnings } = planJob(imageOf({ mpp: { x: 0.25, y: 0.25 } }), known, { tile: 'auto' });
-    expect(warnings[1]).toMatch(/0.25 µm a pixel, and the model learned from 0.5/);
+    expect(warnings[1]).toMatch(/0.25 µm per pixel, and the model was trained at 0.5/);
     expect(planJob(imageOf({ mpp: { x: 0.45, y: 0.45 } }), known, { tile: 'auto' }).warnings.length).toBe(1);
   });
 
@@ -126,8 +126,8 @@ describe('pixel size', () => {
     expect(at(0.2)).toMatchObject({ level: 1, source: { size: { width: 160, height: 120 } } });
     expect(at(0.1)).toMatchObject({ level: 2, source: { size: { width: 80, height: 60 } } });
     expect(at(1)).toMatchObject({ level: 0, source: { size: { width: 800, height: 600 } } });
-    expect(() => at(100)).toThrow(/give the true pixel size/);
-    expect(() => modelScale(image, known)).toThrow(/does not say its pixel size/);
-    expect(() => modelScale(image, { card })).toThrow(/does not say from which pixel size/);
+    expect(() => at(100)).toThrow(/set "mpp" to the true pixel size/);
+    expect(() => modelScale(image, known)).toThrow(/the image states no pixel size/);
+    expect(() => modelScale(image, { card })).toThrow(/the card of model .* states no pixel size/);
   });
 });

@@ -27,7 +27,7 @@ const stained = (width: number, height: number) => {
 };
 
 beforeAll(async () => {
-  // A model that says at which pixel size it learned.
+  // A model that states at which pixel size it was trained.
   await mkdir(join(models, 'sized'), { recursive: true });
   await cp(join(MODELS, 'shapes', '1'), join(models, 'sized', '1'), { recursive: true });
   const path = join(models, 'sized', '1', 'card.json');
@@ -78,7 +78,7 @@ describe('a plan', () => {
       channels: 'luminance',
     });
     expect(own.warnings[0]).toMatch(
-      /0.25 µm a pixel, and the model learned from 0.5: "mpp=auto" would scale it/,
+      /0.25 µm per pixel, and the model was trained at 0.5: "mpp=auto" would scale it/,
     );
     expect(own.expected.memoryBytes).toBeGreaterThan(3e8);
     expect(own.expected.diskBytes).toBeGreaterThan(1200 * 900);

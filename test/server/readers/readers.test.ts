@@ -9,7 +9,7 @@ const folder = await testFolder();
 const image = join(folder, 'image.tif');
 const heavy = join(folder, 'heavy.tif');
 const limits = { maxPixels: 1e9 };
-const picture = { singleFile: true, choice: {}, scratchDir: folder, learnt: undefined };
+const picture = { singleFile: true, choice: {}, scratchDir: folder, trainingRange: undefined };
 
 beforeAll(async () => {
   await writeTestTiff(image, pattern(64, 32), { compression: 1 });

@@ -89,7 +89,7 @@ describe('a view', () => {
   imageSourceContract('of floats in a range', file('floats.tif', { range: [-1, 1] }));
   imageSourceContract(
     'in the range of a model',
-    file('gray.tif', { learnt: { type: 'uint8', range: [9, 99] } }),
+    file('gray.tif', { trainingRange: { type: 'uint8', range: [9, 99] } }),
   );
   imageSourceContract('with a pixel size of its own', file('gray.tif', { mpp: { x: 0.5, y: 0.25 } }), gray);
   imageSourceContract('of channels', file('rgb.png', { channels: [2, 0] }));

@@ -163,7 +163,7 @@ describe('values', () => {
 });
 
 describe('the resolution of a screen or a printer', () => {
-  const ignored = (dpi: number) => [expect.stringMatching(new RegExp(`${dpi} dpi.*not believed.*mpp`))];
+  const ignored = (dpi: number) => [expect.stringMatching(new RegExp(`${dpi} dpi.*is ignored.*mpp`))];
 
   it.each([96, 300, 600])('%i dpi is no pixel size, in PNG, JPEG and TIFF', async (dpi) => {
     const of = (encoded: ReturnType<typeof picture>) => encoded.withMetadata({ density: dpi }).toBuffer();
