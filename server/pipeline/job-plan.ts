@@ -1,8 +1,11 @@
+import type { Card } from '../../model/card.js';
 import type { TestedModel } from '../../model/engine.js';
+import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { type ChannelConversion, channelConversion } from '../../model/pixels.js';
 import { UnsupportedImageError } from '../../tiling/errors.js';
 import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../../tiling/plan.js';
+import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
@@ -41,45 +44,17 @@ export function planJob(
   { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
   { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanOptions,
 ): JobPlan {
-  const conversion = channelConversion(facts.channels, card.inputChannels);
-  const names = facts.channelNames;
-  if (conversion === null || (names && conversion !== 'none')) {
-    const own = names?.some((name, i) => name !== `channel ${i}`);
-    const listed = own ? ` (${names!.map((name, i) => `${i} ${name}`).join(', ')})` : '';
-    const example = Array.from({ length: card.inputChannels }, (_, i) => i).join(',');
-    const which = names
-      ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
-      : '';
-    throw new UnsupportedImageError(
-      `the image has ${facts.channels} channels${listed}, and model ${card.name} takes ${card.inputChannels}${which}`,
-    );
-  }
-  const warnings = [...facts.notes, ...sizeWarnings(facts.mpp?.x, card.micronsPerPixel)];
-  let choice = tile;
-  if (!geometry.tileable) {
-    choice = { width: geometry.smallest, height: geometry.smallest };
-    warnings.push('this model resizes its output: it has one tile size, and its tiles do not agree exactly');
-  } else if (!exact) {
-    // Tile sizes do not agree bit for bit here; one size for all jobs at least makes results repeatable.
-    choice = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
-    warnings.push(
-      'this device failed the tiling self-test: one fixed tile size is used instead of the requested one',
-    );
-  }
+  const conversion = conversionOf(facts, card);
+  const { choice, warnings } = tileFor(tile, geometry, exact);
   const planFor = (target?: number) => {
-    const plan = planTiles(size, {
-      tile: chooseTile(size, choice, geometry, target),
-      rule: geometry,
-    });
+    const plan = planTiles(size, { tile: chooseTile(size, choice, geometry, target), rule: geometry });
     return { plan, memory: expectedMemory(plan, facts, card, { output, memory }) };
   };
   let best = planFor();
-  for (
-    let target = AUTO_OUTPUT_PX / 2;
-    choice === 'auto' && best.memory > memory && target >= MIN_OUTPUT_PX;
-    target /= 2
-  ) {
+  let target = AUTO_OUTPUT_PX / 2;
+  while (choice === 'auto' && best.memory > memory && target >= MIN_OUTPUT_PX) {
     best = planFor(target);
+    target /= 2;
   }
   if (best.memory > memory) {
     const { width, height } = best.plan.tile;
@@ -89,7 +64,49 @@ export function planJob(
         (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }
-  return { ...best, conversion, warnings };
+  const ofSize = sizeWarnings(facts.mpp?.x, card.micronsPerPixel);
+  return { ...best, conversion, warnings: [...facts.notes, ...ofSize, ...warnings] };
+}
+
+/** @throws UnsupportedImageError for channels that the model cannot take, with those to choose from */
+function conversionOf(
+  { channels, channelNames: names }: Pick<ImageFacts, 'channels' | 'channelNames'>,
+  { name, inputChannels }: Pick<Card, 'name' | 'inputChannels'>,
+): ChannelConversion {
+  const conversion = channelConversion(channels, inputChannels);
+  // Named channels are pictures in their own right, not colours: none of them is converted.
+  if (conversion !== null && (names === null || conversion === 'none')) return conversion;
+  const isNamed = names?.some((known, i) => known !== `channel ${i}`);
+  const listed = isNamed ? ` (${names!.map((known, i) => `${i} ${known}`).join(', ')})` : '';
+  const example = Array.from({ length: inputChannels }, (_, i) => i).join(',');
+  const remedy = names
+    ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
+    : '';
+  throw new UnsupportedImageError(
+    `the image has ${channels} channels${listed}, and model ${name} takes ${inputChannels}${remedy}`,
+  );
+}
+
+/** The requested tile, or the only one whose results can be relied on. */
+function tileFor(
+  requested: TileChoice,
+  geometry: TileGeometry,
+  exact: boolean,
+): { readonly choice: TileChoice; readonly warnings: readonly string[] } {
+  if (!geometry.tileable) {
+    return {
+      choice: { width: geometry.smallest, height: geometry.smallest },
+      warnings: ['this model resizes its output: it has one tile size, and its tiles do not agree exactly'],
+    };
+  }
+  if (exact) return { choice: requested, warnings: [] };
+  // Tile sizes do not agree bit for bit here; one size for all jobs at least makes results repeatable.
+  return {
+    choice: chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry),
+    warnings: [
+      'this device failed the tiling self-test: one fixed tile size is used instead of the requested one',
+    ],
+  };
 }
 
 function sizeWarnings(image: number | undefined, model: number | null): string[] {

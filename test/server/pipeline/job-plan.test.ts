@@ -45,7 +45,7 @@ describe('planJob', () => {
     const others = planJob({ ...source, size: whole }, inexact, { tile: 'auto' });
     for (const { plan, warnings } of [...tiles, others]) {
       expect(plan.tile).toEqual({ width: 732, height: 732 });
-      expect(warnings[1]).toMatch(/failed the tiling test/);
+      expect(warnings[1]).toMatch(/failed the tiling self-test/);
     }
   });
 
