@@ -127,7 +127,7 @@ function report(context: CommandContext, json: boolean, task: Task, receipt: Rec
   const { image, plan, durationMs, exact } = receipt;
   const speed = ((image.width * image.height) / durationMs / 1000).toFixed(2);
   context.stderr(
-    `${task.result}: ${image.width}×${image.height} px, ${plan.tiles} tiles of ${plan.tile}, ` +
+    `${task.result}: ${image.width}×${image.height} px, ${plan.tiles} ${plan.tiles === 1 ? 'tile' : 'tiles'} of ${plan.tile}, ` +
       `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exact ? ', exact' : ''}`,
   );
   for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);

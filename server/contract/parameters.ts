@@ -8,13 +8,13 @@ const LIMITS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
 
 const index = z
   .string()
-  .regex(/^\d{1,6}$/, 'it is a number from 0')
+  .regex(/^\d{1,6}$/, 'must be an integer from 0')
   .transform(Number);
 /** Digits before and after a point, and an exponent. No two parts match the same text: no input makes it backtrack. */
 const DECIMAL = String.raw`(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3})?`;
 const numbers = (text: string): number[] => text.split(',').map(Number);
 
-const RANGE = 'it is the stored values of black and white, such as 0,4095';
+const RANGE = 'must be the stored values of black and white, such as 0,4095';
 
 /** Which picture of a file is read: the same parameters in queries, in JSON and on the command line. */
 const choiceShape = {
@@ -22,7 +22,7 @@ const choiceShape = {
   level: index.optional(),
   channels: z
     .string()
-    .regex(/^\d{1,4}(,\d{1,4})*$/, 'it is a list of channels from 0, such as 0 or 2,1,0')
+    .regex(/^\d{1,4}(,\d{1,4})*$/, 'must be a list of channels from 0, such as 0 or 2,1,0')
     .transform(numbers)
     .optional(),
   z: index.optional(),
@@ -40,7 +40,7 @@ const mppShape = z
   .string()
   .regex(
     new RegExp(`^(auto|(auto,)?${DECIMAL})$`),
-    'it is micrometres per pixel, such as 0.5, or auto, or auto,0.5',
+    'must be micrometres per pixel, such as 0.5, or auto, or auto,0.5',
   )
   .transform((text) => {
     const microns = Number(text.replace(/^auto,?/, ''));
@@ -61,7 +61,7 @@ export const planShape = {
     .max(24)
     .refine(
       (text) => text === 'card' || (Number(text) > 0 && Number(text) < 1),
-      'it is a probability between 0 and 1, such as 0.3, or card for that of the model',
+      'must be a probability between 0 and 1, such as 0.3, or card for the one of the model',
     )
     .transform((text) => (text === 'card' ? text : Number(text)))
     .optional(),
@@ -83,7 +83,7 @@ export const simplifyShape = z
   .string()
   .default('0')
   .transform((text) => (new RegExp(`^${DECIMAL}$`).test(text) ? Number(text) : Number.NaN))
-  .refine((px) => px >= 0 && px <= 1000, 'it is a number of px from 0 to 1000');
+  .refine((px) => px >= 0 && px <= 1000, 'must be a number of px from 0 to 1000');
 
 /**
  * Parses parameters from a query, from JSON or from the command line.
@@ -107,7 +107,7 @@ function checkLengths(input: object): void {
   if (entries.length > LIMITS.parameters) {
     throw new RequestError(
       'bad-request',
-      `there are ${entries.length} parameters, and at most ${LIMITS.parameters} are read`,
+      `${entries.length} parameters are too many: the limit is ${LIMITS.parameters}`,
     );
   }
   for (const [name, value] of entries) {
@@ -116,7 +116,7 @@ function checkLengths(input: object): void {
     if (typeof value === 'string' && value.length > LIMITS.chars) {
       throw new RequestError(
         'bad-request',
-        `parameter "${name}": it has ${value.length} characters, and at most ${LIMITS.chars} are read`,
+        `parameter "${name}": ${value.length} characters are too long: the limit is ${LIMITS.chars}`,
       );
     }
   }

@@ -30,11 +30,10 @@ export function thresholdOf(
   const refuse = (reason: string) => new RequestError('bad-request', `parameter "threshold": ${reason}`);
   if (card.classes.length !== 2) {
     throw refuse(
-      `it is for models of two classes, and ${card.name} has ${card.classes.length}: leave it out`,
+      `only models of two classes have one, and ${card.name} has ${card.classes.length}: leave it out`,
     );
   }
-  if (output === 'probabilities')
-    throw refuse('it turns probabilities into labels: leave it out, or request labels');
+  if (output === 'probabilities') throw refuse('it applies to labels only: leave it out, or request labels');
   if (threshold !== 'card') return threshold;
   if (card.threshold === undefined)
     throw refuse(`the card of ${card.name} has none: give a number, such as 0.3`);
