@@ -16,10 +16,20 @@ const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toStri
 
 type Opens = (path: string, options: OpenOptions) => Promise<ImageSource>;
 
-const openPicture: Opens = async (path, options) => {
-  const source = await openBitmap(path, options);
-  return options.channels ? channelsOf(source, options.channels) : source;
-};
+/** Opens a format that always reads all channels; those that are selected are picked from them. */
+const pickingChannels =
+  (opens: Opens): Opens =>
+  async (path, options) => {
+    const source = await opens(path, options);
+    try {
+      return options.channels ? channelsOf(source, options.channels) : source;
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
+  };
+
+const openPicture = pickingChannels(openBitmap);
 
 const openAvif: Opens = async (path, options) => {
   await checkBoxes(path);

@@ -12,6 +12,7 @@ import { writeTestTiff } from '../../support/tiff.js';
 import { serveFolder } from '../../support/web.js';
 import { writeTestZarr } from '../../support/zarr.js';
 import { imageSourceContract } from './contract.js';
+import { imageRefusals } from './refusals.js';
 
 const folder = await testFolder();
 const address = await serveFolder(folder);
@@ -105,3 +106,15 @@ describe('a view', () => {
     resampleNearest(memorySource(gray), { width: 400, height: 300 }),
   );
 });
+
+const FILES = [
+  'tiled.tif',
+  'gray.tif',
+  'deep.tif',
+  'planar.tif',
+  'striped.tif',
+  'rgb.png',
+  'deep.png',
+  'rgb.jpg',
+];
+describe.each(FILES)('what is refused of', (name) => imageRefusals(name, join(folder, name), options));
