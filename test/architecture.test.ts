@@ -152,6 +152,14 @@ describe('the house', () => {
     for (const file of graph.keys()) visit(file, []);
   });
 
+  it('has no file that nothing leads to', () => {
+    const starts = ['server/bin.ts', 'server/demo.ts', 'server/worker/main.ts', 'server/readers/main.ts'];
+    const entries = [...starts, 'model/engine-thread.ts', 'server/web/page.ts', 'loadtest/main.ts'];
+    const used = new Set(entries.flatMap(loadedLaterBy));
+    for (const file of used) for (const name of importsOf(file)) used.add(name); // types, too
+    expect([...graph.keys()].filter((file) => !used.has(file))).toEqual([]);
+  });
+
   it('reads the environment in one place', () => {
     const readers = [...graph.keys()].filter((file) => /process\.env/.test(text(file)));
     expect(outside(readers, 'server/config.ts')).toEqual([]);

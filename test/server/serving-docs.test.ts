@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { createCli } from '../../server/cli.js';
+import { formatsOf, OUTPUTS } from '../../server/contract/outputs.js';
 import { CODES, type Problem, problemOf } from '../../server/contract/problems.js';
 
 const page = await readFile(fileURLToPath(new URL('../../../docs/serving.md', import.meta.url)), 'utf8');
@@ -35,4 +36,20 @@ it('names every flag of the server with its variable, and no others', async () =
   });
   const known = options.filter(({ hidden }) => !hidden).map(({ long, envVar }) => [long, envVar]);
   expect(Object.fromEntries(named)).toEqual(Object.fromEntries(known));
+});
+
+it('names every output with its formats, and no others', () => {
+  const [, table = ''] = page.split('## Results');
+  const rows = [...table.split('\n\n')[1]!.matchAll(/^\| `(\w+)` +\| (.+?) +\|/gm)].map(
+    ([, output, formats]) => [output, [...formats!.matchAll(/`(\w+)`/g)].map(([, format]) => format)],
+  );
+  const known = OUTPUTS.map((output) => [output, formatsOf(output)]);
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(known));
+});
+
+it('names every route', async () => {
+  const app = await readFile('server/http/app.ts', 'utf8');
+  const paths = [...app.matchAll(/'(\/v1\/\w+)'/g)].map(([, path]) => path!);
+  expect(paths).toContain('/v1/segment');
+  expect(paths.filter((path) => !page.includes(` ${path}`) && !page.includes(`\`${path}\``))).toEqual([]);
 });

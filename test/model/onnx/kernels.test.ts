@@ -398,7 +398,7 @@ describe('what the backend cannot do is an error that names the kernel', () => {
   const image = () => f([1, 6, 6, 2]) as T4;
 
   it.each<[RegExp, () => unknown]>([
-    [/Cumsum/, () => tf.cumsum(f([3]))],
+    [/Complex/, () => tf.complex(f([4]), f([4], 2))],
     [/Conv2D: dataFormat NCHW/, () => tf.conv2d(image(), f([3, 3, 6, 2]) as T4, 1, 'valid', 'NCHW')],
     [
       /FusedConv2D: activation "leakyrelu"/,

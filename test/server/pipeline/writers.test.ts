@@ -1,16 +1,20 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expect, it } from 'vitest';
 import { cardSchema } from '../../../model/card.js';
 import {
+  bytesPerPixel,
   formatsOf,
   isFinishedOutput,
   isStreamed,
   maskOf,
   OUTPUTS,
 } from '../../../server/contract/outputs.js';
+import { derive } from '../../../server/pipeline/derive.js';
 import { openResults } from '../../../server/pipeline/writers.js';
 import { COLUMN_BLOCK_PX } from '../../../tiling/plan.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
+import { testFolder } from '../../support/files.js';
 import { MODELS } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { maskSinkContract } from '../../tiling/sinks/contract.js';
@@ -28,3 +32,24 @@ for (const output of OUTPUTS.filter((name) => !isFinishedOutput(name))) {
     });
   }
 }
+
+const folder = await testFolder();
+const all = OUTPUTS.flatMap((output) => formatsOf(output).map((format) => ({ output, format })));
+
+it.each(all.filter(({ output }) => maskOf(output) === 'labels'))(
+  'derives $output as $format from a finished mask, in no more bytes than its row says',
+  async ({ output, format }) => {
+    const [width, height] = [600, 500];
+    const path = join(folder, `${output}.${format}`);
+    // Noise compresses as little as labels can.
+    const labels = Uint8Array.from({ length: width * height }, (_, i) => ((i * 2654435761) >>> 13) % 3);
+    const mask = memorySource({ data: labels, width, height, channels: 1 });
+    const source = memorySource(pattern(width, height, 3));
+    const { signal } = new AbortController();
+    await derive([{ output, format, path }], { mask, source, card, signal });
+    const { size } = await stat(path);
+    expect(size).toBeGreaterThan(20);
+    const expected = bytesPerPixel({ output, format }, card.classes.length) * width * height;
+    if (expected > 0) expect(size).toBeLessThan(expected + 16_384); // header, directories and metadata
+  },
+);
