@@ -6,7 +6,7 @@ export abstract class TilingError extends Error {
   }
 }
 
-/** The bytes are no image, or one of an unsupported kind. */
+/** The bytes are not an image, or one of an unsupported kind. */
 export class UnsupportedImageError extends TilingError {
   readonly code = 'unsupported-image';
 }

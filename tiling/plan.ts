@@ -147,7 +147,7 @@ export function parseTileChoice(text: string): TileChoice {
   if (text === 'whole' || text === 'auto') return text;
   const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
   if (!match)
-    throw new TileSizeError(`a tile is "auto", "whole", a side in px or WIDTHxHEIGHT, not "${text}"`);
+    throw new TileSizeError(`invalid tile "${text}": expected "auto", "whole", a side in px or WIDTHxHEIGHT`);
   return { width: Number(match[1]), height: Number(match[2] ?? match[1]) };
 }
 
@@ -160,7 +160,7 @@ function checkSide(side: number, { halo, multiple, smallest }: TileRule): void {
   if (side >= smallest && (side - smallest) % multiple === 0) return;
   const below = Math.max(smallest, smallest + alignDown(side - smallest, multiple));
   throw new TileSizeError(
-    `${side} px is no valid tile side for this model: it accepts ${smallest} + k·${multiple} px, ` +
+    `${side} px is not a valid tile side for this model: it accepts ${smallest} + k·${multiple} px, ` +
       `such as ${below} or ${below + multiple} (its halo is ${haloText(halo)})`,
   );
 }

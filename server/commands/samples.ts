@@ -80,7 +80,7 @@ function parseSize(text: string): Size {
   const match = /^(\d{1,7})(?:[x×](\d{1,7}))?$/.exec(text);
   const size = { width: Number(match?.[1]), height: Number(match?.[2] ?? match?.[1]) };
   if (!(size.width >= 1 && size.height >= 1)) {
-    throw new RequestError('bad-request', `a size is a side in px or WIDTHxHEIGHT, not "${text}"`);
+    throw new RequestError('bad-request', `invalid size "${text}": expected a side in px or WIDTHxHEIGHT`);
   }
   return size;
 }

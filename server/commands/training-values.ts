@@ -30,7 +30,9 @@ export function parseRange(text: string): 'auto' | [number, number] {
     .split(',')
     .map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
   if (others.length > 0 || !Number.isFinite(low) || !Number.isFinite(high) || low >= high) {
-    throw bad(`a range is auto, or the values that are black and white, such as 0,4095; not "${text}"`);
+    throw bad(
+      `invalid range "${text}": expected auto, or the stored values of black and white, such as 0,4095`,
+    );
   }
   return [low, high];
 }
@@ -38,7 +40,8 @@ export function parseRange(text: string): 'auto' | [number, number] {
 export function parseClassWeights(text: string): TrainingSettings['classWeights'] {
   if (text === 'balanced' || text === 'none') return text;
   const weights = parseList(text).map(notNegative);
-  if (weights.length === 0) throw bad('class weights are "balanced", "none" or numbers, such as 1,5');
+  if (weights.length === 0)
+    throw bad('invalid class weights: expected "balanced", "none" or numbers, such as 1,5');
   return weights;
 }
 
@@ -49,7 +52,7 @@ export function parseAugmentation(text: string): Augmentation {
   for (const item of parseList(text)) {
     const [name = '', amount] = item.split(':');
     if (!isAugmentation(name)) {
-      throw bad(`"${name}" is no augmentation; there are ${Object.keys(NO_AUGMENTATION).join(', ')}`);
+      throw bad(`unknown augmentation "${name}": expected ${Object.keys(NO_AUGMENTATION).join(', ')}`);
     }
     const isSwitch = typeof NO_AUGMENTATION[name] === 'boolean';
     if (isSwitch && amount !== undefined) throw bad(`${name} takes no number`);
@@ -71,7 +74,7 @@ export function parseClasses(text: string): Card['classes'] {
   const classes = text.split(',').map((item, i) => {
     const [name = '', colour] = item.split(':');
     if (name === '' || (colour !== undefined && colour !== 'none' && !/^#[0-9a-f]{6}$/.test(colour))) {
-      throw bad(`a class is NAME, NAME:#rrggbb or NAME:none, not "${item}"`);
+      throw bad(`invalid class "${item}": expected NAME, NAME:#rrggbb or NAME:none`);
     }
     const fallback = i === 0 ? null : PALETTE[(i - 1) % PALETTE.length]!;
     return { name, colour: colour === undefined ? fallback : colour === 'none' ? null : colour };
@@ -120,7 +123,7 @@ export function classesOf(flags: {
 function legendItems(text: string): [colour: string, name: string][] {
   return parseList(text).map((item) => {
     const match = /^(#[0-9a-f]{6})=(.+)$/i.exec(item);
-    if (!match) throw bad(`a legend is #rrggbb=CLASS,… or #rrggbb=ignore; not "${item}"`);
+    if (!match) throw bad(`invalid legend "${item}": expected #rrggbb=CLASS,… or #rrggbb=ignore`);
     return [match[1]!.toLowerCase(), match[2]!];
   });
 }
@@ -135,7 +138,7 @@ export function parseLegend(text: string, classes: Card['classes']): [number, nu
     const index = classes.findIndex((known) => known.name === name);
     if (index < 0 && name !== 'ignore') {
       const names = [...classes.map((known) => known.name), 'ignore'].join(', ');
-      throw bad(`a legend is #rrggbb=CLASS,… with CLASS one of ${names}; not "${colour}=${name}"`);
+      throw bad(`invalid legend "${colour}=${name}": expected #rrggbb=CLASS,… with CLASS one of ${names}`);
     }
     return [Number.parseInt(colour.slice(1), 16), index < 0 ? IGNORED : index];
   });

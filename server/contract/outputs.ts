@@ -32,7 +32,7 @@ interface OutputRow {
   readonly bytesPerPixel: (format: Format, classes: number) => number;
 }
 
-/** A mask's TIFF is at most so many times its pixels: overviews, and what does not compress. */
+/** Size of a mask's TIFF relative to its pixels, at most: overviews, and what does not compress. */
 const PYRAMID = 1.35;
 /** Instance numbers are 32 bits wide, and written once more while they are assigned. */
 const INSTANCES = 4 * (PYRAMID + 1);
@@ -77,10 +77,11 @@ export interface ResultFile {
   readonly simplify?: number;
 }
 
-/** @throws RequestError for a name that is no output's */
+/** @throws RequestError for an unknown output */
 export function parseOutput(text: string): Output {
   const output = OUTPUTS.find((known) => known === text);
-  if (!output) throw new RequestError('bad-request', `an output is ${OUTPUTS.join(', ')}; not "${text}"`);
+  if (!output)
+    throw new RequestError('bad-request', `unknown output "${text}": expected ${OUTPUTS.join(', ')}`);
   return output;
 }
 
@@ -119,7 +120,7 @@ export function isStreamed(output: Output, imageWidth: number): boolean {
   }
 }
 
-/** @throws UnsupportedOutputError for an ending that says no format */
+/** @throws UnsupportedOutputError for an extension of no known format */
 export function formatOfFile(path: string): Format {
   const ending = extname(path)
     .toLowerCase()
@@ -127,7 +128,7 @@ export function formatOfFile(path: string): Format {
   const format = FORMAT_NAMES.find((known) => FORMATS[known].ending === ending);
   if (format) return format;
   const endings = Object.values(FORMATS).map((known) => known.ending);
-  throw new UnsupportedOutputError(`"${path}" ends in none of ${endings.join(', ')}`);
+  throw new UnsupportedOutputError(`"${path}" has none of the extensions ${endings.join(', ')}`);
 }
 
 /** @throws UnsupportedOutputError for a format that an output is not written in */

@@ -40,10 +40,7 @@ export class Transfers {
   async withPlace<Result>(receive: () => Promise<Result>): Promise<Result> {
     const { places } = this.options;
     if (this.#receiving >= places) {
-      throw new RequestError(
-        'busy',
-        `${places} uploads are being received: the server takes no more at a time`,
-      );
+      throw new RequestError('busy', `${places} uploads are being received: the server accepts no more`);
     }
     this.#receiving++;
     try {

@@ -40,7 +40,7 @@ export class UploadStore extends FileStore {
 
   override async create(upload: Upload): Promise<Upload> {
     if (this.#reservations.size >= MAX_UPLOADS)
-      throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and takes no more`);
+      throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and accepts no more`);
     this.#reservations.set(upload.id, null);
     try {
       this.#reservations.set(upload.id, await this.transfers.reserve(upload.size ?? 0));

@@ -46,7 +46,7 @@ export class Admission {
     // everyone else, and the number of paused jobs is bounded all the same.
     const taken = this.#pending + active + Math.max(0, paused - this.limit);
     if (taken >= limit) {
-      throw new RequestError('busy', `${taken} jobs are pending or running: the server takes no more`);
+      throw new RequestError('busy', `${taken} jobs are pending or running: the server accepts no more`);
     }
   }
 }

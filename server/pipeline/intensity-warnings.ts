@@ -29,15 +29,15 @@ export function underfilled([least, greatest]: ValueRange, [low, high]: ValueRan
   if (least === greatest) {
     const edge = least <= low || least >= high ? ', or beyond it' : '';
     return [
-      `every value that was looked at is ${words(least)}, in a range of ${given}${edge}: the image shows nothing`,
+      `every sampled value is ${formatValue(least)}, in a range of ${given}${edge}: the image is blank`,
     ];
   }
   // The lower end of the range stays black, but for images of bright values only.
   const black = least - low < (greatest - low) / 4 ? low : least;
   return [
-    `values reach from ${words(least)} to ${words(greatest)} in a range of ${given}, which is nearly one gray to the ` +
-      `network: set "range" to ${words(black)},${words(greatest)}`,
+    `values reach from ${formatValue(least)} to ${formatValue(greatest)} in a range of ${given}, which is nearly uniform gray to the ` +
+      `network: set "range" to ${formatValue(black)},${formatValue(greatest)}`,
   ];
 }
 
-const words = (value: number): string => String(Number(value.toPrecision(5)));
+const formatValue = (value: number): string => String(Number(value.toPrecision(5)));

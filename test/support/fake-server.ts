@@ -27,7 +27,7 @@ export function fakeImage(width: number, height: number): Buffer {
 async function headerOf(path: string): Promise<ImageHeader> {
   const bytes = await readFile(path);
   if (!bytes.subarray(0, PNG_HEAD.length).equals(PNG_HEAD))
-    throw new UnsupportedImageError(`${bytes.length} bytes are no image`);
+    throw new UnsupportedImageError(`${bytes.length} bytes are not a supported image`);
   if (bytes.length < PNG_HEAD.length + 8) throw new CorruptImageError('the image is cut off');
   return {
     size: { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) },

@@ -81,7 +81,7 @@ describe('a plan', () => {
   it.each([573, 188, 0])('refuses a tile of %i px and names valid ones', (side) => {
     const plan = () =>
       planTiles({ width: 9, height: 9 }, { tile: { width: side, height: 572 }, rule: RULES[0]! });
-    expect(plan).toThrow(/no valid tile side.*204 \+ k·16/);
+    expect(plan).toThrow(/not a valid tile side.*204 \+ k·16/);
   });
 
   it('refuses a giant tile that does not cover the image', () => {
@@ -103,7 +103,7 @@ describe('the choice of a tile', () => {
   });
 
   it.each(['', 'big', '572x', '-4', '5.5', '572x828x3'])('refuses "%s"', (text) => {
-    expect(() => parseTileChoice(text)).toThrow(/a tile is/);
+    expect(() => parseTileChoice(text)).toThrow(/invalid tile .*: expected/);
   });
 
   it('covers the image once for "whole", and evenly for "auto"', () => {

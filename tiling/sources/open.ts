@@ -71,11 +71,15 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   }
   const found = await stat(path).catch(unreachable(path));
   if (!found.isDirectory() && !found.isFile()) {
-    throw new UnsupportedImageError('this is neither a file nor a folder: devices and pipes are not read');
+    throw new UnsupportedImageError(
+      'this is neither a file nor a folder: devices and pipes are not supported',
+    );
   }
   if (found.isDirectory()) {
     if (await isZarr(path)) return openZarrFolder(path, options);
-    throw new UnsupportedImageError('this folder is no image: the only folders that are read are OME-Zarr');
+    throw new UnsupportedImageError(
+      'this folder is not an image: the only folders that can be read are OME-Zarr',
+    );
   }
   const file = await open(path).catch(unreachable(path));
   const head = Buffer.alloc(16);
@@ -93,7 +97,7 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   if (vendor) return openOpenSlide(path, options, `a slide of ${vendor}`);
   const known = KINDS.map(([name]) => name).join(', ');
   throw new UnsupportedImageError(
-    `these bytes are no image that is read here (${known}, folders of OME-Zarr, and what OpenSlide reads where it is installed)`,
+    `these bytes are not a supported image (${known}, folders of OME-Zarr, and what OpenSlide reads where it is installed)`,
   );
 }
 

@@ -162,7 +162,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
   const out = join(folder, 'never.png');
   const cases: [string, () => Promise<string[]>, number, RegExp][] = [
     ['empty', async () => [await file('empty.png', Buffer.alloc(0))], 5, /0 bytes/],
-    ['text', async () => [await file('text.png', Buffer.from('no image'))], 5, /no image that is read here/],
+    ['text', async () => [await file('text.png', Buffer.from('no image'))], 5, /not a supported image/],
     [
       'a truncated PNG',
       async () => [await file('cut.png', (await readFile(shapes)).subarray(0, 9000))],
@@ -180,9 +180,14 @@ describe('bad input ends with its own code and says what was wrong', () => {
       'a tile that the model cannot take',
       async () => [shapes, '--tile', '573'],
       2,
-      /573 px is no valid tile side.*572/,
+      /573 px is not a valid tile side.*572/,
     ],
-    ['an unknown output', async () => [shapes, '--output', 'pdf'], 2, /an output is labels/],
+    [
+      'an unknown output',
+      async () => [shapes, '--output', 'pdf'],
+      2,
+      /unknown output "pdf": expected labels/,
+    ],
     [
       'floats in a PNG',
       async () => [shapes, '--output', 'probabilities'],
@@ -252,7 +257,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
   it('an ending that says no format', async () => {
     expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/ends in none of \.png, \.tif/),
+      stderr: expect.stringMatching(/none of the extensions \.png, \.tif/),
     });
   });
 });

@@ -421,9 +421,9 @@ describe('training data that is not as it must be', () => {
       /hold the value 2; 2 classes are 0 to 1/,
     ],
     ['an unknown image in the split', ['--validation', 'nothing'], /no image is named "nothing"/],
-    ['a tile that the network cannot take', ['--tile', '71'], /71 px is no valid tile side/],
+    ['a tile that the network cannot take', ['--tile', '71'], /71 px is not a valid tile side/],
     ['fewer images than folds', ['--folds', '9'], /--folds selects the validation images/],
-    ['an option that is none', ['--augment', 'twirl'], /"twirl" is no augmentation; there are flip/],
+    ['an option that is none', ['--augment', 'twirl'], /unknown augmentation "twirl": expected flip/],
     ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
     ['border options without borders', ['--border-live'], /need --border-weight/],
     [
@@ -432,7 +432,7 @@ describe('training data that is not as it must be', () => {
       /vRand is for two classes, and there are 3/,
     ],
     ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /with --legend/],
-    ['a class without a name', ['--classes', 'a,,b'], /a class is NAME/],
+    ['a class without a name', ['--classes', 'a,,b'], /invalid class .*: expected NAME/],
   ];
   it.each(sizes)('%s', async (_name, args, message) => {
     expect(await train('bad', ...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });

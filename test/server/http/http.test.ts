@@ -138,7 +138,7 @@ describe('tiles of many requests', () => {
 describe('bad input has its own status and problem', () => {
   const cases: [string, number, string, () => Promise<Response>, RegExp][] = [
     ['an empty body', 415, 'unsupported-image', () => post(''), /0 bytes/],
-    ['text', 415, 'unsupported-image', () => post('hello'), /no image that is read here/],
+    ['text', 415, 'unsupported-image', () => post('hello'), /not a supported image/],
     [
       'a truncated PNG',
       422,

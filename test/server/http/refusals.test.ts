@@ -44,7 +44,7 @@ describe('a bad request has its own status and problem', () => {
       400,
       'bad-request',
       () => post('x', 'model=shapes&output=pdf'),
-      /an output is labels, probabilities, overlay/,
+      /unknown output .*: expected labels, probabilities, overlay/,
     ],
     ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
     ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],

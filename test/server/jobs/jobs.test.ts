@@ -186,19 +186,19 @@ describe('a job', () => {
   it('that cannot be done is refused at once, with its reason', async () => {
     const cases: [query: string, body: Buffer, status: number, detail: RegExp][] = [
       ['model=none', slide, 404, /no model/],
-      ['model=shapes&tile=101', slide, 400, /101 px is no valid tile side/],
+      ['model=shapes&tile=101', slide, 400, /101 px is not a valid tile side/],
       ['model=shapes&level=1', slide, 415, /no level 1/],
       ['model=shapes&channels=3', slide, 415, /no channel 3/],
       ['model=shapes&channels=x', slide, 400, /parameter "channels": must be a list/],
       ['model=shapes&range=5,1', slide, 400, /parameter "range"/],
-      ['model=shapes&output=masks', slide, 400, /an output is labels/],
+      ['model=shapes&output=masks', slide, 400, /unknown output "masks": expected labels/],
       [
         'model=shapes&output=labels,probabilities:png',
         slide,
         406,
         /probabilities are written as tiff, not png/,
       ],
-      ['model=shapes', Buffer.from('text'), 415, /no image/],
+      ['model=shapes', Buffer.from('text'), 415, /not a supported image/],
     ];
     const before = await readdir(join(data, 'jobs'));
     for (const [query, body, status, detail] of cases) {

@@ -148,7 +148,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     });
     await expect
       .poll(() => page.locator('#refused').textContent())
-      .toMatch(/^notes.txt: these bytes are no image/);
+      .toMatch(/^notes.txt: these bytes are not a supported image/);
     await shot('error');
     const cut = (await readFile(image())).subarray(0, 40_000);
     await page.setInputFiles('#file', { name: 'cut.png', mimeType: 'image/png', buffer: cut });

@@ -235,8 +235,8 @@ describe('what is no image, or damaged, is refused with its reason', () => {
 
   it('nothing', async () => refused(await file('empty', Buffer.alloc(0)), 'unsupported-image', /0 bytes/));
   it('text', async () =>
-    refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /no image/));
-  it('SVG', async () => refused(await file('a.svg', Buffer.from('<svg/>')), 'unsupported-image', /no image/));
+    refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /not a supported image/));
+  it('SVG', async () => refused(await file('a.svg', Buffer.from('<svg/>')), 'unsupported-image', /not a supported image/));
 
   it('a truncated PNG', async () => {
     const png = await encoded(pattern(200, 200)).png().toBuffer();
@@ -269,7 +269,11 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await writeTestTiff(path, pattern(64, 64), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
     bytes.writeUInt32LE(2, bytes.indexOf(Buffer.from([277 & 255, 277 >> 8, 3, 0, 1, 0, 0, 0])) + 4);
-    await refused(await file('two.tif', bytes), 'corrupt-image', /samples per pixel is no positive integer/);
+    await refused(
+      await file('two.tif', bytes),
+      'corrupt-image',
+      /samples per pixel is not a positive integer/,
+    );
   });
 
   it('a TIFF that lost its list of chunks', async () => {

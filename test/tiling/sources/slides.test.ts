@@ -135,8 +135,8 @@ describe('an OME-Zarr', () => {
 
   it('without an image, and a folder that is none, are refused', async () => {
     const path = await write('empty.zarr', () => ({}));
-    await expect(openImage(path, options)).rejects.toThrow(/no OME-Zarr image/);
+    await expect(openImage(path, options)).rejects.toThrow(/not an OME-Zarr image/);
     await mkdir(join(folder, 'plain'));
-    await expect(openImage(join(folder, 'plain'), options)).rejects.toThrow(/this folder is no image/);
+    await expect(openImage(join(folder, 'plain'), options)).rejects.toThrow(/this folder is not an image/);
   });
 });

@@ -3,7 +3,7 @@ import type { Bytes } from '../bytes.js';
 import { bytesPerValue, type Encoding, INTEGER_TYPES, UNSIGNED_TYPES } from './encoding.js';
 import { TAG } from './tags.js';
 
-/** Tags that are no integers: texts, bytes and fractions. All others that are read decide where pixels are. */
+/** Tags that are not integers: texts, bytes and fractions. All others that are read decide where pixels are. */
 const NON_INTEGER_TAGS: ReadonlySet<number> = new Set([
   TAG.description,
   TAG.software,
@@ -113,7 +113,7 @@ export class Directory {
     if (!entry) return [];
     const { type, count, offset } = entry;
     if (!NON_INTEGER_TAGS.has(tag) && !INTEGER_TYPES.has(type)) {
-      throw new CorruptImageError(`the TIFF's tag ${tag} has type ${type}, which is no integer type`);
+      throw new CorruptImageError(`the TIFF's tag ${tag} has type ${type}, which is not an integer type`);
     }
     const length = count * bytesPerValue(type);
     if (offset + length > this.bytes.length) {
@@ -149,7 +149,7 @@ export class Directory {
     if (isUnsigned && values.length === 1 && value !== undefined && Number.isInteger(value) && value >= 1) {
       return value;
     }
-    throw new CorruptImageError(`the TIFF's ${what} is no positive integer`);
+    throw new CorruptImageError(`the TIFF's ${what} is not a positive integer`);
   }
 
   /** Reads a tag of text up to its terminating zero; empty where it is absent. */

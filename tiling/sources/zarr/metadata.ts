@@ -130,7 +130,7 @@ export function imageOf(attributes: unknown): ZarrImage {
   const all = parseMetadata(z.looseObject({ ome: z.unknown().optional() }), attributes ?? {});
   const { multiscales, omero } = parseMetadata(image, all.ome ?? all);
   if (!multiscales || multiscales.length === 0)
-    throw new UnsupportedImageError('this Zarr is no OME-Zarr image: it has no "multiscales"');
+    throw new UnsupportedImageError('this Zarr is not an OME-Zarr image: it has no "multiscales"');
   const { axes = ['t', 'c', 'z', 'y', 'x'], datasets } = parseMetadata(multiscale, multiscales[0]);
   if (datasets.length > MAX_LEVELS) {
     throw new CorruptImageError(
