@@ -151,7 +151,7 @@ export interface ServeOptions {
 }
 
 /**
- * The answering end of a channel.
+ * The serving end of a channel.
  *
  * @returns `emit`, for events that belong to no call
  */
@@ -165,7 +165,7 @@ export function serve<Methods extends object, Event = never>(
   const cancellations = new Map<number, AbortController>();
   let last: Promise<unknown> = Promise.resolve();
 
-  async function answer(id: number, name: string, args: readonly unknown[], signal: AbortSignal) {
+  async function handle(id: number, name: string, args: readonly unknown[], signal: AbortSignal) {
     const transfer: Transferable[] = [];
     const context: CallContext<unknown> = {
       signal,
@@ -193,7 +193,7 @@ export function serve<Methods extends object, Event = never>(
       const { id, name, args } = message;
       const controller = new AbortController();
       cancellations.set(id, controller);
-      const run = () => answer(id, name, args, controller.signal);
+      const run = () => handle(id, name, args, controller.signal);
       if (isSerial) last = last.then(run);
       else void run();
     },

@@ -130,7 +130,7 @@ export function outputOf(config: UnetConfig, size: number): number {
 }
 
 /** The smallest input whose output reaches one write stride, of 2^depth px. */
-export function smallestSize(config: UnetConfig): number {
+function smallestSize(config: UnetConfig): number {
   const stride = 2 ** (config.channels.length - 1);
   for (let size = stride; ; size++) if ((trace(config, size) ?? 0) >= stride) return size;
 }

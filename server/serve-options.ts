@@ -34,7 +34,7 @@ export interface ServeOptions {
   readonly memoryBytes: number;
   /** Largest request body in bytes. Default 8 GiB. */
   readonly maxBodyBytes: number;
-  /** `POST /v1/segment` answers images of more px with a job. Default 50,000,000; 0 answers all with jobs. */
+  /** `POST /v1/segment` responds to images of more px with a job. Default 50,000,000; 0: to all. */
   readonly syncPixels: number;
   /**
    * In ms: the interval over which bodies must reach `minRate`, and the time after which a client that reads nothing

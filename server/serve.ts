@@ -31,12 +31,12 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** How long aborted requests may take to send their last answer. */
-const LAST_ANSWER_MS = 1000;
+/** How long aborted requests may take to send their response. */
+const LAST_RESPONSE_MS = 1000;
 
 /**
  * Starts the HTTP server and its processes; resolves when it listens. While a server of another machine may
- * still hold the data folder, it listens and answers 503 until that lease has expired.
+ * still hold the data folder, it listens and responds 503 until that lease has expired.
  *
  * @param start starts the processes; tests start others
  * @throws RequestError `folder-in-use` if a process of this machine holds the data folder
@@ -98,7 +98,7 @@ export async function startServer(
       if (!(await Promise.race([drained, after(drainMs, false)]))) {
         log.warn('drain timed out: aborting the requests in flight');
         drain.end();
-        await Promise.race([drained, after(LAST_ANSWER_MS, false)]);
+        await Promise.race([drained, after(LAST_RESPONSE_MS, false)]);
       }
       const closed = once(server, 'close');
       server.close();

@@ -19,7 +19,7 @@ export interface Diagnostics {
 }
 
 /** The name of a graph's files: a hash of the model, so that it is the same for the same graph in every run. */
-export function graphName(model: Uint8Array): string {
+function graphName(model: Uint8Array): string {
   return `graph-${createHash('sha256').update(model).digest('hex').slice(0, 12)}`;
 }
 
@@ -44,7 +44,7 @@ export async function profileOptions(
 const MAX_LISTED = 16;
 
 /** A graph as text, a line for each input, constant, node and output. */
-export function listGraph({ inputs, initializers, nodes, outputs }: Graph): string {
+function listGraph({ inputs, initializers, nodes, outputs }: Graph): string {
   const section = (title: string, lines: readonly string[]) =>
     [title, ...lines.map((line) => `  ${line}`), ''].join('\n');
   const tensor = ({ name, element, dims }: Graph['inputs'][number]) =>

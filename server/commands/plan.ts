@@ -37,14 +37,14 @@ export function planCommand(program: Command, context: CommandContext): void {
           context.stdout(JSON.stringify(plan, null, 2));
           return;
         }
-        for (const [name, words] of rows(facts, seconds)) context.stdout(`${name.padEnd(10)}${words}`);
+        for (const [name, text] of rows(facts, seconds)) context.stdout(`${name.padEnd(10)}${text}`);
         for (const warning of facts.warnings) context.stderr(`note: ${warning}`);
       });
     });
 }
 
 /** A plan as lines for people. */
-function rows(facts: JobFacts, seconds: number): [name: string, words: string][] {
+function rows(facts: JobFacts, seconds: number): [name: string, text: string][] {
   const { image, model, plan, expected, exact, device } = facts;
   const { width, height, channels, dtype, mpp } = image;
   const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm per pixel` : '';

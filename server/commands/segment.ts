@@ -87,7 +87,7 @@ async function segmentAll(
     for (const [i, { input, format, result: path }] of tasks.entries()) {
       context.signal.throwIfAborted();
       const bar = new ProgressBar(
-        `${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} left`,
+        `${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} remaining`,
       );
       const started = performance.now();
       try {

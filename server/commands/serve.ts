@@ -89,7 +89,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
     )
     .option(
       '--sync-pixels <n>',
-      'POST /v1/segment answers images of more pixels with a job',
+      'POST /v1/segment responds to images of more pixels with a job',
       integer(0, Number.MAX_SAFE_INTEGER),
       DEFAULTS.syncPixels,
     )

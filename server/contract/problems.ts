@@ -94,14 +94,14 @@ const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
 ]);
 
 /** What is wrong with a path on the command line. For the server's own files, these errors are unexpected. */
-const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly words: string }> = new Map([
-  ['ENOENT', { code: 'not-found', words: 'no such file or folder' }],
-  ['ENOTDIR', { code: 'not-found', words: 'a part of the path is not a folder' }],
-  ['EISDIR', { code: 'bad-request', words: 'it is a folder, and a file is needed' }],
-  ['EEXIST', { code: 'conflict', words: 'it exists already' }],
-  ['EACCES', { code: 'permission-denied', words: 'permission denied' }],
-  ['EPERM', { code: 'permission-denied', words: 'permission denied' }],
-  ['EROFS', { code: 'permission-denied', words: 'the file system is read-only' }],
+const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly detail: string }> = new Map([
+  ['ENOENT', { code: 'not-found', detail: 'no such file or folder' }],
+  ['ENOTDIR', { code: 'not-found', detail: 'a part of the path is not a folder' }],
+  ['EISDIR', { code: 'bad-request', detail: 'it is a folder, and a file is needed' }],
+  ['EEXIST', { code: 'conflict', detail: 'it exists already' }],
+  ['EACCES', { code: 'permission-denied', detail: 'permission denied' }],
+  ['EPERM', { code: 'permission-denied', detail: 'permission denied' }],
+  ['EROFS', { code: 'permission-denied', detail: 'the file system is read-only' }],
 ]);
 
 /** The suffix of a file while it is being written. */
@@ -144,6 +144,6 @@ export function messageForUser(error: unknown): { readonly code: string; readonl
       ? given.slice(0, -PARTIAL.length)
       : given;
   const wrong = path === undefined || code === undefined ? undefined : PATH_CODES.get(code);
-  if (wrong) return { code: wrong.code, message: `${path}: ${wrong.words}` };
+  if (wrong) return { code: wrong.code, message: `${path}: ${wrong.detail}` };
   return { code: codeOf(error), message: path === undefined ? message : `${path}: ${message}` };
 }

@@ -6,7 +6,7 @@ import { type JobView, jobView } from '../jobs/view.js';
 /** A job as it is now, as clients see it. */
 export const viewOf = (jobs: Jobs, record: JobRecord): JobView => jobView(record, jobs.live(record.id));
 
-/** Answers 202 with a job and its address. */
+/** Responds 202 with a job and its address. */
 export function sendAccepted(response: Response, job: JobView): void {
   response.status(202).location(job.links.self).json(job);
 }

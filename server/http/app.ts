@@ -26,9 +26,9 @@ export interface BaseDependencies {
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
-  /** `POST /v1/segment` answers images of more px with a job. */
+  /** `POST /v1/segment` responds to images of more px with a job. */
   readonly syncPixels: number;
-  /** Why the server takes no work at present; null if it does. */
+  /** Why the server accepts no work at present; null if it does. */
   readonly unready: () => string | null;
 }
 
@@ -57,7 +57,7 @@ export function createApp(dependencies: AppDependencies): Express {
   return app;
 }
 
-/** The app of a server that waits for its data folder: it answers 503 with the reason. */
+/** The app of a server that waits for its data folder: it responds 503 with the reason. */
 export function createWaitingApp(reason: string, { hosts, drain, log }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');

@@ -12,11 +12,11 @@ export interface BodyLimits {
 
 /** A body is aborted after this time, whatever its rate. */
 const DEADLINE_MS = 24 * 3600_000;
-/** How long the answer may take to send before the connection is closed. */
-const ANSWER_MS = 1000;
+/** How long the response may take to send before the connection is closed. */
+const RESPONSE_MS = 1000;
 
 /**
- * Aborts request bodies that are sent too slowly: they are answered with 408, and their connection is closed. That
+ * Aborts request bodies that are sent too slowly: the response is 408, and their connection is closed. That
  * fails whoever reads the body, who then releases what the request held.
  */
 export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger): RequestHandler {
@@ -31,7 +31,7 @@ export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger)
     const interval = setInterval(() => {
       // Bytes that arrived while this process was busy are read before they are counted.
       setImmediate(() => {
-        // A request that was answered early emits no 'close' when its connection closes.
+        // A request with an early response emits no 'close' when its connection closes.
         if (request.complete || socket.destroyed) return stop();
         const received = socket.bytesRead - read;
         read = socket.bytesRead;
@@ -50,7 +50,7 @@ export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger)
       const drop = () => request.destroy(error);
       if (response.headersSent) return drop();
       response.once('finish', drop);
-      setTimeout(drop, ANSWER_MS).unref();
+      setTimeout(drop, RESPONSE_MS).unref();
       sendProblem(request, response, error);
     };
   };

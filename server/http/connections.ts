@@ -25,8 +25,8 @@ const HEADER_TIMES = { headersTimeout: 15_000, connectionsCheckingInterval: 5000
 const MAX_CONNECTIONS = 4096;
 
 /**
- * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and answers
- * in the app's manner what node would answer by itself: malformed requests, time-outs and expectations.
+ * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and responds
+ * in the app's manner to what Node would respond to by itself: malformed requests, time-outs and expectations.
  * @param headerTimes time limit of a request's headers; 15 s by default
  */
 export function createHttpServer(handle: RequestListener, headerTimes = HEADER_TIMES): Server {
@@ -53,7 +53,7 @@ export function createHttpServer(handle: RequestListener, headerTimes = HEADER_T
   });
   server.on('checkExpectation', accept);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (socket.writableEnded) return; // refused already: the client has a moment to read the answer
+    if (socket.writableEnded) return; // refused already: the client has a moment to read the response
     const hasBegun = [...(pending.get(socket) ?? [])].some((each) => each.socket && each.headersSent);
     if (!socket.writable || hasBegun || error.code === 'ECONNRESET') socket.destroy();
     else refuse(socket, parseError(error));
@@ -87,7 +87,7 @@ function continueOnFirstRead(request: IncomingMessage, response: ServerResponse)
   };
 }
 
-/** Answers bytes that are no complete request, and closes the connection. */
+/** Responds to bytes that are not a complete request, and closes the connection. */
 function refuse(socket: Duplex, error: RequestError): void {
   const { status } = problemOf(codeOf(error));
   const body = problemText(error);

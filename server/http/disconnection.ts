@@ -2,7 +2,7 @@ import type { Response } from 'express';
 import { RequestError } from '../contract/errors.js';
 
 /**
- * A signal that aborts when the client disconnects before it has its answer.
+ * A signal that aborts when the client disconnects before it has its response.
  * @param ended aborts the signal too, with its own reason
  */
 export function disconnection(response: Response, ended?: AbortSignal): AbortSignal {

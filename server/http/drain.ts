@@ -6,7 +6,7 @@ import { sendProblem } from './problem.js';
 
 /**
  * A graceful shutdown: new requests are refused with 503, and requests in flight are finished until their time is up.
- * The server listens meanwhile, so that probes see why it takes no work.
+ * The server listens meanwhile, so that probes see why it accepts no work.
  */
 export class Drain {
   readonly #inFlight = new Map<Response, Request>();
@@ -55,7 +55,7 @@ export class Drain {
     });
   }
 
-  /** Aborts the requests in flight. Those whose body is still being received are answered here, others by their routes. */
+  /** Aborts the requests in flight. Those whose body is still being received get their response here, others from their routes. */
   end(): void {
     this.#ended.abort(shuttingDown());
     for (const [response, request] of this.#inFlight)

@@ -8,7 +8,7 @@ type Idempotency = JobRecord['idempotency'];
 
 /**
  * The key of a request's `Idempotency-Key`, with a digest by which a repetition is known; null without the header.
- * @param content what the request asks for, besides the length of its body
+ * @param content what is requested, besides the length of its body
  */
 export function idempotencyOf(request: Request, content: readonly unknown[]): Idempotency {
   const key = request.get('Idempotency-Key');

@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import type { Priority } from '../../model/scheduler.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
+import { roundMs } from '../contract/stages.js';
 import { uploadPath } from '../jobs/folder.js';
 import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
@@ -32,7 +33,7 @@ interface RequestImage {
  *
  * @param source where the image is; null where it is the request's body
  * @param decide completes the job, given what is known of its image
- * @throws RequestError `busy` when the server takes no more jobs, before anything is received
+ * @throws RequestError `busy` when the server accepts no more jobs, before anything is received
  */
 export async function createJob(
   dependencies: IntakeDependencies,
@@ -61,7 +62,7 @@ export async function createJob(
 
 /**
  * Plans a job of a request's image, and estimates its time, as `Jobs.planWithTime` does. The image is discarded.
- * @throws RequestError `busy` when the server takes no more jobs, before anything is received
+ * @throws RequestError `busy` when the server accepts no more jobs, before anything is received
  */
 export async function planImage(
   dependencies: IntakeDependencies,
@@ -110,7 +111,7 @@ async function receive(
   const input = uploadPath(folder);
   const start = performance.now();
   const { bytes, name } = await receiveImage(request, input, limits);
-  const uploadMs = Math.round((performance.now() - start) * 10) / 10;
+  const uploadMs = roundMs(performance.now() - start);
   return { ...IN_PLACE, source: { kind: 'upload', name, bytes }, input, singleFile: true, uploadMs };
 }
 

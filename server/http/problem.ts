@@ -6,7 +6,7 @@ import { codeOf, detailOf, problemOf } from '../contract/problems.js';
 /** Statuses of transient errors, and the seconds after which a client may retry. */
 const TRANSIENT: ReadonlySet<number> = new Set([429, 503, 507]);
 const RETRY_AFTER_S = 2;
-/** How long a connection stays open after an early error answer, in ms: a client that still sends can read it. */
+/** How long a connection stays open after an early error response, in ms: a client that still sends can read it. */
 export const LINGER_MS = 1000;
 
 /** An error as `application/problem+json` (RFC 9457). */
@@ -19,7 +19,7 @@ export function problemText(error: unknown): string {
 export const retryAfter = (status: number): string | null =>
   TRANSIENT.has(status) ? String(RETRY_AFTER_S) : null;
 
-/** Answers an error as `application/problem+json`. */
+/** Sends an error as `application/problem+json`. */
 export function sendProblem(request: Request, response: Response, error: unknown): void {
   const { status } = problemOf(codeOf(error));
   if (response.headersSent) {
@@ -29,7 +29,7 @@ export function sendProblem(request: Request, response: Response, error: unknown
   const retry = retryAfter(status);
   if (retry !== null) response.set('Retry-After', retry);
   if (!request.complete) {
-    // The rest of the body is discarded. Closing at once could reset the connection before the answer is read.
+    // The rest of the body is discarded. Closing at once could reset the connection before the response is read.
     response.set('Connection', 'close');
     request.resume();
     response.once('finish', () => setTimeout(() => request.socket.destroy(), LINGER_MS).unref());

@@ -41,7 +41,7 @@ export async function sendFile(
       response.set('Content-Range', `bytes */${size}`);
       throw new RequestError('bad-range', `the file has ${size} bytes, none of which "Range" covers`);
     }
-    // A request for several ranges may be answered with the whole file (RFC 9110, section 14.2).
+    // The response to a request for several ranges may be the whole file (RFC 9110, section 14.2).
     if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {
       ({ start, end } = ranges[0]!);
       response.status(206).set('Content-Range', `bytes ${start}-${end}/${size}`);

@@ -56,7 +56,7 @@ export class Uploads {
     return new Uploads(folder, path, maxBytes, store, transfers);
   }
 
-  /** Answers a request of the protocol; one that brings bytes takes one of the places of `Transfers`. */
+  /** Handles a request of the protocol; one with a body takes one of the places of `Transfers`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const hasBody = request.method === 'PATCH' || request.method === 'POST';
     const handle = () => this.#server.handle(request, response);

@@ -59,7 +59,7 @@ function sourceView(source: JobSource) {
 }
 
 /** An address without its user, query and fragment, any of which may hold a key. */
-export function publicAddress(address: string): string {
+function publicAddress(address: string): string {
   const { protocol, host, pathname } = new URL(address);
   return `${protocol}//${host}${pathname}`;
 }

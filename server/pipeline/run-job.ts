@@ -2,6 +2,7 @@ import { AreaCount } from '../../tiling/sinks/areas.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Receipt } from '../contract/receipt.js';
+import { roundMs } from '../contract/stages.js';
 import { tissueFor } from './background.js';
 import { computeMasks } from './compute.js';
 import { deriveResults } from './derive.js';
@@ -12,7 +13,7 @@ import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './rece
 import { routeResults } from './routing.js';
 import type { Predict } from './segment.js';
 import type { SegmentJob } from './segment-job.js';
-import { roundMs, StageTimes } from './stage-times.js';
+import { StageTimes } from './stage-times.js';
 
 /** What computes a job's tiles, and what observes and bounds it. */
 export interface JobTools {

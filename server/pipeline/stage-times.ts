@@ -1,4 +1,4 @@
-import type { Stage } from '../contract/stages.js';
+import { roundMs, type Stage } from '../contract/stages.js';
 
 /** Adds up how long each stage of a job took, and passes each time on. */
 export class StageTimes {
@@ -16,5 +16,3 @@ export class StageTimes {
     return Object.fromEntries([...this.#ms].map(([stage, ms]) => [stage, roundMs(ms)]));
   }
 }
-
-export const roundMs = (ms: number): number => Math.round(ms * 10) / 10;

@@ -20,9 +20,13 @@ export function positive(text: string): number {
   return value;
 }
 
-/** Parses a number that is not negative. */
+/** Parses a number of at least 0. */
 export function notNegative(text: string): number {
-  return text === '0' ? 0 : positive(text);
+  if (text === '0') return 0;
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('It must be a number of at least 0.');
+  return value;
 }
 
 /** Parses a number of bytes, with K, M, G or T for powers of 1024. */

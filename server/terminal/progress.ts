@@ -5,19 +5,19 @@ export class ProgressBar {
   readonly #bar: SingleBar | null;
   #started = false;
 
-  /** @param format cli-progress's format; its own words are bar, value, total, percentage, eta_formatted */
+  /** @param format cli-progress's format; its own placeholders are bar, value, total, percentage, eta_formatted */
   constructor(format: string, stream: NodeJS.WriteStream = process.stderr) {
     this.#bar = stream.isTTY
       ? new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true })
       : null;
   }
 
-  update(done: number, total: number, words: Record<string, string> = {}): void {
+  update(done: number, total: number, payload: Record<string, string> = {}): void {
     if (!this.#started) {
       this.#started = true;
-      this.#bar?.start(total, done, words);
+      this.#bar?.start(total, done, payload);
     }
-    this.#bar?.update(done, words);
+    this.#bar?.update(done, payload);
   }
 
   stop(): void {
@@ -37,19 +37,19 @@ export class ProgressBars {
     this.#formats = formats;
   }
 
-  /** @param states of each bar: its value, its total, and the words of its format */
+  /** @param states of each bar: its value, its total, and the values of other placeholders */
   update(
-    ...states: readonly (readonly [done: number, total: number, words: Record<string, string>])[]
+    ...states: readonly (readonly [done: number, total: number, payload: Record<string, string>])[]
   ): void {
     if (!process.stderr.isTTY) return;
     if (this.#bars === null) {
       const bars = new MultiBar({ stream: process.stderr, hideCursor: true, clearOnComplete: true });
-      this.#each = states.map(([done, total, words], i) =>
-        bars.create(total, done, words, { format: this.#formats[i]! }),
+      this.#each = states.map(([done, total, payload], i) =>
+        bars.create(total, done, payload, { format: this.#formats[i]! }),
       );
       this.#bars = bars;
     }
-    for (const [i, [done, , words]] of states.entries()) this.#each[i]!.update(done, words);
+    for (const [i, [done, , payload]] of states.entries()) this.#each[i]!.update(done, payload);
   }
 
   /** Clears the bars; the next update draws them again. */
@@ -59,7 +59,7 @@ export class ProgressBars {
   }
 }
 
-/** Seconds in words: `45 s`, `12 min`, `3 h 20 min`. */
+/** Formats seconds: `45 s`, `12 min`, `3 h 20 min`. */
 export function duration(seconds: number): string {
   if (seconds < 100) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);

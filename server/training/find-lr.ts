@@ -29,8 +29,8 @@ export async function findLearningRate(
       const { value, done: isFinished } = await test.next();
       if (isFinished) result = value;
       else {
-        const words = { rate: value.learningRate.toExponential(1), loss: value.smoothed.toFixed(4) };
-        bar.update(done, range.steps, words);
+        const payload = { rate: value.learningRate.toExponential(1), loss: value.smoothed.toFixed(4) };
+        bar.update(done, range.steps, payload);
       }
     }
     await trainee.loadState(state);

@@ -7,7 +7,7 @@ import type { Border } from '../../tiling/reader.js';
 import { MONITORS, type Monitor } from './monitor.js';
 
 /** The network, except for what the data decides. */
-export type NetSettings = Omit<UnetConfig, 'classes' | 'seed'>;
+type NetSettings = Omit<UnetConfig, 'classes' | 'seed'>;
 
 /** How a network is trained: every setting of a preset. */
 export interface TrainingSettings {

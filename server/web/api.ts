@@ -67,12 +67,12 @@ export interface ModelCard {
 export class RequestRefusedError extends Error {}
 
 /** Sends a request of the API. @throws RequestRefusedError */
-export async function request<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
+export async function request<Result>(path: string, init: RequestInit = {}): Promise<Result> {
   const response = await fetch(path, init);
-  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as Answer;
+  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as Result;
   const problem = (await response.json().catch(() => null)) as { title?: string; detail?: string } | null;
   throw new RequestRefusedError(
-    problem?.detail ?? problem?.title ?? `the server answered ${response.status}`,
+    problem?.detail ?? problem?.title ?? `the server responded with ${response.status}`,
   );
 }
 
@@ -119,7 +119,7 @@ export async function upload(
         throw new RequestRefusedError((await response.text()).trim());
       }
       if (response.status === 507) throw new RequestRefusedError("the server's disk is full");
-      if (!response.ok) throw new Error(`the server answered ${response.status}`);
+      if (!response.ok) throw new Error(`the server responded with ${response.status}`);
       offset = Number(response.headers.get('Upload-Offset'));
       retries = 0;
     } catch (error) {

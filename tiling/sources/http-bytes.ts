@@ -62,11 +62,11 @@ class RangeClient extends BaseClient {
     const response = await fetchWithin(url, { scope: url, headers: headers ?? {}, signal: this.signal });
     if (response.status === 200) {
       await response.body?.cancel();
-      throw new SourceUnreachableError("the image's server does not answer ranges");
+      throw new SourceUnreachableError("the image's server does not support range requests");
     }
     if (response.status !== 206) {
       await response.body?.cancel();
-      throw new SourceUnreachableError(`the image's server answered ${response.status}`);
+      throw new SourceUnreachableError(`the image's server responded with ${response.status}`);
     }
     const etag = response.headers.get('etag');
     if (this.#etag !== null && etag !== this.#etag)
@@ -85,7 +85,7 @@ class RangeClient extends BaseClient {
     const body = await bodyOf(response, MAX_BLOCKS * BLOCK_BYTES, this.signal);
     const same = first === from && last === Math.min(to!, length - 1);
     if (body === null || !same || body.length !== last - first! + 1) {
-      throw new SourceUnreachableError("the image's server answered another range than requested");
+      throw new SourceUnreachableError("the image's server sent another range than requested");
     }
     return new RangeResponse(response, new Uint8Array(body));
   }
@@ -108,7 +108,7 @@ class HandledRequests extends Map<number, Promise<void>> {
 /**
  * Opens a TIFF on a web server, to be read by HTTP ranges (RFC 9110, section 14), through geotiff's cache of blocks.
  *
- * @throws SourceUnreachableError for a server that does not answer, or not by ranges
+ * @throws SourceUnreachableError for a server that does not respond, or not by ranges
  */
 export async function httpBytes(address: string, signal?: AbortSignal): Promise<Bytes> {
   const client = new RangeClient(address, signal);

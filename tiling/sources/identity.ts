@@ -11,7 +11,7 @@ const ZARR = ['zarr.json', '.zattrs'];
  * address's ETag, modification time and length; of an OME-Zarr, by those of its metadata.
  *
  * @returns JSON that changes when the image does
- * @throws SourceUnreachableError for a server that does not answer
+ * @throws SourceUnreachableError for a server that does not respond
  */
 export async function identityOf(input: string, signal: AbortSignal): Promise<unknown> {
   if (/^https?:\/\//.test(input)) return identityOfAddress(input, signal);
@@ -35,11 +35,11 @@ async function identityOfAddress(input: string, signal: AbortSignal): Promise<un
 }
 
 async function headersOf(url: URL, scope: URL, signal: AbortSignal): Promise<unknown> {
-  // Not by HEAD: servers that images are read from answer range requests, but not all answer HEAD.
+  // Not by HEAD: servers that images are read from support range requests, but not all support HEAD.
   const response = await fetchWithin(url, { scope, headers: { range: 'bytes=0-0' }, signal });
   await response.body?.cancel();
   if (response.status >= 500) {
-    throw new SourceUnreachableError(`the image's server answered ${response.status}`);
+    throw new SourceUnreachableError(`the image's server responded with ${response.status}`);
   }
   const { status, headers } = response;
   const length = /\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] ?? headers.get('content-length');

@@ -3,7 +3,7 @@ import { UnpackedTooLargeError } from '../errors.js';
 import type { Size } from '../geometry.js';
 
 /** Memory that a picture may take while it is unpacked, by default. */
-export const MAX_UNPACKED_BYTES = 2 ** 30;
+const MAX_UNPACKED_BYTES = 2 ** 30;
 
 /**
  * The memory that a picture takes while it is unpacked as a whole; null where its rows are streamed. The

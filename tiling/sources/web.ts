@@ -16,7 +16,7 @@ export interface WebRequest {
  * such as chunk keys, could otherwise make requests to whatever this process can reach (SSRF). For the same
  * reason no redirect is followed.
  *
- * @throws SourceUnreachableError for a URL outside its scope, and for a server that does not answer
+ * @throws SourceUnreachableError for a URL outside its scope, and for a server that does not respond
  */
 export async function fetchWithin(
   url: URL,

@@ -103,7 +103,7 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
   return router;
 }
 
-/** The result that a request asks for: by its query, by `Accept`, or the job's first. */
+/** The result that is requested: by the query, by `Accept`, or the job's first. */
 function requestedResult(
   request: Request,
   { request: { outputs } }: JobRecord,

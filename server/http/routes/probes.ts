@@ -3,7 +3,7 @@ import type { Metrics } from '../../metrics.js';
 
 /**
  * `/livez` and `/readyz`, the probes of an orchestrator.
- * @param unready why the server takes no work at present; null if it does
+ * @param unready why the server accepts no work at present; null if it does
  */
 export function probeRoutes(unready: () => string | null): Router {
   const router = Router();

@@ -20,7 +20,7 @@ import { sendFile } from '../send.js';
 
 /**
  * `POST /v1/segment`: an image in, its mask out. It runs as a job that ends with its request, or when `ended` aborts.
- * A request that prefers `respond-async`, or whose image has more than `syncPixels`, is answered with its job instead.
+ * A request that prefers `respond-async`, or whose image has more than `syncPixels`, gets its job instead.
  */
 export function segmentRoute(
   dependencies: RouteDependencies,

@@ -8,7 +8,7 @@ export function uploadRoute(uploads: Uploads): RequestHandler {
   return (request, response, next) => {
     if (!METHODS.includes(request.method)) return next();
     request.url = request.originalUrl; // tus reads the whole path
-    response.set('Tus-Resumable', '1.0.0'); // our own error answers have it, too
+    response.set('Tus-Resumable', '1.0.0'); // our own error responses have it, too
     return uploads.handle(request, response);
   };
 }

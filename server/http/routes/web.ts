@@ -28,7 +28,7 @@ export function webRoutes(): Router {
       .set({ 'Cache-Control': 'no-cache', 'Content-Security-Policy': POLICY })
       .send(await readFile(page));
   });
-  // Browsers request this beside answers that name no icon, such as JSON and pictures.
+  // Browsers request this beside responses that name no icon, such as JSON and pictures.
   router.get('/favicon.ico', (_request, response) => response.sendFile(icon));
   const assets = express.Router();
   assets.use(express.static(pathOf('../../../../server/web/static'), { index: false }));

@@ -39,8 +39,8 @@ const epochSchema = z.object({
 
 const lineSchema = z.discriminatedUnion('kind', [stepSchema, epochSchema]);
 
-export type StepLine = Readonly<z.infer<typeof stepSchema>>;
-export type EpochLine = Readonly<z.infer<typeof epochSchema>>;
+type StepLine = Readonly<z.infer<typeof stepSchema>>;
+type EpochLine = Readonly<z.infer<typeof epochSchema>>;
 export type LogLine = StepLine | EpochLine;
 
 /** How far a log is continued: what it says of later steps and epochs is dropped, since they are repeated. */

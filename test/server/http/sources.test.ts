@@ -85,8 +85,8 @@ describe('an image on another server', () => {
     ['a host that is not allowed', 'http://localhost:9/slide.tif', 422, /not one of --image-hosts/],
     ['no address', 'file:///etc/passwd', 400, /source/],
     ['a redirect', at.bind(null, 'moved.tif'), 422, /cannot be reached/],
-    ['nothing there', at.bind(null, 'gone.tif'), 422, /answered 404/],
-    ['a server without ranges', at.bind(null, 'plain.tif'), 422, /does not answer ranges/],
+    ['nothing there', at.bind(null, 'gone.tif'), 422, /responded with 404/],
+    ['a server without ranges', at.bind(null, 'plain.tif'), 422, /does not support range requests/],
     ['what is no TIFF', at.bind(null, 'text.tif'), 422, /is no TIFF/],
     ['a file that changes', at.bind(null, 'changing.tif'), 422, /changed while it was read/],
   ] as const)('%s is refused', async (_, url, status, detail) => {

@@ -13,7 +13,7 @@ const APP14_TRANSFORM = { rgb: 0, ycbcr: 1 } as const;
  * which colour space they store. Without Adobe's APP14 marker a decoder would take three components for YCbCr,
  * and show Aperio's RGB tiles in wrong colours. (TIFF Technical Note 2; the marker: Adobe Technical Note 5116.)
  */
-export function completeJpeg(tile: Uint8Array, tables: Uint8Array | null, colour: JpegColour): Buffer {
+function completeJpeg(tile: Uint8Array, tables: Uint8Array | null, colour: JpegColour): Buffer {
   const parts: Uint8Array[] = [Uint8Array.of(0xff, 0xd8)];
   if (colour !== 'gray') {
     const marker = Buffer.from('\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0', 'latin1');

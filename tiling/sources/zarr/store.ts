@@ -167,7 +167,7 @@ export class WebStore extends ZarrStore {
     if (response?.status === 200) {
       await response.body?.cancel();
       throw new UnsupportedImageError(
-        "the Zarr has shards, but the image's server does not answer range requests",
+        "the Zarr has shards, but the image's server does not support range requests",
       );
     }
     const bytes = response && (await this.#bodyOf(response, length, signal));
@@ -205,6 +205,6 @@ export class WebStore extends ZarrStore {
     if (response.status === 200 || response.status === 206) return response;
     await response.body?.cancel();
     if (response.status === 404) return undefined;
-    throw new SourceUnreachableError(`the image's server answered ${response.status}`);
+    throw new SourceUnreachableError(`the image's server responded with ${response.status}`);
   }
 }
