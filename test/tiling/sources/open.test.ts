@@ -236,7 +236,8 @@ describe('what is no image, or damaged, is refused with its reason', () => {
   it('nothing', async () => refused(await file('empty', Buffer.alloc(0)), 'unsupported-image', /0 bytes/));
   it('text', async () =>
     refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /not a supported image/));
-  it('SVG', async () => refused(await file('a.svg', Buffer.from('<svg/>')), 'unsupported-image', /not a supported image/));
+  it('SVG', async () =>
+    refused(await file('a.svg', Buffer.from('<svg/>')), 'unsupported-image', /not a supported image/));
 
   it('a truncated PNG', async () => {
     const png = await encoded(pattern(200, 200)).png().toBuffer();
