@@ -3,7 +3,7 @@ import { graphError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
-import { encodeModel } from './proto.js';
+import { encodeModel, type Graph } from './proto.js';
 
 export interface SessionOptions {
   /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
@@ -42,7 +42,7 @@ export class SessionCache {
 
   /**
    * The session of a program's graph, compiled where it is not in the cache.
-   * @throws GraphError, OutOfMemoryError where ONNX Runtime rejects the graph
+   * @throws GraphError, OutOfMemoryError where the graph cannot be encoded, or ONNX Runtime rejects it
    */
   async get(program: Program): Promise<ort.InferenceSession> {
     const known = this.#entries.get(program.key);
@@ -90,8 +90,7 @@ export class SessionCache {
   }
 
   async #create(program: Program): Promise<ort.InferenceSession> {
-    const graph = compile(program, await this.block);
-    const model = encodeModel(graph);
+    const { graph, model } = encode(program, await this.block);
     const { graphsDir, profileDir } = this.options.diagnostics ?? {};
     if (graphsDir !== undefined) await dumpGraph(graphsDir, graph, model);
     const profiling = profileDir === undefined ? {} : await profileOptions(profileDir, model);
@@ -109,5 +108,18 @@ export class SessionCache {
     } catch (cause) {
       throw graphError(`ONNX Runtime rejected a graph of ${program.nodes.length} operators`, cause);
     }
+  }
+}
+
+/** Compiles a program to an ONNX model, which holds a copy of its constants: the memory may not suffice. */
+function encode(
+  program: Program,
+  block: number | null,
+): { readonly graph: Graph; readonly model: Uint8Array } {
+  try {
+    const graph = compile(program, block);
+    return { graph, model: encodeModel(graph) };
+  } catch (cause) {
+    throw graphError(`a graph of ${program.nodes.length} operators cannot be encoded`, cause);
   }
 }

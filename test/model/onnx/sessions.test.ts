@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest';
+import type { AnyOperator } from '../../../model/onnx/operator.js';
+import { SessionCache } from '../../../model/onnx/sessions.js';
+
+it('says that memory is short where a graph does not fit into it', async () => {
+  const operator: AnyOperator = {
+    name: 'Huge',
+    emit: () => {
+      throw new RangeError('Array buffer allocation failed'); // what V8 says
+    },
+  };
+  const type = { shape: [1], dtype: 'float32' } as const;
+  const node = { id: 0, operator, inputs: [], attributes: {}, type };
+  const program = { nodes: [node], feeds: [], constants: [], outputs: [], key: 'huge' };
+  const cache = new SessionCache({ provider: 'cpu', threads: 1, maxSessions: 1 });
+  await expect(cache.get(program)).rejects.toMatchObject({ code: 'out-of-memory' });
+  expect(cache.stats).toEqual({ sessions: 0, compiled: 0 });
+});
