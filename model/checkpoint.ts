@@ -126,6 +126,13 @@ const modelSchema = z.object({
           name: z.string(),
           shape: z.array(z.int().min(0)),
           dtype: z.enum(['float32', 'int32', 'bool', 'string', 'complex64']),
+          quantization: z
+            .object({
+              dtype: z.enum(['uint8', 'uint16', 'float16']),
+              scale: z.number().exactOptional(),
+              min: z.number().exactOptional(),
+            })
+            .exactOptional(),
         }),
       ),
     }),

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
@@ -31,4 +32,24 @@ it('a checkpoint that cannot be used leaves no tensor behind', async () => {
   await expect(loadCheckpoint(other)).rejects.toMatchObject({ code: 'bad-checkpoint' });
   await expect(loadCheckpoint(strided)).rejects.toMatchObject({ code: 'inexact-model' });
   expect(tf.memory().numTensors).toBe(before);
+});
+
+it('a checkpoint whose weights a converter has quantised is loaded with their values', async () => {
+  const source = join(MODELS, 'shapes', '1');
+  const folder = await testFolder();
+  const model = JSON.parse(await readFile(join(source, 'model.json'), 'utf8'));
+  let length = 0;
+  for (const weight of model.weightsManifest[0].weights) {
+    weight.quantization = { dtype: 'uint8', scale: 0.25, min: -1 };
+    length += tf.util.sizeFromShape(weight.shape);
+  }
+  const weights = Buffer.alloc(length, 6);
+  const card = JSON.parse(await readFile(join(source, 'card.json'), 'utf8'));
+  card.weights.sha256 = createHash('sha256').update(weights).digest('hex');
+  await writeFile(join(folder, 'model.json'), JSON.stringify(model));
+  await writeFile(join(folder, 'card.json'), JSON.stringify(card));
+  await writeFile(join(folder, 'weights.bin'), weights);
+  const loaded = await loadCheckpoint(folder);
+  expect(new Set(await loaded.model.getWeights()[0]!.data())).toEqual(new Set([0.5]));
+  loaded.model.dispose();
 });
