@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { MessagePort, Transferable, Worker } from 'node:worker_threads';
 
-/** How the far end of a channel came to its end. */
+/** How the far end of a channel exited. */
 export interface Exit {
   /** `SIGKILL` or `exit code 1`; of a failure, its message. */
   readonly status: string;
@@ -9,7 +9,7 @@ export interface Exit {
   readonly error: Error | null;
 }
 
-/** One end of a line between two threads or two processes. Messages arrive in the order of their posting. */
+/** One end of a connection between two threads or two processes. Messages arrive in the order of their posting. */
 export interface Channel {
   /**
    * Sends a message; after the far end has exited, does nothing.

@@ -34,9 +34,9 @@ export class FrozenModel {
   }
 
   /**
-   * Segments a batch: `[count, h, w]` labels, `[count, h, w, classes]` probabilities, or `[count, h, w,
-   * classes + 1]` of both, where h and w are the tile's without its
-   * halo. The label is the class with the greatest probability, the lowest of equals.
+   * Segments a batch: `[count, h, w]` labels, `[count, h, w, classes]` probabilities, or `[count, h, w, classes + 1]`
+   * of both, where h and w are the tile's without its halo. The label is the class with the greatest probability,
+   * the lowest of equals.
    *
    * @param symmetries average the probabilities over the eight symmetries of the square; for networks
    *   whose halo is the same on all sides

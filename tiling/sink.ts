@@ -29,7 +29,7 @@ export interface MaskSink {
    */
   finish(): Promise<void>;
   /**
-   * Gives the result up. Called once, instead of `finish` or after it has failed, also when no band has come. It
+   * Discards the result. Called once, instead of `finish` or after it has failed, also when no band has come. It
    * closes files, and removes what was written but not finished.
    */
   abort(): Promise<void>;

@@ -96,9 +96,9 @@ const SYSTEM_CODES: ReadonlyMap<string, Code> = new Map([
 /** What is wrong with a path on the command line. For the server's own files, these errors are unexpected. */
 const PATH_CODES: ReadonlyMap<string, { readonly code: Code; readonly detail: string }> = new Map([
   ['ENOENT', { code: 'not-found', detail: 'no such file or folder' }],
-  ['ENOTDIR', { code: 'not-found', detail: 'a part of the path is not a folder' }],
-  ['EISDIR', { code: 'bad-request', detail: 'it is a folder, and a file is needed' }],
-  ['EEXIST', { code: 'conflict', detail: 'it exists already' }],
+  ['ENOTDIR', { code: 'not-found', detail: 'a component of the path is not a folder' }],
+  ['EISDIR', { code: 'bad-request', detail: 'it is a folder; a file is required' }],
+  ['EEXIST', { code: 'conflict', detail: 'it already exists' }],
   ['EACCES', { code: 'permission-denied', detail: 'permission denied' }],
   ['EPERM', { code: 'permission-denied', detail: 'permission denied' }],
   ['EROFS', { code: 'permission-denied', detail: 'the file system is read-only' }],

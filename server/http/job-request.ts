@@ -17,7 +17,7 @@ const parametersSchema = z.strictObject({
 /** The parameters of a job, of the query or of a JSON body. */
 export type JobParameters = z.output<typeof parametersSchema>;
 
-const text = (most: number) => z.string().min(1).max(most);
+const text = (maxChars: number) => z.string().min(1).max(maxChars);
 const sourceSchema = z.union(
   [
     z.strictObject({ path: text(1000).refine((path) => !path.includes('\0')) }),

@@ -144,7 +144,7 @@ const anyForm = z.looseObject({ form: z.unknown().default(1) });
 function migrate(raw: unknown): unknown {
   const parsed = anyForm.safeParse(raw);
   if (!parsed.success || parsed.data.form === FORM) return raw;
-  // Form 1 did not name its form. It had no pauses, and lost the strikes of a job when the server ended.
+  // Form 1 did not state its form. It had no pauses, and lost the strikes of a job when the server ended.
   const { form, ...record } = parsed.data;
   if (form === 1) return { ...record, pause: null, strikes: 0 };
   const known = `this version reads forms 1 to ${FORM}`;

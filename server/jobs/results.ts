@@ -87,7 +87,7 @@ export class JobResults {
     const mask = this.path(record.id, 'labels', 'tiff');
     if (output === 'probabilities' || !(await exists(mask))) {
       const known = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
-      throw new RequestError('not-found', `the job made no ${output} as ${format}, but ${known}`);
+      throw new RequestError('not-found', `the job has no ${output} as ${format}; it has ${known}`);
     }
     const { image, request } = record;
     const draft = `${path}.made`;

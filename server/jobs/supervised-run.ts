@@ -6,9 +6,9 @@ import type { JobListener, WorkerClient } from '../worker/client.js';
 import { WorkerLostError } from '../worker/lost.js';
 import type { Isolation, Suspicion } from './isolation.js';
 
-/** A job that crashes so many workers without finishing a band in between has failed. */
+/** Crashed workers after which a job fails, without a band finished in between. */
 const MAX_STRIKES = 3;
-/** After so many crashes that a job may have caused, it stays isolated until it ends. */
+/** Crashes that a job may have caused after which it stays isolated until it ends. */
 const MAX_DOUBTS = 3;
 
 /** What is held against a job; it outlives the server. */

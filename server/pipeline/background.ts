@@ -8,7 +8,7 @@ import type { SegmentJob } from './segment-job.js';
 /**
  * Finds where a job's image has tissue, as its request says: by its colour, or by a mask in a file. Null where all of
  * it is segmented.
- * @param size of the image as it is segmented, in whose px `Tissue.touches` asks
+ * @param size of the image as it is segmented: `Tissue.touches` takes rectangles in its px
  */
 export async function tissueFor(
   { background, scratchDir, signal, watch }: SegmentJob,

@@ -4,8 +4,8 @@ import { bytesPerPixel, outputKindOf, type ResultFile } from '../contract/output
 import { routeResults } from './routing.js';
 
 /**
- * What a job takes of the disk at most, in bytes, while it runs: its journal, and the files of its results.
- * Tables and contours are not in it: they grow with what is found, not with the image.
+ * The maximum disk space of a job while it runs, in bytes: its journal and the files of its results. Tables and
+ * contours are not counted: they grow with what is found, not with the image.
  *
  * @param pixels of the image, whose size results have
  * @param maskPixels of the mask as it is computed: fewer, or more, where the image is scaled for the model

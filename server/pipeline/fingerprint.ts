@@ -56,7 +56,7 @@ function differences(earlier: string, own: string): string {
   return `of another ${names.join(', ')}`;
 }
 
-/** The parts of a fingerprint; none of what is no fingerprint. */
+/** The parts of a fingerprint; none where the text is not one. */
 function parts(key: string): Record<string, unknown> {
   try {
     return FINGERPRINT.parse(JSON.parse(key));

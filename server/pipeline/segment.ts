@@ -124,7 +124,7 @@ async function replay(journal: BandJournal, request: SegmentRequest, signal: Abo
   return bands;
 }
 
-/** Class 0 for so many px: as a label, with probability 1, or both, where the label is the last value. */
+/** Class 0 for a number of px: as a label, with probability 1, or both, where the label is the last value. */
 function background(pixels: number, channels: number): MaskArray {
   if (channels === 1) return new Uint8Array(pixels);
   return Float32Array.from({ length: pixels * channels }, (_, i) => (i % channels === 0 ? 1 : 0));

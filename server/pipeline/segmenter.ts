@@ -28,9 +28,9 @@ import type { SegmentJob } from './segment-job.js';
 export interface SegmenterOptions {
   readonly modelsDir: string;
   readonly maxPixels: number;
-  /** Bytes that a picture may take of memory where it has to be unpacked as a whole. Default 1 GiB. */
+  /** Bytes of memory for a picture that has to be unpacked as a whole. Default 1 GiB. */
   readonly maxUnpackedBytes?: number;
-  /** Bytes that a job may take. Default any. */
+  /** Bytes of memory that a job may take. Default unlimited. */
   readonly memory?: number;
   /** Hosts that images may be read from by URL. */
   readonly allowedHosts?: readonly string[] | 'any';

@@ -65,7 +65,7 @@ export class ReaderProcess {
   }
 
   /**
-   * Calls it once it has started.
+   * Calls a method of the process once that has started.
    *
    * @param timeoutMs time limit of the call, from then on: beyond it, the process is terminated
    * @throws ReaderExit; RemoteError with the code of what the call itself threw

@@ -71,7 +71,7 @@ export class FolderLock {
         continue; // another server was faster
       }
       if (seeEachOther(holder, self)) {
-        const message = `process ${holder.pid} has the data folder; start this server with another one`;
+        const message = `process ${holder.pid} holds the data folder: start this server with another --data`;
         throw new RequestError('folder-in-use', message);
       }
       if (seen.lease !== lease) {

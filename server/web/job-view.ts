@@ -1,6 +1,6 @@
 import type { Job, ModelCard } from './api.js';
 import { byId } from './by-id.js';
-import { area, hasEnded, nameOf, size, stateOf } from './words.js';
+import { area, hasEnded, nameOf, size, stateOf } from './format.js';
 
 /** The results that can be downloaded of a job with labels; the server derives those that do not exist yet. */
 const DOWNLOADS = [
@@ -64,10 +64,10 @@ function showDownloads({ id, state, receipt }: Job): void {
     ? DOWNLOADS
     : (receipt?.outputs ?? []).map(({ kind, format }) => [kind, format, `${kind}, ${format}`] as const);
   byId('downloads').replaceChildren(
-    ...(state === 'succeeded' ? known : []).map(([output, format, words]) => {
+    ...(state === 'succeeded' ? known : []).map(([output, format, title]) => {
       const link = Object.assign(document.createElement('a'), {
         href: `/v1/jobs/${id}/result?output=${output}&format=${format}`,
-        textContent: words,
+        textContent: title,
         download: '',
       });
       const item = document.createElement('li');

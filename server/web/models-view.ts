@@ -12,7 +12,7 @@ export function showModels(
       const title = Object.assign(document.createElement('h2'), {
         textContent: `${card.name}, version ${card.version}`,
       });
-      const words = Object.assign(document.createElement('p'), { textContent: card.description });
+      const text = Object.assign(document.createElement('p'), { textContent: card.description });
       const table = document.createElement('table');
       const rows: [string, string][] = [
         ['Classes', card.classes.map(({ name }) => name).join(', ')],
@@ -33,7 +33,7 @@ export function showModels(
         row.append(Object.assign(document.createElement('th'), { scope: 'row', textContent: name }));
         row.append(Object.assign(document.createElement('td'), { textContent: value }));
       }
-      article.append(title, words, table);
+      article.append(title, text, table);
       if (card.curves !== null) {
         const alt = `curves of the training of ${card.name}`;
         article.append(
@@ -47,8 +47,8 @@ export function showModels(
       const title = Object.assign(document.createElement('h2'), {
         textContent: `${name}, version ${version}`,
       });
-      const words = Object.assign(document.createElement('p'), { textContent: `Cannot be used: ${reason}` });
-      article.append(title, words);
+      const text = Object.assign(document.createElement('p'), { textContent: `Cannot be used: ${reason}` });
+      article.append(title, text);
       return article;
     }),
   );

@@ -8,10 +8,10 @@ import {
   upload,
 } from './api.js';
 import { byId } from './by-id.js';
+import { hasEnded, nameOf, size, stateOf } from './format.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
-import { hasEnded, nameOf, size, stateOf } from './words.js';
 
 /** Jobs that the list shows at first, and that `Show more` adds. */
 const PAGE_SIZE = 30;
@@ -107,18 +107,18 @@ const shortState = (job: Job): string =>
 
 /** Uploads a file, submits a job of it, and shows the job. */
 async function send(file: File): Promise<void> {
-  const [sending, refused, words] = [byId('sending'), byId('refused'), byId('sending-words')];
+  const [sending, refused, step] = [byId('sending'), byId('refused'), byId('sending-step')];
   const stop = new AbortController();
   refused.hidden = true;
   sending.hidden = false;
-  words.textContent = `uploading ${file.name}`;
+  step.textContent = `uploading ${file.name}`;
   byId('stop').onclick = () => stop.abort();
   let address: string | null = null;
   try {
     address = await upload(file, stop.signal, (share) => {
       byId<HTMLProgressElement>('sent').value = share;
     });
-    words.textContent = 'reading the header';
+    step.textContent = 'reading the header';
     const job = await request<Job>('/v1/jobs', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },

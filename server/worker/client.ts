@@ -54,7 +54,7 @@ export class WorkerClient implements WorkerCalls {
     this.#worker = this.#start();
   }
 
-  /** Why no work should come now; null where the worker is ready and responds. */
+  /** Why the worker accepts no work at present; null where it is ready and responds. */
   get unready(): string | null {
     return this.#worker.unready;
   }
@@ -181,7 +181,7 @@ export class WorkerClient implements WorkerCalls {
         task.resolve(value);
       },
       (error: unknown) => {
-        if (!(error instanceof WorkerExit)) this.#reject(task, error); // else `#replace` has seen to it
+        if (!(error instanceof WorkerExit)) this.#reject(task, error); // else `#replace` handles it
       },
     );
   }

@@ -8,7 +8,7 @@ import type { WorkerLimits } from './limits.js';
 import type { WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
 import { Watchdog } from './watchdog.js';
 
-/** How a worker process came to its end. Calls that were pending in it reject with this. */
+/** How a worker process exited. Calls that were pending in it reject with this. */
 export class WorkerExit extends Error {
   /**
    * @param culprit the id of the task for which it was terminated; null where it is not known
@@ -77,7 +77,7 @@ export class WorkerProcess {
     return this.#isReady && this.#child.connected;
   }
 
-  /** Why no work should come now; null where it is ready and responds. */
+  /** Why it accepts no work at present; null where it is ready and responds. */
   get unready(): string | null {
     return this.#isReady ? this.#watchdog.unready : 'the worker is not ready';
   }

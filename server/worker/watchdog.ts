@@ -18,7 +18,7 @@ export class Watchdog {
     private readonly onHung: (reason: string) => void,
   ) {}
 
-  /** Why the worker should get no work now; null while it responds. */
+  /** Why the worker accepts no work at present; null while it responds. */
   get unready(): string | null {
     const silentMs = this.#ticks * this.limits.beatMs;
     if (silentMs <= this.limits.silentMs) return null;

@@ -38,10 +38,10 @@ export function checkPlace(
   }
 }
 
-/** Notes for the receipt about planes and times that were not chosen, so that the first is read. */
+/** Notes for the receipt about planes and time points that were not chosen, so that the first is read. */
 export function stackNotes({ z, t }: ImageChoice, sizeZ: number, sizeT: number): string[] {
   const notes: string[] = [];
   if (sizeZ > 1 && z === undefined) notes.push(`the image has ${sizeZ} planes in depth; the first is read`);
-  if (sizeT > 1 && t === undefined) notes.push(`the image has ${sizeT} times; the first is read`);
+  if (sizeT > 1 && t === undefined) notes.push(`the image has ${sizeT} time points; the first is read`);
   return notes;
 }

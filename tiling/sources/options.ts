@@ -33,7 +33,7 @@ export interface OpenOptions extends ImageChoice {
   readonly values?: 'intensities' | 'unscaled' | 'stored';
   /** The range of the model's training data. Used if `range` is not given and the image has values of its type. */
   readonly trainingRange?: TypedRange | undefined;
-  /** Bytes of memory that a picture may take which must be unpacked as a whole, such as 2 ** 28. Default 1 GiB. */
+  /** Bytes of memory for a picture that has to be unpacked as a whole, such as 2 ** 28. Default 1 GiB. */
   readonly maxUnpackedBytes?: number | undefined;
   /** Whether the path is an upload, which may not refer to other files beside it. Default false. */
   readonly singleFile?: boolean | undefined;

@@ -35,13 +35,13 @@ function unpackedSize({
   }
 }
 
-/** @throws UnpackedTooLargeError for a picture that takes more than `most` bytes, by its header alone */
-export function checkUnpacked(header: Metadata, most = MAX_UNPACKED_BYTES): void {
+/** @throws UnpackedTooLargeError for a picture that takes more than `maxBytes` bytes, by its header alone */
+export function checkUnpacked(header: Metadata, maxBytes = MAX_UNPACKED_BYTES): void {
   const whole = unpackedSize(header);
-  if (whole) checkBytes(whole.what, header, whole.bytes, most);
+  if (whole) checkBytes(whole.what, header, whole.bytes, maxBytes);
 }
 
-/** @throws UnpackedTooLargeError for more than `most` bytes */
-export function checkBytes(what: string, size: Size, bytes: number, most = MAX_UNPACKED_BYTES): void {
-  if (bytes > most) throw new UnpackedTooLargeError(what, size, bytes, most);
+/** @throws UnpackedTooLargeError for more than `maxBytes` bytes */
+export function checkBytes(what: string, size: Size, bytes: number, maxBytes = MAX_UNPACKED_BYTES): void {
+  if (bytes > maxBytes) throw new UnpackedTooLargeError(what, size, bytes, maxBytes);
 }

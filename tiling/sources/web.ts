@@ -12,7 +12,7 @@ export interface WebRequest {
 }
 
 /**
- * Fetches from another server; no source does so elsewhere. The URL is checked here, last: names inside a file,
+ * Fetches from another server: the only place where sources do. The URL is checked here, last: names inside a file,
  * such as chunk keys, could otherwise make requests to whatever this process can reach (SSRF). For the same
  * reason no redirect is followed.
  *
@@ -42,13 +42,13 @@ export async function fetchWithin(
 }
 
 /**
- * Reads a response's body of at most `most` bytes.
+ * Reads a response's body of at most `maxBytes` bytes.
  * @throws SourceUnreachableError where it ends early
  * @returns null where it is longer
  */
 export async function bodyOf(
   response: Response,
-  most: number,
+  maxBytes: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array | null> {
   const parts: Uint8Array[] = [];
@@ -56,7 +56,7 @@ export async function bodyOf(
   try {
     for await (const part of response.body ?? []) {
       length += part.length;
-      if (length > most) return null; // leaving the loop cancels the body
+      if (length > maxBytes) return null; // leaving the loop cancels the body
       parts.push(part);
     }
   } catch (cause) {

@@ -277,7 +277,7 @@ describe('a path that cannot be used', () => {
         return join(folder, 'plain', 'a.png');
       },
       3,
-      /a part of the path is not a folder/,
+      /a component of the path is not a folder/,
     ],
     // Nobody may write there, root neither.
     [

@@ -341,7 +341,7 @@ describe('nothing is lost', () => {
     const own = join(folder, 'shared');
     const first = await serverProcess(own);
     const second = await unseam(['serve', '--port', '0', '--data', own]);
-    expect([second.code, second.stderr]).toEqual([12, expect.stringMatching(/has the data folder/)]);
+    expect([second.code, second.stderr]).toEqual([12, expect.stringMatching(/holds the data folder/)]);
     first.process.kill('SIGKILL');
     await first.exit;
     const third = await serverProcess(own);

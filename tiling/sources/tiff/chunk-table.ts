@@ -89,7 +89,7 @@ export function checkChunks(table: ChunkTable, values: StoredValues, fileBytes: 
   const decoded = chunkBytes(table.chunk, values);
   // No compression makes more of its pixels than this; a chunk is in memory before it is decoded.
   const isPlain = values.compression === COMPRESSION.none;
-  const most = isPlain ? Number.POSITIVE_INFINITY : 2 * decoded + STORED_SLACK_BYTES;
+  const maxStored = isPlain ? Number.POSITIVE_INFINITY : 2 * decoded + STORED_SLACK_BYTES;
   const chunks = across * down * planesOf(values);
   if (offsets.length < chunks || byteCounts.length < chunks) {
     throw new CorruptImageError(`the TIFF lists ${offsets.length} chunks; its size requires ${chunks}`);
@@ -109,9 +109,9 @@ export function checkChunks(table: ChunkTable, values: StoredValues, fileBytes: 
     if (end > fileBytes) {
       throw new CorruptImageError(`the TIFF is truncated: chunk ${i} ends at byte ${end} of ${fileBytes}`);
     }
-    if (bytes > most) {
+    if (bytes > maxStored) {
       throw new CorruptImageError(
-        `chunk ${i} of the TIFF takes ${bytes} bytes; its pixels take ${decoded}, stored at most ${most}`,
+        `chunk ${i} of the TIFF takes ${bytes} bytes; its pixels take ${decoded}, stored at most ${maxStored}`,
       );
     }
   }

@@ -104,11 +104,11 @@ export class Directory {
   /**
    * Reads the values of a tag; none where it is absent.
    *
-   * @param most values that such a tag may have
+   * @param maxValues of such a tag
    * @throws CorruptImageError for more values, and for values beyond the file's end: a few wrong bytes could
    *   otherwise take gigabytes, or be read as zeros
    */
-  async numbers(tag: number, most = MAX_VALUES): Promise<ArrayLike<number>> {
+  async numbers(tag: number, maxValues = MAX_VALUES): Promise<ArrayLike<number>> {
     const entry = this.entries.get(tag);
     if (!entry) return [];
     const { type, count, offset } = entry;
@@ -121,8 +121,10 @@ export class Directory {
         `the TIFF is truncated or damaged: tag ${tag} claims ${length} bytes at ${offset} of ${this.bytes.length}`,
       );
     }
-    if (count > most) {
-      throw new CorruptImageError(`the TIFF's tag ${tag} claims ${count} values; at most ${most} are valid`);
+    if (count > maxValues) {
+      throw new CorruptImageError(
+        `the TIFF's tag ${tag} claims ${count} values; at most ${maxValues} are valid`,
+      );
     }
     this.budget.take(length);
     return this.encoding.values(await this.bytes.read(offset, length), type, count);

@@ -39,7 +39,7 @@ export async function readStoredValues(
   const sampleFormat = await commonValue(page, TAG.sampleFormat, 'sample formats');
   const format = FORMATS[sampleFormat - 1];
   if (!page.has(TAG.photometric)) {
-    throw new CorruptImageError('the TIFF has no photometric tag: is 0 black or white?');
+    throw new CorruptImageError('the TIFF has no photometric tag, which states whether 0 is black or white');
   }
   const photometric = await page.number(TAG.photometric, PHOTOMETRIC.blackIsZero);
   const compression = await page.number(TAG.compression, none);

@@ -21,31 +21,31 @@ export abstract class ZarrStore implements AsyncReadable {
 
   async get(key: string, { signal }: Options = {}): Promise<Uint8Array | undefined> {
     const isMetadata = /\/(zarr\.json|\.z(array|group|attrs|metadata))$/.test(key);
-    const most = isMetadata ? MAX_METADATA_BYTES : this.maxChunkBytes;
+    const maxBytes = isMetadata ? MAX_METADATA_BYTES : this.maxChunkBytes;
     const names = segmentsOf(key);
-    const bytes = await this.read(names, most, signal);
+    const bytes = await this.read(names, maxBytes, signal);
     if (bytes) checkDocument(names.at(-1)!, bytes);
     return bytes;
   }
 
   async getRange(key: string, range: RangeQuery, { signal }: Options = {}): Promise<Uint8Array | undefined> {
-    const [length, most] =
+    const [length, maxBytes] =
       'suffixLength' in range ? [range.suffixLength, MAX_METADATA_BYTES] : [range.length, this.maxChunkBytes];
     const offset = 'suffixLength' in range ? 0 : range.offset;
     if (!Number.isSafeInteger(length) || length < 1 || !Number.isSafeInteger(offset) || offset < 0) {
       throw new CorruptImageError('the Zarr has a shard whose index is damaged');
     }
-    if (length > most) throw tooLarge(length, most);
+    if (length > maxBytes) throw tooLarge(length, maxBytes);
     return this.readRange(segmentsOf(key), 'suffixLength' in range ? null : offset, length, signal);
   }
 
   /**
    * Reads an object; undefined where there is none.
-   * @throws CorruptImageError for more than `most` bytes
+   * @throws CorruptImageError for more than `maxBytes` bytes
    */
   protected abstract read(
     names: readonly string[],
-    most: number,
+    maxBytes: number,
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
 
@@ -58,8 +58,8 @@ export abstract class ZarrStore implements AsyncReadable {
   ): Promise<Uint8Array | undefined>;
 }
 
-const tooLarge = (bytes: number, most: number): CorruptImageError =>
-  new CorruptImageError(`the Zarr holds an object of ${bytes} bytes; at most ${most} are expected`);
+const tooLarge = (bytes: number, maxBytes: number): CorruptImageError =>
+  new CorruptImageError(`the Zarr holds an object of ${bytes} bytes; at most ${maxBytes} are expected`);
 const truncated = (): CorruptImageError => new CorruptImageError('the Zarr has a truncated shard');
 
 /**
@@ -86,9 +86,9 @@ export class FolderStore extends ZarrStore {
     this.#root.catch(() => undefined); // reported by the first read
   }
 
-  protected read(names: readonly string[], most: number, signal?: AbortSignal) {
+  protected read(names: readonly string[], maxBytes: number, signal?: AbortSignal) {
     return this.#open(names, signal, async (file, size) => {
-      if (size > most) throw tooLarge(size, most);
+      if (size > maxBytes) throw tooLarge(size, maxBytes);
       return file(0, size);
     });
   }
@@ -148,9 +148,9 @@ export class WebStore extends ZarrStore {
     if (!this.#root.pathname.endsWith('/')) this.#root.pathname += '/';
   }
 
-  protected async read(names: readonly string[], most: number, signal?: AbortSignal) {
+  protected async read(names: readonly string[], maxBytes: number, signal?: AbortSignal) {
     const response = await this.#fetch(names, {}, signal);
-    return response && this.#bodyOf(response, most, signal);
+    return response && this.#bodyOf(response, maxBytes, signal);
   }
 
   protected async readRange(
@@ -175,12 +175,12 @@ export class WebStore extends ZarrStore {
     return bytes;
   }
 
-  async #bodyOf(response: Response, most: number, signal?: AbortSignal): Promise<Uint8Array> {
+  async #bodyOf(response: Response, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array> {
     const claimed = Number(response.headers.get('content-length') ?? 0);
-    const bytes = claimed > most ? null : await bodyOf(response, most, signal);
+    const bytes = claimed > maxBytes ? null : await bodyOf(response, maxBytes, signal);
     if (bytes !== null) return bytes;
     await response.body?.cancel().catch(() => undefined);
-    throw tooLarge(Math.max(claimed, most + 1), most);
+    throw tooLarge(Math.max(claimed, maxBytes + 1), maxBytes);
   }
 
   /** The length of an object; NaN where there is none. */

@@ -270,7 +270,7 @@ describe('an OME-TIFF', () => {
     expect(firstDifference(all.data, expected)).toBe(-1);
     const one = await read(path, { channels: [2], z: 4 });
     expect(firstDifference(one.data, planes[index(2, 4, 0)]!.data)).toBe(-1);
-    expect(one.notes).toEqual(['the image has 2 times; the first is read']);
+    expect(one.notes).toEqual(['the image has 2 time points; the first is read']);
     await expect(openImage(path, { ...options, z: 5 })).rejects.toThrow(/no plane z 5: the image has 5/);
   });
 
