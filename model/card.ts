@@ -6,12 +6,12 @@ import type { UnetConfig } from './unet.js';
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
 
-/** Version of the format in which cards are written. Cards of form 1 state no form; their intensities are those of the type. */
-export const CARD_FORM = 2;
+/** Format version of the cards that are written here, stored as `form`. Version 1 did not state itself; its intensities are those of the type. */
+export const CARD_FORMAT_VERSION = 2;
 
 /** `card.json`: what a model is, how it was trained, and how well it scores. */
 export const cardSchema = z.object({
-  form: z.int().min(1).max(CARD_FORM).optional(),
+  form: z.int().min(1).max(CARD_FORMAT_VERSION).optional(),
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
   version: z.int().min(1),
   description: z.string(),

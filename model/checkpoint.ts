@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { z } from 'zod';
-import { CARD_FORM, type Card, cardSchema } from './card.js';
+import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { readCard, readJson, rejectUnreadable, writeCard } from './model-files.js';
@@ -40,7 +40,11 @@ export async function saveCheckpoint(
       async ({ weightData, weightSpecs, modelTopology, format, generatedBy, convertedBy }) => {
         const weights = Buffer.from(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
         const sha256 = createHash('sha256').update(weights).digest('hex');
-        complete = cardSchema.parse({ ...card, form: CARD_FORM, weights: { sha256, bytes: weights.length } });
+        complete = cardSchema.parse({
+          ...card,
+          form: CARD_FORMAT_VERSION,
+          weights: { sha256, bytes: weights.length },
+        });
         const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
         const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
         await writeFile(join(partial, WEIGHTS), weights);

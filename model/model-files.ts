@@ -1,30 +1,30 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { CARD_FORM, type Card, cardSchema } from './card.js';
+import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
-  const text = `${JSON.stringify({ ...card, form: CARD_FORM }, null, 2)}\n`;
+  const text = `${JSON.stringify({ ...card, form: CARD_FORMAT_VERSION }, null, 2)}\n`;
   await writeWhole(join(folder, 'card.json'), [text]);
 }
 
-/** The form alone, which decides whether the rest can be read. */
+/** The format version alone, which decides whether the rest can be read. */
 const formSchema = z.object({ form: z.number().optional() }).catch({});
 
 /**
  * Reads the card of a model folder.
- * @throws CheckpointError for a card that is missing, invalid or of a newer form
+ * @throws CheckpointError for a card that is missing, invalid or of a newer format version
  */
 export async function readCard(folder: string): Promise<Card> {
   const json = await readJson(folder, 'card.json');
   const { form } = formSchema.parse(json);
-  if (form !== undefined && form > CARD_FORM) {
+  if (form !== undefined && form > CARD_FORMAT_VERSION) {
     throw new CheckpointError(
-      `${folder}/card.json is of form ${form}; this version of unseam reads forms up to ${CARD_FORM}; upgrade unseam`,
+      `${folder}/card.json has format version ${form}, of a newer unseam; this one reads versions up to ${CARD_FORMAT_VERSION}`,
     );
   }
   const parsed = cardSchema.safeParse(json);

@@ -3,14 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeWhole } from './whole-file.js';
 
-const FORM = 1;
-const schema = z.object({ form: z.literal(FORM), outcomes: z.record(z.string(), z.boolean()) });
+const FORMAT_VERSION = 1;
+const schema = z.object({ form: z.literal(FORMAT_VERSION), outcomes: z.record(z.string(), z.boolean()) });
 /** The most outcomes in a file; the oldest are evicted. */
 const MAX_STORED = 1000;
 
 /**
  * Outcomes of tests, cached by everything that they depend on. Concurrent requests for one outcome share a test. In
- * a file they outlive the process; a file that is truncated, foreign or of another form counts as empty.
+ * a file they outlive the process; a file that is truncated, foreign or of another format version counts as empty.
  */
 export class Outcomes {
   readonly #known = new Map<string, Promise<boolean>>();
@@ -59,6 +59,8 @@ export class Outcomes {
 
   async #write(stored: ReadonlyMap<string, boolean>): Promise<void> {
     if (this.path === null) return;
-    await writeWhole(this.path, [JSON.stringify({ form: FORM, outcomes: Object.fromEntries(stored) })]);
+    await writeWhole(this.path, [
+      JSON.stringify({ form: FORMAT_VERSION, outcomes: Object.fromEntries(stored) }),
+    ]);
   }
 }

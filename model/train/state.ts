@@ -16,8 +16,8 @@ export interface TrainerState {
 }
 
 /** The version of the file format. Whatever an earlier version would misread gets a new one. */
-const FORM = 1;
-const MAGIC = `unseam training state ${FORM}\n`;
+const FORMAT_VERSION = 1;
+const MAGIC = `unseam training state ${FORMAT_VERSION}\n`;
 
 const count = z.int().min(0);
 const headerSchema = z.object({
@@ -43,19 +43,19 @@ export async function writeState(path: string, state: TrainerState, extra: unkno
   await writeWhole(path, [MAGIC, `${JSON.stringify(header)}\n`, ...bodies]);
 }
 
-/** @throws CheckpointError for a file that is missing, truncated, corrupt, or of a newer form */
+/** @throws CheckpointError for a file that is missing, truncated, corrupt, or of a newer format version */
 export async function readState(path: string): Promise<{ state: TrainerState; extra: unknown }> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new CheckpointError(`${path} cannot be read: there is no training to resume`, { cause });
   });
   const form = /^unseam training state (\d{1,9})\n/.exec(bytes.subarray(0, 40).toString('latin1'))?.[1];
-  if (form !== undefined && Number(form) > FORM) {
+  if (form !== undefined && Number(form) > FORMAT_VERSION) {
     throw new CheckpointError(
-      `${path} is a training state of form ${form}, written by a newer unseam; this one reads form ${FORM}`,
+      `${path} is a training state of format version ${form}, of a newer unseam; this one reads version ${FORMAT_VERSION}`,
     );
   }
   const end = bytes.indexOf('\n', MAGIC.length);
-  if (Number(form) !== FORM || end < 0) throw corrupt(path, 'it has no header');
+  if (Number(form) !== FORMAT_VERSION || end < 0) throw corrupt(path, 'it has no header');
   const { steps, batches, lengths, sha256, extra } = parseHeader(
     bytes.subarray(MAGIC.length, end).toString(),
     path,

@@ -6,10 +6,10 @@ import { STAGES } from '../contract/stages.js';
 import { JOB_STATES, type JobRecord } from './job.js';
 
 /**
- * The form of the records that this version writes. A change that an earlier version would misread needs a new form,
- * and a step in `migrate`.
+ * The format version of the records that are written here, stored as `form`. A change that an earlier unseam would
+ * misread needs a new one, and a step in `migrate`.
  */
-const FORM = 2;
+const FORMAT_VERSION = 2;
 
 const count = z.int().min(0);
 const time = z.iso.datetime();
@@ -112,7 +112,7 @@ export interface UnreadableJob {
 
 /** Formats a record for its file. */
 export function formatRecord(record: JobRecord): string {
-  return JSON.stringify({ form: FORM, ...record });
+  return JSON.stringify({ form: FORMAT_VERSION, ...record });
 }
 
 /**
@@ -140,15 +140,15 @@ function parseJson(text: string): unknown {
 
 const anyForm = z.looseObject({ form: z.unknown().default(1) });
 
-/** Converts a record of any form to the current one. */
+/** Converts a record of any format version to the current one. */
 function migrate(raw: unknown): unknown {
   const parsed = anyForm.safeParse(raw);
-  if (!parsed.success || parsed.data.form === FORM) return raw;
-  // Form 1 did not state its form. It had no pauses, and lost the strikes of a job when the server ended.
+  if (!parsed.success || parsed.data.form === FORMAT_VERSION) return raw;
+  // Format version 1 did not state itself. It had no pauses, and lost the strikes of a job when the server ended.
   const { form, ...record } = parsed.data;
   if (form === 1) return { ...record, pause: null, strikes: 0 };
-  const known = `this version reads forms 1 to ${FORM}`;
-  throw unreadable(`its job.json has form ${String(form)}, of a later version of unseam; ${known}`);
+  const known = `this one reads versions 1 to ${FORMAT_VERSION}`;
+  throw unreadable(`its job.json has format version ${String(form)}, of a newer unseam; ${known}`);
 }
 
 /**

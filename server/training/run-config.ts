@@ -50,7 +50,7 @@ export function runFolder(folder: string) {
 }
 
 /** The version of the file format. Form 1, which had no number, lacked `range`, `instances` and `monitor`. */
-const FORM = 2;
+const FORMAT_VERSION = 2;
 
 const runSchema: z.ZodType<RunConfig> = z.object({
   images: z.string(),
@@ -80,7 +80,7 @@ const runSchema: z.ZodType<RunConfig> = z.object({
   data: z.object({ description: z.string(), citation: z.string().nullable(), terms: z.string() }),
 });
 
-/** The form alone, which decides whether the rest can be read. */
+/** The format version alone, which decides whether the rest can be read. */
 const formSchema = z.object({ form: z.number().default(1) }).catch({ form: 1 });
 
 /**
@@ -92,7 +92,10 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
   const partial = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
   await mkdir(runFolder(partial).training, { recursive: true });
   try {
-    await writeFile(runFolder(partial).config, `${JSON.stringify({ form: FORM, ...config }, null, 2)}\n`);
+    await writeFile(
+      runFolder(partial).config,
+      `${JSON.stringify({ form: FORMAT_VERSION, ...config }, null, 2)}\n`,
+    );
     await rename(partial, folder);
   } catch (cause) {
     await rm(partial, { recursive: true, force: true });
@@ -103,7 +106,7 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
   }
 }
 
-/** @throws RequestError `bad-data` for a file that is missing, invalid, or of a newer form */
+/** @throws RequestError `bad-data` for a file that is missing, invalid, or of a newer format version */
 export async function readRunConfig(folder: string): Promise<RunConfig> {
   const { config: path } = runFolder(folder);
   let json: unknown;
@@ -117,10 +120,10 @@ export async function readRunConfig(folder: string): Promise<RunConfig> {
     );
   }
   const { form } = formSchema.parse(json);
-  if (form > FORM) {
+  if (form > FORMAT_VERSION) {
     throw new RequestError(
       'bad-data',
-      `${path} has form ${form}, written by a newer unseam; this one reads forms up to ${FORM}: resume with that version`,
+      `${path} has format version ${form}, of a newer unseam; this one reads versions up to ${FORMAT_VERSION}: resume with the newer one`,
     );
   }
   const parsed = runSchema.safeParse(json);

@@ -61,7 +61,7 @@ export const settingsSchema: z.ZodType<TrainingSettings> = z.strictObject({
   epochs: positive,
   epochSteps: positive.nullable(),
   patience: positive.nullable(),
-  // trainings of form 1 had no choice
+  // format version 1 had no choice
   monitor: z.enum(MONITORS).nullable().default('pixelError'),
   loss: z.enum(LOSSES),
   classWeights: z.union([z.enum(['none', 'balanced']), z.array(z.number())]),

@@ -7,9 +7,9 @@ import type { MaskArray, MaskSink } from '../sink.js';
 const compress = promisify(deflate);
 const decompress = promisify(inflate);
 
-/** Incremented with each change that an older version would misread. Keys of form 1 were incomplete. */
-const FORM = 2;
-const MAGIC = Buffer.from(`unseam journal ${FORM}\n`);
+/** Incremented with each change that an older version would misread. Keys of version 1 were incomplete. */
+const FORMAT_VERSION = 2;
+const MAGIC = Buffer.from(`unseam journal ${FORMAT_VERSION}\n`);
 const ANY_MAGIC = /^unseam journal (\d{1,6})\n/;
 /** A key is JSON of a few hundred bytes. */
 const MAX_KEY_BYTES = 1 << 20;
@@ -140,9 +140,9 @@ async function describe(file: FileHandle): Promise<DiscardedJournal> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
   const [magic, form] = ANY_MAGIC.exec(buffer.toString('latin1', 0, bytesRead)) ?? [];
   if (magic === undefined) return UNREADABLE;
-  if (Number(form) !== FORM) {
-    const which = Number(form) > FORM ? 'a later' : 'an earlier';
-    const reason = `a journal of form ${form}, from ${which} version of unseam; this one uses form ${FORM}`;
+  if (Number(form) !== FORMAT_VERSION) {
+    const which = Number(form) > FORMAT_VERSION ? 'a later' : 'an earlier';
+    const reason = `a journal of format version ${form}, from ${which} unseam; this one uses version ${FORMAT_VERSION}`;
     return { reason, key: '' };
   }
   const length = buffer.readUInt32LE(magic.length);

@@ -22,7 +22,7 @@ const REASONS: Record<string, RegExp> = {
   classes: /output channels: 2; the network has 3/,
   halo: /halo: \{"top":40,.*; the network has \{"top":44,/,
   input: /input channels: 3; the network has 1/,
-  newer: /card\.json is of form 99; this version of unseam reads forms up to/,
+  newer: /card\.json has format version 99, of a newer unseam; this one reads versions up to/,
   other: /card\.json names model shapes, version 1; its folder, other\/1/,
   torn: /card\.json is not JSON/,
 };

@@ -40,7 +40,7 @@ describe('a job', () => {
     const missing = await fetch(at(`/v1/jobs/${id}/result?output=probabilities`));
     expect([missing.status, (await problem(missing)).detail]).toEqual([
       404,
-      expect.stringMatching(/no probabilities as tiff, but labels as tiff/),
+      expect.stringMatching(/no probabilities as tiff; it has labels as tiff/),
     ]);
   });
 });

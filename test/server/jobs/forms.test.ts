@@ -11,7 +11,7 @@ import { fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { testServer } from '../../support/product.js';
 
-/** A data folder as version 0.1 left it when it was killed: records and journals of form 1. */
+/** A data folder as version 0.1 left it when it was killed: records and journals of format version 1. */
 const FORM_1 = fileURLToPath(new URL('../../../../test/forms/data-1', import.meta.url));
 const SUCCEEDED = '42cb1da3-227a-4e04-92b0-91e86248f60c';
 const RUNNING = '508a6696-06cf-4a90-8fe5-b8438df000ce';
@@ -89,7 +89,7 @@ describe('a data folder of an earlier version', () => {
     expect(interrupted.progress!.tilesReplayed).toBe(0);
     expect(interrupted.receipt).toMatchObject({
       warnings: [
-        expect.stringMatching(/^the job started over: .*journal of form 1, from an earlier version/),
+        expect.stringMatching(/^the job started over: .*journal of format version 1, from an earlier unseam/),
       ],
     });
     const once = await ask('/v1/segment?model=em-membrane', {
@@ -128,7 +128,7 @@ describe('a record that cannot be read', () => {
     expect(Object.fromEntries(unreadable.map(({ id, reason }) => [id, reason]))).toEqual({
       [TORN]: 'its job.json is not valid JSON',
       [FOLDER]: 'its job.json cannot be read (EISDIR)',
-      [NEWER]: 'its job.json has form 99, of a later version of unseam; this version reads forms 1 to 2',
+      [NEWER]: 'its job.json has format version 99, of a newer unseam; this one reads versions 1 to 2',
       [WRONG]: expect.stringMatching(/^its job.json is invalid: "state"/),
     });
     expect(await (await askWary('/metrics')).text()).toMatch(/^unseam_jobs\{state="unreadable"\} 4$/m);

@@ -213,9 +213,9 @@ describe('what a newer version wrote', () => {
     const { training, config, state } = runFolder(version);
     await mkdir(training, { recursive: true });
     await writeFile(config, JSON.stringify({ ...configOf({}), form: 3 }));
-    await expect(readRunConfig(version)).rejects.toThrow(/has form 3, written by a newer unseam/);
+    await expect(readRunConfig(version)).rejects.toThrow(/has format version 3, of a newer unseam/);
     await writeFile(state, 'unseam training state 2\n{}\n');
-    await expect(readState(state)).rejects.toThrow(/state of form 2, written by a newer unseam/);
+    await expect(readState(state)).rejects.toThrow(/state of format version 2, of a newer unseam/);
   });
 });
 

@@ -88,7 +88,7 @@ describe('a journal', () => {
     expect(await earlier('b')).toEqual({ reason: null, key: 'a' });
     await writeFile(path, 'unseam journal 99\nwhat follows is for a later version to say');
     expect((await earlier('b'))!.reason).toBe(
-      'a journal of form 99, from a later version of unseam; this one uses form 2',
+      'a journal of format version 99, from a later unseam; this one uses version 2',
     );
     await writeFile(path, 'something else');
     expect((await earlier('b'))!.reason).toBe('a journal that cannot be read');
