@@ -1,8 +1,7 @@
 import { type Rect, rectOf, type Size } from '../../tiling/geometry.js';
 import { shrink } from '../../tiling/shrink.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
-import { coloured } from '../../tiling/sinks/preview.js';
-import { type Contrast, contrastOf, shown } from '../../tiling/sinks/thumbnail.js';
+import { type Contrast, contrastOf, renderLabels, renderPixels } from '../../tiling/sinks/render.js';
 import type { ImageSource, PixelReader } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';
@@ -50,7 +49,7 @@ export class Viewer {
         { start: y.start, stop: Math.min(y.stop, reader.size.height) },
       );
       const raster = await reader.readRegion(region);
-      const picture = shown(raster, await contrastFor(source, entry));
+      const picture = renderPixels(raster, await contrastFor(source, entry));
       if (scale > 1 || region.width !== rect.width || region.height !== rect.height) {
         picture.resize({ width: rect.width, height: rect.height, fit: 'fill', kernel: 'linear' });
       }
@@ -82,7 +81,7 @@ export class Viewer {
       const labels = Uint8Array.from({ length: rect.width * rect.height }, (_, i) => {
         return data[Math.floor(i / rect.width) * step * width + (i % rect.width) * step]!;
       });
-      return coloured(labels, rect, colours);
+      return renderLabels(labels, rect, colours);
     });
   }
 

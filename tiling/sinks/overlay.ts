@@ -5,7 +5,8 @@ import type { ImageSource } from '../source.js';
 /** Red, green and blue, 0 to 255 each; null leaves the picture as it is. */
 export type OverlayColour = readonly [number, number, number] | null;
 
-const OPACITY = 0.45;
+/** How much of a class's colour covers the image, in [0, 1]. */
+export const OVERLAY_OPACITY = 0.45;
 
 /** Tints the image with the classes' colours: takes labels, and passes RGB on to `inner`. */
 export class OverlaySink implements MaskSink {
@@ -23,7 +24,9 @@ export class OverlaySink implements MaskSink {
       const colour = this.colours[labels[i]!];
       for (let c = 0; c < 3; c++) {
         const pixel = Math.floor(data[i * channels + (channels >= 3 ? c : 0)]! * scale);
-        rgb[i * 3 + c] = colour ? Math.round(pixel * (1 - OPACITY) + colour[c]! * OPACITY) : pixel;
+        rgb[i * 3 + c] = colour
+          ? Math.round(pixel * (1 - OVERLAY_OPACITY) + colour[c]! * OVERLAY_OPACITY)
+          : pixel;
       }
     }
     await this.inner.writeBand(rect, rgb);

@@ -1,7 +1,7 @@
-import sharp from 'sharp';
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray } from '../sink.js';
 import type { OverlayColour } from './overlay.js';
+import { renderLabels } from './render.js';
 
 /** Longest side of a preview. */
 const SIDE_PX = 2048;
@@ -42,19 +42,6 @@ export class Preview {
 
   /** Encodes a PNG in the classes' colours; transparent where a class has none, and where nothing is done. */
   png(colours: readonly OverlayColour[]): Promise<Buffer> {
-    return coloured(this.#labels, this.size, colours);
+    return renderLabels(this.#labels, this.size, colours);
   }
-}
-
-/** Encodes labels as an RGBA PNG in their classes' colours. */
-export function coloured(labels: Uint8Array, size: Size, colours: readonly OverlayColour[]): Promise<Buffer> {
-  const table = new Uint32Array(256);
-  for (const [label, colour] of colours.entries()) {
-    if (colour) table[label] = (255 << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0];
-  }
-  const pixels = new Uint32Array(labels.length);
-  for (let i = 0; i < labels.length; i++) pixels[i] = table[labels[i]!]!;
-  return sharp(new Uint8Array(pixels.buffer), { raw: { ...size, channels: 4 } })
-    .png({ compressionLevel: 3 })
-    .toBuffer();
 }
