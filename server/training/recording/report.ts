@@ -14,55 +14,16 @@ export interface ReportParts {
 
 /** The report of a training as one self-contained page: no scripts, and nothing loaded from elsewhere. */
 export function reportHtml({ card, config, curves, sheets }: ReportParts): string {
-  const { name, version, description, architecture, classes, data, training, scores } = card;
+  const { name, version, description } = card;
   const sections = [
-    section('Scores', scoreTable(scores)),
+    section('Scores', scoreTable(card.scores)),
     section('Curves', `<figure>${curves}</figure>`),
     ...sheets.map(({ title, png }) => section(capitalise(title), sheetHtml(title, png))),
-    section(
-      'Network',
-      table([
-        ['channels', architecture.channels.join(', ')],
-        ...(architecture.decoderChannels
-          ? [['decoder', architecture.decoderChannels.join(', ')] as const]
-          : []),
-        ['parameters', architecture.parameters.toLocaleString('en')],
-        ['halo', haloText(architecture.halo)],
-        [
-          'tiles',
-          architecture.tileable
-            ? `${architecture.smallest} + k·${architecture.multiple} px`
-            : 'one size; not exact',
-        ],
-      ]),
-    ),
-    section('Classes', classTable(classes)),
-    section(
-      'Data',
-      table([
-        ['description', data.description || 'not stated'],
-        ['citation', data.citation ?? 'not stated'],
-        ['terms', data.terms],
-        ['digest', data.digest],
-        ...Object.entries(data.split).map(
-          ([part, stems]) => [part, `${stems.length}: ${stems.join(', ')}`] as const,
-        ),
-      ]),
-    ),
+    section('Network', table(networkRows(card.architecture))),
+    section('Classes', classTable(card.classes)),
+    section('Data', table(dataRows(card.data))),
     section('Settings', table(flatten(config.settings))),
-    section(
-      'Provenance',
-      table([
-        ['command', training.command],
-        ['seed', String(training.seed)],
-        ['steps', String(training.steps)],
-        ...bestRows(training.best),
-        ['seconds', String(training.seconds)],
-        ['device', training.device],
-        ...Object.entries(training.versions),
-        ['weights', `sha256:${card.weights.sha256}`],
-      ]),
-    ),
+    section('Provenance', table(provenanceRows(card))),
   ];
   return `<!doctype html>
 <html lang="en">
@@ -101,8 +62,55 @@ figure.sheet { width: fit-content; }
 .swatch { display: inline-block; width: 12px; height: 12px; border: 1px solid #999; margin-right: 8px; }
 `;
 
+type Row = readonly [name: string, value: string];
+
+function networkRows({
+  channels,
+  decoderChannels,
+  parameters,
+  halo,
+  tileable,
+  smallest,
+  multiple,
+}: Card['architecture']): Row[] {
+  const decoder: Row[] = decoderChannels ? [['decoder', decoderChannels.join(', ')]] : [];
+  return [
+    ['channels', channels.join(', ')],
+    ...decoder,
+    ['parameters', parameters.toLocaleString('en')],
+    ['halo', haloText(halo)],
+    ['tiles', tileable ? `${smallest} + k·${multiple} px` : 'one size; not exact'],
+  ];
+}
+
+function dataRows({ description, citation, terms, digest, split }: Card['data']): Row[] {
+  const parts = Object.entries(split).map(
+    ([part, stems]): Row => [part, `${stems.length}: ${stems.join(', ')}`],
+  );
+  return [
+    ['description', description || 'not stated'],
+    ['citation', citation ?? 'not stated'],
+    ['terms', terms],
+    ['digest', digest],
+    ...parts,
+  ];
+}
+
+function provenanceRows({ training, weights }: Card): Row[] {
+  return [
+    ['command', training.command],
+    ['seed', String(training.seed)],
+    ['steps', String(training.steps)],
+    ...bestRows(training.best),
+    ['seconds', String(training.seconds)],
+    ['device', training.device],
+    ...Object.entries(training.versions),
+    ['weights', `sha256:${weights.sha256}`],
+  ];
+}
+
 /** When the best network was reached, and by which score it was selected. */
-function bestRows(best: Card['training']['best']): [string, string][] {
+function bestRows(best: Card['training']['best']): Row[] {
   if (!best) return [];
   const selected = `${best.monitor} ${best.value?.toFixed(4) ?? 'NaN'} in epoch ${best.epoch}`;
   return [
@@ -114,7 +122,7 @@ function bestRows(best: Card['training']['best']): [string, string][] {
 const section = (title: string, body: string): string =>
   `<section><h2>${escapeXml(title)}</h2>${body}</section>`;
 
-function table(rows: readonly (readonly [string, string])[]): string {
+function table(rows: readonly Row[]): string {
   const cells = rows.map(([key, value]) => `<tr><th>${escapeXml(key)}</th><td>${escapeXml(value)}</td></tr>`);
   return `<table>${cells.join('')}</table>`;
 }
