@@ -51,16 +51,16 @@ export class ModelShelf {
   async find(name: string | undefined): Promise<ModelFolder> {
     const models = await this.list();
     const known = models.map((model) => model.name);
-    if (name === undefined && models.length === 1) return checked(models[0]!);
+    if (name === undefined && models.length === 1) return verify(models[0]!);
     if (name === undefined)
       throw new ModelChoiceError(`name a model: ${known.join(', ') || 'there are none'}`);
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8})$/.exec(name) ?? [null, name, null];
     const model = models.find((candidate) => candidate.name === plain);
     if (!model) throw new UnknownModelError(name, known);
-    if (version === null || Number(version) === model.version) return checked(model);
+    if (version === null || Number(version) === model.version) return verify(model);
     const folder = join(this.root, model.name, version!);
     if (!(await exists(join(folder, 'card.json')))) throw new UnknownModelError(name, known);
-    return checked({ name: model.name, version: Number(version), folder });
+    return verify({ name: model.name, version: Number(version), folder });
   }
 
   /** The path of a model's training curves; null where it has none. */
@@ -121,7 +121,7 @@ export async function cardOf({ name, version, folder }: ModelFolder): Promise<Ca
   );
 }
 
-async function checked(model: ModelFolder): Promise<ModelFolder> {
+async function verify(model: ModelFolder): Promise<ModelFolder> {
   await cardOf(model);
   return model;
 }

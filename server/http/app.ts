@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import type { Metrics } from '../metrics.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
-import { boundedRequests } from './bounds.js';
+import { boundRequests } from './bounds.js';
 import type { RouteDependencies } from './dependencies.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
@@ -37,7 +37,7 @@ export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, metrics, log, hosts, drain, bodies, syncPixels, unready } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(timed(metrics), boundedRequests(), guard(hosts));
+  app.use(timeRequests(metrics), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
   app.post('/v1/segment', segmentRoute(dependencies, syncPixels, drain.ended));
@@ -61,7 +61,7 @@ export function createApp(dependencies: AppDependencies): Express {
 export function createWaitingApp(reason: string, { hosts, drain, log }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
-  app.use(boundedRequests(), guard(hosts), drain.handler());
+  app.use(boundRequests(), guard(hosts), drain.handler());
   app.use(probeRoutes(() => (drain.draining ? 'draining' : reason)));
   app.use(() => {
     throw new RequestError('folder-in-use', reason);
@@ -71,7 +71,7 @@ export function createWaitingApp(reason: string, { hosts, drain, log }: BaseDepe
 }
 
 /** Measures every request under its route's pattern: a client's paths must not become labels. */
-function timed(metrics: Metrics): RequestHandler {
+function timeRequests(metrics: Metrics): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     response.once('close', () => {

@@ -19,7 +19,7 @@ const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
 };
 
 /** Refuses requests that are too long, before any of them is parsed, and expectations other than `100-continue`. */
-export function boundedRequests(): RequestHandler {
+export function boundRequests(): RequestHandler {
   return (request, _response, next) => {
     const { url } = request;
     if (url.length > MAX.urlChars) {

@@ -6,7 +6,7 @@ import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Tissue } from '../../tiling/tissue.js';
 import type { JobProgress } from '../contract/job-spec.js';
-import { fingerprintOf, startedOver } from './fingerprint.js';
+import { fingerprintOf, restartWarning } from './fingerprint.js';
 import { openMasks } from './open-masks.js';
 import type { PreparedJob } from './prepare.js';
 import { ProgressTracker } from './progress-tracker.js';
@@ -78,7 +78,7 @@ async function openJournal(
   if (job.journal === null || !hasSeveralBands(prepared.plan)) return { journal: null, warnings: [] };
   const fingerprint = await fingerprintOf(job, prepared);
   const journal = await BandJournal.open(job.journal, fingerprint);
-  return { journal, warnings: journal.discarded ? [startedOver(journal.discarded, fingerprint)] : [] };
+  return { journal, warnings: journal.discarded ? [restartWarning(journal.discarded, fingerprint)] : [] };
 }
 
 const hasSeveralBands = ({ image, stride }: TilePlan): boolean =>

@@ -45,7 +45,7 @@ async function maskOf(mask: string): Promise<unknown> {
 }
 
 /** A receipt's warning that the bands of an earlier journal were discarded, and why. */
-export function startedOver({ reason, key }: DiscardedJournal, own: string): string {
+export function restartWarning({ reason, key }: DiscardedJournal, own: string): string {
   const cause = reason ?? differences(key, own);
   return `the job started over: the bands of its earlier run were discarded (${cause})`;
 }

@@ -12,7 +12,7 @@ export async function intensityWarnings(image: ImageSource, signal?: AbortSignal
   const [least, greatest] = await sampleValues(image, signal);
   // Sampled values are 0 to 1 where the image has a range; the warning names stored values.
   const stored = (value: number) => (image.facts.range ? used[0] + value * (used[1] - used[0]) : value);
-  return underfilled([stored(least), stored(greatest)], used);
+  return underfillWarnings([stored(least), stored(greatest)], used);
 }
 
 /** The stored values that are black and white to a network; null for floats without a range. */
@@ -23,7 +23,7 @@ export const usedRange = (facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedTyp
  * A warning where values fill less than a tenth of the range in use, with its remedy: the parameter `range`, which is
  * `range=` in a request and `--range` on the command line.
  */
-export function underfilled([least, greatest]: ValueRange, [low, high]: ValueRange): string[] {
+export function underfillWarnings([least, greatest]: ValueRange, [low, high]: ValueRange): string[] {
   if (!((greatest - least) / (high - low) < MIN_FILLED)) return [];
   const given = `${low} to ${high}`;
   if (least === greatest) {

@@ -7,7 +7,7 @@ import type { ValueRange } from '../../../tiling/raster.js';
 import type { ImageSource } from '../../../tiling/source.js';
 import { toIntensities } from '../../../tiling/sources/views.js';
 import { RequestError } from '../../contract/errors.js';
-import { underfilled } from '../../pipeline/intensity-warnings.js';
+import { underfillWarnings } from '../../pipeline/intensity-warnings.js';
 
 /**
  * Which stored values are black and white: `type` for the range of their type, `auto` for that of the data set, a
@@ -58,7 +58,7 @@ export async function scaleIntensities<Pair extends StoredImage>(
     );
     for (const [type, found] of extents) {
       const used = trainingRange?.type === type ? trainingRange.range : rangeOfType(type)!;
-      for (const warning of underfilled(found, used)) warnings.add(warning);
+      for (const warning of underfillWarnings(found, used)) warnings.add(warning);
     }
     return { pairs, normalisation: trainingRange ?? NORMALISATION, extent, warnings: [...warnings] };
   }
@@ -72,7 +72,7 @@ export async function scaleIntensities<Pair extends StoredImage>(
   const range = choice === 'auto' ? await robustRange(stored, extent, type) : choice;
   const normalisation = { range: [range[0], range[1]] satisfies [number, number], type };
   const pairs = scale(({ image }) => scaleToRange(image, range));
-  return { pairs, normalisation, extent, warnings: underfilled(extent, range) };
+  return { pairs, normalisation, extent, warnings: underfillWarnings(extent, range) };
 }
 
 /** The least and the greatest value of each stored type. */

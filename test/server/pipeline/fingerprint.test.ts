@@ -2,7 +2,7 @@ import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EngineModel } from '../../../model/engine.js';
-import { fingerprintOf, startedOver } from '../../../server/pipeline/fingerprint.js';
+import { fingerprintOf, restartWarning } from '../../../server/pipeline/fingerprint.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { planTiles } from '../../../tiling/plan.js';
 import { testFolder } from '../../support/files.js';
@@ -64,7 +64,7 @@ describe('the fingerprint of bands', () => {
   ])('has %s in it: bands of another are computed anew, by name', async (_, part, change) => {
     const [before, now] = [await fingerprint({}), await fingerprint(change)];
     expect(await fingerprint({})).toBe(before);
-    expect(startedOver({ reason: null, key: before }, now)).toBe(
+    expect(restartWarning({ reason: null, key: before }, now)).toBe(
       `the job started over: the bands of its earlier run were discarded (of another ${part})`,
     );
   });
