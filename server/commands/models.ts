@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import type { LayerFacts } from '../../model/layers.js';
 import { cardOf, ModelShelf, type Survey } from '../../model/shelf.js';
@@ -9,6 +10,11 @@ import { problemOf } from '../contract/problems.js';
 import { requireFolder } from '../storage/folders.js';
 import { netSvg } from '../svg/net-picture.js';
 import type { CommandContext } from '../terminal/options.js';
+
+interface ListFlags {
+  readonly models: string;
+  readonly json?: boolean;
+}
 
 export function modelsCommand(program: Command, context: CommandContext): void {
   const folder = () =>
@@ -20,49 +26,60 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .description('list the models with their scores')
     .addOption(folder())
     .option('--json', 'print the card of each model as a line of JSON')
-    .action(async ({ models, json }: { models: string; json?: boolean }) => {
-      await requireFolder(models, '--models');
-      const { cards, unreadable } = await survey(models);
-      for (const model of unreadable) {
-        const { name, version, reason } = model;
-        if (json) context.stdout(JSON.stringify({ name, version, error: reason }));
-        else context.stderr(`${name} version ${version} cannot be used: ${reason}`);
-      }
-      if (unreadable.length > 0) process.exitCode = problemOf('bad-checkpoint').exitCode;
-      for (const card of cards) {
-        if (json) {
-          context.stdout(JSON.stringify(card));
-          continue;
-        }
-        const { parameters, halo } = card.architecture;
-        const scores = Object.entries(card.scores).map(
-          ([set, s]) => `${set} pixel error ${s.pixelError?.toFixed(4)}`,
-        );
-        const classes = card.classes.map(({ name }, c) => `${c} ${name}`).join(', ');
-        context.stdout(
-          `${card.name} version ${card.version}: ${classes}; ${parameters} parameters, halo ${haloText(halo)}; ${scores.join(', ')}`,
-        );
-        if (card.description) context.stdout(`  ${card.description}`);
-      }
-    });
+    .action((flags: ListFlags) => listModels(flags, context));
   models
     .command('show')
     .description('list the layers of a model with their shapes and parameters')
     .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
     .option('--svg <file>', 'draw the network into an SVG file')
-    .action(async (name: string, { svg }: { svg?: string }, command: Command) => {
-      const { models: root } = command.optsWithGlobals<{ models: string }>();
-      const { folder: path } = await new ModelShelf(root).find(name);
-      const engine = Engine.start({ provider: 'cpu', threads: 1 });
-      try {
-        const { card, layers } = await engine.describe(path);
-        for (const line of layerTable(layers)) context.stdout(line);
-        if (svg !== undefined) await writeFile(svg, netSvg(layers, `${card.name} version ${card.version}`));
-      } finally {
-        await engine.close();
-      }
-    });
+    .action((name: string, { svg }: { svg?: string }, command: Command) =>
+      showModel(command.optsWithGlobals<{ models: string }>().models, name, svg, context),
+    );
+}
+
+async function listModels({ models, json }: ListFlags, context: CommandContext): Promise<void> {
+  await requireFolder(models, '--models');
+  const { cards, unreadable } = await survey(models);
+  for (const { name, version, reason } of unreadable) {
+    if (json) context.stdout(JSON.stringify({ name, version, error: reason }));
+    else context.stderr(`${name} version ${version} cannot be used: ${reason}`);
+  }
+  if (unreadable.length > 0) process.exitCode = problemOf('bad-checkpoint').exitCode;
+  for (const card of cards) {
+    if (json) {
+      context.stdout(JSON.stringify(card));
+      continue;
+    }
+    context.stdout(summaryOf(card));
+    if (card.description) context.stdout(`  ${card.description}`);
+  }
+}
+
+/** A model in one line: its classes, its size and its scores. */
+function summaryOf({ name, version, classes, architecture, scores }: Card): string {
+  const { parameters, halo } = architecture;
+  const listed = classes.map((known, c) => `${c} ${known.name}`).join(', ');
+  const errors = Object.entries(scores).map(([set, s]) => `${set} pixel error ${s.pixelError?.toFixed(4)}`);
+  return `${name} version ${version}: ${listed}; ${parameters} parameters, halo ${haloText(halo)}; ${errors.join(', ')}`;
+}
+
+/** Lists the layers of a model, and draws them where a file is named. */
+async function showModel(
+  root: string,
+  name: string,
+  svg: string | undefined,
+  context: CommandContext,
+): Promise<void> {
+  const { folder } = await new ModelShelf(root).find(name);
+  const engine = Engine.start({ provider: 'cpu', threads: 1 });
+  try {
+    const { card, layers } = await engine.describe(folder);
+    for (const line of layerTable(layers)) context.stdout(line);
+    if (svg !== undefined) await writeFile(svg, netSvg(layers, `${card.name} version ${card.version}`));
+  } finally {
+    await engine.close();
+  }
 }
 
 /** Validates each model as loading does: card, folder, weights and layers against each other. */
