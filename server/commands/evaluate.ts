@@ -15,13 +15,8 @@ import {
 } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
 import { type Dataset, type DatasetOptions, openDataset } from '../training/data/dataset.js';
-import {
-  DEFAULT_THRESHOLD,
-  Evaluation,
-  formatScores,
-  predictions,
-  thresholdsWith,
-} from '../training/evaluate.js';
+import { predictions } from '../training/evaluate.js';
+import { DEFAULT_THRESHOLD, Evaluation, formatScores, thresholdsWith } from '../training/evaluation.js';
 import { labelOptions } from './training-options.js';
 import { classesOf, parseLegend, parseList, parseRange } from './training-values.js';
 

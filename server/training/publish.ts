@@ -5,7 +5,8 @@ import type { Engine, EngineModel } from '../../model/engine.js';
 import { writeCard } from '../../model/model-files.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';
-import { Evaluation, type Prediction, predictions, THRESHOLDS } from './evaluate.js';
+import { type Prediction, predictions } from './evaluate.js';
+import { Evaluation, THRESHOLDS } from './evaluation.js';
 import { runFolder } from './run-config.js';
 
 export interface PublishRequest {

@@ -1,7 +1,7 @@
 import type { TrainEvent } from '../../../model/train/loop.js';
 import type { CommandContext } from '../../terminal/options.js';
 import { duration, ProgressBars } from '../../terminal/progress.js';
-import { formatScores } from '../evaluate.js';
+import { formatScores } from '../evaluation.js';
 import { scoreOf } from '../monitor.js';
 import type { RunFacts } from '../run.js';
 import type { RunConfig } from '../run-config.js';
