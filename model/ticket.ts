@@ -8,6 +8,7 @@ const REVOKED = 2;
  */
 export type Ticket = Int32Array<SharedArrayBuffer>;
 
+/** Makes the ticket of a task that waits. */
 export const newTicket = (): Ticket => new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 /** Begins the task; false where it was revoked. */

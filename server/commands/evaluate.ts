@@ -34,6 +34,7 @@ interface EvaluateFlags extends EngineFlags, ScratchFlags {
   readonly json?: boolean;
 }
 
+/** `unseam evaluate`: scores a model on labelled images. */
 export function evaluateCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('evaluate'))
     .addOption(scratchOption())

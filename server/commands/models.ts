@@ -16,6 +16,7 @@ interface ListFlags {
   readonly json?: boolean;
 }
 
+/** `unseam models`: lists models, or the layers of one. */
 export function modelsCommand(program: Command, context: CommandContext): void {
   const folder = () =>
     new Option('--models <folder>', 'folder of models')

@@ -20,6 +20,7 @@ interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly json?: true;
 }
 
+/** `unseam plan`: what segmenting an image would take. */
 export function planCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('plan')))
     .addOption(memoryOption())

@@ -21,6 +21,7 @@ interface SampleFlags {
   readonly format: Format;
 }
 
+/** `unseam samples`: writes synthetic images with their labels. */
 export function samplesCommand(program: Command, context: CommandContext): void {
   program
     .command('samples')

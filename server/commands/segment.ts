@@ -27,6 +27,7 @@ interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
   readonly json?: boolean;
 }
 
+/** `unseam segment`: segments files without a server. */
 export function segmentCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('segment')))
     .addOption(memoryOption())

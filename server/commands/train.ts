@@ -30,6 +30,7 @@ import { configOf, rejectOverrides, shellQuote, type TrainFlags } from './train-
 import { labelOptions, settingOptions } from './training-options.js';
 import { parseClasses, parseList, parseRange } from './training-values.js';
 
+/** `unseam train`: trains a model, or shows what a training would see. */
 export function trainCommand(program: Command, context: CommandContext): void {
   const command = engineOptions(program.command('train'))
     .addOption(scratchOption())

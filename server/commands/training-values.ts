@@ -8,6 +8,7 @@ const bad = (message: string): RequestError => new RequestError('bad-request', m
 
 /** Items of a comma-separated list; empty ones are dropped. */
 export const parseList = (text: string): string[] => text.split(',').filter((item) => item !== '');
+/** Numbers of a comma-separated list; NaN for items that are not numbers. */
 export const parseNumbers = (text: string): number[] => parseList(text).map(Number);
 
 /** A number in [0, 1). */
@@ -17,6 +18,7 @@ export function fraction(text: string): number {
   return value;
 }
 
+/** A number of at least 0. */
 export function notNegative(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && Number.isFinite(value))) throw bad(`"${text}" is not a number of at least 0`);
@@ -37,6 +39,7 @@ export function parseRange(text: string): 'auto' | [number, number] {
   return [low, high];
 }
 
+/** `balanced`, `none`, or one weight per class: `1,5`. */
 export function parseClassWeights(text: string): TrainingSettings['classWeights'] {
   if (text === 'balanced' || text === 'none') return text;
   const weights = parseList(text).map(notNegative);

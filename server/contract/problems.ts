@@ -118,6 +118,7 @@ export function codeOf(error: unknown): string {
   return isCode(code) ? code : (SYSTEM_CODES.get(code) ?? 'internal');
 }
 
+/** How an error with this code is reported; an unknown code as `internal`. */
 export function problemOf(code: string): Problem {
   const known = isCode(code) ? code : 'internal';
   return { code: known, ...TABLE[known] };

@@ -47,6 +47,7 @@ function withCode(error: unknown): unknown {
   return ofBody ? new RequestError(code, `the JSON body cannot be read: ${message}`) : error;
 }
 
+/** Handles what routes throw: logs it, as an error if it is the server's, and responds with the problem. */
 export function problemHandler(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = withCode(thrown);

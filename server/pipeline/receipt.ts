@@ -6,6 +6,7 @@ import type { ImageHeader } from '../contract/image-header.js';
 import type { Receipt } from '../contract/receipt.js';
 import { usedRange } from './intensity-warnings.js';
 
+/** A plan as receipts state it. */
 export function planFacts(plan: TilePlan): Receipt['plan'] {
   return {
     tile: `${plan.tile.width}x${plan.tile.height}`,
@@ -16,6 +17,7 @@ export function planFacts(plan: TilePlan): Receipt['plan'] {
   };
 }
 
+/** A model as receipts state it, by the digest of its weights. */
 export function modelFacts({ card, exact }: TestedModel) {
   return {
     model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
@@ -31,6 +33,7 @@ export function rangeFacts(
   return { normalisation: facts.range ? 'range' : NORMALISATION, range: usedRange(facts) };
 }
 
+/** An image as receipts state it. */
 export function imageFacts({ size, facts }: Pick<ImageHeader, 'size' | 'facts'>): Receipt['image'] {
   const { channels, dtype, mpp } = facts;
   return { ...size, channels, dtype, mpp };

@@ -97,6 +97,7 @@ export async function rewriteLock(folder: string, generation: number, holder: Ho
   }
 }
 
+/** Removes the lock file of a generation, if it exists. */
 export async function removeLock(folder: string, generation: number): Promise<void> {
   await rm(pathOf(folder, generation), { force: true });
 }

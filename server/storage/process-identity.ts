@@ -15,6 +15,7 @@ export interface ProcessIdentity extends ProcessPlace {
   readonly started: string | null;
 }
 
+/** The identity of the calling process. */
 export async function thisProcess(): Promise<ProcessIdentity> {
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => null);
   const namespace = await readlink('/proc/self/ns/pid').catch(() => null);

@@ -187,6 +187,7 @@ function short(n: number): string {
     : String(Number(n.toPrecision(4)));
 }
 
+/** Escapes text for XML and HTML, in elements and attributes. */
 export function escapeXml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -13,6 +13,7 @@ export function duration(seconds: number): string {
   return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** The size of a job's image: `2,000 × 1,500 px`. */
 export const size = ({ image }: Job): string =>
   `${image.width.toLocaleString('en')} × ${image.height.toLocaleString('en')} px`;
 

@@ -27,6 +27,7 @@ const castOperator: Operator = {
   },
 };
 
+/** Records a conversion to another type; floats become integers by truncation. */
 export function cast(backend: OnnxBackend, x: tf.TensorInfo, to: tf.DataType): tf.TensorInfo {
   return backend.record(castOperator, [x], {}, x.shape, to);
 }
