@@ -31,7 +31,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** How long aborted requests may take to send their response. */
+/** How long aborted requests may take to send their response, in ms. */
 const LAST_RESPONSE_MS = 1000;
 
 /**
@@ -94,12 +94,7 @@ export async function startServer(
       log.info({ seconds: drainMs / 1000 }, 'draining');
       drain.begin();
       // Jobs without a waiting client are requeued at once, which ends their event streams.
-      const drained = Promise.all([services?.jobs.close(), drain.finished()]).then(() => true);
-      if (!(await Promise.race([drained, after(drainMs, false)]))) {
-        log.warn('drain timed out: aborting the requests in flight');
-        drain.end();
-        await Promise.race([drained, after(LAST_RESPONSE_MS, false)]);
-      }
+      await finishOrAbort(drain, Promise.all([services?.jobs.close(), drain.finished()]), drainMs, log);
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
@@ -108,6 +103,20 @@ export async function startServer(
       log.info('closed');
     },
   };
+}
+
+/** Waits until what is in flight is finished; aborts the requests that remain after `drainMs`. */
+async function finishOrAbort(
+  drain: Drain,
+  inFlight: Promise<unknown>,
+  drainMs: number,
+  log: Logger,
+): Promise<void> {
+  const drained = inFlight.then(() => true);
+  if (await Promise.race([drained, after(drainMs, false)])) return;
+  log.warn('drain timed out: aborting the requests in flight');
+  drain.end();
+  await Promise.race([drained, after(LAST_RESPONSE_MS, false)]);
 }
 
 /**
