@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 const SOURCES = ['server', 'tiling', 'model', 'loadtest'];
 
-/** The rooms of `server/`, from the top floor down: each imports only from rooms below it. */
+/** The folders of `server/`, topmost layer first: each imports only from those below it. */
 const ROOMS = [
   'server/bin.ts',
   'server/cli.ts',
@@ -28,7 +28,7 @@ const ROOMS = [
   'server/web/',
 ];
 
-/** What decodes or encodes images, and what runs networks. */
+/** Modules that decode or encode images. `ENGINE`: modules that run networks. */
 const IMAGES = /^(sharp|geotiff|zarrita|@zarrita\/.*|koffi|@cornerstonejs\/.*)$|^tiling\/(sources|sinks)\//;
 const ENGINE = /^@tensorflow\/|^onnxruntime/;
 const HTTP = /^express$|^server\/(http|jobs)\/|^server\/worker\/client\.ts$|^server\/serve\.ts$/;
@@ -37,9 +37,9 @@ const STATEMENT =
   /^(?:import|export)(?<type> type)?\s*(?<names>\{[^}]*\}|\*(?: as \w+)?|\w+)?\s*(?:from\s*)?['"](?<from>[^'"]+)['"]/gm;
 
 interface Import {
-  /** A file by its path from the root, a package by its name. */
+  /** A file as its path from the root, or a package as its name. */
   readonly name: string;
-  /** Whether the process loads it: what is imported as types only is gone when it runs. */
+  /** Whether the process loads it at run time: type-only imports are erased. */
   readonly isLoaded: boolean;
 }
 
@@ -47,7 +47,7 @@ const text = (file: string): string => readFileSync(file, 'utf8');
 const resolve = (file: string, name: string): string =>
   name.startsWith('.') ? normalize(join(dirname(file), name)).replace(/\.js$/, '.ts') : name;
 
-/** Every product file with what it imports. */
+/** Every product file with its imports. */
 const graph: ReadonlyMap<string, readonly Import[]> = new Map(
   SOURCES.flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -71,7 +71,7 @@ const importers = (matches: RegExp): string[] =>
 const outside = (files: string[], ...allowed: string[]): string[] =>
   files.filter((file) => !allowed.some((prefix) => file.startsWith(prefix)));
 const filesIn = (room: string): string[] => [...graph.keys()].filter((file) => file.startsWith(room));
-/** Arrows from the files of a room to what it must not import. */
+/** Edges from the files of a room to modules that it must not import. */
 const arrows = (room: string, isForbidden: (name: string) => boolean): string[] =>
   filesIn(room).flatMap((file) =>
     importsOf(file)
@@ -79,7 +79,7 @@ const arrows = (room: string, isForbidden: (name: string) => boolean): string[] 
       .map((name) => `${file} -> ${name}`),
   );
 
-/** All files and packages that a process has loaded once it has started with some files. */
+/** All files and packages that a process loads at startup, given its entry files. */
 function loadedBy(...starts: string[]): string[] {
   const loaded = new Set(starts);
   for (const file of loaded) {
@@ -87,7 +87,7 @@ function loadedBy(...starts: string[]): string[] {
   }
   return [...loaded];
 }
-/** The same, with what it loads later by `import()`. */
+/** The same, dynamic `import()`s included. */
 function loadedLaterBy(start: string): string[] {
   const loaded = new Set(loadedBy(start));
   for (const file of loaded) {
@@ -100,20 +100,20 @@ function loadedLaterBy(start: string): string[] {
 }
 const matching = (names: string[], what: RegExp): string[] => names.filter((name) => what.test(name));
 
-describe('the house', () => {
-  it('is read by this test', () => {
+describe('the dependency graph', () => {
+  it('contains the imports known to exist', () => {
     expect(graph.size).toBeGreaterThan(50);
     expect(importsOf('server/pipeline/segment.ts')).toContain('tiling/reader.ts');
     expect(loadedBy('server/pipeline/segment.ts')).not.toContain('server/contract/stages.ts'); // a type
   });
 
-  it('tiling and model never import each other, nor the server', () => {
+  it('tiling and model import neither each other nor the server', () => {
     expect(outside(importers(/^model\//), 'model/', 'server/')).toEqual([]);
     expect(outside(importers(/^tiling\//), 'tiling/', 'server/')).toEqual([]);
     expect(outside(importers(/^server\//), 'server/')).toEqual([]);
   });
 
-  it('sharp and geotiff live in tiling/sources and tiling/sinks', () => {
+  it('only tiling/sources and tiling/sinks import sharp and geotiff', () => {
     expect(outside(importers(/^(sharp|geotiff)$/), 'tiling/sources/', 'tiling/sinks/')).toEqual([]);
   });
 
@@ -126,7 +126,7 @@ describe('the house', () => {
     expect(outside(importers(/^(@tensorflow\/|onnxruntime)/), 'model/')).toEqual([]);
   });
 
-  it('the onnx backend knows no network: of model/ it imports errors alone', () => {
+  it('the onnx backend is independent of networks: of model/ it imports only errors', () => {
     const isOurs = (name: string) => /^model\/(?!onnx\/)/.test(name) && name !== 'model/errors.ts';
     expect(arrows('model/onnx/', isOurs)).toEqual([]);
   });
@@ -140,7 +140,7 @@ describe('the house', () => {
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
   });
 
-  it('imports run one way: none in a circle', () => {
+  it('has no import cycles', () => {
     const state = new Map<string, 'open' | 'done'>();
     const visit = (file: string, path: string[]): void => {
       if (state.get(file) === 'done') return;
@@ -152,7 +152,7 @@ describe('the house', () => {
     for (const file of graph.keys()) visit(file, []);
   });
 
-  it('has no file that nothing leads to', () => {
+  it('has no unreachable file', () => {
     const starts = ['server/bin.ts', 'server/demo.ts', 'server/worker/main.ts', 'server/readers/main.ts'];
     const entries = [...starts, 'model/engine-thread.ts', 'server/web/page.ts', 'loadtest/main.ts'];
     const used = new Set(entries.flatMap(loadedLaterBy));
@@ -160,7 +160,7 @@ describe('the house', () => {
     expect([...graph.keys()].filter((file) => !used.has(file))).toEqual([]);
   });
 
-  it('reads the environment in one place', () => {
+  it('reads environment variables in server/config.ts only', () => {
     const readers = [...graph.keys()].filter((file) => /process\.env/.test(text(file)));
     expect(outside(readers, 'server/config.ts')).toEqual([]);
   });
@@ -169,7 +169,7 @@ describe('the house', () => {
 describe('the rooms of server/', () => {
   const roomOf = (file: string): number => ROOMS.findIndex((room) => file.startsWith(room));
 
-  it('hold every file', () => {
+  it('contain every file', () => {
     expect(filesIn('server/').filter((file) => roomOf(file) < 0)).toEqual([]);
     expect(ROOMS.filter((room) => filesIn(room).length === 0)).toEqual([]);
   });
@@ -179,39 +179,39 @@ describe('the rooms of server/', () => {
     expect(arrows(room, (name) => name.startsWith('server/') && roomOf(name) < floor)).toEqual([]);
   });
 
-  it('contract/ imports no other room, and loads zod alone', () => {
+  it('contract/ imports no other room, and zod is its only package', () => {
     expect(arrows('server/contract/', (name) => /^server\/(?!contract\/)/.test(name))).toEqual([]);
     const packages = loadedBy(...filesIn('server/contract/')).filter((name) => !graph.has(name));
     expect(packages.filter((name) => !/^(node:|zod$)/.test(name))).toEqual([]);
   });
 
-  it('storage/ imports contract/ alone', () => {
+  it('storage/ imports only contract/', () => {
     expect(arrows('server/storage/', (name) => /^server\/(?!storage\/|contract\/)/.test(name))).toEqual([]);
   });
 
-  it('web/, which browsers run, imports nothing from elsewhere', () => {
+  it('web/, which runs in browsers, imports nothing from outside', () => {
     expect(arrows('server/web/', (name) => !/^server\/web\/|^openseadragon$/.test(name))).toEqual([]);
   });
 
-  it('routes share what stands beside them, and never import each other', () => {
+  it('routes never import each other', () => {
     expect(importers(/^server\/http\/routes\//)).toEqual(['server/http/app.ts']);
   });
 });
 
 describe('processes', () => {
-  it('the HTTP process loads nothing that reads or writes images, and no engine', () => {
-    // The command line loads the command that is named, and that one the server.
+  it('the HTTP process loads no image codec and no engine', () => {
+    // The CLI imports the requested command dynamically; `serve` in turn imports the server.
     const loaded = loadedBy('server/bin.ts', 'server/commands/serve.ts', 'server/serve.ts');
     expect(matching(loaded, IMAGES)).toEqual([]);
     expect(matching(loaded, ENGINE)).toEqual([]);
     expect(loaded).toContain('express');
   });
 
-  it('what reads images loads no engine, and nothing of the HTTP server', () => {
+  it('a reader process loads no engine and nothing of the HTTP server', () => {
     const loaded = loadedLaterBy('server/readers/main.ts');
     expect(matching(loaded, ENGINE)).toEqual([]);
     expect(matching(loaded, HTTP)).toEqual([]);
-    // Each is what would be found, if it were there.
+    // Each pattern matches where a match is expected.
     expect(matching(loadedBy('server/serve.ts'), HTTP).length).toBeGreaterThan(5);
     expect(matching(loadedBy('model/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
     expect(loaded).toContain('tiling/sources/openslide.ts');
@@ -223,7 +223,7 @@ describe('processes', () => {
     expect(loaded).toContain('tiling/sinks/journal.ts');
   });
 
-  it('engines live in threads: no process loads one', () => {
+  it('engines run in threads: no process loads one at startup', () => {
     for (const start of ['server/bin.ts', 'server/worker/main.ts', 'server/readers/main.ts']) {
       expect(matching(loadedLaterBy(start), ENGINE)).toEqual([]);
     }
@@ -231,12 +231,12 @@ describe('processes', () => {
   });
 });
 
-it.each(['docs/architecture.md', 'CONTRIBUTING.md'])('%s names files that are there', (page) => {
+it.each(['docs/architecture.md', 'CONTRIBUTING.md'])('%s names only files that exist', (page) => {
   const files = [...SOURCES, 'bench', 'test'].flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   );
   const isThere = (name: string) => files.some((file) => file === name || file.endsWith(`/${name}`));
-  // NAME stands for what a recipe's reader adds.
+  // NAME is a placeholder for a file that the reader creates.
   const named = [...text(page).matchAll(/`([\w./-]+\.ts)`/g)].map(([, name]) => name!);
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter((name) => !name.includes('NAME') && !isThere(name))).toEqual([]);

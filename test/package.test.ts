@@ -8,7 +8,7 @@ import { testFolder } from './support/files.js';
 
 const run = promisify(execFile);
 
-it('what npm packs segments an image, in a folder of its own', async () => {
+it('the npm package segments an image when installed in an empty folder', async () => {
   const folder = await testFolder();
   const packed = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]);
   const [{ filename, files }] = JSON.parse(packed.stdout) as [

@@ -14,7 +14,7 @@ beforeAll(async () => {
   await onnxBesideCpu();
 });
 
-it('a checkpoint that cannot be used leaves no tensor behind', async () => {
+it('an unusable checkpoint leaks no tensor', async () => {
   const text = await readFile(join(MODELS, 'shapes', '1', 'card.json'), 'utf8');
   const card: Card = cardSchema.parse(JSON.parse(text));
   const [other, strided] = [join(await testFolder(), 'other'), join(await testFolder(), 'strided')];
@@ -34,7 +34,7 @@ it('a checkpoint that cannot be used leaves no tensor behind', async () => {
   expect(tf.memory().numTensors).toBe(before);
 });
 
-it('a checkpoint whose weights a converter has quantised is loaded with their values', async () => {
+it('a checkpoint with quantised weights is dequantised when loaded', async () => {
   const source = join(MODELS, 'shapes', '1');
   const folder = await testFolder();
   const model = JSON.parse(await readFile(join(source, 'model.json'), 'utf8'));

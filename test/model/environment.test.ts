@@ -15,7 +15,7 @@ describe('a processor', () => {
     expect(processorOf(linux(flags), nowhere)).toEqual({ cpu: 'Xeon  E5', instructionSet });
   });
 
-  it('of ARM lists its features; elsewhere its name and architecture are all that is known', () => {
+  it('of ARM lists its features; on other systems only its name and architecture are known', () => {
     expect(processorOf('Features\t: fp asimd\n', { model: 'unknown', arch: 'arm64' }).instructionSet).toBe(
       'neon',
     );
@@ -25,7 +25,7 @@ describe('a processor', () => {
 });
 
 describe('the environment', () => {
-  it('is stated so that machines that round differently can be told apart', () => {
+  it('distinguishes machines that round differently', () => {
     const environment = environmentOf({ provider: 'cpu', threads: 2 }, 16);
     const other = { ...environment, instructionSet: 'avx2', channelBlock: 8 };
     expect(deviceFacts(environment).device).toMatch(/^cpu \(2 threads\): .*, blocks of 16$/);

@@ -7,7 +7,7 @@ import { testFolder } from '../support/files.js';
 const path = join(await testFolder(), 'self-tests.json');
 
 describe('outcomes of tests', () => {
-  it('are found once for all that decides them, and outlive the process in a file', async () => {
+  it('are computed once per key, and persist across processes in a file', async () => {
     let ran = 0;
     const test = async () => ++ran > 0;
     const first = new Outcomes(path);
@@ -32,7 +32,7 @@ describe('outcomes of tests', () => {
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ form: 1 });
   });
 
-  it('are none where the test could not run: it runs again', async () => {
+  it('are not cached when the test could not run', async () => {
     const outcomes = new Outcomes(null);
     await expect(outcomes.of('c', () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
     expect(await outcomes.of('c', async () => true)).toBe(true);

@@ -24,7 +24,7 @@ const far: Record<'thread' | 'process', (args: readonly string[]) => FarEnd> = {
   },
 };
 
-/** What every connection keeps, whatever its channel. */
+/** Guarantees of every connection, whatever its channel. */
 describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) => {
   const terminations: (() => unknown)[] = [];
   afterEach(() => Promise.all(terminations.splice(0).map((terminate) => terminate())));
@@ -51,7 +51,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(await Promise.all(sums)).toEqual([2, 4, 6]);
   });
 
-  it('rejects with the code and message that the far end gives an error', async () => {
+  it('rejects with the code and message of an error at the far end', async () => {
     const { connection } = connect();
     await expect(connection.call('fail', ['bad-tile'])).rejects.toMatchObject({
       name: 'RemoteError',
@@ -64,7 +64,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     });
   });
 
-  it('rejects where a result, or an argument, cannot be cloned, and goes on', async () => {
+  it('rejects when a result or an argument cannot be cloned, and stays usable', async () => {
     const { connection } = connect();
     await expect(connection.call('unclonable', [])).rejects.toMatchObject({ message: 'an internal error' });
     await expect(connection.call('add', [1, (() => 2) as unknown as number])).rejects.toThrow(
@@ -73,7 +73,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(await connection.call('add', [1, 2])).toBe(3);
   });
 
-  it('delivers the events of a call, in order and before its result', async () => {
+  it('delivers the events of a call in order and before its result', async () => {
     const { connection } = connect();
     const seen: unknown[] = [];
     const counting = connection.call('count', [3], { onEvent: (n) => seen.push(n) });
@@ -81,14 +81,14 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(seen).toEqual([0, 1, 2, 'counted']);
   });
 
-  it('delivers events that belong to no call', async () => {
+  it('delivers events outside of any call', async () => {
     const words: string[] = [];
     const { connection } = connect({ onEvent: (word) => words.push(word) });
     await connection.call('announce', ['hello']);
     expect(words).toEqual(['hello']);
   });
 
-  it('cancels a call whose signal aborts: its handler ends it', async () => {
+  it('aborts the handler of a call whose signal aborts', async () => {
     const { connection } = connect();
     const { signal: cancelled, abort } = bound(signal());
     const call = connection.call('last', [], { signal: cancelled, onEvent: abort });
@@ -96,7 +96,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(await connection.call('add', [1, 2])).toBe(3);
   });
 
-  it('does not send a call that is cancelled already', async () => {
+  it('does not send a call whose signal is already aborted', async () => {
     const { connection } = connect();
     const reason = new Error('too late');
     const call = connection.call('exit', [1], { signal: AbortSignal.abort(reason) });
@@ -104,7 +104,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(await connection.call('add', [1, 2])).toBe(3);
   });
 
-  it('runs calls one after the other where the far end is serial, without those cancelled meanwhile', async () => {
+  it('runs calls one at a time when the far end is serial, and skips those cancelled while queued', async () => {
     const { connection } = connect({ args: ['serial'] });
     const [first, second] = [bound(signal()), bound(signal())];
     const order: string[] = [];
@@ -122,7 +122,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(order).toEqual(['last', 'add']);
   });
 
-  it('rejects what is pending, and what comes, with one error of its owner once the far end has exited', async () => {
+  it("rejects pending and later calls with its owner's error once the far end has exited", async () => {
     const { connection, exits } = connect();
     const calls = [connection.call('last', []), connection.call('exit', [3])];
     const errors = await Promise.all(calls.map((call) => call.catch((error: Error) => error)));
@@ -132,7 +132,7 @@ describe.each(['thread', 'process'] as const)('a connection with a %s', (kind) =
     expect(exits).toEqual([{ status: 'exit code 3', error: null }]);
   });
 
-  it('hands buffers over: detached where the channel transfers, copied where it cannot', async () => {
+  it('transfers buffers, or copies them when the channel cannot transfer', async () => {
     const { connection } = connect();
     const bytes = Uint8Array.of(1, 2, 3);
     const result = await connection.call('increment', [bytes], { transfer: [bytes.buffer] });

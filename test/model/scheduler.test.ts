@@ -9,7 +9,7 @@ import {
   type SchedulerOptions,
 } from '../../model/scheduler.js';
 
-/** A clock that moves when it is told to, from timer to timer. */
+/** A manual clock, which advances from timer to timer. */
 class ManualClock implements Clock {
   #now = 0;
   readonly #timers = new Set<{ at: number; callback: () => void }>();
@@ -39,10 +39,10 @@ interface Item {
   readonly pixels: number;
 }
 
-/** A device that runs one batch after the other, and takes `MS_PER_PX` for a px. */
+/** A device that runs one batch at a time, and takes `MS_PER_PX` per px. */
 class Device {
   readonly begun: string[][] = [];
-  /** Those that were given to it and have not ended. */
+  /** Batches submitted to it that have not completed. */
   mostInside = 0;
   broken = false;
   readonly #inside: { items: readonly Item[]; end: () => void; begun: boolean }[] = [];
@@ -119,7 +119,7 @@ function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
 }
 
 describe('a scheduler', () => {
-  it('answers each item with its own result, and says how long it waited and ran', async () => {
+  it('resolves each item with its own result, and reports its wait and run times', async () => {
     const { clock, names } = setup({ maxBatch: () => 3 });
     const answers = names('abcd');
     await clock.advance(100);
@@ -131,7 +131,7 @@ describe('a scheduler', () => {
     ]);
   });
 
-  it('runs a full batch at once, and a partial one after its delay', async () => {
+  it('runs a full batch at once, and a partial batch after its delay', async () => {
     const { clock, device, names, submit } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
     void names('ab');
     await clock.advance(4);
@@ -144,7 +144,7 @@ describe('a scheduler', () => {
     expect(device.begun[1]).toEqual(['d']);
   });
 
-  it('gives the device one batch to run and one that is ready, and gathers meanwhile', async () => {
+  it('keeps one batch running and one ready on the device, and collects items meanwhile', async () => {
     const { clock, device, names, scheduler } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
     void names('abcdefgh');
     expect([device.mostInside, scheduler.depth]).toEqual([2, 2]);
@@ -157,7 +157,7 @@ describe('a scheduler', () => {
     expect(device.mostInside).toBe(2);
   });
 
-  it('puts only items of one group into a batch, and jobs take turns in it', async () => {
+  it('batches only items of one group, and jobs take turns in it', async () => {
     const { clock, device, names } = setup({ maxBatch: () => 3, maxDelayMs: 5 });
     void names('stuvwx', { job: 'slide' });
     void names('yz', { job: 'other', group: 'other' });
@@ -171,7 +171,7 @@ describe('a scheduler', () => {
     expect(shared.device.begun.map((batch) => batch.sort().join('')).slice(0, 3)).toEqual(['s', 't', 'iuv']);
   });
 
-  it('runs what is more urgent first: a ready batch of a slide is put back', async () => {
+  it('runs more urgent items first: a ready batch of a slide is requeued', async () => {
     const { clock, device, names, scheduler } = setup();
     const slide = names('stuv', { priority: 'bulk', group: 'slide' });
     await clock.advance(5);
@@ -182,7 +182,7 @@ describe('a scheduler', () => {
     expect((await slide).map(({ result }) => result)).toEqual(['S', 'T', 'U', 'V']);
   });
 
-  it('lets no class wait for ever', async () => {
+  it('starves no class', async () => {
     const { clock, device, submit, names } = setup({ agingMs: 100 });
     void names('s', { priority: 'bulk' });
     let [next, running] = [0, true];
@@ -198,7 +198,7 @@ describe('a scheduler', () => {
     expect(device.begun.flat().indexOf('t')).toBeGreaterThan(5);
   });
 
-  it('says what the device runs, and how long that should take', async () => {
+  it('reports the running batch and its expected duration', async () => {
     const { clock, scheduler, names } = setup();
     expect(scheduler.running).toBeNull();
     void names('abc', { pixels: 200 });
@@ -208,7 +208,7 @@ describe('a scheduler', () => {
     expect(scheduler.running).toBeNull();
   });
 
-  it('lets go what was cancelled, from its queue and from a ready batch', async () => {
+  it('drops cancelled items from its queue and from a ready batch', async () => {
     const { clock, device, names, submit, scheduler } = setup({ maxBatch: () => 2 });
     const left = new AbortController();
     void names('a');
@@ -224,7 +224,7 @@ describe('a scheduler', () => {
     expect(scheduler.depth).toBe(0);
   });
 
-  it('fails the items of a batch that fails, and goes on', async () => {
+  it('rejects the items of a failed batch, and continues', async () => {
     const { clock, device, names, submit } = setup();
     device.broken = true;
     const failed = Promise.allSettled([submit({ name: 'a' }), submit({ name: 'b' })]);
@@ -237,7 +237,7 @@ describe('a scheduler', () => {
   });
 });
 
-describe('whatever is asked for', () => {
+describe('for arbitrary workloads', () => {
   const asked = fc.record({
     at: fc.integer({ min: 0, max: 300 }),
     job: fc.constantFrom('a', 'b', 'c'),
@@ -247,7 +247,7 @@ describe('whatever is asked for', () => {
     cancelledAfter: fc.option(fc.integer({ min: 0, max: 100 }), { freq: 4 }),
   });
 
-  it('every item is answered once, or left before it began', async () => {
+  it('every item settles exactly once, or was cancelled before it started', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(asked, { maxLength: 60 }),
@@ -289,7 +289,7 @@ describe('whatever is asked for', () => {
     );
   });
 
-  /** A job that always has items waiting, one after the other. */
+  /** A job that always has items pending. */
   const keepBusy = async (next: () => Promise<Batched<string>>, items: number, until: () => boolean) => {
     const one = async () => {
       while (!until()) await next();
@@ -297,7 +297,7 @@ describe('whatever is asked for', () => {
     await Promise.all(Array.from({ length: items }, one));
   };
 
-  it("each job's share of the device is within 10 % of its due", async () => {
+  it("each job's share of the device is within 10 % of its fair share", async () => {
     // The items of a group have one size: they share batches.
     const job = fc.oneof(
       fc.constantFrom({ group: 'g', pixels: 30 }, { group: 'h', pixels: 170 }),
@@ -331,7 +331,7 @@ describe('whatever is asked for', () => {
     );
   });
 
-  it('an interactive item waits for no more than the batch that runs', async () => {
+  it('an interactive item waits at most for the running batch', async () => {
     const [mostMs, maxDelayMs] = [40, 2];
     const slide = fc.record({
       pixels: fc.integer({ min: 50, max: mostMs / MS_PER_PX }),
@@ -362,7 +362,7 @@ describe('whatever is asked for', () => {
     );
   });
 
-  it('no item waits longer than its bound, whatever more urgent work comes', async () => {
+  it('no item waits longer than its bound, however much urgent work arrives', async () => {
     const [mostMs, leastMs, quantumMs, agingMs, items] = [40, 10, 10, 300, 2];
     const load = fc.record({
       pixels: fc.integer({ min: leastMs / MS_PER_PX, max: mostMs / MS_PER_PX }),
@@ -371,11 +371,11 @@ describe('whatever is asked for', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(load, { minLength: 2, maxLength: 6 }), async (loads) => {
         const { clock, submit } = setup({ agingMs });
-        // A class that waits leads a batch at least so often: it ages, the batches that the device has
-        // are run, and the other two classes may have aged before it.
+        // Upper bound between two batches led by a waiting class: it ages, the batches on the device
+        // run, and the other two classes may have aged before it.
         const gapMs = agingMs + 4 * mostMs;
-        // Its job's items go in their order, and while one earns its cost, each other job of its class
-        // may spend as much, a quantum, and what it had over.
+        // A job's items run in order, and while one accrues its cost, each other job of its class
+        // may spend as much, a quantum, and its carried-over credit.
         const most = Math.max(
           ...PRIORITIES.map((p) => loads.filter(({ priority }) => priority === p).length),
         );

@@ -7,7 +7,7 @@ import { even } from '../support/rasters.js';
 const use: GraphUse = { output: 'labels', symmetries: false, dtype: 'uint8', channels: 1 };
 const geometry = { halo: even(1), padded: even(0), multiple: 2, smallest: 4, tileable: true };
 
-/** A network that passes a tile's pixels on, but for a last bit where `wrong` says so. */
+/** An identity network, except for a last bit where `wrong` is true. */
 function network(
   wrong: (batch: TileBatch, output: OutputKind, symmetries: boolean) => boolean,
 ): TestedNetwork {
@@ -34,7 +34,7 @@ function network(
 }
 
 describe('the self-test', () => {
-  it('passes a network that agrees with itself, however it is used', async () => {
+  it('accepts a network that agrees with itself for all types and batches', async () => {
     for (const dtype of ['uint8', 'uint16', 'float32'] as const) {
       for (const output of ['labels', 'probabilities', 'both'] as const) {
         expect(
@@ -47,7 +47,7 @@ describe('the self-test', () => {
     }
   });
 
-  it('expects of equal probabilities the first class, and the second where labels are cut', async () => {
+  it('breaks ties in favour of the first class, or of the second by threshold', async () => {
     const even = (label: number): TestedNetwork => ({
       geometry,
       async predict({ count, height, width }, output) {
@@ -66,7 +66,7 @@ describe('the self-test', () => {
     ['tiles that are wider than high', ({ width, height }) => width - height === 12, {}],
     ['tiles that are higher than wide', ({ width, height }) => height > width, {}],
     ['labels, not probabilities', (_batch, output) => output === 'labels', {}],
-    ['labels beside probabilities', (_batch, output) => output === 'both', { output: 'both' }],
+    ['labels alongside probabilities', (_batch, output) => output === 'both', { output: 'both' }],
     ['labels of a batch', ({ count }, output) => output === 'labels' && count > 1, {}],
     [
       'symmetries',

@@ -28,7 +28,7 @@ function batch(seed: number, channels = 1): TrainingBatch {
 
 describe('ten training steps', () => {
   it.each([1, 3])(
-    'have the losses that the cpu backend has, with images of %i channels',
+    'have the same losses as on the cpu backend, with images of %i channels',
     async (channels) => {
       const losses: Record<string, number[]> = { cpu: [], onnx: [] };
       for (const name of ['cpu', 'onnx'] as const) {
@@ -47,7 +47,7 @@ describe('ten training steps', () => {
 });
 
 describe('memory', () => {
-  it('holds no more tensors, sessions or data after a thousand steps than after three', async () => {
+  it('has no more tensors, sessions or data after a thousand steps than after three', async () => {
     await tf.setBackend('onnx');
     const tiny = { ...unet, channels: [1, 1] };
     const before = { tensors: tf.memory().numTensors, data: backend.numDataIds() };
@@ -73,7 +73,7 @@ describe('memory', () => {
 });
 
 describe('a frozen network', () => {
-  it('computes what the network computes on the cpu backend, tiles exactly, and leaves nothing', async () => {
+  it('matches the network on the cpu backend, tiles exactly, and leaks nothing', async () => {
     await tf.setBackend('onnx');
     const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
     const before = {
@@ -144,7 +144,7 @@ describe('a frozen network', () => {
 });
 
 describe('sessions', () => {
-  it('are bounded: the least recently used structure is compiled anew', async () => {
+  it('are bounded: the least recently used one is evicted and recompiled on demand', async () => {
     await tf.setBackend('onnx');
     const run = async (length: number) => {
       const y = tf.tidy(() => tf.relu(tf.zeros([length])));

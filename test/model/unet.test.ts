@@ -30,7 +30,7 @@ describe("the paper's network", () => {
   });
 });
 
-describe('the geometry, by walking the layers', () => {
+describe('the geometry derived from the layers', () => {
   it.each([
     [1, { ...whole, halo: even(8), multiple: 2, smallest: 18 }],
     [2, { ...whole, halo: even(20), multiple: 4, smallest: 44 }],
@@ -40,7 +40,7 @@ describe('the geometry, by walking the layers', () => {
     expect(tileGeometryOf(buildUnet({ ...small, channels }))).toEqual(expected);
   });
 
-  it('is what the network does: every valid size in a row gives an output smaller by the halo', () => {
+  it('matches the network: the output of every valid size is smaller by the halo', () => {
     const model = buildUnet(small);
     const { halo, multiple, smallest } = tileGeometryOf(model);
     for (const k of [0, 1, 5]) {
@@ -74,7 +74,7 @@ describe('the geometry, by walking the layers', () => {
     expect(() => tileGeometryOf(build())).toThrow(`layer "${name}" prevents exact tiling`);
   });
 
-  it('counts what zeros of padding touch, and tells the four sides apart', () => {
+  it('counts pixels affected by zero padding, separately for the four sides', () => {
     expect(tileGeometryOf(chain(conv({ padding: 'same' })))).toMatchObject({
       halo: even(1),
       padded: even(1),
@@ -87,7 +87,7 @@ describe('the geometry, by walking the layers', () => {
     });
   });
 
-  it('aligns tiles to all poolings of branches that are joined: to their least common multiple', () => {
+  it('aligns tiles to the least common multiple of the poolings of merged branches', () => {
     const input = tfl.input({ shape: [60, 60, 1] });
     const branches = [2, 3, 4].map((size) => {
       const pooled = maxPooling2d({ poolSize: size }).apply(input) as tfl.SymbolicTensor;
@@ -99,7 +99,7 @@ describe('the geometry, by walking the layers', () => {
     expect(tileGeometryOf(model)).toEqual({ ...whole, halo: even(0), multiple: 12, smallest: 12 });
   });
 
-  it('takes a network without any pooling', () => {
+  it('accepts a network without pooling', () => {
     expect(tileGeometryOf(chain(conv({}), conv({ dilationRate: 2 })))).toEqual({
       ...whole,
       halo: even(3),
@@ -109,7 +109,7 @@ describe('the geometry, by walking the layers', () => {
   });
 });
 
-describe('a network that makes no sense', () => {
+describe('an invalid network', () => {
   it.each<[UnetConfig, RegExp]>([
     [{ ...small, channels: [4] }, /channels/],
     [{ ...small, channels: [4, 0] }, /channels/],
@@ -124,7 +124,7 @@ describe('a network that makes no sense', () => {
 });
 
 describe('initialisation', () => {
-  it('is the same for the same seed, and different for another', async () => {
+  it('is deterministic for a seed, and differs between seeds', async () => {
     const first = async (seed: number) => {
       const model = buildUnet({ ...small, seed });
       const values = await Promise.all(model.getWeights().map((w) => w.data()));

@@ -17,19 +17,19 @@ const use: GraphUse = { output: 'labels', symmetries: false, dtype: 'uint8', cha
 const base: UnetConfig = { channels: [3, 4, 5], inputChannels: 1, classes: 3, seed: 1 };
 const VARIANTS: [string, Partial<UnetConfig>][] = [
   ['the paper', {}],
-  ['one convolution a level', { convolutions: 1 }],
+  ['one convolution per level', { convolutions: 1 }],
   ['same padding', { padding: 'same' }],
   ['same padding, one convolution', { padding: 'same', convolutions: 1 }],
-  ['up-convolution of doubled pixels', { upConvolution: 'nearest' }],
-  ['doubled pixels with same padding', { upConvolution: 'nearest', padding: 'same' }],
+  ['nearest-neighbour up-convolution', { upConvolution: 'nearest' }],
+  ['nearest-neighbour up-convolution with same padding', { upConvolution: 'nearest', padding: 'same' }],
   ['batch normalisation', { batchNorm: true }],
   ['dropout', { dropout: 0.5 }],
-  ['a decoder of its own', { decoderChannels: [6, 2] }],
+  ['explicit decoder channels', { decoderChannels: [6, 2] }],
   ['one sigmoid', { head: 'sigmoid', classes: 2 }],
   ['colour', { inputChannels: 3 }],
 ];
 
-/** A network with weights, biases and statistics that are all different, frozen. */
+/** A frozen network whose weights, biases and statistics all differ. */
 async function frozen(config: UnetConfig, size?: number): Promise<FrozenModel> {
   await tf.setBackend('onnx');
   const model = buildUnet(config, size);
@@ -44,7 +44,7 @@ async function frozen(config: UnetConfig, size?: number): Promise<FrozenModel> {
 }
 
 describe('every kind of network', () => {
-  it.each(VARIANTS)('%s: tiles agree with one pass in every bit', async (_name, variant) => {
+  it.each(VARIANTS)('%s: tiles are bit-identical to one pass', async (_name, variant) => {
     const config = { ...base, ...variant };
     const model = await frozen(config);
     expect(await selfTest(model, { ...use, channels: config.inputChannels })).toBe(true);
@@ -52,7 +52,7 @@ describe('every kind of network', () => {
   });
 
   it.each(VARIANTS)(
-    '%s: yields what its geometry says, for every class, adding up to 1',
+    '%s: outputs the size of its geometry, and class probabilities sum to 1',
     async (_name, variant) => {
       const config = { ...base, ...variant };
       const model = await frozen(config);
@@ -72,7 +72,7 @@ describe('every kind of network', () => {
     },
   );
 
-  it('agrees with the cpu backend, those with padding and statistics too', async () => {
+  it('agrees with the cpu backend, also with padding or batch statistics', async () => {
     for (const variant of [{ padding: 'same' }, { upConvolution: 'nearest' }, { batchNorm: true }] as const) {
       const values: number[][] = [];
       for (const name of ['cpu', 'onnx']) {
@@ -90,8 +90,8 @@ describe('every kind of network', () => {
   });
 });
 
-describe('a network with means for poolings', () => {
-  it('tiles exactly, and in labels, too', async () => {
+describe('a network with average pooling', () => {
+  it('tiles exactly, for probabilities and labels', async () => {
     await tf.setBackend('onnx');
     const { conv2d, averagePooling2d, upSampling2d } = tfl.layers;
     const seeded = (seed: number) => tfl.initializers.heNormal({ seed });
@@ -115,7 +115,7 @@ describe('a network with means for poolings', () => {
 });
 
 describe('the halo', () => {
-  it('is longer on one side where pixels are doubled before a 2×2 convolution', async () => {
+  it('is one-sided where pixels are upsampled before a 2×2 convolution', async () => {
     const model = await frozen({ ...base, upConvolution: 'nearest' });
     const { geometry } = model;
     expect(geometry).toMatchObject({ padded: even(0), multiple: 4 });
@@ -126,7 +126,7 @@ describe('the halo', () => {
 });
 
 describe('a network that resizes its logits', () => {
-  it('has one tile, of which it yields the size that it was given, and is never called exact', async () => {
+  it('has one tile with an output of the same size, and is never reported as exact', async () => {
     const model = await frozen({ ...base, outputSize: 60 }, 60);
     expect(model.geometry).toMatchObject({ tileable: false, smallest: 60, halo: even(0) });
     const data = new Uint8Array(60 * 60);
@@ -138,7 +138,7 @@ describe('a network that resizes its logits', () => {
 });
 
 describe('the mean over the eight symmetries', () => {
-  it('is the same for a turned image, turned, up to rounding; and tiles agree in every bit', async () => {
+  it('is equivariant to rotation up to rounding, and tiles are bit-identical', async () => {
     const model = await frozen({ ...base, classes: 2 });
     const { smallest, multiple, halo } = model.geometry;
     const side = smallest + 4 * multiple;

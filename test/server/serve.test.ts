@@ -8,33 +8,33 @@ import { testServer, unseam } from '../support/product.js';
 
 const folder = await testFolder();
 
-/** Why a server does not start. */
+/** The error with which a server fails to start. */
 const refusal = (options: Partial<ServeOptions> & { data?: string }) =>
   testServer(options.data ?? join(folder, 'data'), options).then(
     (server) => server.close().then(() => 'it started'),
     ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
   );
 
-describe('a server that could do nothing does not start, and says why:', () => {
-  it('too little memory for any model, in figures', async () => {
+describe('an unusable configuration fails at startup with its reason:', () => {
+  it('too little memory for any model, with the figures', async () => {
     expect(await refusal({ memoryBytes: 300 * 2 ** 20 })).toMatch(
       /^too-little-memory: --memory allows 315 MB, and a model takes \d{3} MB at least \(.*shapes \d{3} MB/,
     );
   });
 
-  it('no models, no slides', async () => {
+  it('a models or slides folder that does not exist', async () => {
     expect(await refusal({ models: join(folder, 'none') })).toMatch(/^not-found: --models: .*none/);
     expect(await refusal({ slides: join(folder, 'none') })).toMatch(/^not-found: --slides: .*none/);
   });
 
-  it('data in a file, or below one', async () => {
+  it('a data folder that is a file, or inside one', async () => {
     const file = join(folder, 'file');
     await writeFile(file, '');
     for (const data of [file, join(file, 'data')])
       expect(await refusal({ data })).toMatch(/^bad-folder: .*a part of its path is a file/);
   });
 
-  it('data that holds a file for a folder: no process of it is left over', async () => {
+  it('a data folder with a file in place of a folder: no process is left running', async () => {
     const data = join(folder, 'odd');
     await mkdir(data);
     await writeFile(join(data, 'uploads'), '');
@@ -45,7 +45,7 @@ describe('a server that could do nothing does not start, and says why:', () => {
     ]);
   });
 
-  it('an address that is not its own, or not free', async () => {
+  it('an address that is not local, or in use', async () => {
     expect(await refusal({ host: '192.0.2.1' })).toMatch(/^bad-address: .*192.0.2.1.*EADDRNOTAVAIL/);
     const other = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => other.once('listening', resolve));
@@ -54,7 +54,7 @@ describe('a server that could do nothing does not start, and says why:', () => {
     other.close();
   });
 
-  it.runIf(process.platform === 'linux')('data where no folder can be made', async () => {
+  it.runIf(process.platform === 'linux')('a data folder that cannot be created', async () => {
     const args = ['serve', '--port', '0', '--data', '/proc/nope'];
     const { code, stderr } = await unseam(args, { timeoutMs: 15_000 });
     expect([code, stderr]).toEqual([

@@ -7,7 +7,7 @@ import { CODES, type Problem, problemOf } from '../../server/contract/problems.j
 
 const page = await readFile(fileURLToPath(new URL('../../../docs/serving.md', import.meta.url)), 'utf8');
 
-it('says the status, the exit code and the title of every code', () => {
+it('states the status, the exit code and the title of every code', () => {
   const [, table = ''] = page.split('## Errors');
   const rows = [...table.matchAll(/^\| `([a-z-]+)` +\| (\d+) +\| (\d+) +\| (.+?) +\|$/gm)].map(
     ([, code, status, exitCode, title]) => ({

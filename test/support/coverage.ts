@@ -1,5 +1,5 @@
 import { takeCoverage } from 'node:v8';
 import { afterAll } from 'vitest';
 
-/** Of each test file when coverage is measured: vitest ends its processes by a signal, before V8 writes any. */
+/** Writes the coverage of each test file: vitest kills its processes before V8 would write any. */
 afterAll(() => takeCoverage());

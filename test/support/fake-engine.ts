@@ -7,7 +7,7 @@ import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { TrainingBatch } from '../../model/train/trainer.js';
 
-/** A geometry without a halo: every px of a tile is the network's own. */
+/** A geometry without a halo: the output of a tile has its size. */
 export const POINTWISE: TileGeometry = {
   halo: { top: 0, left: 0, bottom: 0, right: 0 },
   padded: { top: 0, left: 0, bottom: 0, right: 0 },
@@ -16,10 +16,10 @@ export const POINTWISE: TileGeometry = {
   tileable: true,
 };
 
-/** Says the probabilities of a gray value of 8 bits, by class. */
+/** Maps an 8-bit gray value to probabilities by class. */
 export type PixelRule = (id: number, value: number) => readonly number[];
 
-/** A network that looks at each gray pixel alone, by a rule: `predict` as the engine's, without an engine. */
+/** A network that classifies each gray pixel independently by a rule: the `predict` of an engine, without one. */
 export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engine, 'predict'> {
   return {
     async predict(id: number, { data }: TileBatch, output: OutputKind) {
@@ -32,8 +32,8 @@ export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engin
 }
 
 /**
- * An engine that trains nothing: what it says after so many epochs is the rule of that id. The batches of
- * its steps are kept in `seen`.
+ * An engine that trains nothing: its predictions after `n` epochs follow rule `n`. The batches of
+ * its steps are recorded in `seen`.
  */
 export function scriptedEngine(rule: PixelRule, seen: TrainingBatch[] = []): Engine {
   let epoch = 0;

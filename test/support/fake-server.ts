@@ -13,10 +13,10 @@ import type { JobListener } from '../../server/worker/client.js';
 import type { WorkerCalls } from '../../server/worker/methods.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
 
-/** The signature of a PNG and the length and type of its first chunk, which its sides follow. */
+/** The signature of a PNG, and the length and type of its first chunk; width and height follow. */
 const PNG_HEAD = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
 
-/** The first bytes of a gray PNG: as much of an image as a fake server looks at. */
+/** The first bytes of a gray PNG: all that a fake server reads of an image. */
 export function fakeImage(width: number, height: number): Buffer {
   const sides = Buffer.alloc(8);
   sides.writeUInt32BE(width, 0);
@@ -70,7 +70,7 @@ const receiptOf = (facts: JobFacts): Receipt => ({
   durationMs: 1,
 });
 
-/** The bytes that a fake worker writes as any result. */
+/** The bytes that a fake worker writes for every result. */
 export const FAKE_RESULT = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 251));
 
 /** A worker in the test's own process, which writes `FAKE_RESULT` for every result: at once, or when released. */
@@ -79,7 +79,7 @@ export class FakeWorker implements WorkerCalls {
   readonly pid = undefined;
   #gate: Promise<void> = Promise.resolve();
 
-  /** Blocks jobs before their first tile; returns what releases them. */
+  /** Blocks jobs before their first tile; returns a function that releases them. */
   block(): () => void {
     let release = () => {};
     this.#gate = new Promise((resolve) => (release = resolve));
@@ -138,7 +138,7 @@ function unlessAborted(gate: Promise<void>, signal: AbortSignal): Promise<void> 
   });
 }
 
-/** Readers in the test's own process: headers are read, pictures and derived results are `FAKE_RESULT`. */
+/** Readers in the test's own process: headers are read; images and derived results are `FAKE_RESULT`. */
 const readers: Processes['readers'] = {
   headerPids: [],
   header: ({ input }) => headerOf(input),
@@ -150,7 +150,7 @@ const readers: Processes['readers'] = {
   close: async () => {},
 };
 
-/** A server without processes of its own. */
+/** A server without child processes. */
 export interface FakeServer extends RunningServer {
   readonly worker: FakeWorker;
 }

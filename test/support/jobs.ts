@@ -1,6 +1,6 @@
 import type { JobView } from '../../server/jobs/view.js';
 
-/** A job as each of its events shows it, the present one first; ends with the job, or with the server. */
+/** Yields a job at each of its events, first its current state; ends with the job or the server. */
 async function* jobEvents(server: string, id: string): AsyncGenerator<JobView> {
   const response = await fetch(`${server}/v1/jobs/${id}/events`);
   if (!response.ok || !response.body) throw new Error(`the events of job ${id}: HTTP ${response.status}`);
@@ -17,7 +17,7 @@ async function* jobEvents(server: string, id: string): AsyncGenerator<JobView> {
 }
 
 /**
- * Follows a job's events until one of them meets a condition.
+ * Follows a job's events until one of them satisfies a condition.
  * @throws Error where they end before
  */
 export async function jobWhen(
@@ -33,6 +33,6 @@ export async function jobWhen(
   throw new Error(`the events of job ${id} ended, and the job was ${state}`);
 }
 
-/** Waits until a job neither waits nor runs: it is paused, or has ended. */
+/** Waits until a job is neither queued nor running: it is paused or has ended. */
 export const settledJob = (server: string, id: string): Promise<JobView> =>
   jobWhen(server, id, ({ state }) => state !== 'queued' && state !== 'running');

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { TestTiff } from './tiff.js';
 
-/** OpenJPEG, which writes the chunks that scanners write; without loss. */
+/** Loads the OpenJPEG encoder, for lossless chunks like those of scanners. */
 export async function jpeg2000Encoder(): Promise<NonNullable<TestTiff['encode']>> {
   const require = createRequire(import.meta.url);
   const openjpeg = await require('@cornerstonejs/codec-openjpeg/wasmjs')({ print: () => undefined });

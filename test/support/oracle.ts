@@ -6,7 +6,7 @@ import { Random } from '../../model/train/random.js';
 
 tf.env().set('IS_TEST', true);
 
-/** The `onnx` backend, registered beside tfjs's own `cpu` backend, which is the oracle. */
+/** The `onnx` backend, registered alongside the `cpu` backend of tfjs, which is the oracle. */
 export function onnxBesideCpu(): Promise<OnnxBackend> {
   return useOnnxBackend({ provider: 'cpu', threads: 1, maxSessions: 64 });
 }

@@ -1,4 +1,4 @@
-/** Corners x, y, … of a ring, without its first again. */
+/** Vertices x, y, … of a ring, without repeating the first. */
 export type Ring = ArrayLike<number>;
 
 interface Segment {
@@ -10,9 +10,9 @@ interface Segment {
 }
 
 /**
- * Why a polygon breaks OGC's simple features (6.1.11), or null: rings are simple and run the right way,
- * touch each other at points alone, holes lie within the shell and beside each other, and the interior is
- * in one piece. Written from the definition, each segment against each other: for small polygons.
+ * How a polygon violates OGC Simple Features (6.1.11), or null: rings are simple and correctly oriented,
+ * touch each other only at points, holes lie within the shell and are disjoint, and the interior is
+ * connected. Written from the definition, comparing all pairs of segments: for small polygons.
  * @param rings the shell, of positive area by the shoelace formula, then the holes, of negative area
  */
 export function faultOf(rings: readonly Ring[]): string | null {
@@ -47,7 +47,7 @@ export function faultOf(rings: readonly Ring[]): string | null {
       if (holds(other, x, y) !== (i === 0)) return `ring ${ring} is on the wrong side of ring ${i}`;
     }
   }
-  // Rings that touch in a circle cut the interior: rings and points must be a forest.
+  // A cycle of touching rings disconnects the interior: rings and points must form a forest.
   const group = new Map<string, string>();
   const rootOf = (name: string): string => {
     const up = group.get(name) ?? name;
@@ -80,7 +80,7 @@ function segmentsOf(ring: Ring, index: number): Segment[] {
   });
 }
 
-/** What two segments have in common: nothing, a point that is an end of one, or more than OGC allows rings. */
+/** The intersection of two segments: none, a point that is an end of one, or more than OGC permits in rings. */
 function common(s: Segment, t: Segment): string | 'more' | null {
   if (Math.max(s.ax, s.bx) < Math.min(t.ax, t.bx) || Math.max(t.ax, t.bx) < Math.min(s.ax, s.bx)) return null;
   if (Math.max(s.ay, s.by) < Math.min(t.ay, t.by) || Math.max(t.ay, t.by) < Math.min(s.ay, s.by)) return null;
@@ -100,7 +100,7 @@ function common(s: Segment, t: Segment): string | 'more' | null {
   return s0 * s1 < 0 && t0 * t1 < 0 ? 'more' : null;
 }
 
-/** Whether a point that is on no segment lies within a ring, by the even-odd rule. */
+/** Whether a point, on no segment, lies within a ring, by the even-odd rule. */
 function holds(ring: readonly Segment[], x: number, y: number): boolean {
   let inside = false;
   for (const { ax, ay, bx, by } of ring) {

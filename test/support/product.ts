@@ -16,13 +16,13 @@ export interface CommandResult {
 }
 
 export interface CommandOptions {
-  /** Called with the process as soon as it runs. */
+  /** Called with the process once it is spawned. */
   readonly started?: (child: ChildProcess) => void;
-  /** After which the process is killed; by default never. */
+  /** Timeout after which the process is killed; default: none. */
   readonly timeoutMs?: number;
 }
 
-/** Runs the command line as a user does, in a process of its own. */
+/** Runs the command line like a user, in a separate process. */
 export async function unseam(
   args: readonly string[],
   { started, timeoutMs }: CommandOptions = {},
@@ -52,7 +52,7 @@ export function testServer(data: string, options: Partial<ServeOptions> = {}) {
   });
 }
 
-/** The server as a process of its own, to be killed; resolves when it listens. */
+/** Starts the server as a separate process, to be killed; resolves when it listens. */
 export async function serverProcess(data: string, args: readonly string[] = []) {
   const child = spawn(
     process.execPath,

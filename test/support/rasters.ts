@@ -2,7 +2,7 @@ import type { Dtype, Raster } from '../../tiling/raster.js';
 import { pixelArray } from '../../tiling/raster.js';
 import { hash } from '../../tiling/samples/random.js';
 
-/** Pixels that differ everywhere: smooth enough for JPEG, and rough enough to catch any shift. */
+/** Pixels that differ everywhere: smooth enough for JPEG, and rough enough to reveal any shift. */
 export function pattern(width: number, height: number, channels = 1, dtype: Dtype = 'uint8'): Raster {
   const data = pixelArray(dtype, width * height * channels);
   const top = dtype === 'uint8' ? 255 : 65535;
@@ -14,7 +14,7 @@ export function pattern(width: number, height: number, channels = 1, dtype: Dtyp
   return { data, width, height, channels };
 }
 
-/** The first place at which two arrays differ, or -1: quick for millions of values. */
+/** The first index at which two arrays differ, or -1: fast for millions of values. */
 export function firstDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const length = Math.max(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;

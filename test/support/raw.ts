@@ -7,7 +7,7 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-/** A request with any headers, those that `fetch` keeps to itself included. */
+/** A request with any headers, including those that `fetch` forbids. */
 export function rawRequest(
   url: string,
   method: string,
@@ -30,19 +30,19 @@ export function rawRequest(
   });
 }
 
-/** A connection on which anything is written; `answer` is what came until it was closed. */
+/** A connection for arbitrary bytes; `answer` is everything received until it closed. */
 export function rawSocket(
   url: string,
   text: string,
 ): { readonly socket: Socket; readonly answer: Promise<string>; readonly heard: () => string } {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
-  socket.write(text); // when it is connected, before anything that is written later
+  socket.write(text); // buffered until connected, before later writes
   let heard = '';
   socket.on('data', (chunk) => {
     heard += chunk.toString('latin1');
   });
-  socket.on('error', () => undefined); // what was answered before counts
+  socket.on('error', () => undefined); // the response received before an error counts
   const answer = new Promise<string>((resolve) => socket.once('close', () => resolve(heard)));
   return { socket, answer, heard: () => heard };
 }

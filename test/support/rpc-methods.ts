@@ -2,18 +2,18 @@ import { isMainThread, parentPort } from 'node:worker_threads';
 import { parentProcess, parentThread } from '../../model/channel.js';
 import { type CallContext, serve } from '../../model/rpc.js';
 
-/** What the RPC's tests call, in a thread and in a process. */
+/** Methods that the RPC tests call, in a thread and in a process. */
 export interface TestMethods {
   add(a: number, b: number): Promise<number>;
-  /** The bytes, each one greater; the result is transferred. */
+  /** Increments each byte; the result is transferred. */
   increment(bytes: Uint8Array, context: CallContext): Promise<Uint8Array>;
-  /** Whether the buffer of the last result was detached here. */
+  /** Whether the buffer of the last result was detached at this end. */
   isDetached(): Promise<boolean>;
   fail(code: string | null): Promise<never>;
   unclonable(): Promise<unknown>;
   /** Emits 0 up to `to`, exclusively. */
   count(to: number, context: CallContext<number>): Promise<string>;
-  /** Emits `started`, and lasts until it is cancelled. */
+  /** Emits `started`, and stays pending until cancelled. */
   last(context: CallContext<string>): Promise<string>;
   /** Emits an event of the connection. */
   announce(word: string): Promise<void>;

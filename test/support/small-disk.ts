@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 
-/** Mounts a disk of its own, of so many KB, as a new folder; false where the system does not let us have one. */
+/** Mounts a disk of the given size in KB as a new folder; false if the system does not permit this. */
 export function mountSmallDisk(folder: string, kilobytes: number): boolean {
   mkdirSync(folder);
   try {

@@ -5,14 +5,14 @@ import type { Size } from '../../tiling/geometry.js';
 
 type Values = ArrayLike<number>;
 
-/** A picture of any kind of values. */
+/** An image of any pixel type. */
 export interface TestImage extends Size {
   readonly data: Values;
   readonly channels: number;
 }
 
 export interface TestTiff {
-  /** Sides of tiles; without it, strips of all rows. */
+  /** Size of tiles. Default: one strip of all rows. */
   readonly tile?: Size;
   readonly compression: number;
   readonly predictor?: 1 | 2;
@@ -23,21 +23,21 @@ export interface TestTiff {
   /** TIFF's SampleFormat: 1 unsigned, 2 signed, 3 floating point. */
   readonly format?: 1 | 2 | 3;
   readonly planar?: boolean;
-  /** The ExtraSamples tag: what a channel beyond the colour is. */
+  /** The ExtraSamples tag: the meaning of a channel beyond the colour. */
   readonly extraSamples?: number;
-  /** Reds, greens, blues of 16 bits. */
+  /** The palette: reds, greens, blues of 16 bits. */
   readonly colourMap?: readonly number[];
   readonly description?: string;
   /** XResolution and YResolution as fractions, and their unit. */
   readonly resolution?: { readonly x: [number, number]; readonly y: [number, number]; readonly unit: number };
   readonly newSubfileType?: number;
-  /** Encodes a chunk of bytes; for compressions that this file does not know. */
+  /** Encodes a chunk of bytes, for compressions that this file does not implement. */
   readonly encode?: (chunk: Buffer, size: Size, channels: number) => Promise<Buffer> | Buffer;
-  /** Smaller versions of the image, as SubIFDs. */
+  /** Downscaled versions of the image, as SubIFDs. */
   readonly children?: readonly TestImage[];
 }
 
-/** Runs of equal bytes, and of others, as PackBits. */
+/** Encodes bytes as PackBits. */
 function packBits(bytes: Buffer): Buffer {
   const out: number[] = [];
   for (let i = 0; i < bytes.length; ) {
@@ -51,7 +51,7 @@ function packBits(bytes: Buffer): Buffer {
 }
 
 /**
- * Writes TIFFs of kinds that libraries here cannot: any byte order and type, with a predictor, planar,
+ * Writes TIFFs that the available libraries cannot: any byte order and type, with a predictor, planar,
  * as JPEG, with pages and pyramids.
  */
 export async function writeTestTiff(
@@ -145,7 +145,7 @@ export async function writeTestTiff(
     return tags.sort(([a], [b]) => a - b);
   };
 
-  /** Writes a directory; returns where it is, and where its pointer to the next one is. */
+  /** Writes a directory; returns its offset, and the offset of its pointer to the next one. */
   const directory = (tags: [number, number, number[] | string][], next: number): [number, number] => {
     const [countBytes, entryBytes, inline] = bigTiff ? [8, 20, 8] : [2, 12, 4];
     const contents = tags.map(([, type, values]) => {
@@ -185,7 +185,7 @@ export async function writeTestTiff(
   await writeFile(path, Buffer.concat([header, ...parts]));
 }
 
-/** Values as the bytes of rows; narrow ones most significant first, each row from a byte of its own. */
+/** Values as the bytes of rows; narrow ones most significant first, each row byte-aligned. */
 function packed(
   values: Float64Array,
   rowValues: number,
@@ -224,7 +224,7 @@ function jpeg(raw: Buffer, { width, height }: Size, channels: number): Promise<B
   return gray.jpeg({ quality: 90, chromaSubsampling: '4:4:4' }).toBuffer();
 }
 
-/** Damages a little-endian test TIFF in place: its header claims 2^31 px a side. */
+/** Damages a little-endian test TIFF in place: its header declares 2^31 px a side. */
 export function claimGiantSides(bytes: Buffer): Buffer {
   for (const tag of [256, 257]) {
     const at = bytes.indexOf(Buffer.from([tag & 255, tag >> 8, 4, 0, 1, 0, 0, 0]));

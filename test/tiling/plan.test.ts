@@ -27,7 +27,7 @@ describe('a plan', () => {
     });
   });
 
-  it('partitions the image, aligns every read, and keeps bands short, for any image and tile', () => {
+  it('partitions the image, aligns every read, and bounds the height of bands, for any image and tile', () => {
     const sizes = fc.oneof(
       fc.tuple(fc.integer({ min: 1, max: 1200 }), fc.integer({ min: 1, max: 1200 })),
       fc.tuple(fc.integer({ min: 1, max: 30_000 }), fc.integer({ min: 1, max: 60 })),
@@ -68,7 +68,7 @@ describe('a plan', () => {
     );
   });
 
-  it('is lazy: the first tile of a slide of 10 billion pixels comes at once', () => {
+  it('is lazy: the first tile of a slide of 10 billion pixels is immediate', () => {
     const plan = planTiles(
       { width: 100_000, height: 100_000 },
       { tile: { width: 572, height: 572 }, rule: RULES[0]! },
@@ -78,7 +78,7 @@ describe('a plan', () => {
     expect(plan.count).toBeGreaterThan(67_000);
   });
 
-  it.each([573, 188, 0])('refuses a tile of %i px and names valid ones', (side) => {
+  it.each([573, 188, 0])('refuses a tile of %i px and suggests valid ones', (side) => {
     const plan = () =>
       planTiles({ width: 9, height: 9 }, { tile: { width: side, height: 572 }, rule: RULES[0]! });
     expect(plan).toThrow(/not a valid tile side.*204 \+ k·16/);

@@ -7,11 +7,11 @@ describe('reflectIndex', () => {
     expect(folded).toEqual([2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1]);
   });
 
-  it('is constant in an image one pixel wide', () => {
+  it('is constant for an image one pixel wide', () => {
     expect([-7, -1, 0, 1, 100].map((i) => reflectIndex(i, 1))).toEqual([0, 0, 0, 0, 0]);
   });
 
-  it('tells which run of the image an interval reaches', () => {
+  it('gives the range of the image that an interval covers', () => {
     for (const n of [1, 2, 3, 7, 50]) {
       for (const start of [-120, -7, 0, 3, n - 1, n + 40]) {
         for (const length of [1, 5, 60]) {

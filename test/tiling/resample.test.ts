@@ -8,7 +8,7 @@ import { firstDifference, pattern } from '../support/rasters.js';
 
 describe('resampleLinear', () => {
   it.each([[{ width: 83, height: 61 }], [{ width: 300, height: 170 }], [{ width: 120, height: 90 }]])(
-    'to %o is near what libvips makes, and the same for any region',
+    'to %o is close to the result of libvips, and the same for any region',
     async (size) => {
       const image = pattern(120, 90, 3);
       const source = memorySource(image);
@@ -20,7 +20,7 @@ describe('resampleLinear', () => {
         .toBuffer();
       let off = 0;
       for (const [i, value] of data.entries()) off += Math.abs(value - theirs[i]!) / data.length;
-      // libvips puts the centres of enlarged pixels elsewhere.
+      // libvips uses another convention for the centres of enlarged pixels.
       if (size.width <= 120) expect(off).toBeLessThan(1.5);
       else expect(off).toBeLessThan(6);
       const rect = { x: 17, y: 9, width: 40, height: 30 };
@@ -34,7 +34,7 @@ describe('resampleLinear', () => {
     },
   );
 
-  it('larger is linear between the centres of pixels', async () => {
+  it('interpolates linearly between pixel centres when enlarging', async () => {
     const source = memorySource({ data: Uint8Array.of(0, 100, 200), width: 3, height: 1, channels: 1 });
     const { data } = await resampleLinear(source, source, { width: 6, height: 1 }).readRegion({
       x: 0,
@@ -45,7 +45,7 @@ describe('resampleLinear', () => {
     expect([...data]).toEqual([0, 25, 75, 125, 175, 200]);
   });
 
-  it('to its own size is itself', async () => {
+  it('to the same size is the identity', async () => {
     const image = pattern(50, 40);
     const source = memorySource(image);
     const { data } = await resampleLinear(source, source, source.size).readRegion({
@@ -58,7 +58,7 @@ describe('resampleLinear', () => {
   });
 });
 
-it('a mask resampled by nearest holds the pixel at each place', async () => {
+it('a mask resampled by nearest holds the nearest pixel everywhere', async () => {
   const mask = pattern(30, 20);
   const size = { width: 97, height: 71 };
   const { data } = await resampleNearest(memorySource(mask), size).readRegion({
@@ -74,7 +74,7 @@ it('a mask resampled by nearest holds the pixel at each place', async () => {
   expect(firstDifference(data, expected)).toBe(-1);
 });
 
-it('shrink takes means of squares, those at the edge of what is there', async () => {
+it('shrink averages squares, at the edges over the pixels that exist', async () => {
   const image = pattern(103, 50, 3);
   const { raster, scale } = await shrink(memorySource(image), 30);
   expect([raster.width, raster.height, scale]).toEqual([26, 13, 4]);
@@ -104,7 +104,7 @@ describe('tissue', () => {
     },
   };
 
-  it('is found by its colour', async () => {
+  it('is detected by its colour', async () => {
     const tissue = await findTissue(slide);
     expect(tissue.share).toBeCloseTo(1 / 12, 2);
     expect(tissue.touches({ x: 1900, y: 1400, width: 600, height: 600 })).toBe(true);
@@ -113,7 +113,7 @@ describe('tissue', () => {
     await expect(findTissue(memorySource(pattern(30, 30)))).rejects.toThrow(/give a mask/);
   });
 
-  it('is where a mask says, of whatever size', async () => {
+  it('is given by a mask of any size', async () => {
     const data = new Uint8Array(40 * 30);
     data[12 * 40 + 20] = 1;
     const tissue = await tissueFromMask(memorySource({ data, width: 40, height: 30, channels: 1 }), size);

@@ -48,7 +48,7 @@ describe('the stitcher', () => {
   const bands = [...plan.bands()];
   const tileOf = (i: number) => [bands[i]!, bands[i]!.tiles[0]!, new Uint8Array(16), 4] as const;
 
-  it('holds tiles back while the sink is behind', async () => {
+  it('applies backpressure while the sink is behind', async () => {
     let release = () => {};
     const sink: MaskSink = {
       writeBand: () => new Promise((resolve) => (release = resolve)),
@@ -65,7 +65,7 @@ describe('the stitcher', () => {
     await waiting;
   });
 
-  it("passes the sink's error on, and counts the bands that lack tiles", async () => {
+  it("propagates the sink's error, and counts the incomplete bands", async () => {
     const full = new Error('disk full');
     const sink: MaskSink = {
       writeBand: () => Promise.reject(full),

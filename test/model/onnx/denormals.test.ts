@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { useOnnxBackend } from '../../../model/onnx/register.js';
 
-it('every thread flushes what is too small for a normal float, so that no bit depends on the thread', async () => {
+it('every thread flushes denormals to zero, so that results are identical on all threads', async () => {
   await useOnnxBackend({ provider: 'cpu', threads: 2, maxSessions: 4 });
   const product = tf.tidy(() => {
     const small = tf.fill([1 << 20], 1e-20);

@@ -19,7 +19,7 @@ const ints = (shape: number[], seed = 1, low = 0, high = 5) =>
   tf.cast(tf.floor(f(shape, seed, low, high)), 'int32');
 const bools = (shape: number[], seed = 1) => tf.greater(f(shape, seed), 0);
 
-/** A computation on the tensors that it is given; gradients are taken by the float ones. */
+/** A computation on the given tensors; gradients are taken with respect to the float ones. */
 type Case = [name: string, inputs: () => tf.Tensor[], compute: (...x: never[]) => tf.Tensor, grads?: boolean];
 type T = tf.Tensor;
 type T4 = tf.Tensor4D;
@@ -76,7 +76,7 @@ const binary = (['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'squaredDiffe
         `${name} [${a}] with [${b}]`,
         () => [f(a, 1), f(b, 2, 0.5, 3)],
         (x: T, y: T) => tf[name](x, y) as T,
-        // tfjs itself has no gradient for the others under broadcasting
+        // tfjs has no broadcast gradient for the others
         name.length === 3 || a.join() === b.join(),
       ],
     ),
@@ -113,7 +113,7 @@ const convolutions = (
     [7, 9, 3, 4, 3, 1, 'valid', 1, 1],
     [7, 9, 3, 4, 3, 1, 'same', 1, 2],
     [7, 9, 4, 3, 3, 1, 'valid', 1, 3],
-    // channels that are computed in blocks
+    // channels computed in blocks
     [7, 9, 16, 32, 3, 1, 'valid', 1, 2],
     [6, 7, 32, 16, 3, 1, 'same', 1, 1],
     [8, 6, 32, 16, 2, 2, 'valid', 1, 2],
@@ -202,7 +202,7 @@ const cases: Case[] = [
   ],
   ['avgPool 3×3, stride 2, same', () => [f([1, 7, 8, 2])], (x: T4) => tf.avgPool(x, 3, 2, 'same')],
   [
-    // one picture: in a batch the cpu backend's gradient takes the others' from the wrong place
+    // one image: for batches the cpu backend's gradient reads from the wrong offset
     'nearest pixels, doubled',
     () => [f([1, 3, 4, 3])],
     (x: T4) => tf.image.resizeNearestNeighbor(x, [6, 8]),
@@ -329,7 +329,7 @@ describe('every kernel agrees with the cpu backend, values and gradients', () =>
       const x = inputs();
       const call = compute as (...x: tf.Tensor[]) => tf.Tensor;
       if (!grads) return call(...x);
-      // A weighted sum as the loss, so that every element of the output has a gradient of its own.
+      // A weighted sum as the loss, so that every element of the output has a different gradient.
       const loss = (...t: tf.Tensor[]): tf.Scalar => {
         const y = call(...t);
         return tf.sum(tf.mul(y, f(y.shape, 99)));
@@ -346,7 +346,7 @@ describe('every kernel agrees with the cpu backend, values and gradients', () =>
     }
   });
 
-  it('misses no kernel of the backend', () => {
+  it('covers every kernel of the backend', () => {
     const untested = kernels
       .map(({ name }) => name)
       .filter((name) => !reached.has(name) && name !== 'FusedConv2D');
@@ -354,7 +354,7 @@ describe('every kernel agrees with the cpu backend, values and gradients', () =>
   });
 });
 
-/** Runs a computation and notes in `reached` which kernels it asked for. */
+/** Runs a computation and records in `reached` which kernels it invoked. */
 function watched<R>(run: () => R): R {
   const engine = tf.engine() as unknown as { runKernel: (name: string, ...rest: unknown[]) => unknown };
   const original = engine.runKernel;
@@ -387,13 +387,13 @@ describe('fused convolution', () => {
 });
 
 describe('blocks of channels', () => {
-  it('are found on this machine, so that the cases above reach them, or are not there at all', async () => {
+  it('are detected on this machine, so that the cases above cover them, or unavailable', async () => {
     expect([16, 8, null]).toContain(await findBlock('cpu', 1));
     expect(await findBlock('webgpu', 1)).toBe(null);
   });
 });
 
-describe('what the backend cannot do is an error that names the kernel', () => {
+describe('an unsupported operation fails with an error that names the kernel', () => {
   beforeAll(() => tf.setBackend('onnx'));
   const image = () => f([1, 6, 6, 2]) as T4;
 
@@ -425,7 +425,7 @@ describe('what the backend cannot do is an error that names the kernel', () => {
     expect(() => tf.tidy(() => void run())).toThrow(message);
   });
 
-  it('a synchronous read of what is not computed', () => {
+  it('a synchronous read of a pending result', () => {
     tf.tidy(() => {
       expect(() => tf.relu(f([3])).dataSync()).toThrow(/await/);
     });

@@ -2,11 +2,11 @@ import { expect, it } from 'vitest';
 import type { AnyOperator } from '../../../model/onnx/operator.js';
 import { SessionCache } from '../../../model/onnx/sessions.js';
 
-it('says that memory is short where a graph does not fit into it', async () => {
+it('reports out of memory when a graph does not fit', async () => {
   const operator: AnyOperator = {
     name: 'Huge',
     emit: () => {
-      throw new RangeError('Array buffer allocation failed'); // what V8 says
+      throw new RangeError('Array buffer allocation failed'); // the message of V8
     },
   };
   const type = { shape: [1], dtype: 'float32' } as const;

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => backend.close());
 
-/** The result of a computation, and how many graphs were compiled for it. */
+/** The result of a computation, and the number of graphs compiled for it. */
 async function run(compute: () => tf.Tensor): Promise<{ tensor: tf.Tensor; compiled: number }> {
   const before = backend.stats.compiled;
   const tensor = tf.tidy(compute);
@@ -22,12 +22,12 @@ async function run(compute: () => tf.Tensor): Promise<{ tensor: tf.Tensor; compi
 describe('a compiled graph', () => {
   const relu = () => tf.relu(tf.tensor(noise(6), [2, 3]));
 
-  it('is shared by computations of one structure', async () => {
+  it('is shared by computations of the same structure', async () => {
     expect((await run(relu)).compiled).toBe(1);
     expect((await run(relu)).compiled).toBe(0);
   });
 
-  it('holds for every tile shape where its weights are frozen', async () => {
+  it('serves every tile shape when its weights are frozen', async () => {
     const filter = tf.tensor4d(noise(9 * 16), [3, 3, 1, 16]);
     await backend.freeze([filter]);
     const convolve = (shape: [number, number, number, number]) => () =>
@@ -43,7 +43,7 @@ describe('a compiled graph', () => {
       const pool = (x: tf.Tensor) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid');
       return tf.grad(pool)(tf.ones([1, side, side, 1]));
     };
-    // both have an output of 3 × 3 px; the last row and column of 7 × 7 px are in no window
+    // both have an output of 3 × 3 px; no window covers the last row and column of 7 × 7 px
     expect(await (await run(gradient(6))).tensor.data()).toEqual(new Float32Array(36).fill(0.25));
     const last = await (await run(gradient(7))).tensor.data();
     expect(last).toHaveLength(49);
@@ -57,7 +57,7 @@ describe('a compiled graph', () => {
     }
   });
 
-  it('is not shared between types of the output', async () => {
+  it('is not shared between output types', async () => {
     const oneHot = (dtype: 'float32' | 'int32') => () =>
       tf.oneHot(tf.tensor1d([1, 0], 'int32'), 2, 1, 0, dtype);
     expect(await (await run(oneHot('int32'))).tensor.data()).toBeInstanceOf(Int32Array);
@@ -65,7 +65,7 @@ describe('a compiled graph', () => {
   });
 });
 
-it('sizes are visible to operators that declare that they depend on them, and to no others', () => {
+it('shapes are visible only to operators that declare a dependency on them', () => {
   const blind: Operator<{ readonly factor: number }> = {
     name: 'Blind',
     emit(_graph, [x], attributes, output) {
@@ -73,7 +73,7 @@ it('sizes are visible to operators that declare that they depend on them, and to
       void x.shape;
       // @ts-expect-error nor of the output
       void output.shape;
-      // @ts-expect-error no attribute that was not declared
+      // @ts-expect-error no undeclared attribute
       void attributes.size;
       return output.value(x.plain);
     },
@@ -84,7 +84,7 @@ it('sizes are visible to operators that declare that they depend on them, and to
     emit: (g, [x], _attributes, output, shapes) =>
       output.value(g.op('Reshape', [x.plain, g.ints(shapes.inputs[0])])),
   };
-  // @ts-expect-error an operator that is given shapes must declare it
+  // @ts-expect-error an operator that reads shapes must declare it
   const undeclared: Operator = { name: 'Undeclared', emit: bound.emit };
   expect([blind, bound, undeclared].map((operator) => operator.shapeBound ?? false)).toEqual([
     false,

@@ -9,14 +9,14 @@ const draws = <T>(count: number, draw: (random: Random) => T): T[] =>
   Array.from({ length: count }, (_, i) => draw(Random.at(1, i)));
 
 describe('the geometry of an augmentation', () => {
-  it('is nothing where nothing is asked for', () => {
+  it('is the identity when no augmentation is requested', () => {
     const { x, y, exact } = drawWarp(NO_AUGMENTATION, 3, new Random(1));
     expect([...x]).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2]);
     expect([...y]).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2]);
     expect(exact).toBe(true);
   });
 
-  it('is one of the eight symmetries of the square, exactly, and each of them in turn', () => {
+  it('is exactly one of the eight symmetries of the square, and covers all of them', () => {
     const kinds = draws(200, (random) => {
       const { x, y, exact } = drawWarp(AUGMENTATIONS.dihedral, side, random);
       expect(exact).toBe(true);
@@ -29,7 +29,7 @@ describe('the geometry of an augmentation', () => {
     expect(new Set(kinds).size).toBe(8);
   });
 
-  it('turns and scales about the centre, and moves, within its ranges', () => {
+  it('rotates and scales about the centre, and shifts, within its ranges', () => {
     for (const { x, y } of draws(50, (random) =>
       drawWarp({ ...NO_AUGMENTATION, shift: 0.1, scale: 0.2, rotate: 45 }, side, random),
     )) {
@@ -51,7 +51,7 @@ describe('the geometry of an augmentation', () => {
       0.3,
     ],
   ] as const)(
-    '%s displacements are smooth, with the deviation that is asked for',
+    '%s displacements are smooth, with the requested deviation',
     (_name, augmentation, sigma, tolerance) => {
       const all = draws(60, (random) => drawWarp(augmentation, 61, random));
       const corner = 0; // a node of the coarse grid
@@ -66,7 +66,7 @@ describe('the geometry of an augmentation', () => {
     },
   );
 
-  it('is the same for the same place in a training', () => {
+  it('is deterministic for the same seed, epoch and step', () => {
     const [first, again, other] = [Random.at(3, 1, 2), Random.at(3, 1, 2), Random.at(3, 2, 1)].map(
       (random) => drawWarp(AUGMENTATIONS['isbi-2012'], side, random).x,
     );
@@ -83,7 +83,7 @@ describe('intensities', () => {
     return pixels;
   };
 
-  it('stay as they are where nothing is asked for', () => {
+  it('are unchanged when no augmentation is requested', () => {
     expect(change({})).toEqual(flat());
   });
 
@@ -98,14 +98,14 @@ describe('intensities', () => {
     expect(change({ brightness: 5 }).every((x) => x >= 0 && x <= 1)).toBe(true);
   });
 
-  it('gamma raises to a power between its limits', () => {
+  it('gamma raises pixels to a power within its limits', () => {
     for (const [first] of draws(20, (random) => change({ gamma: 1 }, random))) {
       expect(first).toBeGreaterThanOrEqual(0.25 - 1e-6);
       expect(first).toBeLessThanOrEqual(Math.SQRT1_2 + 1e-6);
     }
   });
 
-  it('noise is normal: its deviation is what was drawn, its tails are thin', () => {
+  it('noise is normal: it has the drawn standard deviation and thin tails', () => {
     const pixels = change({ noise: 0.1 });
     const mean = pixels.reduce((a, b) => a + b) / pixels.length;
     const deviation = Math.sqrt(pixels.reduce((sum, x) => sum + (x - mean) ** 2, 0) / pixels.length);
@@ -117,7 +117,7 @@ describe('intensities', () => {
     expect(within(2)).toBeCloseTo(0.954, 1);
   });
 
-  it('speckle multiplies each pixel by its own factor', () => {
+  it('speckle multiplies each pixel by an independent factor', () => {
     const pixels = change({ speckle: 0.1 });
     expect(Math.min(...pixels)).toBeGreaterThanOrEqual(0.45 - 1e-6);
     expect(Math.max(...pixels)).toBeLessThanOrEqual(0.55 + 1e-6);

@@ -13,7 +13,7 @@ const [n, h, w] = [2, 3, 4];
 const pixels = n * h * w;
 const truthOf = (classes: number) => ({
   labels: Int32Array.from(noise(pixels, 2, 0, classes)),
-  weights: Float32Array.from(noise(pixels, 3, -0.5, 10), (x) => Math.max(0, x)), // some pixels do not count
+  weights: Float32Array.from(noise(pixels, 3, -0.5, 10), (x) => Math.max(0, x)), // some pixels have no weight
 });
 
 function loss(kind: LossKind, logits: tf.Tensor4D, classes: number): tf.Scalar {
@@ -25,7 +25,7 @@ function loss(kind: LossKind, logits: tf.Tensor4D, classes: number): tf.Scalar {
   return lossOf(kind, logits, truth);
 }
 
-/** Probabilities of each pixel's classes. */
+/** Class probabilities of each pixel. */
 function probabilities(logits: Float64Array, maps: number): number[][] {
   return Array.from({ length: pixels }, (_, i) => {
     if (maps === 1) {
@@ -37,7 +37,7 @@ function probabilities(logits: Float64Array, maps: number): number[][] {
   });
 }
 
-/** The same, in plain numbers of 64 bits, from the definitions. */
+/** A float64 reference implementation from the definitions. */
 function defined(kind: LossKind, logits: Float64Array, classes: number): number {
   const { labels, weights } = truthOf(classes);
   const maps = classes === 2 && logits.length === pixels ? 1 : classes;
@@ -69,7 +69,7 @@ describe.each(heads)('%s', (_name, maps, classes) => {
     return [of(x), tf.grad(of)(x)];
   };
 
-  it.each(LOSSES)('%s is what its definition says, and so is its gradient', async (kind) => {
+  it.each(LOSSES)('%s and its gradient match the definition', async (kind) => {
     const [cost, gradient] = await valuesOn('onnx', onBackend(kind));
     const at = Float64Array.from(values);
     expect(cost!.values[0]! / defined(kind, at, classes)).toBeCloseTo(1, 5);
@@ -84,7 +84,7 @@ describe.each(heads)('%s', (_name, maps, classes) => {
     }
   });
 
-  it.each(LOSSES)('%s of probabilities that come piece by piece is that of one batch', (kind) => {
+  it.each(LOSSES)('%s accumulated over chunks of probabilities equals that of one batch', (kind) => {
     const logits = Float64Array.from(values);
     const p = Float32Array.from(probabilities(logits, maps).flat());
     const { labels, weights } = truthOf(classes);
@@ -114,9 +114,9 @@ describe.each(heads)('%s', (_name, maps, classes) => {
   });
 });
 
-describe('extremes', () => {
+describe('extreme logits and weights', () => {
   it.each(heads)(
-    '%s stays finite where it is certain, and 0 where no pixel counts',
+    '%s stays finite for certain predictions, and is 0 when no pixel has weight',
     async (_name, maps, classes) => {
       const of = (weight: number) => () => {
         const logits = tf.mul(tf.tensor4d(noise(pixels * maps, 1), [n, h, w, maps]), 1e4) as tf.Tensor4D;

@@ -14,7 +14,7 @@ const start = noise(6, 1);
 const gradientAt = (step: number) => noise(6, 10 + step, -3, 3);
 const rate = 0.05;
 
-/** The published update rules, in plain numbers of 64 bits. */
+/** The published update rules, in float64. */
 function defined(config: OptimizerConfig, steps: number): number[] {
   const w = Array.from(start);
   const [m, v] = [w.map(() => 0), w.map(() => 0)];
@@ -58,7 +58,7 @@ describe.each(['cpu', 'onnx'])('on the %s backend', (backend) => {
     expect(optimizer.steps).toBe(12);
     optimizer.dispose();
     tf.dispose(variables);
-    expect(tf.memory().numTensors - before).toBe(2); // the two that the variables were made of
+    expect(tf.memory().numTensors - before).toBe(2); // the initial values of the two variables
   });
 });
 
@@ -67,16 +67,16 @@ describe('schedules', () => {
   const run = (kind: ScheduleConfig['kind']) =>
     Array.from({ length: 100 }, (_, step) => learningRateAt({ ...config, kind }, step, 100, 10));
 
-  it('constant stays', () => expect(new Set(run('constant'))).toEqual(new Set([2])));
+  it('constant keeps the rate', () => expect(new Set(run('constant'))).toEqual(new Set([2])));
 
-  it('step falls by its factor after its epochs', () => {
+  it('step multiplies the rate by its factor every `stepEpochs` epochs', () => {
     const rates = run('step');
     expect([rates[0], rates[29], rates[30], rates[59], rates[60], rates[99]]).toEqual([
       2, 2, 1, 1, 0.5, 0.25,
     ]);
   });
 
-  it('cosine falls from the rate towards 0, half way at half', () => {
+  it('cosine decays from the rate towards 0, to one half at the midpoint', () => {
     const rates = run('cosine');
     expect(rates[0]).toBe(2);
     expect(rates[50]).toBeCloseTo(1);
@@ -84,7 +84,7 @@ describe('schedules', () => {
     expect(rates.every((r, i) => i === 0 || r < rates[i - 1]!)).toBe(true);
   });
 
-  it('one-cycle rises to the rate, and falls far below where it began', () => {
+  it('one-cycle warms up to the rate, and decays far below its initial value', () => {
     const rates = run('one-cycle');
     expect(rates[0]).toBeCloseTo(2 / 25);
     expect(rates.indexOf(Math.max(...rates))).toBe(30);
@@ -92,5 +92,5 @@ describe('schedules', () => {
     expect(rates[99]).toBeLessThan(0.003);
   });
 
-  it.each(SCHEDULES)('%s is never 0 or less', (kind) => expect(Math.min(...run(kind))).toBeGreaterThan(0));
+  it.each(SCHEDULES)('%s is always positive', (kind) => expect(Math.min(...run(kind))).toBeGreaterThan(0));
 });

@@ -9,7 +9,7 @@ describe('pixel scores', () => {
   const confusion = new Confusion(4);
   confusion.add(truth, predicted);
 
-  it('are those of their definitions; a value that is no class does not count', () => {
+  it('match their definitions; pixels outside the classes are ignored', () => {
     expect(confusion.pixelError).toBeCloseTo(2 / 6);
     expect(confusion.iou).toEqual([2 / 4, 1 / 3, 1, 1]);
     expect(confusion.dice).toEqual([4 / 6, 2 / 4, 1, 1]);
@@ -17,7 +17,7 @@ describe('pixel scores', () => {
   });
 });
 
-/** From all pairs of foreground pixels, and from sums over pixels: the definitions. */
+/** Reference implementations: over all pairs of foreground pixels, and by sums over pixels. */
 function defined(truth: readonly number[], predicted: readonly number[]) {
   const counted = truth.flatMap((t, at) => (t > 0 ? [at] : []));
   const all = counted.length;
@@ -45,13 +45,13 @@ function defined(truth: readonly number[], predicted: readonly number[]) {
 }
 
 describe('V_Rand and V_Info', () => {
-  it('are 1 for the same regions under other names, and less for a split or a merger', () => {
+  it('are 1 for identical regions under other labels, and less for a split or a merger', () => {
     expect(agreement([1, 1, 2, 2], [7, 7, 3, 3])).toEqual({ vRand: 1, vInfo: 1 });
     expect(agreement([1, 1, 1, 1], [1, 1, 2, 2]).vRand).toBeCloseTo(2 / 3);
     expect(agreement([1, 1, 2, 2], [1, 1, 1, 1])).toEqual({ vRand: 2 / 3, vInfo: 0 });
   });
 
-  it('are those of the definition over all pairs of pixels', () => {
+  it('match the definition over all pairs of pixels', () => {
     const labels = fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { minLength: 1, maxLength: 40 });
     fc.assert(
       fc.property(labels, (pairs) => {
@@ -66,7 +66,7 @@ describe('V_Rand and V_Info', () => {
   });
 
   const wide = [1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1];
-  it('ask not how wide a border is, after thinning, but whether it has gaps', () => {
+  it('depend, after thinning, on gaps in a border and not on its width', () => {
     const thick = [1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1];
     expect(borderScores(wide, thick, 7, 2)).toEqual({ vRand: 1, vInfo: 1 });
     const gap = [1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];

@@ -37,7 +37,7 @@ function batch(seed: number, count = 1): TrainingBatch {
 const weightsOf = async (trainer: Trainer) => (await trainer.state()).arrays.map((a) => Array.from(a));
 
 describe('accumulated gradients', () => {
-  it('of two batches make the step that both together make', async () => {
+  it('of two batches give the same step as one batch of both', async () => {
     const [one, two] = [batch(1), batch(2)];
     const join = <A extends Float32Array | Uint8Array>(a: A, b: A) =>
       new (a.constructor as new (n: number[]) => A)([...a, ...b]);
@@ -81,7 +81,7 @@ describe('a state', () => {
     other.dispose();
   });
 
-  it('of another network is refused', async () => {
+  it('of another network is rejected', async () => {
     const path = join(await testFolder(), 'state');
     const trainer = await Trainer.create(config);
     await trainer.save(path, null);
@@ -93,7 +93,7 @@ describe('a state', () => {
 });
 
 describe('dropout', () => {
-  it('draws another mask at each step, and the same in another run', async () => {
+  it('draws a new mask at each step, and the same masks in another run', async () => {
     const losses = async () => {
       const trainer = await Trainer.create({ ...config, unet: { ...config.unet, dropout: 0.5 } });
       const found = [];
@@ -108,7 +108,7 @@ describe('dropout', () => {
 });
 
 describe('a frozen encoder', () => {
-  it('stays as it is while the rest changes', async () => {
+  it('is unchanged while the other layers train', async () => {
     const trainer = await Trainer.create({ ...config, freezeEncoder: true });
     const values = async () =>
       Promise.all(
@@ -126,7 +126,7 @@ describe('a frozen encoder', () => {
     trainer.dispose();
   });
 
-  it('is refused with batch normalisation, whose statistics would go on changing', async () => {
+  it('is rejected with batch normalisation, whose statistics would continue to change', async () => {
     const unet = { ...config.unet, batchNorm: true };
     await expect(Trainer.create({ ...config, unet, freezeEncoder: true })).rejects.toMatchObject({
       code: 'bad-model-config',
@@ -135,7 +135,7 @@ describe('a frozen encoder', () => {
 });
 
 describe('the range test', () => {
-  /** A trainee whose losses are given by its learning rates. */
+  /** A trainee whose loss is a function of the learning rate. */
   const lossy = (loss: (rate: number) => number) =>
     ({
       step: async (_batch: TrainingBatch, { learningRate }: { learningRate: number }) => loss(learningRate),
@@ -164,7 +164,7 @@ describe('the range test', () => {
     expect(suggestion! / 1e-3).toBeLessThan(1.7);
   });
 
-  it('stops where the loss diverges, or is no number, and says where', async () => {
+  it('stops when the loss diverges or is not a number, and reports the rate', async () => {
     const { diverged, points } = await run((rate) => (rate > 1e-2 ? 1e6 : 1));
     expect(points[diverged!]!.learningRate).toBeGreaterThan(1e-2);
     expect(points[diverged! - 1]!.learningRate).toBeLessThan(1e-2);
@@ -172,7 +172,7 @@ describe('the range test', () => {
     expect((await run((rate) => (rate > 1e-2 ? Number.NaN : 1))).diverged).toBe(diverged);
   });
 
-  it('suggests nothing where the loss never falls', async () => {
+  it('suggests no rate when the loss never falls', async () => {
     expect((await run((rate) => 1 + rate)).suggestion).toBe(null);
   });
 });

@@ -17,7 +17,7 @@ const pictures = fc
     }),
   );
 
-/** Regions by flooding from each pixel: the definition. */
+/** Reference implementation: regions by flood fill from each pixel. */
 function flooded(labels: readonly number[], width: number, height: number): number[][] {
   const seen = new Set<number>();
   const regions: number[][] = [];
@@ -49,11 +49,11 @@ function flooded(labels: readonly number[], width: number, height: number): numb
 }
 
 describe('components', () => {
-  it('two cells that touch at a corner are two', () => {
+  it('cells that touch at a corner are separate', () => {
     expect(components([1, 0, 0, 1], 2, 2)).toEqual({ ids: Int32Array.of(1, 0, 0, 2), count: 2 });
   });
 
-  it('are the regions that flooding finds', () => {
+  it('match those of a flood fill', () => {
     fc.assert(
       fc.property(pictures, ({ width, height, labels }) => {
         const { ids, count } = components(labels, width, height);
@@ -67,7 +67,7 @@ describe('components', () => {
 });
 
 describe('distances', () => {
-  it('are those of the definition', () => {
+  it('match the definition', () => {
     fc.assert(
       fc.property(pictures, ({ width, height, labels }) => {
         const inside = labels.flatMap((label, at) => (label > 0 ? [at] : []));
@@ -85,14 +85,14 @@ describe('distances', () => {
 });
 
 describe('the weight map', () => {
-  it('is greatest between two cells that nearly touch', () => {
+  it('is greatest between two cells that almost touch', () => {
     const map = borderWeights([1, 0, 1, 0, 0, 0], 6, 1, { w0: 10, sigma: 5 });
     expect(map[1]).toBeCloseTo(10 * Math.exp(-4 / 50), 5);
     expect(map[0]).toBeCloseTo(10 * Math.exp(-4 / 50), 5); // d1 = 0, d2 = 2
     expect(map[5]).toBeCloseTo(10 * Math.exp(-64 / 50), 5);
   });
 
-  it('is the definition: exact distances to the nearest and second nearest cell', () => {
+  it('matches the definition, with exact distances to the nearest and second nearest cell', () => {
     fc.assert(
       fc.property(
         pictures,
@@ -116,7 +116,7 @@ describe('the weight map', () => {
     );
   });
 
-  it('leaves out labels that do not count', () => {
+  it('excludes ignored labels', () => {
     expect(borderWeights([1, 0, 255, 0], 4, 1, { w0: 10, sigma: 5 }, 255)).toEqual(new Float32Array(4));
   });
 });

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 describe('unseam segment', () => {
-  it('writes a mask that finds what was painted, quietly, and a receipt on request', async () => {
+  it('writes a correct mask without output, and a receipt on request', async () => {
     const out = join(folder, 'mask.png');
     const result = await run('segment', shapes, '-o', out, '-m', 'shapes', '--json');
     expect(result).toMatchObject({ code: 0, stderr: '' });
@@ -33,7 +33,7 @@ describe('unseam segment', () => {
       channels: 'none',
       warnings: [],
     });
-    // A machine of AVX2 and one of AVX-512 round differently: they can be told apart by their receipts.
+    // Machines with AVX2 and with AVX-512 round differently: their receipts distinguish them.
     expect(JSON.parse(result.stdout)).toMatchObject({
       device: expect.stringMatching(/^cpu \(\d+ threads\): .+, [a-z0-9]+, (no blocks|blocks of \d+)$/),
       versions: { unseam: expect.any(String), 'onnxruntime-node': expect.any(String) },
@@ -44,7 +44,7 @@ describe('unseam segment', () => {
     expect(wrong / mask.length).toBeLessThan(0.01);
   });
 
-  it('writes labels, what is made of them, and probabilities in one pass, as if each were alone', async () => {
+  it('writes labels, derived outputs and probabilities in one pass, identical to separate runs', async () => {
     const path = (name: string) => join(folder, `together-${name}`);
     const alone = (name: string) => join(folder, `alone-${name}`);
     const one = ['segment', shapes, '-m', 'shapes', '--tile', '188'];
@@ -65,7 +65,7 @@ describe('unseam segment', () => {
     }
   });
 
-  it.each(['labels', 'probabilities'])('makes the same file of %s whatever the tile', async (output) => {
+  it.each(['labels', 'probabilities'])('writes the same file of %s for any tile', async (output) => {
     const files: Buffer[] = [];
     for (const tile of ['100', '188x284', 'whole', 'auto']) {
       const out = join(folder, `${output}-${tile}.tif`);
@@ -87,7 +87,7 @@ describe('unseam segment', () => {
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);
   });
 
-  it.each(['png', 'tif'])('makes the same %s of an image wider than one column block', async (ending) => {
+  it.each(['png', 'tif'])('writes the same %s for an image wider than one column block', async (ending) => {
     const wide = join(folder, 'wide');
     await unseam(['samples', '-o', wide, '-s', '9001x130']);
     const files: Buffer[] = [];
@@ -103,14 +103,14 @@ describe('unseam segment', () => {
     expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
   });
 
-  it('gives a color picture to a gray model as luminance, and says so', async () => {
+  it('converts a colour image to luminance for a gray model, with a warning', async () => {
     const rgb = join(folder, 'rgb.png');
     await sharp(shapes).toColourspace('srgb').png().toFile(rgb);
     const result = await run('segment', rgb, '-o', join(folder, 'rgb-mask.png'), '-m', 'shapes', '--json');
     expect(JSON.parse(result.stdout)).toMatchObject({ channels: 'luminance', image: { channels: 3 } });
   });
 
-  it('goes on past a bad file of several, sums up, and ends with its code', async () => {
+  it('continues after a bad file, prints a summary, and exits with its code', async () => {
     const several = join(folder, 'several');
     await mkdir(several);
     const good = await readFile(shapes);
@@ -125,7 +125,7 @@ describe('unseam segment', () => {
     expect(await readdir(out)).toEqual(['a.png', 'c.png']);
   });
 
-  it('leaves no half file on Ctrl-C', async () => {
+  it('leaves no partial file on Ctrl-C', async () => {
     const large = join(folder, 'large');
     await unseam(['samples', '-o', large, '-s', '6000', '-f', 'tiff']);
     const out = join(folder, 'stopped');
@@ -149,7 +149,7 @@ describe('unseam segment', () => {
   });
 });
 
-describe('bad input ends with its own code and says what was wrong', () => {
+describe('bad input exits with its own code and a message that names the cause', () => {
   const file = async (name: string, bytes: Buffer) => {
     await writeFile(join(folder, name), bytes);
     return join(folder, name);
@@ -177,7 +177,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       /no model is named "none"; known: em-membrane, shapes/,
     ],
     [
-      'a tile that the model cannot take',
+      'an invalid tile size for the model',
       async () => [shapes, '--tile', '573'],
       2,
       /573 px is not a valid tile side.*572/,
@@ -194,7 +194,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       2,
       /probabilities are written as tiff, not png/,
     ],
-    ['a mask in the place of its image', async () => [shapes, '-o', shapes], 2, /the image itself/],
+    ['a mask with the path of its image', async () => [shapes, '-o', shapes], 2, /the image itself/],
     ['too many pixels', async () => [shapes, '--max-pixels', '1000'], 4, /400 × 300 px; the limit is 1000/],
     [
       'a truncated TIFF',
@@ -203,7 +203,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
       /the TIFF is truncated/,
     ],
     [
-      'a TIFF that claims 2^31 px a side',
+      'a TIFF that declares 2^31 px a side',
       async () => [await tiff(claimGiantSides)],
       4,
       /2147483648 × 2147483648 px/,
@@ -232,7 +232,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
     expect(await readdir(folder)).not.toContain('never.png');
   });
 
-  it('an option that does not exist, and one that is no number', async () => {
+  it('an unknown option, and an option that is not a number', async () => {
     for (const args of [
       ['--tiles', '9'],
       ['--threads', 'many'],
@@ -243,7 +243,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
     expect(await unseam(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n' });
   });
 
-  it('of what may be taken of memory, where nothing would heed it', async () => {
+  it('--memory for a command that does not use it', async () => {
     for (const command of [
       ['train', '--name', 'x'],
       ['evaluate', '--images', folder, '--labels', folder],
@@ -254,7 +254,7 @@ describe('bad input ends with its own code and says what was wrong', () => {
     }
   });
 
-  it('an ending that says no format', async () => {
+  it('an extension that implies no format', async () => {
     expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/none of the extensions \.png, \.tif/),
@@ -262,16 +262,16 @@ describe('bad input ends with its own code and says what was wrong', () => {
   });
 });
 
-describe('a path that cannot be used', () => {
+describe('an unusable path', () => {
   const cases: [what: string, out: () => Promise<string>, code: number, says: RegExp][] = [
     [
-      'a folder that is not there',
+      'a folder that does not exist',
       async () => join(folder, 'none', 'a.png'),
       3,
       /\/none: no such file or folder/,
     ],
     [
-      'a file where a folder should be',
+      'a file in place of a folder',
       async () => {
         await writeFile(join(folder, 'plain'), '');
         return join(folder, 'plain', 'a.png');
@@ -279,7 +279,7 @@ describe('a path that cannot be used', () => {
       3,
       /a component of the path is not a folder/,
     ],
-    // Nobody may write there, root neither.
+    // Not writable, even for root.
     [
       'a folder without permission',
       async () => '/sys/a.png',
@@ -297,7 +297,7 @@ describe('a path that cannot be used', () => {
 });
 
 describe('unseam samples', () => {
-  it('says its size as it is given', async () => {
+  it('states its default size in the form that it accepts', async () => {
     const { stdout } = await unseam(['samples', '--help']);
     expect(stdout.replace(/\s+/g, ' ')).toContain('side in px, or WIDTHxHEIGHT (default: 512)');
   });
@@ -310,7 +310,7 @@ describe('unseam models and plan', () => {
     expect(stdout).toMatch(/shapes version 1: 0 background, 1 triangle, 2 circle/);
   });
 
-  it('refuses a folder of models that is not there', async () => {
+  it('rejects a models folder that does not exist', async () => {
     const { code, stderr } = await unseam(['models', '--models', join(folder, 'no-models')]);
     expect([code, stderr]).toEqual([
       3,

@@ -11,7 +11,7 @@ const flags = (name: string) => [
   ...['--profile-graphs', join(folder, name, 'profiles')],
 ];
 
-/** The names of the graphs of which a run wrote a model, a listing and a profile. */
+/** The graphs for which a run wrote a model, a listing and a profile. */
 async function writtenBy(
   name: string,
 ): Promise<{ models: string[]; listings: string[]; profiles: string[] }> {
@@ -30,7 +30,7 @@ beforeAll(async () => {
   await unseam(['samples', '-o', folder, '-s', '400x300', '-n', '1']);
 });
 
-it('a command writes the graphs that its engine compiles, and their profiles', async () => {
+it('a command writes the compiled graphs of its engine, and their profiles', async () => {
   const args = ['segment', image, '-m', 'shapes', '-o', join(folder, 'mask.png'), '--scratch', folder];
   expect(await unseam([...args, ...flags('segment')])).toMatchObject({ code: 0 });
   const { models, listings, profiles } = await writtenBy('segment');
@@ -41,7 +41,7 @@ it('a command writes the graphs that its engine compiles, and their profiles', a
   expect(listing).toMatch(/^ {2}v\d+ = Conv\(.+\) kernel_shape=\[3, 3\]/m);
 });
 
-it("so does a server, in its worker's process", async () => {
+it('a server writes those of its worker process', async () => {
   const server = await serverProcess(join(folder, 'data'), flags('serve'));
   const body = new Uint8Array(await readFile(image));
   const response = await fetch(`${server.url}/v1/segment?model=shapes`, { method: 'POST', body });

@@ -54,14 +54,14 @@ it('the polygons of a mask are valid, and have the areas of its regions', async 
   }
 });
 
-it('so are simplified ones', async () => {
+it('simplified polygons are valid too', async () => {
   for (const { rings, area } of await outlines('simple', ['--simplify', '1'])) {
     expect(faultOf(rings)).toBe(null);
     expect(Math.abs(rings.reduce((sum, ring) => sum + areaOf(ring), 0) - area)).toBeLessThan(0.001);
   }
 });
 
-it('polygons of a level lie on the whole image', async () => {
+it('polygons of a level are in full-resolution coordinates', async () => {
   const labels = join(folder, 'level.tif');
   const found = await outlines('level', ['--level', '1', '--also', `labels=${labels}`]);
   const mask = await openImage(labels, { scratchDir: folder, maxPixels: 1e6, values: 'stored' });
@@ -75,7 +75,7 @@ it('polygons of a level lie on the whole image', async () => {
   expect(found.reduce((sum, { area }) => sum + area, 0)).toBeCloseTo(outlined, 3);
 });
 
-it('mean intensities are values of the image, whatever range the network was given', async () => {
+it('mean intensities are raw values of the image, whatever the intensity range', async () => {
   const [table, instances] = [join(folder, 'ranged.json'), join(folder, 'ranged.tif')];
   const run = ['segment', pyramid, '-m', 'shapes', '--output', 'objects', '-o', table, '--range', '20,260'];
   expect(await unseam([...run, '--also', `instances=${instances}`])).toMatchObject({ code: 0 });

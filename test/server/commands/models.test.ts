@@ -8,7 +8,7 @@ import { MODELS, unseam } from '../../support/product.js';
 
 const root = await testFolder();
 
-/** A copy of a model whose card says something else. */
+/** A copy of a model with a modified card. */
 async function broken(name: string, change: (card: Card) => object): Promise<void> {
   const folder = join(root, name, '1');
   await mkdir(join(root, name));
@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 
 describe('unseam models', () => {
-  it('lists what can be used, and with its reason what cannot: card, folder and network do not agree', async () => {
+  it('lists usable models, and unusable ones with the mismatch of card, folder and network', async () => {
     const { code, stdout, stderr } = await unseam(['models', '--models', root, '--json']);
     const lines = stdout
       .trim()
@@ -60,14 +60,14 @@ describe('unseam models', () => {
 });
 
 describe('the shelf', () => {
-  it('tells what it cannot read from the card alone, and no path', async () => {
+  it('reports an unreadable card without reading the weights, and without a path', async () => {
     const { cards, unreadable } = await new ModelShelf(root).survey();
     expect(cards.map(({ name }) => name)).toEqual(['classes', 'halo', 'input', 'shapes']);
     expect(unreadable.map(({ name }) => name)).toEqual(['newer', 'other', 'torn']);
     expect(JSON.stringify(unreadable)).not.toContain(root);
   });
 
-  it('hands out no model whose card is unreadable or another model’s', async () => {
+  it('provides no model whose card is unreadable or belongs to another model', async () => {
     const shelf = new ModelShelf(root);
     for (const name of ['newer', 'other', 'torn/1']) {
       await expect(shelf.find(name)).rejects.toMatchObject({ code: 'bad-checkpoint' });

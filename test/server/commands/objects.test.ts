@@ -72,7 +72,7 @@ async function results(image: string, name: string, tile: string, more: string[]
   };
 }
 
-/** Connected components by flooding: of each pixel its component's number, and how many there are. */
+/** Connected components by flood fill: the component's number of each pixel, and their count. */
 function flooded({ data, width }: { data: ArrayLike<number>; width: number }) {
   const component = new Uint32Array(data.length);
   let count = 0;
@@ -93,7 +93,7 @@ function flooded({ data, width }: { data: ArrayLike<number>; width: number }) {
   return { component, count };
 }
 
-/** Mask, contours, table and instances say the same of every region, to the pixel. */
+/** Checks that mask, contours, table and instances agree on every region, to the pixel. */
 function expectAgreement({
   mask,
   instances,
@@ -134,7 +134,7 @@ describe('spirals and rings that cross all tiles', () => {
   const image = join(folder, 'spirals.png');
   beforeAll(() => spirals(image, 1500, 800));
 
-  it('are the same objects with tiles of 284, 572 and whole', async () => {
+  it('are the same objects with tiles of 284 px, 572 px and the whole image', async () => {
     const whole = await results(image, 'spirals', 'whole');
     expectAgreement(whole);
     expect(whole.objects.length).toBeGreaterThan(1);
@@ -154,7 +154,7 @@ describe('spirals and rings that cross all tiles', () => {
     }
   });
 
-  it('have fewer corners when they are simplified', async () => {
+  it('have fewer vertices when simplified', async () => {
     const whole = await results(image, 'exact', 'whole');
     const simple = await results(image, 'simple', 'whole', ['--simplify', '1.5']);
     const corners = ({ features }: typeof whole) =>
@@ -164,7 +164,7 @@ describe('spirals and rings that cross all tiles', () => {
   });
 });
 
-it('an image wider than one column block has its regions in whole', async () => {
+it('regions are not split in an image wider than one column block', async () => {
   const image = join(folder, 'wide.png');
   await spirals(image, 8700, 260);
   const tiled = await results(image, 'wide', '284');
@@ -175,7 +175,7 @@ it('an image wider than one column block has its regions in whole', async () => 
 
 const slide = '../shared/data/slides/CMU-1-Small-Region.svs';
 it.skipIf(!existsSync(slide))(
-  'a slide: mask, GeoJSON, objects and instances agree; its own pixel size is used',
+  'a slide: mask, GeoJSON, objects and instances agree, in its pixel size',
   async () => {
     const found = await results(slide, 'slide', 'auto');
     expectAgreement(found);

@@ -7,7 +7,7 @@ import { testFolder } from '../../support/files.js';
 
 const folder = await testFolder();
 
-it('overviews of labels hold what most pixels are, never a mean of two classes', async () => {
+it('overviews of labels hold the majority class, never a mean of two classes', async () => {
   const program = new Command();
   const quiet = { signal: new AbortController().signal, stdout: () => {}, stderr: () => {} };
   samplesCommand(program, quiet);

@@ -38,7 +38,7 @@ beforeAll(async () => {
 });
 
 describe('unseam train', () => {
-  it('makes a model that is served, that plain tfjs loads, and again the same by the same command', async () => {
+  it('writes a model that can be served and loaded by plain tfjs, reproducibly', async () => {
     const first = await train('one');
     expect(first).toMatchObject({ code: 0 });
     expect(first.stderr).toMatch(/5 images, 0.1 Mpx \(150×150; gray, \d+ to \d+\): background/);
@@ -89,7 +89,7 @@ describe('unseam train', () => {
     expect(model.countParams()).toBe(card.architecture.parameters);
   });
 
-  it('writes down how it did on the images for validation, and by what the best network was chosen', async () => {
+  it('records validation scores, and the metric that selected the best network', async () => {
     const training = join(folder, 'one/tiny/1/training');
     const lines = (await readFile(join(training, 'log.jsonl'), 'utf8')).trim().split('\n');
     const epochs = lines.map((line) => JSON.parse(line)).filter(({ kind }) => kind === 'epoch');
@@ -122,7 +122,7 @@ describe('unseam train', () => {
     ]);
   });
 
-  it('refuses weights that are not those of the card', async () => {
+  it('rejects weights that do not match the card', async () => {
     await cp(join(folder, 'one'), join(folder, 'damaged'), { recursive: true });
     const weights = join(folder, 'damaged/tiny/1/weights.bin');
     const bytes = await readFile(weights);
@@ -145,7 +145,7 @@ describe('unseam train', () => {
 });
 
 describe('instead of training', () => {
-  it('--preview writes a sheet of crops, and nothing else', async () => {
+  it('--preview writes only a sheet of crops', async () => {
     const path = join(folder, 'preview.png');
     const result = await train(
       'none',
@@ -168,7 +168,7 @@ describe('instead of training', () => {
     expect(await readdir(folder)).not.toContain('none');
   });
 
-  it('--find-lr draws the losses and suggests a rate, and nothing else', async () => {
+  it('--find-lr only plots the losses and suggests a rate', async () => {
     const path = join(folder, 'lr.svg');
     const result = await train('none', '--find-lr', path, '--lr-steps', '30');
     expect(result).toMatchObject({ code: 0, stderr: expect.stringMatching(/suggested learning rate: /) });
@@ -179,15 +179,15 @@ describe('instead of training', () => {
     expect(await readdir(folder)).not.toContain('none');
   });
 
-  it('--find-lr says where the loss diverges', async () => {
+  it('--find-lr reports the rate at which the loss diverges', async () => {
     const sgd = ['--optimizer', 'sgd', '--momentum', '0.99', '--lr-min', '1e-3', '--lr-max', '1000'];
     const result = await train('none', '--find-lr', join(folder, 'lr.svg'), ...sgd);
     expect(result.stderr).toMatch(/diverged at step \d+, learning rate /);
   });
 });
 
-describe('rotations and warm starts', () => {
-  it('--folds trains as many networks, and prints their mean', async () => {
+describe('cross-validation and warm starts', () => {
+  it('--folds trains one network per fold, and prints the mean scores', async () => {
     const result = await unseam([
       ...['train', '--models', join(folder, 'folds'), '--scratch', folder, '--name', 'net', '--folds', '2'],
       ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--test', 'shapes-0005'],
@@ -203,7 +203,7 @@ describe('rotations and warm starts', () => {
     );
   });
 
-  it('--from takes the network over, with a new last layer where the classes differ', async () => {
+  it('--from starts from the weights of a model, with a new last layer if the classes differ', async () => {
     await cp(join(folder, 'one', 'tiny'), join(folder, 'warm', 'tiny'), { recursive: true });
     const two = join(folder, 'two-classes');
     await mkdir(two);
@@ -253,7 +253,7 @@ describe('every preset', () => {
   it.each(Object.keys(PRESETS))(
     '%s builds, trains three steps and saves',
     async (preset) => {
-      // the paper's size is for its shapes, in presets.test.ts; here the first level has 2 features
+      // presets.test.ts checks the published sizes; here the first level has 2 features
       const { channels } = PRESETS[preset as PresetName].unet;
       const small = channels.map((_, i) => 2 * 2 ** i).join();
       const colour = preset === 'encoder-decoder';
@@ -296,7 +296,7 @@ describe('every preset', () => {
   );
 });
 
-/** The labels as pictures in colour, one gray for each class. */
+/** The labels as colour images, with one gray value per class. */
 async function colourLabels(): Promise<string> {
   const path = join(folder, 'colour');
   await mkdir(path, { recursive: true });
@@ -316,7 +316,7 @@ describe('unseam evaluate', () => {
       ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), ...args],
     ]);
 
-  it('prints and saves the scores that the training had, of the same images', async () => {
+  it('prints and saves the same scores as the training, for the same images', async () => {
     const out = join(folder, 'scores.json');
     const result = await evaluate('--only', 'shapes-0005', '--json', '-o', out);
     expect(result).toMatchObject({ code: 0 });
@@ -326,14 +326,14 @@ describe('unseam evaluate', () => {
     expect(JSON.parse(await readFile(out, 'utf8'))).toEqual(JSON.parse(result.stdout));
   });
 
-  it('refuses labels that number cells for a model of other classes', async () => {
+  it('rejects instance labels for a model with other classes', async () => {
     expect(await evaluate('--instances')).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/--instances is for two classes, background and cell; there are 3/),
     });
   });
 
-  it('averages over symmetries, as segment does', async () => {
+  it('averages over symmetries like segment', async () => {
     const plain = JSON.parse((await evaluate('--json')).stdout);
     const averaged = JSON.parse((await evaluate('--json', '--tta')).stdout);
     expect(averaged.tta).toBe(true);
@@ -379,7 +379,7 @@ describe('unseam models show', () => {
 });
 
 describe('volumes', () => {
-  it('of as many pages are paired page by page', async () => {
+  it('with equal page counts are paired page by page', async () => {
     const stack = async (part: string) => {
       const pages = await Promise.all(
         [1, 2, 3].map((n) =>
@@ -413,7 +413,7 @@ describe('volumes', () => {
   });
 });
 
-describe('training data that is not as it must be', () => {
+describe('invalid training data', () => {
   const sizes: [string, string[], RegExp][] = [
     [
       'a label value outside the classes',
@@ -421,13 +421,13 @@ describe('training data that is not as it must be', () => {
       /hold the value 2; 2 classes are 0 to 1/,
     ],
     ['an unknown image in the split', ['--validation', 'nothing'], /no image is named "nothing"/],
-    ['a tile that the network cannot take', ['--tile', '71'], /71 px is not a valid tile side/],
+    ['an invalid tile size for the network', ['--tile', '71'], /71 px is not a valid tile side/],
     ['fewer images than folds', ['--folds', '9'], /--folds selects the validation images/],
-    ['an option that is none', ['--augment', 'twirl'], /unknown augmentation "twirl": expected flip/],
+    ['an unknown augmentation', ['--augment', 'twirl'], /unknown augmentation "twirl": expected flip/],
     ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
     ['border options without borders', ['--border-live'], /need --border-weight/],
     [
-      'a score that three classes do not have',
+      'a score that is undefined for three classes',
       ['--monitor', 'vRand'],
       /vRand is for two classes, and there are 3/,
     ],

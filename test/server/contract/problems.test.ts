@@ -23,18 +23,18 @@ describe('the table of problems', () => {
     }
   });
 
-  it("does not take files of the server's own for something that a client named", () => {
+  it("reports errors on the server's own files as internal errors", () => {
     expect(codeOf(system('ENOENT'))).toBe('internal');
     expect(codeOf(new RequestError('not-found', 'there is no job 7'))).toBe('not-found');
   });
 
-  it('tells no path', () => {
+  it('discloses no path', () => {
     for (const code of ['ENOENT', 'EACCES', 'ENOSPC', 'EMFILE']) {
       expect(detailOf(system(code))).not.toMatch(/secret/);
     }
   });
 
-  it('knows nothing of names that every object has', () => {
+  it('ignores properties of Object.prototype', () => {
     expect(codeOf(system('constructor'))).toBe('internal');
     expect(problemOf('toString').code).toBe('internal');
   });

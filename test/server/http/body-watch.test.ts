@@ -8,22 +8,22 @@ import { rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
 
-/** A request that is refused by its head while its body is under way, until its connection was ended. */
+/** Sends a request that is refused by its head while its body is in flight; resolves when its connection has closed. */
 const refused = (url: string) =>
   rawSocket(
     url,
     'POST /v1/segment?model=none HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\na part',
   ).answer;
 
-describe('a body that was refused before its end is watched no longer than its connection:', () => {
-  it('nobody is said to have sent it too slowly', async () => {
+describe('the timeout of the body of a refused request ends with its connection:', () => {
+  it('it is not logged as a slow upload', async () => {
     let log = '';
     const server = await fakeServer(join(folder, 'fake'), {
-      idleTimeoutMs: 2000, // more than the time for which a refused connection stays open
+      idleTimeoutMs: 2000, // longer than a refused connection stays open
       log: pino({}, { write: (line: string) => void (log += line) }),
     });
     expect(await refused(server.url)).toMatch(/^HTTP\/1.1 404 [\s\S]*problem:unknown-model/);
-    // A body that begins after it, and is too slow: when that is ended, the time of the first is over, too.
+    // A slow body that starts after it: when this one times out, the timeout of the first has elapsed, too.
     const slow =
       'POST /v1/jobs?model=shapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\na part';
     expect(await rawSocket(server.url, slow).answer).toMatch(/^HTTP\/1.1 408 /);
@@ -32,7 +32,7 @@ describe('a body that was refused before its end is watched no longer than its c
     expect(log.match(/too slowly/g)).toHaveLength(1);
   });
 
-  it('the server that refused it ends when it is told to', async () => {
+  it('it does not delay the shutdown of the server', async () => {
     const server = await serverProcess(join(folder, 'real'), ['--idle-timeout', '60']);
     onTestFinished(() => void server.process.kill('SIGKILL'));
     expect(await refused(server.url)).toMatch(/^HTTP\/1.1 404 /);

@@ -21,14 +21,14 @@ const send = async (method: string, path: string, headers: Record<string, string
 const post = (json: string) => send('POST', '/v1/jobs', { 'content-type': 'application/json' }, json);
 const parse = (given: object) => () => parseParameters(z.strictObject(planShape), given);
 
-describe('what is too long is refused before it is parsed', () => {
+describe('oversized input is refused before it is parsed', () => {
   it.each(['mpp', 'model', 'channels', 'range', 'tile', 'page'])('parameter %s', (name) => {
     expect(parse({ [name]: '1'.repeat(16_000) })).toThrow(
       `parameter "${name}": 16000 characters are too long: the limit is 1000`,
     );
   });
 
-  it('an address, or one of many parameters', async () => {
+  it('a long URL, or one with many parameters', async () => {
     expect(await send('POST', `/v1/segment?mpp=${'1'.repeat(15_000)}x`)).toEqual([
       414,
       'address-too-long',
@@ -53,7 +53,7 @@ describe('what is too long is refused before it is parsed', () => {
     },
   );
 
-  it('a key, by which jobs would be kept', async () => {
+  it('an idempotency key', async () => {
     const [status, code] = await send(
       'POST',
       '/v1/jobs?model=shapes',
@@ -63,7 +63,7 @@ describe('what is too long is refused before it is parsed', () => {
     expect([status, code]).toEqual([431, 'header-too-long']);
   });
 
-  it("JSON's values and names", async () => {
+  it('JSON values and names', async () => {
     const source = { path: 'x.png' };
     expect(await post(JSON.stringify({ source, mpp: '1'.repeat(16_000) }))).toEqual([
       400,
@@ -80,7 +80,7 @@ describe('what is too long is refused before it is parsed', () => {
   });
 });
 
-describe('what is no parameter is refused by name', () => {
+describe('an invalid parameter is refused by name', () => {
   it.each([
     ['?model=a&model=b', /"model"/],
     ['?model=shapes&__proto__=1', /__proto__/],
@@ -108,7 +108,7 @@ describe('what is no parameter is refused by name', () => {
     expect(await post(json)).toEqual([400, 'bad-request', expect.stringMatching(detail)]);
   });
 
-  it('numbers are as before', () => {
+  it('numbers are parsed strictly', () => {
     for (const [mpp, x] of [
       ['0.5', 0.5],
       ['.25', 0.25],

@@ -24,7 +24,7 @@ const SECURED = [
   'x-content-type-options: nosniff',
   'x-frame-options: DENY',
 ];
-/** An answer's status, its problem's code, and which of the headers that all have it lacks. */
+/** A response's status, its problem's code, and the mandatory headers that it lacks. */
 function read(answer: string) {
   const [head = '', body = ''] = answer.split('\r\n\r\n');
   const [, status] = /^HTTP\/1.1 (\d+) /.exec(head) ?? [];
@@ -35,20 +35,20 @@ function read(answer: string) {
 const post = (head: string, path = '/v1/segment?model=shapes') =>
   `POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n${head}\r\n\r\n`;
 
-describe('what is no request is answered as all others are', () => {
+describe('a malformed request gets a regular response', () => {
   it.each<[string, string, number, string]>([
-    ['a method that there is not', 'BAD / HTTP/1.1\r\n\r\n', 400, 'bad-request'],
+    ['an unknown method', 'BAD / HTTP/1.1\r\n\r\n', 400, 'bad-request'],
     ['no Host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'bad-request'],
-    ['a length that is none', post('content-length: a'), 400, 'bad-request'],
+    ['an invalid length', post('content-length: a'), 400, 'bad-request'],
     ['a chunk without a length', `${post('transfer-encoding: chunked')}zz\r\n`, 400, 'bad-request'],
-    ['headers without end', post(`x: ${'y'.repeat(40_000)}`), 431, 'header-too-long'],
-    ['an expectation', post('expect: 200-ok'), 417, 'bad-expectation'],
+    ['oversized headers', post(`x: ${'y'.repeat(40_000)}`), 431, 'header-too-long'],
+    ['an unknown expectation', post('expect: 200-ok'), 417, 'bad-expectation'],
   ])('%s', async (_what, text, status, code) => {
     const { answer } = rawSocket(server.url, text);
     expect(read(await answer)).toEqual({ status, code, lacks: [] });
   });
 
-  it('but behind an answer that has begun nothing is: the connection ends', async () => {
+  it('but after a started response the connection closes without another', async () => {
     const release = server.worker.block();
     const job = await rawRequest(`${server.url}/v1/jobs?model=em-membrane&tta=1`, 'POST', {}, image);
     const self = job.headers.location!;
@@ -63,7 +63,7 @@ describe('what is no request is answered as all others are', () => {
     for (let i = 0; i < 2; i++) await rawRequest(`${server.url}${self}`, 'DELETE');
   });
 
-  it('headers that do not come', async () => {
+  it('headers that never arrive', async () => {
     const times = { headersTimeout: 100, connectionsCheckingInterval: 20 };
     const waiting = createHttpServer((_, response) => response.end(), times).listen(0, '127.0.0.1');
     await once(waiting, 'listening');
@@ -74,7 +74,7 @@ describe('what is no request is answered as all others are', () => {
   });
 });
 
-describe('a body that waits to be asked for', () => {
+describe('a request with Expect: 100-continue', () => {
   const expecting = (more: string) => post(`expect: 100-continue\r\n${more}`);
 
   it.each<[string, string, number, string]>([
@@ -86,13 +86,13 @@ describe('a body that waits to be asked for', () => {
       'too-large',
     ],
     [
-      'for no model',
+      'for an unknown model',
       post('expect: 100-continue\r\ncontent-length: 9', '/v1/segment?model=none'),
       404,
       'unknown-model',
     ],
     [
-      'for no upload',
+      'for an unknown upload',
       `PATCH /v1/uploads/${'0'.repeat(32)} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntus-resumable: 1.0.0\r\n` +
         'upload-offset: 0\r\ncontent-type: application/offset+octet-stream\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n',
       404,
@@ -104,7 +104,7 @@ describe('a body that waits to be asked for', () => {
     socket.destroy();
   });
 
-  it('is asked for where it is wanted, once', async () => {
+  it('receives one 100 Continue when its body is accepted', async () => {
     const { socket, heard, answer } = rawSocket(server.url, expecting(`content-length: ${image.length}`));
     await expect.poll(heard).toBe('HTTP/1.1 100 Continue\r\n\r\n');
     socket.write(image);
@@ -112,7 +112,7 @@ describe('a body that waits to be asked for', () => {
   });
 });
 
-it('a client that leaves several requests behind, one after the other on one connection, leaves all', async () => {
+it('all pipelined requests are cancelled when their connection closes', async () => {
   const metric = async () => {
     const { body } = await rawRequest(`${server.url}/metrics`, 'GET');
     const count = /duration_seconds_count\{route="\/v1\/segment",method="POST",status="499"\} (\d+)/.exec(
@@ -135,7 +135,7 @@ it('a client that leaves several requests behind, one after the other on one con
   release();
 });
 
-it('a server that waits for its data folder asks who is spoken to, and answers as it does later', async () => {
+it('a server that waits for its data folder checks the Host, and responds like one that is ready', async () => {
   const taken = join(folder, 'taken');
   await mkdir(taken);
   const holder = { token: 'x', boot: 'another', namespace: 'another', host: 'other', pid: 1, started: '1' };

@@ -10,7 +10,7 @@ import { rawRequest, rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
 
-it('a server that drains turns away what comes, and ends what has had its time', async () => {
+it('a draining server refuses new requests, and closes pending ones after the grace period', async () => {
   const server = await fakeServer(join(folder, 'data'), { drainMs: 1000 });
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
   const alive = rawSocket(server.url, get('/livez'));
@@ -44,7 +44,7 @@ it('a server that drains turns away what comes, and ends what has had its time',
   }
 });
 
-it('a connection that a file was sent on ends when nothing more is asked for', async () => {
+it('a keep-alive connection closes when idle after a file was sent', async () => {
   const path = join(folder, 'file');
   await writeFile(path, 'bytes');
   const app = express();

@@ -13,14 +13,14 @@ log.add('progress', { tilesDone: 1 });
 log.add('state', null); // succeeded
 const errors: unknown[] = [];
 const app = express().get('/', (request, response) => {
-  response.on('error', (error) => errors.push(error)); // unheard, it would end the process
+  response.on('error', (error) => errors.push(error)); // unhandled, it would crash the process
   streamEvents(request, response, log, () => ({ state: 'succeeded' }));
 });
 const server = createServer(app).listen(0, '127.0.0.1');
 await once(server, 'listening');
 afterAll(() => server.close());
 
-it('tells all that a listener missed of a job that has ended since, and ends then', async () => {
+it('replays all missed events of a job that has since ended, then closes the stream', async () => {
   const { port } = server.address() as AddressInfo;
   const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { 'last-event-id': '0' } });
   const ids = [...(await response.text()).matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));

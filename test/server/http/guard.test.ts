@@ -34,7 +34,7 @@ describe('a server on loopback', () => {
     }
   });
 
-  it('has the names of loopback, with any port, and is watched by any name', async () => {
+  it('accepts loopback names with any port, and probes under any name', async () => {
     for (const host of [
       'localhost',
       `LOCALHOST:${port()}`,
@@ -50,7 +50,7 @@ describe('a server on loopback', () => {
   });
 });
 
-describe('what changes something', () => {
+describe('a state-changing request', () => {
   const writes: [method: string, path: string][] = [
     ['POST', '/v1/segment?model=shapes'],
     ['POST', '/v1/jobs?model=shapes'],
@@ -68,7 +68,7 @@ describe('what changes something', () => {
     { 'sec-fetch-site': 'cross-site' },
     { 'sec-fetch-site': 'same-site', origin: 'http://localhost:1' },
   ];
-  it.each(foreign)('is refused to pages of other sites: %j', async (headers) => {
+  it.each(foreign)('is refused from pages of other sites: %j', async (headers) => {
     for (const [method, path] of writes) {
       const answer = await send(method, path, { ...headers, 'tus-resumable': '1.0.0' });
       expect([method, path, answer.status]).toEqual([method, path, 403]);
@@ -77,7 +77,7 @@ describe('what changes something', () => {
     expect((await send('GET', '/v1/models', headers)).status).toBe(200);
   });
 
-  it('is taken from its own page, and from what is no browser', async () => {
+  it('is accepted from its own page and from clients that are not browsers', async () => {
     const own = [
       {},
       { origin: server.url },
@@ -97,7 +97,7 @@ describe('what changes something', () => {
   });
 });
 
-it('every answer has the headers that keep browsers from abusing it', async () => {
+it('every response has the security headers', async () => {
   const answers = await Promise.all([
     send('GET', '/'),
     send('GET', '/web/page.css'),
@@ -125,7 +125,7 @@ it('every answer has the headers that keep browsers from abusing it', async () =
   }
 });
 
-it('refuses a path that is no UTF-8, as the client that sent it has to', async () => {
+it('reports a path that is not UTF-8 as a client error', async () => {
   for (const path of ['/v1/jobs/%zz', '/v1/models/%ff', '/v1/jobs/%c0%ae/result']) {
     const answer = await send('GET', path);
     expect([path, answer.status]).toEqual([path, 400]);

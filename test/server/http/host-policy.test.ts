@@ -5,7 +5,7 @@ const accepted = (bound: string, given: string[] | null, names: string[]) =>
   names.filter((name) => hostPolicy(bound, given).accepts(name));
 
 describe('the names of a server', () => {
-  it('are loopback alone where it listens there, any where it does not', () => {
+  it('are only loopback names if it listens on loopback, otherwise any', () => {
     const names = ['localhost', 'a.localhost', '127.0.0.1', '[::1]', '10.0.0.7', 'unseam.lab', '127.lab'];
     for (const bound of ['127.0.0.1', 'localhost', '::1']) {
       expect(accepted(bound, null, names)).toEqual(names.slice(0, 4));
@@ -13,7 +13,7 @@ describe('the names of a server', () => {
     for (const bound of ['0.0.0.0', '::', '10.0.0.7']) expect(accepted(bound, null, names)).toEqual(names);
   });
 
-  it('are those given, and loopback, wherever it listens', () => {
+  it('are the configured ones and loopback, on any address', () => {
     const names = ['localhost', 'unseam.lab', 'a.unseam.lab', 'b.lab', 'xb.lab', 'b.lab.org'];
     for (const bound of ['127.0.0.1', '0.0.0.0']) {
       expect(accepted(bound, ['unseam.lab'], names)).toEqual(['localhost', 'unseam.lab']);
@@ -22,7 +22,7 @@ describe('the names of a server', () => {
     }
   });
 
-  it('are read without port, case and final dot', () => {
+  it('are compared without port, case and trailing dot', () => {
     expect(['A.lab:80', 'a.lab.', '[::1]:8080', '[::1]'].map(nameOfHost)).toEqual([
       'a.lab',
       'a.lab',

@@ -44,7 +44,7 @@ const until = (condition: () => Promise<boolean>) =>
 const nothingIsLeft = async () => (await readdir(join(folder, 'data', 'jobs'))).length === 0;
 
 describe('POST /v1/segment', () => {
-  it('answers the mask of one pass over the whole image, for any tile', async () => {
+  it('returns the mask of one pass over the whole image, for any tile', async () => {
     for (const tile of ['auto', '124', '188x284', 'whole']) {
       const response = await post(new Uint8Array(shapes), `model=shapes&tile=${tile}`);
       expect(response.status).toBe(200);
@@ -53,7 +53,7 @@ describe('POST /v1/segment', () => {
     }
   });
 
-  it('averages over symmetries where it is asked to, alike for any tile', async () => {
+  it('averages over symmetries on request, identically for any tile', async () => {
     const masks: string[] = [];
     for (const tile of ['124', 'whole']) {
       const response = await post(new Uint8Array(shapes), `model=shapes&tta=1&tile=${tile}`);
@@ -66,7 +66,7 @@ describe('POST /v1/segment', () => {
     expect(masks[0]).toBe(masks[1]);
   });
 
-  it('takes multipart, and tells how the mask was made', async () => {
+  it('accepts multipart, and describes the run in headers', async () => {
     const form = new FormData();
     form.append('note', 'before the file');
     form.append('image', new Blob([new Uint8Array(shapes)]), 'slide.png');
@@ -84,7 +84,7 @@ describe('POST /v1/segment', () => {
     expect(stages).toEqual(['upload', 'decode', 'queue', 'infer', 'stitch', 'encode']);
   });
 
-  it('answers TIFF on request, floats for probabilities, RGB for overlays', async () => {
+  it('returns TIFF on request, floats for probabilities, RGB for overlays', async () => {
     const tiff = await post(new Uint8Array(shapes), 'model=shapes', { accept: 'image/tiff' });
     expect(await sharp(Buffer.from(await tiff.arrayBuffer())).metadata()).toMatchObject({
       format: 'tiff',
@@ -102,7 +102,7 @@ describe('POST /v1/segment', () => {
     });
   });
 
-  it('answers many at a time, each with its own mask, and warns of nothing', async () => {
+  it('answers concurrent requests, each with its own mask, without warnings', async () => {
     const warnings: string[] = [];
     const listen = ({ name }: Error) => warnings.push(name);
     process.on('warning', listen);
@@ -114,7 +114,7 @@ describe('POST /v1/segment', () => {
 });
 
 describe('tiles of many requests', () => {
-  it('share batches, and come out as they would alone', async () => {
+  it('share batches, with the same results as alone', async () => {
     const small = await sharp(shapes)
       .extract({ left: 30, top: 40, width: 150, height: 140 })
       .toColourspace('b-w')
@@ -162,7 +162,7 @@ describe('bad input has its own status and problem', () => {
 
   it.each([
     ['a truncated TIFF', 422, (bytes: Buffer) => bytes.subarray(0, bytes.length - 60)],
-    ['a TIFF that claims 2^31 px a side', 413, claimGiantSides],
+    ['a TIFF that declares 2^31 px a side', 413, claimGiantSides],
   ])('%s', async (name, status, damage) => {
     const path = join(folder, `${status}.tif`);
     await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
@@ -193,7 +193,7 @@ describe('bad input has its own status and problem', () => {
 });
 
 describe('a large image', () => {
-  it('leaves the server answering while it runs, and is stopped when its client leaves', async () => {
+  it('keeps the server responsive, and is cancelled when its client disconnects', async () => {
     await unseam(['samples', '-o', join(folder, 'large'), '-s', '4000', '-k', 'membranes']);
     const image = await sharp(join(folder, 'large/images/membranes-0001.png'))
       .toColourspace('b-w')
@@ -226,8 +226,8 @@ describe('a large image', () => {
   });
 });
 
-describe('what surrounds it', () => {
-  it('counts requests and pixels as they were', async () => {
+describe('the server', () => {
+  it('exports counters of requests and pixels', async () => {
     const counts = async () => ({
       requests: await metric(
         /^unseam_http_request_duration_seconds_count\{route="\/v1\/segment",method="POST",status="200"\}/,
@@ -240,7 +240,7 @@ describe('what surrounds it', () => {
     expect((await counts()).pixels - before.pixels).toBe(3 * 500 * 350);
   });
 
-  it('outlives its worker: the job in it goes on in the next one', async () => {
+  it('survives a crash of its worker: the job resumes in the next one', async () => {
     const own = await testServer(join(folder, 'outlives'));
     try {
       const before = own.workerPid();
@@ -266,7 +266,7 @@ describe('what surrounds it', () => {
     }
   });
 
-  it('drains: finishes what is waited for, and leaves nothing of it', async () => {
+  it('drains: completes pending requests, and removes their files', async () => {
     const own = await testServer(join(folder, 'drained'));
     const running = fetch(`${own.url}/v1/segment?model=shapes`, {
       method: 'POST',
@@ -277,7 +277,7 @@ describe('what surrounds it', () => {
     const response = await running;
     expect(whole.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
     await closing;
-    // What stays is for the next server: what self-tests found, and the number of the lock, which is let go.
+    // The rest is for the next server: outcomes of self-tests, and the number of the released lock.
     const names = (await readdir(join(folder, 'drained'))).sort();
     expect(names).toEqual(['jobs', 'self-tests.json', 'server-1.lock', 'uploads']);
     for (const each of ['jobs', 'uploads']) expect(await readdir(join(folder, 'drained', each))).toEqual([]);

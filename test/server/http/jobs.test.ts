@@ -22,7 +22,7 @@ const ended = (id: string) => settledJob(server.url, id);
 const bytes = async (response: Response) => Buffer.from(await response.arrayBuffer());
 
 describe('a job', () => {
-  it('gives its results in parts, and not again to who has them', async () => {
+  it('serves its results to range and conditional requests', async () => {
     const { id } = await view(await submit());
     await ended(id);
     const url = at(`/v1/jobs/${id}/result?output=labels`);
@@ -46,7 +46,7 @@ describe('a job', () => {
 });
 
 describe('a client', () => {
-  it('that asks again with its key gets the job that it made', async () => {
+  it('that retries with its idempotency key gets the same job', async () => {
     const key = { 'idempotency-key': 'a-1' };
     const first = await view(await submit('model=shapes', key));
     const again = await submit('model=shapes', key);
@@ -56,7 +56,7 @@ describe('a client', () => {
     await ended(first.id);
   });
 
-  it('finds its jobs by state, page by page, the newest first', async () => {
+  it('lists its jobs by state, page by page, newest first', async () => {
     for (let i = 0; i < 5; i++) await ended((await view(await submit())).id);
     const list = async (query: string) =>
       (await (await fetch(at(`/v1/jobs?${query}`))).json()) as {
@@ -79,12 +79,12 @@ describe('a client', () => {
     expect((await fetch(at('/v1/jobs/none'))).status).toBe(404);
   });
 
-  it('sees a job run by its events, and what it missed when it comes back', async () => {
+  it('follows a job by its events, and gets missed ones after reconnecting', async () => {
     const release = server.worker.block();
     const { id } = await view(await submit('model=em-membrane&tile=188'));
     const read = async (headers: Record<string, string>) => {
       const response = await fetch(at(`/v1/jobs/${id}/events`), { headers });
-      release(); // once its events are listened to
+      release(); // once its events are subscribed to
       if (response.status === 204) return null;
       const events = (await response.text()).split('\n\n').filter((text) => text.startsWith('id:'));
       return events.map((text) => {
@@ -105,7 +105,7 @@ describe('a client', () => {
     expect(await read({ 'last-event-id': String(events.at(-1)!.id) })).toBeNull();
   });
 
-  it('that prefers not to wait, or sends more than is waited for, is answered with a job', async () => {
+  it('that prefers an asynchronous response, or sends a large image, gets a job', async () => {
     const post = (headers: Record<string, string>, query = '') =>
       fetch(at(`/v1/segment?model=shapes${query}`), { method: 'POST', body: new Uint8Array(slide), headers });
     const preferred = await post({ prefer: 'respond-async' });

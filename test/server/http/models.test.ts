@@ -16,7 +16,7 @@ it('lists the models with their cards', async () => {
   };
   expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
   expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
-  // What is offered is there, and browsers find an icon beside any answer.
+  // Linked pages exist, and browsers find an icon.
   for (const { curves } of models) {
     expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
   }

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-/** Status, type of the body, and the problem's code, or what there is in its place. */
+/** Status, content type, and the problem's code, or the body if there is none. */
 async function outcome(url: string, method: string, headers: Record<string, string>, body = '') {
   const answer = await rawRequest(url, method, headers, body);
   const type = answer.headers['content-type']?.split(';')[0];
@@ -29,8 +29,8 @@ async function outcome(url: string, method: string, headers: Record<string, stri
   return [answer.status, problem?.type.replace('urn:unseam:problem:', '') ?? type];
 }
 
-describe('what is refused has a name', () => {
-  it.each(['gzip', 'br'])('JSON that says it is %s', async (encoding) => {
+describe('a refusal has a specific code', () => {
+  it.each(['gzip', 'br'])('JSON with content encoding %s', async (encoding) => {
     const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
     expect(await outcome(`${server.url}/v1/jobs`, 'POST', headers, '{}')).toEqual([400, 'bad-request']);
   });
@@ -44,7 +44,7 @@ describe('what is refused has a name', () => {
     expect(await outcome(url, 'POST', chunked, JSON.stringify({ source }))).toEqual([413, 'too-large']);
   });
 
-  it('a form whose part has a head without end', async () => {
+  it('a form part with an oversized header', async () => {
     const form = `--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\nX: ${'y'.repeat(100_000)}\r\n\r\nx\r\n--b--\r\n`;
     const headers = { 'content-type': 'multipart/form-data; boundary=b' };
     const url = `${server.url}/v1/segment?model=shapes`;
@@ -55,29 +55,23 @@ describe('what is refused has a name', () => {
   const patch = { ...tus, 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': '0' };
   const unknown = `/v1/uploads/${'0'.repeat(32)}`;
   it.each<[string, string, string, Record<string, string>, [number, string]]>([
-    ['an upload without the version of tus', 'POST', '/v1/uploads', {}, [412, 'wrong-protocol']],
+    ['an upload without a tus version', 'POST', '/v1/uploads', {}, [412, 'wrong-protocol']],
+    ['an invalid length', 'POST', '/v1/uploads', { ...tus, 'Upload-Length': '1.5' }, [400, 'bad-request']],
+    ['a missing length', 'POST', '/v1/uploads', tus, [400, 'bad-request']],
     [
-      'a length that is none',
-      'POST',
-      '/v1/uploads',
-      { ...tus, 'Upload-Length': '1.5' },
-      [400, 'bad-request'],
-    ],
-    ['a length that is missing', 'POST', '/v1/uploads', tus, [400, 'bad-request']],
-    [
-      'an extension that there is not',
+      'an unsupported extension',
       'POST',
       '/v1/uploads',
       { ...tus, 'Upload-Concat': 'final;/x' },
       [400, 'bad-request'],
     ],
-    ['bytes for no upload', 'PATCH', unknown, patch, [404, 'not-found']],
-    ['the end of no upload', 'DELETE', unknown, tus, [404, 'not-found']],
+    ['a PATCH of an unknown upload', 'PATCH', unknown, patch, [404, 'not-found']],
+    ['a DELETE of an unknown upload', 'DELETE', unknown, tus, [404, 'not-found']],
   ])('%s', async (_what, method, path, headers, expected) => {
     expect(await outcome(`${server.url}${path}`, method, headers)).toEqual(expected);
   });
 
-  it('a range that the file does not have', async () => {
+  it('a range beyond the end of the file', async () => {
     const path = join(folder, 'ten');
     await writeFile(path, '0123456789');
     const app = express().get('/', (request, response) =>

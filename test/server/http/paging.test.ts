@@ -9,7 +9,7 @@ const FORMS = fileURLToPath(new URL('../../../../test/forms/data-1/jobs', import
 const data = join(await testFolder(), 'data');
 const COUNT = 9;
 let server: FakeServer;
-/** Of the jobs, the newest first; three have one time. */
+/** Ids of the jobs, newest first; three have the same time. */
 const ids = Array.from({ length: COUNT }, (_, i) => `00000000-0000-4000-8000-00000000000${COUNT - i}`);
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ const page = async (query: string) => {
   return { ...answer, status: response.status, ids: answer.jobs?.map(({ id }) => id) };
 };
 
-it('a page that begins nowhere is refused, and does not begin anew', async () => {
+it('an unknown cursor is refused instead of restarting from the first page', async () => {
   expect((await page(`after=${ids[3]}`)).ids).toEqual(ids.slice(4));
   for (const after of ['none', '00000000-0000-4000-8000-0000000000ff', '2026_x']) {
     const { status, detail } = await page(`after=${after}`);
@@ -41,7 +41,7 @@ it('a page that begins nowhere is refused, and does not begin anew', async () =>
   }
 });
 
-it('pages go on where they were when the job that they ended with has gone', async () => {
+it('paging continues after the job of its cursor has been deleted', async () => {
   const first = await page('limit=4');
   expect(first.ids).toEqual(ids.slice(0, 4));
   expect((await fetch(`${server.url}/v1/jobs/${ids[3]}`, { method: 'DELETE' })).status).toBe(204);

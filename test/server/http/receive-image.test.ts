@@ -12,7 +12,7 @@ const folder = await testFolder();
 const transfers = new Transfers({ folder, places: 1, minFreeBytes: 0 });
 
 it.each(['image/png', 'multipart/form-data; boundary=b'])(
-  'a client that disconnects before its body is read is an error, and gives its place back (%s)',
+  'a disconnect before the body is read is an error, and releases the upload slot (%s)',
   async (type) => {
     let settle = (_outcome: unknown) => {};
     const outcome = new Promise<unknown>((resolve) => (settle = resolve));

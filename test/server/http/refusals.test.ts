@@ -33,7 +33,7 @@ describe('a bad request has its own status and problem', () => {
       /known: em-membrane, shapes/,
     ],
     [
-      'no model named',
+      'no model',
       400,
       'bad-request',
       () => post(new Uint8Array(shapes), ''),
@@ -49,21 +49,21 @@ describe('a bad request has its own status and problem', () => {
     ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
     ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
     [
-      'a format that is not written',
+      'an unsupported format',
       406,
       'unsupported-output',
       () => post('x', 'model=shapes', { accept: 'image/gif' }),
       /image\/tiff/,
     ],
     [
-      'a body over the limit, announced',
+      'a body over the limit, with its length',
       413,
       'too-large',
       () => post(new Uint8Array(9_000_000)),
       /8000000 bytes/,
     ],
     [
-      'a body over the limit, streamed',
+      'a body over the limit, chunked',
       413,
       'too-large',
       () => {
@@ -95,7 +95,7 @@ describe('a bad request has its own status and problem', () => {
       /cannot be read: .*[Bb]oundary/,
     ],
     [
-      'multipart that ends too early',
+      'truncated multipart',
       400,
       'bad-request',
       () => {
@@ -130,7 +130,7 @@ describe('a bad request has its own status and problem', () => {
       socket.on('error', reject);
     });
 
-  it('a client that falls silent is disconnected', async () => {
+  it('an idle client is disconnected', async () => {
     await send('POST /v1/segment?model=shapes HTTP/1.1\r\ncontent-length: 1000', 'abc');
     await until(nothingIsLeft);
   });
@@ -156,7 +156,7 @@ describe('a bad request has its own status and problem', () => {
   });
 });
 
-it('a request that finds no place is refused, with Retry-After', async () => {
+it('a request is refused with Retry-After when the queue is full', async () => {
   const small = await fakeServer(join(folder, 'small'), { queueLimit: 1 });
   try {
     const url = `${small.url}/v1/segment?model=shapes`;

@@ -73,7 +73,7 @@ const resultOf = async (job: JobView) =>
 describe('an image on another server', () => {
   const at = (path: string) => `http://127.0.0.1:${(files.address() as AddressInfo).port}/${path}`;
 
-  it('is read by ranges, and gives the mask that the file gives', async () => {
+  it('is read by ranges, and yields the same mask as the file', async () => {
     const job = await finished(await submit({ url: at('slide.tif') }));
     expect((await resultOf(job)).equals(mask)).toBe(true);
     expect(asked.length).toBeGreaterThan(1);
@@ -85,9 +85,9 @@ describe('an image on another server', () => {
     ['a host that is not allowed', 'http://localhost:9/slide.tif', 422, /not one of --image-hosts/],
     ['no address', 'file:///etc/passwd', 400, /source/],
     ['a redirect', at.bind(null, 'moved.tif'), 422, /cannot be reached/],
-    ['nothing there', at.bind(null, 'gone.tif'), 422, /responded with 404/],
+    ['a missing file', at.bind(null, 'gone.tif'), 422, /responded with 404/],
     ['a server without ranges', at.bind(null, 'plain.tif'), 422, /does not support range requests/],
-    ['what is no TIFF', at.bind(null, 'text.tif'), 422, /is no TIFF/],
+    ['a file that is not a TIFF', at.bind(null, 'text.tif'), 422, /is no TIFF/],
     ['a file that changes', at.bind(null, 'changing.tif'), 422, /changed while it was read/],
   ] as const)('%s is refused', async (_, url, status, detail) => {
     const response = await submit({ url: typeof url === 'string' ? url : url() });
@@ -118,10 +118,10 @@ describe('an upload by the tus protocol', () => {
     return new URL(response.headers.get('location')!, server.url).pathname;
   };
 
-  it('that breaks off goes on where it was, and becomes a job', async () => {
+  it('that is interrupted resumes at its offset, and becomes a job', async () => {
     const path = await create();
     const half = slide.length >> 1;
-    // The connection breaks in the middle of a body that was announced whole.
+    // The connection breaks before the announced content length.
     const { request } = await import('node:http');
     const sending = request(`${server.url}${path}`, {
       method: 'PATCH',
@@ -154,7 +154,7 @@ describe('an upload by the tus protocol', () => {
     expect((await submit({ upload: path })).status).toBe(404);
   });
 
-  it('is bounded, is no way to other files, and can be given up', async () => {
+  it('is bounded, gives no access to other files, and can be deleted', async () => {
     const large = await tus('/v1/uploads', 'POST', { 'upload-length': String(1e15) });
     expect(large.status).toBe(413);
     await mkdir(join(folder, 'data', 'uploads'), { recursive: true });

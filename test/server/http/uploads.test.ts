@@ -28,8 +28,8 @@ const postHead = (path: string, type = 'image/png', bytes = 1000) =>
   `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: ${bytes}\r\n\r\n`;
 const jobFolders = () => readdir(join(data, 'jobs'));
 
-describe('a body that trickles', () => {
-  it('is ended with 408, whatever it is, and gives its place back', async () => {
+describe('a slow body', () => {
+  it('times out with 408 on every route, and releases its slot', async () => {
     const { location } = (await create(1000)).headers;
     const slow = [
       postHead('/v1/segment?model=shapes'),
@@ -58,8 +58,8 @@ describe('a body that trickles', () => {
   });
 });
 
-describe('places', () => {
-  /** Has every place taken by a body that comes while `work` runs. */
+describe('upload slots', () => {
+  /** Occupies every slot with an upload in progress while `work` runs. */
   async function whileBusy(work: () => Promise<void>): Promise<void> {
     const busy = Array.from({ length: PLACES }, () =>
       rawSocket(server.url, postHead('/v1/segment?model=shapes', 'image/png', 5e7)),
@@ -77,7 +77,7 @@ describe('places', () => {
     await expect.poll(jobFolders, { timeout: 5000 }).toEqual([]);
   }
 
-  it('are for all that is being sent, resumable uploads included', async () => {
+  it('are shared by all uploads, resumable ones included', async () => {
     const { location } = (await create(1000)).headers;
     await whileBusy(async () => {
       const patch = await send(
@@ -91,7 +91,7 @@ describe('places', () => {
     expect((await remove(location!)).status).toBe(204);
   });
 
-  it('are not needed by what brings no image', async () => {
+  it('are not needed by requests without an image', async () => {
     const json = '{"source": {"path": "x.png"}, "model": "shapes"}';
     await whileBusy(async () => {
       const other = await send('POST', '/v1/jobs', { 'content-type': 'application/json' }, json);
@@ -99,7 +99,7 @@ describe('places', () => {
     });
   });
 
-  it('leave a key free that found none', async () => {
+  it('leave the idempotency key of a refused request unused', async () => {
     const key = { 'idempotency-key': 'b' };
     await whileBusy(async () => {
       expect((await send('POST', '/v1/jobs?model=shapes', key, 'x')).status).toBe(429);
@@ -107,7 +107,7 @@ describe('places', () => {
     expect((await send('POST', '/v1/jobs?model=shapes', key, 'x')).status).toBe(415);
   });
 
-  it('are given back where the folder of a job cannot be made', async () => {
+  it('are released when the folder of a job cannot be created', async () => {
     await rename(join(data, 'jobs'), join(data, 'away'));
     for (let i = 0; i <= PLACES; i++)
       for (const route of ['plan', 'segment', 'jobs'])
@@ -117,8 +117,8 @@ describe('places', () => {
   });
 });
 
-describe('room on the disk', () => {
-  it('is what an upload says that it takes, before it is sent', async () => {
+describe('disk space', () => {
+  it('is checked against the declared length of an upload before it is sent', async () => {
     const huge = rawSocket(server.url, postHead('/v1/segment?model=shapes', 'image/tiff', 9e14));
     await expect
       .poll(huge.heard, { timeout: 2000 })
@@ -127,7 +127,7 @@ describe('room on the disk', () => {
     expect((await create(9e14)).status).toBe(507);
   });
 
-  it('is counted for all uploads together, and given back with those that go', async () => {
+  it('is reserved for all uploads together, and released with deleted ones', async () => {
     const { bavail, bsize } = await statfs(data);
     const most = Math.floor(bavail * bsize * 0.6);
     const first = await create(most);
@@ -140,7 +140,7 @@ describe('room on the disk', () => {
 });
 
 describe('an upload that is complete', () => {
-  it('becomes one job, whoever asks at the same time', async () => {
+  it('becomes exactly one job under concurrent requests', async () => {
     const image = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#808080' } })
       .png()
       .toBuffer();
@@ -159,9 +159,9 @@ describe('an upload that is complete', () => {
   });
 });
 
-describe('an upload that nobody goes on with', () => {
+describe('an abandoned upload', () => {
   const HOUR = 3600_000;
-  it('expires so long after its last byte, not after its first', async () => {
+  it('expires a fixed time after its last byte, not its first', async () => {
     const dir = join(folder, 'kept');
     await mkdir(dir);
     const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR);

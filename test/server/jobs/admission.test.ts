@@ -9,7 +9,7 @@ describe('admission', () => {
     expect(() => admission(3).check()).toThrow(expect.objectContaining({ code: 'busy' }));
   });
 
-  it('counts the requests that are about to submit a job, until they have, or have failed', async () => {
+  it('counts requests that are about to submit a job until they succeed or fail', async () => {
     const full = admission(2);
     await full.withPlace(async () => expect(() => full.check()).toThrow());
     expect(() => full.check()).not.toThrow();
@@ -17,12 +17,12 @@ describe('admission', () => {
     expect(() => full.check()).not.toThrow();
   });
 
-  it('counts paused jobs beyond the limit only', () => {
+  it('counts only paused jobs beyond the limit', () => {
     expect(() => admission(2, 3).check()).not.toThrow();
     expect(() => admission(2, 4).check()).toThrow();
   });
 
-  it('has a second limit of the same size for images that are received already', async () => {
+  it('has a second limit of the same size for received images', async () => {
     const received = (active: number) => admission(active).withPlace(async () => 'planned', true);
     expect(await received(5)).toBe('planned');
     await expect(received(6)).rejects.toMatchObject({ code: 'busy' });

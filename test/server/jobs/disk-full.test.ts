@@ -17,10 +17,10 @@ const mounted = mountSmallDisk(disk, 12 * 1024);
 describe.skipIf(!mounted)('a disk that fills', () => {
   afterAll(() => unmount(disk));
 
-  it('refuses what does not fit, pauses the job that fills it until there is room, and breaks nothing else', async () => {
+  it('refuses oversized jobs, pauses the job that fills it until space is free, and affects no other', async () => {
     await unseam(['samples', '-o', folder, '-s', '300x200']);
     const small = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
-    // Compressed it fits, unpacked and with its mask it does not; the other does not fit at all.
+    // The compressed file fits, but not its pixels and mask; the other does not fit at all.
     const path = join(folder, 'large.tif');
     await writeTestTiff(path, pattern(400, 700), { compression: 8, tile: { width: 256, height: 256 } });
     const large = new Uint8Array(await readFile(path));
@@ -37,7 +37,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
       ]);
       expect(await readdir(join(disk, 'jobs'))).toEqual([]);
 
-      // Probabilities are twelve times as large as what is sent: their journal and file do not fit beside this.
+      // Probabilities are twelve times as large as the upload: their journal and file do not fit next to this filler.
       const filler = join(disk, 'filler');
       await writeFile(filler, new Uint8Array(8_500_000));
       const accepted = await post('/v1/jobs?model=shapes&output=probabilities&tile=188', large);
@@ -52,7 +52,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
       expect(tilesDone).toBeLessThan(tiles);
       expect((await readdir(join(disk, 'jobs', id))).sort()).toEqual(['bands', 'job.json', 'upload']);
 
-      // Room is made: it goes on by itself, and computes no finished band again.
+      // Space is freed: the job resumes automatically, and recomputes no finished band.
       await rm(filler);
       await (await fetch(`${server.url}${links.events}`)).text();
       const ended = await job();
@@ -65,7 +65,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
 
       const mask = await post('/v1/segment?model=shapes', small);
       expect([mask.status, (await mask.arrayBuffer()).byteLength > 200]).toEqual([200, true]);
-      // A disk that is full to its last byte takes no job, and the server goes on answering.
+      // With a completely full disk, jobs are refused and the server keeps responding.
       await writeFile(join(disk, 'filler'), new Uint8Array(17_000_000)).catch(() => undefined);
       expect((await post('/v1/jobs?model=shapes', small)).status).toBe(507);
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);

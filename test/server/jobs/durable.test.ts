@@ -14,7 +14,7 @@ import type { WorkerClient } from '../../../server/worker/client.js';
 import { testFolder } from '../../support/files.js';
 
 const root = await testFolder();
-/** What was synced, in its order; of a record, its state, and whether its journal was there. */
+/** The synced files in order; for a record also its state, and whether its journal existed. */
 const synced: string[] = [];
 let restore = () => {};
 
@@ -65,7 +65,7 @@ const WORK = {
   idempotency: null,
 } as unknown as Omit<NewJob, 'id' | 'isAwaited'>;
 
-/** Writes a result and a journal, and has nothing open. */
+/** Writes a result and a journal, and closes both. */
 const worker = {
   device: null,
   async run({ results, journal }: JobSpec) {
@@ -76,7 +76,7 @@ const worker = {
 } as unknown as WorkerClient;
 
 it.skipIf(process.platform !== 'linux')(
-  'what a record says is on the disk before it, and its journal goes last',
+  'files are synced before the record that refers to them, and the journal is removed last',
   async () => {
     const { store, ...stored } = await JobStore.open(root);
     const jobs = new Jobs(
@@ -106,7 +106,7 @@ it.skipIf(process.platform !== 'linux')(
     ]);
     expect(readdirSync(folder).sort()).toEqual(['job.json', 'labels.tif', 'upload']);
 
-    // What ends with its request is not written down, and costs no sync.
+    // Jobs bound to a request are not recorded, and cost no sync.
     const awaited = await store.create();
     synced.length = 0;
     await jobs.submit({ ...WORK, id: awaited.id, isAwaited: true });

@@ -11,12 +11,12 @@ import { fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { testServer } from '../../support/product.js';
 
-/** A data folder as version 0.1 left it when it was killed: records and journals of format version 1. */
+/** A data folder of version 0.1 after a SIGKILL: records and journals of format version 1. */
 const FORM_1 = fileURLToPath(new URL('../../../../test/forms/data-1', import.meta.url));
 const SUCCEEDED = '42cb1da3-227a-4e04-92b0-91e86248f60c';
 const RUNNING = '508a6696-06cf-4a90-8fe5-b8438df000ce';
 const QUEUED = '91ad8031-b5af-41c7-b974-7cca9d4d144a';
-/** Records that nothing can be made of, in a folder of their own. */
+/** Unreadable records, in a separate folder. */
 const TORN = '00000000-0000-4000-8000-000000000001';
 const FOLDER = '00000000-0000-4000-8000-000000000002';
 const NEWER = '00000000-0000-4000-8000-000000000003';
@@ -25,14 +25,14 @@ const WRONG = '00000000-0000-4000-8000-000000000004';
 const root = await testFolder();
 const [data, broken] = [join(root, 'data'), join(root, 'broken')];
 const folderOf = (id: string, of = broken) => join(of, 'jobs', id);
-/** On the one folder, and on the other. */
+/** Servers on the two folders. */
 let server: RunningServer | Error;
 let wary: RunningServer | Error;
 
 beforeAll(async () => {
   await cp(FORM_1, data, { recursive: true });
-  // Journals are bound to the time of their image, which a checkout does not keep: in parts of a second that
-  // Node's `utimes` does not reach.
+  // Journals are bound to the mtime of their image, which a checkout does not preserve: in fractions of a second that
+  // Node's `utimes` cannot represent.
   const bands = await readFile(join(folderOf(RUNNING, data), 'bands'), 'latin1');
   const [, seconds, parts] = /"changed":(\d+)(\d{3}\.\d+)/.exec(bands)!;
   const time = `@${seconds}.${parts!.replace('.', '')}`;
@@ -76,16 +76,16 @@ describe('a data folder of an earlier version', () => {
     expect(server).not.toBeInstanceOf(Error);
   });
 
-  it('still has its results', async () => {
+  it('still serves its results', async () => {
     const result = await ask(`/v1/jobs/${SUCCEEDED}/result`);
     const kept = await readFile(join(FORM_1, 'jobs', SUCCEEDED, 'labels.tif'));
     expect((await bytes(result)).equals(kept)).toBe(true);
   });
 
-  it('goes on with what waited and with what ran, to the right bytes', async () => {
+  it('resumes queued and running jobs, with the right bytes', async () => {
     const interrupted = await ended(RUNNING);
     expect([interrupted.state, (await ended(QUEUED)).state]).toEqual(['succeeded', 'succeeded']);
-    // Its journal does not say which versions and which processor its bands are of: they are left.
+    // Its journal does not state the versions and the processor of its bands: they are discarded.
     expect(interrupted.progress!.tilesReplayed).toBe(0);
     expect(interrupted.receipt).toMatchObject({
       warnings: [
@@ -105,12 +105,12 @@ describe('a data folder of an earlier version', () => {
   });
 });
 
-describe('a record that cannot be read', () => {
-  it('does not keep the server from starting', () => {
+describe('an unreadable record', () => {
+  it('does not prevent the server from starting', () => {
     expect(wary).not.toBeInstanceOf(Error);
   });
 
-  it('costs its job nothing: only a folder without one is removed', async () => {
+  it('preserves its job: only a folder without a record is removed', async () => {
     const another = join(root, 'another');
     const [unreadable, none] = [join(another, 'jobs', FOLDER), join(another, 'jobs', NEWER)];
     await mkdir(join(unreadable, 'job.json'), { recursive: true });
@@ -121,7 +121,7 @@ describe('a record that cannot be read', () => {
     expect(uploads).toEqual([true, true, true, true]);
   });
 
-  it('is shown with its reason, in the list, in the metrics and where the job would be', async () => {
+  it('is reported with its reason in the list, in the metrics and at the URL of its job', async () => {
     const { unreadable } = (await (await askWary('/v1/jobs')).json()) as {
       unreadable: { id: string; reason: string }[];
     };
@@ -139,7 +139,7 @@ describe('a record that cannot be read', () => {
     ]);
   });
 
-  it('goes when its client says so, and not before', async () => {
+  it('is removed only by a DELETE request', async () => {
     expect((await askWary(`/v1/jobs/${TORN}`, { method: 'DELETE' })).status).toBe(204);
     expect(existsSync(folderOf(TORN))).toBe(false);
     expect((await askWary(`/v1/jobs/${TORN}`)).status).toBe(404);

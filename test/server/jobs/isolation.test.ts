@@ -4,7 +4,7 @@ import { Isolation, type Suspicion } from '../../../server/jobs/isolation.js';
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('isolation', () => {
-  /** Jobs that run until they are cleared or ended by name, in an isolation that counts who holds the device. */
+  /** Jobs that run until they are cleared or ended by name, and the jobs that hold the device. */
   function isolation() {
     const log: string[] = [];
     let holds = 0;
@@ -31,7 +31,7 @@ describe('isolation', () => {
     };
   }
 
-  it('runs suspects one after the other, and all others once they are cleared or have ended', async () => {
+  it('runs suspects one at a time, and all other jobs once they are cleared or have ended', async () => {
     const { log, running, holds, suspect, other } = isolation();
     void suspect('a', 'worker-crash');
     void suspect('b', 'worker-crash');
@@ -46,7 +46,7 @@ describe('isolation', () => {
     expect([log, holds()]).toEqual([['a', 'b', 'c'], 0]);
   });
 
-  it('lets others pass the suspects of a crash of the server', async () => {
+  it('lets other jobs overtake the suspects of a server crash', async () => {
     const { log, suspect, other } = isolation();
     void suspect('a', 'server-crash');
     void other('c');

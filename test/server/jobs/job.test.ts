@@ -11,7 +11,7 @@ import { createMetrics } from '../../../server/metrics.js';
 import type { JobListener } from '../../../server/worker/client.js';
 
 describe('a job', () => {
-  it('moves as it may, and not otherwise', () => {
+  it('allows only valid state transitions', () => {
     const legal = JOB_STATES.flatMap((from) =>
       JOB_STATES.filter((to) => {
         try {
@@ -38,7 +38,7 @@ describe('a job', () => {
 });
 
 describe('the events of a job', () => {
-  it('are buffered up to a limit, the latest of them', () => {
+  it('are buffered up to a limit; the oldest are dropped', () => {
     const log = new EventLog();
     for (let i = 0; i < 300; i++) log.add('progress', i);
     expect(log.after(299)).toEqual([{ id: 300, type: 'progress', data: 299 }]);
@@ -49,7 +49,7 @@ describe('the events of a job', () => {
 });
 
 describe('the runner', () => {
-  /** A worker that ends jobs by hand, with the order in which it got them. */
+  /** A worker whose jobs are ended by hand, with the order in which it received them. */
   function worker() {
     const order: string[] = [];
     const ends = new Map<string, () => void>();
@@ -65,7 +65,7 @@ describe('the runner', () => {
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-  it('takes interactive jobs beside others, and normal ones before bulk', async () => {
+  it('runs interactive jobs alongside others, and normal ones before bulk', async () => {
     const device = worker();
     const runner = new JobRunner(device, 1);
     const { signal } = new AbortController();
@@ -97,7 +97,7 @@ describe('the runner', () => {
 });
 
 describe('the server', () => {
-  /** Jobs with a worker and a store of nothing but what these tests look at. */
+  /** Jobs with a minimal worker and store. */
   function jobs(
     record: Partial<JobRecord>,
     outcome: () => Promise<unknown> = () => new Promise(() => {}),
@@ -167,21 +167,21 @@ describe('the server', () => {
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-  it('estimates the time left from where a job was resumed', async () => {
+  it('estimates the remaining time from the point of resumption', async () => {
     const { all, progress, pass } = jobs({ state: 'queued', strikes: 0 });
     await settled();
     progress(0, 0);
     pass(1000);
     progress(100, 100);
     expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 9 });
-    pass(59_000); // the worker ends; the next one begins after the journal
+    pass(59_000); // the worker exits; the next one starts after the journaled bands
     progress(0, 100);
     pass(1000);
     progress(100, 200);
     expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 8 });
   });
 
-  it('saves a strike in advance before it runs a job again in which a server crashed', async () => {
+  it('persists a strike before it reruns a job during which a server crashed', async () => {
     const { written } = jobs({ state: 'running', strikes: 1 });
     for (let i = 0; i < 5; i++) await settled();
     expect(written.map(({ state, strikes }) => [state, strikes])).toEqual([
@@ -221,7 +221,7 @@ describe('the server', () => {
     await all.close();
   });
 
-  it('shows where an address is, never its key', () => {
+  it('shows the host and path of a URL, never its credentials', () => {
     const url = 'https://user:word@images.lab:8000/a/slide.tif?X-Amz-Signature=abc#part';
     const record = {
       id: 'x',

@@ -43,7 +43,7 @@ const filesOf = (id: string) => readdir(join(data, 'jobs', id)).then((names) => 
 const sha = (buffer: Buffer) => createHash('sha256').update(buffer).digest('hex');
 
 describe('a job', () => {
-  it('is accepted with its plan, runs, and leaves the mask that one whole pass gives', async () => {
+  it('is accepted with its plan, and yields the mask of one pass over the whole image', async () => {
     const response = await submit('model=shapes&tile=188');
     expect(response.status).toBe(202);
     const accepted = await view(response);
@@ -67,7 +67,7 @@ describe('a job', () => {
     expect(await filesOf(job.id)).toEqual(['job.json', 'labels.tif', 'upload']);
   });
 
-  it('makes labels and probabilities in one pass', async () => {
+  it('computes labels and probabilities in one pass', async () => {
     const accepted = await submit('model=shapes&output=probabilities,labels');
     expect(accepted.status).toBe(202);
     const { id } = await view(accepted);
@@ -84,7 +84,7 @@ describe('a job', () => {
     expect((await sharp(probabilities!).metadata()).pages).toBe(3);
   });
 
-  it('makes more of its mask when it is asked for, once', async () => {
+  it('derives further outputs from its mask on request, once', async () => {
     const { id } = await view(await submit());
     await ended(id);
     const wanted = [
@@ -109,7 +109,7 @@ describe('a job', () => {
       true,
     );
     const png = await fetch(at(`/v1/jobs/${id}/result?output=labels`), { headers: { accept: 'image/png' } });
-    expect(png.headers.get('content-type')).toBe('image/tiff'); // what the job was asked for goes first
+    expect(png.headers.get('content-type')).toBe('image/tiff'); // the requested output of the job takes precedence
   });
 
   it('shows its image and its mask as Deep Zoom tiles', async () => {
@@ -142,7 +142,7 @@ describe('a job', () => {
     expect(labels.some((label) => label > 0)).toBe(true);
   });
 
-  it('writes the outputs that it is asked for', async () => {
+  it('writes the requested outputs', async () => {
     const { id } = await view(await submit('model=shapes&output=overlay,labels:png'));
     const job = await ended(id);
     expect(job.results.map(({ output, format }) => `${output}:${format}`)).toEqual([
@@ -153,7 +153,7 @@ describe('a job', () => {
     for (const { href } of job.results) expect((await fetch(at(href))).status).toBe(200);
   });
 
-  it('of a file on the server is read where it lies, below the folder of slides only', async () => {
+  it('of a file on the server reads it in place, only within the slides folder', async () => {
     const post = (source: unknown, more: object = {}) =>
       fetch(at('/v1/jobs'), {
         method: 'POST',
@@ -183,7 +183,7 @@ describe('a job', () => {
     ]);
   });
 
-  it('that cannot be done is refused at once, with its reason', async () => {
+  it('that is impossible is refused at once, with its reason', async () => {
     const cases: [query: string, body: Buffer, status: number, detail: RegExp][] = [
       ['model=none', slide, 404, /no model/],
       ['model=shapes&tile=101', slide, 400, /101 px is not a valid tile side/],
@@ -212,7 +212,7 @@ describe('a job', () => {
   });
 });
 
-it('that turns out to be damaged fails with its reason', async () => {
+it('a job with a damaged image fails with its reason', async () => {
   const { id } = await view(await submit('model=shapes', {}, slide.subarray(0, 5000)));
   const job = await ended(id);
   expect(job).toMatchObject({ state: 'failed', error: { code: 'corrupt-image' }, results: [] });
@@ -220,7 +220,7 @@ it('that turns out to be damaged fails with its reason', async () => {
 });
 
 describe('a client', () => {
-  it('cancels a job that runs, which leaves nothing but its record; and removes one that has ended', async () => {
+  it('cancels a running job, of which only the record remains, and deletes an ended one', async () => {
     const { id } = await view(await submit('model=em-membrane&tile=188'));
     await jobWhen(server.url, id, ({ state }) => state === 'running');
     expect((await fetch(at(`/v1/jobs/${id}/result`))).status).toBe(409);
@@ -233,7 +233,7 @@ describe('a client', () => {
   });
 });
 
-it('a small image is answered while a slide runs, not after it', async () => {
+it('a small image is segmented while a slide is in progress', async () => {
   const sharp = (await import('sharp')).default;
   const large = sharp({ create: { width: 2000, height: 2000, channels: 3, background: '#888' } });
   const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
@@ -250,7 +250,7 @@ it('a small image is answered while a slide runs, not after it', async () => {
 });
 
 describe('nothing is lost', () => {
-  it('when the server is killed: the job goes on where its journal ends, and gives the same bytes', async () => {
+  it('when the server is killed: the job resumes after its journaled bands, with the same bytes', async () => {
     const own = join(folder, 'killed');
     const expected = await fetch(at('/v1/segment?model=em-membrane'), {
       method: 'POST',
@@ -282,7 +282,7 @@ describe('nothing is lost', () => {
     expect(await killed.exit).toBe(0);
   });
 
-  it('when the server is told to stop: what runs goes on when it starts again', async () => {
+  it('when the server is stopped: running jobs resume after a restart', async () => {
     const own = join(folder, 'stopped');
     const first = await testServer(own);
     const response = await fetch(`${first.url}/v1/jobs?model=em-membrane&tile=124`, {
@@ -300,7 +300,7 @@ describe('nothing is lost', () => {
     await second.close();
   });
 
-  it('but a job that crashes its workers again and again fails, and the others go on', async () => {
+  it('but a job that crashes its workers repeatedly fails, and the others complete', async () => {
     const restartMs = { first: 50, last: 200 };
     const own = await testServer(join(folder, 'killer'), { concurrency: 4, worker: { restartMs } });
     try {
@@ -309,11 +309,11 @@ describe('nothing is lost', () => {
           method: 'POST',
           body: new Uint8Array(slide),
         }).then(view);
-      // Its model is tested before the killer comes: else its plan may wait until the killer has ended.
+      // Its model is self-tested before the killer starts: otherwise its plan may wait for the killer to end.
       await settledJob(own.url, (await post('shapes', '&tile=whole')).id);
       const killer = await post('em-membrane', '&tile=whole&tta=1');
       const other = await post('shapes', '&tile=188');
-      // Every worker that may have the killer is killed, as if the job did it.
+      // Every worker that may run the killer is killed, to simulate crashes by the job.
       const pids = new Set<number>();
       const killWorker = async () => {
         const { state } = await view(await fetch(`${own.url}/v1/jobs/${killer.id}`));
@@ -337,7 +337,7 @@ describe('nothing is lost', () => {
     }
   });
 
-  it('and two servers do not share a folder', async () => {
+  it('and two servers cannot share a folder', async () => {
     const own = join(folder, 'shared');
     const first = await serverProcess(own);
     const second = await unseam(['serve', '--port', '0', '--data', own]);
@@ -350,7 +350,7 @@ describe('nothing is lost', () => {
   });
 });
 
-it('jobs that ended long ago are forgotten', async () => {
+it('ended jobs expire', async () => {
   const own = await testServer(join(folder, 'expiry'), { keepMs: 1 });
   const { id } = await view(
     await fetch(`${own.url}/v1/jobs?model=shapes`, { method: 'POST', body: new Uint8Array(slide) }),

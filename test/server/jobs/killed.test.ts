@@ -11,7 +11,7 @@ const data = await testFolder();
 let server: Awaited<ReturnType<typeof serverProcess>>;
 afterAll(() => server?.process.kill('SIGKILL'));
 
-/** Ends a server and all its processes at once, as the end of its container does. */
+/** Kills a server and all its processes at once, like the end of its container. */
 async function killAll(): Promise<void> {
   const { pid } = server.process;
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
@@ -20,14 +20,14 @@ async function killAll(): Promise<void> {
 }
 
 it.runIf(process.platform === 'linux')(
-  'a job that ends its container again and again fails, by the strikes in its record',
+  'a job that repeatedly kills its container fails, by the strikes in its record',
   async () => {
     const { data: gray, ...raw } = pattern(2000, 1500);
     const png = await sharp(Buffer.from(gray.buffer), { raw: { ...raw, channels: 1 } })
       .png()
       .toBuffer();
     server = await serverProcess(data);
-    // One tile: no band is finished before its end, so that it gets no further.
+    // One tile: no band is finished early, so that the job makes no durable progress.
     const response = await fetch(`${server.url}/v1/jobs?model=em-membrane&tile=whole`, {
       method: 'POST',
       body: new Uint8Array(png),
@@ -44,10 +44,10 @@ it.runIf(process.platform === 'linux')(
         .toEqual(['running', strikes]);
     await isRunning(0);
     await killAll();
-    // As if it had ended two more: each takes a second.
+    // Simulates two more kills, each of which takes a second.
     await writeFile(path, JSON.stringify({ ...(await record()), strikes: 2 }));
     server = await serverProcess(data);
-    // Nothing is known of who ended the first: it runs alone, and that is written down before it starts.
+    // The cause of the first kill is unknown: the job runs alone, and a strike is recorded before it starts.
     await isRunning(3);
     await killAll();
     server = await serverProcess(data);

@@ -15,7 +15,7 @@ import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
-/** The images' server answers all, nothing, or nothing more once it is asked for the middle of the slide. */
+/** The image server answers everything, nothing, or nothing from the first request for the middle of the slide. */
 let mode: 'up' | 'down' | 'breaks off' = 'up';
 let refused = 0;
 let slide: Buffer;
@@ -47,7 +47,7 @@ beforeAll(async () => {
       const raster = pattern(width, height);
       return { ...raster, data: raster.data.map(value) };
     };
-    // Intensities are looked at in the overview, which lies behind the middle of the file.
+    // Intensities are sampled from the overview, which is stored after the middle of the file.
     const layout = { compression: 1, tile: { width: 400, height: 16 }, children: [of(100, 300)] };
     await writeTestTiff(join(folder, name), of(400, 1200), layout);
     return readFile(join(folder, name));
@@ -82,10 +82,10 @@ const submit = async (more = {}) => {
 };
 const settled = (id: string) => settledJob(server.url, id);
 
-describe('a job whose source goes away', () => {
+describe('a job whose source becomes unavailable', () => {
   let id: string;
 
-  it('is paused with its reason, and keeps what it has', async () => {
+  it('is paused with its reason, and keeps its finished bands', async () => {
     mode = 'breaks off';
     id = await submit();
     const job = await settled(id);
@@ -100,13 +100,13 @@ describe('a job whose source goes away', () => {
     expect(metrics).toMatch(/^unseam_job_pauses_total\{code="source-unreachable"\} 1$/m);
   });
 
-  it('can be resumed by hand, and pauses again where nothing has changed', async () => {
+  it('can be resumed by a request, and pauses again while its source is unavailable', async () => {
     const resumed = await fetch(at(`/v1/jobs/${id}/resume`), { method: 'POST' });
     expect([resumed.status, ((await resumed.json()) as JobView).state]).toEqual([200, 'queued']);
     expect((await settled(id)).state).toBe('paused');
   });
 
-  it('is looked at again and again, and no listener stays of that', async () => {
+  it('is polled without leaking listeners', async () => {
     const warnings: string[] = [];
     const warned = ({ name }: Error) => void warnings.push(name);
     process.on('warning', warned);
@@ -116,15 +116,15 @@ describe('a job whose source goes away', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('is still paused when the server starts again', async () => {
+  it('is still paused after a restart of the server', async () => {
     await server.close();
     server = await start();
     expect(await get(id)).toMatchObject({ state: 'paused', pause: { code: 'source-unreachable' } });
   });
 
-  it('goes on by itself when its source is back, where its journal ends, to the right bytes', async () => {
+  it('resumes automatically after its journaled bands when its source is back, with the right bytes', async () => {
     mode = 'up';
-    await (await fetch(at(`/v1/jobs/${id}/events`))).text(); // they end with the job
+    await (await fetch(at(`/v1/jobs/${id}/events`))).text(); // the stream ends with the job
     const job = await get(id);
     expect(job).toMatchObject({ state: 'succeeded', pause: null });
     expect(job.progress!.tilesReplayed).toBeGreaterThan(0);
@@ -142,7 +142,7 @@ describe('a job whose source goes away', () => {
     ]);
   });
 
-  it('starts anew, and says so, where its source has become another image', async () => {
+  it('restarts from the beginning, with a warning, when its source has changed', async () => {
     mode = 'breaks off';
     const { id: other, state } = await settled(await submit());
     expect(state).toBe('paused');
@@ -157,7 +157,7 @@ describe('a job whose source goes away', () => {
     });
   });
 
-  it('starts anew, too, where the mask of its tissue is of another date', async () => {
+  it('restarts from the beginning when its tissue mask has been modified', async () => {
     const tissue = join(folder, 'tissue.png');
     await sharp({ create: { width: 4, height: 12, channels: 3, background: '#fff' } })
       .png()
@@ -175,7 +175,7 @@ describe('a job whose source goes away', () => {
     });
   });
 
-  it('is cancelled while it is paused, and leaves nothing but its record', async () => {
+  it('can be cancelled while paused, and only its record remains', async () => {
     mode = 'breaks off';
     const { state, ...job } = await settled(await submit());
     expect(state).toBe('paused');

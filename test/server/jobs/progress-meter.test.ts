@@ -13,7 +13,7 @@ describe('the progress of a job', () => {
     haloAndPixels: pixelsComputed,
   });
 
-  it('has a speed, from the first tile that was computed, and ends in so many seconds', () => {
+  it('has a speed since the first computed tile, and an estimate of the remaining seconds', () => {
     let nowMs = 0;
     const meter = new ProgressMeter(() => nowMs);
     meter.start();

@@ -5,10 +5,10 @@ import type { JobRecord } from '../../../server/jobs/job.js';
 import { JobStore } from '../../../server/jobs/store.js';
 import { testFolder } from '../../support/files.js';
 
-it('records of one job that are written at once are written in turn, and the last one stays', async () => {
+it('concurrent writes of a record are serialised, and the last one wins', async () => {
   const { store } = await JobStore.open(await testFolder());
   const { id, folder } = await store.create();
-  // The longest first: where their writes mixed, something of it would be left.
+  // The longest first: interleaved writes would leave parts of it.
   const records = Array.from({ length: 8 }, (_, i) => ({ id, strikes: i, name: 'x'.repeat(1e5 >> i) }));
   const written = records.map((record) => store.write(record as unknown as JobRecord));
   const outcomes = await Promise.allSettled(written);

@@ -31,7 +31,7 @@ interface Case {
   readonly environment?: object;
   readonly job?: object;
   readonly side?: number;
-  /** When the image and the mask were written. */
+  /** Modification times of the image and the mask. */
   readonly times?: readonly [Date, Date];
 }
 
@@ -60,8 +60,8 @@ describe('the fingerprint of bands', () => {
     ['the image', 'image', { times: [later, written] }],
     ['the date of the tissue mask', 'tissue', { times: [written, later] }],
     ['the tiles', 'plan', { side: 48 }],
-    ['what is asked for', 'request', { job: { symmetries: true } }],
-  ])('has %s in it: bands of another are computed anew, by name', async (_, part, change) => {
+    ['the requested options', 'request', { job: { symmetries: true } }],
+  ])('includes %s: bands of another are recomputed, with the reason', async (_, part, change) => {
     const [before, now] = [await fingerprint({}), await fingerprint(change)];
     expect(await fingerprint({})).toBe(before);
     expect(restartWarning({ reason: null, key: before }, now)).toBe(

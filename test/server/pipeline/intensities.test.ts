@@ -10,10 +10,10 @@ import { pattern } from '../../support/rasters.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
-const dim = pattern(150, 130); // 8 bits' worth of values
+const dim = pattern(150, 130); // values of 8 bits
 const size = { width: dim.width, height: dim.height };
 
-/** The same values as a picture of 16 bits: it ends at 255 of 65535. */
+/** The same values as a 16-bit image: its maximum is 255 of 65535. */
 async function writeDim(path: string): Promise<string> {
   const picture = sharp(Uint16Array.from(dim.data), { raw: { ...size, channels: 1 } });
   await picture.toColourspace('grey16').png().toFile(path);
@@ -41,7 +41,7 @@ const mask = (name: string) => join(folder, `${name}.png`);
 const bytesOf = (name: string) => readFile(mask(name));
 
 describe('intensities that fill less than a tenth of their range', () => {
-  it('are warned of, with the range that would be right; given that, the image is the same as in 8 bits', async () => {
+  it('cause a warning with the suggested range, with which results equal those of 8 bits', async () => {
     const input = await writeDim(join(folder, 'dim.png'));
     const models = join(folder, 'shapes-alone');
     await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
@@ -61,7 +61,7 @@ describe('intensities that fill less than a tenth of their range', () => {
       range: [0, 255],
     });
 
-    // Signed bytes have the range of their type, too: -128 is black.
+    // Signed bytes use the range of their type: -128 is black.
     const signed = join(folder, 'signed.tif');
     const data = Array.from(dim.data, (value) => value - 128);
     await writeTestTiff(signed, { ...dim, data }, { compression: 1, bits: 8, format: 2 });
@@ -71,7 +71,7 @@ describe('intensities that fill less than a tenth of their range', () => {
 });
 
 describe('unseam train --range auto', () => {
-  it('finds the range of the data set, and keeps it in the card, by which images are segmented', async () => {
+  it('stores the range of the data set in the card, and segmentation applies it', async () => {
     const [images, labels] = [join(folder, 'images'), join(folder, 'labels')];
     await Promise.all([mkdir(images), mkdir(labels)]);
     const truth = Uint8Array.from(dim.data, (value) => (value > 128 ? 1 : 0));
@@ -103,7 +103,7 @@ describe('unseam train --range auto', () => {
       normalisation: 'range',
       range: normalisation.range,
     });
-    // In values of another type it says nothing.
+    // No range is applied to values of another type.
     const bytes = join(folder, 'input-8.png');
     await sharp(dim.data, { raw: { ...size, channels: 1 } })
       .toColourspace('b-w')

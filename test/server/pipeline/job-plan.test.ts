@@ -19,12 +19,12 @@ const source = {
   size: { width: 3000, height: 2000 },
   facts: { channels: 1, channelNames: null, notes: ['alpha dropped'], dtype: 'uint8' as const, mpp: null },
 };
-/** The image with other facts. */
+/** The default image with the given properties. */
 const imageOf = (facts: Partial<ImageFacts>) => ({ ...source, facts: { ...source.facts, ...facts } });
 const whole = { width: 2000, height: 572 };
 
 describe('planJob', () => {
-  it('takes the tile that is asked for', () => {
+  it('uses the requested tile', () => {
     const { plan, conversion, warnings } = planJob(
       source,
       { card, geometry, exact: true },
@@ -37,7 +37,7 @@ describe('planJob', () => {
     ]);
   });
 
-  it('keeps one fixed tile, and says so, on a device whose tiles disagree', () => {
+  it('uses one fixed tile size, with a warning, on a device where tiles disagree', () => {
     const inexact = { card, geometry, exact: false };
     const tiles = (['whole', 'auto', { width: 572, height: 828 }] as const).map((choice) =>
       planJob(source, inexact, { tile: choice }),
@@ -58,7 +58,7 @@ describe('planJob', () => {
     expect(planJob(imageOf({ channels }), model, { tile: 'auto' }).conversion).toBe(expected);
   });
 
-  it('refuses channels that no conversion suits', () => {
+  it('refuses channels without a conversion', () => {
     const model = { card, geometry, exact: true };
     expect(() => planJob(imageOf({ channels: 2 }), model, { tile: 'auto' })).toThrow(
       /2 channels, and model net takes 1/,
@@ -73,7 +73,7 @@ describe('planJob', () => {
 describe('memory', () => {
   const model = { card, geometry, exact: true };
 
-  it('decides how large tiles are, where nobody else does', () => {
+  it('determines the default tile size', () => {
     const tiles = [Number.POSITIVE_INFINITY, 0.75e9, 0.6e9].map((memory) =>
       planJob({ ...source, size: { width: 50_000, height: 50_000 } }, model, { tile: 'auto', memory }),
     );
@@ -81,7 +81,7 @@ describe('memory', () => {
     expect(tiles[2]!.plan.tile.width).toBeLessThan(tiles[0]!.plan.tile.width);
   });
 
-  it('refuses a tile that does not fit, in figures', () => {
+  it('refuses a tile that does not fit, with the required and available memory', () => {
     const wishes = { tile: 'whole', memory: 1e9 } as const;
     expect(() => planJob(source, model, wishes)).toThrow(
       /take about 4\.\d GB, and 1\.0 GB are allowed: take smaller tiles/,
@@ -91,11 +91,11 @@ describe('memory', () => {
     );
   });
 
-  it('decides how many jobs run beside each other', () => {
+  it('determines the number of concurrent jobs', () => {
     expect([4e8, 1e9, 2e9, 16e9].map(maxConcurrentJobs)).toEqual([1, 1, 3, 29]);
   });
 
-  it('does not grow with the image', () => {
+  it('is independent of the image size', () => {
     const of = (side: number) =>
       planJob({ ...source, size: { width: side, height: side } }, model, { tile: 'auto' }).memory;
     expect(of(100_000)).toBeLessThan(of(10_000) * 1.05);
@@ -105,13 +105,13 @@ describe('memory', () => {
 describe('pixel size', () => {
   const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true };
 
-  it('is warned of where the model was trained at another', () => {
+  it('causes a warning if the model was trained at another', () => {
     const { warnings } = planJob(imageOf({ mpp: { x: 0.25, y: 0.25 } }), known, { tile: 'auto' });
     expect(warnings[1]).toMatch(/0.25 µm per pixel, and the model was trained at 0.5/);
     expect(planJob(imageOf({ mpp: { x: 0.45, y: 0.45 } }), known, { tile: 'auto' }).warnings.length).toBe(1);
   });
 
-  it('is that of the model after scaling, from the level that is no coarser', () => {
+  it("is scaled to the model's from the nearest level that is not coarser", () => {
     const image = memorySource(pattern(400, 300));
     const overviews = [memorySource(pattern(200, 150)), memorySource(pattern(100, 75))];
     const at = (mpp: number) => {

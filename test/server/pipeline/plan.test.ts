@@ -27,7 +27,7 @@ const stained = (width: number, height: number) => {
 };
 
 beforeAll(async () => {
-  // A model that states at which pixel size it was trained.
+  // A model with a stated training pixel size.
   await mkdir(join(models, 'sized'), { recursive: true });
   await cp(join(MODELS, 'shapes', '1'), join(models, 'sized', '1'), { recursive: true });
   const path = join(models, 'sized', '1', 'card.json');
@@ -57,7 +57,7 @@ const planOf = async (query: string, body: Uint8Array<ArrayBuffer>) => {
 };
 
 describe('a plan', () => {
-  it('is the same from the command line and the server, and names what differs from the model', async () => {
+  it('is the same from the command line and the server, and names mismatches with the model', async () => {
     const own = await run('plan', slide, '--json');
     const response = await fetch(`${server.url}/v1/plan`, {
       method: 'POST',
@@ -85,7 +85,7 @@ describe('a plan', () => {
     expect(own.expected.seconds).toBeGreaterThan(0.01);
   });
 
-  it('of an image that is sent is made of its header, and leaves nothing', async () => {
+  it('of an uploaded image is computed from its header, and leaves no files', async () => {
     const body = new Uint8Array(await readFile(slide));
     const response = await fetch(`${server.url}/v1/plan?tile=whole`, { method: 'POST', body });
     expect(await response.json()).toMatchObject({ plan: { tiles: 1 } });
@@ -93,7 +93,7 @@ describe('a plan', () => {
     expect(wrong.status).toBe(400);
   });
 
-  it('counts what the outputs that are asked for take', async () => {
+  it('includes the size of the requested outputs', async () => {
     const body = new Uint8Array(await readFile(slide));
     const plan = (query: string) => planOf(query, body);
     const labels = await plan('priority=bulk');
@@ -104,7 +104,7 @@ describe('a plan', () => {
     expect(labels.priority).toBe('bulk');
   });
 
-  it('of a picture that is unpacked says so, whatever pixel size it is given', async () => {
+  it('of an image that must be unpacked states this, for any pixel size', async () => {
     const sharp = (await import('sharp')).default;
     const png = await sharp({ create: { width: 60, height: 40, channels: 3, background: '#888' } })
       .png()
@@ -115,7 +115,7 @@ describe('a plan', () => {
     }
   });
 
-  it('is measured with a tile that fits into the memory', async () => {
+  it('is measured with a tile that fits into memory', async () => {
     const segmenter = new Segmenter({
       modelsDir: models,
       maxPixels: 1e9,
@@ -128,7 +128,7 @@ describe('a plan', () => {
     await segmenter.close();
   });
 
-  it('that does not fit into the memory is refused, in figures', async () => {
+  it('that does not fit into memory is refused, with the required and available memory', async () => {
     const result = await unseam([
       'segment',
       slide,
@@ -149,7 +149,7 @@ describe('a plan', () => {
 });
 
 describe('mpp=auto', () => {
-  it("scales the image to the model's pixel size; the mask has the image's", async () => {
+  it("scales the image to the model's pixel size, and the mask back to the image's", async () => {
     const outputs = ['labels=m.tif', 'geojson=m.geojson', 'objects=m.json'].map((also) => {
       const [output, name] = also.split('=') as [string, string];
       return ['--also', `${output}=${join(folder, name)}`];
@@ -162,7 +162,7 @@ describe('mpp=auto', () => {
       plan: { tiles: 1 },
       warnings: [],
     });
-    // The level that is taken has that size already: its mask, each pixel doubled, is what is wanted.
+    // The chosen level has that size: the expected mask is that of the level with each pixel doubled.
     const level = join(folder, 'level.png');
     await run('segment', slide, '-o', level, '--level', '1', '--json');
     const sharp = (await import('sharp')).default;
@@ -177,7 +177,7 @@ describe('mpp=auto', () => {
     expect(objects.reduce((sum, { area_px }) => sum + area_px, 0)).toBe(counted);
   });
 
-  it('takes probabilities along, and the pixel size of the user', async () => {
+  it('scales probabilities, and uses the pixel size of the user', async () => {
     const out = join(folder, 'p.tif');
     const [labels, alone] = [join(folder, 'with.tif'), join(folder, 'alone.tif')];
     const receipt = await run(
@@ -203,7 +203,7 @@ describe('mpp=auto', () => {
 });
 
 describe('skip-background', () => {
-  it('leaves out tiles without tissue, and says how many; what is not skipped is the same', async () => {
+  it('skips tiles without tissue, reports their number, and leaves the others unchanged', async () => {
     const sharp = (await import('sharp')).default;
     const pixels = (path: string) => sharp(path).toColourspace('b-w').raw().toBuffer();
     const [all, some] = [join(folder, 'all.png'), join(folder, 'some.png')];
@@ -214,7 +214,7 @@ describe('skip-background', () => {
     expect(receipt.background.tilesSkipped).toBeLessThan(130);
     expect(receipt.background.tissueShare).toBeCloseTo(0.04, 2);
     const [a, b] = [await pixels(all), await pixels(some)];
-    // In the middle, where the tissue is, nothing has changed.
+    // The middle, which contains the tissue, is unchanged.
     for (let y = 370; y < 530; y++)
       for (let x = 490; x < 710; x++) if (a[y * 1200 + x] !== b[y * 1200 + x]) throw new Error(`${x},${y}`);
     expect(b.subarray(0, 1200 * 90).every((value) => value === 0)).toBe(true);

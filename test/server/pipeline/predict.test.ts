@@ -7,18 +7,18 @@ import { TilePredictor } from '../../../server/pipeline/predict.js';
 beforeAll(() => void vi.useFakeTimers());
 afterAll(() => void vi.useRealTimers());
 
-/** A device that has the memory for so many tiles at a time; its labels are the pixels. */
-function smallDevice(most: number) {
+/** A device with memory for `capacity` tiles at a time; its labels are the pixels. */
+function smallDevice(capacity: number) {
   const counts: number[] = [];
   const predict = async (_model: number, { data, count }: TileBatch) => {
     counts.push(count);
-    if (count > most) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
+    if (count > capacity) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
     return new Uint8Array(data);
   };
   return { counts, engine: { predict } as unknown as Engine };
 }
 
-/** Four tiles of 2×2 px, whose pixels are their number. */
+/** Four tiles of 2×2 px, whose pixel value is their number. */
 const segmentFour = async (engine: Engine) => {
   const predict = new TilePredictor(engine).for('job', { id: 0, exact: true });
   const tile = (i: number) => ({
@@ -36,14 +36,14 @@ const segmentFour = async (engine: Engine) => {
   return ends;
 };
 
-it('a batch that the device has no memory for is run in halves', async () => {
+it('a batch that does not fit into device memory is split in halves', async () => {
   const { counts, engine } = smallDevice(2);
   const ends = await segmentFour(engine);
   expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
   expect(counts).toEqual([4, 2, 2]);
 });
 
-it('and where a half is too much, too, its tiles fail with that as the reason', async () => {
+it('the tiles of a half that does not fit either fail with that as the cause', async () => {
   const { counts, engine } = smallDevice(1);
   const ends = await segmentFour(engine);
   const reasons = ends.map((end) => (end.status === 'rejected' ? end.reason.code : null));

@@ -51,7 +51,7 @@ async function bits(choice: TileChoice, rule?: TileRule): Promise<Uint32Array> {
 const differing = (a: Uint32Array, b: Uint32Array) => a.filter((v, i) => v !== b[i]).length;
 
 describe('the pipeline', () => {
-  it('gives every bit of one pass over the whole image, for any tile', async () => {
+  it('is bit-identical to one pass over the whole image, for any tile', async () => {
     const whole = await bits('whole');
     expect(whole.length).toBe(301 * 263 * 2);
     for (const tile of [{ width: 100, height: 148 }, { width: 188, height: 188 }, 'auto'] as const) {
@@ -59,7 +59,7 @@ describe('the pipeline', () => {
     }
   });
 
-  it('gives labels and probabilities in one pass, the bits of each alone, also from its journal', async () => {
+  it('computes labels and probabilities in one pass, bit-identical to separate runs, also from its journal', async () => {
     const tile = { width: 188, height: 188 };
     const labels = new MemorySink(size, 1);
     await segment({ ...request(tile, { output: 'labels' }).whole, sink: labels });
@@ -89,13 +89,13 @@ describe('the pipeline', () => {
     expect(differing(new Uint32Array((both.data as Float32Array).buffer), await bits(tile))).toBe(0);
   });
 
-  it('would not, if strides were not aligned: the comparison can fail', async () => {
+  it('differs if strides are not aligned, so that the comparison can fail', async () => {
     const tile = { width: 188, height: 188 };
     const unaligned = { ...model.geometry, multiple: 1, smallest: 188 };
     expect(differing(await bits(tile, unaligned), await bits('whole'))).toBeGreaterThan(1000);
   });
 
-  it('tells how long each stage took, and which tiles are done', async () => {
+  it('reports the duration of each stage and the finished tiles', async () => {
     const stages = new Set<string>();
     let pixels = 0;
     const { whole } = request(
@@ -112,7 +112,7 @@ describe('the pipeline', () => {
 });
 
 describe('the self-test of a graph', () => {
-  it('lets the work of others pass between its steps', async () => {
+  it('lets other work run between its steps', async () => {
     const folder = fileURLToPath(new URL('../../../../models/shapes/1', import.meta.url));
     const ended: string[] = [];
     const tested = engine.load(folder).then(async (other) => {
@@ -127,7 +127,7 @@ describe('the self-test of a graph', () => {
   });
 });
 
-describe('when something fails, the pipeline ends with its error and leaves nothing', () => {
+describe('on any failure, the pipeline rejects with its error and removes its files', () => {
   const small = { width: 100, height: 100 };
   const broken = new Error('broken');
 
@@ -140,7 +140,7 @@ describe('when something fails, the pipeline ends with its error and leaves noth
     expect(sink.data).toBeNull();
   });
 
-  it('the disk, half way', async () => {
+  it('the disk, halfway', async () => {
     const { whole, sink } = request(small);
     let bands = 0;
     const writeBand = sink.writeBand.bind(sink);
@@ -149,7 +149,7 @@ describe('when something fails, the pipeline ends with its error and leaves noth
     expect(sink.data).toBeNull();
   });
 
-  it('the user, by cancelling: no tile is begun afterwards', async () => {
+  it('a cancellation: no further tile is started', async () => {
     const controller = new AbortController();
     let begun = 0;
     const real = new TilePredictor(engine).for('job', model);

@@ -27,7 +27,7 @@ const model = (classes: number, threshold?: number) =>
   }) as unknown as EngineModel;
 
 describe('a threshold', () => {
-  it('is a probability, or that of the card', () => {
+  it('is the given probability, or that of the card', () => {
     expect(thresholdOf({ threshold: 0.3 }, model(2), 'labels')).toBe(0.3);
     expect(thresholdOf({ threshold: 'card' }, model(2, 0.7), 'labels')).toBe(0.7);
     expect(thresholdOf({ threshold: null }, model(3), 'labels')).toBe(null);
@@ -35,13 +35,13 @@ describe('a threshold', () => {
     expect(() => parseParameters(planShape.threshold, '1')).toThrow(/probability between 0 and 1/);
   });
 
-  it('is refused by name for other classes, beside probabilities, and where the card has none', () => {
+  it('is refused by name with other classes, with probabilities, and without one in the card', () => {
     expect(() => thresholdOf({ threshold: 0.3 }, model(3), 'labels')).toThrow(/net has 3: leave it out/);
     expect(() => thresholdOf({ threshold: 0.3 }, model(2), 'probabilities')).toThrow(/leave it out/);
     expect(() => thresholdOf({ threshold: 'card' }, model(2), 'labels')).toThrow(/card of net has none/);
   });
 
-  it('is in the card of each model that is served of two classes, as a training writes it', async () => {
+  it('is in the card of every bundled model with two classes, as written by training', async () => {
     const { cards } = await new ModelShelf(MODELS).survey();
     const chosen = cards
       .filter(({ classes }) => classes.length === 2)
@@ -50,7 +50,7 @@ describe('a threshold', () => {
   });
 });
 
-it('labels by threshold are those of the probabilities, whatever the tile', async () => {
+it('labels by threshold match the probabilities, for any tile', async () => {
   const segmenter = new Segmenter({
     modelsDir: MODELS,
     maxPixels: 1e6,
@@ -96,7 +96,7 @@ it('labels by threshold are those of the probabilities, whatever the tile', asyn
   }
 });
 
-it('the command line takes a threshold, and its receipt states the one that was the card’s', async () => {
+it('the command line accepts a threshold, and its receipt states that of the card', async () => {
   const args = ['segment', input, '-o', join(folder, 'mask.png'), '-m', 'em-membrane', '--json'];
   const result = await unseam([...args, '--threshold', 'card']);
   expect(result).toMatchObject({ code: 0 });

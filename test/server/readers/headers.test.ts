@@ -46,7 +46,7 @@ const plain = (body: Uint8Array<ArrayBuffer>) =>
   });
 
 describe('headers', () => {
-  it('are read outside of the worker: one that is suspended delays none', async () => {
+  it('are read outside the worker: a suspended worker does not delay them', async () => {
     const worker = server.workerPid()!;
     process.kill(worker, 'SIGSTOP');
     const cut = slide.slice(0, 20); // a PNG that ends in its header
@@ -57,8 +57,8 @@ describe('headers', () => {
   });
 });
 
-describe('a header that claims more than the file holds', () => {
-  it('fails only its own request: the job that runs meanwhile succeeds with the right bytes', async () => {
+describe('a header that declares more than the file contains', () => {
+  it('fails only its own request: a concurrent job succeeds with the right bytes', async () => {
     const expected = sha(await (await plain(slide)).arrayBuffer());
     const worker = server.workerPid();
     const { id } = (await (await post('/v1/jobs?model=em-membrane&tile=124', slide)).json()) as JobView;

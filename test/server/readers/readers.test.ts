@@ -13,7 +13,7 @@ const picture = { singleFile: true, choice: {}, scratchDir: folder, trainingRang
 
 beforeAll(async () => {
   await writeTestTiff(image, pattern(64, 32), { compression: 1 });
-  // What is known of each element takes a hundred times its bytes.
+  // Each parsed element takes a hundred times its bytes.
   const description = `<OME><Image><Pixels SizeC="1">${'<a b="c"/>'.repeat(300_000)}</Pixels></Image></OME>`;
   await writeTestTiff(heavy, pattern(64, 64), { compression: 1, description });
 });
@@ -22,7 +22,7 @@ describe('a reader process', () => {
   let pool: ReaderPool;
   afterEach(() => pool.close());
 
-  it('is evicted when idle, down to the minimum of processes', async () => {
+  it('is evicted when idle, down to the minimum number of processes', async () => {
     const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, idleTimeoutMs: 100 };
     pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue });
     const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));

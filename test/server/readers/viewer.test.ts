@@ -13,7 +13,7 @@ import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
 let slide: Buffer;
-/** The images' server answers, breaks off, or keeps whoever asks waiting. */
+/** The image server responds, drops connections, or holds requests. */
 let mode: 'up' | 'down' | 'held' = 'up';
 const held: (() => void)[] = [];
 const images = createServer((request, response) => {
@@ -35,7 +35,7 @@ let host: string;
 let url: string;
 
 beforeAll(async () => {
-  // No pyramid: its far views are made of a small version. A tile is a block of what is fetched.
+  // No pyramid: overviews are computed from a downscaled version. A tile is a block of the fetched bytes.
   const path = join(folder, 'slide.tif');
   await writeTestTiff(path, pattern(1200, 1200), { compression: 1, tile: { width: 256, height: 256 } });
   slide = await readFile(path);
@@ -55,7 +55,7 @@ const tile = (of: Viewer, level: number, row = 0) =>
   of.imageTile(url, { scratchDir: folder, maxPixels: 1e9 }, { level, column: 0, row });
 
 describe('an open slide', () => {
-  it('is closed once its tile is complete, and not before', async () => {
+  it('is closed only after its tile is complete', async () => {
     const shown = viewer();
     await tile(shown, NEAR);
     const order: string[] = [];
@@ -94,7 +94,7 @@ describe('tiles for viewers', () => {
       body: JSON.stringify({ model: 'shapes', source: { url } }),
     });
     const { links } = (await response.json()) as JobView;
-    await (await fetch(`${server.url}${links.events}`)).text(); // they end with the job
+    await (await fetch(`${server.url}${links.events}`)).text(); // the stream ends with the job
     mode = 'held';
     const statuses: number[] = [];
     const asked = Array.from({ length: 70 }, async () => {

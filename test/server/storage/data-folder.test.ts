@@ -12,7 +12,7 @@ const newFolder = () => mkdtemp(join(root, 'data-'));
 const BIN = fileURLToPath(new URL('../../../server/bin.js', import.meta.url));
 
 describe("a data folder's lock", () => {
-  it('that is torn is none', async () => {
+  it('is ignored if truncated', async () => {
     const folder = await newFolder();
     await writeFile(join(folder, 'server.lock'), '{"pid":1,"sta');
     const running = await testServer(folder).catch((error: Error) => error);
@@ -31,7 +31,7 @@ afterAll(async () => {
   await Promise.all(exits);
 });
 
-/** The server as PID 1 of a namespace of its own, as in a container. */
+/** The server as PID 1 of its own namespace, as in a container. */
 async function containedServer(data: string) {
   const args = [
     '-p',
@@ -57,8 +57,8 @@ async function containedServer(data: string) {
   });
 }
 
-describe.skipIf(!allowed)('two containers with one folder', () => {
-  it('do not take their PID 1 for the same process', async () => {
+describe.skipIf(!allowed)('two containers that share a folder', () => {
+  it('distinguish their processes with PID 1', async () => {
     const folder = await newFolder();
     await containedServer(folder);
     const url = await containedServer(folder);

@@ -7,7 +7,7 @@ import { testFolder } from '../../support/files.js';
 const root = await testFolder();
 const newFolder = () => mkdtemp(join(root, 'data-'));
 
-/** A clock that tests move. Whoever it wakes does some I/O and waits again, which `pass` awaits. */
+/** A manual clock. `pass` waits until every woken waiter has done its I/O and waits again. */
 function clock() {
   let [time, waits] = [0, 0];
   const waiting = new Set<{ readonly at: number; readonly wake: () => void }>();
@@ -41,7 +41,7 @@ function clock() {
   };
 }
 
-/** A server of another host, as far as its lock can tell. */
+/** A server that looks like one of another host to the lock. */
 function server(host: string, { now, wait }: ReturnType<typeof clock>) {
   const lost: string[] = [];
   const stop = new AbortController();
@@ -56,7 +56,7 @@ function server(host: string, { now, wait }: ReturnType<typeof clock>) {
   return { options, lost, stop };
 }
 
-/** Starts to take a folder; `lock` is set once it has. */
+/** Starts to acquire a folder; `lock` is set once acquired. */
 function taking(folder: string, options: LockOptions) {
   const state: { lock: FolderLock | null } = { lock: null };
   FolderLock.take(folder, options).then(
@@ -66,14 +66,14 @@ function taking(folder: string, options: LockOptions) {
   return state;
 }
 
-describe('a folder of two hosts', () => {
-  it('belongs to the first one, as long as it renews its lease', async () => {
+describe('a folder shared by two hosts', () => {
+  it('is locked by the first one as long as it renews its lease', async () => {
     const folder = await newFolder();
     const time = clock();
     const first = await FolderLock.take(folder, server('a', time).options);
     const other = server('b', time);
     const second = taking(folder, other.options);
-    await expect.poll(() => time.waiting()).toBe(2); // it has found the lease
+    await expect.poll(() => time.waiting()).toBe(2); // it has read the lease
     await time.pass(60_000);
     expect(second.lock).toBeNull();
     await first.release();
@@ -82,10 +82,10 @@ describe('a folder of two hosts', () => {
     await second.lock!.release();
   });
 
-  it('is taken 15 s after the last renewal, by exactly one of those that wait', async () => {
+  it('is acquired 15 s after the last renewal by exactly one of the waiters', async () => {
     const folder = await newFolder();
     const time = clock();
-    const frozen = clock(); // the holder's process does nothing any more
+    const frozen = clock(); // the holder's process is suspended
     const holder = server('a', frozen);
     await FolderLock.take(folder, holder.options);
     const others = ['b', 'c', 'd'].map((host) => server(host, time));
@@ -95,7 +95,7 @@ describe('a folder of two hosts', () => {
     expect(takings.filter(({ lock }) => lock)).toHaveLength(0);
     await time.pass(40_000);
     expect(takings.filter(({ lock }) => lock)).toHaveLength(1);
-    // The holder comes to, and finds out before it writes again.
+    // The holder wakes up, and notices the loss before its next write.
     await frozen.pass(5000);
     expect(holder.lost).toEqual([expect.stringMatching(/^process 1 of [bcd]$/)]);
     for (const { stop } of others) stop.abort();
@@ -103,8 +103,8 @@ describe('a folder of two hosts', () => {
   });
 });
 
-describe('a lock that is torn', () => {
-  it('is none, and the next one takes its place', async () => {
+describe('a truncated lock', () => {
+  it('is ignored and replaced by the next one', async () => {
     const folder = await newFolder();
     await (await FolderLock.take(folder, server('a', clock()).options)).release();
     const [name] = (await readdir(folder)).filter((each) => each.endsWith('.lock'));

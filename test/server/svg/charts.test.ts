@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { chartsSvg } from '../../../server/svg/charts.js';
 
-it('a chart of as many steps as a long training has is drawn, thinned', () => {
+it('a chart of a long training is downsampled', () => {
   const points = Array.from({ length: 200_000 }, (_, step) => [step + 1, 1 / (step + 1)] as const);
   const svg = (logX: boolean) =>
     chartsSvg([{ title: 'Loss', xLabel: 'steps', logX, series: [{ name: 'loss', colour: 'red', points }] }]);

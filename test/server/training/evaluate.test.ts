@@ -9,14 +9,14 @@ import { memorySource } from '../../../tiling/sources/memory.js';
 import { POINTWISE, predictBy } from '../../support/fake-engine.js';
 
 const [width, height] = [16, 4000];
-/** A gray value is its class. */
+/** Gray values, which are class indices. */
 const values = Uint8Array.from({ length: width * height }, (_, at) => (at * 7) % 3);
 const raster = { data: values, width, height, channels: 1 };
 const counts = new Map<number, number>();
 countLabels(raster, counts);
 const codec = new LabelCodec({ classes: 3, ignore: null, legend: null }, counts);
 
-/** A source that writes down what is read of it. */
+/** A source that records its reads. */
 function watched(reads: Rect[]): ImageSource {
   const source = memorySource(raster);
   return {
@@ -29,7 +29,7 @@ function watched(reads: Rect[]): ImageSource {
 }
 
 describe('validation', () => {
-  it('asks for labels where nothing needs probabilities, and reads the truth band by band', async () => {
+  it('requests only labels if no score needs probabilities, and reads the ground truth by bands', async () => {
     const reads: Rect[] = [];
     const asked: OutputKind[] = [];
     const rule = (_id: number, value: number) => [0, 1, 2].map((c) => (c === value ? 0.8 : 0.1));

@@ -12,7 +12,7 @@ beforeAll(async () => {
   await tf.setBackend('cpu');
 });
 
-/** Parameters with as many classes as the system has that the preset reproduces, and the logits' side. */
+/** Number of parameters, with the classes of the system that the preset reproduces, and the logits' side. */
 const KNOWN: Record<PresetName, { classes: number; parameters: number; tile: number; out: number }> = {
   quick: { classes: 2, parameters: 481_762, tile: 252, out: 164 },
   paper: { classes: 2, parameters: 31_030_658, tile: 572, out: 388 },
@@ -36,7 +36,7 @@ describe('the presets', () => {
     model.dispose();
   });
 
-  it('are all known here', () => {
+  it('are all covered by this test', () => {
     expect(Object.keys(PRESETS).sort()).toEqual(Object.keys(KNOWN).sort());
   });
 });

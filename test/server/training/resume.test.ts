@@ -32,7 +32,7 @@ const version = (models: string) => join(folder, models, 'net', '1');
 const cardOf = async (models: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(version(models), 'card.json'), 'utf8')));
 
-/** Sends a signal to a training once its checkpoint says that so many epochs are done. */
+/** Sends a signal to a training once its checkpoint has the given number of epochs. */
 async function trainUntil(models: string, epochs: number, signal: NodeJS.Signals, args: string[]) {
   let told = Promise.resolve();
   const started = (child: ChildProcess) => {
@@ -54,7 +54,7 @@ async function trainUntil(models: string, epochs: number, signal: NodeJS.Signals
   return result;
 }
 
-/** The epochs of a checkpoint, which may not be there yet. */
+/** The number of epochs of a checkpoint, which may not exist yet. */
 async function epochsOf(path: string): Promise<number> {
   const file = await open(path).catch(() => null);
   if (file === null) return 0;
@@ -73,33 +73,30 @@ describe('a training that is killed', () => {
     ['adam', []],
     ['sgd', ['--optimizer', 'sgd', '--momentum', '0.9', '--learning-rate', '0.01', '--accumulate', '2']],
     ['dropout', ['--dropout', '0.5', '--batch-norm', '--optimizer', 'adamw', '--clip', '1']],
-  ])(
-    'in its fourth epoch, and resumed, ends with the weights of one that was not: %s',
-    async (name, args) => {
-      expect(await unseam(begin(`straight-${name}`, ...args))).toMatchObject({ code: 0 });
-      expect(await trainUntil(`killed-${name}`, 3, 'SIGKILL', args)).toMatchObject({ code: null });
-      const resumed = await resume(`killed-${name}`);
-      expect(resumed).toMatchObject({ code: 0, stderr: expect.stringMatching(/resumed after [345] epochs/) });
-      const [straight, killed] = [await cardOf(`straight-${name}`), await cardOf(`killed-${name}`)];
-      expect(killed.weights).toEqual(straight.weights);
-      expect(killed.scores).toEqual(straight.scores);
+  ])('in its fourth epoch and resumed has the weights of an uninterrupted one: %s', async (name, args) => {
+    expect(await unseam(begin(`straight-${name}`, ...args))).toMatchObject({ code: 0 });
+    expect(await trainUntil(`killed-${name}`, 3, 'SIGKILL', args)).toMatchObject({ code: null });
+    const resumed = await resume(`killed-${name}`);
+    expect(resumed).toMatchObject({ code: 0, stderr: expect.stringMatching(/resumed after [345] epochs/) });
+    const [straight, killed] = [await cardOf(`straight-${name}`), await cardOf(`killed-${name}`)];
+    expect(killed.weights).toEqual(straight.weights);
+    expect(killed.scores).toEqual(straight.scores);
 
-      const log = async (models: string) => {
-        const lines = (await readFile(join(version(models), 'training', 'log.jsonl'), 'utf8'))
-          .trim()
-          .split('\n');
-        return lines.map((line) => {
-          const { pixelsPerSecond: _speed, seconds: _seconds, ...kept } = JSON.parse(line);
-          return kept;
-        });
-      };
-      expect(await log(`killed-${name}`)).toEqual(await log(`straight-${name}`));
-    },
-  );
+    const log = async (models: string) => {
+      const lines = (await readFile(join(version(models), 'training', 'log.jsonl'), 'utf8'))
+        .trim()
+        .split('\n');
+      return lines.map((line) => {
+        const { pixelsPerSecond: _speed, seconds: _seconds, ...kept } = JSON.parse(line);
+        return kept;
+      });
+    };
+    expect(await log(`killed-${name}`)).toEqual(await log(`straight-${name}`));
+  });
 });
 
 describe('Ctrl-C', () => {
-  it('saves and stops in the middle of an epoch; what is resumed ends as if nothing had been', async () => {
+  it('saves and stops within an epoch; the resumed training has the same result as an uninterrupted one', async () => {
     await unseam(begin('whole', '--epoch-steps', '40', '--epochs', '2'));
     const stopped = await trainUntil('stopped', 1, 'SIGINT', ['--epoch-steps', '40', '--epochs', '2']);
     expect(stopped).toMatchObject({
@@ -120,14 +117,14 @@ describe('Ctrl-C', () => {
     });
   });
 
-  it('leaves a version that is not served', async () => {
+  it('leaves an incomplete version, which is not served', async () => {
     await trainUntil('unserved', 1, 'SIGTERM', ['--epoch-steps', '40', '--epochs', '2']);
     expect((await unseam(['models', '--models', join(folder, 'unserved')])).stdout).toBe('');
   });
 });
 
-describe('a checkpoint that is damaged', () => {
-  it('is refused, and so is other data than the training began with', async () => {
+describe('a damaged checkpoint', () => {
+  it('is refused, as is a changed data set', async () => {
     await trainUntil('damaged', 1, 'SIGKILL', []);
     const path = join(version('damaged'), 'training', 'state');
     const bytes = await readFile(path);
@@ -150,17 +147,17 @@ describe('a checkpoint that is damaged', () => {
   });
 });
 
-describe('a training that version 0.1.0 began', () => {
+describe('a training started by version 0.1.0', () => {
   const FORM = fileURLToPath(new URL('../../../../test/forms/training-1', import.meta.url));
 
   it.each([
     [
-      'is resumed, and chooses by the pixel error as it did',
+      'is resumed, and still selects the best network by pixel error',
       (_training: string) => Promise.resolve(),
       /after 2 epochs/,
     ],
     [
-      'starts over where it has no checkpoint',
+      'is restarted if it has no checkpoint',
       (training: string) => rm(join(training, 'state')),
       /no checkpoint yet: starting over/,
     ],

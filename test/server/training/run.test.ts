@@ -23,14 +23,14 @@ import { testFolder } from '../../support/files.js';
 const folder = await testFolder();
 const side = 20;
 
-/** Writes a gray picture of 8 bits. */
+/** Writes an 8-bit gray image. */
 async function picture(path: string, values: ArrayLike<number>): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
   const raw = { width: side, height: side, channels: 1 as const };
   await sharp(Uint8Array.from(values), { raw }).toColourspace('b-w').png().toFile(path);
 }
 
-/** Makes a data set of pictures, by name; a pixel of 1 or 255 is a cell. */
+/** Creates a data set of named images; a pixel of 1 or 255 is a cell. */
 async function dataOf(name: string, grays: Record<string, number[]>) {
   const [images, truths] = [join(folder, name, 'images'), join(folder, name, 'labels')];
   for (const [stem, values] of Object.entries(grays)) {
@@ -81,7 +81,7 @@ const configOf = (change: Partial<TrainingSettings>): RunConfig => ({
   data: { description: '', citation: null, terms: '' },
 });
 
-/** Runs a training whose network says what the rule says. */
+/** Runs a training whose network predicts by the rule. */
 async function run(
   name: string,
   labels: Record<string, number[]>,
@@ -109,37 +109,37 @@ async function run(
   return { card: card!, config, epochs, seen };
 }
 
-/** A picture of so many pixels of some values, and 0 in the rest. */
+/** An image with the given number of pixels of some values, and 0 elsewhere. */
 const pixels = (counts: Record<number, number>): number[] => {
   const values = Object.entries(counts).flatMap(([value, n]) => Array<number>(n).fill(Number(value)));
   return [...values, ...Array<number>(side * side - values.length).fill(0)];
 };
 
 describe('balanced class weights', () => {
-  it('are those of the images that are trained on, not of those that are held back', async () => {
+  it('are computed from the training images, not from held-out ones', async () => {
     const labels = { a: pixels({ 1: 100 }), b: pixels({ 1: 100 }), v: pixels({ 1: 400 }) };
     const { seen } = await run('balance', labels, () => [1, 0], { classWeights: 'balanced' });
     const [{ labels: found, weights }] = seen as [TrainingBatch];
     const weightOf = (label: number) => weights[found.indexOf(label)]!;
-    // a quarter of the training's pixels are cells
+    // a quarter of the training pixels are cells
     expect(weightOf(1) / weightOf(0)).toBeCloseTo(3, 5);
   });
 });
 
-/** One pixel in a hundred is a cell, and twice as many look like one. */
+/** One pixel in a hundred is a cell, and two in a hundred look like one. */
 const rare = { a: pixels({ 1: 4 }), v: pixels({ 255: 4, 100: 8 }) };
-/** What the network says of a cell, of what looks like one, and of the rest: from the second epoch on it finds cells. */
+/** Predictions for a cell, a lookalike and the rest: from the second epoch on, the network finds cells. */
 const finds: PixelRule = (epoch, value) => (epoch > 1 && value >= 100 ? [0.3, 0.7] : [0.9, 0.1]);
 
 describe('the best network', () => {
-  it('is not the one that says background everywhere, where cells are rare', async () => {
+  it('is not one that predicts only background when cells are rare', async () => {
     const { epochs, card } = await run('rare', rare, finds);
     expect(epochs.map(({ validation }) => validation.scores.pixelError)).toEqual([0.01, 0.02]);
     expect(epochs.map(({ best }) => best)).toEqual([true, true]);
     expect(card.weights.sha256).toBe('2');
   });
 
-  it('is chosen by what --monitor names; the card says by what, how good it was, and when', async () => {
+  it('is selected by --monitor; the card records the metric, its value and the epoch', async () => {
     const { card } = await run('rare-error', rare, finds, { monitor: 'pixelError' });
     expect(card.weights.sha256).toBe('1');
     expect(card.training.best).toEqual({ monitor: 'pixelError', value: 0.01, epoch: 1, steps: 1 });
@@ -150,7 +150,7 @@ describe('the best network', () => {
     expect(byRand.card.training.best).toMatchObject({ monitor: 'vRand' });
   });
 
-  it('is by default that of least pixel error where every class has a tenth of the pixels', async () => {
+  it('has by default the least pixel error if every class has a tenth of the pixels', async () => {
     const { card } = await run('common', { ...rare, a: pixels({ 1: 40 }) }, finds);
     expect(card.training.best).toMatchObject({ monitor: 'pixelError' });
   });
@@ -182,7 +182,7 @@ describe('the loss in validation', () => {
 });
 
 describe('the report', () => {
-  it('tells the steps to the best from those of the whole training', async () => {
+  it('distinguishes the steps to the best network from those of the whole training', async () => {
     const { card, config } = await run('report', rare, finds, { monitor: 'pixelError' });
     const html = reportHtml({ card, config, curves: '', sheets: [] });
     expect(html).toContain('<tr><th>steps to the best</th><td>1</td></tr>');
@@ -191,14 +191,14 @@ describe('the report', () => {
 });
 
 describe('a training that was killed before its first checkpoint', () => {
-  it('is resumed from its beginning', async () => {
+  it('is restarted from the beginning', async () => {
     await expect(run('killed', rare, finds, { monitor: 'pixelError' }, true)).resolves.toMatchObject({
       card: { training: { steps: 2 } },
       seen: [expect.anything(), expect.anything()],
     });
   });
 
-  it('has its settings as soon as it has a folder; two trainings never share one', async () => {
+  it('has its settings as soon as its folder exists, and shares the folder with no other', async () => {
     const version = join(folder, 'shared', 'net', '1');
     await writeRunConfig(version, configOf({}));
     await expect(writeRunConfig(version, configOf({}))).rejects.toMatchObject({ code: 'conflict' });
@@ -207,8 +207,8 @@ describe('a training that was killed before its first checkpoint', () => {
   });
 });
 
-describe('what a newer version wrote', () => {
-  it('is refused by its form', async () => {
+describe('a checkpoint of a newer version', () => {
+  it('is refused by its format version', async () => {
     const version = join(folder, 'newer', 'net', '1');
     const { training, config, state } = runFolder(version);
     await mkdir(training, { recursive: true });
@@ -220,8 +220,8 @@ describe('what a newer version wrote', () => {
 });
 
 describe('the threshold of border scores', () => {
-  it('is chosen on the images for validation and kept in the card; those for testing are scored at it', async () => {
-    // in validation a wall between two cells is seen at 0.65 only; the images for testing would like another cut
+  it('is chosen on validation images and stored in the card; test images are scored with it', async () => {
+    // in validation a wall between two cells is found at 0.65 only; another threshold is optimal for the test images
     const [wide, wall] = [pixels({ 255: 9 }), 30];
     const rule: PixelRule = (_epoch, value) => [1 - value / 255, value / 255];
     const cells = (border: number) => {

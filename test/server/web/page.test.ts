@@ -10,7 +10,7 @@ import { MODELS, testServer, unseam } from '../../support/product.js';
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,
 );
-/** A folder to look at what the browser showed; none are kept without it. */
+/** Folder of the screenshots; without it none are saved. */
 const SHOTS = join('out', 'screenshots');
 
 const folder = await testFolder();
@@ -47,7 +47,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
   const shot = (name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), caret: 'initial' });
   const image = () => join(folder, 'images', 'shapes-0001.png');
   const state = () => page.locator('#state').textContent();
-  /** Pixels of the viewer that are neither gray nor paper: slides here are gray, masks are coloured. */
+  /** Pixels of the viewer that are neither gray nor background: these slides are gray, masks are coloured. */
   const coloured = () =>
     page.evaluate<number>(`(() => {
       const canvas = document.querySelector('#viewer canvas');
@@ -60,7 +60,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
       return count;
     })()`);
 
-  /** Width by height of what the viewer draws: the slide's own, unless a part of it is out of view. */
+  /** Aspect ratio of the area that the viewer draws: that of the slide, unless a part of it is out of view. */
   const drawn = () =>
     page.evaluate<number>(`(() => {
       const canvas = document.querySelector('#viewer canvas');
@@ -76,7 +76,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
       return (right - left) / (bottom - top);
     })()`);
 
-  it('takes a slide, and shows its mask while it is made and when it is done', async () => {
+  it('accepts a slide, and shows its mask while it is computed and when it is complete', async () => {
     await page.goto(server.url);
     await page.selectOption('#model', 'shapes');
     await page.setInputFiles('#file', image());
@@ -91,7 +91,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await page.click('#full');
     await expect.poll(() => page.locator('#zoom').textContent()).toBe('1.0 : 1');
     await shot('full-zoom');
-    // Opacity 0 leaves the slide alone.
+    // Opacity 0 shows only the slide.
     await page.fill('#opacity', '0');
     await expect.poll(coloured).toBe(0);
     await page.fill('#opacity', '55');
@@ -114,7 +114,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await page.setViewportSize({ width: 1280, height: 900 });
   });
 
-  it('gives what is asked for of the mask', async () => {
+  it('downloads the requested outputs', async () => {
     const [download] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('link', { name: 'Regions, GeoJSON for QuPath' }).click(),
@@ -124,7 +124,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     expect(features.length).toBeGreaterThan(5);
   });
 
-  it('cancels by the keyboard, and lists what there is', async () => {
+  it('cancels jobs by keyboard, and lists the jobs', async () => {
     await page.selectOption('#model', 'em-membrane');
     await page.setInputFiles('#file', image());
     await expect.poll(state, { timeout: 30_000 }).toMatch(/tiles/);
@@ -140,7 +140,7 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await expect.poll(() => page.locator('#jobs li').count()).toBe(1);
   });
 
-  it('says what is wrong with a file', async () => {
+  it('reports the problem with a file', async () => {
     await page.setInputFiles('#file', {
       name: 'notes.txt',
       mimeType: 'text/plain',
@@ -176,11 +176,11 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await shot('narrow');
   });
 
-  it('asks no other host for anything, and breaks no rule of its own', async () => {
+  it('sends no request to other hosts, and violates no content security policy', async () => {
     const policy = (await fetch(server.url)).headers.get('content-security-policy')!;
     expect(policy).toMatch(/default-src 'none'; script-src 'self'/);
     expect(policy).not.toMatch(/unsafe/);
-    // Answers of 4xx are what some of these tests are about; the browser mentions them.
+    // Some of these tests provoke 4xx responses, which the browser logs.
     expect(complaints.filter((text) => !/status of 4\d\d|Tile %s failed to load/.test(text))).toEqual([]);
   });
 });

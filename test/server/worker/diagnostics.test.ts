@@ -21,7 +21,7 @@ interface Profile {
   readonly nodes: readonly { readonly callFrame: { readonly url: string } }[];
 }
 
-/** The product's files in which a profile found the CPU. */
+/** The product files with samples in a CPU profile. */
 async function filesIn(profile: string): Promise<string[]> {
   const { nodes }: Profile = JSON.parse(await readFile(profile, 'utf8'));
   const files = nodes.map(({ callFrame }) => /\/dist\/(.*)$/.exec(callFrame.url)?.[1]);
@@ -42,7 +42,7 @@ describe('--cpu-profile', () => {
         const names = await readdir(profiles);
         return (await Promise.all(names.map((name) => filesIn(join(profiles, name))))).flat();
       };
-      // A worker that was orphaned exits after its server: until then there are none, or unfinished ones.
+      // An orphaned worker exits after its server: until then profiles are missing or incomplete.
       await expect
         .poll(() => profiled().catch(() => []), { interval: 50, timeout: 20_000 })
         .toEqual(expect.arrayContaining(['server/worker/main.js', 'model/engine-thread.js']));

@@ -19,7 +19,7 @@ import { even, pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const started: WorkerClient[] = [];
-/** Why workers have exited in this test. */
+/** The reasons of worker exits in this test. */
 const lost: string[] = [];
 
 beforeAll(async () => {
@@ -87,17 +87,17 @@ describe('an image that does not open', () => {
     });
   });
 
-  it('has at least the time limit of its decoder, which goes by its size', async () => {
+  it('has at least the time limit of its decoder, which depends on its size', async () => {
     const cut = { input: join(folder, 'cut.png'), size: { width: 20_000, height: 20_000 } };
     expect(await run(worker({ openMs: 1 }), cut)).toMatchObject({ code: 'corrupt-image' });
   });
 });
 
-describe('a mask of the tissue', () => {
+describe('a tissue mask', () => {
   const image = memorySource(pattern(700, 500));
   const geometry = { padded: even(0), tileable: true, halo: even(44), multiple: 8, smallest: 100 };
   const card = { name: 'net', inputChannels: 1, architecture: { channels: [16, 32] }, classes: [{}, {}] };
-  /** How a job with this mask ends; nothing is predicted. */
+  /** The outcome of a job with this mask; nothing is predicted. */
   const ended = (maxUnpackedBytes: number, watch?: SegmentJob['watch']) =>
     runJob(
       {
@@ -141,12 +141,12 @@ describe('the exit of a worker', () => {
     const pid = client.pid!;
     process.kill(pid, 'SIGSTOP');
     const running = run(client);
-    client.plan(spec, header).catch(() => null); // it stays pending, for there is no next worker
+    client.plan(spec, header).catch(() => null); // it stays pending, since there is no next worker
     process.kill(pid, 'SIGKILL');
     expect(await running).toMatchObject({ blame: 'possible', hung: false });
   });
 
-  it('is blamed on a job that was alone in it', async () => {
+  it('is blamed on a job that ran in it alone', async () => {
     const client = worker();
     await isReady(client);
     const pid = client.pid!;
@@ -158,7 +158,7 @@ describe('the exit of a worker', () => {
 });
 
 describe('an engine that is lost during a call', () => {
-  it('terminates its worker, which is of no use without it', async () => {
+  it('terminates its worker, which is unusable without it', async () => {
     const fails =
       "import {isMainThread} from 'node:worker_threads'; if (!isMainThread) throw new Error('gone')";
     const { NODE_OPTIONS = '' } = process.env;

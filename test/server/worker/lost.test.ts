@@ -4,13 +4,13 @@ import type { Receipt } from '../../../server/contract/receipt.js';
 import { JobRunner } from '../../../server/jobs/runner.js';
 import { type Blame, WorkerLostError } from '../../../server/worker/lost.js';
 
-/** Ends of workers, as the runner learns of them. */
+/** Worker exits, as reported to the runner. */
 const lost = (blame: Blame, hung = false) => new WorkerLostError('the worker ended', blame, hung);
 
-describe('a job whose worker ends', () => {
+describe('a job whose worker exits', () => {
   const { signal } = new AbortController();
   const options = { signal, onStart: async () => {}, onStage: () => {}, onProgress: () => {} };
-  /** Runs a job in workers that end so, one after the other; the last does the job. */
+  /** Runs a job in successive workers that exit as given; the last one completes the job. */
   async function run(ends: readonly WorkerLostError[], held = { strikes: 0, isSuspect: false }) {
     const left = [...ends];
     const saved: number[] = [];
@@ -37,14 +37,14 @@ describe('a job whose worker ends', () => {
     return { ended, tries, saved };
   }
 
-  it('fails after three crashes that it has caused, by the name of what happened', async () => {
+  it('fails after three crashes that it caused, with the code of the crash', async () => {
     const certain = lost('certain');
     expect(await run([certain, certain, certain])).toMatchObject({ ended: 'worker-killer', tries: 3 });
     const hung = lost('certain', true);
     expect(await run([hung, hung, hung])).toMatchObject({ ended: 'worker-hung', tries: 3 });
   });
 
-  it('counts the ends that it was in: not those of others, for which it waits', async () => {
+  it('counts only exits during which it ran, not those while it was queued', async () => {
     const inside = new Map<string, (error: WorkerLostError) => void>();
     const worker = {
       hold: () => () => {},
@@ -74,12 +74,12 @@ describe('a job whose worker ends', () => {
     expect([[...inside.keys()], counts]).toEqual([['b'], { a: 2, b: 1 }]);
   });
 
-  it('is not, after any number that another may have caused', async () => {
+  it('does not fail after any number of crashes that another job may have caused', async () => {
     const others = Array.from({ length: 9 }, (_, i) => lost(i % 2 === 0 ? 'possible' : 'none'));
     expect(await run(others)).toMatchObject({ ended: 'done', tries: 10 });
   });
 
-  it('has that written down before it starts again, and taken back when it ends by itself', async () => {
+  it('has a strike persisted before it restarts, and revoked when it ends normally', async () => {
     expect((await run([], { strikes: 1, isSuspect: true })).saved).toEqual([2, 1]);
     expect((await run([], { strikes: 0, isSuspect: false })).saved).toEqual([]);
     expect(await run([], { strikes: 3, isSuspect: true })).toMatchObject({

@@ -25,7 +25,7 @@ const ready = async () => {
   const response = await fetch(`${server.url}/readyz`);
   return [response.status, await response.text()];
 };
-/** A job that runs, in a worker that does nothing any more. */
+/** A running job in a suspended worker. */
 async function stopped(): Promise<string> {
   const response = await fetch(`${server.url}/v1/jobs?model=em-membrane&tile=124`, {
     method: 'POST',
@@ -38,14 +38,14 @@ async function stopped(): Promise<string> {
 }
 
 describe('a worker that hangs', () => {
-  it('is not ready, and is replaced: its job is resumed', async () => {
+  it('is reported as unready and replaced, and its job is resumed', async () => {
     const id = await stopped();
     const pid = server.workerPid();
     const why = expect.stringMatching(/the worker (has not responded for|is not ready)/);
     try {
       await expect.poll(ready, { interval: 20, timeout: 5000 }).toEqual([503, why]);
     } catch (error) {
-      process.kill(pid!, 'SIGCONT'); // so that what waits for it ends
+      process.kill(pid!, 'SIGCONT'); // so that pending calls settle
       throw error;
     }
     await (await fetch(`${server.url}/v1/jobs/${id}/events`)).text();

@@ -21,7 +21,7 @@ function regionsOf(labels: Uint8Array, width: number, pixels: Uint8Array | null 
   return regions;
 }
 
-/** Connected components by flooding, each as its pixels. */
+/** Connected components by flood fill, each as its pixels. */
 function flooded(labels: Uint8Array, width: number): number[][] {
   const seen = new Uint8Array(labels.length);
   const found: number[][] = [];
@@ -83,7 +83,7 @@ describe('a ring of pixels', () => {
 });
 
 describe('a region that touches itself at corners', () => {
-  it('has simple rings: what it closes in at a corner is a hole', () => {
+  it('has simple rings: an area enclosed at a corner is a hole', () => {
     const mask = ['.##', '#.#', '###', '#.#', '##.'].map((row) => [...row].map((c) => (c === '#' ? 1 : 0)));
     const [region] = regionsOf(Uint8Array.from(mask.flat()), 3);
     expect(faultOf(region!.rings)).toBe(null);
@@ -110,7 +110,7 @@ function labelsOf({ width, height, seed, classes, smooth }: Mask): Uint8Array {
 }
 
 describe('regions', () => {
-  it('are those that flooding finds, with their measures and contours, for any mask', () => {
+  it('match a flood fill in pixels, measures and contours, for any mask', () => {
     fc.assert(
       fc.property(masks, (mask) => {
         const { width, height } = mask;
@@ -157,7 +157,7 @@ describe('regions', () => {
 });
 
 describe('simplifyRings', () => {
-  it('keeps what is further away than the tolerance, and straightens stairs', () => {
+  it('preserves details beyond the tolerance, and straightens stairs', () => {
     const stairs = Int32Array.from([0, 0, 40, 0, 40, 1, 39, 1, 39, 2, 38, 2, 38, 3, 37, 3, 37, 40, 0, 40]);
     const [simple] = simplifyRings([stairs], 1.5, { width: 100, height: 100 });
     expect(simple!.length).toBeLessThan(stairs.length);
@@ -165,7 +165,7 @@ describe('simplifyRings', () => {
     expect(simplifyRings([stairs], 0, { width: 100, height: 100 })).toEqual([stairs]);
   });
 
-  it('keeps polygons valid and their rings within the tolerance and of their areas, for any mask', () => {
+  it('preserves validity and area of polygons, with rings within the tolerance, for any mask', () => {
     fc.assert(
       fc.property(masks, fc.constantFrom(0.6, 1, 2, 5), (mask, tolerance) => {
         const labels = labelsOf(mask);
@@ -189,7 +189,7 @@ describe('simplifyRings', () => {
   });
 });
 
-/** From a point to the nearest of a ring. */
+/** Distance from a point to a ring. */
 function distanceTo(ring: ArrayLike<number>, x: number, y: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0, j = ring.length - 2; i < ring.length; j = i, i += 2) {

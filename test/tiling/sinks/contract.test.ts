@@ -64,7 +64,7 @@ maskSinkContract('the areas of classes', {
   open: async () => new AreaCount(),
   result: async (areas) => Float64Array.from(areas.pixels(classes.length)),
 });
-// A journal is no result: it is there from its first band on, and outlives its writer.
+// A journal is not a result: it exists from its first band on, and outlives its writer.
 maskSinkContract('a journal', {
   async open(path) {
     await rm(path, { force: true });

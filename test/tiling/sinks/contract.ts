@@ -9,13 +9,13 @@ import { testFolder } from '../../support/files.js';
 import { even } from '../../support/rasters.js';
 
 export interface MaskSinkCase<Sink extends MaskSink> {
-  /** Opens a sink for a mask of this size. A file that it publishes has the name `path`, or one that begins so. */
+  /** Opens a sink for a mask of this size. The name of a file that it publishes is, or starts with, `path`. */
   readonly open: (path: string, size: Size) => Promise<Sink>;
-  /** Floats per pixel of the mask that it takes. Default: labels, one byte per pixel. */
+  /** Floats per pixel of its mask. Default: labels, one byte per pixel. */
   readonly floats?: number | undefined;
   /** Whether its bands are whole rows, so that the mask is not wider than a column block. Default false. */
   readonly wholeRows?: boolean;
-  /** What a finished sink made of the mask, for those that publish no file. Default: its files. */
+  /** The output of a finished sink, for those that publish no file. Default: its files. */
   readonly result?: (sink: Sink, path: string, size: Size) => Promise<NodeJS.ArrayBufferView>;
 }
 
@@ -28,7 +28,7 @@ const RULE = { halo: even(3), multiple: 4, smallest: 10 };
 /** Sides of the tiles whose bands are written, in px: from the smallest to one that covers the image. */
 const tilesOf = ({ width, height }: Size) => [10, 306, 10 + 4 * Math.ceil(Math.max(width, height) / 4)];
 
-/** What every `MaskSink` promises, as tests. A new one is one line in `contract.test.ts`. */
+/** The contract of every `MaskSink`, as tests. A new one is one line in `contract.test.ts`. */
 export function maskSinkContract<Sink extends MaskSink>(
   name: string,
   { open, floats, wholeRows = false, result }: MaskSinkCase<Sink>,
@@ -46,12 +46,12 @@ export function maskSinkContract<Sink extends MaskSink>(
     });
     const sizes = SIZES.filter(({ width }) => !wholeRows || width <= COLUMN_BLOCK_PX);
     const bandsOf = (size: Size, tile: number) => bands(size, floats, tile);
-    /** Digests of what a sink made, by name. */
+    /** Digests of the output of a sink, by name. */
     const made = async (sink: Sink, size: Size) =>
       result ? { result: sha256(await result(sink, path, size)) } : files(folder);
 
     describe.each(sizes)('of $width×$height px', (size) => {
-      it('makes the same of the same mask, whatever its bands are', async () => {
+      it('has the same output for the same mask in any bands', async () => {
         const results: unknown[] = [];
         for (const tile of tilesOf(size)) {
           const sink = await open(path, size);
@@ -63,7 +63,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         for (const other of results) expect(other).toEqual(results[0]);
       });
 
-      it('needs a band no longer when its write has resolved', async () => {
+      it('does not use a band after its write has resolved', async () => {
         const results: unknown[] = [];
         for (const reused of [false, true]) {
           const sink = await open(path, size);
@@ -81,7 +81,7 @@ export function maskSinkContract<Sink extends MaskSink>(
     describe.runIf(publishes)('its file', () => {
       const size = sizes.at(-1)!;
 
-      it('appears when it is finished, and no other is left beside it', async () => {
+      it('appears when finished, with no temporary file left', async () => {
         const sink = await open(path, size);
         expect(await published(folder)).toEqual([]);
         for (const { rect, data } of bandsOf(size, 10)) {
@@ -94,7 +94,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         expect(await published(folder)).toEqual(names);
       });
 
-      it('is removed when it is aborted, after any number of bands', async () => {
+      it('is removed when aborted, after any number of bands', async () => {
         for (const count of [0, 1, 2, Number.POSITIVE_INFINITY]) {
           const sink = await open(path, size);
           for (const { rect, data } of [...bandsOf(size, 10)].slice(0, count))
@@ -107,13 +107,13 @@ export function maskSinkContract<Sink extends MaskSink>(
       it('is removed when it cannot be published', async () => {
         const sink = await open(path, size);
         for (const { rect, data } of bandsOf(size, 306)) await sink.writeBand(rect, data);
-        await mkdir(path); // in the way of its name
+        await mkdir(path); // occupies its name
         await expect(sink.finish()).rejects.toMatchObject({ code: 'EISDIR' });
         await sink.abort();
         expect(await readdir(folder)).toEqual(['mask']);
       });
 
-      it('replaces one of that name when it is finished, and not before', async () => {
+      it('replaces an existing one only when finished', async () => {
         const write = async (end: 'finish' | 'abort', tile: number) => {
           const sink = await open(path, size);
           for (const { rect, data } of bandsOf(size, tile)) await sink.writeBand(rect, data);
@@ -130,7 +130,7 @@ export function maskSinkContract<Sink extends MaskSink>(
   });
 }
 
-/** The bands of a plan with tiles of so many px, and a mask's values in them. */
+/** The bands of a plan with the given tile size, with a mask's values. */
 function* bands(size: Size, floats: number | undefined, tile: number) {
   const channels = floats ?? 1;
   const values = size.width * size.height * channels;
@@ -152,7 +152,7 @@ function* bands(size: Size, floats: number | undefined, tile: number) {
   }
 }
 
-/** The files of a folder that are under the name of a result. */
+/** The files of a folder whose name starts with that of a result. */
 const published = async (folder: string): Promise<string[]> =>
   (await readdir(folder)).filter((name) => !name.endsWith('.partial'));
 

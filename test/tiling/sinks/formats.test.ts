@@ -20,7 +20,7 @@ import { even, firstDifference, pattern } from '../../support/rasters.js';
 const folder = await testFolder();
 const rule = { halo: even(3), multiple: 4, smallest: 10 };
 
-/** Gives a mask to a sink as the bands of a plan of so many px a tile. */
+/** Writes a mask to a sink in the bands of a plan with the given tile size. */
 async function writeInBands(
   sink: MaskSink,
   data: MaskArray,
@@ -51,7 +51,7 @@ describe.each([
   const floats = Float32Array.from(pattern(size.width, size.height, 3).data, (v) => v / 255);
   const mpp = { x: 0.25, y: 0.5 };
 
-  it('as PNG has the same bytes whatever the plan, and libvips reads it', async () => {
+  it('as PNG has the same bytes for any plan, and libvips reads it', async () => {
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `mask-${size.width}-${tile}.png`);
@@ -65,7 +65,7 @@ describe.each([
     expect(firstDifference(await picture.toColourspace('b-w').raw().toBuffer(), labels)).toBe(-1);
   });
 
-  it('as TIFF has the same bytes whatever the plan, and libvips reads it', async () => {
+  it('as TIFF has the same bytes for any plan, and libvips reads it', async () => {
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `mask-${size.width}-${tile}.tif`);
@@ -89,7 +89,7 @@ describe.each([
     await source.close();
   });
 
-  it('as probabilities keeps every bit', async () => {
+  it('as probabilities is lossless', async () => {
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `p-${size.width}-${tile}.tif`);
@@ -157,7 +157,7 @@ describe.each([
     );
   };
 
-  it('of labels holds majorities, in tiles, with names and colours, as libvips and geotiff see it', async () => {
+  it('of labels holds majorities, in tiles, with names and colours, as read by libvips and geotiff', async () => {
     const path = join(folder, `pyramid-${size.width}.tif`);
     const format = {
       channels: 1,
@@ -199,7 +199,7 @@ describe.each([
     await source.close();
   });
 
-  it('of probabilities has a channel for each class, with its name', async () => {
+  it('of probabilities has a named channel for each class', async () => {
     const path = join(folder, `channels-${size.width}.tif`);
     const three = classes.slice(2, 5);
     const sink = await TiffSink.create(path, size, {

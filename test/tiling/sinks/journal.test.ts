@@ -31,14 +31,14 @@ async function replayed(path: string, key = 'a') {
 }
 
 describe('a journal', () => {
-  it('gives back the bands that were written, with every bit', async () => {
+  it('replays the written bands losslessly', async () => {
     const path = join(folder, 'whole');
     await written(path);
     expect(await replayed(path)).toEqual([labels(0), labels(16), floats]);
     expect(await replayed(path)).toEqual([labels(0), labels(16), floats]);
   });
 
-  it('ends before a record that is torn, at whatever byte, and goes on from there', async () => {
+  it('ends before a record truncated at any byte, and continues from there', async () => {
     const path = join(folder, 'torn');
     await written(path);
     const all = await readFile(path);
@@ -56,7 +56,7 @@ describe('a journal', () => {
     }
   });
 
-  it('ends before a record that is not what its checksum says, and before what is no record', async () => {
+  it('ends before a record with a wrong checksum, and before anything that is not a record', async () => {
     const path = join(folder, 'damaged');
     await written(path);
     const bytes = await readFile(path);
@@ -67,7 +67,7 @@ describe('a journal', () => {
     expect(await replayed(path)).toEqual([labels(0), labels(16)]);
   });
 
-  it('of another key, or of no key, starts anew', async () => {
+  it('of another key, or without a key, is restarted', async () => {
     const path = join(folder, 'key');
     await written(path);
     expect(await replayed(path, 'b')).toEqual([]);
@@ -76,7 +76,7 @@ describe('a journal', () => {
     expect(await replayed(path)).toEqual([]);
   });
 
-  it('says what it was of, when it starts anew', async () => {
+  it('reports the discarded one when it is restarted', async () => {
     const path = join(folder, 'earlier');
     const earlier = async (key: string) => {
       const journal = await BandJournal.open(path, key);

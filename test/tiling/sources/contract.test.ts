@@ -117,4 +117,4 @@ const FILES = [
   'deep.png',
   'rgb.jpg',
 ];
-describe.each(FILES)('what is refused of', (name) => imageRefusals(name, join(folder, name), options));
+describe.each(FILES)('refusals of', (name) => imageRefusals(name, join(folder, name), options));

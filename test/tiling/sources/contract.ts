@@ -10,10 +10,10 @@ import { firstDifference } from '../../support/rasters.js';
 const RUNS = { numRuns: 25 };
 
 /**
- * What every `ImageSource` promises, as tests. A new one is one line in `contract.test.ts`.
+ * The contract of every `ImageSource`, as tests. A new one is one line in `contract.test.ts`.
  *
- * @param open called for each source that a test needs; at least 8 px a side
- * @param pixels of the image, where they are known to the bit
+ * @param open opens a source for each test; at least 8 px a side
+ * @param pixels of the image, if known exactly
  */
 export function imageSourceContract(name: string, open: () => Promise<ImageSource>, pixels?: Raster): void {
   describe(name, () => {
@@ -27,7 +27,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
     });
     afterAll(() => source?.close());
 
-    it('states facts that can be sent to another process', () => {
+    it('has properties that can be sent to another process', () => {
       const { facts } = source;
       expect(structuredClone(facts)).toEqual(facts);
       expect(facts.channels).toBeGreaterThanOrEqual(1);
@@ -37,7 +37,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       expect(source.stored === undefined).toBe(facts.range === undefined);
     });
 
-    it('has levels that get smaller', () => {
+    it('has levels of decreasing size', () => {
       for (const [i, { size }] of levels.entries()) {
         const above = levels[i - 1]?.size ?? {
           width: Number.POSITIVE_INFINITY,
@@ -54,7 +54,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       expect(firstDifference((await readAll(source)).data, pixels!.data)).toBe(-1);
     });
 
-    it('gives rasters of the size, type and channels that it states, on every level', async () => {
+    it('returns rasters of its stated size, type and channels, on every level', async () => {
       const { channels, dtype } = source.facts;
       for (const level of levels) {
         const { data, ...raster } = await readAll(level);
@@ -64,7 +64,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       }
     });
 
-    it('gives any region as that part of the whole, on every level and of stored values', async () => {
+    it('returns any region as that part of the whole, on every level and of stored values', async () => {
       for (const reader of source.stored ? [...levels, source.stored] : levels) {
         const whole = await readAll(reader);
         const check = async (rect: Rect) => expectPart(await reader.readRegion(rect), whole, rect);
@@ -80,7 +80,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       for (const [i, region] of regions.entries()) expectPart(region, whole, rects[i]!);
     });
 
-    it('gives its reader an array of its own', async () => {
+    it('returns an array that the caller owns', async () => {
       const whole = await readAll(source);
       const again = await readAll(source);
       again.data.fill(0);
@@ -88,13 +88,13 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       expectPart(await readAll(source), whole, { x: 0, y: 0, ...source.size });
     });
 
-    it('rejects a read that is aborted before it begins, with its reason', async () => {
+    it('rejects a read whose signal is already aborted, with its reason', async () => {
       const reason = new Error('no longer needed');
       const signal = AbortSignal.abort(reason);
       for (const level of levels) await expect(readAll(level, signal)).rejects.toBe(reason);
     });
 
-    it('settles a read that is aborted on its way, and no other read fails', async () => {
+    it('settles a read aborted in flight, and fails no other read', async () => {
       const own = await open();
       const all = { x: 0, y: 0, ...own.size };
       try {
@@ -113,7 +113,7 @@ export function imageSourceContract(name: string, open: () => Promise<ImageSourc
       }
     });
 
-    it.runIf(process.platform === 'linux')('keeps no file open when it is closed', async () => {
+    it.runIf(process.platform === 'linux')('has no open file after it is closed', async () => {
       const before = await openFiles();
       const own = await open();
       await readAll(own);
@@ -136,7 +136,7 @@ function corners({ width, height }: Size): Rect[] {
   ];
 }
 
-/** Any region of an image, single pixels among them. */
+/** Random regions of an image, including single pixels. */
 function rectIn({ width, height }: Size): fc.Arbitrary<Rect> {
   const interval = (length: number) =>
     fc
@@ -157,7 +157,7 @@ function expectPart(region: Raster, { data, width, channels }: Raster, rect: Rec
   expect(firstDifference(region.data, part), JSON.stringify(rect)).toBe(-1);
 }
 
-/** The files that this process has open, by name; sockets and pipes are not among them. */
+/** The names of the files that this process has open, without sockets and pipes. */
 async function openFiles(): Promise<string[]> {
   const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
   return (await Promise.all(links)).filter((name) => name.startsWith(tmpdir())).sort();

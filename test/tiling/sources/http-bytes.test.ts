@@ -32,7 +32,7 @@ afterAll(() => {
   images.close();
 });
 
-it('a read that fails is no error of the process, even where its blocks are asked for again', async () => {
+it('a failed read causes no unhandled rejection, even if its blocks are requested again', async () => {
   const unheard: unknown[] = [];
   const hear = (reason: unknown) => void unheard.push(reason);
   process.prependListener('unhandledRejection', hear);

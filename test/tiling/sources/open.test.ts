@@ -11,7 +11,7 @@ import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };
 
-/** Opens a file, reads regions of it, and compares them with the pixels that it was made of. */
+/** Opens a file, reads regions of it, and compares them with the original pixels. */
 async function expectPixels(path: string, image: Raster, channels = image.channels): Promise<void> {
   const source = await openImage(path, options);
   try {
@@ -50,7 +50,7 @@ const kinds: [channels: number, dtype: Dtype][] = [
   [3, 'uint16'],
 ];
 
-describe('a picture without random access', () => {
+describe('an image without random access', () => {
   it.each(kinds)('PNG of %i channels, %s', async (channels, dtype) => {
     const image = pattern(83, 61, channels, dtype);
     const path = join(folder, `p${channels}${dtype}.png`);
@@ -140,11 +140,11 @@ describe('TIFF', () => {
     await expectPixels(path, { data: new Uint8Array(data), width: 150, height: 110, channels: 3 });
   });
 
-  it('JPEG tiles that store RGB, as Aperio writes them, keep their colours', async () => {
+  it('JPEG tiles in RGB, as in files of Aperio, are not converted from YCbCr', async () => {
     const path = join(folder, 'rgb-jpeg.tif');
     const image = pattern(64, 64, 3);
-    // Tiles that a decoder would take for YCbCr if it did not know better: the pixels are the YCbCr of a JPEG
-    // without its marker, so what must come out are the stored components themselves.
+    // Tiles that a decoder would assume to be YCbCr by default: the pixels are the YCbCr of a JPEG
+    // without its marker, so the expected pixels are the stored components themselves.
     await writeTestTiff(path, image, { tile: { width: 64, height: 64 }, compression: 7, photometric: 6 });
     const asYcbcr = await openImage(path, options).then(async (s) => ({
       s,
@@ -205,7 +205,7 @@ describe('TIFF', () => {
     await expectPixels(path, image);
   });
 
-  it('keeps its pixel size', async () => {
+  it('preserves its pixel size', async () => {
     const path = join(folder, 'resolution.tif');
     await encoded(pattern(20, 20)).tiff({ xres: 4000, yres: 2000, resolutionUnit: 'cm' }).toFile(path);
     const source = await openImage(path, options);
@@ -214,7 +214,7 @@ describe('TIFF', () => {
   });
 });
 
-describe('what is no image, or damaged, is refused with its reason', () => {
+describe('an unsupported or damaged image is refused with its reason', () => {
   const file = async (name: string, bytes: Buffer) => {
     const path = join(folder, name);
     await writeFile(path, bytes);
@@ -233,7 +233,8 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await expect(read()).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   };
 
-  it('nothing', async () => refused(await file('empty', Buffer.alloc(0)), 'unsupported-image', /0 bytes/));
+  it('an empty file', async () =>
+    refused(await file('empty', Buffer.alloc(0)), 'unsupported-image', /0 bytes/));
   it('text', async () =>
     refused(await file('text.png', Buffer.from('hello')), 'unsupported-image', /not a supported image/));
   it('SVG', async () =>
@@ -256,7 +257,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(path, 'corrupt-image', /directory is beyond its end/);
   });
 
-  it('a TIFF whose tag claims more values than the file has', async () => {
+  it('a TIFF whose tag declares more values than the file has', async () => {
     const path = join(folder, 'greedy.tif');
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
@@ -265,7 +266,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('greedy.tif', bytes), 'corrupt-image', /tag 324 claims 7516192768 bytes/);
   });
 
-  it('a TIFF with two values where one belongs', async () => {
+  it('a TIFF with two values in a tag of one', async () => {
     const path = join(folder, 'two.tif');
     await writeTestTiff(path, pattern(64, 64), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
@@ -277,7 +278,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     );
   });
 
-  it('a TIFF that lost its list of chunks', async () => {
+  it('a TIFF without its list of chunks', async () => {
     const path = join(folder, 'lost.tif');
     await writeTestTiff(path, pattern(200, 200), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
@@ -287,7 +288,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('lost.tif', bytes), 'corrupt-image', /list of chunks is damaged/);
   });
 
-  it('a TIFF whose chunks lie behind its end', async () => {
+  it('a TIFF whose chunks lie beyond its end', async () => {
     const path = join(folder, 'behind.tif');
     await writeTestTiff(path, pattern(64, 64), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
@@ -296,7 +297,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('behind.tif', bytes), 'corrupt-image', /truncated: chunk 0 ends at byte/);
   });
 
-  it('a chunk that is not what its compression says', async () => {
+  it('a chunk that does not match its compression', async () => {
     const path = join(folder, 'garbage.tif');
     await writeTestTiff(path, pattern(64, 64), { tile: { width: 64, height: 64 }, compression: 8 });
     const bytes = await readFile(path);
@@ -304,7 +305,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('garbage.tif', bytes), 'corrupt-image', /chunk 0 of the TIFF cannot be decoded/);
   });
 
-  it('a header that claims 2^31 px a side', async () => {
+  it('a header that declares 2^31 px a side', async () => {
     const path = join(folder, 'giant.tif');
     await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
     const bytes = claimGiantSides(await readFile(path));
@@ -312,7 +313,7 @@ describe('what is no image, or damaged, is refused with its reason', () => {
     await refused(await file('giant.tif', bytes), 'image-too-large', /2147483648 × 2147483648/);
   });
 
-  it('a channel, plane, page or level that is not there', async () => {
+  it('a channel, plane, page or level that does not exist', async () => {
     const path = join(folder, 'five.tif');
     await writeTestTiff(path, pattern(32, 32, 5), { compression: 8, photometric: 1 });
     for (const [choice, message] of [

@@ -28,7 +28,7 @@ const slide = [
   '[Virtual Microscope Specimen]',
   ...['NoLayers=1', 'NoJpegColumns=1', 'NoJpegRows=1', 'ImageFile=../secret.jpg', 'MapFile=../map.jpg'],
 ].join('\n');
-/** Who made it, as OpenSlide says; null where it is not installed. */
+/** Its vendor, as detected by OpenSlide; null if that is not installed. */
 const vendor = await slideVendor(await file('slide.vms', Buffer.from(slide)));
 async function tiff(changes: Partial<TestTiff> = {}, data?: Float64Array): Promise<string> {
   const path = join(folder, `${files++}.tif`);
@@ -36,7 +36,7 @@ async function tiff(changes: Partial<TestTiff> = {}, data?: Float64Array): Promi
   await writeTestTiff(path, image, { compression: 8, tile: { width: 16, height: 16 }, ...changes });
   return path;
 }
-/** Names of options that older code does not know cross as they are. */
+/** Passes option names that the types do not declare. */
 async function open(path: string, more: Partial<OpenOptions> & object = {}) {
   const source = await openImage(path, { ...options, ...more });
   const { size, facts } = source;
@@ -45,7 +45,7 @@ async function open(path: string, more: Partial<OpenOptions> & object = {}) {
   return { mpp, notes, dtype, data };
 }
 
-describe('a picture that is unpacked in memory whole', () => {
+describe('an image that is unpacked into memory as a whole', () => {
   const maxUnpackedBytes = 10_000; // less than 90 × 60 × 3
   it.each([
     ['an interlaced PNG', 'adam7.png', () => picture().png({ progressive: true })],
@@ -66,7 +66,7 @@ describe('a picture that is unpacked in memory whole', () => {
     expect((await open(path)).data.length).toBe(width * height * 3);
   });
 
-  it('a TIFF of YCbCr in one strip, which libvips reads, has that limit', async () => {
+  it('a TIFF of YCbCr in one strip, which libvips reads, has the same limit', async () => {
     const path = join(folder, 'ycbcr.tif');
     await writeTestTiff(path, pattern(width, height, 3), { compression: 8, photometric: 6 });
     await expect(openImage(path, { ...options, maxUnpackedBytes })).rejects.toMatchObject({
@@ -87,7 +87,7 @@ describe('a picture that is unpacked in memory whole', () => {
   });
 });
 
-it('an AVIF whose boxes do not lie within each other is damaged', async () => {
+it('an AVIF whose boxes are not nested is damaged', async () => {
   const sound = await picture().avif({ effort: 0 }).toBuffer();
   for (const [name, length] of [
     ['iprp', 0],
@@ -105,7 +105,7 @@ it('an AVIF whose boxes do not lie within each other is damaged', async () => {
   }
 });
 
-describe('a choice that an image does not have', () => {
+describe('a page, plane or level that an image does not have', () => {
   it.each([
     ['page 4', { page: 4 }, /no page 4: the image has 1/],
     ['z 1', { z: 1 }, /no plane z 1: the image has 1/],
@@ -152,7 +152,7 @@ describe('values', () => {
     }
   });
 
-  it('of 8 bits with a sign are read by the range of their type', async () => {
+  it('of signed 8 bits use the range of their type', async () => {
     const data = Float64Array.from({ length: 40 * 30 }, (_, i) => (i % 256) - 128);
     const read = await open(await tiff({ format: 2, bits: 8 }, data));
     expect(read.dtype).toBe('float32');
@@ -165,7 +165,7 @@ describe('values', () => {
 describe('the resolution of a screen or a printer', () => {
   const ignored = (dpi: number) => [expect.stringMatching(new RegExp(`${dpi} dpi.*is ignored.*mpp`))];
 
-  it.each([96, 300, 600])('%i dpi is no pixel size, in PNG, JPEG and TIFF', async (dpi) => {
+  it.each([96, 300, 600])('%i dpi is ignored as a pixel size, in PNG, JPEG and TIFF', async (dpi) => {
     const of = (encoded: ReturnType<typeof picture>) => encoded.withMetadata({ density: dpi }).toBuffer();
     for (const [name, bytes] of [
       [`${dpi}.png`, await of(picture().png())],
@@ -178,14 +178,14 @@ describe('the resolution of a screen or a printer', () => {
     expect(given).toMatchObject({ mpp: { x: 0.5, y: 0.5 }, notes: [] });
   });
 
-  it('is told from that of a microscope', async () => {
+  it('is distinguished from that of a microscope', async () => {
     const resolution = { x: [20_000, 1], y: [20_000, 1], unit: 3 } as const;
     const read = await open(await tiff({ resolution: resolution as never }));
     expect(read).toMatchObject({ mpp: { x: 0.5, y: 0.5 }, notes: [] });
   });
 });
 
-it('values that are not read are named as their user knows them', async () => {
+it('an unsupported pixel type is named in terms of the user', async () => {
   const path = await tiff();
   const bytes = await readFile(path);
   bytes.writeUInt16LE(12, bytes.indexOf(Buffer.from([258 & 255, 258 >> 8, 3, 0, 1, 0, 0, 0])) + 8);
@@ -195,7 +195,7 @@ it('values that are not read are named as their user knows them', async () => {
   );
 });
 
-it('a process that has no file to spare does not say that an image may not be read', async () => {
+it('a process without free file descriptors does not report an image as unreadable', async () => {
   const path = await file('spare.png', await picture().png().toBuffer());
   const script = `
     import { openSync } from 'node:fs';
@@ -208,7 +208,7 @@ it('a process that has no file to spare does not say that an image may not be re
   expect(stdout.trim()).toBe('EMFILE');
 });
 
-it('an unpacked picture leaves nothing behind, however the process ends', async () => {
+it('an unpacked image leaves no files, however the process ends', async () => {
   const path = await file('unpacked.png', await picture().png().toBuffer());
   const source = await openImage(path, options);
   expect((await readdir(folder)).filter((name) => name.endsWith('.v'))).toEqual([]);
@@ -219,7 +219,7 @@ it('an unpacked picture leaves nothing behind, however the process ends', async 
 
 describe('an upload is one file', () => {
   it.skipIf(vendor === null)(
-    'so a slide of several files is refused by name, and nothing beside it is opened',
+    'so a slide of several files is refused by name, and no adjacent file is opened',
     async () => {
       await mkdir(join(folder, 'job'));
       const path = join(folder, 'job', 'upload');
@@ -234,7 +234,7 @@ describe('an upload is one file', () => {
     },
   );
 
-  it('and messages never tell where it lies', async () => {
+  it('and messages never disclose its path', async () => {
     const path = await file(
       'broken-header.gif',
       Buffer.concat([Buffer.from('GIF89a'), Buffer.alloc(40, 255)]),

@@ -6,11 +6,11 @@ import { openImage } from '../../../tiling/sources/open.js';
 import type { ImageChoice, OpenOptions } from '../../../tiling/sources/options.js';
 
 /**
- * What every format of a single file promises about what it refuses, as tests. A new one is one name in the list of
+ * The refusals that every format of a single file guarantees, as tests. A new one is one name in the list of
  * `contract.test.ts`.
  */
 export function imageRefusals(name: string, path: string, options: OpenOptions): void {
-  /** Opens and reads a file; returns what either failed with, or null. Nothing may stay open. */
+  /** Opens and reads a file; returns the error of either, or null. No file may stay open. */
   const failureOf = async (file: string, choice: ImageChoice & Partial<OpenOptions> = {}) => {
     const before = await openFiles();
     const failure = await openImage(file, { ...options, ...choice })
@@ -37,7 +37,7 @@ export function imageRefusals(name: string, path: string, options: OpenOptions):
       expect(await failureOf(path, choice)).not.toBeNull();
     });
 
-    it('is refused where it is cut short, and closes its files', async () => {
+    it('is refused when truncated, and closes its files', async () => {
       const bytes = await readFile(path);
       for (const part of [0.02, 0.2, 0.5, 0.9, 0.99]) {
         const short = `${path}.short`;
@@ -46,7 +46,7 @@ export function imageRefusals(name: string, path: string, options: OpenOptions):
       }
     });
 
-    it('has the same size and facts by its header alone', async () => {
+    it('has the same size and properties when only its header is read', async () => {
       const whole = await openImage(path, options);
       const header = await openImage(path, { ...options, headerOnly: true });
       expect([header.size, header.facts]).toEqual([whole.size, whole.facts]);

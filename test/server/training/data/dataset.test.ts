@@ -8,7 +8,7 @@ import { writeTestTiff } from '../../../support/tiff.js';
 
 const folder = await testFolder();
 
-it('what a data set holds in memory is counted by the type of its pixels', async () => {
+it('the memory of a data set is computed from its pixel types', async () => {
   const [images, labels] = [join(folder, 'images'), join(folder, 'labels')];
   for (const path of [images, labels]) await mkdir(path);
   const [width, height] = [30, 20];
@@ -33,7 +33,7 @@ it('what a data set holds in memory is counted by the type of its pixels', async
   await dataset.close();
 });
 
-it('a value that is no number is refused before it is met in training, with the name of its image', async () => {
+it('a NaN is refused before training, with the name of its image', async () => {
   const paths = { images: join(folder, 'torn-images'), labels: join(folder, 'torn-labels') };
   for (const path of Object.values(paths)) await mkdir(path);
   const [width, height] = [30, 20];

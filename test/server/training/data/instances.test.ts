@@ -12,7 +12,7 @@ import { even } from '../../../support/rasters.js';
 
 const folder = await testFolder();
 const [width, height] = [24, 24];
-/** Two cells that touch along a column, one apart from them, and a corner. */
+/** Two cells that touch along a column, a separate one, and one in a corner. */
 const numbers = Uint16Array.from({ length: width * height }, (_, at) => {
   const [x, y] = [at % width, Math.floor(at / width)];
   if (y < 4 || y > 19) return 0;
@@ -36,19 +36,19 @@ async function instances() {
   );
 }
 
-describe('labels that number their cells', () => {
-  it('are background and cell, with a line of background between cells that touch', async () => {
+describe('instance labels', () => {
+  it('become background and cell, with a line of background between touching cells', async () => {
     await expect(instances()).resolves.toMatchObject({ pairs: [{ stem: 'cells' }] });
     const { pairs, codec } = await instances();
     const row = await pairs[0]!.labels.readRegion({ x: 0, y: 10, width, height: 1 });
     expect([...codec.decode(row)].join('')).toBe('001111100111110000111111');
-    // a part of a row, whose neighbours lie outside it
+    // a part of a row, whose neighbours are outside it
     const part = await pairs[0]!.labels.readRegion({ x: 7, y: 10, width: 2, height: 1 });
     expect([...codec.decode(part)]).toEqual([0, 0]);
   });
 
   it.each([
-    ['of the whole picture', false],
+    ['of the whole image', false],
     ['of each crop', true],
   ])('weigh borders between cells of different numbers, %s', async (_name, live) => {
     const dataset = await instances();
@@ -65,11 +65,11 @@ describe('labels that number their cells', () => {
     const { weights } = await sampler.batch(0, 0);
     const at = (x: number) => weights[10 * width + x]!;
     const term = (d1: number, d2: number) => 10 * Math.exp(-((d1 + d2) ** 2) / 50);
-    expect(at(7)).toBeCloseTo(1 + term(0, 1), 4); // in one cell, beside the other
+    expect(at(7)).toBeCloseTo(1 + term(0, 1), 4); // in one cell, next to the other
     expect(at(15)).toBeCloseTo(1 + term(2, 3), 4); // between the second and the third
   });
 
-  it('are named in the refusal of values that are no class', () => {
+  it('are suggested in the error for values outside the classes', () => {
     const counts = new Map<number, number>();
     countLabels({ data: numbers, width, height, channels: 1 }, counts);
     expect(() => new LabelCodec({ classes: 2, ignore: null, legend: null }, counts)).toThrow(/--instances/);

@@ -40,7 +40,7 @@ describe('labels', () => {
     expect(codec.decode(gray(2, 0))).toEqual(Uint8Array.of(2, 0));
   });
 
-  it('are 0 and 255 for two classes, and then with a value that does not count', () => {
+  it('are 0 and 255 for two classes, optionally with an ignored value', () => {
     expect(codecOf({ classes: 2 }, 0, 255, 255).frequencies()).toEqual([1, 2]);
     expect(() => codecOf({ classes: 2 }, 0, 1, 255).frequencies()).toThrow(
       /hold the value 255; 2 classes are 0 to 1/,
@@ -50,13 +50,13 @@ describe('labels', () => {
     expect(codec.decode(gray(0, 1, 255))).toEqual(Uint8Array.of(0, 1, IGNORED));
   });
 
-  it('are refused outside the classes, in words that say what would be right', () => {
+  it('are refused outside the classes, with a message that states the valid values', () => {
     expect(() => codecOf({}, 0, 7).frequencies()).toThrow(
       /value 7; 3 classes are 0 to 2; name a value that does not count with --ignore/,
     );
   });
 
-  it('are colours given in a legend', () => {
+  it('are colours of a legend', () => {
     const legend = new Map([
       [0x000000, 0],
       [0xff0000, 2],
@@ -79,7 +79,7 @@ describe('labels', () => {
 });
 
 describe('a legend', () => {
-  it('names the classes, in its order and colours, where nothing else does', () => {
+  it('defines the default names, order and colours of the classes', () => {
     const legend = '#000000=none,#FF0000=cell,#00ff00=wall,#aa0000=cell,#ffffff=ignore';
     const classes = classesOf({ legend });
     expect(classes).toEqual([
@@ -94,7 +94,7 @@ describe('a legend', () => {
 });
 
 describe('class weights', () => {
-  it('are balanced: each class weighs the same in all, their mean is 1, and what is absent weighs 1', () => {
+  it('are balanced: classes have equal total weight, the mean is 1, and absent classes weigh 1', () => {
     const weights = classWeightsOf('balanced', [900, 100, 0]);
     expect(weights[0]! * 900).toBeCloseTo(weights[1]! * 100);
     expect((weights[0]! + weights[1]!) / 2).toBeCloseTo(1);
@@ -109,12 +109,12 @@ describe('a split', () => {
   const pairs = ['a', 'b', 'c', 'd', 'e', 'f'].map((stem) => ({ stem, image: source, labels: source }));
   const stems = (part: readonly { stem: string }[]) => part.map(({ stem }) => stem).join('');
 
-  it('holds the last fifth of what is not for testing', () => {
+  it('validates on the last fifth of the images that are not for testing', () => {
     const { training, validation, test } = splitPairs(pairs, { validation: null, test: ['f'] });
     expect([stems(training), stems(validation), stems(test)]).toEqual(['abcd', 'e', 'f']);
   });
 
-  it('rotates: each image is validated on once', () => {
+  it('into folds validates on each image once', () => {
     expect(foldsOf(['a', 'b', 'c', 'd', 'e'], 2)).toEqual([
       ['a', 'b', 'c'],
       ['d', 'e'],
@@ -122,7 +122,7 @@ describe('a split', () => {
     expect(() => foldsOf(['a', 'b'], 3)).toThrow(/3 folds need as many images/);
   });
 
-  it('its table has each fold, the mean and the deviation', () => {
+  it('into folds is reported by fold, with the mean and the standard deviation', () => {
     const table = foldTable([{ pixelError: 0.1 }, { pixelError: 0.3 }]).split('\n');
     expect(table.map((line) => line.split(/\s+/))).toEqual([
       ['fold', 'pixelError'],

@@ -8,7 +8,7 @@ import { even, pattern } from '../../../support/rasters.js';
 
 const size = 40;
 const image = pattern(size, size);
-// labels that say where they are: what is bright is class 1
+// labels that follow the image: bright pixels are class 1
 const labels = { ...image, data: Uint8Array.from(image.data, (v) => (v > 127 ? 1 : 0)) };
 const counts = new Map<number, number>();
 countLabels(labels, counts);
@@ -31,7 +31,7 @@ const sampler = (change: Partial<SamplerOptions> = {}, pairs = [pair]) =>
     },
   );
 
-/** The label that a pixel of the crop's image asks for, in the middle that the labels cover. */
+/** The expected label of a pixel of the crop's image, in the middle that the labels cover. */
 function expectedLabels(pixels: Float32Array): Uint8Array {
   return Uint8Array.from({ length: 16 * 16 }, (_, at) => {
     const [x, y] = [6 + (at % 16), 6 + Math.floor(at / 16)];
@@ -41,8 +41,8 @@ function expectedLabels(pixels: Float32Array): Uint8Array {
 
 describe('crops', () => {
   it.each([
-    ['as they are', NO_AUGMENTATION],
-    ['turned and mirrored', { ...AUGMENTATIONS.dihedral, brightness: 0, contrast: 0 }],
+    ['unaugmented', NO_AUGMENTATION],
+    ['rotated and mirrored', { ...AUGMENTATIONS.dihedral, brightness: 0, contrast: 0 }],
   ])('%s: labels lie under their pixels, weights are their classes’', async (_name, augmentation) => {
     const sampled = await sampler({ augmentation });
     for (let step = 0; step < 5; step++) {
@@ -57,7 +57,7 @@ describe('crops', () => {
     }
   });
 
-  it('deformed, labels still lie under their pixels, but for what is between two classes', async () => {
+  it('have labels aligned to their pixels after deformation, except between two classes', async () => {
     const smooth = { ...image, data: Uint8Array.from(image.data, (_, at) => (at % size) * 6) };
     const halves = { ...smooth, data: Uint8Array.from(smooth.data, (v) => (v > 127 ? 1 : 0)) };
     const own = { stem: 's', image: memorySource(smooth), labels: memorySource(halves) };
@@ -73,7 +73,7 @@ describe('crops', () => {
     }
   });
 
-  it('are the same for the same seed, epoch and step, and others for others', async () => {
+  it('are deterministic for a seed, epoch and step, and differ between them', async () => {
     const augmentation = AUGMENTATIONS['isbi-2012'];
     const first = await (await sampler({ augmentation })).batch(3, 1);
     expect((await (await sampler({ augmentation })).batch(3, 1)).pixels).toEqual(first.pixels);
@@ -82,7 +82,7 @@ describe('crops', () => {
     expect((await (await sampler({ augmentation, seed: 2 })).batch(3, 1)).pixels).not.toEqual(first.pixels);
   });
 
-  it('see each picture once in an epoch, a large one as often as it has room for crops', async () => {
+  it('cover each image once per epoch, or as often as crops fit into it', async () => {
     const plain = (value: number, side: number) => {
       const raster = {
         data: new Uint8Array(side * side).fill(value),
@@ -108,14 +108,14 @@ describe('crops', () => {
 describe('border weights', () => {
   const border = { w0: 10, sigma: 3, live: false };
 
-  it('are those of the whole picture, cropped along', async () => {
+  it('are computed on the whole image, then cropped', async () => {
     const sampled = await sampler({ border, tile: 52, batch: 1 });
     const { labels: found, weights } = await sampled.batch(0, 0);
     const map = borderWeights(labels.data, size, size, border);
     expect(weights).toEqual(map.map((w, at) => w + (found[at] === 1 ? 4 : 1)));
   });
 
-  it('live, are those of the crop', async () => {
+  it('are computed on the crop in live mode', async () => {
     const sampled = await sampler({ border: { ...border, live: true }, batch: 1 });
     const { labels: found, weights } = await sampled.batch(0, 0);
     const map = borderWeights(found, 16, 16, border);

@@ -6,13 +6,13 @@ import { crc32c, EventFile } from '../../../../server/training/recording/tensorb
 import { testFolder } from '../../../support/files.js';
 
 describe('CRC-32C', () => {
-  it('is that of the published check value', () => {
+  it('matches the published check value', () => {
     expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
     expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa); // RFC 3720, B.4
   });
 });
 
-/** Cuts a file into records, checking both checksums of each. */
+/** Splits a file into records, and verifies both checksums of each. */
 function recordsOf(bytes: Buffer): Buffer[] {
   const records: Buffer[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -31,7 +31,7 @@ const unmasked = (masked: number): number => {
   return ((turned >>> 17) | (turned << 15)) >>> 0;
 };
 
-/** A reader of protocol buffers that knows no schema: numbers of fields, and what they hold. */
+/** A schemaless protocol buffers decoder: field numbers and values. */
 function fieldsOf(data: Uint8Array): Record<number, (number | Uint8Array)[]> {
   const reader = protobuf.Reader.create(data);
   const fields: Record<number, (number | Uint8Array)[]> = {};
@@ -49,7 +49,7 @@ function fieldsOf(data: Uint8Array): Record<number, (number | Uint8Array)[]> {
 }
 
 describe('an event file', () => {
-  it('holds what was written, framed and checked as TFRecord', async () => {
+  it('contains the written scalars as checksummed TFRecords', async () => {
     const folder = await testFolder();
     const file = new EventFile(folder, 7, () => 1_700_000_000_500);
     file.scalars(8, { 'loss/step': 0.25, 'learning rate': 1e-3 });

@@ -15,7 +15,7 @@ const tile = { width: 32, height: 48 };
 let files = 0;
 const newFile = () => join(folder, `${files++}.tif`);
 
-/** The whole image, and what its source says of itself. */
+/** The whole image, and the properties of its source. */
 async function read(path: string, choice: Partial<OpenOptions> = {}) {
   const source = await openImage(path, { ...options, ...choice });
   try {
@@ -29,7 +29,7 @@ async function contentsOf(source: ImageSource) {
   const { size, facts, overviews } = source;
   const { channels, dtype, mpp, notes, channelNames } = facts;
   const { data } = await source.readRegion({ x: 0, y: 0, ...size });
-  // A part of it, too: chunks must come together alike.
+  // A part of it, too: chunks must be assembled identically.
   const part = { x: 3, y: 5, width: size.width - 7, height: size.height - 9 };
   const region = await source.readRegion(part);
   for (let i = 0; i < region.data.length; i++) {
@@ -71,14 +71,14 @@ describe('the layouts of a TIFF', () => {
     },
   );
 
-  it('reads libtiff and this reader alike: a planar one, by libvips', async () => {
+  it('is read by libtiff and this reader alike: a planar one, by libvips', async () => {
     const image = pattern(70, 90, 3);
     const path = newFile();
     await writeTestTiff(path, image, { planar: true, compression: 32773, bigTiff: true, bigEndian: true });
     expect(firstDifference(await sharp(path).raw().toBuffer(), image.data)).toBe(-1);
   });
 
-  it('reads rows of a huge uncompressed strip where they are', async () => {
+  it('allows rows of a huge uncompressed strip to be read in place', async () => {
     const image = pattern(3000, 1200, 3);
     const path = newFile();
     await writeTestTiff(path, image, { compression: 1 });
@@ -87,7 +87,7 @@ describe('the layouts of a TIFF', () => {
 });
 
 describe('the values of a TIFF', () => {
-  it.each([1, 2, 4])('%i bits are widened so that white stays white, as libvips does', async (bits) => {
+  it.each([1, 2, 4])('%i bits are scaled so that white stays white, as in libvips', async (bits) => {
     const top = 2 ** bits - 1;
     const data = Uint8Array.from(pattern(71, 53).data, (v) => v & top);
     const path = newFile();
@@ -118,28 +118,25 @@ describe('the values of a TIFF', () => {
     ).toBe(-1);
   });
 
-  it.each([4, 8])(
-    'a palette of %i bits becomes RGB, or stays indices where these are asked for',
-    async (bits) => {
-      const colours = 2 ** bits;
-      const data = pattern(60, 50).data.map((v) => v % colours) as Uint8Array;
-      const colourMap = Array.from({ length: 3 * colours }, (_, i) => (i * 2017) % 65536);
-      const path = newFile();
-      await writeTestTiff(
-        path,
-        { data, width: 60, height: 50, channels: 1 },
-        { bits, compression: 8, photometric: 3, colourMap },
-      );
-      const image = await read(path);
-      const expected = Array.from({ length: data.length * 3 }, (_, i) => {
-        return colourMap[(i % 3) * colours + data[Math.floor(i / 3)]!]! >> 8;
-      });
-      expect(image.channels).toBe(3);
-      expect(firstDifference(image.data, expected)).toBe(-1);
-      expect(firstDifference(await sharp(path).raw().toBuffer(), expected)).toBe(-1);
-      expect(firstDifference((await read(path, { values: 'stored' })).data, data)).toBe(-1);
-    },
-  );
+  it.each([4, 8])('a palette of %i bits becomes RGB, or indices on request', async (bits) => {
+    const colours = 2 ** bits;
+    const data = pattern(60, 50).data.map((v) => v % colours) as Uint8Array;
+    const colourMap = Array.from({ length: 3 * colours }, (_, i) => (i * 2017) % 65536);
+    const path = newFile();
+    await writeTestTiff(
+      path,
+      { data, width: 60, height: 50, channels: 1 },
+      { bits, compression: 8, photometric: 3, colourMap },
+    );
+    const image = await read(path);
+    const expected = Array.from({ length: data.length * 3 }, (_, i) => {
+      return colourMap[(i % 3) * colours + data[Math.floor(i / 3)]!]! >> 8;
+    });
+    expect(image.channels).toBe(3);
+    expect(firstDifference(image.data, expected)).toBe(-1);
+    expect(firstDifference(await sharp(path).raw().toBuffer(), expected)).toBe(-1);
+    expect(firstDifference((await read(path, { values: 'stored' })).data, data)).toBe(-1);
+  });
 
   it.each([
     ['float, 32 bits', 3, 32],
@@ -168,7 +165,7 @@ describe('the values of a TIFF', () => {
     }
   });
 
-  it('a range narrows integers, too: 12 bits in 16', async () => {
+  it('a range applies to integers, too: 12 bits in 16', async () => {
     const data = pattern(60, 50, 1, 'uint16').data.map((v) => v >> 4) as Uint16Array;
     const path = newFile();
     await writeTestTiff(path, { data, width: 60, height: 50, channels: 1 }, { compression: 8 });
@@ -181,7 +178,7 @@ describe('the values of a TIFF', () => {
     ).toBe(-1);
   });
 
-  it('JPEG 2000, with every bit, of RGB and of YCbCr', async () => {
+  it('lossless JPEG 2000 of RGB and of YCbCr', async () => {
     const encode = await jpeg2000Encoder();
     const image = pattern(100, 90, 3);
     const path = newFile();
@@ -203,7 +200,7 @@ describe('the values of a TIFF', () => {
 });
 
 describe('channels', () => {
-  it('are read in the order asked for, interleaved or planar', async () => {
+  it('are read in the requested order, interleaved or planar', async () => {
     const image = pattern(50, 60, 5);
     for (const planar of [false, true]) {
       const path = newFile();
@@ -222,7 +219,7 @@ describe('channels', () => {
     }
   });
 
-  it('of a picture without random access, too', async () => {
+  it('are selected in an image without random access, too', async () => {
     const image = pattern(50, 60, 3);
     const path = newFile();
     await sharp(image.data, { raw: { width: 50, height: 60, channels: 3 } })
@@ -274,7 +271,7 @@ describe('an OME-TIFF', () => {
     await expect(openImage(path, { ...options, z: 5 })).rejects.toThrow(/no plane z 5: the image has 5/);
   });
 
-  it('with its planes in an order of its own', async () => {
+  it('with planes in an explicit order', async () => {
     const path = newFile();
     const plain = { compression: 8, tile };
     const blocks = planes.map((_, i) => {
@@ -320,7 +317,7 @@ describe('pyramids', () => {
     expect(firstDifference(level.data, quarter.data)).toBe(-1);
   });
 
-  it('in pages that say that they are smaller versions', async () => {
+  it('in pages marked as reduced resolution', async () => {
     const path = newFile();
     const plain = { tile, compression: 8 };
     const reduced = { ...plain, newSubfileType: 1 };
@@ -333,7 +330,7 @@ describe('pyramids', () => {
     expect((await read(path, { page: 3 })).levels).toEqual([]);
   });
 
-  it("of Aperio's, without its thumbnail, label and macro image", async () => {
+  it('of Aperio, without its thumbnail, label and macro image', async () => {
     const path = newFile();
     const plain = { compression: 8 };
     const description =

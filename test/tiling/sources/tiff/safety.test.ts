@@ -28,7 +28,7 @@ async function write(changes: Partial<TestTiff> = {}, channels = 1): Promise<str
   return path;
 }
 
-/** Opens a TIFF and reads it whole. */
+/** Opens a TIFF and reads all of it. */
 async function read(path: string): Promise<Raster> {
   const source = await openImage(path, options);
   try {
@@ -40,7 +40,7 @@ async function read(path: string): Promise<Raster> {
 const refused = (path: string, code: string, message: RegExp) =>
   expect(read(path)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
-/** Changes the count, or the one value, of a tag of a little-endian test TIFF. */
+/** Changes the count, or the single value, of a tag of a little-endian test TIFF. */
 async function change(path: string, tag: number, what: 'count' | 'value', to: number): Promise<void> {
   const bytes = await readFile(path);
   const at = [3, 4]
@@ -50,7 +50,7 @@ async function change(path: string, tag: number, what: 'count' | 'value', to: nu
   await writeFile(path, bytes);
 }
 
-/** Has a tag of a little-endian test TIFF hold so many SHORTs, at the file's end. */
+/** Gives a tag of a little-endian test TIFF the given number of SHORTs, at the file's end. */
 async function appendTag(path: string, tag: number, values: readonly number[]): Promise<void> {
   const end = (await readFile(path)).length;
   await appendFile(path, Buffer.from(Uint16Array.from(values).buffer));
@@ -73,19 +73,19 @@ describe('an OME-XML', () => {
   });
 
   it.each([
-    ['a size that is none', xml('SizeC="-3"'), /SizeC is "-3"/],
+    ['an invalid size', xml('SizeC="-3"'), /SizeC is "-3"/],
     [
-      'a fraction of a channel',
+      'a fractional channel',
       xml('SizeC="4"', '<Channel SamplesPerPixel="3"/><TiffData/>'),
       /SamplesPerPixel/,
     ],
-    ['an order that is none', xml('SizeC="1"').replace('XYCZT', 'XYQQQ'), /DimensionOrder/],
+    ['an invalid order', xml('SizeC="1"').replace('XYCZT', 'XYQQQ'), /DimensionOrder/],
     [
-      'entities of its own',
+      'entity declarations',
       xml('SizeC="1"', '<Channel Name="&a;"/>', `<!DOCTYPE x [<!ENTITY a "${'a'.repeat(99)}">]>`),
       /DOCTYPE/,
     ],
-    ['elements in elements without end', xml('SizeC="1"', '<a>'.repeat(3000)), /./],
+    ['too deeply nested elements', xml('SizeC="1"', '<a>'.repeat(3000)), /./],
   ])('with %s', async (_, description, message) => {
     await refused(await write({ description }), 'corrupt-image', message);
   });
@@ -96,13 +96,13 @@ describe('an OME-XML', () => {
   });
 });
 
-it("Fiji's counts that are none are not believed", async () => {
+it('invalid counts of Fiji are ignored', async () => {
   const path = await write({ description: 'ImageJ=1.54f\nimages=1\nchannels=-1\nslices=-1\n' });
   await expect(read(path)).resolves.toMatchObject({ channels: 1 });
 });
 
 describe('directories', () => {
-  it('that overlap are not followed: a small file could hold millions of tags', async () => {
+  it('that overlap are not followed: a small file could encode millions of tags', async () => {
     const path = await write();
     const bytes = await readFile(path);
     // 700 directories of 1,000 tags, 16 bytes apart, each leading to the next.
@@ -118,27 +118,27 @@ describe('directories', () => {
     expect(await countPages(path)).toBeLessThan(5);
   });
 
-  it('that claim a thousand smaller versions', async () => {
+  it('with a thousand reduced-resolution versions', async () => {
     const path = await write({ children: [pattern(32, 32)] });
     await change(path, 330, 'count', 1000);
     await appendFile(path, Buffer.alloc(4000));
     await refused(path, 'corrupt-image', /tag 330 claims 1000 values/);
   });
 
-  it('whose counts are longer than they can be', async () => {
+  it('with impossible tag counts', async () => {
     const path = await write();
     await appendFile(path, Buffer.alloc(1 << 20));
     await change(path, 258, 'count', 100_000);
     await refused(path, 'corrupt-image', /tag 258 claims 100000 values/);
   });
 
-  it('of more channels than any camera has', async () => {
+  it('with an implausible number of channels', async () => {
     const path = await write({ compression: 1 });
     await change(path, 277, 'value', 60_000);
     await refused(path, 'unsupported-image', /60000 channels; at most 4096/);
   });
 
-  it('that are none, and planes that are neither together nor apart', async () => {
+  it('that are invalid, or with an invalid planar configuration', async () => {
     const none = await write();
     const bytes = await readFile(none);
     bytes.writeUInt32LE(0, 4);
@@ -149,7 +149,7 @@ describe('directories', () => {
     await refused(odd, 'unsupported-image', /planar configuration 50000/);
   });
 
-  it('with several values where there is one', async () => {
+  it('with several values in a tag of one', async () => {
     const path = await write();
     await change(path, 262, 'count', 2);
     await refused(path, 'corrupt-image', /tag 262 has 2 values/);
@@ -161,14 +161,14 @@ describe('directories', () => {
     await refused(path, 'unsupported-image', /different sample formats/);
   });
 
-  it('with a predictor that is none', async () => {
+  it('with an unknown predictor', async () => {
     const path = await write();
     await change(path, 317, 'value', 9);
     await refused(path, 'unsupported-image', /predictor 9/);
   });
 });
 
-describe('directories that a small file has a great many of', () => {
+describe('very many directories in a small file', () => {
   const entry = ([tag, type, count, value]: readonly number[]): Buffer => {
     const bytes = Buffer.alloc(12);
     bytes.writeUInt16LE(tag!, 0);
@@ -217,7 +217,7 @@ describe('directories that a small file has a great many of', () => {
     return Buffer.concat(parts);
   }
 
-  it('are read once where many pages lead to them', async () => {
+  it('are read once when many pages refer to them', async () => {
     const bytes = pagesOf(40, '', Buffer.alloc(6), 0);
     let reads = 0;
     const file = await TiffFile.open({
@@ -259,11 +259,11 @@ describe('directories that a small file has a great many of', () => {
   });
 });
 
-describe('a server that answers another range than was asked for', () => {
+describe('a server that responds with another range than requested', () => {
   it.each([
     ['a shorter one', 0, 1000],
     ['a later one', 16, 0],
-  ])('%s, is not believed', async (_, later, shorter) => {
+  ])('%s, is reported', async (_, later, shorter) => {
     const bytes = await readFile(
       await write({ children: [pattern(32, 32)], description: 'x'.repeat(200_000) }),
     );
@@ -296,7 +296,7 @@ describe('a chunk', () => {
     await refused(path, 'corrupt-image', /more than the 4096 bytes/);
   });
 
-  it('that is stored larger than it could be', async () => {
+  it('that is stored larger than possible', async () => {
     const path = await write({ encode: (raw) => Buffer.concat([deflateSync(raw), Buffer.alloc(1 << 20)]) });
     await refused(path, 'corrupt-image', /takes \d+ bytes; .* at most/);
   });
@@ -318,7 +318,7 @@ describe('a chunk', () => {
   });
 });
 
-describe('numbers of another type than they must be', () => {
+describe('numbers of an invalid type', () => {
   /** Changes the type of a tag of a little-endian test TIFF. */
   async function retype(path: string, tag: number, type: number): Promise<void> {
     const bytes = await readFile(path);
@@ -326,7 +326,7 @@ describe('numbers of another type than they must be', () => {
     await writeFile(path, bytes);
   }
 
-  it('a width that is text, and offsets that are fractions', async () => {
+  it('a width as text, and offsets as fractions', async () => {
     const text = await write();
     await retype(text, 256, 2);
     await refused(text, 'corrupt-image', /tag 256 has type 2/);
@@ -335,7 +335,7 @@ describe('numbers of another type than they must be', () => {
     await refused(fraction, 'corrupt-image', /tag 324 has type 11/);
   });
 
-  it('a BigTIFF whose offsets have 4 bytes', async () => {
+  it('a BigTIFF with offsets of 4 bytes', async () => {
     const path = await write({ bigTiff: true });
     const bytes = await readFile(path);
     bytes.writeUInt16LE(4, 4);
@@ -344,7 +344,7 @@ describe('numbers of another type than they must be', () => {
   });
 });
 
-it('a JPEG that claims more than it holds is refused, as a file and as a tile', async () => {
+it('a JPEG with less data than declared is refused, as a file and as a tile', async () => {
   const claiming = async (width: number) => {
     const { data } = pattern(64, 64, 3);
     const raw = { width: 64, height: 64, channels: 3 } as const;
@@ -366,8 +366,8 @@ it('a JPEG that claims more than it holds is refused, as a file and as a tile', 
   await refused(wide, 'corrupt-image', /cannot be decoded/);
 });
 
-it('PackBits that goes beyond its chunk is damage', async () => {
-  // One byte, then runs of 128, the last of which is longer than what is left of 64 × 64.
+it('PackBits data that overflows its chunk is reported as corrupt', async () => {
+  // One byte, then runs of 128, the last of which exceeds the remainder of 64 × 64.
   const runs = Buffer.concat([Buffer.from([0, 7]), Buffer.alloc(2 * 32, 129)]);
   await refused(
     await write({ compression: 32773, encode: () => runs }),
@@ -376,7 +376,7 @@ it('PackBits that goes beyond its chunk is damage', async () => {
   );
 });
 
-it('a stack whose list of pages breaks off is not taken for a shorter one', async () => {
+it('a stack with a truncated list of pages is not read as a shorter one', async () => {
   const path = join(folder, 'stack.tif');
   const description = 'ImageJ=1.54f\nimages=3\nchannels=3\n';
   const plain = { compression: 8, tile };
@@ -388,7 +388,7 @@ it('a stack whose list of pages breaks off is not taken for a shorter one', asyn
   const bytes = await readFile(path);
   const first = bytes.readUInt32LE(4);
   const next = first + 2 + 12 * bytes.readUInt16LE(first);
-  bytes.writeUInt32LE(first, next); // it is its own next
+  bytes.writeUInt32LE(first, next); // a cycle: it is its own successor
   await writeFile(path, bytes);
   await refused(path, 'corrupt-image', /form a loop/);
 });

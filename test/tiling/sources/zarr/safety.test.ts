@@ -11,7 +11,7 @@ const folder = await testFolder();
 const options = { scratchDir: folder, maxPixels: 1e9 };
 const SIDE = 16;
 
-/** A Zarr 3 array's metadata, or a change of it. */
+/** The metadata of a Zarr 3 array, with changes. */
 const array = (changes: object = {}) => ({
   zarr_format: 3,
   node_type: 'array',
@@ -37,12 +37,12 @@ const group = (paths: readonly string[], more: object = {}) => ({
 const pixels = Buffer.alloc(SIDE * SIDE, 77);
 
 /**
- * A Zstandard frame (RFC 8878): blocks of 128 KiB of zeros that it need not hold, then a compressed one of
+ * A Zstandard frame (RFC 8878): superfluous blocks of 128 KiB of zeros, then a compressed one of
  * 256 bytes of 77.
  */
 function zstdOf(claimed: number | null, zeros = 0): Buffer {
   const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-  // One segment of 256 bytes; or a window of 1 MiB, and no word of the size.
+  // One segment of 256 bytes; or a window of 1 MiB without the size.
   const head = Buffer.from(claimed === 256 ? [0x60, 0, 0] : [0x00, 10 << 3]);
   const block = (last: number, type: number, size: number, ...bytes: number[]) => {
     const header = (size << 3) | (type << 1) | last;
@@ -54,7 +54,7 @@ function zstdOf(claimed: number | null, zeros = 0): Buffer {
   return Buffer.concat([magic, head, ...repeated, compressed]);
 }
 
-/** Writes an OME-Zarr of one level, as its metadata and its one chunk say. */
+/** Writes an OME-Zarr of one level from its metadata and its single chunk. */
 async function write(
   name: string,
   meta: object,
@@ -129,15 +129,15 @@ describe('an OME-Zarr on an allowed host', () => {
 
   it.each([
     ['a dataset path of encoded slashes', 'dataset-slashes.zarr'],
-    ['a dataset path that is an address', 'dataset-address.zarr'],
-    ['a dataset path that leads up', 'dataset-up.zarr'],
+    ['a dataset path that is a URL', 'dataset-address.zarr'],
+    ['a dataset path with a parent directory', 'dataset-up.zarr'],
     ['a dataset path of dots encoded twice', 'dataset-dots.zarr'],
     ['a dataset path of backslashes', 'dataset-backslash.zarr'],
-    ['chunk keys that begin a host', 'keys-slashes.zarr'],
-    ['chunk keys that are an address', 'keys-address.zarr'],
-    ['chunk keys that lead up', 'keys-up.zarr'],
+    ['chunk keys that start with a host', 'keys-slashes.zarr'],
+    ['chunk keys that are a URL', 'keys-address.zarr'],
+    ['chunk keys with a parent directory', 'keys-up.zarr'],
     ['a redirect', 'moved.zarr'],
-  ])('reaches nothing else by %s', async (_, name) => {
+  ])('cannot reach other URLs by %s', async (_, name) => {
     hits.length = 0;
     const outcome = await readFrom(name).then(
       () => 'read',
@@ -158,8 +158,8 @@ describe('an OME-Zarr in a folder', () => {
   });
 
   it.each([
-    ['that says its size', SIDE * SIDE],
-    ['that does not', null],
+    ['with a declared size', SIDE * SIDE],
+    ['without one', null],
   ])('is read from a small chunk of Zstandard %s', async (_, claimed) => {
     const meta = array({ codecs: [{ name: 'bytes' }, { name: 'zstd', configuration: {} }] });
     const path = await write(`zstd-${claimed}.zarr`, meta, zstdOf(claimed));
@@ -176,7 +176,7 @@ describe('an OME-Zarr in a folder', () => {
         chunk_key_encoding: { name: 'v2', configuration: { separator: '/..%2F..%2F..%2Foutside/c/' } },
       }),
     ],
-  ] as const)('reads nothing outside it by %s', async (what, paths, meta) => {
+  ] as const)('cannot read outside it by %s', async (what, paths, meta) => {
     await mkdir(join(folder, 'outside', 'c', '0', 'c'), { recursive: true });
     await writeFile(join(folder, 'outside', 'zarr.json'), JSON.stringify(array()));
     await writeFile(join(folder, 'outside', 'c', '0', '0'), secret);
@@ -188,7 +188,7 @@ describe('an OME-Zarr in a folder', () => {
     });
   });
 
-  it('reads nothing outside it by a link', async () => {
+  it('follows no symbolic link to the outside', async () => {
     const path = await write('linked.zarr', array(), null);
     await writeFile(join(folder, 'secret'), secret);
     await symlink(join(folder, 'secret'), join(path, '0', 'c', '0', '0'));
@@ -196,7 +196,7 @@ describe('an OME-Zarr in a folder', () => {
   });
 });
 
-describe('what an OME-Zarr claims is checked before memory is spent', () => {
+describe('the declared sizes of an OME-Zarr are checked before memory is allocated', () => {
   const refused = (path: string, code: string, message: RegExp) =>
     expect(read(path)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
 
@@ -214,7 +214,7 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     await refused(await write('bomb.zarr', meta, bomb), 'corrupt-image', /chunk .*(larger|more)/);
   });
 
-  it('a Blosc chunk whose header says more than it must hold', async () => {
+  it('a Blosc chunk whose header declares more than its shape', async () => {
     const chunk = Buffer.alloc(64);
     chunk.set([2, 1, 33, 1]);
     chunk.writeUInt32LE(0x7fff_0000, 4);
@@ -224,7 +224,7 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     await refused(await write('blosc.zarr', meta, chunk), 'corrupt-image', /2147418112 bytes/);
   });
 
-  it('a Zstandard chunk whose blocks hold more than it must, said or unsaid', async () => {
+  it('a Zstandard chunk whose blocks exceed its shape, with or without a declared size', async () => {
     const meta = array({ codecs: [{ name: 'bytes' }, { name: 'zstd', configuration: {} }] });
     for (const claimed of [SIDE * SIDE, null]) {
       const path = await write(`zstd-bomb-${claimed}.zarr`, meta, zstdOf(claimed, 600));
@@ -241,13 +241,13 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
     }
   });
 
-  it('a chunk that is stored larger than it could be', async () => {
+  it('a chunk that is stored larger than possible', async () => {
     const path = await write('stored.zarr', array(), Buffer.alloc(4 << 20));
     expect((await stat(join(path, '0', 'c', '0', '0'))).size).toBe(4 << 20);
     await refused(path, 'corrupt-image', /4194304 bytes; at most/);
   });
 
-  it('a field that need not be understood is left alone', async () => {
+  it('a field with must_understand false is ignored', async () => {
     const path = await write('extended.zarr', array({ author: { must_understand: false, name: 'x' } }));
     expect((await read(path))[0]).toBe(77);
   });
@@ -262,17 +262,22 @@ describe('what an OME-Zarr claims is checked before memory is spent', () => {
 
   it.each([
     ['levels', group(Array.from({ length: 65 }, () => '0')), array(), /65 levels/],
-    ['a shape that is none', group(['0']), array({ shape: [-1, 1e300] }), /shape/],
-    ['a shape of other rank', group(['0']), array({ shape: [16] }), /axes|shape/],
-    ['a path that is no text', group([7 as never]), array(), /path/],
-    ['a type that is none', group(['0']), array({ data_type: 'toString' }), /toString/],
-    ['a grid that is none', group(['0']), array({ chunk_grid: 7 }), /./],
-    ['another form of group', { ...group(['0']), zarr_format: 4 }, array(), /zarr_format/],
-    ['another form of array', group(['0']), array({ zarr_format: 2 }), /zarr_format/],
-    ['a filler that its type cannot hold', group(['0']), array({ fill_value: 256 }), /256.* not uint8/],
+    ['an invalid shape', group(['0']), array({ shape: [-1, 1e300] }), /shape/],
+    ['a shape of another rank', group(['0']), array({ shape: [16] }), /axes|shape/],
+    ['a path that is not a string', group([7 as never]), array(), /path/],
+    ['an unknown type', group(['0']), array({ data_type: 'toString' }), /toString/],
+    ['an invalid grid', group(['0']), array({ chunk_grid: 7 }), /./],
+    ['another version of group', { ...group(['0']), zarr_format: 4 }, array(), /zarr_format/],
+    ['another version of array', group(['0']), array({ zarr_format: 2 }), /zarr_format/],
+    [
+      'a fill value out of the range of its type',
+      group(['0']),
+      array({ fill_value: 256 }),
+      /256.* not uint8/,
+    ],
     ['a field that must be understood', group(['0']), array({ offset: { must_understand: true } }), /offset/],
     [
-      'a codec of another form',
+      'an invalid codec',
       group(['0']),
       array({ codecs: [{ name: 'bytes', 'config&uration': {} }] }),
       /codecs/,
