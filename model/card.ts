@@ -6,6 +6,16 @@ import type { UnetConfig } from './unet.js';
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
 
+/** Options of `UnetConfig`, as cards and settings of trainings store them. */
+export const unetOptions = {
+  head: z.enum(['softmax', 'sigmoid']).exactOptional(),
+  convolutions: z.union([z.literal(1), z.literal(2)]).exactOptional(),
+  padding: z.enum(['valid', 'same']).exactOptional(),
+  upConvolution: z.enum(['transposed', 'nearest']).exactOptional(),
+  batchNorm: z.boolean().exactOptional(),
+  dropout: z.number().exactOptional(),
+};
+
 /** Format version of the cards that are written here, stored as `form`. Version 1 did not state itself; its intensities are those of the type. */
 export const CARD_FORMAT_VERSION = 2;
 
@@ -20,12 +30,7 @@ export const cardSchema = z.object({
     kind: z.literal('unet'),
     channels: z.array(z.int().min(1)).min(2),
     decoderChannels: z.array(z.int().min(1)).min(1).exactOptional(),
-    head: z.enum(['softmax', 'sigmoid']).exactOptional(),
-    convolutions: z.union([z.literal(1), z.literal(2)]).exactOptional(),
-    padding: z.enum(['valid', 'same']).exactOptional(),
-    upConvolution: z.enum(['transposed', 'nearest']).exactOptional(),
-    batchNorm: z.boolean().exactOptional(),
-    dropout: z.number().exactOptional(),
+    ...unetOptions,
     outputSize: z.int().exactOptional(),
     parameters: z.int(),
     halo: margins,

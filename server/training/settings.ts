@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { unetOptions } from '../../model/card.js';
 import type { Augmentation } from '../../model/train/augment.js';
 import { LOSSES, type LossKind, OPTIMIZERS, type OptimizerConfig } from '../../model/train/choices.js';
 import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
@@ -47,12 +48,7 @@ export const settingsSchema: z.ZodType<TrainingSettings> = z.strictObject({
     channels,
     decoderChannels: channels.exactOptional(),
     inputChannels: z.union([z.literal(1), z.literal(3)]),
-    head: z.enum(['softmax', 'sigmoid']).exactOptional(),
-    convolutions: z.union([z.literal(1), z.literal(2)]).exactOptional(),
-    padding: z.enum(['valid', 'same']).exactOptional(),
-    upConvolution: z.enum(['transposed', 'nearest']).exactOptional(),
-    batchNorm: z.boolean().exactOptional(),
-    dropout: z.number().exactOptional(),
+    ...unetOptions,
     outputSize: positive.exactOptional(),
   }),
   tile: positive,
