@@ -10,6 +10,11 @@ export interface ModelFolder {
   readonly folder: string;
 }
 
+/** A model that can be used, with the card that was checked. */
+export interface FoundModel extends ModelFolder {
+  readonly card: Card;
+}
+
 /**
  * The models of a folder, `NAME/VERSION/`. Each call reads the folder, so that a new version is served without a
  * restart.
@@ -44,11 +49,11 @@ export class ModelShelf {
   }
 
   /**
-   * The folder of the requested model, `NAME` or `NAME/VERSION`; without a name, of the only model.
+   * The folder and the card of the requested model, `NAME` or `NAME/VERSION`; without a name, of the only model.
    * @throws UnknownModelError; ModelChoiceError where none is named and there are several, or none
    * @throws CheckpointError where its card is unreadable, or another model's
    */
-  async find(name: string | undefined): Promise<ModelFolder> {
+  async find(name: string | undefined): Promise<FoundModel> {
     const models = await this.list();
     const known = models.map((model) => model.name);
     if (name === undefined && models.length === 1) return verify(models[0]!);
@@ -121,9 +126,8 @@ export async function cardOf({ name, version, folder }: ModelFolder): Promise<Ca
   );
 }
 
-async function verify(model: ModelFolder): Promise<ModelFolder> {
-  await cardOf(model);
-  return model;
+async function verify(model: ModelFolder): Promise<FoundModel> {
+  return { ...model, card: await cardOf(model) };
 }
 
 /** Version numbers in a model's folder in descending order, those in training included. */

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { type Card, unetOf } from '../../model/card.js';
-import { readCard } from '../../model/model-files.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { EngineFlags, ScratchFlags } from '../terminal/options.js';
@@ -64,8 +63,8 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
       `--monitor vRand is for two classes, and there are ${classes.length}: choose ${MONITORS.filter((m) => m !== 'vRand').join(', ')}`,
     );
   }
-  const parent = from === undefined ? null : (await shelf.find(from)).folder;
-  const card = parent === null ? null : await readCard(parent);
+  const parent = from === undefined ? null : await shelf.find(from);
+  const card = parent?.card ?? null;
   return {
     images: images!,
     labels: labels!,
@@ -79,7 +78,7 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     validation: flags.validation ?? null,
     test: flags.test,
     settings: card === null ? settings : { ...settings, unet: netOf(card, command, settings) },
-    from: parent,
+    from: parent?.folder ?? null,
     freezeEncoder: flags.freezeEncoder ?? false,
     seed: flags.seed,
     command: commandLine(command),

@@ -1,4 +1,3 @@
-import { readCard } from '../../model/model-files.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
@@ -26,6 +25,6 @@ export class JobPlanner {
   }
 
   async #header(spec: PlanSpec): Promise<ImageHeader> {
-    return this.readers.header(spec, await readCard((await this.shelf.find(spec.model)).folder));
+    return this.readers.header(spec, (await this.shelf.find(spec.model)).card);
   }
 }

@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import { readCard } from '../../model/model-files.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
@@ -102,7 +101,7 @@ export class JobResults {
   }
 
   async #cardOf({ request }: JobRecord): Promise<Card> {
-    return readCard((await this.shelf.find(request.model)).folder);
+    return (await this.shelf.find(request.model)).card;
   }
 }
 

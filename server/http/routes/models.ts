@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Router } from 'express';
 import type { Card } from '../../../model/card.js';
-import { readCard } from '../../../model/model-files.js';
 import type { ModelShelf } from '../../../model/shelf.js';
 import { RequestError } from '../../contract/errors.js';
 
@@ -22,8 +21,8 @@ export function modelRoutes(shelf: ModelShelf): Router {
   });
 
   router.get('/:name', async (request, response) => {
-    const { folder } = await shelf.find(request.params.name);
-    response.json(await view(await readCard(folder)));
+    const { card } = await shelf.find(request.params.name);
+    response.json(await view(card));
   });
 
   router.get('/:name/curves.svg', async (request, response) => {
