@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
+import { expectProblem, problemOf } from '../../support/problem.js';
 import { testServer, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
@@ -30,10 +31,6 @@ afterAll(() => server?.close());
 
 const post = (body: RequestInit['body'], query = 'model=shapes', headers: Record<string, string> = {}) =>
   fetch(`${server.url}/v1/segment?${query}`, { method: 'POST', body: body!, headers });
-const problem = async (response: Response) => {
-  expect(response.headers.get('content-type')).toMatch(/application\/problem\+json/);
-  return (await response.json()) as { type: string; title: string; status: number; detail: string };
-};
 const metric = async (name: RegExp) => {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const line = text.split('\n').find((l) => name.test(l));
@@ -149,15 +146,7 @@ describe('bad input has its own status and problem', () => {
     ['tile=573', 400, 'bad-tile', () => post(new Uint8Array(shapes), 'model=shapes&tile=573'), /572/],
   ];
   it.each(cases)('%s', async (_name, status, code, request, detail) => {
-    const response = await request();
-    expect(response.status).toBe(status);
-    const body = await problem(response);
-    expect(body).toMatchObject({
-      type: `urn:unseam:problem:${code}`,
-      status,
-      detail: expect.stringMatching(detail),
-    });
-    expect(JSON.stringify(body)).not.toContain(folder);
+    await expectProblem(await request(), status, code, detail, folder);
   });
 
   it.each([
@@ -168,7 +157,7 @@ describe('bad input has its own status and problem', () => {
     await writeTestTiff(path, pattern(16, 16), { tile: { width: 16, height: 16 }, compression: 8 });
     const response = await post(new Uint8Array(damage(await readFile(path))));
     expect([name, response.status]).toEqual([name, status]);
-    await problem(response);
+    await problemOf(response);
   });
 
   it('five channels', async () => {
@@ -179,7 +168,7 @@ describe('bad input has its own status and problem', () => {
       photometric: 1,
     });
     const response = await post(new Uint8Array(await readFile(path)));
-    expect([response.status, (await problem(response)).detail]).toEqual([
+    expect([response.status, (await problemOf(response)).detail]).toEqual([
       415,
       expect.stringMatching(/5 channels/),
     ]);

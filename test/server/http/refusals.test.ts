@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
+import { expectProblem } from '../../support/problem.js';
 
 const folder = await testFolder();
 const shapes = fakeImage(500, 350);
@@ -15,10 +16,6 @@ afterAll(() => server?.close());
 
 const post = (body: RequestInit['body'], query = 'model=shapes', headers: Record<string, string> = {}) =>
   fetch(`${server.url}/v1/segment?${query}`, { method: 'POST', body: body!, headers });
-const problem = async (response: Response) => {
-  expect(response.headers.get('content-type')).toMatch(/application\/problem\+json/);
-  return (await response.json()) as { type: string; title: string; status: number; detail: string };
-};
 const until = (condition: () => Promise<boolean>) =>
   expect.poll(condition, { interval: 5, timeout: 10_000 }).toBe(true);
 const nothingIsLeft = async () => (await readdir(join(folder, 'data', 'jobs'))).length === 0;
@@ -107,15 +104,7 @@ describe('a bad request has its own status and problem', () => {
     ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
   ];
   it.each(cases)('%s', async (_name, status, code, request, detail) => {
-    const response = await request();
-    expect(response.status).toBe(status);
-    const body = await problem(response);
-    expect(body).toMatchObject({
-      type: `urn:unseam:problem:${code}`,
-      status,
-      detail: expect.stringMatching(detail),
-    });
-    expect(JSON.stringify(body)).not.toContain(folder);
+    await expectProblem(await request(), status, code, detail, folder);
   });
 
   const send = (head: string, body = '') =>
