@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
-import { gather } from './compile.js';
+import { feedShape, gather } from './compile.js';
 import type { AnyOperator, Inputs } from './operator.js';
 import type { ElementName } from './proto.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
@@ -192,7 +192,7 @@ export class OnnxBackend extends tf.KernelBackend {
     const feeds = Object.fromEntries(
       program.feeds.map((data, i) => [
         `i${i}`,
-        new ort.Tensor(data.type.dtype, data.values as Float32Array, data.type.shape),
+        new ort.Tensor(data.type.dtype, data.values as Float32Array, feedShape(data, program)),
       ]),
     );
     let results: ort.InferenceSession.OnnxValueMapType;

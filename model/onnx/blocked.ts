@@ -80,3 +80,19 @@ export function blockedFilter(
   const moved = g.op('Transpose', [g.op('Reshape', [filter, split])], { perm: [3, 1, 0, 2, 4] });
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, ...kernel])]);
 }
+
+/**
+ * Reorders a filter `[taps, I, O]` to `[O/b, I, taps, b of O]`, for images in NCHW that have fewer channels than a
+ * block, which ONNX Runtime expects under the shape `[O, I, H, W]`.
+ */
+export function openFilter(
+  g: GraphWriter,
+  filter: string,
+  kernel: readonly [number, number],
+  [inChannels, outChannels]: readonly [number, number],
+): string {
+  const block = g.block!;
+  const split = g.ints([kernel[0] * kernel[1], inChannels, outChannels / block, block]);
+  const moved = g.op('Transpose', [g.op('Reshape', [filter, split])], { perm: [2, 1, 0, 3] });
+  return g.op('Reshape', [moved, g.ints([outChannels, inChannels, ...kernel])]);
+}

@@ -1,6 +1,6 @@
 import type { Graph } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
-import { type Layout, Value } from './value.js';
+import { type Deferred, type Layout, NCHW, Value } from './value.js';
 import { GraphWriter } from './writer.js';
 
 /** The recorded operators that some tensors depend on, in the order in which they were recorded. */
@@ -34,7 +34,7 @@ export function gather(outputs: readonly TensorData[]): Program {
     const kind = data.constantId === null ? feeds : constants;
     if (!kind.has(data)) kind.set(data, kind.size);
   }
-  const isSymbolic = constants.size > 0;
+  const isFrozen = constants.size > 0;
   const reference = (data: TensorData): string => {
     if (data.source !== null) return `${index.get(data.source)}`;
     if (data.scalar !== null) return `${data.type.dtype} ${Object.is(data.scalar, -0) ? '-0' : data.scalar}`;
@@ -45,7 +45,7 @@ export function gather(outputs: readonly TensorData[]): Program {
     const shapes = operator.shapeBound ? [...inputs, { type }].map((data) => `[${data.type.shape}]`) : '';
     return `${operator.name}(${inputs.map(reference)})${type.dtype}${shapes}${attributesKey(attributes)}`;
   });
-  const inputs = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', isSymbolic)}]`);
+  const inputs = [...feeds.keys()].map((data) => `${data.type.dtype}[${feedDims(data, 'n', isFrozen)}]`);
   return {
     nodes,
     feeds: [...feeds.keys()],
@@ -68,9 +68,33 @@ function attributesKey(attributes: object): string {
  * its images symbolic, so that one session serves every tile shape; a training graph fixes all of them, so that
  * ONNX Runtime can plan its memory.
  */
-function feedDims(data: TensorData, name: string, isSymbolic: boolean): (number | string)[] {
+function feedDims(data: TensorData, name: string, isFrozen: boolean): (number | string)[] {
   const { shape } = data.type;
-  return shape.map((dim, i) => (isSymbolic && shape.length === 4 && i < 3 ? `${name}_${i}` : dim));
+  if (!isFrozen || shape.length !== 4) return [...shape];
+  const [batch, height, width, channels] = [`${name}_0`, `${name}_1`, `${name}_2`, shape[3]!];
+  return isGray(data) ? [batch, 1, height, width] : [batch, height, width, channels];
+}
+
+/** The dimensions with which a tensor is fed to a program's graph. */
+export function feedShape(data: TensorData, { constants }: Program): readonly number[] {
+  const { shape } = data.type;
+  return constants.length > 0 && isGray(data) ? NCHW.map((dim) => shape[dim]!) : shape;
+}
+
+/** Whether a tensor is of images of one channel, which are the same values in NHWC and in NCHW. */
+const isGray = ({ type: { shape } }: TensorData): boolean => shape.length === 4 && shape[3] === 1;
+
+/**
+ * Images that are fed to a frozen network, in NCHW from the start: ONNX Runtime is ten times slower at computing with
+ * channels that are a last dimension of one or three.
+ */
+function imageLayout(
+  graph: GraphWriter,
+  data: TensorData,
+  name: string,
+): { readonly name: string; readonly layout?: Layout } {
+  if (data.type.shape.length !== 4) return { name };
+  return { name: isGray(data) ? name : graph.op('Transpose', [name], { perm: [...NCHW] }), layout: NCHW };
 }
 
 /**
@@ -78,23 +102,22 @@ function feedDims(data: TensorData, name: string, isSymbolic: boolean): (number 
  * @param block channels in a block on this device, or null where it has no blocked operators; see `findBlock`
  */
 export function compile(program: Program, block: number | null): Graph {
-  const isSymbolic = program.constants.length > 0;
-  // with constant weights ONNX Runtime converts the graph to blocks by itself
-  const graph = new GraphWriter(isSymbolic ? null : block);
+  const isFrozen = program.constants.length > 0;
+  const graph = new GraphWriter(block, isFrozen);
   const values = new Map<TensorData | Recorded, Value>();
   const lookup = (data: TensorData): Value =>
     data.scalar === null
       ? values.get(data.source ?? data)!
-      : new Value(graph, data.type, graph.scalar(data.scalar, data.type.dtype));
+      : new Value(graph, data.type, { name: graph.scalar(data.scalar, data.type.dtype) });
   for (const [i, data] of program.feeds.entries()) {
     const name = `i${i}`;
-    graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, isSymbolic) });
-    values.set(data, new Value(graph, data.type, name));
+    graph.inputs.push({ name, element: data.type.dtype, dims: feedDims(data, name, isFrozen) });
+    values.set(data, new Value(graph, data.type, isFrozen ? imageLayout(graph, data, name) : { name }));
   }
   for (const data of program.constants) {
     const array = data.values as Float32Array | Int32Array | Uint8Array;
     const name = graph.initializer(data.type.dtype, data.type.shape, array);
-    values.set(data, new Value(graph, data.type, name));
+    values.set(data, new Value(graph, data.type, { name }));
   }
   for (const node of program.nodes) {
     values.set(node, emit(graph, node, node.inputs.map(lookup)));
@@ -107,7 +130,7 @@ export function compile(program: Program, block: number | null): Graph {
       output: [name],
       attributes: {},
     });
-    const dims = isSymbolic ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
+    const dims = isFrozen ? data.type.shape.map((_, d) => `${name}_${d}`) : data.type.shape;
     graph.outputs.push({ name, element: data.type.dtype, dims });
   }
   return graph;
@@ -118,7 +141,8 @@ function emit(graph: GraphWriter, { operator, inputs, attributes, type }: Record
   const output = {
     rank: type.shape.length,
     dtype: type.dtype,
-    value: (name: string, layout?: Layout) => new Value(graph, type, name, layout),
+    value: (name: string, layout?: Layout) => new Value(graph, type, { name, ...(layout && { layout }) }),
+    deferred: (deferred: Deferred) => new Value(graph, type, deferred),
   };
   if (!operator.shapeBound) return operator.emit(graph, values, attributes, output);
   const shapes = { inputs: inputs.map((input) => input.type.shape), output: type.shape };

@@ -1,5 +1,5 @@
 import type { ElementName } from './proto.js';
-import type { Layout, Shape, Value } from './value.js';
+import type { Deferred, Layout, Shape, Value } from './value.js';
 import type { GraphWriter } from './writer.js';
 
 /** The tensors that an operator reads: a tuple, or a list where their number varies. */
@@ -15,6 +15,8 @@ export interface Output {
    * @param layout the layout in which that node leaves it; default: TensorFlow.js's own
    */
   value(name: string, layout?: Layout): Value;
+  /** The tensor, whose nodes are written when they are needed. */
+  deferred(deferred: Deferred): Value;
 }
 
 /**

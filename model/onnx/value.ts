@@ -18,6 +18,16 @@ export const NCHW: Layout = [0, 3, 1, 2];
 /** Images in blocks of channels: no permutation, but handled as a layout like those; see `blocked.ts`. */
 export const BLOCKED: Layout = [-1];
 
+/**
+ * A tensor whose nodes are written only when an operator needs it in a layout. Until then, one that reads it may write
+ * cheaper nodes for both.
+ */
+export interface Deferred {
+  /** What it is computed from, as an instance of a class that such operators know. */
+  readonly origin: object;
+  readonly write: () => Value;
+}
+
 const plainLayout = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);
 
 /**
@@ -32,34 +42,54 @@ export class Value {
   readonly #graph: GraphWriter;
   readonly #shape: Shape;
   /** Names in the graph, by layout. */
-  readonly #names = new Map<string, string>();
+  #names = new Map<string, string>();
+  /** Writes the nodes of a deferred tensor; null once they are written. */
+  #write: (() => Value) | null = null;
   readonly rank: number;
   readonly dtype: ElementName;
+  /** What a deferred tensor is computed from; null for others. */
+  readonly origin: object | null;
 
   constructor(
     graph: GraphWriter,
     { shape, dtype }: TensorType,
-    name: string,
-    layout: Layout = plainLayout(shape.length),
+    source: { readonly name: string; readonly layout?: Layout } | Deferred,
   ) {
     this.#graph = graph;
     this.#shape = shape;
     this.rank = shape.length;
     this.dtype = dtype;
-    this.#names.set(layout.join(), name);
+    this.origin = 'origin' in source ? source.origin : null;
+    if ('write' in source) this.#write = source.write;
+    else this.#names.set((source.layout ?? plainLayout(this.rank)).join(), source.name);
+  }
+
+  /** The length of the last dimension: the channels of an image, which no graph leaves open. */
+  get channels(): number {
+    return this.#shape.at(-1)!;
+  }
+
+  /** Whether the tensor has one value for each channel, and no other dimensions than of length 1. */
+  get isPerChannel(): boolean {
+    return this.rank > 0 && this.#shape.slice(0, -1).every((length) => length === 1);
+  }
+
+  /** Whether the tensor exists in blocks of channels. */
+  get isBlocked(): boolean {
+    return this.#written.has(BLOCKED.join());
   }
 
   /** Whether the tensor exists in this layout, or can be converted to it without a permutation. */
   has(layout: Layout): boolean {
-    return this.#names.has(layout.join()) || (layout === NCHW && this.#names.has(BLOCKED.join()));
+    return this.#written.has(layout.join()) || (layout === NCHW && this.isBlocked);
   }
 
   /**
-   * Whether the tensor exists in blocks and has the shape of another one. Blocks occur only in graphs that fix
-   * every size, so this reveals nothing to a graph with symbolic ones.
+   * Whether the tensor exists in blocks and has the shape of another one. Images of one network that have equal shapes
+   * at one tile size have them at every other, so this reveals nothing to a graph with symbolic sizes.
    */
   isBlockedLike(other: Value): boolean {
-    return this.has(BLOCKED) && this.#shape.join() === other.#shape.join();
+    return this.isBlocked && this.#shape.join() === other.#shape.join();
   }
 
   /** The name of this tensor in TensorFlow.js's own layout. */
@@ -70,11 +100,21 @@ export class Value {
   /** The name of this tensor in the given layout. */
   as(layout: Layout): string {
     const key = layout.join();
-    const known = this.#names.get(key);
+    const known = this.#written.get(key);
     if (known !== undefined) return known;
     const name = this.#convert(layout);
     this.#names.set(key, name);
     return name;
+  }
+
+  /** The names in the graph, where the nodes of a deferred tensor are written now at the latest. */
+  get #written(): Map<string, string> {
+    if (this.#write !== null) {
+      const write = this.#write;
+      this.#write = null;
+      this.#names = write().#names;
+    }
+    return this.#names;
   }
 
   #convert(layout: Layout): string {

@@ -12,8 +12,14 @@ export const SLICE_END = 2 ** 31 - 1;
 
 /** Collects the nodes and initialisers of one ONNX graph; of equal nodes only the first is written. */
 export class GraphWriter {
-  /** @param block channels in a block where convolutions may be blocked; null where they may not */
-  constructor(readonly block: number | null = null) {}
+  /**
+   * @param block channels in a block where convolutions may be blocked; null where they may not
+   * @param isFrozen whether weights are constants: then what is computed from them alone is computed once
+   */
+  constructor(
+    readonly block: number | null = null,
+    readonly isFrozen = false,
+  ) {}
 
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { OnnxBackend } from '../backend.js';
-import type { Operator } from '../operator.js';
-import { type Layout, NCHW, type Value } from '../value.js';
-import { SLICE_END } from '../writer.js';
+import type { Operator, Output } from '../operator.js';
+import { BLOCKED, type Layout, NCHW, type Value } from '../value.js';
+import { type GraphWriter, SLICE_END } from '../writer.js';
+import { Join } from './frozen-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { normaliseAxis, reshape } from './shape.js';
 
@@ -23,6 +24,15 @@ interface Cut {
   readonly trailing: readonly number[];
 }
 
+/** Cuts rows and columns off an image in blocks: whole runs are copied, of a block's channels for each pixel. */
+function sliceBlocks(g: GraphWriter, x: Value, { begin, trailing }: Cut): string {
+  const block = g.block!;
+  const split = g.op('Reshape', [x.as(BLOCKED), g.ints([0, x.channels / block, 0, 0, block])]);
+  const ends = [1, 2].map((dim) => (trailing[dim] === 0 ? SLICE_END : -trailing[dim]!));
+  const cut = g.op('Slice', [split, g.ints([begin[1]!, begin[2]!]), g.ints(ends), g.ints([2, 3])]);
+  return g.op('Reshape', [cut, g.ints([0, x.channels, 0, 0])]);
+}
+
 const sliceOperator: Operator<Cut> = {
   name: 'Slice',
   // TensorFlow.js crops an image along one dimension after the other
@@ -34,6 +44,9 @@ const sliceOperator: Operator<Cut> = {
     const layout = commonLayout([x]);
     const axes = layout.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
     if (axes.length === 0) return x;
+    if (x.isBlocked && layout === NCHW && axes.every((axis) => axis > 1)) {
+      return output.value(sliceBlocks(g, x, { begin, trailing }), BLOCKED);
+    }
     const name = g.op('Slice', [
       x.as(layout),
       g.ints(axes.map((axis) => begin[layout[axis]!]!)),
@@ -129,11 +142,19 @@ const padOperator: Operator<Padding> = {
 const concatOperator: Operator<{ readonly axis: number }, readonly Value[]> = {
   name: 'Concat',
   emit(g, inputs, { axis }, output) {
-    const layout = commonLayout(inputs);
-    const names = inputs.map((v) => v.as(layout));
-    return output.value(g.op('Concat', names, { axis: layout.indexOf(axis) }), layout);
+    if (g.isFrozen && output.rank === 4 && axis === 3) {
+      return output.deferred({ origin: new Join(inputs), write: () => join(g, inputs, axis, output) });
+    }
+    return join(g, inputs, axis, output);
   },
 };
+
+function join(g: GraphWriter, inputs: readonly Value[], axis: number, output: Output): Value {
+  const isImage = output.rank === 4 && axis === 3;
+  const layout = isImage && inputs.every((v) => v.isBlocked) ? BLOCKED : commonLayout(inputs);
+  const names = inputs.map((v) => v.as(layout));
+  return output.value(g.op('Concat', names, { axis: layout === BLOCKED ? 1 : layout.indexOf(axis) }), layout);
+}
 
 function concat(backend: OnnxBackend, parts: readonly tf.TensorInfo[], axis: number): tf.TensorInfo {
   const shape = tf.backend_util.computeOutShape(

@@ -6,14 +6,14 @@ import { NCHWC } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { type ConvGeometry, convFilterGradient, isBlockwise } from './filter-gradient.js';
+import {
+  type Channels,
+  type Convolution,
+  deferred,
+  FrozenConvolution,
+  UpConvolution,
+} from './frozen-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
-
-interface Convolution {
-  readonly geometry: ConvGeometry;
-  /** Of the image and of the convolved image; a filter is `[H, W, I, O]`. */
-  readonly channels: Channels;
-}
-type Channels = readonly [inChannels: number, outChannels: number];
 
 /** What the kernels of convolutions and of their gradients have in common. */
 type ConvAttrs = Omit<tf.Conv2DAttrs, 'dilations'> & Partial<Pick<tf.Conv2DAttrs, 'dilations'>>;
@@ -114,6 +114,10 @@ const convOperator: Operator<ActivatedConvolution, ConvInputs> = {
     const { geometry, channels, activation } = convolution;
     const bias = biases.map((v) => v.plain);
     const activate = activations[activation];
+    if (activation !== 'sigmoid' && FrozenConvolution.fits(g, convolution)) {
+      const weights = { filter: filter.plain, bias: bias[0] ?? null };
+      return deferred(g, output, new FrozenConvolution(x, weights, convolution, activation === 'relu'));
+    }
     if (fitsBlocks(g, channels)) {
       const [kh, kw] = geometry.kernel_shape;
       const flat = g.op('Reshape', [filter.plain, g.ints([kh * kw, ...channels])]);
@@ -144,6 +148,11 @@ const convInputGradient: Operator<InputGradient, readonly [dy: Value, filter: Va
     const [kh, kw] = kernel_shape;
     const [inChannels, outChannels] = channels;
     if (isBlockwise(geometry) && outputPadding.every((n) => n === 0)) {
+      const between: Channels = [outChannels, inChannels];
+      if (UpConvolution.fits(g, between)) {
+        const weights = { filter: filter.plain, bias: null };
+        return deferred(g, output, new UpConvolution(dy, weights, kh, between));
+      }
       // [kh, kw, I, O] -> [I, kh, kw, O] -> [I·kh·kw, O, 1, 1], the channel order of DepthToSpace CRD
       const rows = g.op('Transpose', [filter.plain], { perm: [2, 0, 1, 3] });
       const pointwise = g.op('Reshape', [rows, g.ints([inChannels * kh * kw, outChannels, 1, 1])]);

@@ -3,25 +3,43 @@ import type { Operator } from '../operator.js';
 import type { ElementName } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
+import { deferred, FrozenConvolution, UpConvolution } from './frozen-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 
 /** Writes the nodes for inputs that broadcast against each other; returns the name of the result. */
 type Formula<A extends object = object> = (g: GraphWriter, x: readonly string[], attributes: A) => string;
+
+/** The deferred convolution that includes a function of it and others; null where it cannot. */
+type Absorb = (g: GraphWriter, inputs: readonly Value[]) => FrozenConvolution | UpConvolution | null;
+
+/** A ReLU becomes part of a convolution. */
+const absorbRelu: Absorb = (_g, [x]) =>
+  x!.origin instanceof FrozenConvolution ? x!.origin.activated() : null;
+
+/** A bias becomes part of an up-convolution. */
+const absorbBias: Absorb = (g, [x, bias]) =>
+  x!.origin instanceof UpConvolution && bias!.isPerChannel && bias!.channels === x!.channels
+    ? x!.origin.biased(g.op('Reshape', [bias!.plain, g.ints([-1])]))
+    : null;
 
 /**
  * An operator that computes each element from the elements at the same place, with broadcasting.
  * It works in NCHW as soon as one of its images exists only there.
  *
  * @param compute the type that it computes in, to which its inputs are cast; null for theirs
+ * @param absorb makes it part of a convolution that is not written yet. Default: it never is
  */
 export function elementwise<A extends object = object>(
   name: string,
   compute: ElementName | null,
   formula: Formula<A>,
+  absorb: Absorb = () => null,
 ): Operator<A, readonly Value[]> {
   return {
     name,
     emit(g, inputs, attributes, output) {
+      const absorbed = absorb(g, inputs);
+      if (absorbed !== null) return deferred(g, output, absorbed);
       const isTyped = (v: Value) => compute === null || v.dtype === compute;
       if (output.rank === 4 && inputs.every((v) => isTyped(v) && v.isBlockedLike(inputs[0]!))) {
         const blocks = inputs.map((v) => v.as(BLOCKED));
@@ -72,13 +90,12 @@ const floatUnary: Record<string, Formula> = {
 const sameTypeUnary: Record<string, Formula> = {
   Abs: call('Abs'),
   Neg: call('Neg'),
-  Relu: call('Relu'),
   Sign: call('Sign'),
   Square: (g, [x]) => g.op('Mul', [x!, x!]),
 };
 
-function unary(name: string, compute: ElementName | null, formula: Formula): Kernel {
-  const operator = elementwise(name, compute, formula);
+function unary(name: string, compute: ElementName | null, formula: Formula, absorb?: Absorb): Kernel {
+  const operator = elementwise(name, compute, formula, absorb);
   return kernel<Tensors<'x'>>(name, ({ inputs: { x }, backend }) =>
     backend.record(operator, [x], {}, x.shape, compute ?? x.dtype),
   );
@@ -87,14 +104,20 @@ function unary(name: string, compute: ElementName | null, formula: Formula): Ker
 function binary(
   name: string,
   formula: Formula,
-  types: { readonly compute?: ElementName; readonly output?: ElementName } = {},
+  {
+    absorb,
+    ...types
+  }: { readonly compute?: ElementName; readonly output?: ElementName; readonly absorb?: Absorb } = {},
 ): Kernel {
   const operators = new Map<ElementName, ReturnType<typeof elementwise>>();
   return kernel<Tensors<'a' | 'b'>>(name, ({ inputs: { a, b }, backend }) => {
     const common = tf.upcastType(a.dtype, b.dtype) as ElementName;
     const compute = types.compute ?? (common === 'bool' ? 'int32' : common);
     let operator = operators.get(compute);
-    if (!operator) operators.set(compute, (operator = elementwise(`${name}:${compute}`, compute, formula)));
+    if (!operator) {
+      operator = elementwise(`${name}:${compute}`, compute, formula, absorb);
+      operators.set(compute, operator);
+    }
     const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
     return backend.record(operator, [a, b], {}, shape, types.output ?? compute);
   });
@@ -141,7 +164,8 @@ const select: Operator<object, readonly [condition: Value, t: Value, e: Value]> 
 export const elementwiseKernels: readonly Kernel[] = [
   ...Object.entries(floatUnary).map(([name, formula]) => unary(name, 'float32', formula)),
   ...Object.entries(sameTypeUnary).map(([name, formula]) => unary(name, null, formula)),
-  binary('Add', call('Add')),
+  unary('Relu', null, call('Relu'), absorbRelu),
+  binary('Add', call('Add'), { absorb: absorbBias }),
   binary('Sub', call('Sub')),
   binary('Multiply', call('Mul')),
   binary('RealDiv', call('Div'), { compute: 'float32' }),

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator, ShapeBoundOperator } from '../operator.js';
-import { NCHW, type Value } from '../value.js';
+import { NCHWC } from '../proto.js';
+import { BLOCKED, NCHW, type Value } from '../value.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 
 /** The windows of a pooling, as the attributes of ONNX's pooling operators. */
@@ -32,7 +33,11 @@ function poolingOf(x: tf.TensorInfo, attrs: tf.MaxPoolAttrs): { windows: Windows
 
 const maxPool: Operator<Windows> = {
   name: 'MaxPool',
-  emit: (g, [x], windows, output) => output.value(g.op('MaxPool', [x.as(NCHW)], windows), NCHW),
+  emit(g, [x], windows, output) {
+    if (g.isFrozen && x.isBlocked)
+      return output.value(g.op(`${NCHWC}:MaxPool`, [x.as(BLOCKED)], windows), BLOCKED);
+    return output.value(g.op('MaxPool', [x.as(NCHW)], windows), NCHW);
+  },
 };
 
 /** Routes each gradient to the first maximum of its window, as TensorFlow.js does. */

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator } from '../operator.js';
 import { NCHW, type Value } from '../value.js';
+import { deferred, FrozenConvolution } from './frozen-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { cast } from './shape.js';
 
@@ -75,6 +76,13 @@ type BatchNormInputs = readonly [x: Value, mean: Value, variance: Value, offset:
 const batchNorm: Operator<{ readonly epsilon: number }, BatchNormInputs> = {
   name: 'FusedBatchNorm',
   emit(g, [x, mean, variance, offset, scale], { epsilon }, output) {
+    if (x.origin instanceof FrozenConvolution) {
+      const deviation = g.op('Sqrt', [g.op('Add', [variance.plain, g.scalar(epsilon)])]);
+      const factor = g.op('Div', [scale.plain, deviation]);
+      const shift = g.op('Sub', [offset.plain, g.op('Mul', [mean.plain, factor])]);
+      const folded = x.origin.scaled(g, factor, shift);
+      if (folded !== null) return deferred(g, output, folded);
+    }
     const inputs = [x.as(NCHW), scale.plain, offset.plain, mean.plain, variance.plain];
     return output.value(g.op('BatchNormalization', inputs, { epsilon: { float: epsilon } }), NCHW);
   },

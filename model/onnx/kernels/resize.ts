@@ -1,7 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator, ShapeBoundOperator } from '../operator.js';
-import { NCHW, type Shape } from '../value.js';
+import { NCHWC } from '../proto.js';
+import { BLOCKED, NCHW, type Shape } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 
@@ -18,6 +19,10 @@ interface Picking {
 const enlarge: Operator<Enlargement> = {
   name: 'Enlarge',
   emit(g, [x], { factors }, output) {
+    if (g.isFrozen && x.isBlocked) {
+      const scales = [1, 1, ...factors];
+      return output.value(g.op(`${NCHWC}:Upsample`, [x.as(BLOCKED)], { scales }), BLOCKED);
+    }
     const scales = g.initializer('float32', [4], Float32Array.of(1, 1, ...factors));
     const nearest = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
     return output.value(g.op('Resize', [x.as(NCHW), '', scales], nearest), NCHW);
