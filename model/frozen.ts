@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
+import { greatest, Head } from './head.js';
 import { normalise } from './normalise.js';
 import type { OnnxBackend } from './onnx/backend.js';
+import type { Trace } from './onnx/trace.js';
 import type { OutputKind } from './output-kind.js';
-import type { Pixels } from './pixels.js';
+import { type Pixels, rangeOf } from './pixels.js';
 
 /** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -15,12 +17,26 @@ export interface TileBatch {
   readonly channels: number;
 }
 
+/** How a batch is computed: one graph for each, whatever the tiles' size and type. */
+interface Use {
+  readonly output: OutputKind;
+  readonly symmetries: boolean;
+  readonly isCut: boolean;
+  readonly channels: number;
+}
+
 /** A network whose weights are constants of the compiled graph; for serving and validation. */
 export class FrozenModel {
   readonly geometry: TileGeometry;
+  readonly #head: Head;
+  readonly #traces = new Map<string, Trace>();
 
-  private constructor(private readonly model: tfl.LayersModel) {
+  private constructor(
+    private readonly model: tfl.LayersModel,
+    private readonly backend: OnnxBackend,
+  ) {
     this.geometry = tileGeometryOf(model);
+    this.#head = Head.of(model);
   }
 
   /**
@@ -28,20 +44,20 @@ export class FrozenModel {
    * @throws InexactModelError for a network that cannot be tiled exactly
    */
   static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<FrozenModel> {
-    const frozen = new FrozenModel(model);
+    const frozen = new FrozenModel(model, backend);
     await backend.freeze(model.getWeights());
     return frozen;
   }
 
   /**
    * Segments a batch: `[count, h, w]` labels, `[count, h, w, classes]` probabilities, or `[count, h, w, classes + 1]`
-   * of both, where h and w are the tile's without its halo. The label is the class with the greatest probability,
-   * the lowest of equals.
+   * of both, where h and w are the tile's without its halo. The label is the class with the greatest logit, the lowest
+   * of equals: where probabilities are rounded to the same number, it may be another than the lowest of those.
    *
-   * @param symmetries average the probabilities over the eight symmetries of the square; for networks
-   *   whose halo is the same on all sides
+   * @param symmetries average the probabilities over the eight symmetries of the square, and decide by these; for
+   *   networks whose halo is the same on all sides
    * @param threshold for networks of two classes: label 1 where its probability is at least this; null for the
-   *   greatest probability
+   *   greatest logit
    */
   async predict(
     batch: TileBatch,
@@ -49,42 +65,56 @@ export class FrozenModel {
     symmetries = false,
     threshold: number | null = null,
   ): Promise<Uint8Array | Float32Array> {
-    const result = tf.tidy(() => {
-      const { data, count, height, width, channels } = batch;
-      const x = normalise(data, [count, height, width, channels], this.model.inputs[0]!.shape[3]!);
-      const probabilities = symmetries ? this.#averageSymmetries(x) : this.#probabilities(x);
-      if (output === 'probabilities') return probabilities;
-      const labels =
-        threshold === null ? tf.argMax(probabilities, 3) : thresholdLabels(probabilities, threshold);
-      if (output === 'labels') return labels;
-      return tf.concat([probabilities, tf.expandDims(tf.cast(labels, 'float32'), 3)], 3);
-    });
-    try {
-      const values = await result.data();
-      return output === 'labels' ? new Uint8Array(values) : (values as Float32Array);
-    } finally {
-      result.dispose();
-    }
+    const { data, count, height, width, channels } = batch;
+    const trace = this.#trace({ output, symmetries, isCut: threshold !== null, channels });
+    const values = await trace.run([
+      {
+        values: data instanceof Float32Array ? data : new Float32Array(data),
+        shape: [count, height, width, channels],
+      },
+      { values: Float32Array.of(rangeOf(data)), shape: [1] },
+      { values: Float32Array.of(threshold ?? 0), shape: [1] },
+    ]);
+    if (output !== 'labels') return values as Float32Array;
+    return values instanceof Uint8Array ? values : new Uint8Array(values);
   }
 
   dispose(): void {
     this.model.dispose();
   }
 
-  #probabilities(x: tf.Tensor4D): tf.Tensor4D {
+  /** The recorded computation of one use. */
+  #trace(use: Use): Trace {
+    const key = JSON.stringify(use);
+    const known = this.#traces.get(key);
+    if (known) return known;
+    const { smallest } = this.geometry;
+    const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
+    const trace = this.backend.trace(shapes, ([pixels, range, threshold]) => {
+      const x = normalise(pixels as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
+      return this.#output(x, use, threshold!);
+    });
+    this.#traces.set(key, trace);
+    return trace;
+  }
+
+  #output(x: tf.Tensor4D, { output, symmetries, isCut }: Use, threshold: tf.Tensor): tf.Tensor {
+    const scores = symmetries ? null : this.#scores(x);
+    if (output === 'labels' && scores !== null && !isCut) return this.#head.labels(scores);
+    const probabilities = scores === null ? this.#averageSymmetries(x) : this.#head.probabilities(scores);
+    if (output === 'probabilities') return probabilities;
+    const labels = () => (scores === null ? greatest(probabilities) : this.#head.labels(scores));
+    const decided = isCut ? reaches(probabilities, threshold) : labels();
+    return output === 'labels' ? decided : tf.concat([probabilities, tf.cast(decided, 'float32')], 3);
+  }
+
+  /** The scores of each pixel that the tile owns. */
+  #scores(x: tf.Tensor4D): tf.Tensor4D {
     const { top, left, bottom, right } = this.geometry.padded;
-    let y = this.model.apply(x) as tf.Tensor4D;
+    const y = this.#head.network.apply(x) as tf.Tensor4D;
+    if (top + left + bottom + right === 0) return y;
     const [count, height, width, channels] = y.shape;
-    if (top + left + bottom + right > 0) {
-      const size: [number, number, number, number] = [
-        count,
-        height - top - bottom,
-        width - left - right,
-        channels,
-      ];
-      y = tf.slice(y, [0, top, left, 0], size);
-    }
-    return channels === 1 ? (tf.concat([tf.sub(1, y), y], 3) as tf.Tensor4D) : y;
+    return tf.slice(y, [0, top, left, 0], [count, height - top - bottom, width - left - right, channels]);
   }
 
   #averageSymmetries(x: tf.Tensor4D): tf.Tensor4D {
@@ -92,7 +122,7 @@ export class FrozenModel {
     const views = [[], [1], [2], [1, 2]].flatMap((axes) =>
       [false, true].map((swapped) => {
         const mirrored = axes.length === 0 ? x : tf.reverse(x, axes);
-        const y = this.#probabilities(swapped ? swap(mirrored) : mirrored);
+        const y = this.#head.probabilities(this.#scores(swapped ? swap(mirrored) : mirrored));
         const upright = swapped ? swap(y) : y;
         return axes.length === 0 ? upright : tf.reverse(upright, axes);
       }),
@@ -101,8 +131,7 @@ export class FrozenModel {
   }
 }
 
-/** 1 where the second of two classes has at least this probability. The threshold is an input of the graph. */
-function thresholdLabels(probabilities: tf.Tensor4D, threshold: number): tf.Tensor {
-  const second = tf.slice(probabilities, [0, 0, 0, 1]);
-  return tf.cast(tf.squeeze(tf.greaterEqual(second, tf.tensor1d([threshold])), [3]), 'int32');
+/** Whether the second of two classes has at least this probability. `[n, h, w, 1]`. */
+function reaches(probabilities: tf.Tensor4D, threshold: tf.Tensor): tf.Tensor {
+  return tf.greaterEqual(tf.slice(probabilities, [0, 0, 0, 1]), threshold);
 }

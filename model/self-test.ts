@@ -1,8 +1,6 @@
-import { argMax } from './arg-max.js';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { OutputKind } from './output-kind.js';
-import type { Pixels } from './pixels.js';
 
 /** How a network is used. Each use compiles to a separate graph, whose kernels could round differently. */
 export interface GraphUse {
@@ -11,8 +9,7 @@ export interface GraphUse {
   readonly symmetries: boolean;
   /** Set where labels are thresholded; one graph serves every threshold. */
   readonly threshold?: true;
-  /** Type and channels of the tiles. */
-  readonly dtype: 'uint8' | 'uint16' | 'float32';
+  /** Channels of the tiles. */
   readonly channels: number;
 }
 
@@ -34,10 +31,10 @@ interface Place {
 
 /**
  * Compares tiles with one pass over the whole image on this device: true where every bit agrees, and every label is
- * the class of the greatest probability, or follows from the threshold.
+ * a class of the greatest probability, or follows from the threshold.
  *
- * The tiles are square and oblong in both directions, the smallest size among them, alone and in batches, of the type
- * of pixels in use. Kernels may differ between sizes, so none of this is ever assumed. Each call of `predict` is
+ * The tiles are square and oblong in both directions, the smallest size among them, alone and in batches; their type
+ * does not matter to the graph, which reads floats. Kernels may differ between sizes, so none of this is ever assumed. Each call of `predict` is
  * short, so that other jobs' batches run in between.
  */
 export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<boolean> {
@@ -46,7 +43,7 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   const { output, symmetries, channels } = use;
   // oblong, since rows and columns could be confused
   const whole = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
-  const image = noise(use, whole.width * whole.height * channels);
+  const image = noise(whole.width * whole.height * channels);
 
   const outputOf = ({ width, height }: Place) => ({
     width: width - halo.left - halo.right,
@@ -54,7 +51,7 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   });
   const predict = (kind: OutputKind, places: readonly Place[]) => {
     const [{ width, height }] = places as [Place];
-    const data = pixels(use.dtype, places.length * width * height * channels);
+    const data = new Uint16Array(places.length * width * height * channels);
     for (const [i, { x, y }] of places.entries()) {
       for (let row = 0; row < height; row++) {
         const from = ((y + row) * whole.width + x) * channels;
@@ -99,42 +96,41 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   if (output === 'probabilities') return true;
   const out = outputOf(whole);
   const classes = reference.length / out.width / out.height;
-  const labels = use.threshold ? thresholdLabels(reference) : argMax(reference, classes);
-  const expected = output === 'labels' ? labels : bitsOf(withLabels(reference, labels, classes));
+  const full = await predict(output, [whole]);
+  if (!followFrom(reference, full, { classes, isCut: use.threshold === true })) return false;
+  const expected = bitsOf(full);
   for (const places of [alone, batch, wide]) if (!(await agree(output, places, expected))) return false;
   return true;
 }
 
-/** Appends the label of each pixel to its probabilities. */
-function withLabels(probabilities: Float32Array, labels: Uint8Array, classes: number): Float32Array {
-  const both = new Float32Array(probabilities.length + labels.length);
-  for (const [at, label] of labels.entries()) {
-    both.set(probabilities.subarray(at * classes, (at + 1) * classes), at * (classes + 1));
-    both[at * (classes + 1) + classes] = label;
+/**
+ * Whether each label is a class of the greatest probability, or 1 exactly where that of the second is high enough; and
+ * whether probabilities beside labels are those without them.
+ *
+ * @param output labels, or for each pixel its probabilities and its label
+ */
+function followFrom(
+  probabilities: Float32Array,
+  output: Uint8Array | Float32Array,
+  { classes, isCut }: { readonly classes: number; readonly isCut: boolean },
+): boolean {
+  const pixels = probabilities.length / classes;
+  const values = output.length / pixels;
+  for (let at = 0; at < pixels; at++) {
+    const own = probabilities.subarray(at * classes, (at + 1) * classes);
+    const label = output[(at + 1) * values - 1]!;
+    const isRight = isCut
+      ? label === (own[1]! >= TEST_THRESHOLD ? 1 : 0)
+      : label < classes && own.every((probability) => probability <= own[label]!);
+    if (!isRight) return false;
+    for (let k = 0; k < values - 1; k++) if (output[at * values + k] !== own[k]) return false;
   }
-  return both;
+  return true;
 }
 
-function pixels(dtype: GraphUse['dtype'], length: number): Pixels {
-  if (dtype === 'float32') return new Float32Array(length);
-  return dtype === 'uint16' ? new Uint16Array(length) : new Uint8Array(length);
-}
-
-/** Pseudorandom values over the full range of their type. */
-function noise({ dtype }: GraphUse, length: number): Pixels {
-  const data = pixels(dtype, length);
-  for (let i = 0; i < length; i++) {
-    const bits = Math.imul(i + 1, 0x9e3779b1) >>> 0;
-    data[i] = dtype === 'float32' ? bits / 2 ** 32 : bits >>> (dtype === 'uint16' ? 16 : 24);
-  }
-  return data;
-}
-
-/** 1 where the second of two classes has at least `TEST_THRESHOLD`, as in the network. */
-const thresholdLabels = (probabilities: Float32Array): Uint8Array =>
-  Uint8Array.from({ length: probabilities.length / 2 }, (_, at) =>
-    probabilities[2 * at + 1]! >= TEST_THRESHOLD ? 1 : 0,
-  );
+/** Pseudorandom values over the full range of 16 bits. */
+const noise = (length: number): Uint16Array =>
+  Uint16Array.from({ length }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 16);
 
 function bitsOf(values: Uint8Array | Float32Array): Uint8Array | Uint32Array {
   if (values instanceof Uint8Array) return values;

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
-import { feedShape, gather } from './compile.js';
+import { feedShape, gather, type Program } from './compile.js';
 import type { AnyOperator, Inputs } from './operator.js';
 import type { ElementName } from './proto.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
 import { SessionCache, type SessionOptions } from './sessions.js';
+import { Trace } from './trace.js';
 
 export const BACKEND = 'onnx';
 
@@ -83,6 +84,26 @@ export class OnnxBackend extends tf.KernelBackend {
       await this.read(tensor.dataId);
       this.#data.get(tensor.dataId).constantId ??= this.#constants++;
     }
+  }
+
+  /**
+   * Records a computation of frozen tensors and of inputs that each run provides.
+   * @param shapes of the inputs, such as the smallest image that the network takes
+   */
+  trace(shapes: readonly (readonly number[])[], compute: (inputs: readonly tf.Tensor[]) => tf.Tensor): Trace {
+    let inputs: TensorData[] = [];
+    const output = tf.tidy(() => {
+      const tensors = shapes.map((shape) => tf.zeros([...shape]));
+      inputs = tensors.map(({ dataId }) => this.#data.get(dataId));
+      return compute(tensors);
+    });
+    const program = gather([this.#data.get(output.dataId)]);
+    output.dispose();
+    const get = async (traced: Program) => {
+      await this.#releasing;
+      return this.#sessions.get(traced);
+    };
+    return new Trace(program, inputs, { get });
   }
 
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {
@@ -192,7 +213,7 @@ export class OnnxBackend extends tf.KernelBackend {
     const feeds = Object.fromEntries(
       program.feeds.map((data, i) => [
         `i${i}`,
-        new ort.Tensor(data.type.dtype, data.values as Float32Array, feedShape(data, program)),
+        new ort.Tensor(data.type.dtype, data.values as Float32Array, feedShape(data.type.shape, program)),
       ]),
     );
     let results: ort.InferenceSession.OnnxValueMapType;

@@ -1,6 +1,6 @@
 import type { Graph } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
-import { type Deferred, type Layout, NCHW, Value } from './value.js';
+import { type Deferred, type Layout, NCHW, type Shape, Value } from './value.js';
 import { GraphWriter } from './writer.js';
 
 /** The recorded operators that some tensors depend on, in the order in which they were recorded. */
@@ -72,17 +72,16 @@ function feedDims(data: TensorData, name: string, isFrozen: boolean): (number | 
   const { shape } = data.type;
   if (!isFrozen || shape.length !== 4) return [...shape];
   const [batch, height, width, channels] = [`${name}_0`, `${name}_1`, `${name}_2`, shape[3]!];
-  return isGray(data) ? [batch, 1, height, width] : [batch, height, width, channels];
+  return isGray(shape) ? [batch, 1, height, width] : [batch, height, width, channels];
 }
 
-/** The dimensions with which a tensor is fed to a program's graph. */
-export function feedShape(data: TensorData, { constants }: Program): readonly number[] {
-  const { shape } = data.type;
-  return constants.length > 0 && isGray(data) ? NCHW.map((dim) => shape[dim]!) : shape;
+/** The dimensions with which a tensor of a shape is fed to a program's graph. */
+export function feedShape(shape: Shape, { constants }: Pick<Program, 'constants'>): readonly number[] {
+  return constants.length > 0 && isGray(shape) ? NCHW.map((dim) => shape[dim]!) : shape;
 }
 
-/** Whether a tensor is of images of one channel, which are the same values in NHWC and in NCHW. */
-const isGray = ({ type: { shape } }: TensorData): boolean => shape.length === 4 && shape[3] === 1;
+/** Whether a shape is of images of one channel, which are the same values in NHWC and in NCHW. */
+const isGray = (shape: Shape): boolean => shape.length === 4 && shape[3] === 1;
 
 /**
  * Images that are fed to a frozen network, in NCHW from the start: ONNX Runtime is ten times slower at computing with
@@ -94,7 +93,10 @@ function imageLayout(
   name: string,
 ): { readonly name: string; readonly layout?: Layout } {
   if (data.type.shape.length !== 4) return { name };
-  return { name: isGray(data) ? name : graph.op('Transpose', [name], { perm: [...NCHW] }), layout: NCHW };
+  return {
+    name: isGray(data.type.shape) ? name : graph.op('Transpose', [name], { perm: [...NCHW] }),
+    layout: NCHW,
+  };
 }
 
 /**

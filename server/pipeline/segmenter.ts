@@ -192,7 +192,7 @@ export class Segmenter {
   /** Loads a model, and tests the very graph on this device that an image and its outputs need. */
   async #tested(
     folder: string,
-    { facts: { dtype, channels } }: ImageHeader,
+    { facts: { channels } }: ImageHeader,
     output: OutputKind,
     { symmetries, threshold = null }: WorkSpec,
   ): Promise<TestedModel> {
@@ -201,7 +201,7 @@ export class Segmenter {
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
     if (channelConversion(channels, card.inputChannels) === null) return { ...model, exact: false };
     const isCut = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
-    const use: GraphUse = { output, symmetries, dtype, channels, ...(isCut && { threshold: true }) };
+    const use: GraphUse = { output, symmetries, channels, ...(isCut && { threshold: true }) };
     return { ...model, exact: await this.#engine.tested(model, use, this.#predictor.testing(model)) };
   }
 }

@@ -13,7 +13,7 @@ beforeAll(async () => {
   backend = await onnxBesideCpu();
 });
 
-const use: GraphUse = { output: 'labels', symmetries: false, dtype: 'uint8', channels: 1 };
+const use: GraphUse = { output: 'labels', symmetries: false, channels: 1 };
 const base: UnetConfig = { channels: [3, 4, 5], inputChannels: 1, classes: 3, seed: 1 };
 const VARIANTS: [string, Partial<UnetConfig>][] = [
   ['the paper', {}],

@@ -19,6 +19,12 @@ export function reshape(backend: OnnxBackend, x: tf.TensorInfo, shape: readonly 
   return backend.alias(x, shape) ?? backend.record(reshapeOperator, [x], {}, shape, x.dtype);
 }
 
+/** Unlike a Reshape to the same effect, it holds for every size. */
+const expandDims: Operator<{ readonly axis: number }> = {
+  name: 'ExpandDims',
+  emit: (g, [x], { axis }, output) => output.value(g.op('Unsqueeze', [x.plain, g.ints([axis])])),
+};
+
 const castOperator: Operator = {
   name: 'Cast',
   emit(g, [x], _attributes, output) {
@@ -62,7 +68,8 @@ export const shapeKernels: readonly Kernel[] = [
   }),
   kernel<Tensors<'input'>, tf.ExpandDimsAttrs>('ExpandDims', ({ inputs: { input }, attrs, backend }) => {
     const axis = normaliseAxis(attrs.dim, input.shape.length + 1);
-    return reshape(backend, input, input.shape.toSpliced(axis, 0, 1));
+    const shape = input.shape.toSpliced(axis, 0, 1);
+    return backend.alias(input, shape) ?? backend.record(expandDims, [input], { axis }, shape, input.dtype);
   }),
   kernel<Tensors<'x'>, tf.TransposeAttrs>('Transpose', ({ inputs: { x }, attrs: { perm }, backend }) => {
     const shape = perm.map((dim) => x.shape[dim]!);

@@ -13,7 +13,7 @@ import { testFolder } from '../../support/files.js';
 import { firstDifference, pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
-const use = { output: 'probabilities', symmetries: false, dtype: 'uint8', channels: 1 } as const;
+const use = { output: 'probabilities', symmetries: false, channels: 1 } as const;
 const image = pattern(301, 263);
 const size = { width: image.width, height: image.height };
 let engine: Engine;

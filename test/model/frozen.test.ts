@@ -1,0 +1,145 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FrozenModel, type TileBatch } from '../../model/frozen.js';
+import type { OnnxBackend } from '../../model/onnx/backend.js';
+import type { Pixels } from '../../model/pixels.js';
+import { buildUnet, type UnetConfig } from '../../model/unet.js';
+import { noise, onnxBesideCpu } from '../support/oracle.js';
+
+let backend: OnnxBackend;
+beforeAll(async () => {
+  backend = await onnxBesideCpu();
+  await tf.setBackend('onnx');
+});
+afterAll(() => backend.close());
+
+const config: UnetConfig = { channels: [4, 8], inputChannels: 1, classes: 2, seed: 1 };
+
+/** A network whose logits are the same everywhere. */
+function constantLogits(
+  logits: readonly number[],
+  head: 'softmax' | 'sigmoid' = 'softmax',
+): Promise<FrozenModel> {
+  const model = buildUnet({ ...config, head, classes: head === 'sigmoid' ? 2 : logits.length });
+  const zeros = model.getWeights().map((w) => tf.zeros(w.shape));
+  model.setWeights([...zeros.slice(0, -1), tf.tensor1d([...logits])]);
+  return FrozenModel.of(model, backend);
+}
+
+const tile = (side: number, data: Pixels = new Uint8Array(side * side)): TileBatch => {
+  return { data, count: 1, height: side, width: side, channels: 1 };
+};
+const first = async (
+  model: FrozenModel,
+  ...how: [Parameters<FrozenModel['predict']>[1], boolean?, number?]
+) => Array.from((await model.predict(tile(model.geometry.smallest), ...how)).subarray(0, 4));
+
+describe('a label', () => {
+  it('is the class of the greatest logit, also where softmax rounds both to the same probability', async () => {
+    const model = await constantLogits([0, 1e-9]);
+    expect(await first(model, 'probabilities')).toEqual([0.5, 0.5, 0.5, 0.5]);
+    expect(await first(model, 'labels')).toEqual([1, 1, 1, 1]);
+    expect(await first(model, 'both')).toEqual([0.5, 0.5, 1, 0.5]);
+    model.dispose();
+  });
+
+  it.each([2, 3, 4])('is the lowest of %i classes whose logits are equal', async (classes) => {
+    const model = await constantLogits(Array.from({ length: classes }, () => 0.25));
+    expect(await first(model, 'labels')).toEqual([0, 0, 0, 0]);
+    model.dispose();
+  });
+
+  it('is the lowest of the greatest among several classes', async () => {
+    const model = await constantLogits([-1, 2, 2, 1]);
+    expect(await first(model, 'labels')).toEqual([1, 1, 1, 1]);
+    model.dispose();
+  });
+
+  it('of one sigmoid is 1 for a logit above 0', async () => {
+    for (const [logit, label] of [
+      [1e-9, 1],
+      [0, 0],
+      [-1e-9, 0],
+    ] as const) {
+      const model = await constantLogits([logit], 'sigmoid');
+      expect(await first(model, 'probabilities')).toEqual([0.5, 0.5, 0.5, 0.5]);
+      expect(await first(model, 'labels')).toEqual(Array.from({ length: 4 }, () => label));
+      model.dispose();
+    }
+  });
+
+  it('follows the rounded probabilities where these are averaged, or compared with a threshold', async () => {
+    const model = await constantLogits([0, 1e-9]);
+    expect(await first(model, 'labels', true)).toEqual([0, 0, 0, 0]);
+    expect(await first(model, 'labels', false, 0.5)).toEqual([1, 1, 1, 1]);
+    expect(await first(model, 'labels', false, 0.6)).toEqual([0, 0, 0, 0]);
+    model.dispose();
+  });
+});
+
+describe('one graph', () => {
+  it('serves every size, number and type of tiles, and every threshold', async () => {
+    const model = await FrozenModel.of(buildUnet(config), backend);
+    const { smallest, multiple } = model.geometry;
+    const before = backend.stats.compiled;
+    for (const side of [smallest, smallest + 3 * multiple]) {
+      const bytes = Uint8Array.from(noise(side * side, 1, 0, 256));
+      const of = (data: Pixels, threshold: number) =>
+        model.predict(tile(side, data), 'labels', false, threshold);
+      const labels = await of(bytes, 0.4);
+      expect(labels.some((label) => label === 1)).toBe(true);
+      // 257 · b / 65535 is b / 255
+      expect(
+        await of(
+          Uint16Array.from(bytes, (b) => 257 * b),
+          0.4,
+        ),
+      ).toEqual(labels);
+      expect(
+        await of(
+          Float32Array.from(bytes, (b) => b / 255),
+          0.4,
+        ),
+      ).toEqual(labels);
+      expect(await of(bytes, 1.1)).toEqual(new Uint8Array(labels.length));
+    }
+    const several = { ...tile(smallest, new Uint8Array(3 * smallest * smallest)), count: 3 };
+    await model.predict(several, 'labels', false, 0.5);
+    expect(backend.stats.compiled - before).toBe(1);
+    model.dispose();
+  });
+
+  it('makes no call of TensorFlow.js for a batch but the first', async () => {
+    const model = await FrozenModel.of(buildUnet(config), backend);
+    await model.predict(tile(model.geometry.smallest), 'both');
+    const before = tf.engine().state.kernelDepth + tf.memory().numTensors;
+    let kernels = 0;
+    const profiled = await tf.profile(async () => {
+      await model.predict(tile(model.geometry.smallest), 'both');
+      return tf.scalar(0);
+    });
+    kernels = profiled.kernels.length;
+    expect(kernels).toBe(0);
+    expect(tf.engine().state.kernelDepth + tf.memory().numTensors).toBe(before + 1);
+    model.dispose();
+  });
+});
+
+it('a network that is disposed leaves no tensors and no sessions', async () => {
+  const before = {
+    tensors: tf.memory().numTensors,
+    data: backend.numDataIds(),
+    sessions: backend.stats.sessions,
+  };
+  const model = await FrozenModel.of(buildUnet(config), backend);
+  for (const output of ['labels', 'probabilities', 'both'] as const) {
+    await model.predict(tile(model.geometry.smallest), output);
+  }
+  model.dispose();
+  await backend.settled();
+  expect({
+    tensors: tf.memory().numTensors,
+    data: backend.numDataIds(),
+    sessions: backend.stats.sessions,
+  }).toEqual(before);
+});
