@@ -22,12 +22,14 @@ export class BenchServer {
     readonly data: string,
   ) {}
 
+  /** Starts a server that reuses no results: only a benchmark of its caches passes `[]` for `caches`. */
   static async start(
     data: string,
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    caches: readonly string[] = ['--no-cache'],
   ): Promise<BenchServer> {
-    const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, ...args], {
+    const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, ...caches, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, ...env },
     });

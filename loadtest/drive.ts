@@ -37,7 +37,11 @@ export async function drive(url: string, scenario: Scenario, connections: number
     url,
     method: 'POST',
     body: scenario.image,
-    headers: { 'content-type': 'application/octet-stream', accept: 'image/png' },
+    headers: {
+      'content-type': 'application/octet-stream',
+      accept: 'image/png',
+      'cache-control': 'no-cache',
+    },
     connections: Math.min(connections, scenario.amount),
     amount: scenario.amount,
     timeout: TIMEOUT_S,

@@ -16,9 +16,9 @@ export interface Server {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts `unseam serve` on a free port. */
+/** Starts `unseam serve` on a free port, so that it computes every request. */
 export async function startServer(data: string): Promise<Server> {
-  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data], {
+  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, '--no-cache'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

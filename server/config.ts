@@ -17,6 +17,7 @@ export const ENVIRONMENT = {
   maxPixels: 'UNSEAM_MAX_PIXELS',
   maxUnpacked: 'UNSEAM_MAX_UNPACKED',
   memory: 'UNSEAM_MEMORY',
+  tileCache: 'UNSEAM_TILE_CACHE',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
   drain: 'UNSEAM_DRAIN',
@@ -58,6 +59,8 @@ export const DEFAULTS = {
   memoryBytes: Math.floor(
     0.75 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
   ),
+  /** 64 MiB, or a 64th of the memory: see `defaultTileCache`. */
+  tileCacheBytes: null,
   host: '127.0.0.1',
   port: 8080,
   maxBodyBytes: 8 * 2 ** 30,

@@ -45,6 +45,30 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       help: 'Pixels computed by the network that no tile owns.',
       registers,
     }),
+    constantTiles: new Counter({
+      name: 'unseam_constant_tiles_total',
+      help: 'Tiles of one value that were not computed, because an earlier one of that value was.',
+      labelNames: ['model'] as const,
+      registers,
+    }),
+    cacheHits: new Counter({
+      name: 'unseam_cache_hits_total',
+      help: 'Tiles that have the result of an equal one.',
+      labelNames: ['cache'] as const,
+      registers,
+    }),
+    cacheMisses: new Counter({
+      name: 'unseam_cache_misses_total',
+      help: 'Tiles that were computed.',
+      labelNames: ['cache'] as const,
+      registers,
+    }),
+    cacheBytes: new Gauge({
+      name: 'unseam_cache_bytes',
+      help: 'Memory that the results in a cache take.',
+      labelNames: ['cache'] as const,
+      registers,
+    }),
     batchSize: new Histogram({
       name: 'unseam_batch_size',
       help: 'Tiles per batch.',

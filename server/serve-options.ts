@@ -32,6 +32,11 @@ export interface ServeOptions {
   readonly maxUnpackedBytes: number;
   /** Memory budget of the worker in bytes. Default: three quarters of the machine's, or of its container's. */
   readonly memoryBytes: number;
+  /**
+   * Part of `memoryBytes` for the results of tiles that occur more than once. Default null: 64 MiB, or a 64th of
+   * `memoryBytes`; 0 computes every tile.
+   */
+  readonly tileCacheBytes: number | null;
   /** Largest request body in bytes. Default 8 GiB. */
   readonly maxBodyBytes: number;
   /** `POST /v1/segment` responds to images of more px with a job. Default 50,000,000; 0: to all. */

@@ -12,7 +12,7 @@ import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
 import { minMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
-import { openServices, type Services, type startProcesses } from './services.js';
+import { memoryOf, openServices, type Services, type startProcesses } from './services.js';
 import { takeFolder } from './storage/data-folder.js';
 import { makeFolder, requireFolder } from './storage/folders.js';
 
@@ -49,7 +49,7 @@ export async function startServer(
   const { host, port, models, data, slides, drainMs, log } = options;
   await requireFolder(models, '--models');
   if (slides !== null) await requireFolder(slides, '--slides');
-  checkMemory((await new ModelShelf(models).survey()).cards, options.memoryBytes, log);
+  checkMemory((await new ModelShelf(models).survey()).cards, memoryOf(options), log);
   await makeFolder(data);
   const drain = new Drain();
   const base = { hosts: hostPolicy(host, options.hostNames), drain, log };
@@ -123,8 +123,12 @@ async function finishOrAbort(
  * Refuses to start a server that would refuse every image.
  * @throws RequestError `too-little-memory`, in figures
  */
-function checkMemory(cards: readonly Card[], memory: number, log: Logger): void {
-  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) }));
+function checkMemory(
+  cards: readonly Card[],
+  { total: memory, tileCache }: ReturnType<typeof memoryOf>,
+  log: Logger,
+): void {
+  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) + tileCache }));
   const tooLarge = needs.filter(({ bytes }) => bytes > memory);
   const list = tooLarge.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ');
   if (needs.length > 0 && tooLarge.length === needs.length) {

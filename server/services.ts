@@ -8,7 +8,7 @@ import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
-import { maxConcurrentJobs } from './pipeline/memory.js';
+import { defaultTileCache, maxConcurrentJobs } from './pipeline/memory.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
@@ -24,9 +24,16 @@ export interface Processes {
   readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'close'>;
 }
 
+/** The memory of the worker, in bytes, by what it is for. */
+export function memoryOf({ memoryBytes, tileCacheBytes }: ServeOptions) {
+  const tileCache = tileCacheBytes ?? defaultTileCache(memoryBytes);
+  return { total: memoryBytes, tileCache, jobs: Math.max(0, memoryBytes - tileCache) };
+}
+
 /** Starts the worker; readers are started on demand. */
 export function startProcesses(options: ServeOptions, events: WorkerEvents): Processes {
-  const { models, data, engine, maxPixels, maxUnpackedBytes, allowedHosts, memoryBytes } = options;
+  const { models, data, engine, maxPixels, maxUnpackedBytes, allowedHosts } = options;
+  const memory = memoryOf(options);
   const worker = new WorkerClient(
     {
       modelsDir: models,
@@ -34,7 +41,8 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
       maxUnpackedBytes,
       engine: { ...engine, outcomes: join(data, 'self-tests.json') },
       allowedHosts,
-      memory: memoryBytes,
+      memory: memory.total,
+      tileCacheBytes: memory.tileCache,
     },
     events,
     options.worker,
@@ -63,7 +71,7 @@ export async function openServices(
   start: typeof startProcesses = startProcesses,
 ): Promise<Services> {
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs } = options;
-  const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes, memoryBytes } = options;
+  const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes } = options;
   const metrics = createMetrics(engineVersions());
   // What may fail comes before the processes, which would outlive the failure.
   const { store, ...stored } = await JobStore.open(data);
@@ -75,13 +83,15 @@ export async function openServices(
       metrics.engineBusy.inc({ device: engine.provider }, ranMs / 1000);
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
+    onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
     onLost: (reason) => {
+      metrics.cacheBytes.set({ cache: 'tiles' }, 0);
       metrics.engineRestarts.inc({ device: engine.provider });
       log.error(reason);
     },
   });
   const shelf = new ModelShelf(models);
-  const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memoryBytes));
+  const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memoryOf(options).jobs));
   const jobs = new Jobs(
     {
       store,

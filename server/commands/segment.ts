@@ -6,6 +6,7 @@ import { parseParameters, simplifyShape, workOfFlags } from '../contract/paramet
 import { messageForUser, problemOf } from '../contract/problems.js';
 import type { Receipt } from '../contract/receipt.js';
 import {
+  type CacheFlags,
   type CommandContext,
   type EngineFlags,
   engineOptions,
@@ -13,13 +14,14 @@ import {
   memoryOption,
   type ScratchFlags,
   scratchOption,
+  tileCacheOption,
   workOptions,
 } from '../terminal/options.js';
 import { ProgressBar } from '../terminal/progress.js';
 import { checkOverwriting, type Task, tasksOf } from './segment-tasks.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
+interface SegmentFlags extends EngineFlags, MemoryFlags, CacheFlags, ScratchFlags {
   readonly out: string;
   readonly output: string;
   readonly also: readonly string[];
@@ -31,6 +33,8 @@ interface SegmentFlags extends EngineFlags, MemoryFlags, ScratchFlags {
 export function segmentCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('segment')))
     .addOption(memoryOption())
+    .addOption(tileCacheOption())
+    .option('--no-cache', 'compute every tile')
     .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')

@@ -7,15 +7,18 @@ import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
 import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
 import {
+  type CacheFlags,
   type CommandContext,
   type EngineFlags,
   engineOf,
   engineOptions,
   type MemoryFlags,
   memoryOption,
+  tileCacheOf,
+  tileCacheOption,
 } from '../terminal/options.js';
 
-interface ServeFlags extends EngineFlags, MemoryFlags {
+interface ServeFlags extends EngineFlags, MemoryFlags, CacheFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
@@ -44,6 +47,8 @@ const INSPECT_PORT = 9230;
 export function serveCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('serve'))
     .addOption(memoryOption())
+    .addOption(tileCacheOption())
+    .option('--no-cache', 'compute every tile')
     .description('serve segmentation over HTTP')
     .addOption(
       new Option('--host <address>', 'address to listen on').env(ENVIRONMENT.host).default(DEFAULTS.host),
@@ -169,6 +174,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         ...flags,
         engine: engineOf(flags),
         memoryBytes: flags.memory,
+        tileCacheBytes: tileCacheOf(flags),
         maxUnpackedBytes: flags.maxUnpacked,
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,

@@ -58,6 +58,10 @@ export interface JobProgress {
   readonly tilesReplayed: number;
   /** Of `tilesDone`, those that were skipped as background. */
   readonly tilesSkipped: number;
+  /** Of `tilesDone`, those of one value that have the result of an earlier tile of that value. */
+  readonly tilesConstant: number;
+  /** Of `tilesDone`, those that have the result of an earlier tile with identical pixels. */
+  readonly tilesIdentical: number;
   readonly pixels: number;
   readonly pixelsDone: number;
   /** Of `pixelsDone`, those that this run computed. */
@@ -65,3 +69,12 @@ export interface JobProgress {
   /** Px that the network read, halos included. */
   readonly haloAndPixels: number;
 }
+
+/** The tiles that were computed, of those that are done. */
+export const tilesComputed = ({
+  tilesDone,
+  tilesReplayed,
+  tilesSkipped,
+  tilesConstant,
+  tilesIdentical,
+}: JobProgress): number => tilesDone - tilesReplayed - tilesSkipped - tilesConstant - tilesIdentical;

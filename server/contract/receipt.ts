@@ -24,6 +24,17 @@ export interface Receipt {
     /** Share of the computed px that no tile owns. */
     readonly haloShare: number;
   };
+  /**
+   * How the tiles of the plan ended: computed, with the result of an earlier tile of the same value or with identical
+   * pixels, skipped as background, or read back from the journal of an interrupted run.
+   */
+  readonly tiles: {
+    readonly computed: number;
+    readonly constant: number;
+    readonly identical: number;
+    readonly skipped: number;
+    readonly replayed: number;
+  };
   /** How the image was scaled for the model; null where it was not. Masks have the image's size all the same. */
   readonly scale: {
     readonly level: number;

@@ -1,3 +1,5 @@
+import { untilAborted } from '../storage/until-aborted.js';
+
 /** The crash that a job is suspected of having caused: of its worker, or of the whole server. */
 export type Suspicion = 'worker-crash' | 'server-crash';
 
@@ -46,17 +48,4 @@ export class Isolation {
       end();
     }
   }
-}
-
-/** Resolves with `pending`; rejects with the reason of `signal` when that aborts first. */
-function untilAborted(pending: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    void pending.then(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    });
-  });
 }

@@ -1,9 +1,9 @@
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
-import type { JobProgress } from '../contract/job-spec.js';
+import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
 import type { Metrics } from '../metrics.js';
 import { JOB_STATES, type JobRecord, type JobState } from './job.js';
 
-/** Counts the tiles and px that a job's worker computed since its last report. */
+/** Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to. */
 export function countProgress(
   metrics: Metrics,
   { request }: Pick<JobRecord, 'request'>,
@@ -12,17 +12,19 @@ export function countProgress(
 ): void {
   const model = request.model.split('/')[0]!;
   // A job that is resumed in another worker counts from zero again.
-  const last = before && before.pixelsComputed <= now.pixelsComputed ? before : null;
-  const tiles = computedTiles(now) - computedTiles(last);
-  if (tiles <= 0) return;
-  const pixels = now.pixelsComputed - (last?.pixelsComputed ?? 0);
+  const last = before && COUNTED.every((name) => before[name] <= now[name]) ? before : null;
+  const more = (name: (typeof COUNTED)[number]): number => now[name] - (last?.[name] ?? 0);
+  const tiles = tilesComputed(now) - (last ? tilesComputed(last) : 0);
   metrics.tiles.inc({ model }, tiles);
-  metrics.pixels.inc({ model }, pixels);
-  metrics.haloPixels.inc(now.haloAndPixels - (last?.haloAndPixels ?? 0) - pixels);
+  metrics.pixels.inc({ model }, more('pixelsComputed'));
+  metrics.haloPixels.inc(more('haloAndPixels') - more('pixelsComputed'));
+  metrics.constantTiles.inc({ model }, more('tilesConstant'));
+  metrics.cacheHits.inc({ cache: 'tiles' }, more('tilesConstant') + more('tilesIdentical'));
+  metrics.cacheMisses.inc({ cache: 'tiles' }, tiles);
 }
 
-const computedTiles = (progress: JobProgress | null): number =>
-  progress ? progress.tilesDone - progress.tilesReplayed - progress.tilesSkipped : 0;
+/** What grows while one worker runs a job. */
+const COUNTED = ['pixelsComputed', 'haloAndPixels', 'tilesConstant', 'tilesIdentical'] as const;
 
 /**
  * Sets the gauges of jobs by state, and of pending jobs by priority.

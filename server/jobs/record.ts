@@ -60,6 +60,8 @@ const progress = z.object({
   tilesDone: count,
   tilesReplayed: count,
   tilesSkipped: count,
+  tilesConstant: count.default(0),
+  tilesIdentical: count.default(0),
   pixels: count,
   pixelsDone: count,
   pixelsComputed: count,

@@ -25,6 +25,8 @@ export interface PlanOptions {
   readonly tile: TileChoice;
   /** Bytes that the job may take. Default unlimited. */
   readonly memory?: number;
+  /** Bytes of that for the tile cache. Default 0. */
+  readonly tileCache?: number;
   /** What the network computes. Default labels. */
   readonly output?: OutputKind;
 }
@@ -42,13 +44,13 @@ const SAME_SIZE = 1.2;
 export function planJob(
   { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
   { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
-  { tile, memory = Number.POSITIVE_INFINITY, output = 'labels' }: PlanOptions,
+  { tile, memory = Number.POSITIVE_INFINITY, tileCache, output = 'labels' }: PlanOptions,
 ): JobPlan {
   const conversion = conversionOf(facts, card);
   const { choice, warnings } = tileFor(tile, geometry, exact);
   const planFor = (target?: number) => {
     const plan = planTiles(size, { tile: chooseTile(size, choice, geometry, target), rule: geometry });
-    return { plan, memory: expectedMemory(plan, facts, card, { output, memory }) };
+    return { plan, memory: expectedMemory(plan, facts, card, { output, memory, tileCache }) };
   };
   let best = planFor();
   let target = AUTO_OUTPUT_PX / 2;

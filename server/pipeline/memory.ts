@@ -16,8 +16,16 @@ export const TILES_IN_FLIGHT = 6;
 const BATCH_SHARE = 0.75;
 /** Output side in px below which `auto` does not shrink a tile to save memory. */
 export const MIN_OUTPUT_PX = 32;
+/** The tile cache's default size, in bytes: the results of about 150 tiles of labels. */
+const TILE_CACHE_BYTES = 64 << 20;
+/** The most of the memory that it takes by default. */
+const TILE_CACHE_SHARE = 1 / 64;
 /** What a job takes besides tiles and bands: decoded TIFF chunks, rows of the files that it writes. */
 const JOB_BYTES = 128 << 20;
+
+/** Bytes of `memory` for results of tiles that occur more than once, by default. */
+export const defaultTileCache = (memory: number): number =>
+  Math.min(TILE_CACHE_BYTES, Math.floor(memory * TILE_CACHE_SHARE));
 
 /** Px that a batch of a model's tiles may have: the target size, or less where that does not fit into `memory` bytes. */
 export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory: number): number {
@@ -30,15 +38,20 @@ export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory
  * the image.
  *
  * @param memory bytes that it may take: batches are limited to it, down to one tile
+ * @param tileCache bytes of it that the tile cache takes. Default 0
  */
 export function expectedMemory(
   plan: TilePlan,
   { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
   card: Pick<Card, 'architecture' | 'classes'>,
-  { output, memory }: { readonly output: OutputKind; readonly memory: number },
+  {
+    output,
+    memory,
+    tileCache = 0,
+  }: { readonly output: OutputKind; readonly memory: number; readonly tileCache?: number | undefined },
 ): number {
   const tilePx = plan.tile.width * plan.tile.height;
-  const batchPx = Math.max(tilePx, batchPixels(card, memory));
+  const batchPx = Math.max(tilePx, batchPixels(card, memory - tileCache));
   const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
   // The running batch and the next one hold copies of their tiles.
   const tiles = (TILES_IN_FLIGHT + 2) * tilePx * channels * bytesOf(dtype);
@@ -48,7 +61,7 @@ export function expectedMemory(
   // One being filled, one being written, one pending; `both` is split into two masks before it is written.
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
-  return WORKER_BYTES + JOB_BYTES + activations + tiles + bands;
+  return WORKER_BYTES + JOB_BYTES + tileCache + activations + tiles + bands;
 }
 
 /** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */

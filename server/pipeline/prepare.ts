@@ -2,7 +2,7 @@ import type { TestedModel } from '../../model/engine.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { WorkSpec } from '../contract/job-spec.js';
-import { type JobPlan, planJob } from './job-plan.js';
+import { type JobPlan, type PlanOptions, planJob } from './job-plan.js';
 import { checkSymmetries, thresholdOf } from './model-options.js';
 import { type ModelScale, modelScale } from './model-scale.js';
 
@@ -19,18 +19,18 @@ export interface PreparedJob extends JobPlan {
 
 /**
  * Prepares what is run, planned or estimated: the same for all three.
- * @param memory bytes that the job may take
+ * @param memory bytes that the job may take, and of them `tileCache` for the tile cache
  * @throws RequestError, TileSizeError, UnsupportedImageError for what the image or the model is not fit for
  */
 export function prepareJob(
   spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold'>,
   image: ImageHeader,
   model: TestedModel,
-  { output, memory }: { readonly output: OutputKind; readonly memory: number },
+  { output, ...memory }: Required<Pick<PlanOptions, 'output' | 'memory'>> & Pick<PlanOptions, 'tileCache'>,
 ): PreparedJob {
   const scale = spec.scale ? modelScale(image, model) : null;
   if (spec.symmetries) checkSymmetries(model);
   const threshold = thresholdOf(spec, model, output);
-  const plan = planJob(scale ?? image, model, { tile: spec.tile, memory, output });
+  const plan = planJob(scale ?? image, model, { tile: spec.tile, output, ...memory });
   return { ...plan, model, output, threshold, scale };
 }

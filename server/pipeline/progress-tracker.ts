@@ -15,6 +15,8 @@ export class ProgressTracker {
       tilesDone: 0,
       tilesReplayed: 0,
       tilesSkipped: 0,
+      tilesConstant: 0,
+      tilesIdentical: 0,
       pixels: image.width * image.height,
       pixelsDone: 0,
       pixelsComputed: 0,
@@ -32,11 +34,23 @@ export class ProgressTracker {
     const pixels = write.width * write.height;
     count.tilesDone++;
     count.pixelsDone += pixels;
-    if (end === 'replayed') count.tilesReplayed++;
-    else if (end === 'skipped') count.tilesSkipped++;
-    else {
-      count.pixelsComputed += pixels;
-      count.haloAndPixels += read.width * read.height;
+    switch (end) {
+      case 'computed':
+        count.pixelsComputed += pixels;
+        count.haloAndPixels += read.width * read.height;
+        break;
+      case 'constant':
+        count.tilesConstant++;
+        break;
+      case 'identical':
+        count.tilesIdentical++;
+        break;
+      case 'skipped':
+        count.tilesSkipped++;
+        break;
+      case 'replayed':
+        count.tilesReplayed++;
+        break;
     }
     // Replayed tiles end all at once: the first tile after them publishes their progress, too.
     if (end !== 'replayed') this.publish();

@@ -3,6 +3,7 @@ import { NORMALISATION } from '../../model/pixels.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import type { ImageHeader } from '../contract/image-header.js';
+import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import { usedRange } from './intensity-warnings.js';
 
@@ -14,6 +15,17 @@ export function planFacts(plan: TilePlan): Receipt['plan'] {
     stride: `${plan.stride.width}x${plan.stride.height}`,
     tiles: plan.count,
     haloShare: Number(haloShare(plan).toFixed(4)),
+  };
+}
+
+/** How the tiles of a job ended. */
+export function tileFacts(progress: JobProgress): Receipt['tiles'] {
+  return {
+    computed: tilesComputed(progress),
+    constant: progress.tilesConstant,
+    identical: progress.tilesIdentical,
+    skipped: progress.tilesSkipped,
+    replayed: progress.tilesReplayed,
   };
 }
 

@@ -9,7 +9,7 @@ import { deriveResults } from './derive.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale } from './model-scale.js';
 import type { PreparedJob } from './prepare.js';
-import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
+import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts, tileFacts } from './receipt.js';
 import { routeResults } from './routing.js';
 import type { Predict } from './segment.js';
 import type { SegmentJob } from './segment-job.js';
@@ -65,6 +65,7 @@ export async function runJob(
     image: imageFacts(image),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
+    tiles: tileFacts(computed.progress),
     scale: scale && { level: scale.level, ...scale.size, mpp: scale.facts.mpp },
     background: tissue && {
       tilesSkipped: computed.progress.tilesSkipped,

@@ -13,11 +13,16 @@ import type { Stage } from '../contract/stages.js';
 import { TILES_IN_FLIGHT } from './memory.js';
 
 /** Segments one tile, alone or in a batch with others. */
-export type Predict = (
-  tile: TileBatch,
-  output: OutputKind,
-  signal: AbortSignal,
-) => Promise<Batched<MaskArray>>;
+export type Predict = (tile: TileBatch, output: OutputKind, signal: AbortSignal) => Promise<Predicted>;
+
+/** The result of a tile. Equal tiles share it: it is neither changed nor transferred. */
+export interface Predicted extends Batched<MaskArray> {
+  /** Why it was not computed; undefined if it was. */
+  readonly reuse?: TileReuse;
+}
+
+/** Why a tile is not computed: an earlier one of the same constant value was, or one with identical pixels. */
+export type TileReuse = 'constant' | 'identical';
 
 export interface SegmentRequest {
   readonly source: ImageSource;
@@ -41,8 +46,8 @@ export interface SegmentRequest {
   readonly onPixels?: (rect: Rect, values: MaskArray, rowLength: number) => void;
 }
 
-/** How a tile ended: computed, skipped as background, or replayed from the journal. */
-export type TileEnd = 'computed' | 'skipped' | 'replayed';
+/** How a tile ended: computed, with the result of an equal one, skipped as background, or replayed from the journal. */
+export type TileEnd = 'computed' | TileReuse | 'skipped' | 'replayed';
 
 /**
  * The pipeline: plan, read, predict, stitch, write. Memory holds a few tiles and the bands that they belong to,
@@ -70,15 +75,17 @@ export async function segment(request: SegmentRequest): Promise<void> {
     const started = performance.now();
     const raster = await readTile(source, tile.read, signal);
     const decoded = performance.now();
-    const { result, queuedMs, ranMs } = await predict({ ...raster, count: 1 }, output, signal);
+    const { result, reuse, queuedMs, ranMs } = await predict({ ...raster, count: 1 }, output, signal);
     const stitching = performance.now();
     onPixels(tile.write, result, outputWidth);
     await stitcher!.put(band, tile, result, outputWidth);
     onStage('decode', decoded - started);
-    onStage('queue', queuedMs);
-    onStage('infer', ranMs);
+    if (!reuse) {
+      onStage('queue', queuedMs);
+      onStage('infer', ranMs);
+    }
     onStage('stitch', performance.now() - stitching);
-    onTile(tile, 'computed');
+    onTile(tile, reuse ?? 'computed');
   };
 
   try {

@@ -24,19 +24,24 @@ import { readHeader } from './read-header.js';
 import { imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
 import type { SegmentJob } from './segment-job.js';
+import { TileCache } from './tile-cache.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;
   readonly maxPixels: number;
   /** Bytes of memory for a picture that has to be unpacked as a whole. Default 1 GiB. */
   readonly maxUnpackedBytes?: number;
-  /** Bytes of memory that a job may take. Default unlimited. */
+  /** Bytes of memory that a job may take, the tile cache included. Default unlimited. */
   readonly memory?: number;
+  /** Bytes of `memory` for the results of tiles that occur more than once. Default 0: every tile is computed. */
+  readonly tileCacheBytes?: number;
   /** Hosts that images may be read from by URL. */
   readonly allowedHosts?: readonly string[] | 'any';
   readonly engine: EngineOptions;
   /** Called after each batch: its tiles, and how long the device ran, in ms. */
   readonly onBatch?: (tiles: number, ranMs: number) => void;
+  /** Called after each change of what the tile cache holds, in bytes. */
+  readonly onTileCache?: (bytes: number) => void;
 }
 
 /** The results of a plan whose request names none. */
@@ -47,13 +52,18 @@ export class Segmenter {
   readonly #engine: Engine;
   readonly #models: LoadedModels;
   readonly #predictor: TilePredictor;
+  readonly #tiles: TileCache;
+  readonly #memory: { readonly memory: number; readonly tileCache: number };
   /** Of running jobs, by their ids. */
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(private readonly options: SegmenterOptions) {
     this.#engine = Engine.start(options.engine);
     this.#models = new LoadedModels(new ModelShelf(options.modelsDir), this.#engine);
-    this.#predictor = new TilePredictor(this.#engine, options.onBatch, options.memory);
+    const { memory = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
+    this.#memory = { memory, tileCache };
+    this.#predictor = new TilePredictor(this.#engine, options.onBatch, memory - tileCache);
+    this.#tiles = new TileCache(tileCache, options.onTileCache);
   }
 
   /** The batch that the device runs, in ms; null while it is idle. */
@@ -79,7 +89,11 @@ export class Segmenter {
         const { model, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
         const receipt = await runJob(job, image, prepared, {
-          predict: this.#predictor.for(job.id, model, { ...job, threshold }),
+          predict: this.#tiles.around(this.#predictor.for(job.id, model, { ...job, threshold }), {
+            ...job,
+            network: model.digest,
+            threshold,
+          }),
           preview: ({ size }) => {
             const preview = new Preview(size);
             this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -176,10 +190,7 @@ export class Segmenter {
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
     const model = await this.#tested(folder, image, output, spec);
-    return prepareJob(spec, image, model, {
-      output,
-      memory: this.options.memory ?? Number.POSITIVE_INFINITY,
-    });
+    return prepareJob(spec, image, model, { output, ...this.#memory });
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */

@@ -26,6 +26,12 @@ export interface MemoryFlags {
   readonly memory: number;
 }
 
+/** Of commands that segment: commander sets `cache` unless there is `--no-cache`. */
+export interface CacheFlags {
+  readonly cache: boolean;
+  readonly tileCache?: number;
+}
+
 export interface ScratchFlags {
   readonly scratch: string;
 }
@@ -87,6 +93,19 @@ export const memoryOption = (): Option =>
     .env(ENVIRONMENT.memory)
     .argParser(bytes)
     .default(DEFAULTS.memoryBytes, 'three quarters of the machine');
+
+/** The option of commands that segment. */
+export const tileCacheOption = (): Option =>
+  new Option(
+    '--tile-cache <bytes>',
+    'part of --memory for the results of tiles that occur more than once; 0 for none (default: 64M, or a 64th of --memory)',
+  )
+    .env(ENVIRONMENT.tileCache)
+    .argParser(bytes);
+
+/** The tile cache that flags request, in bytes; null for the default. */
+export const tileCacheOf = ({ cache, tileCache }: CacheFlags): number | null =>
+  cache ? (tileCache ?? null) : 0;
 
 /** The option of commands that decode pictures in their own process. */
 export const scratchOption = (): Option =>

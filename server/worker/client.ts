@@ -19,6 +19,8 @@ export interface JobListener {
 
 export interface WorkerEvents {
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  /** Called with the bytes of the worker's tile cache, after each change. */
+  readonly onTileCache: (bytes: number) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (reason: string) => void;
 }
@@ -130,6 +132,7 @@ export class WorkerClient implements WorkerCalls {
     return new WorkerProcess(this.options, this.#limits, this.diagnostics, {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
+      onTileCache: this.events.onTileCache,
       onExit: (exit) => {
         if (!this.#isStopping) this.#replace(exit);
       },

@@ -14,6 +14,7 @@ const methods: WorkerMethods = {
   async start(options, beatMs) {
     segmenter = new Segmenter({
       ...options,
+      onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
       onBatch: (tiles, ranMs) => server.emit({ type: 'batch', tiles, ranMs, waiting: segmenter!.depth }),
     });
     setInterval(() => server.emit({ type: 'beat', batch: segmenter!.batch }), beatMs).unref();

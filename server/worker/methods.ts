@@ -9,7 +9,7 @@ import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
-export type WorkerOptions = Omit<SegmenterOptions, 'onBatch'>;
+export type WorkerOptions = Omit<SegmenterOptions, 'onBatch' | 'onTileCache'>;
 
 /** Small calls, which are retried in the next worker when one is lost. */
 export interface WorkerCalls {
@@ -40,4 +40,5 @@ export type JobEvent =
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
-  | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number };
+  | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number }
+  | { readonly type: 'tile-cache'; readonly bytes: number };

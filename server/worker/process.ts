@@ -27,6 +27,7 @@ export interface WorkerProcessEvents {
   /** Called once, when it can be given work. */
   readonly onReady: () => void;
   readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  readonly onTileCache: (bytes: number) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
 }
@@ -121,8 +122,17 @@ export class WorkerProcess {
   }
 
   #receive(event: WorkerEvent): void {
-    if (event.type === 'beat') this.#watchdog.beat(event);
-    else this.events.onBatch(event.tiles, event.ranMs, event.waiting);
+    switch (event.type) {
+      case 'beat':
+        this.#watchdog.beat(event);
+        break;
+      case 'batch':
+        this.events.onBatch(event.tiles, event.ranMs, event.waiting);
+        break;
+      case 'tile-cache':
+        this.events.onTileCache(event.bytes);
+        break;
+    }
   }
 
   #exit({ error, status }: Exit): WorkerExit {

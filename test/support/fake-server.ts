@@ -60,6 +60,7 @@ function factsOf(header: ImageHeader): JobFacts {
 
 const receiptOf = (facts: JobFacts): Receipt => ({
   ...facts,
+  tiles: { computed: TILES, constant: 0, identical: 0, skipped: 0, replayed: 0 },
   scale: null,
   background: null,
   areas: null,
@@ -96,6 +97,8 @@ export class FakeWorker implements WorkerCalls {
         tilesDone,
         tilesReplayed: 0,
         tilesSkipped: 0,
+        tilesConstant: 0,
+        tilesIdentical: 0,
         pixels,
         pixelsDone,
         pixelsComputed: pixelsDone,

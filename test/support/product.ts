@@ -40,10 +40,14 @@ export async function unseam(
   return { code, ...output };
 }
 
+/** No result is reused: tests send the same images again and again. Tests of a cache set its options. */
+export const NO_CACHES = { tileCacheBytes: 0 } as const satisfies Partial<ServeOptions>;
+
 /** A real server with its worker process, on a free port. */
 export function testServer(data: string, options: Partial<ServeOptions> = {}) {
   return startServer({
     ...DEFAULTS,
+    ...NO_CACHES,
     port: 0,
     data,
     engine: { provider: 'cpu', threads: 2 },
@@ -56,7 +60,7 @@ export function testServer(data: string, options: Partial<ServeOptions> = {}) {
 export async function serverProcess(data: string, args: readonly string[] = []) {
   const child = spawn(
     process.execPath,
-    [BIN, 'serve', '--port', '0', '--data', data, '--threads', '2', ...args],
+    [BIN, 'serve', '--port', '0', '--data', data, '--threads', '2', '--no-cache', ...args],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

@@ -151,6 +151,8 @@ describe('the server', () => {
         tilesDone: 1,
         tilesReplayed: 0,
         tilesSkipped: 0,
+        tilesConstant: 0,
+        tilesIdentical: 0,
         pixels: 1000,
         pixelsDone,
         pixelsComputed,

@@ -7,6 +7,8 @@ describe('the progress of a job', () => {
     tilesDone,
     tilesReplayed: 0,
     tilesSkipped: 0,
+    tilesConstant: 0,
+    tilesIdentical: 0,
     pixels: 1000,
     pixelsDone: 100 * tilesDone,
     pixelsComputed,
