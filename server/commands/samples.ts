@@ -73,7 +73,7 @@ export function samplesCommand(program: Command, context: CommandContext): void 
 async function openSample(path: string, size: Size, format: Format, overviews: Reduction): Promise<MaskSink> {
   await mkdir(dirname(path), { recursive: true });
   return format === 'png'
-    ? PngSink.create(path, size, { channels: 1, mpp: null })
+    ? PngSink.create(path, size, { channels: 1, mpp: null, isLabels: overviews === 'majority' })
     : TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp: null, overviews });
 }
 

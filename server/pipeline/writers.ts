@@ -36,7 +36,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
   labels({ format, path }, { source, card: { classes } }) {
     const { size, facts } = source;
     const { mpp } = facts;
-    if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp });
+    if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
     const overviews = 'majority';
     return TiffSink.create(path, size, {
       name: 'labels',

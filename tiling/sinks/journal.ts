@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { crc32, deflate, inflate } from 'node:zlib';
 import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
+import { LABEL_DEFLATE } from './label-deflate.js';
 
 const compress = promisify(deflate);
 const decompress = promisify(inflate);
@@ -86,7 +87,7 @@ export class BandJournal implements MaskSink {
   /** Appends a band; resolves when it is on the disk. */
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-    const values = data instanceof Uint8Array ? await compress(bytes, { level: 1 }) : bytes;
+    const values = data instanceof Uint8Array ? await compress(bytes, LABEL_DEFLATE) : bytes;
     const record = Buffer.alloc(RECORD_BYTES);
     const fields = [data instanceof Uint8Array ? LABELS : FLOATS, values.length];
     for (const [i, value] of [...fields, rect.x, rect.y, rect.width, rect.height].entries()) {

@@ -1,12 +1,20 @@
 import { once } from 'node:events';
-import { crc32, createDeflate } from 'node:zlib';
+import { crc32, createDeflate, type Deflate } from 'node:zlib';
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { PixelSize } from '../source.js';
+import { LABEL_DEFLATE } from './label-deflate.js';
 import { PartialFile } from './partial-file.js';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-const LEVEL = 6;
+
+export interface PngFormat {
+  /** 1 gray, 3 RGB. */
+  readonly channels: 1 | 3;
+  readonly mpp: PixelSize | null;
+  /** Whether pixels are labels, which come in runs, instead of a picture. Default false. */
+  readonly isLabels?: boolean;
+}
 
 /** Cuts a stream of bytes into blocks of one size, so that the output does not depend on how it was fed. */
 class Blocks {
@@ -38,7 +46,7 @@ class Blocks {
  * pixels are buffered in a file until the rows are complete.
  */
 export class PngSink implements MaskSink {
-  readonly #deflate = createDeflate({ level: LEVEL });
+  readonly #deflate: Deflate;
   readonly #filtered = new Blocks(async (block) => {
     if (!this.#deflate.write(block)) await once(this.#deflate, 'drain');
   });
@@ -50,7 +58,9 @@ export class PngSink implements MaskSink {
     private readonly file: PartialFile,
     private readonly size: Size,
     private readonly channels: 1 | 3,
+    isLabels: boolean,
   ) {
+    this.#deflate = createDeflate(isLabels ? LABEL_DEFLATE : { level: 6 });
     this.#compressed = this.#writeCompressed();
     this.#compressed.catch(() => undefined); // awaited by finish and abort
   }
@@ -58,7 +68,7 @@ export class PngSink implements MaskSink {
   static async create(
     path: string,
     size: Size,
-    { channels, mpp }: { readonly channels: 1 | 3; readonly mpp: PixelSize | null },
+    { channels, mpp, isLabels = false }: PngFormat,
   ): Promise<PngSink> {
     const file = await PartialFile.create(path);
     const header = Buffer.alloc(13);
@@ -68,7 +78,7 @@ export class PngSink implements MaskSink {
     await file.append(SIGNATURE);
     await file.append(chunk('IHDR', header));
     if (mpp !== null) await file.append(chunk('pHYs', density(mpp)));
-    return new PngSink(path, file, size, channels);
+    return new PngSink(path, file, size, channels, isLabels);
   }
 
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {

@@ -22,7 +22,7 @@ const classes = Array.from({ length: 4 }, (_, i) => ({
 }));
 const image = ({ width, height }: Size) => memorySource(pattern(width, height, 3));
 
-const png = (path: string, size: Size) => PngSink.create(path, size, { channels: 1, mpp });
+const png = (path: string, size: Size) => PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
 const labelsTiff = (path: string, size: Size) =>
   TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp, overviews: 'majority', classes });
 const probabilitiesTiff = (path: string, size: Size) =>

@@ -55,7 +55,13 @@ describe.each([
     const files: Buffer[] = [];
     for (const tile of tilesFor(size)) {
       const path = join(folder, `mask-${size.width}-${tile}.png`);
-      await writeInBands(await PngSink.create(path, size, { channels: 1, mpp }), labels, size, 1, tile);
+      await writeInBands(
+        await PngSink.create(path, size, { channels: 1, mpp, isLabels: true }),
+        labels,
+        size,
+        1,
+        tile,
+      );
       files.push(await readFile(path));
     }
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);

@@ -1,8 +1,9 @@
 import { promisify } from 'node:util';
-import { deflate } from 'node:zlib';
+import { deflate, type ZlibOptions } from 'node:zlib';
 import { type Rect, runs, type Size } from '../../geometry.js';
 import { COLUMN_BLOCK_PX } from '../../plan.js';
 import type { MaskSink } from '../../sink.js';
+import { LABEL_DEFLATE } from '../label-deflate.js';
 import { PartialFile } from '../partial-file.js';
 import { PIXEL_TYPES, planesOf, type TiffFormat } from './format.js';
 import { halve, type Values } from './halve.js';
@@ -15,8 +16,6 @@ const compress = promisify(deflate);
 
 /** Tiles are lower where pixels come in whole rows: a row of tiles is held in memory. */
 const ROWS_TILE_PX = 64;
-/** Deflate's level. Floats hardly compress at any; the lowest is several times faster. */
-const DEFLATE_LEVEL = { uint8: 6, uint16: 6, uint32: 6, float32: 1 } as const;
 const HEADER_BYTES = 16;
 
 /**
@@ -131,7 +130,7 @@ export class TiffSink implements MaskSink {
         for (let i = 0; i < stop - start; i++) tile[to + i] = values[from + i * channels + plane]!;
       }
     }
-    return compress(new Uint8Array(tile.buffer), { level: DEFLATE_LEVEL[dtype] });
+    return compress(new Uint8Array(tile.buffer), deflateOptions(this.format));
   }
 
   /** Writes the directories of all overviews; returns their positions, by plane. */
@@ -171,4 +170,10 @@ export class TiffSink implements MaskSink {
     const tileHeight = this.#tile.height;
     return imageTags({ level, format, fullSize: base.size, tileHeight, isReduced: level !== base }, plane);
   }
+}
+
+/** Floats hardly compress at any level; the lowest is several times faster. */
+function deflateOptions({ dtype, overviews }: TiffFormat): ZlibOptions {
+  if (dtype === 'uint8' && overviews === 'majority') return LABEL_DEFLATE;
+  return { level: dtype === 'float32' ? 1 : 6 };
 }

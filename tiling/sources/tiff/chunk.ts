@@ -1,10 +1,9 @@
-import { promisify } from 'node:util';
-import { inflate } from 'node:zlib';
 import { CorruptImageError, UnsupportedImageError } from '../../errors.js';
 import { type PixelArray, pixelArray } from '../../raster.js';
 import type { Bytes } from '../bytes.js';
 import { reasonOf } from '../reason.js';
 import { chunkRows } from './chunk-table.js';
+import { inflateChunk } from './inflate.js';
 import { decodeJpegTile } from './jpeg-tile.js';
 import { decodeJpeg2000 } from './jpeg2000.js';
 import type { Layout } from './layout.js';
@@ -12,8 +11,6 @@ import { decodeLzw } from './lzw.js';
 import { decodePackBits } from './packbits.js';
 import { COMPRESSION, PHOTOMETRIC } from './tags.js';
 import { bytesPerRow, chunkSamples } from './values.js';
-
-const inflateAsync = promisify(inflate);
 
 /**
  * Reads and decodes one chunk: interleaved values of the layout's type, `chunkSamples` per pixel, or 3 with a
@@ -75,12 +72,7 @@ async function decompress(stored: Buffer, rows: number, layout: Layout): Promise
     case COMPRESSION.packBits:
       return decodePackBits(stored, rowBytes * rows);
     default:
-      return inflateAsync(stored, { maxOutputLength: rowBytes * chunk.height }).catch(
-        (cause: Error & { code?: string }) => {
-          if (cause.code !== 'ERR_BUFFER_TOO_LARGE') throw cause;
-          throw new Error(`it holds more than the ${rowBytes * chunk.height} bytes of its size`);
-        },
-      );
+      return inflateChunk(stored, rowBytes * rows, rowBytes * chunk.height);
   }
 }
 
