@@ -27,7 +27,7 @@ export async function writeUntrained(engine: Engine, folder: string, unet: UnetC
       seed: unet.seed,
       steps: 0,
       seconds: 0,
-      ...deviceFacts(await engine.environment()),
+      ...deviceFacts(await engine.environment(), { lanes: 1, threads: engine.threads }),
     },
     scores: {},
   });

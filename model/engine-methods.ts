@@ -3,14 +3,24 @@ import type { Environment } from './environment.js';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
+import type { Diagnostics } from './onnx/diagnostics.js';
 import type { OutputKind } from './output-kind.js';
 import type { CallContext } from './rpc.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
-/** A model that the engine has loaded. */
+/** What a lane is started with. */
+export interface LaneOptions {
+  /** ONNX Runtime's execution provider. */
+  readonly provider: 'cpu';
+  /** Threads of the device, at least 1: its lanes share them. */
+  readonly threads: number;
+  /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
+  readonly diagnostics?: Diagnostics;
+}
+
+/** A model that a lane has loaded. */
 export interface LoadedModel {
-  readonly id: number;
   readonly card: Card;
   readonly geometry: TileGeometry;
   /** SHA-256 of its layers and weights. */
@@ -24,6 +34,8 @@ export interface PredictRequest {
   readonly output: OutputKind;
   readonly symmetries: boolean;
   readonly threshold: number | null;
+  /** ONNX Runtime's threads. */
+  readonly threads: number;
   readonly ticket: Ticket | null;
 }
 
@@ -33,10 +45,13 @@ export interface TraineeFacts {
   readonly parameters: number;
 }
 
-/** What the engine's thread is called for: one call at a time, in the order of their arrival. */
+/** What a lane is called for: one call at a time, in the order of their arrival. The engine numbers the models. */
 export interface EngineMethods {
   environment(): Promise<Environment>;
-  load(folder: string): Promise<LoadedModel>;
+  /**
+   * @param digest that of the model as other lanes have it; null in the first
+   */
+  load(id: number, folder: string, digest: string | null): Promise<LoadedModel>;
   /** The result is moved, not copied; empty where the ticket was revoked before the batch began. */
   predict(request: PredictRequest, context: CallContext): Promise<Uint8Array | Float32Array>;
   unload(id: number): Promise<void>;
@@ -45,8 +60,8 @@ export interface EngineMethods {
   train(config: TrainerConfig): Promise<TraineeFacts>;
   /** One step; returns the loss. */
   step(batch: TrainingBatch, options: StepOptions): Promise<number>;
-  /** Freezes a copy of the network as it stands, to be validated as it would be served; returns its id. */
-  snapshot(): Promise<number>;
+  /** Freezes a copy of the network as it stands, to be validated as it would be served. */
+  snapshot(id: number): Promise<void>;
   saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card>;
   saveState(path: string, extra: unknown): Promise<void>;
   loadState(path: string): Promise<unknown>;

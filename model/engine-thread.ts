@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { parentThread } from './channel.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
-import type { EngineOptions } from './engine.js';
-import type { EngineMethods } from './engine-methods.js';
+import type { EngineMethods, LaneOptions } from './engine-methods.js';
 import { environmentOf } from './environment.js';
+import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
@@ -12,13 +12,12 @@ import { begin } from './ticket.js';
 import { Trainer } from './train/trainer.js';
 
 /**
- * The thread that owns a device: ONNX Runtime blocks the thread that calls it, so the backend and the
- * models live here, and only pixels and results cross, transferred.
+ * A lane of a device: ONNX Runtime blocks the thread that calls it, so a backend and its models live here, and only
+ * pixels and results cross, transferred.
  */
-const options = workerData as EngineOptions;
+const options = workerData as LaneOptions;
 const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
 const models = new Map<number, FrozenModel>();
-let nextId = 0;
 let trainer: Trainer | null = null;
 
 /** An error of the device, or of what it was given; what has no code failed in the engine itself. */
@@ -27,24 +26,25 @@ function failureOf(error: unknown): Failure {
   return { code, message };
 }
 
-function hold(model: FrozenModel): number {
-  models.set(nextId, model);
-  return nextId++;
-}
-
 const methods: EngineMethods = {
   async environment() {
-    return environmentOf(options, await backend.block);
+    return environmentOf(options.provider, await backend.block);
   },
 
-  async load(folder) {
+  async load(id, folder, expected) {
     const { model, card, digest } = await loadCheckpoint(folder);
+    if (expected !== null && digest !== expected) {
+      model.dispose();
+      throw new CheckpointError(`${folder} was replaced while it was in use: it is another network now`);
+    }
     const frozen = await FrozenModel.of(model, backend);
-    return { id: hold(frozen), card, digest, geometry: frozen.geometry };
+    models.set(id, frozen);
+    return { card, digest, geometry: frozen.geometry };
   },
 
-  async predict({ id, batch, output, symmetries, threshold, ticket }, { transfer }) {
+  async predict({ id, batch, output, symmetries, threshold, threads, ticket }, { transfer }) {
     if (ticket && !begin(ticket)) return new Uint8Array();
+    backend.threads = threads;
     const values = await models.get(id)!.predict(batch, output, symmetries, threshold);
     transfer(values.buffer as ArrayBuffer);
     return values;
@@ -69,10 +69,13 @@ const methods: EngineMethods = {
     return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
   },
 
-  step: (batch, stepOptions) => trainer!.step(batch, stepOptions),
+  step(batch, stepOptions) {
+    backend.threads = options.threads;
+    return trainer!.step(batch, stepOptions);
+  },
 
-  async snapshot() {
-    return hold(await FrozenModel.of(await trainer!.copy(), backend));
+  async snapshot(id) {
+    models.set(id, await FrozenModel.of(await trainer!.copy(), backend));
   },
 
   saveModel: (folder, card) => saveCheckpoint(folder, trainer!.model, card),

@@ -1,28 +1,21 @@
-import { Worker } from 'node:worker_threads';
 import type { Card } from './card.js';
-import { workerThread } from './channel.js';
-import type { EngineMethods, LoadedModel, TraineeFacts } from './engine-methods.js';
+import type { ComputeChoice } from './compute-choice.js';
+import type { LaneOptions, LoadedModel, TraineeFacts } from './engine-methods.js';
 import type { Environment } from './environment.js';
-import { EngineLostError } from './errors.js';
 import type { TileBatch } from './frozen.js';
+import { Lane } from './lane.js';
 import type { LayerFacts } from './layers.js';
-import type { Diagnostics } from './onnx/diagnostics.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
-import { Connection } from './rpc.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
-export interface EngineOptions {
-  /** ONNX Runtime's execution provider. */
-  readonly provider: 'cpu';
-  /** Threads inside one operator, at least 1. */
-  readonly threads: number;
+export interface EngineOptions extends LaneOptions {
+  /** Lanes at most, from 1 to `threads`. Default: as many as suit a model; see `divideThreads`. */
+  readonly lanes?: number;
   /** File that persists the outcomes of self-tests. Default none: they last as long as the engine. */
   readonly outcomes?: string;
-  /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
-  readonly diagnostics?: Diagnostics;
 }
 
 export interface PredictOptions {
@@ -32,10 +25,15 @@ export interface PredictOptions {
   readonly threshold?: number | null;
   /** Allows the batch to be revoked until it begins. Default null: it cannot be. */
   readonly ticket?: Ticket | null;
+  /** The lane that computes it, from 0. Default the first. */
+  readonly lane?: number;
+  /** Threads that compute it. Default all of the device's. */
+  readonly threads?: number;
 }
 
 /** A model that the engine has loaded. */
 export interface EngineModel extends LoadedModel {
+  readonly id: number;
   /** The machine and the libraries that it runs on. */
   readonly environment: Environment;
 }
@@ -44,6 +42,7 @@ export interface EngineModel extends LoadedModel {
 export interface TestedModel extends EngineModel {
   /** Whether its tiles agreed in every bit; see `selfTest`. */
   readonly exact: boolean;
+  readonly choice: ComputeChoice;
 }
 
 /** Computes a batch of a model. */
@@ -53,29 +52,40 @@ export type PredictBatch = (
   options: PredictOptions,
 ) => Promise<Uint8Array | Float32Array>;
 
-/** One device in its own thread, and the models on it. No tensor leaves that thread. */
+/** Where a model's weights are; null for one that only the first lane has. */
+type Origin = { readonly folder: string; readonly digest: string } | null;
+
+/**
+ * A device: a pool of threads, its lanes, each with its own copies of models and their sessions. A lane runs one batch
+ * at a time, of any number of threads; who calls it sees that all of them together do not exceed the device's.
+ *
+ * The first lane is started with the engine; it loads every model, and trains. Another is started, and loads a model,
+ * with the first batch that is computed there.
+ */
 export class Engine {
-  readonly #thread: Connection<EngineMethods>;
+  readonly #lanes: Lane[] = [];
+  readonly #models = new Map<number, Origin>();
+  readonly #outcomes: Outcomes;
+  #nextId = 0;
   #environment: Promise<Environment> | null = null;
 
-  private constructor(
-    private readonly worker: Worker,
-    private readonly outcomes: Outcomes,
-  ) {
-    this.#thread = new Connection(workerThread(worker), {
-      onExit: ({ error }) =>
-        new EngineLostError(error ? `the engine's thread failed: ${error.message}` : 'the engine is closed'),
-    });
+  private constructor(private readonly options: EngineOptions) {
+    this.#outcomes = new Outcomes(options.outcomes ?? null);
+    this.#lane(0);
   }
 
   static start(options: EngineOptions): Engine {
-    const worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData: options });
-    return new Engine(worker, new Outcomes(options.outcomes ?? null));
+    return new Engine(options);
+  }
+
+  /** Of the device. */
+  get threads(): number {
+    return this.options.threads;
   }
 
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
-    this.#environment ??= this.#thread.call('environment', []);
+    this.#environment ??= this.#lane(0).call('environment', []);
     return this.#environment;
   }
 
@@ -84,89 +94,118 @@ export class Engine {
    * @throws CheckpointError, InexactModelError (by `code`)
    */
   async load(folder: string): Promise<EngineModel> {
-    const loaded = await this.#thread.call('load', [folder]);
-    return { ...loaded, environment: await this.environment() };
+    const id = this.#nextId++;
+    const loaded = await this.#lane(0).load(id, folder, null);
+    this.#models.set(id, { folder, digest: loaded.digest });
+    return { ...loaded, id, environment: await this.environment() };
   }
 
   /**
-   * Whether a network tiles exactly in one use: tested once for the network, the use and the device. The steps of a
-   * test are batches like any other, so that jobs go on between them.
+   * Whether a network tiles exactly in one use: tested once for the network, the use, the device and the numbers of
+   * threads. The steps of a test are batches like any other, so that jobs go on between them.
    *
-   * @param predict computes a step; by default as the next batch of the device
+   * @param threads of a batch in a lane; a batch of all threads of the device is tested, too
+   * @param predict computes a step; by default as the next batch of the first lane
    */
   tested(
     { id, geometry, digest, environment }: EngineModel,
     use: GraphUse,
+    threads: number = this.threads,
     predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
   ): Promise<boolean> {
     const threshold = use.threshold ? TEST_THRESHOLD : null;
-    const network: TestedNetwork = {
-      geometry,
-      predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold }),
+    const network = (threads: number): TestedNetwork => {
+      return {
+        geometry,
+        predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold, threads }),
+      };
     };
-    return this.outcomes.of({ digest, use, environment }, () => selfTest(network, use));
+    const dependencies = { digest, use, environment, threads: [threads, this.threads] };
+    return this.#outcomes.of(dependencies, () => selfTest(network(threads), use, network(this.threads)));
   }
 
   /**
    * Segments a batch; its pixels are transferred. See `FrozenModel.predict` for the result's shape.
    * A batch whose ticket is revoked before it begins is not computed: its result is empty.
    */
-  predict(
+  async predict(
     id: number,
     batch: TileBatch,
     output: OutputKind,
-    { symmetries = false, threshold = null, ticket = null }: PredictOptions = {},
+    {
+      symmetries = false,
+      threshold = null,
+      ticket = null,
+      lane: index = 0,
+      threads = this.threads,
+    }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    const request = { id, batch, output, symmetries, threshold, ticket };
-    return this.#thread.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
+    const lane = this.#lane(index);
+    const origin = this.#models.get(id);
+    const loading = index > 0 && origin ? lane.load(id, origin.folder, origin.digest) : undefined;
+    const request = { id, batch, output, symmetries, threshold, threads, ticket };
+    const predicted = lane.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
+    const [, values] = await Promise.all([loading, predicted]);
+    return values;
   }
 
-  unload(id: number): Promise<void> {
-    return this.#thread.call('unload', [id]);
+  async unload(id: number): Promise<void> {
+    this.#models.delete(id);
+    await Promise.all(this.#lanes.map((lane) => lane?.unload(id)));
   }
 
   /** The layers of a model folder, without loading it for use. */
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
-    return this.#thread.call('describe', [folder]);
+    return this.#lane(0).call('describe', [folder]);
   }
 
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
-    return new Trainee(this.#thread, await this.#thread.call('train', [config]));
+    const lane = this.#lane(0);
+    const facts = await lane.call('train', [config]);
+    return new Trainee(lane, facts, () => this.#nextId++);
   }
 
   async close(): Promise<void> {
-    await this.#thread.call('close', []).catch(() => undefined);
-    await this.worker.terminate();
+    await Promise.all(this.#lanes.map((lane) => lane?.close()));
+  }
+
+  #lane(index: number): Lane {
+    const { provider, threads, diagnostics } = this.options;
+    this.#lanes[index] ??= new Lane({ provider, threads, ...(diagnostics && { diagnostics }) });
+    return this.#lanes[index];
   }
 }
 
 /** A network in training, as the engine's caller sees it. */
 export class Trainee {
   constructor(
-    private readonly thread: Connection<EngineMethods>,
+    private readonly lane: Lane,
     readonly facts: TraineeFacts,
+    private readonly newId: () => number,
   ) {}
 
   /** One step; returns the loss. The batch's pixels, labels and weights are transferred. */
   step(batch: TrainingBatch, options: StepOptions): Promise<number> {
     const transfer = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
-    return this.thread.call('step', [batch, options], { transfer });
+    return this.lane.call('step', [batch, options], { transfer });
   }
 
-  /** Freezes a copy for validation; returns its id, for `Engine.predict` and `Engine.unload`. */
-  snapshot(): Promise<number> {
-    return this.thread.call('snapshot', []);
+  /** Freezes a copy for validation, in the first lane; returns its id, for `Engine.predict` and `Engine.unload`. */
+  async snapshot(): Promise<number> {
+    const id = this.newId();
+    await this.lane.call('snapshot', [id]);
+    return id;
   }
 
   /** Writes the network as a model folder. */
   saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
-    return this.thread.call('saveModel', [folder, card]);
+    return this.lane.call('saveModel', [folder, card]);
   }
 
   /** Writes the state of the training, and `extra`, to a file: whole, or not at all. */
   saveState(path: string, extra: unknown): Promise<void> {
-    return this.thread.call('saveState', [path, extra]);
+    return this.lane.call('saveState', [path, extra]);
   }
 
   /**
@@ -174,6 +213,6 @@ export class Trainee {
    * @throws CheckpointError (by `code`)
    */
   loadState(path: string): Promise<unknown> {
-    return this.thread.call('loadState', [path]);
+    return this.lane.call('loadState', [path]);
   }
 }

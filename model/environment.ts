@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
+import type { LaneUse } from './compute-choice.js';
 import { engineVersions } from './versions.js';
 
 /**
  * Everything but a network and its input that a result's bits depend on: where any of it differs, the last bits may
- * differ. Plain data, compared as JSON.
+ * differ. Plain data, compared as JSON. Lanes and threads are not part of it: the self-test compares those in use.
  */
 export interface Environment {
   /** ONNX Runtime's execution provider. */
   readonly provider: string;
-  readonly threads: number;
   /** The processor's name, as the system reports it. */
   readonly cpu: string;
   /** The widest vector instructions of the processor: `avx512`, `avx2`, `avx`, `sse2`, `sve`, `neon`, or its architecture. */
@@ -21,19 +21,23 @@ export interface Environment {
 }
 
 /** @param channelBlock see `findBlock` */
-export function environmentOf(
-  { provider, threads }: { readonly provider: string; readonly threads: number },
-  channelBlock: number | null,
-): Environment {
+export function environmentOf(provider: string, channelBlock: number | null): Environment {
   const processor = processorOf(readCpuInfo(), { model: cpus()[0]?.model ?? '', arch: arch() });
-  return { provider, threads, ...processor, channelBlock, versions: engineVersions() };
+  return { provider, ...processor, channelBlock, versions: engineVersions() };
 }
 
-/** An environment as receipts and cards state it; `device` is such as `cpu (2 threads): Xeon E5-2690, avx2, blocks of 8`. */
-export function deviceFacts(environment: Environment): { device: string; versions: Record<string, string> } {
-  const { provider, threads, cpu, instructionSet, channelBlock, versions } = environment;
+/**
+ * An environment as receipts and cards state it, with the part of the device that was in use; `device` is such as
+ * `cpu (2 lanes of 1 thread): Xeon E5-2690, avx2, blocks of 8`.
+ */
+export function deviceFacts(
+  { provider, cpu, instructionSet, channelBlock, versions }: Environment,
+  { lanes, threads }: LaneUse,
+): { device: string; versions: Record<string, string> } {
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
-  return { device: `${provider} (${threads} threads): ${cpu}, ${instructionSet}, ${blocks}`, versions };
+  const each = threads === 1 ? '1 thread' : `${threads} threads`;
+  const used = lanes === 1 ? each : `${lanes} lanes of ${each}`;
+  return { device: `${provider} (${used}): ${cpu}, ${instructionSet}, ${blocks}`, versions };
 }
 
 /** Instruction sets from widest to narrowest: the system's name, and ours. */

@@ -30,7 +30,7 @@ export interface QueuePolicy<Item> {
 /** Items that were taken from their queues to run together. */
 export interface Selection<Item> {
   readonly items: readonly Item[];
-  /** What each item's job was charged for it, in ms of the device. */
+  /** What each item's job was charged for it, in ms of one thread. */
   readonly chargesMs: readonly number[];
   /** The class that leads the batch. */
   readonly rank: number;
@@ -44,7 +44,7 @@ export interface Selection<Item> {
 interface JobQueue<Item> {
   readonly waiting: Item[];
   /**
-   * The deficit counter: ms of the device that the job is due; negative where it has used more than its share. It is
+   * The deficit counter: ms of one thread that the job is due; negative where it has used more than its share. It is
    * less than the cost of the job's next item plus a quantum, and is dropped once the job has no items left.
    */
   creditMs: number;
@@ -58,7 +58,15 @@ interface PriorityClass<Item> {
   unservedSince: number;
 }
 
-/** What each job of a class is granted in a round, in ms of the device. */
+/** The turn of a job, whose first item leads the next batch. */
+export interface Turn<Item> {
+  readonly first: Item;
+  /** The jobs whose turn it could be, and what each of them is granted before it, in ms of one thread. */
+  readonly due: ReadonlySet<JobQueue<Item>>;
+  readonly grantMs: number;
+}
+
+/** What each job of a class is granted in a round, in ms of one thread. */
 const QUANTUM_MS = 10;
 
 /**
@@ -66,7 +74,7 @@ const QUANTUM_MS = 10;
  *
  * The most urgent class with waiting items leads the next batch, unless a less urgent one has waited for `agingMs`.
  * Within a class, jobs take turns by deficit round-robin (Shreedhar and Varghese 1996): each is granted the same
- * time of the device, and pays for its items by px × the model's measured cost, corrected when the batch has run.
+ * time of its threads, and pays for its items by px × the model's measured cost, corrected when the batch has run.
  * Free places in a batch go to other jobs' items of its group, which pay as well.
  */
 export class JobQueues<Item extends Waiting> {
@@ -95,8 +103,8 @@ export class JobQueues<Item extends Waiting> {
     return true;
   }
 
-  /** Takes the next batch; where none is due yet, says in how many ms one will be; null where nothing waits. */
-  take(): Selection<Item> | { readonly dueInMs: number } | null {
+  /** Whose turn it is, or in how many ms one will be due; null where nothing waits. Nothing changes until `take`. */
+  next(): Turn<Item> | { readonly dueInMs: number } | null {
     const rank = this.#nextClass();
     if (rank === null) return null;
     const { ring } = this.#classes[rank]!;
@@ -106,7 +114,7 @@ export class JobQueues<Item extends Waiting> {
     const due = ring.filter((queue) => dueInMs(queue) <= 0);
     // Nothing less urgent goes first: this class gets the device within `maxDelayMs`.
     if (due.length === 0) return { dueInMs: Math.min(...ring.map(dueInMs)) };
-    return this.#select(rank, this.#nextJob(ring, new Set(due)).waiting[0]!);
+    return this.#nextTurn(ring, new Set(due));
   }
 
   /** Returns a batch that did not run to the front of its queues, as if it had never been taken. */
@@ -122,14 +130,14 @@ export class JobQueues<Item extends Waiting> {
 
   /**
    * Settles a batch that has ended: corrects what its jobs were charged.
-   * @param ranMs how long the device took; null where the batch failed, which says nothing about its cost
+   * @param spentMs its time × its threads; null where the batch failed, which says nothing about its cost
    */
-  settle({ items, chargesMs }: Selection<Item>, ranMs: number | null): void {
+  settle({ items, chargesMs }: Selection<Item>, spentMs: number | null): void {
     const pixels = items.reduce((sum, item) => sum + item.pixels, 0);
-    if (ranMs !== null) this.#costs.learn(items[0]!.model, pixels, ranMs);
+    if (spentMs !== null) this.#costs.learn(items[0]!.model, pixels, spentMs);
     for (const [i, item] of items.entries()) {
       const queue = this.#queueOf(item);
-      if (ranMs !== null) queue.creditMs += chargesMs[i]! - (ranMs * item.pixels) / pixels;
+      if (spentMs !== null) queue.creditMs += chargesMs[i]! - (spentMs * item.pixels) / pixels;
       queue.inFlight--;
       this.#forgetIdle(item);
     }
@@ -148,36 +156,45 @@ export class JobQueues<Item extends Waiting> {
     return this.policy.now() - this.#classes[rank]!.unservedSince >= this.policy.agingMs;
   }
 
-  /** Deficit round-robin: the job whose turn it is, among those that are due. */
-  #nextJob(ring: JobQueue<Item>[], due: ReadonlySet<JobQueue<Item>>): JobQueue<Item> {
+  /**
+   * Deficit round-robin: the first job that can pay for its next item. Where none can, all that are due are granted as
+   * many rounds at once as it takes until one can.
+   */
+  #nextTurn(ring: readonly JobQueue<Item>[], due: ReadonlySet<JobQueue<Item>>): Turn<Item> {
     const missing = ({ waiting, creditMs }: JobQueue<Item>) => this.#costOf(waiting[0]!) - creditMs;
-    for (;;) {
-      for (let turn = 0; turn < ring.length; turn++) {
-        const [queue] = ring as [JobQueue<Item>];
-        if (due.has(queue) && missing(queue) <= 0) return queue;
-        ring.push(ring.shift()!);
-      }
-      // No job can pay: grants as many rounds at once as it takes until one can.
-      const rounds = Math.ceil(Math.min(...[...due].map(missing)) / QUANTUM_MS);
-      for (const queue of due) queue.creditMs += rounds * QUANTUM_MS;
-    }
+    const rounds = Math.max(0, Math.ceil(Math.min(...[...due].map(missing)) / QUANTUM_MS));
+    const grantMs = rounds * QUANTUM_MS;
+    const job = ring.find((queue) => due.has(queue) && missing(queue) <= grantMs)!;
+    return { first: job.waiting[0]!, due, grantMs };
   }
 
   /** Whether the batch that this item leads has no free place. */
   #isFull(first: Item): boolean {
-    let missing = this.policy.maxBatch(first);
-    for (const { ring } of this.#classes) {
-      for (const { waiting } of ring) {
-        for (const { group } of waiting) if (group === first.group && --missing === 0) return true;
-      }
-    }
-    return false;
+    return this.#waitingOf(first) >= this.policy.maxBatch(first);
   }
 
-  /** Takes a batch of the first item's group, one item of each job in turn, and charges the jobs. */
-  #select(rank: number, first: Item): Selection<Item> {
-    const limit = this.policy.maxBatch(first);
+  /** Waiting items of an item's group. */
+  #waitingOf({ group }: Item): number {
+    let count = 0;
+    for (const { ring } of this.#classes) {
+      for (const { waiting } of ring) for (const item of waiting) if (item.group === group) count++;
+    }
+    return count;
+  }
+
+  /**
+   * Takes the batch that an item leads whose turn it is now: one item of each job in turn, of its group. Charges the
+   * jobs.
+   *
+   * @param lanes that share the group's waiting items: the batch takes its part of them
+   */
+  take({ first, due, grantMs }: Turn<Item>, lanes = 1): Selection<Item> {
+    const limit = Math.min(this.policy.maxBatch(first), Math.ceil(this.#waitingOf(first) / lanes));
+    const { rank } = first;
     const leading = this.#classes[rank]!;
+    for (const queue of due) queue.creditMs += grantMs;
+    const passed = leading.ring.splice(0, leading.ring.indexOf(this.#queueOf(first)));
+    leading.ring.push(...passed);
     const others = this.#classes.filter((other) => other !== leading);
     const sharing = [leading, ...others]
       .flatMap(({ ring }) => ring)

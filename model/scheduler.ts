@@ -1,4 +1,5 @@
-import { JobQueues, type Selection, type Waiting } from './job-queues.js';
+import type { LaneUse } from './compute-choice.js';
+import { JobQueues, type Selection, type Turn, type Waiting } from './job-queues.js';
 
 /** Time and timers, injected so that tests need not wait. */
 export interface Clock {
@@ -27,9 +28,27 @@ export interface DeviceBatch<Result> {
   revoke(): boolean;
 }
 
+/** Where a batch runs. */
+export interface Place {
+  /** The lane's index, from 0. */
+  readonly lane: number;
+  /** Threads of the device that it takes, at least 1. */
+  readonly threads: number;
+}
+
+/** The part of the device that batches of an item may take. */
+export interface DeviceUse extends LaneUse {
+  /** Whether a batch takes all threads of the device, in the first lane, where fewer items wait than there are lanes. */
+  readonly canTakeAll: boolean;
+}
+
 export interface SchedulerOptions<Item, Result> {
-  /** Hands the device a batch, to run after the one before. */
-  readonly start: (items: readonly Item[]) => DeviceBatch<Result>;
+  /** Threads of the device, at least 1: those of all running batches together, at most. */
+  readonly threads: number;
+  /** What an item's batch takes of the device; it has at least `lanes × threads` threads. */
+  readonly use: (item: Item) => DeviceUse;
+  /** Hands the device a batch, to run in its lane after the one before. */
+  readonly start: (items: readonly Item[], place: Place) => DeviceBatch<Result>;
   /** The most items of a batch that this one leads, at least 1. */
   readonly maxBatch: (item: Item) => number;
   /** How long an item may wait for others to join its batch, in ms, such as 2; 0 waits for none. */
@@ -38,8 +57,8 @@ export interface SchedulerOptions<Item, Result> {
   readonly agingMs: number;
   /** Px that the device computes for an item. */
   readonly pixels: (item: Item) => number;
-  /** Called when a batch has run, with its number of items and how long the device took, in ms. */
-  readonly onRan?: (items: number, ranMs: number) => void;
+  /** Called when a batch has run, with its number of items, and its share of the device's time: ms × threads of all. */
+  readonly onRan?: (items: number, deviceMs: number) => void;
   readonly clock: Clock;
 }
 
@@ -73,29 +92,40 @@ interface Entry<Item, Result> extends Waiting {
 
 interface Batch<Item, Result> {
   readonly selection: Selection<Entry<Item, Result>>;
+  readonly place: Place;
   readonly startedAt: number;
   readonly device: DeviceBatch<Result>;
 }
 
-/** Batches that the device has at a time: one that runs, and one that is ready behind it. */
-const MAX_IN_FLIGHT = 2;
+interface Lane<Item, Result> {
+  /** The batch that runs, and the one that is ready behind it. */
+  readonly batches: Batch<Item, Result>[];
+  lastEnd: number;
+}
+
+/** A batch that runs: since when, and how long it should take, in ms. */
+export interface RunningBatch {
+  readonly since: number;
+  readonly expectedMs: number;
+}
 
 /**
- * Shares one device between jobs. `JobQueues` decides whose items run next; the scheduler hands them to the device,
- * and their results to whoever submitted them.
+ * Shares one device between jobs. `JobQueues` decides whose items run next; the scheduler hands them to the lanes of
+ * the device, and their results to whoever submitted them.
  *
- * One batch is ready behind the one that runs, so that the device never waits for this thread. It is revoked, and
- * its items are queued again, when more urgent work arrives.
+ * Running batches never take more threads together than the device has. One batch is ready behind each that runs, and
+ * takes no more threads, so that no lane waits for this thread. It is revoked, and its items are queued again, when
+ * more urgent work arrives, or another lane could begin it now. The next batch waits for its place, and nothing
+ * overtakes it: so batches of many threads are not starved by those of few.
  */
 export class Scheduler<Item, Result> {
   readonly #queues: JobQueues<Entry<Item, Result>>;
-  /** The batch that runs, and the one that is ready. */
-  readonly #inFlight: Batch<Item, Result>[] = [];
-  #lastEnd = Number.NEGATIVE_INFINITY;
+  readonly #lanes: readonly Lane<Item, Result>[];
   #cancelTimer: (() => void) | null = null;
 
   constructor(private readonly options: SchedulerOptions<Item, Result>) {
-    const { maxDelayMs, agingMs, maxBatch, clock } = options;
+    const { threads, maxDelayMs, agingMs, maxBatch, clock } = options;
+    this.#lanes = Array.from({ length: threads }, () => ({ batches: [], lastEnd: Number.NEGATIVE_INFINITY }));
     this.#queues = new JobQueues({
       classes: PRIORITIES.length,
       maxDelayMs,
@@ -110,12 +140,9 @@ export class Scheduler<Item, Result> {
     return this.#queues.depth;
   }
 
-  /** When the batch that the device runs began, and how long it should take, in ms; null while the device is idle. */
-  get running(): { readonly since: number; readonly expectedMs: number } | null {
-    const [batch] = this.#inFlight;
-    if (!batch) return null;
-    const expectedMs = batch.selection.chargesMs.reduce((sum, chargeMs) => sum + chargeMs, 0);
-    return { since: Math.max(batch.startedAt, this.#lastEnd), expectedMs };
+  /** The batches that the device runs. */
+  get running(): readonly RunningBatch[] {
+    return this.#lanes.flatMap((lane) => (lane.batches.length > 0 ? [runningOf(lane)] : []));
   }
 
   /** Queues an item. Rejects with the signal's reason where it is withdrawn, or with its batch's error. */
@@ -143,8 +170,7 @@ export class Scheduler<Item, Result> {
       };
       signal?.addEventListener('abort', withdraw, { once: true });
       this.#queues.add(entry);
-      const ready = this.#inFlight[1];
-      if (ready && !ready.selection.isAged && entry.rank < ready.selection.rank) this.#revoke(ready);
+      this.#makeWay(entry);
       this.#dispatch();
     });
   }
@@ -153,34 +179,109 @@ export class Scheduler<Item, Result> {
   #dispatch(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    while (this.#inFlight.length < MAX_IN_FLIGHT) {
-      const next = this.#queues.take();
-      if (next === null) return;
+    for (;;) {
+      const next = this.#queues.next();
+      if (next === null) {
+        if (!this.#moveReady()) return;
+        continue;
+      }
       if ('dueInMs' in next) {
         this.#cancelTimer = this.options.clock.after(next.dueInMs, () => this.#dispatch());
         return;
       }
-      const device = this.options.start(next.items.map(({ item }) => item));
-      const batch = { selection: next, startedAt: this.options.clock.now(), device };
-      this.#inFlight.push(batch);
-      void this.#finish(batch);
+      const place = this.#placeOf(next.first);
+      if (place === null) return;
+      this.#start(next, place);
     }
   }
 
+  #start(turn: Turn<Entry<Item, Result>>, place: Place): void {
+    const { use, start, clock, threads } = this.options;
+    const selection = this.#queues.take(turn, place.threads === threads ? 1 : use(turn.first.item).lanes);
+    const device = start(
+      selection.items.map(({ item }) => item),
+      place,
+    );
+    const batch = { selection, place, startedAt: clock.now(), device };
+    this.#lanes[place.lane]!.batches.push(batch);
+    void this.#finish(batch);
+  }
+
+  /** Where the batch that an item leads goes now; null where it has to wait. */
+  #placeOf({ item }: Entry<Item, Result>): Place | null {
+    const { lanes, threads: each, canTakeAll } = this.options.use(item);
+    const all = this.options.threads;
+    const takesAll = canTakeAll && this.depth < lanes;
+    if (takesAll && this.#freeThreads === all) return { lane: 0, threads: all };
+    const behind = (threads: number) => {
+      const lane = this.#laneToFollow(lanes, threads, ({ batches }) => batches.length === 1);
+      return lane === null ? null : { lane, threads };
+    };
+    const idle = this.#idleLane(lanes, each);
+    if (idle !== null) return { lane: idle, threads: each };
+    return (takesAll ? behind(all) : null) ?? behind(each);
+  }
+
+  /** Threads that no batch takes; a ready one takes no more than the one that it follows. */
+  get #freeThreads(): number {
+    const used = this.#lanes.reduce((sum, { batches: [first] }) => sum + (first?.place.threads ?? 0), 0);
+    return this.options.threads - used;
+  }
+
+  /** The first of this many lanes that is idle; null where none is, or this many threads are not free. */
+  #idleLane(lanes: number, threads: number): number | null {
+    if (this.#freeThreads < threads) return null;
+    const index = this.#lanes.findIndex(({ batches }) => batches.length === 0);
+    return index >= 0 && index < lanes ? index : null;
+  }
+
+  /** Of the lanes whose running batch one of this many threads may follow, the one that should be free first. */
+  #laneToFollow(lanes: number, threads: number, fits: (lane: Lane<Item, Result>) => boolean): number | null {
+    const candidates = this.#lanes.flatMap((lane, index) => {
+      const [running] = lane.batches;
+      if (index >= lanes || !running || running.place.threads < threads || !fits(lane)) return [];
+      const { since, expectedMs } = runningOf(lane);
+      return [{ index, end: since + expectedMs }];
+    });
+    return candidates.sort((a, b) => a.end - b.end)[0]?.index ?? null;
+  }
+
+  /** Revokes what is ready, but less urgent than a new item: one batch that it can replace, or else all of them. */
+  #makeWay({ item, rank }: Entry<Item, Result>): void {
+    const { lanes, threads } = this.options.use(item);
+    if (this.#idleLane(lanes, threads) !== null) return;
+    const yields = ({ batches: [, ready] }: Lane<Item, Result>) =>
+      ready !== undefined && !ready.selection.isAged && rank < ready.selection.rank;
+    const first = this.#laneToFollow(lanes, threads, yields);
+    const ways = first === null ? this.#lanes.filter(yields) : [this.#lanes[first]!];
+    for (const { batches } of ways) this.#revoke(batches[1]!);
+  }
+
+  /** Requeues a batch that is ready in one lane, and that another could begin now; false where there is none. */
+  #moveReady(): boolean {
+    return this.#lanes.some(({ batches: [, ready] }) => {
+      if (!ready) return false;
+      const { lanes, threads } = this.options.use(ready.selection.items[0]!.item);
+      return this.#idleLane(lanes, threads) !== null && this.#revoke(ready);
+    });
+  }
+
   async #finish(batch: Batch<Item, Result>): Promise<void> {
-    const { selection, startedAt, device } = batch;
+    const { selection, place, startedAt, device } = batch;
     const results = await device.results.catch((error: unknown) => {
       return { error };
     });
-    if (!this.#inFlight.includes(batch)) return; // it was revoked
+    const lane = this.#lanes[place.lane]!;
+    if (!lane.batches.includes(batch)) return; // it was revoked
     const now = this.options.clock.now();
-    const began = Math.max(startedAt, this.#lastEnd);
-    this.#lastEnd = now;
-    this.#inFlight.splice(this.#inFlight.indexOf(batch), 1);
+    const began = Math.max(startedAt, lane.lastEnd);
+    lane.lastEnd = now;
+    lane.batches.splice(lane.batches.indexOf(batch), 1);
     const ranMs = now - began;
+    const spentMs = ranMs * place.threads;
     const { items } = selection;
-    this.options.onRan?.(items.length, ranMs);
-    this.#queues.settle(selection, 'error' in results ? null : ranMs);
+    this.options.onRan?.(items.length, spentMs / this.options.threads);
+    this.#queues.settle(selection, 'error' in results ? null : spentMs);
     for (const [i, entry] of items.entries()) {
       if ('error' in results) entry.reject(results.error);
       else {
@@ -191,19 +292,29 @@ export class Scheduler<Item, Result> {
     this.#dispatch();
   }
 
-  /** Takes a batch back and queues its items again, unless the device has begun it. */
-  #revoke(batch: Batch<Item, Result>): void {
-    if (!batch.device.revoke()) return;
-    this.#inFlight.splice(this.#inFlight.indexOf(batch), 1);
+  /** Takes a batch back and queues its items again, unless the device has begun it; false where it has. */
+  #revoke(batch: Batch<Item, Result>): boolean {
+    if (!batch.device.revoke()) return false;
+    const { batches } = this.#lanes[batch.place.lane]!;
+    batches.splice(batches.indexOf(batch), 1);
     this.#queues.restore(batch.selection);
+    return true;
   }
 
   /** Rejects an item whose signal was aborted; one that the device has begun is finished. */
   #withdraw(entry: Entry<Item, Result>): void {
-    const ready = this.#inFlight[1];
-    if (ready?.selection.items.includes(entry)) this.#revoke(ready);
+    for (const { batches } of this.#lanes) {
+      const ready = batches[1];
+      if (ready?.selection.items.includes(entry)) this.#revoke(ready);
+    }
     if (!this.#queues.remove(entry)) return;
     entry.reject(entry.signal!.reason);
     this.#dispatch();
   }
+}
+
+function runningOf<Item, Result>({ batches: [batch], lastEnd }: Lane<Item, Result>): RunningBatch {
+  const { selection, place, startedAt } = batch!;
+  const costMs = selection.chargesMs.reduce((sum, chargeMs) => sum + chargeMs, 0);
+  return { since: Math.max(startedAt, lastEnd), expectedMs: costMs / place.threads };
 }

@@ -22,6 +22,12 @@ export interface TestedNetwork {
   predict(batch: TileBatch, output: OutputKind, symmetries: boolean): Promise<Uint8Array | Float32Array>;
 }
 
+/** Tiles of one size, and the bits of their output. */
+interface Computed {
+  readonly places: readonly Place[];
+  readonly found: Uint8Array | Uint32Array;
+}
+
 interface Place {
   readonly x: number;
   readonly y: number;
@@ -34,37 +40,51 @@ interface Place {
  * a class of the greatest probability, or follows from the threshold.
  *
  * The tiles are square and oblong in both directions, the smallest size among them, alone and in batches; their type
- * does not matter to the graph, which reads floats. Kernels may differ between sizes, so none of this is ever assumed. Each call of `predict` is
- * short, so that other jobs' batches run in between.
+ * does not matter to the graph, which reads floats. Some are computed by the threads of a lane, some by all of the
+ * device. Kernels may differ between sizes and threads, so none of this is ever assumed. All calls of `predict` are made
+ * at once, and each is short, so that other jobs' batches run in between.
+ *
+ * @param network computed by the threads of a lane
+ * @param whole the same network, computed by all threads of the device
  */
-export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<boolean> {
+export async function selfTest(
+  network: TestedNetwork,
+  use: GraphUse,
+  whole: Pick<TestedNetwork, 'predict'> = network,
+): Promise<boolean> {
   const { halo, multiple, smallest, tileable } = network.geometry;
   if (!tileable) return false;
   const { output, symmetries, channels } = use;
   // oblong, since rows and columns could be confused
-  const whole = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
-  const image = noise(whole.width * whole.height * channels);
+  const full = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
+  const image = noise(full.width * full.height * channels);
 
   const outputOf = ({ width, height }: Place) => ({
     width: width - halo.left - halo.right,
     height: height - halo.top - halo.bottom,
   });
-  const predict = (kind: OutputKind, places: readonly Place[]) => {
+  const predict = (kind: OutputKind, places: readonly Place[], by: Pick<TestedNetwork, 'predict'>) => {
     const [{ width, height }] = places as [Place];
     const data = new Uint16Array(places.length * width * height * channels);
     for (const [i, { x, y }] of places.entries()) {
       for (let row = 0; row < height; row++) {
-        const from = ((y + row) * whole.width + x) * channels;
+        const from = ((y + row) * full.width + x) * channels;
         data.set(image.subarray(from, from + width * channels), (i * height + row) * width * channels);
       }
     }
-    return network.predict({ data, count: places.length, width, height, channels }, kind, symmetries);
+    const batch = { data, count: places.length, width, height, channels };
+    return by.predict(batch, kind, symmetries);
   };
+  const compute = (kind: OutputKind, all: readonly (readonly Place[])[]) =>
+    Promise.all(
+      all.map(async (places) => {
+        return { places, found: bitsOf(await predict(kind, places, places === wide ? whole : network)) };
+      }),
+    );
   /** Whether tiles equal, bit for bit, the values of the whole image at their places. */
-  const agree = async (kind: OutputKind, places: readonly Place[], expected: Uint8Array | Uint32Array) => {
-    const found = bitsOf(await predict(kind, places));
-    const across = outputOf(whole).width;
-    const values = expected.length / across / outputOf(whole).height;
+  const agree = ({ places, found }: Computed, expected: Uint8Array | Uint32Array) => {
+    const across = outputOf(full).width;
+    const values = expected.length / across / outputOf(full).height;
     const size = outputOf(places[0]!);
     const length = size.width * values;
     if (found.length !== places.length * size.height * length) return false;
@@ -89,18 +109,19 @@ export async function selfTest(network: TestedNetwork, use: GraphUse): Promise<b
   const wide = [at(1, 4, 6), at(0, 9, 6)];
   const tall = [at(7, 3, 0, 5)];
 
-  const reference = (await predict('probabilities', [whole])) as Float32Array;
-  for (const places of [alone, batch, wide, tall]) {
-    if (!(await agree('probabilities', places, bitsOf(reference)))) return false;
-  }
-  if (output === 'probabilities') return true;
-  const out = outputOf(whole);
+  const isPlain = output === 'probabilities';
+  const [reference, probabilities, pass, outputs] = await Promise.all([
+    predict('probabilities', [full], whole) as Promise<Float32Array>,
+    compute('probabilities', [alone, batch, wide, tall]),
+    isPlain ? null : predict(output, [full], network),
+    compute(output, isPlain ? [] : [alone, batch, wide]),
+  ]);
+  if (!probabilities.every((computed) => agree(computed, bitsOf(reference)))) return false;
+  if (pass === null) return true;
+  const out = outputOf(full);
   const classes = reference.length / out.width / out.height;
-  const full = await predict(output, [whole]);
-  if (!followFrom(reference, full, { classes, isCut: use.threshold === true })) return false;
-  const expected = bitsOf(full);
-  for (const places of [alone, batch, wide]) if (!(await agree(output, places, expected))) return false;
-  return true;
+  if (!followFrom(reference, pass, { classes, isCut: use.threshold === true })) return false;
+  return outputs.every((computed) => agree(computed, bitsOf(pass)));
 }
 
 /**

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
   threads: 'UNSEAM_THREADS',
+  lanes: 'UNSEAM_LANES',
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',

@@ -95,7 +95,7 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     engineBusy: new Counter({
       name: 'unseam_engine_busy_seconds_total',
-      help: 'Time the device spent computing.',
+      help: 'Time the device spent computing: that of each batch, by its share of the threads.',
       labelNames: ['device'] as const,
       registers,
     }),

@@ -78,9 +78,9 @@ export async function openServices(
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const { worker, readers } = start(options, {
-    onBatch: (tiles, ranMs, waiting) => {
+    onBatch: (tiles, deviceMs, waiting) => {
       metrics.batchSize.observe(tiles);
-      metrics.engineBusy.inc({ device: engine.provider }, ranMs / 1000);
+      metrics.engineBusy.inc({ device: engine.provider }, deviceMs / 1000);
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
     onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),

@@ -29,6 +29,8 @@ export class OnnxBackend extends tf.KernelBackend {
   readonly #data: tf.DataStorage<TensorData>;
   readonly #pending = new Set<TensorData>();
   readonly #sessions: SessionCache;
+  /** Threads of the graphs that are run from now on. */
+  threads: number;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
   #recorded = 0;
@@ -38,6 +40,7 @@ export class OnnxBackend extends tf.KernelBackend {
     super();
     this.#data = new tf.DataStorage<TensorData>(this, tf.engine());
     this.#sessions = new SessionCache(options);
+    this.threads = options.threads;
   }
 
   /** Tensors that are not computed yet, sessions in the cache, and graphs compiled so far. */
@@ -101,7 +104,7 @@ export class OnnxBackend extends tf.KernelBackend {
     output.dispose();
     const get = async (traced: Program) => {
       await this.#releasing;
-      return this.#sessions.get(traced);
+      return this.#sessions.get(traced, this.threads);
     };
     return new Trace(program, inputs, { get });
   }
@@ -209,7 +212,7 @@ export class OnnxBackend extends tf.KernelBackend {
     const outputs = this.#pending.has(requested) ? [...this.#pending] : [requested];
     const program = gather(outputs);
     await this.#releasing;
-    const session = await this.#sessions.get(program);
+    const session = await this.#sessions.get(program, this.threads);
     const feeds = Object.fromEntries(
       program.feeds.map((data, i) => [
         `i${i}`,

@@ -8,7 +8,7 @@ import { encodeModel, type Graph } from './proto.js';
 export interface SessionOptions {
   /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
   readonly provider: string;
-  /** Threads that share one operator's work, at least 1. */
+  /** Threads that share one operator's work where a run does not say otherwise, at least 1. */
   readonly threads: number;
   /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. */
   readonly maxSessions: number;
@@ -21,7 +21,7 @@ interface Entry {
   readonly constantIds: ReadonlySet<number>;
 }
 
-/** A bounded cache of sessions by the structure of their graphs; the least recently used is evicted. */
+/** A bounded cache of sessions by graph structure and threads; the least recently used is evicted. */
 export class SessionCache {
   readonly #entries = new Map<string, Entry>();
   #compiled = 0;
@@ -42,20 +42,22 @@ export class SessionCache {
 
   /**
    * The session of a program's graph, compiled where it is not in the cache.
+   * @param threads that share one operator's work
    * @throws GraphError, OutOfMemoryError where the graph cannot be encoded, or ONNX Runtime rejects it
    */
-  async get(program: Program): Promise<ort.InferenceSession> {
-    const known = this.#entries.get(program.key);
+  async get(program: Program, threads: number): Promise<ort.InferenceSession> {
+    const entryKey = `${threads} ${program.key}`;
+    const known = this.#entries.get(entryKey);
     if (known) {
-      this.#entries.delete(program.key);
-      this.#entries.set(program.key, known);
+      this.#entries.delete(entryKey);
+      this.#entries.set(entryKey, known);
       return known.session;
     }
     const entry: Entry = {
-      session: this.#create(program),
+      session: this.#create(program, threads),
       constantIds: new Set(program.constants.map((data) => data.constantId!)),
     };
-    this.#entries.set(program.key, entry);
+    this.#entries.set(entryKey, entry);
     try {
       const session = await entry.session;
       this.#compiled++;
@@ -65,7 +67,7 @@ export class SessionCache {
       }
       return session;
     } catch (error) {
-      this.#entries.delete(program.key);
+      this.#entries.delete(entryKey);
       throw error;
     }
   }
@@ -89,7 +91,7 @@ export class SessionCache {
     await session.release();
   }
 
-  async #create(program: Program): Promise<ort.InferenceSession> {
+  async #create(program: Program, threads: number): Promise<ort.InferenceSession> {
     const { graph, model } = encode(program, await this.block);
     const { graphsDir, profileDir } = this.options.diagnostics ?? {};
     if (graphsDir !== undefined) await dumpGraph(graphsDir, graph, model);
@@ -98,7 +100,7 @@ export class SessionCache {
       return await ort.InferenceSession.create(model, {
         ...profiling,
         executionProviders: [this.options.provider],
-        intraOpNumThreads: this.options.threads,
+        intraOpNumThreads: threads,
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',

@@ -2,7 +2,6 @@ import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
 import { feedShape, type Program } from './compile.js';
 import type { TensorData } from './record.js';
-import type { SessionCache } from './sessions.js';
 
 /** Values of one input of a recorded computation. */
 export interface TraceInput {
@@ -23,7 +22,7 @@ export class Trace {
   constructor(
     private readonly program: Program,
     private readonly inputs: readonly TensorData[],
-    private readonly sessions: Pick<SessionCache, 'get'>,
+    private readonly sessions: { readonly get: (program: Program) => Promise<ort.InferenceSession> },
   ) {}
 
   /** Computes the values of the output, in the order of TensorFlow.js. Booleans are bytes. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import type { EngineModel } from '../../model/engine.js';
+import type { TestedModel } from '../../model/engine.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { PreparedJob } from './prepare.js';
@@ -10,7 +10,7 @@ import type { SegmentJob } from './segment-job.js';
 
 /** What the bits of a job's bands depend on, besides the job itself. */
 export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold'> {
-  readonly model: EngineModel;
+  readonly model: TestedModel;
 }
 
 /**
@@ -27,7 +27,8 @@ export async function fingerprintOf(
   return JSON.stringify({
     // Its layers and weights, and the normalisation and classes of its card.
     network: sha256(`${model.digest} ${JSON.stringify(model.card)}`),
-    device,
+    // Where tiles do not agree in every bit, threads may matter, too. Lanes never do.
+    device: { ...device, ...(!model.exact && { threads: model.choice.threads }) },
     versions,
     image: { ...plan.image, identity: await identityOf(job.input, signal) },
     tissue:

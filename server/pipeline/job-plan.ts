@@ -1,4 +1,5 @@
 import type { Card } from '../../model/card.js';
+import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js';
 import type { TestedModel } from '../../model/engine.js';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
@@ -9,12 +10,14 @@ import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { expectedMemory, MIN_OUTPUT_PX } from './memory.js';
+import { batchPixels, expectedMemory, MIN_OUTPUT_PX } from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
 /** How a job is tiled, and what its user should know about that. */
 export interface JobPlan {
   readonly plan: TilePlan;
+  /** The model's choice, with fewer lanes and smaller batches where the memory needs it. */
+  readonly choice: ComputeChoice;
   readonly conversion: ChannelConversion;
   /** Expected peak of the process that runs it, in bytes. */
   readonly memory: number;
@@ -35,7 +38,8 @@ export interface PlanOptions {
 const SAME_SIZE = 1.2;
 
 /**
- * Plans the tiles of an image for a model. `auto` chooses tiles that fit into the memory.
+ * Plans the tiles of an image for a model. Fewer lanes than the model's run tiles that would not fit into the memory
+ * otherwise, and `auto` chooses smaller ones.
  *
  * @throws TileSizeError for a tile that the model cannot take
  * @throws UnsupportedImageError for channels that the model cannot take
@@ -43,20 +47,23 @@ const SAME_SIZE = 1.2;
  */
 export function planJob(
   { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
-  { card, geometry, exact }: Pick<TestedModel, 'card' | 'geometry' | 'exact'>,
-  { tile, memory = Number.POSITIVE_INFINITY, tileCache, output = 'labels' }: PlanOptions,
+  { card, geometry, exact, choice: suggested }: Pick<TestedModel, 'card' | 'geometry' | 'exact' | 'choice'>,
+  { tile, memory = Number.POSITIVE_INFINITY, tileCache = 0, output = 'labels' }: PlanOptions,
 ): JobPlan {
   const conversion = conversionOf(facts, card);
   const { choice, warnings } = tileFor(tile, geometry, exact);
-  const planFor = (target?: number) => {
-    const plan = planTiles(size, { tile: chooseTile(size, choice, geometry, target), rule: geometry });
-    return { plan, memory: expectedMemory(plan, facts, card, { output, memory, tileCache }) };
+  const planFor = (wanted: ComputeChoice) => {
+    const batch = Math.min(wanted.batch, batchPixels(card, wanted.lanes, memory - tileCache));
+    const compute = { ...wanted, batch };
+    const plan = planTiles(size, { tile: chooseTile(size, choice, geometry, compute.tile), rule: geometry });
+    const expected = expectedMemory(plan, facts, card, { output, choice: compute, tileCache });
+    return { plan, choice: compute, memory: expected };
   };
-  let best = planFor();
-  let target = AUTO_OUTPUT_PX / 2;
-  while (choice === 'auto' && best.memory > memory && target >= MIN_OUTPUT_PX) {
-    best = planFor(target);
-    target /= 2;
+  let best = planFor(suggested);
+  while (best.memory > memory) {
+    const smaller = smallerChoice(best.choice, choice);
+    if (smaller === null) break;
+    best = planFor(smaller);
   }
   if (best.memory > memory) {
     const { width, height } = best.plan.tile;
@@ -68,6 +75,14 @@ export function planJob(
   }
   const ofSize = sizeWarnings(facts.mpp?.x, card.micronsPerPixel);
   return { ...best, conversion, warnings: [...facts.notes, ...ofSize, ...warnings] };
+}
+
+/** A choice that takes less memory: fewer lanes of more threads, then smaller tiles where `auto` chooses them. */
+function smallerChoice(choice: ComputeChoice, requested: TileChoice): ComputeChoice | null {
+  const { tile, lanes, threads } = choice;
+  if (lanes > 1) return { ...choice, ...divideThreads(lanes * threads, lanes - 1) };
+  if (requested !== 'auto' || tile / 2 < MIN_OUTPUT_PX) return null;
+  return { ...choice, tile: tile / 2 };
 }
 
 /** @throws UnsupportedImageError for channels that the model cannot take, with those to choose from */

@@ -1,4 +1,5 @@
 import type { Card } from '../../model/card.js';
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
@@ -10,9 +11,11 @@ const WORKER_BYTES = 320 << 20;
 const ACTIVATION_BYTES = 36;
 /** Target size of a batch in px: on a CPU, larger batches cost memory and are no faster. */
 export const BATCH_PX = 500_000;
-/** Tiles of a job that are read and not yet stitched, at most: enough for a running batch and the next one. */
-export const TILES_IN_FLIGHT = 6;
-/** Share of the remaining memory that a batch may take; queued tiles and bands have the rest. */
+/** A lane beside the first: its thread, with the libraries that it loads. */
+const LANE_BYTES = 64 << 20;
+/** Copies of the weights in a lane: its own, and those of ONNX Runtime, as they are and packed. */
+const WEIGHT_COPIES = 3;
+/** Share of the remaining memory that running batches may take; queued tiles and bands have the rest. */
 const BATCH_SHARE = 0.75;
 /** Output side in px below which `auto` does not shrink a tile to save memory. */
 export const MIN_OUTPUT_PX = 32;
@@ -27,41 +30,65 @@ const JOB_BYTES = 128 << 20;
 export const defaultTileCache = (memory: number): number =>
   Math.min(TILE_CACHE_BYTES, Math.floor(memory * TILE_CACHE_SHARE));
 
-/** Px that a batch of a model's tiles may have: the target size, or less where that does not fit into `memory` bytes. */
-export function batchPixels({ architecture }: Pick<Card, 'architecture'>, memory: number): number {
+/** What memory depends on of a model. */
+type ModelSize = Pick<Card, 'architecture' | 'weights'>;
+
+/** Tiles of a job that are read and not yet stitched, at most: each lane has one that runs and one that is ready. */
+export const tilesInFlight = (lanes: number): number => Math.max(6, 2 * lanes + 2);
+
+/** What a lane takes besides activations, in bytes. */
+const laneBytes = ({ weights }: ModelSize): number => LANE_BYTES + WEIGHT_COPIES * weights.bytes;
+
+/** Activations of a batch, in bytes. */
+const activationBytes = ({ architecture }: ModelSize, px: number): number =>
+  px * ACTIVATION_BYTES * architecture.channels[0]!;
+
+/** Whether this many lanes fit into `memory` bytes with a tile of this many px each. */
+export function lanesFit(lanes: number, model: ModelSize, tilePx: number, memory: number): boolean {
   const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
-  return Math.min(BATCH_PX, available / (ACTIVATION_BYTES * architecture.channels[0]!));
+  return (lanes - 1) * laneBytes(model) + lanes * activationBytes(model, tilePx) <= available;
+}
+
+/** Px that a batch may have in each of these lanes: the target size, or less where that does not fit into `memory` bytes. */
+export function batchPixels(model: ModelSize, lanes: number, memory: number): number {
+  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE - (lanes - 1) * laneBytes(model);
+  return Math.min(BATCH_PX, available / activationBytes(model, 1) / lanes);
 }
 
 /**
  * Peak memory of the process that runs a job, in bytes: an estimate from measurements on a CPU. It does not grow with
  * the image.
  *
- * @param memory bytes that it may take: batches are limited to it, down to one tile
+ * @param choice how the model is computed: batches are limited to its size, down to one tile
  * @param tileCache bytes of it that the tile cache takes. Default 0
  */
 export function expectedMemory(
   plan: TilePlan,
   { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
-  card: Pick<Card, 'architecture' | 'classes'>,
+  card: ModelSize & Pick<Card, 'classes'>,
   {
     output,
-    memory,
+    choice,
     tileCache = 0,
-  }: { readonly output: OutputKind; readonly memory: number; readonly tileCache?: number | undefined },
+  }: {
+    readonly output: OutputKind;
+    readonly choice: Pick<ComputeChoice, 'batch' | 'lanes'>;
+    readonly tileCache?: number;
+  },
 ): number {
   const tilePx = plan.tile.width * plan.tile.height;
-  const batchPx = Math.max(tilePx, batchPixels(card, memory - tileCache));
-  const activations = batchPx * ACTIVATION_BYTES * card.architecture.channels[0]!;
-  // The running batch and the next one hold copies of their tiles.
-  const tiles = (TILES_IN_FLIGHT + 2) * tilePx * channels * bytesOf(dtype);
+  const lanes = Math.min(choice.lanes, plan.count);
+  const activations = lanes * activationBytes(card, Math.max(tilePx, choice.batch));
+  // Each lane's running batch and the next one hold copies of their tiles.
+  const tiles = (tilesInFlight(lanes) + 2 * lanes) * tilePx * channels * bytesOf(dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
   const value = output === 'labels' ? 1 : 4;
   // One being filled, one being written, one pending; `both` is split into two masks before it is written.
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
-  return WORKER_BYTES + JOB_BYTES + tileCache + activations + tiles + bands;
+  const lanesBesideFirst = (lanes - 1) * laneBytes(card);
+  return WORKER_BYTES + JOB_BYTES + tileCache + lanesBesideFirst + activations + tiles + bands;
 }
 
 /** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */
@@ -72,7 +99,10 @@ export function minMemory(card: Card): number {
     ? chooseTile(size, 'auto', rule, MIN_OUTPUT_PX)
     : { width: rule.smallest, height: rule.smallest };
   const source = { channels: card.inputChannels, dtype: 'uint8' } as const;
-  return expectedMemory(planTiles(size, { tile, rule }), source, card, { output: 'labels', memory: 0 });
+  return expectedMemory(planTiles(size, { tile, rule }), source, card, {
+    output: 'labels',
+    choice: { batch: 0, lanes: 1 },
+  });
 }
 
 /**

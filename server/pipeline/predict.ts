@@ -1,11 +1,18 @@
-import type { Card } from '../../model/card.js';
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
-import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
+import {
+  type DeviceUse,
+  type Place,
+  type Priority,
+  type RunningBatch,
+  Scheduler,
+  systemClock,
+} from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
-import { BATCH_PX, batchPixels } from './memory.js';
+import { BATCH_PX } from './memory.js';
 import type { Predict } from './segment.js';
 
 /** Tiles of a batch. */
@@ -17,16 +24,20 @@ const AGING_MS = 2000;
 
 /** What batches depend on of a model. */
 export type PredictModel = Pick<TestedModel, 'id' | 'exact'> & {
-  readonly card?: Pick<Card, 'architecture'>;
+  /** Default: one lane of all threads, for networks that only the first lane has. */
+  readonly choice?: ComputeChoice;
 };
 
 /** A tile, or a batch of a self-test, and how it is computed. */
 interface Item {
-  readonly model: PredictModel;
+  readonly id: number;
   readonly tile: TileBatch;
   readonly output: OutputKind;
   readonly symmetries: boolean;
   readonly threshold: number | null;
+  readonly use: DeviceUse;
+  /** The most tiles of its batch. */
+  readonly maxBatch: number;
 }
 
 export interface PredictFor {
@@ -36,35 +47,31 @@ export interface PredictFor {
   readonly symmetries?: boolean;
   /** The probability from which a pixel has the second of two classes. Default the greatest probability. */
   readonly threshold?: number | null;
+  /** Whether a tile has the whole device where few tiles wait. Default true, for models that are exact. */
+  readonly canTakeAll?: boolean;
 }
 
 /** Batches the tiles of all jobs that run on an engine. */
 export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
 
-  /**
-   * @param onBatch called after each batch with its tiles and how long the device ran, in ms
-   * @param memory bytes that a job may take: batches are limited to fit. Default unlimited
-   */
+  /** @param onBatch called after each batch with its tiles, and its share of the device's time in ms */
   constructor(
-    private readonly engine: Pick<Engine, 'predict'>,
-    onBatch: (tiles: number, ranMs: number) => void = () => {},
-    memory = Number.POSITIVE_INFINITY,
+    private readonly engine: Pick<Engine, 'predict' | 'threads'>,
+    onBatch: (tiles: number, deviceMs: number) => void = () => {},
   ) {
     this.#scheduler = new Scheduler<Item, MaskArray>({
-      maxBatch: ({ model, tile }) => {
-        const pixels = model.card ? batchPixels(model.card, memory) : BATCH_PX;
-        const fitting = Math.floor(pixels / (tile.width * tile.height));
-        return model.exact ? Math.min(MAX_BATCH, Math.max(1, fitting)) : 1;
-      },
+      threads: engine.threads,
+      use: ({ use }) => use,
+      maxBatch: ({ maxBatch }) => maxBatch,
       maxDelayMs: MAX_DELAY_MS,
       agingMs: AGING_MS,
       pixels: ({ tile }) => tile.width * tile.height * tile.count,
       clock: systemClock,
       onRan: onBatch,
-      start: (items) => {
+      start: (items, place) => {
         const ticket = newTicket();
-        return { results: this.#run(items, ticket), revoke: () => revoke(ticket) };
+        return { results: this.#run(items, place, ticket), revoke: () => revoke(ticket) };
       },
     });
   }
@@ -74,23 +81,27 @@ export class TilePredictor {
     return this.#scheduler.depth;
   }
 
-  /** The batch on the device: when it started, and its expected duration, in ms; null while the device is idle. */
-  get running(): { readonly since: number; readonly expectedMs: number } | null {
+  /** The batches on the device: when each started, and its expected duration, in ms. */
+  get running(): readonly RunningBatch[] {
     return this.#scheduler.running;
   }
 
   /** The function that predicts the tiles of one job with one model. */
   for(
     job: string,
-    model: PredictModel,
-    { priority = 'normal', symmetries = false, threshold = null }: PredictFor = {},
+    { id, exact, choice }: PredictModel,
+    { priority = 'normal', symmetries = false, threshold = null, canTakeAll = true }: PredictFor = {},
   ): Predict {
+    const { lanes, threads, batch } = choice ?? { lanes: 1, threads: this.engine.threads, batch: BATCH_PX };
+    const use = { lanes, threads, canTakeAll: exact && canTakeAll };
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
       const { width, height, channels } = tile;
-      const group = [model.id, output, symmetries, threshold, width, height, channels, kind].join();
-      const item = { model, tile, output, symmetries, threshold };
-      const cost = [model.id, output, symmetries].join();
+      const group = [id, output, symmetries, threshold, width, height, channels, kind, lanes, threads].join();
+      const fitting = Math.max(1, Math.floor(batch / (width * height)));
+      const maxBatch = exact ? Math.min(MAX_BATCH, fitting) : 1;
+      const item = { id, tile, output, symmetries, threshold, use, maxBatch };
+      const cost = [id, output, symmetries].join();
       return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
     };
   }
@@ -99,10 +110,11 @@ export class TilePredictor {
    * The function that computes the steps of a model's self-test: batches of one or several tiles, which are not joined
    * with others. They are few and small, and scheduled as interactive: an image may wait for the outcome.
    */
-  testing({ id }: Pick<TestedModel, 'id'>): PredictBatch {
-    const model = { id, exact: false };
-    return async (batch, output, { symmetries = false, threshold = null }) => {
-      const item = { model, tile: batch, output, symmetries, threshold };
+  testing(id: number): PredictBatch {
+    const { threads: all } = this.engine;
+    return async (batch, output, { symmetries = false, threshold = null, threads = all }) => {
+      const use = { lanes: Math.floor(all / threads), threads, canTakeAll: false };
+      const item = { id, tile: batch, output, symmetries, threshold, use, maxBatch: 1 };
       const cost = [id, output, symmetries].join();
       const test = { group: `test of ${id}`, model: cost, job: `test of ${id}`, item };
       return (await this.#scheduler.submit({ ...test, priority: 'interactive' })).result;
@@ -110,22 +122,22 @@ export class TilePredictor {
   }
 
   /** Runs a batch. One that runs out of memory is retried once, in halves. */
-  async #run(items: readonly Item[], ticket: Ticket): Promise<readonly MaskArray[]> {
+  async #run(items: readonly Item[], place: Place, ticket: Ticket): Promise<readonly MaskArray[]> {
     try {
-      return await this.#predict(items, ticket);
+      return await this.#predict(items, place, ticket);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'out-of-memory')) throw error;
       if (items.length === 1) throw error;
       const middle = Math.ceil(items.length / 2);
-      const first = await this.#predict(items.slice(0, middle), null);
-      return [...first, ...(await this.#predict(items.slice(middle), null))];
+      const first = await this.#predict(items.slice(0, middle), place, null);
+      return [...first, ...(await this.#predict(items.slice(middle), place, null))];
     }
   }
 
-  async #predict(items: readonly Item[], ticket: Ticket | null): Promise<readonly MaskArray[]> {
-    const [{ model, output, symmetries, threshold }] = items as [Item];
+  async #predict(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
+    const [{ id, output, symmetries, threshold }] = items as [Item];
     const batch = join(items.map(({ tile }) => tile));
-    const result = await this.engine.predict(model.id, batch, output, { symmetries, threshold, ticket });
+    const result = await this.engine.predict(id, batch, output, { symmetries, threshold, ticket, ...place });
     return split(result, items.length);
   }
 }

@@ -10,7 +10,7 @@ import type { BandJournal } from '../../tiling/sinks/journal.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { Stitcher } from '../../tiling/stitcher.js';
 import type { Stage } from '../contract/stages.js';
-import { TILES_IN_FLIGHT } from './memory.js';
+import { tilesInFlight } from './memory.js';
 
 /** Segments one tile, alone or in a batch with others. */
 export type Predict = (tile: TileBatch, output: OutputKind, signal: AbortSignal) => Promise<Predicted>;
@@ -31,6 +31,8 @@ export interface SegmentRequest {
   readonly classes: number;
   readonly sink: MaskSink;
   readonly predict: Predict;
+  /** Lanes that compute its tiles. Default 1. */
+  readonly lanes?: number;
   readonly signal: AbortSignal;
   /** Records finished bands; those that it holds already are replayed instead of computed. */
   readonly journal?: BandJournal | null;
@@ -62,6 +64,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const sinks = journal ? new FanoutSink([journal, sink]) : sink;
   const outputWidth = within(plan.tile, plan.halo).width;
   const inFlight = new Set<Promise<void>>();
+  const mostInFlight = tilesInFlight(request.lanes ?? 1);
   let stitcher: Stitcher | null = null;
 
   const work = async (band: Band, tile: Tile): Promise<void> => {
@@ -101,7 +104,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
         const task = work(band, tile).finally(() => inFlight.delete(task));
         task.catch((error: unknown) => failed.abort(error));
         inFlight.add(task);
-        if (inFlight.size >= TILES_IN_FLIGHT) await Promise.race(inFlight);
+        if (inFlight.size >= mostInFlight) await Promise.race(inFlight);
       }
     }
     await Promise.all(inFlight);

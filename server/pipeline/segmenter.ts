@@ -16,6 +16,7 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
 import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
+import { defaultChoice } from './default-choice.js';
 import { expectedDisk } from './disk-use.js';
 import { LoadedModels } from './loaded-models.js';
 import { TilePredictor } from './predict.js';
@@ -38,8 +39,8 @@ export interface SegmenterOptions {
   /** Hosts that images may be read from by URL. */
   readonly allowedHosts?: readonly string[] | 'any';
   readonly engine: EngineOptions;
-  /** Called after each batch: its tiles, and how long the device ran, in ms. */
-  readonly onBatch?: (tiles: number, ranMs: number) => void;
+  /** Called after each batch: its tiles, and its share of the device's time, in ms. */
+  readonly onBatch?: (tiles: number, deviceMs: number) => void;
   /** Called after each change of what the tile cache holds, in bytes. */
   readonly onTileCache?: (bytes: number) => void;
 }
@@ -62,14 +63,14 @@ export class Segmenter {
     this.#models = new LoadedModels(new ModelShelf(options.modelsDir), this.#engine);
     const { memory = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
     this.#memory = { memory, tileCache };
-    this.#predictor = new TilePredictor(this.#engine, options.onBatch, memory - tileCache);
+    this.#predictor = new TilePredictor(this.#engine, options.onBatch);
     this.#tiles = new TileCache(tileCache, options.onTileCache);
   }
 
-  /** The batch that the device runs, in ms; null while it is idle. */
-  get batch(): { readonly ranMs: number; readonly expectedMs: number } | null {
-    const { running } = this.#predictor;
-    return running && { ranMs: performance.now() - running.since, expectedMs: running.expectedMs };
+  /** The batches that the device runs, in ms. */
+  get batches(): readonly { readonly ranMs: number; readonly expectedMs: number }[] {
+    const now = performance.now();
+    return this.#predictor.running.map(({ since, expectedMs }) => ({ ranMs: now - since, expectedMs }));
   }
 
   /** Tiles that are queued for a batch. */
@@ -86,14 +87,13 @@ export class Segmenter {
       const image = await (job.watch?.(opening) ?? opening);
       try {
         const prepared = await this.#prepare(job, job.results, image, folder);
-        const { model, threshold } = prepared;
+        const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
         const receipt = await runJob(job, image, prepared, {
-          predict: this.#tiles.around(this.#predictor.for(job.id, model, { ...job, threshold }), {
-            ...job,
-            network: model.digest,
-            threshold,
-          }),
+          predict: this.#tiles.around(
+            this.#predictor.for(job.id, { ...model, choice }, { ...job, threshold }),
+            { ...job, network: model.digest, threshold },
+          ),
           preview: ({ size }) => {
             const preview = new Preview(size);
             this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
@@ -102,7 +102,7 @@ export class Segmenter {
           maxPixels: this.options.maxPixels,
           maxUnpackedBytes: this.options.maxUnpackedBytes,
         });
-        return { ...receipt, ...deviceFacts(model.environment) };
+        return { ...receipt, ...deviceFacts(model.environment, choice) };
       } finally {
         this.#previews.delete(job.id);
         await image.close();
@@ -117,7 +117,7 @@ export class Segmenter {
   async plan(spec: PlanSpec, header?: ImageHeader): Promise<JobFacts> {
     const { outputs = DEFAULT_OUTPUTS, simplify = 0 } = spec;
     return this.#withPrepared(spec, header, async (prepared, image) => {
-      const { model, plan, scale, conversion, warnings, memory } = prepared;
+      const { model, plan, choice, scale, conversion, warnings, memory } = prepared;
       const { size, facts } = image;
       const masks = scale?.size ?? size;
       const pixels = size.width * size.height;
@@ -129,7 +129,7 @@ export class Segmenter {
         simplify,
         plan: planFacts(plan),
         channels: conversion,
-        device: deviceFacts(model.environment).device,
+        device: deviceFacts(model.environment, choice).device,
         warnings,
         expected: {
           memoryBytes: memory,
@@ -144,20 +144,26 @@ export class Segmenter {
     });
   }
 
-  /** How long an image's tiles would take, by running one of them: seconds. */
+  /** How long an image's tiles would take, by running one of them as they would be: seconds. */
   estimate(spec: PlanSpec, header?: ImageHeader): Promise<number> {
-    return this.#withPrepared(spec, header, async ({ model, plan, output }, { facts }) => {
+    return this.#withPrepared(spec, header, async ({ model, plan, choice, output }, { facts }) => {
       const { width, height } = plan.tile;
       const { channels, dtype } = facts;
       const { symmetries } = spec;
-      const predict = this.#predictor.for('estimate', model, { priority: 'interactive', symmetries });
+      const canTakeAll = plan.count < choice.lanes;
+      const rounds = canTakeAll ? plan.count : Math.ceil(plan.count / choice.lanes);
+      const predict = this.#predictor.for(
+        'estimate',
+        { ...model, choice },
+        { priority: 'interactive', symmetries, canTakeAll },
+      );
       const data = pixelArray(dtype, width * height * channels);
       const run = async () => {
         const tile = { data: data.slice(), width, height, channels, count: 1 };
         return (await predict(tile, output, new AbortController().signal)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
-      return (Math.min(await run(), await run()) * plan.count) / 1000;
+      return (Math.min(await run(), await run()) * rounds) / 1000;
     });
   }
 
@@ -207,12 +213,15 @@ export class Segmenter {
     output: OutputKind,
     { symmetries, threshold = null }: WorkSpec,
   ): Promise<TestedModel> {
-    const model = await this.#models.load(folder);
-    const { card } = model;
+    const { memory, tileCache } = this.#memory;
+    const loaded = await this.#models.load(folder);
+    const { id, card } = loaded;
+    const model = { ...loaded, choice: defaultChoice(card, this.options.engine, memory - tileCache) };
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
     if (channelConversion(channels, card.inputChannels) === null) return { ...model, exact: false };
     const isCut = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
     const use: GraphUse = { output, symmetries, channels, ...(isCut && { threshold: true }) };
-    return { ...model, exact: await this.#engine.tested(model, use, this.#predictor.testing(model)) };
+    const { threads } = model.choice;
+    return { ...model, exact: await this.#engine.tested(model, use, threads, this.#predictor.testing(id)) };
   }
 }

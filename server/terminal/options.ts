@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { EngineOptions } from '../../model/engine.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
+import { RequestError } from '../contract/errors.js';
 import { bytes, integer } from './flag-values.js';
 
 /** What commands have besides their options. */
@@ -15,6 +16,7 @@ export interface CommandContext {
 export interface EngineFlags {
   readonly models: string;
   readonly threads: number;
+  readonly lanes?: number;
   readonly maxPixels: number;
   readonly maxUnpacked: number;
   readonly dumpGraphs?: string;
@@ -36,18 +38,27 @@ export interface ScratchFlags {
   readonly scratch: string;
 }
 
-/** The engine that a command's flags describe. */
-export function engineOf({ threads, dumpGraphs, profileGraphs }: EngineFlags): EngineOptions {
+/**
+ * The engine that a command's flags describe.
+ * @throws RequestError for more lanes than threads
+ */
+export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFlags): EngineOptions {
+  if (lanes !== undefined && lanes > threads) {
+    throw new RequestError(
+      'bad-request',
+      `--lanes ${lanes}: ${threads} threads have at most ${threads} lanes`,
+    );
+  }
   const diagnostics = {
     ...(dumpGraphs !== undefined && { graphsDir: resolve(dumpGraphs) }),
     ...(profileGraphs !== undefined && { profileDir: resolve(profileGraphs) }),
   };
-  return { provider: 'cpu', threads, diagnostics };
+  return { provider: 'cpu', threads, ...(lanes !== undefined && { lanes }), diagnostics };
 }
 
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, maxPixels, maxUnpacked, dumpGraphs, profileGraphs } = ENVIRONMENT;
+  const { models, threads, lanes, maxPixels, maxUnpacked, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -59,6 +70,14 @@ export function engineOptions(command: Command): Command {
         .env(threads)
         .argParser(integer(1, 1024))
         .default(DEFAULTS.threads, 'all cores'),
+    )
+    .addOption(
+      new Option(
+        '--lanes <n>',
+        'lanes that run batches at the same time and share the threads (default: by threads and --memory)',
+      )
+        .env(lanes)
+        .argParser(integer(1, 1024)),
     )
     .addOption(
       new Option('--max-pixels <n>', 'largest image, in pixels')

@@ -17,6 +17,8 @@ export interface RunProvenance {
   readonly parameters: number;
   readonly geometry: TileGeometry;
   readonly environment: Environment;
+  /** Of the device: a training has all of them. */
+  readonly threads: number;
   /** Optimiser steps in an epoch. */
   readonly epochSteps: number;
   readonly monitor: Monitor;
@@ -24,7 +26,18 @@ export interface RunProvenance {
 
 /** The card of the network that a training has reached, without its weights. */
 export function runCard(
-  { config, dataset, split, unet, parameters, geometry, environment, epochSteps, monitor }: RunProvenance,
+  {
+    config,
+    dataset,
+    split,
+    unet,
+    parameters,
+    geometry,
+    environment,
+    threads,
+    epochSteps,
+    monitor,
+  }: RunProvenance,
   { epoch, seconds, best }: LoopState,
   scores: Card['scores'],
 ): Omit<Card, 'weights'> {
@@ -51,7 +64,7 @@ export function runCard(
       seed: config.seed,
       steps: epoch * epochSteps,
       seconds: Math.round(seconds),
-      ...deviceFacts(environment),
+      ...deviceFacts(environment, { lanes: 1, threads }),
       ...(best && {
         best: {
           monitor,

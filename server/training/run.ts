@@ -96,6 +96,7 @@ export class TrainingRun {
       parameters,
       geometry,
       environment,
+      threads: engine.threads,
       epochSteps,
       monitor,
     });

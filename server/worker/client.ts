@@ -18,7 +18,7 @@ export interface JobListener {
 }
 
 export interface WorkerEvents {
-  readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */

@@ -15,9 +15,10 @@ const methods: WorkerMethods = {
     segmenter = new Segmenter({
       ...options,
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
-      onBatch: (tiles, ranMs) => server.emit({ type: 'batch', tiles, ranMs, waiting: segmenter!.depth }),
+      onBatch: (tiles, deviceMs) =>
+        server.emit({ type: 'batch', tiles, deviceMs, waiting: segmenter!.depth }),
     });
-    setInterval(() => server.emit({ type: 'beat', batch: segmenter!.batch }), beatMs).unref();
+    setInterval(() => server.emit({ type: 'beat', batches: segmenter!.batches }), beatMs).unref();
   },
   run: (job, limits, { signal, emit }) =>
     segmenter!.run({

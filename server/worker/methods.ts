@@ -40,5 +40,5 @@ export type JobEvent =
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
-  | { readonly type: 'batch'; readonly tiles: number; readonly ranMs: number; readonly waiting: number }
+  | { readonly type: 'batch'; readonly tiles: number; readonly deviceMs: number; readonly waiting: number }
   | { readonly type: 'tile-cache'; readonly bytes: number };

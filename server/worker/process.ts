@@ -26,7 +26,7 @@ export class WorkerExit extends Error {
 export interface WorkerProcessEvents {
   /** Called once, when it can be given work. */
   readonly onReady: () => void;
-  readonly onBatch: (tiles: number, ranMs: number, waiting: number) => void;
+  readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   readonly onTileCache: (bytes: number) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
@@ -127,7 +127,7 @@ export class WorkerProcess {
         this.#watchdog.beat(event);
         break;
       case 'batch':
-        this.events.onBatch(event.tiles, event.ranMs, event.waiting);
+        this.events.onBatch(event.tiles, event.deviceMs, event.waiting);
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);

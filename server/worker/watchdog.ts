@@ -1,8 +1,8 @@
 import type { WorkerLimits } from './limits.js';
 
-/** A worker's heartbeat: how long its current batch has run, and is expected to run, in ms; null while idle. */
+/** A worker's heartbeat: how long each of its current batches has run, and is expected to run, in ms. */
 export interface Beat {
-  readonly batch: { readonly ranMs: number; readonly expectedMs: number } | null;
+  readonly batches: readonly { readonly ranMs: number; readonly expectedMs: number }[];
 }
 
 /**
@@ -37,10 +37,11 @@ export class Watchdog {
     this.#ticks = 0;
   }
 
-  beat({ batch }: Beat): void {
+  beat({ batches }: Beat): void {
     const { batchMs, batchFactor } = this.limits;
-    if (batch === null) return;
-    const limit = Math.max(batchMs, batchFactor * batch.expectedMs);
-    if (batch.ranMs > limit) this.onHung(`a batch took longer than ${Math.round(limit / 1000)} s`);
+    for (const { ranMs, expectedMs } of batches) {
+      const limit = Math.max(batchMs, batchFactor * expectedMs);
+      if (ranMs > limit) this.onHung(`a batch took longer than ${Math.round(limit / 1000)} s`);
+    }
   }
 }

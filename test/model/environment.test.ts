@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deviceFacts, environmentOf, processorOf } from '../../model/environment.js';
+import { deviceFacts, type Environment, environmentOf, processorOf } from '../../model/environment.js';
 
 const linux = (flags: string) =>
   `processor\t: 0\nmodel name\t: Xeon  E5\nflags\t\t: fpu sse2 ${flags}\nbugs\t: \n`;
@@ -26,12 +26,21 @@ describe('a processor', () => {
 
 describe('the environment', () => {
   it('distinguishes machines that round differently', () => {
-    const environment = environmentOf({ provider: 'cpu', threads: 2 }, 16);
+    const environment = environmentOf('cpu', 16);
     const other = { ...environment, instructionSet: 'avx2', channelBlock: 8 };
-    expect(deviceFacts(environment).device).toMatch(/^cpu \(2 threads\): .*, blocks of 16$/);
-    expect(deviceFacts(environment).device).not.toBe(deviceFacts(other).device);
+    const facts = (of: Environment) => deviceFacts(of, { lanes: 1, threads: 2 }).device;
+    expect(facts(environment)).toMatch(/^cpu \(2 threads\): .*, blocks of 16$/);
+    expect(facts(environment)).not.toBe(facts(other));
     expect(Object.keys(environment.versions)).toEqual(
       expect.arrayContaining(['unseam', 'node', 'onnxruntime-node']),
     );
+  });
+
+  it.each([
+    [4, 1, '4 lanes of 1 thread'],
+    [2, 8, '2 lanes of 8 threads'],
+    [1, 1, '1 thread'],
+  ])('is stated with its %i lanes of %i threads', (lanes, threads, stated) => {
+    expect(deviceFacts(environmentOf('cpu', 16), { lanes, threads }).device).toContain(`cpu (${stated}):`);
   });
 });

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import {
   type Batched,
   type Clock,
+  type DeviceUse,
+  type Place,
   PRIORITIES,
   type Priority,
   Scheduler,
@@ -39,17 +41,28 @@ interface Item {
   readonly pixels: number;
 }
 
-/** A device that runs one batch at a time, and takes `MS_PER_PX` per px. */
+interface Submitted {
+  readonly items: readonly Item[];
+  readonly place: Place;
+  readonly end: () => void;
+  begun: boolean;
+}
+
+/** A device whose lanes run one batch each at a time; a thread takes `MS_PER_PX` per px. */
 class Device {
   readonly begun: string[][] = [];
-  /** Batches submitted to it that have not completed. */
+  /** The place of each batch that has begun, with its items. */
+  readonly places: string[] = [];
+  /** Batches submitted to a lane that have not completed. */
   mostInside = 0;
+  /** Threads that ran at the same time. */
+  mostThreads = 0;
   broken = false;
-  readonly #inside: { items: readonly Item[]; end: () => void; begun: boolean }[] = [];
+  readonly #lanes: Submitted[][] = Array.from({ length: 16 }, () => []);
 
   constructor(private readonly clock: Clock) {}
 
-  start = (items: readonly Item[]) => {
+  start = (items: readonly Item[], place: Place) => {
     let end = () => {};
     const results = new Promise<string[]>((resolve, reject) => {
       end = () => {
@@ -57,31 +70,42 @@ class Device {
         else resolve(items.map(({ name }) => name.toUpperCase()));
       };
     });
-    const batch = { items, end, begun: false };
-    this.#inside.push(batch);
-    this.mostInside = Math.max(this.mostInside, this.#inside.length);
-    this.#next();
+    const batch: Submitted = { items, place, end, begun: false };
+    const lane = this.#lanes[place.lane]!;
+    lane.push(batch);
+    this.mostInside = Math.max(this.mostInside, lane.length);
+    this.#next(lane);
     const revoke = () => {
-      if (!batch.begun) this.#inside.splice(this.#inside.indexOf(batch), 1);
+      if (!batch.begun) lane.splice(lane.indexOf(batch), 1);
       return !batch.begun;
     };
     return { results, revoke };
   };
 
-  #next(): void {
-    const [batch] = this.#inside;
+  #next(lane: Submitted[]): void {
+    const [batch] = lane;
     if (!batch || batch.begun) return;
     batch.begun = true;
-    this.begun.push(batch.items.map(({ name }) => name));
-    const pixels = batch.items.reduce((sum, item) => sum + item.pixels, 0);
-    this.clock.after(pixels * MS_PER_PX, () => {
-      this.#inside.shift();
+    const { items, place } = batch;
+    const names = items.map(({ name }) => name);
+    this.begun.push(names);
+    this.places.push(`${place.lane}:${place.threads} ${names.join('')}`);
+    const running = this.#lanes.flatMap(([first]) => (first?.begun ? [first.place.threads] : []));
+    this.mostThreads = Math.max(
+      this.mostThreads,
+      running.reduce((sum, threads) => sum + threads, 0),
+    );
+    const pixels = items.reduce((sum, item) => sum + item.pixels, 0);
+    this.clock.after((pixels * MS_PER_PX) / place.threads, () => {
+      lane.shift();
       batch.end();
-      this.#next();
+      this.#next(lane);
     });
   }
 }
 const MS_PER_PX = 0.1;
+/** A device of one lane of one thread. */
+const ONE: DeviceUse = { lanes: 1, threads: 1, canTakeAll: false };
 
 interface Asked {
   readonly name: string;
@@ -97,6 +121,8 @@ function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
   const device = new Device(clock);
   const scheduler = new Scheduler<Item, string>({
     start: device.start,
+    threads: 1,
+    use: () => ONE,
     maxBatch: () => 1,
     maxDelayMs: 0,
     agingMs: 2000,
@@ -200,12 +226,12 @@ describe('a scheduler', () => {
 
   it('reports the running batch and its expected duration', async () => {
     const { clock, scheduler, names } = setup();
-    expect(scheduler.running).toBeNull();
+    expect(scheduler.running).toEqual([]);
     void names('abc', { pixels: 200 });
     await clock.advance(45);
-    expect(scheduler.running).toEqual({ since: 40, expectedMs: expect.closeTo(20) });
+    expect(scheduler.running).toEqual([{ since: 40, expectedMs: expect.closeTo(20) }]);
     await clock.advance(45);
-    expect(scheduler.running).toBeNull();
+    expect(scheduler.running).toEqual([]);
   });
 
   it('drops cancelled items from its queue and from a ready batch', async () => {
@@ -234,6 +260,22 @@ describe('a scheduler', () => {
     const answers = names('cd');
     await clock.advance(100);
     expect((await answers).map(({ result }) => result)).toEqual(['C', 'D']);
+  });
+});
+
+describe('lanes', () => {
+  const pair: DeviceUse = { lanes: 2, threads: 1, canTakeAll: true };
+  const two = (more: Partial<SchedulerOptions<Item, string>> = {}) =>
+    setup({ threads: 2, use: () => pair, ...more });
+
+  it('run a batch each, with one ready behind it', async () => {
+    const { clock, device, names, scheduler } = two();
+    void names('abcdef');
+    expect(device.mostInside).toBe(2);
+    expect(scheduler.depth).toBe(4); // when the first two were submitted, nothing else waited
+    await clock.advance(200);
+    expect(device.places).toEqual(['0:2 a', '0:2 b', '0:1 c', '1:1 d', '0:1 e', '1:1 f']);
+    expect(device.mostThreads).toBe(2);
   });
 });
 
@@ -282,7 +324,7 @@ describe('for arbitrary workloads', () => {
             expect(batch.length).toBeLessThanOrEqual(max);
             expect(new Set(batch.map((name) => name[0])).size).toBe(1);
           }
-          expect([scheduler.depth, scheduler.running]).toEqual([0, null]);
+          expect([scheduler.depth, scheduler.running]).toEqual([0, []]);
         },
       ),
       { numRuns: 60 },

@@ -20,8 +20,9 @@ export const POINTWISE: TileGeometry = {
 export type PixelRule = (id: number, value: number) => readonly number[];
 
 /** A network that classifies each gray pixel independently by a rule: the `predict` of an engine, without one. */
-export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engine, 'predict'> {
+export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engine, 'predict' | 'threads'> {
   return {
+    threads: 1,
     async predict(id: number, { data }: TileBatch, output: OutputKind) {
       asked.push(output);
       const each = Array.from(data, (value) => rule(id, value));
@@ -57,7 +58,7 @@ export function scriptedEngine(rule: PixelRule, seen: TrainingBatch[] = []): Eng
   return {
     ...predictBy(rule),
     environment: async () => {
-      return { provider: 'none', threads: 1, cpu: '', instructionSet: '', channelBlock: null, versions: {} };
+      return { provider: 'none', cpu: '', instructionSet: '', channelBlock: null, versions: {} };
     },
     train: async () => trainee,
     load: async (folder: string) => {

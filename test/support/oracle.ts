@@ -1,7 +1,9 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
+import type { FrozenModel } from '../../model/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
 import { useOnnxBackend } from '../../model/onnx/register.js';
+import type { TestedNetwork } from '../../model/self-test.js';
 import { Random } from '../../model/train/random.js';
 
 tf.env().set('IS_TEST', true);
@@ -9,6 +11,19 @@ tf.env().set('IS_TEST', true);
 /** The `onnx` backend, registered alongside the `cpu` backend of tfjs, which is the oracle. */
 export function onnxBesideCpu(): Promise<OnnxBackend> {
   return useOnnxBackend({ provider: 'cpu', threads: 1, maxSessions: 64 });
+}
+
+/** A network as an engine calls it: one batch at a time, so that each is a graph of its own. */
+export function oneAtATime(model: FrozenModel): TestedNetwork {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    geometry: model.geometry,
+    predict(batch, output, symmetries) {
+      const result = last.then(() => model.predict(batch, output, symmetries));
+      last = result.catch(() => undefined);
+      return result;
+    },
+  };
 }
 
 /** Runs a computation on one backend and returns the values of its tensors. */

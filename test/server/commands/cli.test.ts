@@ -35,7 +35,9 @@ describe('unseam segment', () => {
     });
     // Machines with AVX2 and with AVX-512 round differently: their receipts distinguish them.
     expect(JSON.parse(result.stdout)).toMatchObject({
-      device: expect.stringMatching(/^cpu \(\d+ threads\): .+, [a-z0-9]+, (no blocks|blocks of \d+)$/),
+      device: expect.stringMatching(
+        /^cpu \((\d+ lanes of )?\d+ threads?\): .+, [a-z0-9]+, (no blocks|blocks of \d+)$/,
+      ),
       versions: { unseam: expect.any(String), 'onnxruntime-node': expect.any(String) },
     });
     const mask = await sharp(out).toColourspace('b-w').raw().toBuffer();
@@ -221,6 +223,12 @@ describe('bad input exits with its own code and a message that names the cause',
       },
       5,
       /5 channels/,
+    ],
+    [
+      'more lanes than threads',
+      async () => [shapes, '--threads', '2', '--lanes', '3'],
+      2,
+      /--lanes 3: 2 threads have at most 2 lanes/,
     ],
   ];
   it.each(cases)('%s', async (_name, args, code, message) => {

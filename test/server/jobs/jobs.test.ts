@@ -235,7 +235,7 @@ describe('a client', () => {
 
 it('a small image is segmented while a slide is in progress', async () => {
   const sharp = (await import('sharp')).default;
-  const large = sharp({ create: { width: 2000, height: 2000, channels: 3, background: '#888' } });
+  const large = sharp({ create: { width: 4000, height: 4000, channels: 3, background: '#888' } });
   const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
   const { id } = await view(await submit('model=em-membrane&priority=bulk', {}, gray));
   await jobWhen(server.url, id, hasTiles);

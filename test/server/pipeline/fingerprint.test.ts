@@ -1,7 +1,7 @@
 import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { EngineModel } from '../../../model/engine.js';
+import type { TestedModel } from '../../../model/engine.js';
 import { fingerprintOf, restartWarning } from '../../../server/pipeline/fingerprint.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { planTiles } from '../../../tiling/plan.js';
@@ -18,7 +18,6 @@ const later = new Date('2026-01-02T00:00:00Z');
 const rule = { halo: even(4), multiple: 4, smallest: 12 };
 const environment = {
   provider: 'cpu',
-  threads: 2,
   cpu: 'one',
   instructionSet: 'avx2',
   channelBlock: 8,
@@ -39,11 +38,19 @@ async function fingerprint({ model, environment: other, job, side = 40, times }:
   const [image, tissue] = times ?? [written, written];
   await utimes(input, image, image);
   await utimes(mask, tissue, tissue);
-  const given = { digest: 'a', card, environment: { ...environment, ...other }, ...model };
+  const choice = { tile: 640, batch: 500_000, lanes: 2, threads: 1 };
+  const given = {
+    digest: 'a',
+    card,
+    exact: true,
+    choice,
+    environment: { ...environment, ...other },
+    ...model,
+  };
   const work = { model: 'net', choice: {}, tile: 'auto', symmetries: false, scale: false };
   const whole = { ...work, input, background: { mask }, results: [{ output: 'labels' }], ...job };
   return fingerprintOf({ ...whole, signal: new AbortController().signal } as unknown as SegmentJob, {
-    model: given as unknown as EngineModel,
+    model: given as unknown as TestedModel,
     plan: planTiles({ width: 300, height: 200 }, { tile: { width: side, height: side }, rule }),
     output: 'labels',
     threshold: null,
@@ -55,7 +62,7 @@ describe('the fingerprint of bands', () => {
     ['the weights', 'network', { model: { digest: 'b' } }],
     ['the normalisation', 'network', { model: { card: { ...card, normalisation: null } } }],
     ['the processor', 'device', { environment: { cpu: 'another', instructionSet: 'avx512' } }],
-    ['the threads', 'device', { environment: { threads: 3 } }],
+    ['the threads where tiles do not agree', 'device', { model: { exact: false } }],
     ['the version of unseam', 'versions', { environment: { versions: { unseam: '1.0.1' } } }],
     ['the image', 'image', { times: [later, written] }],
     ['the date of the tissue mask', 'tissue', { times: [written, later] }],
@@ -67,5 +74,10 @@ describe('the fingerprint of bands', () => {
     expect(restartWarning({ reason: null, key: before }, now)).toBe(
       `the job started over: the bands of its earlier run were discarded (of another ${part})`,
     );
+  });
+
+  it('does not include lanes and threads where tiles agree: a job resumes with others', async () => {
+    const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 8 };
+    expect(await fingerprint({ model: { choice } })).toBe(await fingerprint({}));
   });
 });

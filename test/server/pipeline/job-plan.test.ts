@@ -14,7 +14,9 @@ const card = {
   micronsPerPixel: null,
   architecture: { channels: [16, 32] },
   classes: [{}, {}],
+  weights: { bytes: 2e6 },
 } as unknown as Card;
+const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 2 };
 const source = {
   size: { width: 3000, height: 2000 },
   facts: { channels: 1, channelNames: null, notes: ['alpha dropped'], dtype: 'uint8' as const, mpp: null },
@@ -27,7 +29,7 @@ describe('planJob', () => {
   it('uses the requested tile', () => {
     const { plan, conversion, warnings } = planJob(
       source,
-      { card, geometry, exact: true },
+      { card, geometry, exact: true, choice },
       { tile: { width: 572, height: 828 } },
     );
     expect([plan.tile, conversion, warnings]).toEqual([
@@ -38,9 +40,9 @@ describe('planJob', () => {
   });
 
   it('uses one fixed tile size, with a warning, on a device where tiles disagree', () => {
-    const inexact = { card, geometry, exact: false };
-    const tiles = (['whole', 'auto', { width: 572, height: 828 }] as const).map((choice) =>
-      planJob(source, inexact, { tile: choice }),
+    const inexact = { card, geometry, exact: false, choice };
+    const tiles = (['whole', 'auto', { width: 572, height: 828 }] as const).map((tile) =>
+      planJob(source, inexact, { tile }),
     );
     const others = planJob({ ...source, size: whole }, inexact, { tile: 'auto' });
     for (const { plan, warnings } of [...tiles, others]) {
@@ -54,12 +56,12 @@ describe('planJob', () => {
     [1, 3, 'copied'],
     [3, 3, 'none'],
   ] as const)('gives an image of %i channels to a model of %i: %s', (channels, inputChannels, expected) => {
-    const model = { card: { ...card, inputChannels }, geometry, exact: true };
+    const model = { card: { ...card, inputChannels }, geometry, exact: true, choice };
     expect(planJob(imageOf({ channels }), model, { tile: 'auto' }).conversion).toBe(expected);
   });
 
   it('refuses channels without a conversion', () => {
-    const model = { card, geometry, exact: true };
+    const model = { card, geometry, exact: true, choice };
     expect(() => planJob(imageOf({ channels: 2 }), model, { tile: 'auto' })).toThrow(
       /2 channels, and model net takes 1/,
     );
@@ -71,7 +73,7 @@ describe('planJob', () => {
 });
 
 describe('memory', () => {
-  const model = { card, geometry, exact: true };
+  const model = { card, geometry, exact: true, choice };
 
   it('determines the default tile size', () => {
     const tiles = [Number.POSITIVE_INFINITY, 0.75e9, 0.6e9].map((memory) =>
@@ -79,6 +81,18 @@ describe('memory', () => {
     );
     for (const [i, { memory }] of tiles.entries()) expect(memory).toBeLessThan([2e9, 0.75e9, 0.6e9][i]!);
     expect(tiles[2]!.plan.tile.width).toBeLessThan(tiles[0]!.plan.tile.width);
+  });
+
+  it('determines the number of lanes: fewer run large tiles', () => {
+    const lanes = { ...model, choice: { ...choice, lanes: 4, threads: 1 } };
+    const of = (side: number, memory: number) => {
+      const tile = { width: side, height: side };
+      const { lanes: count, threads } = planJob(source, lanes, { tile, memory }).choice;
+      return [count, threads];
+    };
+    expect(of(572, 4e9)).toEqual([4, 1]);
+    expect(of(1084, 3e9)).toEqual([2, 2]);
+    expect(of(1084, 1.4e9)).toEqual([1, 4]);
   });
 
   it('refuses a tile that does not fit, with the required and available memory', () => {
@@ -103,7 +117,7 @@ describe('memory', () => {
 });
 
 describe('pixel size', () => {
-  const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true };
+  const known = { card: { ...card, micronsPerPixel: 0.5 }, geometry, exact: true, choice };
 
   it('causes a warning if the model was trained at another', () => {
     const { warnings } = planJob(imageOf({ mpp: { x: 0.25, y: 0.25 } }), known, { tile: 'auto' });

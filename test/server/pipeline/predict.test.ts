@@ -15,7 +15,7 @@ function smallDevice(capacity: number) {
     if (count > capacity) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
     return new Uint8Array(data);
   };
-  return { counts, engine: { predict } as unknown as Engine };
+  return { counts, engine: { predict, threads: 1 } as unknown as Engine };
 }
 
 /** Four tiles of 2×2 px, whose pixel value is their number. */

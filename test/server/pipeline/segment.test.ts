@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine, type TestedModel } from '../../../model/engine.js';
+import { defaultChoice } from '../../../server/pipeline/default-choice.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 import { type Predict, type SegmentRequest, segment } from '../../../server/pipeline/segment.js';
 import { chooseTile, planTiles, type TileChoice, type TileRule } from '../../../tiling/plan.js';
@@ -24,7 +25,8 @@ beforeAll(async () => {
   const loaded = await engine.load(
     fileURLToPath(new URL('../../../../models/em-membrane/1', import.meta.url)),
   );
-  model = { ...loaded, exact: await engine.tested(loaded, use) };
+  const choice = defaultChoice(loaded.card, engine, Number.POSITIVE_INFINITY);
+  model = { ...loaded, choice, exact: await engine.tested(loaded, use, choice.threads) };
 });
 afterAll(() => engine.close());
 

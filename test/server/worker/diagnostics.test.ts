@@ -75,7 +75,7 @@ describe('--inspect-worker', () => {
     const limits = limitsUnder(WORKER_LIMITS, { inspectPort: 9230 });
     const watchdog = new Watchdog(limits, (why) => hung.push(why));
     for (let i = 0; i < 100_000; i++) watchdog.tick();
-    watchdog.beat({ batch: { ranMs: 3600_000, expectedMs: 10 } });
+    watchdog.beat({ batches: [{ ranMs: 3600_000, expectedMs: 10 }] });
     expect(hung).toEqual([]);
   });
 });

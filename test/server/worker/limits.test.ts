@@ -96,7 +96,14 @@ describe('an image that does not open', () => {
 describe('a tissue mask', () => {
   const image = memorySource(pattern(700, 500));
   const geometry = { padded: even(0), tileable: true, halo: even(44), multiple: 8, smallest: 100 };
-  const card = { name: 'net', inputChannels: 1, architecture: { channels: [16, 32] }, classes: [{}, {}] };
+  const choice = { tile: 640, batch: 0, lanes: 1, threads: 1 };
+  const card = {
+    name: 'net',
+    inputChannels: 1,
+    architecture: { channels: [16, 32] },
+    classes: [{}, {}],
+    weights: { bytes: 1 },
+  };
   /** The outcome of a job with this mask; nothing is predicted. */
   const ended = (maxUnpackedBytes: number, watch?: SegmentJob['watch']) =>
     runJob(
@@ -107,7 +114,7 @@ describe('a tissue mask', () => {
         ...(watch && { watch }),
       },
       image,
-      prepareJob(job, image, { card, geometry, exact: true } as unknown as TestedModel, {
+      prepareJob(job, image, { card, geometry, exact: true, choice } as unknown as TestedModel, {
         output: 'labels',
         memory: 1e9,
       }),
