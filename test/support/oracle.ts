@@ -47,7 +47,7 @@ export async function valuesOn(
 /** The largest difference of two arrays, relative to the largest magnitude in them (at least 1). */
 export function difference(a: readonly number[], b: readonly number[]): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
-  const scale = Math.max(1, ...a.map(Math.abs));
+  const scale = a.reduce((largest, x) => Math.max(largest, Math.abs(x)), 1);
   let worst = 0;
   for (const [i, x] of a.entries()) {
     if (Object.is(x, b[i]) || (Number.isNaN(x) && Number.isNaN(b[i]))) continue;

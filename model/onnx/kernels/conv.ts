@@ -5,7 +5,8 @@ import type { Operator } from '../operator.js';
 import { NCHWC } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
-import { type ConvGeometry, convFilterGradient, isBlockwise } from './filter-gradient.js';
+import { type ConvGeometry, isBlockwise } from './conv-geometry.js';
+import { convFilterGradient } from './filter-gradient.js';
 import {
   type Channels,
   type Convolution,

@@ -3,7 +3,7 @@ import type { Output } from '../operator.js';
 import { NCHWC } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
-import type { ConvGeometry } from './filter-gradient.js';
+import type { ConvGeometry } from './conv-geometry.js';
 
 /** One convolution: its filter is `[H, W, I, O]`. */
 export interface Convolution {
