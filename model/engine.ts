@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
 import type { LaneOptions, LoadedModel, TraineeFacts } from './engine-methods.js';
@@ -65,12 +66,12 @@ type Origin = { readonly folder: string; readonly digest: string } | null;
 export class Engine {
   readonly #lanes: Lane[] = [];
   readonly #models = new Map<number, Origin>();
-  readonly #outcomes: Outcomes;
+  readonly #outcomes: Outcomes<boolean>;
   #nextId = 0;
   #environment: Promise<Environment> | null = null;
 
   private constructor(private readonly options: EngineOptions) {
-    this.#outcomes = new Outcomes(options.outcomes ?? null);
+    this.#outcomes = new Outcomes(options.outcomes ?? null, z.boolean());
     this.#lane(0);
   }
 

@@ -4,27 +4,36 @@ import { z } from 'zod';
 import { writeWhole } from './whole-file.js';
 
 const FORMAT_VERSION = 1;
-const schema = z.object({ form: z.literal(FORMAT_VERSION), outcomes: z.record(z.string(), z.boolean()) });
 /** The most outcomes in a file; the oldest are evicted. */
 const MAX_STORED = 1000;
 
 /**
- * Outcomes of tests, cached by everything that they depend on. Concurrent requests for one outcome share a test. In
+ * Outcomes of tests and measurements, cached by everything that they depend on. Concurrent requests for one outcome share a test. In
  * a file they outlive the process; a file that is truncated, foreign or of another format version counts as empty.
  */
-export class Outcomes {
-  readonly #known = new Map<string, Promise<boolean>>();
-  #stored: Promise<Map<string, boolean>> | null = null;
+export class Outcomes<Outcome> {
+  readonly #known = new Map<string, Promise<Outcome>>();
+  readonly #schema: z.ZodType<{ readonly outcomes: Record<string, Outcome> }>;
+  #stored: Promise<Map<string, Outcome>> | null = null;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(private readonly path: string | null) {}
+  /**
+   * @param path of the file, whose folder exists; null for none
+   * @param outcome what a stored one must be
+   */
+  constructor(
+    private readonly path: string | null,
+    outcome: z.ZodType<Outcome>,
+  ) {
+    this.#schema = z.object({ form: z.literal(FORMAT_VERSION), outcomes: z.record(z.string(), outcome) });
+  }
 
   /**
    * The outcome of a test, which runs where it is not cached.
    * @param dependencies everything that the outcome depends on, as JSON
    */
-  of(dependencies: unknown, test: () => Promise<boolean>): Promise<boolean> {
-    const key = createHash('sha256').update(JSON.stringify(dependencies)).digest('hex');
+  of(dependencies: unknown, test: () => Promise<Outcome>): Promise<Outcome> {
+    const key = keyOf(dependencies);
     const known = this.#known.get(key);
     if (known) return known;
     const outcome = this.#find(key, test);
@@ -33,7 +42,13 @@ export class Outcomes {
     return outcome;
   }
 
-  async #find(key: string, test: () => Promise<boolean>): Promise<boolean> {
+  /** The outcome of a test that ran before; undefined where none did, or it is still running. */
+  async known(dependencies: unknown): Promise<Outcome | undefined> {
+    this.#stored ??= this.#read();
+    return (await this.#stored).get(keyOf(dependencies));
+  }
+
+  async #find(key: string, test: () => Promise<Outcome>): Promise<Outcome> {
     this.#stored ??= this.#read();
     const stored = await this.#stored;
     const found = stored.get(key);
@@ -47,20 +62,23 @@ export class Outcomes {
     return outcome;
   }
 
-  async #read(): Promise<Map<string, boolean>> {
+  async #read(): Promise<Map<string, Outcome>> {
     if (this.path === null) return new Map();
     try {
-      const { outcomes } = schema.parse(JSON.parse(await readFile(this.path, 'utf8')));
+      const { outcomes } = this.#schema.parse(JSON.parse(await readFile(this.path, 'utf8')));
       return new Map(Object.entries(outcomes));
     } catch {
       return new Map();
     }
   }
 
-  async #write(stored: ReadonlyMap<string, boolean>): Promise<void> {
+  async #write(stored: ReadonlyMap<string, Outcome>): Promise<void> {
     if (this.path === null) return;
     await writeWhole(this.path, [
       JSON.stringify({ form: FORMAT_VERSION, outcomes: Object.fromEntries(stored) }),
     ]);
   }
 }
+
+const keyOf = (dependencies: unknown): string =>
+  createHash('sha256').update(JSON.stringify(dependencies)).digest('hex');

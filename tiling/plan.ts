@@ -116,14 +116,24 @@ function tileAt(index: number, write: Rect, tile: Size, halo: Margins): Tile {
 export type TileChoice = Size | 'whole' | 'auto';
 
 /**
- * The side of a tile's output that `auto` aims at. On CPUs the halo is a small part of the work from this size on,
- * and larger tiles only cost memory (`npm run bench -- tile-size`).
+ * Sides in px of the outputs that `auto` chooses from, each rounded up to what the model takes: images of all sizes
+ * have tiles of few sizes, and small ones of common sizes have no px to spare.
  */
-export const AUTO_OUTPUT_PX = 640;
+export const AUTO_SIDES_PX: readonly number[] = [
+  32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024,
+];
+
+/** The side of the output of an image's tiles where no model was tuned, in px. */
+export const AUTO_OUTPUT_PX = 512;
+
+/** A side of an image up to this many times the tile's is covered by one larger tile: two would compute more. */
+const ONE_TILE = 1.25;
 
 /**
- * Resolves a choice to a tile size for an image. `auto` covers each side of the image with the fewest tiles of
- * about `outputPx`, then makes them as small as that number allows.
+ * Resolves a choice to a tile size for an image. `auto` takes sides of `AUTO_SIDES_PX`: along each side of the image, the
+ * smallest one that covers it, or else the one of up to `outputPx` that computes the fewest px.
+ *
+ * @param outputPx the side of the output, in px, that is the fastest for an image of many tiles
  */
 export function chooseTile(
   image: Size,
@@ -133,13 +143,22 @@ export function chooseTile(
 ): Size {
   if (typeof choice === 'object') return choice;
   const { top, left, bottom, right } = rule.halo;
-  const side = (length: number, halo: number): number => {
-    if (choice === 'whole') return coveringSide(length, halo, rule);
-    const target = Math.max(rule.multiple, alignDown(outputPx, rule.multiple));
-    const tiles = Math.ceil(length / target);
-    return coveringSide(alignUp(Math.ceil(length / tiles), rule.multiple), halo, rule);
-  };
+  const side = (length: number, halo: number): number =>
+    coveringSide(choice === 'whole' ? length : autoOutput(length, halo, rule, outputPx), halo, rule);
   return { width: side(image.width, left + right), height: side(image.height, top + bottom) };
+}
+
+/** The output of a tile along a side of an image of `length` px, for a halo of both ends. */
+function autoOutput(length: number, halo: number, { multiple }: TileRule, outputPx: number): number {
+  const sides = [...new Set([...AUTO_SIDES_PX.filter((px) => px < outputPx), outputPx])];
+  const larger = AUTO_SIDES_PX.filter((px) => px > outputPx && px <= ONE_TILE * outputPx);
+  const covering = [...sides, ...larger].find((px) => px >= length);
+  if (covering !== undefined) return covering;
+  const computed = (px: number): number => {
+    const stride = alignUp(px, multiple);
+    return Math.ceil(length / stride) * (stride + halo);
+  };
+  return sides.reduce((best, px) => (computed(px) <= computed(best) ? px : best));
 }
 
 /** Parses `572`, `572x828` (width × height), `whole` or `auto`. */

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { Outcomes } from '../../model/outcomes.js';
 import { testFolder } from '../support/files.js';
 
@@ -10,15 +11,15 @@ describe('outcomes of tests', () => {
   it('are computed once per key, and persist across processes in a file', async () => {
     let ran = 0;
     const test = async () => ++ran > 0;
-    const first = new Outcomes(path);
+    const first = new Outcomes(path, z.boolean());
     expect(await Promise.all([first.of({ net: 'a' }, test), first.of({ net: 'a' }, test)])).toEqual([
       true,
       true,
     ]);
-    expect(await new Outcomes(path).of({ net: 'a' }, test)).toBe(true);
+    expect(await new Outcomes(path, z.boolean()).of({ net: 'a' }, test)).toBe(true);
     expect(ran).toBe(1);
-    expect(await new Outcomes(path).of({ net: 'b' }, async () => false)).toBe(false);
-    expect(await new Outcomes(path).of({ net: 'b' }, test)).toBe(false);
+    expect(await new Outcomes(path, z.boolean()).of({ net: 'b' }, async () => false)).toBe(false);
+    expect(await new Outcomes(path, z.boolean()).of({ net: 'b' }, test)).toBe(false);
   });
 
   it.each([
@@ -28,12 +29,19 @@ describe('outcomes of tests', () => {
     '{"form": 1, "outcomes": {"a": "yes"}}',
   ])('are found anew where the file is torn or foreign: %s', async (text) => {
     await writeFile(path, text);
-    expect(await new Outcomes(path).of({ net: 'a' }, async () => false)).toBe(false);
+    expect(await new Outcomes(path, z.boolean()).of({ net: 'a' }, async () => false)).toBe(false);
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ form: 1 });
   });
 
+  it('are known once they were found, without another test', async () => {
+    const outcomes = new Outcomes(null, z.number());
+    expect(await outcomes.known('a')).toBeUndefined();
+    await outcomes.of('a', async () => 7);
+    expect(await outcomes.known('a')).toBe(7);
+  });
+
   it('are not cached when the test could not run', async () => {
-    const outcomes = new Outcomes(null);
+    const outcomes = new Outcomes(null, z.boolean());
     await expect(outcomes.of('c', () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
     expect(await outcomes.of('c', async () => true)).toBe(true);
   });

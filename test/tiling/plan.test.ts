@@ -106,7 +106,35 @@ describe('the choice of a tile', () => {
     expect(() => parseTileChoice(text)).toThrow(/invalid tile .*: expected/);
   });
 
-  it('covers the image once for "whole", and evenly for "auto"', () => {
+  it('has few sizes for "auto", whatever the image', () => {
+    const sides = new Set<number>();
+    const rule = RULES[1]!;
+    for (let length = 1; length < 3000; length++) {
+      const { width } = chooseTile({ width: length, height: 9 }, 'auto', rule);
+      const plan = planTiles({ width: length, height: 9 }, { tile: { width, height: 100 }, rule });
+      sides.add(width);
+      // a side of up to 640 px is one tile, of at most a quarter more than the image and its halo, or 32 px
+      if (length <= 640) {
+        expect(plan.count).toBe(1);
+        expect(width).toBeLessThanOrEqual(Math.max(1.25 * (length + 88), length + 88 + 32 + 8));
+      }
+    }
+    expect(sides.size).toBeLessThanOrEqual(13);
+  });
+
+  it('covers a side of many tiles for "auto" by the fewest px', () => {
+    const rule = RULES[1]!;
+    const tiles = (length: number) =>
+      planTiles(
+        { width: length, height: length },
+        { tile: chooseTile({ width: length, height: length }, 'auto', rule, 512), rule },
+      ).stride.width;
+    expect(tiles(512 * 7)).toBe(512);
+    expect(tiles(448 * 5)).toBe(448); // 5 tiles of 536 px; 5 of 600 otherwise
+    expect(tiles(100_000)).toBe(512);
+  });
+
+  it('covers the image once for "whole", and by tiles of about one size for "auto"', () => {
     for (const rule of RULES) {
       for (const size of [
         { width: 1, height: 1 },
@@ -116,7 +144,8 @@ describe('the choice of a tile', () => {
         const whole = planTiles(size, { tile: chooseTile(size, 'whole', rule), rule });
         expect(whole.count).toBe(1);
         const auto = planTiles(size, { tile: chooseTile(size, 'auto', rule), rule });
-        expect(auto.count).toBe(Math.ceil(size.width / 640) * Math.ceil(size.height / 640));
+        expect(auto.count).toBeGreaterThanOrEqual(Math.ceil(size.width / 640) * Math.ceil(size.height / 640));
+        expect(auto.count).toBeLessThanOrEqual(Math.ceil(size.width / 384) * Math.ceil(size.height / 384));
       }
     }
   });

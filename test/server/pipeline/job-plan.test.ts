@@ -46,7 +46,7 @@ describe('planJob', () => {
     );
     const others = planJob({ ...source, size: whole }, inexact, { tile: 'auto' });
     for (const { plan, warnings } of [...tiles, others]) {
-      expect(plan.tile).toEqual({ width: 732, height: 732 });
+      expect(plan.tile).toEqual({ width: 604, height: 604 });
       expect(warnings[1]).toMatch(/failed the tiling self-test/);
     }
   });
