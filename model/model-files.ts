@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -30,6 +31,18 @@ export async function readCard(folder: string): Promise<Card> {
   const parsed = cardSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new CheckpointError(`${folder}/card.json: ${issueOf(parsed.error)}`);
+}
+
+/**
+ * SHA-256 of the layers and the card of a model folder, which names the digest of its weights: without reading these.
+ * @throws CheckpointError where one of them is missing
+ */
+export async function networkDigest(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of ['model.json', 'card.json']) {
+    hash.update(await readFile(join(folder, name)).catch(rejectUnreadable(folder, name)));
+  }
+  return hash.digest('hex');
 }
 
 /**

@@ -19,6 +19,7 @@ export const ENVIRONMENT = {
   maxUnpacked: 'UNSEAM_MAX_UNPACKED',
   memory: 'UNSEAM_MEMORY',
   tileCache: 'UNSEAM_TILE_CACHE',
+  responseCache: 'UNSEAM_RESPONSE_CACHE',
   host: 'UNSEAM_HOST',
   port: 'UNSEAM_PORT',
   drain: 'UNSEAM_DRAIN',
@@ -62,6 +63,9 @@ export const DEFAULTS = {
   ),
   /** 64 MiB, or a 64th of the memory: see `defaultTileCache`. */
   tileCacheBytes: null,
+  /** 32 MiB, or a 64th of the memory. */
+  responseCacheBytes: null,
+  reusesResults: true,
   host: '127.0.0.1',
   port: 8080,
   maxBodyBytes: 8 * 2 ** 30,

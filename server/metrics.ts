@@ -53,13 +53,13 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     cacheHits: new Counter({
       name: 'unseam_cache_hits_total',
-      help: 'Tiles that have the result of an equal one.',
+      help: 'Tiles that have the result of an equal one, and requests that have the results of an earlier one.',
       labelNames: ['cache'] as const,
       registers,
     }),
     cacheMisses: new Counter({
       name: 'unseam_cache_misses_total',
-      help: 'Tiles that were computed.',
+      help: 'Tiles that were computed, and requests that were looked up in vain.',
       labelNames: ['cache'] as const,
       registers,
     }),

@@ -37,6 +37,13 @@ export interface ServeOptions {
    * `memoryBytes`; 0 computes every tile.
    */
   readonly tileCacheBytes: number | null;
+  /**
+   * Part of `memoryBytes` for the results of `POST /v1/segment`, to answer its repetitions. Default null: 32 MiB, or a
+   * 64th of `memoryBytes`; 0 for none.
+   */
+  readonly responseCacheBytes: number | null;
+  /** Whether a request may have the results of an earlier one with the same image, model and options. Default true. */
+  readonly reusesResults: boolean;
   /** Largest request body in bytes. Default 8 GiB. */
   readonly maxBodyBytes: number;
   /** `POST /v1/segment` responds to images of more px with a job. Default 50,000,000; 0: to all. */

@@ -125,10 +125,11 @@ async function finishOrAbort(
  */
 function checkMemory(
   cards: readonly Card[],
-  { total: memory, tileCache }: ReturnType<typeof memoryOf>,
+  { total: memory, tileCache, responseCache }: ReturnType<typeof memoryOf>,
   log: Logger,
 ): void {
-  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) + tileCache }));
+  const caches = tileCache + responseCache;
+  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) + caches }));
   const tooLarge = needs.filter(({ bytes }) => bytes > memory);
   const list = tooLarge.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ');
   if (needs.length > 0 && tooLarge.length === needs.length) {

@@ -1,14 +1,16 @@
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
+import { environmentOf } from '../model/environment.js';
 import { ModelShelf } from '../model/shelf.js';
 import { engineVersions } from '../model/versions.js';
 import { type BaseDependencies, createApp } from './http/app.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
+import { ResultKeys } from './jobs/result-key.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
-import { defaultTileCache, maxConcurrentJobs } from './pipeline/memory.js';
+import { defaultResponseCache, defaultTileCache, maxConcurrentJobs } from './pipeline/memory.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
@@ -24,10 +26,13 @@ export interface Processes {
   readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'close'>;
 }
 
-/** The memory of the worker, in bytes, by what it is for. */
-export function memoryOf({ memoryBytes, tileCacheBytes }: ServeOptions) {
-  const tileCache = tileCacheBytes ?? defaultTileCache(memoryBytes);
-  return { total: memoryBytes, tileCache, jobs: Math.max(0, memoryBytes - tileCache) };
+/** The memory of a server in bytes, by what it is for; `worker` has `tileCache` and `jobs`. */
+export function memoryOf(options: ServeOptions) {
+  const { memoryBytes: total, tileCacheBytes, responseCacheBytes, reusesResults } = options;
+  const tileCache = tileCacheBytes ?? defaultTileCache(total);
+  const responseCache = reusesResults ? (responseCacheBytes ?? defaultResponseCache(total)) : 0;
+  const worker = Math.max(0, total - responseCache);
+  return { total, tileCache, responseCache, worker, jobs: Math.max(0, worker - tileCache) };
 }
 
 /** Starts the worker; readers are started on demand. */
@@ -41,7 +46,7 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
       maxUnpackedBytes,
       engine: { ...engine, outcomes: join(data, 'self-tests.json') },
       allowedHosts,
-      memory: memory.total,
+      memory: memory.worker,
       tileCacheBytes: memory.tileCache,
     },
     events,
@@ -70,9 +75,10 @@ export async function openServices(
   lock: FolderLock,
   start: typeof startProcesses = startProcesses,
 ): Promise<Services> {
-  const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs } = options;
+  const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
   const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes } = options;
   const metrics = createMetrics(engineVersions());
+  const memory = memoryOf(options);
   // What may fail comes before the processes, which would outlive the failure.
   const { store, ...stored } = await JobStore.open(data);
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
@@ -91,7 +97,7 @@ export async function openServices(
     },
   });
   const shelf = new ModelShelf(models);
-  const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memoryOf(options).jobs));
+  const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memory.jobs));
   const jobs = new Jobs(
     {
       store,
@@ -103,6 +109,8 @@ export async function openServices(
       concurrency,
       limit: queueLimit,
       keepMs,
+      resultKeys: reusesResults ? new ResultKeys(shelf, environmentOf(engine.provider, null)) : null,
+      responseCacheBytes: memory.responseCache,
       now: Date.now,
       recovery: options.recovery,
     },

@@ -28,6 +28,8 @@ export interface ImageFacts {
   readonly notes: readonly string[];
   /** Size of the largest level of the pyramid, where this image is a smaller one. */
   readonly fullSize?: Size | undefined;
+  /** Whether parts of the image are in files beside the one that was opened. */
+  readonly hasOtherFiles?: boolean | undefined;
   /** Whether the format has no random access, so that opening it decodes all of it to a scratch file. */
   readonly isUnpacked?: boolean | undefined;
 }

@@ -34,7 +34,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
   workOptions(engineOptions(program.command('segment')))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
-    .option('--no-cache', 'compute every tile')
+    .option('--no-cache', 'compute every tile, whatever was computed before')
     .addOption(scratchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')

@@ -22,6 +22,7 @@ interface ServeFlags extends EngineFlags, MemoryFlags, CacheFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
+  readonly responseCache?: number;
   readonly data: string;
   readonly slides?: string;
   readonly allowHost?: readonly string[];
@@ -48,7 +49,15 @@ export function serveCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('serve'))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
-    .option('--no-cache', 'compute every tile')
+    .addOption(
+      new Option(
+        '--response-cache <bytes>',
+        'part of --memory for results of POST /v1/segment, to answer its repetitions; 0 for none (default: 32M, or a 64th of --memory)',
+      )
+        .env(ENVIRONMENT.responseCache)
+        .argParser(bytes),
+    )
+    .option('--no-cache', 'compute every tile of every request, whatever was computed before')
     .description('serve segmentation over HTTP')
     .addOption(
       new Option('--host <address>', 'address to listen on').env(ENVIRONMENT.host).default(DEFAULTS.host),
@@ -175,6 +184,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
         engine: engineOf(flags),
         memoryBytes: flags.memory,
         tileCacheBytes: tileCacheOf(flags),
+        responseCacheBytes: flags.responseCache ?? DEFAULTS.responseCacheBytes,
+        reusesResults: flags.cache,
         maxUnpackedBytes: flags.maxUnpacked,
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,

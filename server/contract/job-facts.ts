@@ -16,6 +16,8 @@ export interface JobFacts
     | 'device'
     | 'warnings'
   > {
+  /** Whether the image is one file, or the folder or address of one image, and no other files hold parts of it. */
+  readonly isOneFile: boolean;
   /** How far simplified contours may be from the pixels' sides, in px. */
   readonly simplify: number;
   readonly expected: {

@@ -68,6 +68,8 @@ export interface Receipt {
   readonly versions: Readonly<Record<string, string>>;
   readonly classes: readonly { readonly name: string; readonly colour: string | null }[];
   readonly warnings: readonly string[];
+  /** When an earlier request computed the results; null where this one did. All else is as of then. */
+  readonly cached: { readonly computedAt: string } | null;
   /** Sums over all tiles, in ms. Stages of different tiles overlap, so they may exceed `durationMs`. */
   readonly stagesMs: Readonly<Partial<Record<Stage, number>>>;
   readonly durationMs: number;

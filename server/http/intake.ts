@@ -4,8 +4,9 @@ import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';
 import { uploadPath } from '../jobs/folder.js';
-import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
+import { EVERYONE, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
+import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
 import type { RequestedSource } from './job-request.js';
 import { receiveImage } from './receive-image.js';
@@ -27,21 +28,33 @@ interface RequestImage {
   readonly check: () => Promise<void>;
 }
 
+/** What a job is beside its image. */
+export type Decision = Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'isAwaited'>;
+
+/** The job that a request made. */
+export interface CreatedJob {
+  readonly record: JobRecord;
+  readonly uploadMs: number | null;
+  readonly cache: CacheOutcome;
+}
+
 /**
- * Makes a job of a request's image, and starts it: receives or locates the image, plans the job from its header, and
- * submits it. A request that fails leaves no folder behind; a resumable upload stays available for another try.
+ * Makes a job of a request's image: receives or locates the image and, unless an earlier job has its results, plans it
+ * from its header and starts it. A request that fails leaves no folder behind; a resumable upload stays available for
+ * another try.
  *
  * @param source where the image is; null where it is the request's body
- * @param decide completes the job, given what is known of its image
+ * @param works what the request may be, which differs only in its outputs
+ * @param decide chooses one of `works`, and completes the job, given what is known of its image
  * @throws RequestError `busy` when the server accepts no more jobs, before anything is received
  */
 export async function createJob(
   dependencies: IntakeDependencies,
   request: Request,
   source: RequestedSource | null,
-  work: JobRequest,
-  decide: (facts: NewJob['facts']) => Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'isAwaited'>,
-): Promise<{ readonly record: JobRecord; readonly uploadMs: number | null }> {
+  works: readonly [JobRequest, ...JobRequest[]],
+  decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision,
+): Promise<CreatedJob> {
   const { jobs, store } = dependencies;
   jobs.checkPlace();
   const { id, folder } = await store.create();
@@ -49,15 +62,50 @@ export async function createJob(
     return await withImage(dependencies, request, source, folder, async (image) => {
       const { uploadMs } = image;
       if (uploadMs !== null) jobs.observeStage('upload', uploadMs);
-      const facts = await jobs.plan(specOf(image, work, folder));
+      const { mayReuse, mayStore } = cachingOf(request);
+      const job = { id, owner: EVERYONE, source: image.source };
+      const keys = new Map<JobRequest, string | null>();
+      for (const work of works) keys.set(work, await jobs.cache.keyOf({ ...job, request: work }));
+      const complete = (facts: Pick<NewJob['facts'], 'image'>) => {
+        const decision = decide(facts);
+        return { ...job, ...decision, resultKey: mayStore ? keys.get(decision.request)! : null };
+      };
+      const outcome = [...keys.values()].every((key) => key === null)
+        ? 'bypass'
+        : mayReuse
+          ? 'miss'
+          : 'request';
+      if (outcome === 'miss') {
+        const reused = await reuse(jobs, image, keys, complete);
+        jobs.cache.count(reused !== null);
+        if (reused) return { record: reused, uploadMs, cache: 'hit' };
+      }
+      const facts = await jobs.plan(specOf(image, works[0], folder));
       await image.claim();
-      const record = await jobs.submit({ id, source: image.source, facts, ...decide(facts) });
-      return { record, uploadMs };
+      return { record: await jobs.submit({ facts, ...complete(facts) }), uploadMs, cache: outcome };
     });
   } catch (error) {
     await store.remove(id);
     throw error;
   }
+}
+
+/** Makes a job of the results of an earlier one; null if there is none that has one of the keys. */
+async function reuse(
+  jobs: RouteDependencies['jobs'],
+  image: RequestImage,
+  keys: ReadonlyMap<JobRequest, string | null>,
+  complete: (facts: Pick<NewJob['facts'], 'image'>) => Omit<NewJob, 'facts'>,
+): Promise<JobRecord | null> {
+  for (const [work, key] of keys) {
+    const earlier = key === null ? null : jobs.cache.find(key);
+    const job = earlier && complete(earlier);
+    if (job?.request !== work) continue;
+    await image.claim();
+    const record = await jobs.reuse(job, earlier!);
+    if (record) return record;
+  }
+  return null;
 }
 
 /**
@@ -110,9 +158,9 @@ async function receive(
 ): Promise<RequestImage> {
   const input = uploadPath(folder);
   const start = performance.now();
-  const { bytes, name } = await receiveImage(request, input, limits);
+  const received = await receiveImage(request, input, limits);
   const uploadMs = roundMs(performance.now() - start);
-  return { ...IN_PLACE, source: { kind: 'upload', name, bytes }, input, singleFile: true, uploadMs };
+  return { ...IN_PLACE, source: { kind: 'upload', ...received }, input, singleFile: true, uploadMs };
 }
 
 async function locate(
@@ -125,14 +173,17 @@ async function locate(
     return { ...IN_PLACE, source: { kind: 'path', path, name: source.path }, input: path };
   }
   if ('url' in source) return { ...IN_PLACE, source: { kind: 'url', url: source.url }, input: source.url };
-  const { id, name, bytes, file, take } = await uploads.find(source.upload);
+  const { id, name, bytes, sha256, file, take } = await uploads.find(source.upload);
   let isClaimed = false;
   return {
-    source: { kind: 'upload', name, bytes },
-    input: file,
+    source: { kind: 'upload', name, bytes, sha256 },
+    get input() {
+      return isClaimed ? uploadPath(folder) : file;
+    },
     singleFile: true,
     uploadMs: null,
     async claim() {
+      if (isClaimed) return;
       await take(uploadPath(folder));
       isClaimed = true;
     },

@@ -1,10 +1,16 @@
 import { STAGES } from '../contract/stages.js';
 import type { RecordedReceipt } from '../jobs/job.js';
 
-/** A receipt as headers of a result: in whole as `Unseam-Receipt`, and what is often wanted apart. */
-export function receiptHeaders(receipt: RecordedReceipt): Record<string, string> {
+/**
+ * A receipt as headers of a result: in whole as `Unseam-Receipt`, and what is often wanted apart.
+ * @param stagesMs how long each stage of the request took
+ */
+export function receiptHeaders(
+  receipt: RecordedReceipt,
+  stagesMs: RecordedReceipt['stagesMs'],
+): Record<string, string> {
   const timings = STAGES.flatMap((stage) => {
-    const ms = receipt.stagesMs[stage];
+    const ms = stagesMs[stage];
     return ms === undefined ? [] : [`${stage};dur=${ms.toFixed(1)}`];
   });
   return {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
@@ -12,27 +13,36 @@ export interface UploadLimits {
   readonly transfers: Transfers;
 }
 
+/** An image that was received as a file. */
+export interface ReceivedImage {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly name: string | null;
+}
+
+type Written = Omit<ReceivedImage, 'name'>;
+
 /** The multipart field that carries the image. */
 const FIELD = 'image';
 
 /**
  * Streams a request's image to a file: the body itself, or the file of the multipart field `image`.
  *
- * @returns its size, and the name that a multipart body gives it
+ * @returns its size, its SHA-256, and the name that a multipart body gives it
  * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `stalled`, or `cancelled` if the client disconnects
  */
 export async function receiveImage(
   request: Request,
   path: string,
   { maxBytes, transfers }: UploadLimits,
-): Promise<{ bytes: number; name: string | null }> {
+): Promise<ReceivedImage> {
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxBytes) throw tooLarge(maxBytes);
   return transfers.withPlace(async () => {
     const space = await transfers.reserve(length);
     try {
       if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, space);
-      return { bytes: await writeBody(request, path, maxBytes, space), name: null };
+      return { ...(await writeBody(request, path, maxBytes, space)), name: null };
     } catch (error) {
       if (error instanceof RequestError) throw error;
       if (isDisconnected(request)) throw new RequestError('cancelled', 'the client disconnected');
@@ -48,17 +58,19 @@ async function writeBody(
   path: string,
   maxBytes: number,
   space: Reservation,
-): Promise<number> {
+): Promise<Written> {
   const file = await open(path, 'w');
   try {
     let bytes = 0;
+    const hash = createHash('sha256');
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       await space.take((chunk as Buffer).length);
       await file.writeFile(chunk as Buffer);
+      hash.update(chunk as Buffer);
     }
-    return bytes;
+    return { bytes, sha256: hash.digest('hex') };
   } finally {
     await file.close();
   }
@@ -69,11 +81,11 @@ async function receiveField(
   path: string,
   maxBytes: number,
   space: Reservation,
-): Promise<{ bytes: number; name: string | null }> {
+): Promise<ReceivedImage> {
   const parser = multipartParser(request);
-  let writing: Promise<number> | null = null;
+  let writing: Promise<Written> | null = null;
   let fileName: string | null = null;
-  const parsed = new Promise<void>((resolve, reject) => {
+  const parsed = new Promise<Written | null>((resolve, reject) => {
     parser.on('file', (name, stream, { filename }) => {
       if (name !== FIELD) {
         stream.resume();
@@ -85,7 +97,7 @@ async function receiveField(
       writing = writeBody(stream, path, maxBytes, space);
       writing.catch(reject);
     });
-    parser.on('close', resolve);
+    parser.on('close', () => resolve(writing));
     parser.on('error', reject);
     request.on('error', reject);
     const checkConnection = () => isDisconnected(request) && reject(new Error('the client disconnected'));
@@ -93,10 +105,9 @@ async function receiveField(
     checkConnection(); // it may have closed while disk space was reserved: no event comes any more
   });
   request.pipe(parser);
-  let bytes: number | null;
+  let written: Written | null;
   try {
-    await parsed;
-    bytes = await writing;
+    written = await parsed;
   } catch (error) {
     // Errors of the file system, and our own, have a code; the parser's have none.
     throw 'code' in (error as Error) || isDisconnected(request) ? error : unparsable(error);
@@ -105,10 +116,10 @@ async function receiveField(
     parser.destroy(); // ends a file that it is in the middle of
     await Promise.resolve(writing).catch(() => undefined);
   }
-  if (bytes === null) {
+  if (written === null) {
     throw new RequestError('bad-request', `the multipart body has no file named "${FIELD}"`);
   }
-  return { bytes, name: fileName };
+  return { ...written, name: fileName };
 }
 
 /** Whether the client disconnected. A body that was read to its end is destroyed as well, but complete. */

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto';
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -16,6 +17,8 @@ const MAX_UPLOADS = 1000;
  * through, and expires an upload by the time of its last byte.
  */
 export class UploadStore extends FileStore {
+  /** The running SHA-256 of every upload that this process received all bytes of so far. */
+  readonly #digests = new Map<string, { readonly hash: Hash; bytes: number }>();
   /** The disk space of every upload, by its id; null while its length is unknown. */
   readonly #reservations = new Map<string, Reservation | null>();
 
@@ -44,6 +47,7 @@ export class UploadStore extends FileStore {
     this.#reservations.set(upload.id, null);
     try {
       this.#reservations.set(upload.id, await this.transfers.reserve(upload.size ?? 0));
+      this.#digests.set(upload.id, { hash: createHash('sha256'), bytes: 0 });
       return await super.create(upload);
     } catch (error) {
       await this.discard(upload.id);
@@ -61,6 +65,9 @@ export class UploadStore extends FileStore {
 
   override async write(readable: Readable, id: string, offset: number): Promise<number> {
     const reservation = this.#reservations.get(id) ?? null;
+    const digest = this.#digests.get(id);
+    // A part of a chunk was written, and not hashed, if the disk failed in between.
+    if (digest?.bytes !== offset) this.#digests.delete(id);
     const file = await open(join(this.folder, id), 'r+');
     let at = offset;
     try {
@@ -71,11 +78,19 @@ export class UploadStore extends FileStore {
           from += bytesWritten;
           at += bytesWritten;
         }
+        digest?.hash.update(chunk as Buffer);
+        if (digest) digest.bytes = at;
       }
       return at;
     } finally {
       await file.close();
     }
+  }
+
+  /** The SHA-256 of a complete upload of `bytes`; null where not all of them came through this process. */
+  digestOf(id: string, bytes: number): string | null {
+    const digest = this.#digests.get(id);
+    return digest?.bytes === bytes ? digest.hash.copy().digest('hex') : null;
   }
 
   /** Dates an upload by its last byte: tus expires it by that date. */
@@ -94,6 +109,7 @@ export class UploadStore extends FileStore {
   forget(id: string): void {
     this.#reservations.get(id)?.release();
     this.#reservations.delete(id);
+    this.#digests.delete(id);
   }
 
   /** Removes the uploads that received no bytes for `keepMs`. One that cannot be read does not stop the others. */

@@ -11,6 +11,8 @@ export interface CompleteUpload {
   readonly id: string;
   readonly file: string;
   readonly bytes: number;
+  /** Of its bytes; null where an earlier server received some of them. */
+  readonly sha256: string | null;
   /** The name that its client gave (`filename` in the upload's metadata); null without one. */
   readonly name: string | null;
   /** Moves the file to a path; the upload no longer exists then. */
@@ -80,6 +82,7 @@ export class Uploads {
       id: key,
       file,
       bytes: upload.size,
+      sha256: this.#store.digestOf(key, upload.size),
       name: upload.metadata?.filename ?? null,
       take: async (to) => {
         await rename(file, to);

@@ -51,6 +51,12 @@ export class JobCollection {
     return this.all().find(({ job }) => job.record.idempotency?.key === key)?.job.record ?? null;
   }
 
+  /** The latest job that succeeded and whose results have this key; null when there is none. */
+  findResults(key: string): JobRecord | null {
+    const has = ({ job: { record } }: JobLife) => record.cache?.key === key && record.cache.files !== null;
+    return this.all().findLast(has)?.job.record ?? null;
+  }
+
   unreadable(): UnreadableJob[] {
     return [...this.#unreadable.values()];
   }

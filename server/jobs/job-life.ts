@@ -2,7 +2,7 @@ import { EngineLostError } from '../../model/errors.js';
 import { codeOf, detailOf } from '../contract/problems.js';
 import type { Stage } from '../contract/stages.js';
 import { delay } from '../storage/delay.js';
-import { type Failure, type JobRecord, transition } from './job.js';
+import { type Failure, type JobRecord, type RecordedReceipt, transition } from './job.js';
 import { checkOf, pollUntil } from './pause.js';
 import type { JobPlanner } from './planner.js';
 import { isTemporary, Patience, RECOVERY, type RecoveryTimes } from './recovery.js';
@@ -18,6 +18,12 @@ export interface LifeOptions extends TrackingOptions {
   readonly planner: JobPlanner;
   /** Resolves when the results of a job would survive a power failure. */
   readonly syncResults: (record: JobRecord) => Promise<void>;
+  /** Has later jobs find the results of a job that succeeds; see `ResultCache.add`. */
+  readonly cacheResults: (
+    record: JobRecord,
+    receipt: RecordedReceipt,
+    isAwaited: boolean,
+  ) => Promise<JobRecord['cache']>;
   readonly onStage: (stage: Stage, durationMs: number) => void;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
@@ -44,6 +50,11 @@ export class JobLife {
     const job = new TrackedJob(record, isAwaited, options);
     job.events.add('state', { state: record.state });
     return new JobLife(job, false, options);
+  }
+
+  /** The life of a job that ended when it was submitted: it has the results of an earlier one. */
+  static ended(record: JobRecord, isAwaited: boolean, options: LifeOptions): JobLife {
+    return new JobLife(new TrackedJob(record, isAwaited, options), false, options);
   }
 
   /** Continues the life of a job that an earlier server left in the store. */
@@ -104,7 +115,7 @@ export class JobLife {
    */
   async #attempt(): Promise<Failure | null> {
     const { job } = this;
-    const { runner, store, syncResults, onStage } = this.options;
+    const { runner, store, syncResults, cacheResults, onStage } = this.options;
     try {
       const receipt = await runner.run(specOf(job.record, store.folder(job.record.id)), {
         signal: this.#stop.signal,
@@ -115,7 +126,8 @@ export class JobLife {
         strikeBook: this.#strikeBook(),
       });
       if (!job.isAwaited) await syncResults(job.record);
-      await job.end('succeeded', { receipt });
+      const cache = await cacheResults(job.record, receipt, job.isAwaited);
+      await job.end('succeeded', { receipt, cache });
       return null;
     } catch (error) {
       return this.#handle(error);

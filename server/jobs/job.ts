@@ -30,7 +30,13 @@ export interface JobRequest extends WorkSpec {
 
 /** Where a job's image is: uploaded into the job's folder, or read in place. */
 export type JobSource =
-  | { readonly kind: 'upload'; readonly name: string | null; readonly bytes: number }
+  | {
+      readonly kind: 'upload';
+      readonly name: string | null;
+      readonly bytes: number;
+      /** Of its bytes; null where not all of them came through one process. */
+      readonly sha256: string | null;
+    }
   | {
       readonly kind: 'path';
       readonly path: string;
@@ -40,7 +46,17 @@ export type JobSource =
   | { readonly kind: 'url'; readonly url: string };
 
 /** A receipt read from a record, perhaps of an earlier version: the fields that the server reads, among all others. */
-export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'stagesMs'>;
+export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'stagesMs' | 'cached'>;
+
+/** A file as it was written: another size or time tells that it was changed. */
+export interface FileStamp {
+  readonly bytes: number;
+  /** In ms since 1970. */
+  readonly modifiedMs: number;
+}
+
+/** The owner of every job: whoever can reach the server may see and use all of them. */
+export const EVERYONE = 'everyone';
 
 /** Why a job failed: a stable code of `problems.ts`, and a sentence for the client. */
 export interface Failure {
@@ -51,6 +67,8 @@ export interface Failure {
 /** Everything about a job that survives a restart of the server: its `job.json`. */
 export interface JobRecord {
   readonly id: string;
+  /** Whose results these are: nobody else is given them without computing. */
+  readonly owner: string;
   readonly state: JobState;
   readonly priority: Priority;
   readonly source: JobSource;
@@ -72,6 +90,13 @@ export interface JobRecord {
   /** Workers and servers that crashed while they ran this job alone, since it last finished a band. */
   readonly strikes: number;
   readonly idempotency: { readonly key: string; readonly digest: string } | null;
+  /** By what later jobs find its results, and their files once it has succeeded; null where they do not. */
+  readonly cache: {
+    readonly key: string;
+    readonly files: Readonly<Record<string, FileStamp>> | null;
+  } | null;
+  /** The job that computed its results, where that is an earlier one; it may be gone. */
+  readonly cachedFrom: string | null;
 }
 
 /**

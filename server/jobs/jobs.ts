@@ -15,9 +15,11 @@ import type { EventLog } from './events.js';
 import type { JobRecord, JobState } from './job.js';
 import { JobLife, type LifeOptions } from './job-life.js';
 import { gaugeJobs } from './job-metrics.js';
-import { type NewJob, recordOf } from './new-job.js';
+import { type NewJob, recordOf, reusedRecordOf } from './new-job.js';
 import { JobPlanner } from './planner.js';
 import type { UnreadableJob } from './record.js';
+import { type EarlierResults, ResultCache } from './result-cache.js';
+import type { ResultKeys } from './result-key.js';
 import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
@@ -34,6 +36,10 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly concurrency: number;
   /** Jobs that have not ended, together with requests that are about to submit one. */
   readonly limit: number;
+  /** By what later requests find the results of earlier ones; null if every request is computed. */
+  readonly resultKeys: Pick<ResultKeys, 'of'> | null;
+  /** Bytes of memory for the results of requests that wait for them; 0 for none. */
+  readonly responseCacheBytes: number;
   /** How long a job stays available after it has ended, in ms. */
   readonly keepMs: number;
   /** Milliseconds since 1970. */
@@ -45,6 +51,7 @@ const EXPIRY_INTERVAL_MS = 60_000;
 /** The server's jobs, as its routes use them: those that are pending or running, and those that ended lately. */
 export class Jobs {
   readonly results: JobResults;
+  readonly cache: ResultCache;
   readonly #jobs: JobCollection;
   readonly #admission: Admission;
   readonly #planner: JobPlanner;
@@ -65,6 +72,7 @@ export class Jobs {
     this.#admission = new Admission(options.limit, () => this.#jobs.occupancy());
     this.#planner = new JobPlanner(worker, readers, shelf);
     this.#runner = new JobRunner(worker, options.concurrency);
+    this.cache = new ResultCache({ ...options, findJob: (key) => this.#jobs.findResults(key) });
     this.#lifeOptions = {
       store,
       runner: this.#runner,
@@ -77,6 +85,7 @@ export class Jobs {
       closing: this.#closing.signal,
       syncResults: (record) => this.results.sync(record),
       closeFiles: (id) => this.results.closeFiles(id),
+      cacheResults: (record, receipt, isAwaited) => this.cache.add(record, receipt, isAwaited),
       onStage: (stage, durationMs) => this.observeStage(stage, durationMs),
       onStateChange: () => this.#gauge(),
     };
@@ -120,6 +129,24 @@ export class Jobs {
     const record = recordOf(job, new Date(this.options.now()));
     if (!job.isAwaited) await this.options.store.add(record);
     this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
+    this.#gauge();
+    return record;
+  }
+
+  /**
+   * Makes a job of the folder that the store created for it, with the results of an earlier one: it has succeeded.
+   * @returns null where a file of those results is gone, or was changed
+   */
+  async reuse(job: Omit<NewJob, 'facts'>, earlier: EarlierResults): Promise<JobRecord | null> {
+    const { store, now } = this.options;
+    if (!(await earlier.place(store.folder(job.id)))) return null;
+    let record = reusedRecordOf(job, earlier, new Date(now()));
+    if (!job.isAwaited) {
+      await this.results.sync(record);
+      record = { ...record, cache: await this.cache.add(record, earlier.receipt, false) };
+      await store.add(record);
+    }
+    this.#jobs.add(JobLife.ended(record, job.isAwaited, this.#lifeOptions));
     this.#gauge();
     return record;
   }

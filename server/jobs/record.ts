@@ -3,7 +3,7 @@ import { PRIORITIES } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
 import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
 import { STAGES } from '../contract/stages.js';
-import { JOB_STATES, type JobRecord } from './job.js';
+import { EVERYONE, JOB_STATES, type JobRecord } from './job.js';
 
 /**
  * The format version of the records that are written here, stored as `form`. A change that an earlier unseam would
@@ -19,7 +19,12 @@ const margins = z.object({ top: count, left: count, bottom: count, right: count 
 const problem = z.object({ code: z.string(), detail: z.string() });
 
 const source: z.ZodType<JobRecord['source']> = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('upload'), name: z.string().nullable(), bytes: count }),
+  z.object({
+    kind: z.literal('upload'),
+    name: z.string().nullable(),
+    bytes: count,
+    sha256: z.string().nullable().default(null),
+  }),
   z.object({ kind: z.literal('path'), path: z.string().min(1), name: z.string() }),
   z.object({ kind: z.literal('url'), url: z.url({ protocol: /^https?$/ }) }),
 ]);
@@ -73,10 +78,12 @@ const receipt: z.ZodType<NonNullable<JobRecord['receipt']>> = z.looseObject({
   model: z.looseObject({ name: z.string(), version: count, sha256: z.string() }),
   exact: z.boolean(),
   stagesMs: z.partialRecord(z.enum(STAGES), z.number()),
+  cached: z.object({ computedAt: time }).nullable().default(null),
 });
 
 const recordSchema: z.ZodType<JobRecord> = z.object({
   id: z.uuid(),
+  owner: z.string().default(EVERYONE),
   state: z.enum(JOB_STATES),
   priority: z.enum(PRIORITIES),
   source,
@@ -104,6 +111,14 @@ const recordSchema: z.ZodType<JobRecord> = z.object({
   restarts: count,
   strikes: count,
   idempotency: z.object({ key: z.string(), digest: z.string() }).nullable(),
+  cache: z
+    .object({
+      key: z.string(),
+      files: z.record(z.string(), z.object({ bytes: count, modifiedMs: z.number() })).nullable(),
+    })
+    .nullable()
+    .default(null),
+  cachedFrom: z.uuid().nullable().default(null),
 });
 
 /** A job whose record cannot be read; its folder stays untouched until its client removes it. */

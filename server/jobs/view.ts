@@ -17,7 +17,7 @@ export interface Live {
 /** A job as clients see it; it reveals no path of the server. */
 export function jobView(record: JobRecord, live: Live) {
   const { id, state, priority, source, request, image, plan, receipt, error, pause, restarts } = record;
-  const { createdAt, startedAt, finishedAt } = record;
+  const { createdAt, startedAt, finishedAt, cachedFrom } = record;
   const self = `/v1/jobs/${id}`;
   const results = request.outputs.map(({ output, format }) => ({
     output,
@@ -40,6 +40,7 @@ export function jobView(record: JobRecord, live: Live) {
     error,
     pause,
     receipt,
+    cachedFrom,
     results: state === 'succeeded' ? results : [],
     links: { self, events: `${self}/events`, preview: `${self}/preview` },
   };

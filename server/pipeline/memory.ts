@@ -21,14 +21,20 @@ const BATCH_SHARE = 0.75;
 export const MIN_OUTPUT_PX = 32;
 /** The tile cache's default size, in bytes: the results of about 150 tiles of labels. */
 const TILE_CACHE_BYTES = 64 << 20;
-/** The most of the memory that it takes by default. */
-const TILE_CACHE_SHARE = 1 / 64;
+/** The same for the cache of responses. */
+const RESPONSE_CACHE_BYTES = 32 << 20;
+/** The most of the memory that each of them takes by default. */
+const CACHE_SHARE = 1 / 64;
 /** What a job takes besides tiles and bands: decoded TIFF chunks, rows of the files that it writes. */
 const JOB_BYTES = 128 << 20;
 
 /** Bytes of `memory` for results of tiles that occur more than once, by default. */
 export const defaultTileCache = (memory: number): number =>
-  Math.min(TILE_CACHE_BYTES, Math.floor(memory * TILE_CACHE_SHARE));
+  Math.min(TILE_CACHE_BYTES, Math.floor(memory * CACHE_SHARE));
+
+/** Bytes of `memory` for results of requests that may be repeated, by default. */
+export const defaultResponseCache = (memory: number): number =>
+  Math.min(RESPONSE_CACHE_BYTES, Math.floor(memory * CACHE_SHARE));
 
 /** What memory depends on of a model. */
 type ModelSize = Pick<Card, 'architecture' | 'weights'>;

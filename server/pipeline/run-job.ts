@@ -77,6 +77,7 @@ export async function runJob(
     symmetries: job.symmetries,
     threshold: prepared.threshold,
     warnings: [...prepared.warnings, ...intensities, ...computed.warnings],
+    cached: null,
     stagesMs: stages.totals,
     durationMs: roundMs(performance.now() - started),
   };

@@ -92,7 +92,7 @@ export class Segmenter {
         const receipt = await runJob(job, image, prepared, {
           predict: this.#tiles.around(
             this.#predictor.for(job.id, { ...model, choice }, { ...job, threshold }),
-            { ...job, network: model.digest, threshold },
+            { ...job, network: model.digest, threshold, threads: model.exact ? null : choice.threads },
           ),
           preview: ({ size }) => {
             const preview = new Preview(size);
@@ -125,6 +125,7 @@ export class Segmenter {
         ...modelFacts(model),
         ...rangeFacts(facts),
         image: imageFacts(image),
+        isOneFile: facts.hasOtherFiles !== true,
         outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),
         simplify,
         plan: planFacts(plan),

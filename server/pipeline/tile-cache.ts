@@ -14,6 +14,8 @@ export interface TileUse {
   readonly network: string;
   readonly symmetries: boolean;
   readonly threshold: number | null;
+  /** Threads of a batch, for a network whose last bits may depend on them; null for one that is exact. */
+  readonly threads: number | null;
   readonly priority: Priority;
 }
 
@@ -139,10 +141,10 @@ export class TileCache {
 /** What tiles have in common that have the same result if their pixels are the same. */
 function groupOf(
   { data, ...shape }: TileBatch,
-  { network, symmetries, threshold }: TileUse,
+  { network, symmetries, threshold, threads }: TileUse,
   output: OutputKind,
 ) {
-  const facts = { network, symmetries, threshold, output, ...shape, type: data.constructor.name };
+  const facts = { network, symmetries, threshold, threads, output, ...shape, type: data.constructor.name };
   return sha256(JSON.stringify(facts));
 }
 

@@ -12,6 +12,7 @@ import type { Processes } from '../../server/services.js';
 import type { JobListener } from '../../server/worker/client.js';
 import type { WorkerCalls } from '../../server/worker/methods.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
+import { NO_CACHES } from './product.js';
 
 /** The signature of a PNG, and the length and type of its first chunk; width and height follow. */
 const PNG_HEAD = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
@@ -49,6 +50,7 @@ function factsOf(header: ImageHeader): JobFacts {
     range: null,
     image: imageFacts(header),
     outputs: [],
+    isOneFile: true,
     simplify: 0,
     plan: { tile: '8x8', halo: HALO, stride: '8x8', tiles: TILES, haloShare: 0 },
     channels: 'none',
@@ -67,6 +69,7 @@ const receiptOf = (facts: JobFacts): Receipt => ({
   symmetries: false,
   threshold: null,
   versions: {},
+  cached: null,
   stagesMs: { decode: 1, queue: 1, infer: 1, stitch: 1, encode: 1 },
   durationMs: 1,
 });
@@ -78,6 +81,10 @@ export const FAKE_RESULT = Buffer.from(Array.from({ length: 1000 }, (_, i) => i 
 export class FakeWorker implements WorkerCalls {
   readonly unready = null;
   readonly pid = undefined;
+  /** Jobs that it was given. */
+  runs = 0;
+  /** What it says of every image. */
+  isOneFile = true;
   #gate: Promise<void> = Promise.resolve();
 
   /** Blocks jobs before their first tile; returns a function that releases them. */
@@ -88,6 +95,7 @@ export class FakeWorker implements WorkerCalls {
   }
 
   async run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
+    this.runs++;
     const facts = factsOf(await headerOf(job.input));
     const pixels = facts.image.width * facts.image.height;
     const progress = (tilesDone: number): JobProgress => {
@@ -114,7 +122,7 @@ export class FakeWorker implements WorkerCalls {
   }
 
   async plan(_spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
-    return factsOf(header);
+    return { ...factsOf(header), isOneFile: this.isOneFile };
   }
 
   async estimate(): Promise<number> {
@@ -167,6 +175,7 @@ export async function fakeServer(data: string, options: Partial<ServeOptions> = 
   const server = await startServer(
     {
       ...DEFAULTS,
+      ...NO_CACHES,
       port: 0,
       data,
       engine: { provider: 'cpu', threads: 1 },

@@ -40,8 +40,12 @@ export async function unseam(
   return { code, ...output };
 }
 
-/** No result is reused: tests send the same images again and again. Tests of a cache set its options. */
-export const NO_CACHES = { tileCacheBytes: 0 } as const satisfies Partial<ServeOptions>;
+/** Everything is computed: tests send the same images again and again. Tests of a cache set its options. */
+export const NO_CACHES = {
+  tileCacheBytes: 0,
+  responseCacheBytes: 0,
+  reusesResults: false,
+} as const satisfies Partial<ServeOptions>;
 
 /** A real server with its worker process, on a free port. */
 export function testServer(data: string, options: Partial<ServeOptions> = {}) {

@@ -157,6 +157,7 @@ export async function openOpenSlide(
       channels: 3,
       dtype: 'uint8',
       channelNames: null,
+      hasOtherFiles: !isSingleFile,
       mpp: mpp('x') > 0 && mpp('y') > 0 ? { x: mpp('x'), y: mpp('y') } : null,
       notes: [`read by OpenSlide (${lib.property(slide, 'openslide.vendor')})`],
     },

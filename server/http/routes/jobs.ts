@@ -12,6 +12,7 @@ import {
 import { parseParameters } from '../../contract/parameters.js';
 import { hasEnded, type JobRecord, type JobSource } from '../../jobs/job.js';
 import { sendAccepted, viewOf } from '../accepted.js';
+import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { streamEvents } from '../events.js';
 import { acceptedFormat } from '../formats.js';
@@ -43,15 +44,16 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
       return;
     }
     const { priority = 'normal' } = parameters;
-    const { record } = await keys.exclusively(idempotency, async () => {
+    const { record, cache } = await keys.exclusively(idempotency, async () => {
       const work = await resolveJobRequest(dependencies, parameters, requestedOutputs(parameters));
-      return createJob(dependencies, request, source, work, () => ({
+      return createJob(dependencies, request, source, [work], () => ({
         request: work,
         priority,
         idempotency,
         isAwaited: false,
       }));
     });
+    setCacheStatus(response, cache);
     sendAccepted(response, view(record));
   });
 

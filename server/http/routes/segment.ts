@@ -10,6 +10,7 @@ import {
   parseOutput,
 } from '../../contract/outputs.js';
 import { sendAccepted, viewOf } from '../accepted.js';
+import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
 import { acceptedFormat } from '../formats.js';
@@ -37,16 +38,20 @@ export function segmentRoute(
     const disconnected = disconnection(response, ended);
     const work = await resolveJobRequest(dependencies, parameters, [{ output, format }]);
 
-    const { record, uploadMs } = await createJob(dependencies, request, null, work, ({ image }) => {
+    const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
+    const workOfJob = { ...work, outputs };
+    const works = [work, workOfJob] as const;
+
+    const { record, uploadMs, cache } = await createJob(dependencies, request, null, works, ({ image }) => {
       const isAwaited = !prefersAsync && image.width * image.height <= syncPixels;
-      const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
       return {
-        request: isAwaited ? work : { ...work, outputs },
+        request: isAwaited ? work : workOfJob,
         priority: parameters.priority ?? (isAwaited ? 'interactive' : 'normal'),
         idempotency: null,
         isAwaited,
       };
     });
+    setCacheStatus(response, cache);
     const { id } = record;
     if (!jobs.isAwaited(id)) {
       if (prefersAsync) response.set('Preference-Applied', 'respond-async');
@@ -60,7 +65,9 @@ export function segmentRoute(
       const { receipt, error } = await jobs.wait(id);
       if (error) throw new JobFailedError(error);
       if (!receipt) throw disconnected.reason ?? new RequestError('cancelled', 'the job was cancelled');
-      response.set(receiptHeaders({ ...receipt, stagesMs: { upload: uploadMs ?? 0, ...receipt.stagesMs } }));
+      response.set(
+        receiptHeaders(receipt, { upload: uploadMs ?? 0, ...(cache !== 'hit' && receipt.stagesMs) }),
+      );
       const path = jobs.results.path(id, output, format);
       await sendFile(request, response, path, { type: FORMATS[format].type, etag: null, idleTimeoutMs });
     } finally {

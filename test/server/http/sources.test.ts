@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -148,7 +149,8 @@ describe('an upload by the tus protocol', () => {
     const wrong = await submit({ upload: path }, { tile: '101' });
     expect(wrong.status).toBe(400); // and the upload is still there
     const job = await finished(await submit({ upload: path }));
-    expect(job.source).toEqual({ kind: 'upload', name: 'my slide.tif', bytes: slide.length });
+    const sha256 = createHash('sha256').update(slide).digest('hex');
+    expect(job.source).toEqual({ kind: 'upload', name: 'my slide.tif', bytes: slide.length, sha256 });
     expect((await resultOf(job)).equals(mask)).toBe(true);
     expect(await readdir(join(folder, 'data', 'uploads'))).toEqual([]);
     expect((await submit({ upload: path })).status).toBe(404);

@@ -89,6 +89,8 @@ it.skipIf(process.platform !== 'linux')(
         shelf: new ModelShelf('models'),
         concurrency: 1,
         limit: 10,
+        resultKeys: null,
+        responseCacheBytes: 0,
         keepMs: 1e9,
         now: Date.now,
       },

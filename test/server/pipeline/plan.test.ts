@@ -41,7 +41,7 @@ beforeAll(async () => {
     resolution,
     children: [half],
   });
-  server = await testServer(join(folder, 'data'), { models, slides: folder });
+  server = await testServer(join(folder, 'data'), { models, slides: folder, tileCacheBytes: null });
 });
 afterAll(() => server?.close());
 

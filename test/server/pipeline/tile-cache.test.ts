@@ -5,7 +5,13 @@ import { TileCache, type TileUse } from '../../../server/pipeline/tile-cache.js'
 import type { PixelArray } from '../../../tiling/raster.js';
 import { pattern } from '../../support/rasters.js';
 
-const USE: TileUse = { network: 'a network', symmetries: false, threshold: null, priority: 'normal' };
+const USE: TileUse = {
+  network: 'a network',
+  symmetries: false,
+  threshold: null,
+  threads: null,
+  priority: 'normal',
+};
 const SIDE = 64;
 const ongoing = new AbortController().signal;
 
@@ -67,10 +73,15 @@ describe('tiles of one value', () => {
       await cache.around(device.predict, USE)(tile, 'labels', ongoing);
     expect(device.count).toBe(5);
     await cache.around(device.predict, USE)(flat(1, 1, 1), 'probabilities', ongoing);
-    const uses: Partial<TileUse>[] = [{ network: 'another' }, { symmetries: true }, { threshold: 0.5 }];
+    const uses: Partial<TileUse>[] = [
+      { network: 'another' },
+      { symmetries: true },
+      { threshold: 0.5 },
+      { threads: 2 },
+    ];
     for (const use of uses)
       await cache.around(device.predict, { ...USE, ...use })(flat(1, 1, 1), 'labels', ongoing);
-    expect(device.count).toBe(9);
+    expect(device.count).toBe(10);
   });
 
   it('include floats, and none in which a single value differs', async () => {
