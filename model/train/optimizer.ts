@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { OptimizerConfig } from './choices.js';
 
 const BETA1 = 0.9;
@@ -6,73 +5,118 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 /**
+ * The smallest normal float. Moments below it become zero: those of a dead filter decay forever, and a CPU computes
+ * with smaller floats some hundred times slower.
+ */
+const MIN_NORMAL = 2 ** -126;
+
+export interface UpdateOptions {
+  readonly learningRate: number;
+  /** By which gradients are multiplied, such as 1/4 for the sums of four batches. Default 1. */
+  readonly scale?: number;
+}
+
+/**
  * SGD with momentum, Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019); each step has its own
- * learning rate. TensorFlow.js's optimisers keep the powers of Adam's betas as 32-bit variables; here they follow
- * from the number of steps, so that the slots and `steps` are the complete state.
+ * learning rate.
+ *
+ * Weights and moments are plain arrays that are updated in place, in one pass over them. As operators of a graph the
+ * update takes a dozen passes, and its results would be copied out of the graph and back into it at each step. The
+ * powers of Adam's betas follow from the number of steps, so that the slots and `steps` are the complete state.
  */
 export class Optimizer {
-  readonly #slots: tf.Variable[][];
+  /** Momenta of each array of weights; or the first moments of all, and then the second. */
+  readonly slots: readonly Float32Array[];
   /** Steps taken so far. */
   steps = 0;
 
+  /** @param lengths of the arrays of weights */
   constructor(
     private readonly config: OptimizerConfig,
-    private readonly variables: readonly tf.Variable[],
+    lengths: readonly number[],
   ) {
-    const perVariable = config.kind === 'sgd' ? 1 : 2;
-    this.#slots = tf.tidy(() =>
-      Array.from({ length: perVariable }, () => variables.map((v) => tf.variable(tf.zeros(v.shape), false))),
-    );
+    const perArray = config.kind === 'sgd' ? 1 : 2;
+    this.slots = Array.from({ length: perArray }, () => lengths.map((n) => new Float32Array(n))).flat();
   }
 
-  /** The optimiser's variables: momenta, or first and second moments. */
-  get slots(): readonly tf.Variable[] {
-    return this.#slots.flat();
-  }
-
-  /** Updates the variables by gradients in their order. Call it in a tidy scope. */
-  apply(gradients: readonly tf.Tensor[], learningRate: number): void {
+  /** Updates weights in place, by gradients of the same order and lengths. */
+  apply(
+    weights: readonly Float32Array[],
+    gradients: readonly Float32Array[],
+    { learningRate, scale = 1 }: UpdateOptions,
+  ): void {
     this.steps++;
-    const clipped = this.#clip(gradients);
+    const factor = scale * this.#clipping(gradients, scale);
     const { kind, momentum, weightDecay } = this.config;
-    // of shape [1]: scalars would become constants of the graph, which would then be compiled at each step
-    const input = (value: number) => tf.tensor1d([value]);
     if (kind === 'sgd') {
-      const rate = input(learningRate);
-      for (const [i, variable] of this.variables.entries()) {
-        const velocity = this.#slots[0]![i]!;
-        const next = tf.add(tf.mul(velocity, momentum), clipped[i]!);
-        velocity.assign(next);
-        variable.assign(tf.sub(variable, tf.mul(next, rate)));
+      for (const [i, w] of weights.entries()) {
+        descend(w, gradients[i]!, this.slots[i]!, { factor, momentum, rate: learningRate });
       }
       return;
     }
     // both bias corrections, in the efficient form at the end of section 2 of the paper
     const correction = Math.sqrt(1 - BETA2 ** this.steps);
-    const rate = input((learningRate * correction) / (1 - BETA1 ** this.steps));
-    const epsilon = input(EPSILON * correction);
-    const decay = kind === 'adamw' ? input(1 - learningRate * weightDecay) : null;
-    for (const [i, variable] of this.variables.entries()) {
-      const [mean, square] = [this.#slots[0]![i]!, this.#slots[1]![i]!];
-      const g = clipped[i]!;
-      const nextMean = tf.add(mean, tf.mul(tf.sub(g, mean), 1 - BETA1));
-      const nextSquare = tf.add(square, tf.mul(tf.sub(tf.mul(g, g), square), 1 - BETA2));
-      const change = tf.div(tf.mul(nextMean, rate), tf.add(tf.sqrt(nextSquare), epsilon));
-      mean.assign(nextMean);
-      square.assign(nextSquare);
-      variable.assign(tf.sub(decay === null ? variable : tf.mul(variable, decay), change));
+    const constants: AdamConstants = {
+      factor,
+      rate: (learningRate * correction) / (1 - BETA1 ** this.steps),
+      epsilon: EPSILON * correction,
+      decay: kind === 'adamw' ? 1 - learningRate * weightDecay : 1,
+    };
+    for (const [i, w] of weights.entries()) {
+      adapt(w, gradients[i]!, this.slots[i]!, this.slots[weights.length + i]!, constants);
     }
   }
 
-  dispose(): void {
-    tf.dispose(this.#slots.flat());
-  }
-
-  #clip(gradients: readonly tf.Tensor[]): readonly tf.Tensor[] {
+  /** The factor that shortens scaled gradients to the configured norm. */
+  #clipping(gradients: readonly Float32Array[], scale: number): number {
     const { clipNorm } = this.config;
-    if (clipNorm === null) return gradients;
-    const norm = tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.mul(g, g)))));
-    const scale = tf.minimum(tf.div(clipNorm, tf.add(norm, 1e-12)), 1);
-    return gradients.map((g) => tf.mul(g, scale));
+    if (clipNorm === null) return 1;
+    let squares = 0;
+    for (const gradient of gradients) for (const g of gradient) squares += g * g;
+    return Math.min(1, clipNorm / (scale * Math.sqrt(squares) + 1e-12));
+  }
+}
+
+interface SgdConstants {
+  readonly factor: number;
+  readonly momentum: number;
+  readonly rate: number;
+}
+
+function descend(
+  w: Float32Array,
+  g: Float32Array,
+  velocity: Float32Array,
+  { factor, momentum, rate }: SgdConstants,
+): void {
+  for (let i = 0; i < w.length; i++) {
+    const next = velocity[i]! * momentum + g[i]! * factor;
+    velocity[i] = Math.abs(next) < MIN_NORMAL ? 0 : next;
+    w[i]! -= next * rate;
+  }
+}
+
+interface AdamConstants {
+  readonly factor: number;
+  readonly rate: number;
+  readonly epsilon: number;
+  /** By which weights are multiplied. */
+  readonly decay: number;
+}
+
+function adapt(
+  w: Float32Array,
+  g: Float32Array,
+  mean: Float32Array,
+  square: Float32Array,
+  { factor, rate, epsilon, decay }: AdamConstants,
+): void {
+  for (let i = 0; i < w.length; i++) {
+    const x = g[i]! * factor;
+    const nextMean = mean[i]! + (x - mean[i]!) * (1 - BETA1);
+    const nextSquare = square[i]! + (x * x - square[i]!) * (1 - BETA2);
+    mean[i] = Math.abs(nextMean) < MIN_NORMAL ? 0 : nextMean;
+    square[i] = nextSquare < MIN_NORMAL ? 0 : nextSquare;
+    w[i] = w[i]! * decay - (nextMean * rate) / (Math.sqrt(nextSquare) + epsilon);
   }
 }

@@ -57,8 +57,9 @@ export class Trainer {
   readonly #logits: tfl.LayersModel;
   readonly #optimizer: Optimizer;
   readonly #variables: tf.Variable[];
-  #gradients: tf.Tensor[] = [];
-  /** Batches whose gradients are accumulated. */
+  /** Sums over the batches since the last update. */
+  #gradients: Float32Array[] = [];
+  /** Batches since the last update. */
   #accumulated = 0;
   #batches = 0;
 
@@ -75,7 +76,10 @@ export class Trainer {
       if (freezeEncoder && layer.name.startsWith('down_')) layer.trainable = false;
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-    this.#optimizer = new Optimizer(optimizer, this.#variables);
+    this.#optimizer = new Optimizer(
+      optimizer,
+      this.#variables.map(({ size }) => size),
+    );
   }
 
   /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
@@ -91,33 +95,15 @@ export class Trainer {
     for (const layer of this.model.layers) {
       if (layer instanceof SeededDropout) layer.draw = () => random.next();
     }
-    const loss = tf.tidy(() => {
-      const { value, grads } = tf.variableGrads(() => this.#loss(batch), this.#variables);
-      let gradients = this.#variables.map((variable) => grads[variable.name]!);
-      if (this.#accumulated > 0) gradients = gradients.map((g, i) => tf.add(g, this.#gradients[i]!));
-      tf.dispose(this.#gradients);
-      this.#accumulated++;
-      if (apply) {
-        const mean =
-          this.#accumulated === 1 ? gradients : gradients.map((g) => tf.mul(g, 1 / this.#accumulated));
-        this.#optimizer.apply(mean, learningRate);
-        [this.#gradients, this.#accumulated] = [[], 0];
-      } else {
-        this.#gradients = gradients.map((g) => tf.keep(g));
-      }
-      return value;
-    });
-    try {
-      return (await loss.data())[0]!;
-    } finally {
-      loss.dispose();
-    }
+    const { loss, gradients } = await this.#lossAndGradients(batch);
+    if (this.#accumulated++ === 0) this.#gradients = gradients;
+    else for (const [i, gradient] of gradients.entries()) addTo(this.#gradients[i]!, gradient);
+    if (apply) await this.#update(learningRate);
+    return loss;
   }
 
-  /** Frees the weights, the gradients and the optimiser's slots. */
+  /** Frees the weights. */
   dispose(): void {
-    tf.dispose(this.#gradients);
-    this.#optimizer.dispose();
     this.model.dispose();
   }
 
@@ -136,20 +122,24 @@ export class Trainer {
 
   /** All that the next step depends on besides its batch. Call it between optimiser steps. */
   async state(): Promise<TrainerState> {
-    const arrays = await this.#values(this.#stateTensors());
-    return { steps: this.#optimizer.steps, batches: this.#batches, arrays };
+    const weights = await this.#values(this.#weights());
+    const slots = this.#optimizer.slots.map((slot) => slot.slice());
+    return { steps: this.#optimizer.steps, batches: this.#batches, arrays: [...weights, ...slots] };
   }
 
   /** @throws CheckpointError for the state of another network or optimiser */
   restore({ steps, batches, arrays }: TrainerState): void {
-    const tensors = this.#stateTensors();
-    const fits = arrays.length === tensors.length && arrays.every((a, i) => a.length === tensors[i]!.size);
-    if (!fits) throw new CheckpointError('the state belongs to another network or optimiser');
-    for (const [i, array] of arrays.entries()) {
-      tf.tidy(() => tensors[i]!.assign(tf.tensor(array, tensors[i]!.shape)));
+    const [weights, { slots }] = [this.#weights(), this.#optimizer];
+    const lengths = [...weights.map(({ size }) => size), ...slots.map(({ length }) => length)];
+    if (lengths.join() !== arrays.map(({ length }) => length).join()) {
+      throw new CheckpointError('the state belongs to another network or optimiser');
     }
-    tf.dispose(this.#gradients);
-    [this.#gradients, this.#accumulated] = [[], 0];
+    // the optimiser updates a weight's array in place, so each becomes a copy
+    for (const [i, w] of weights.entries()) {
+      tf.tidy(() => w.assign(tf.tensor(arrays[i]!.slice(), w.shape)));
+    }
+    for (const [i, slot] of slots.entries()) slot.set(arrays[weights.length + i]!);
+    this.#forgetGradients();
     this.#optimizer.steps = steps;
     this.#batches = batches;
   }
@@ -166,6 +156,33 @@ export class Trainer {
     return extra;
   }
 
+  /** The loss and its gradients by each variable: one graph. */
+  async #lossAndGradients(batch: TrainingBatch): Promise<{ loss: number; gradients: Float32Array[] }> {
+    const tensors = tf.tidy(() => {
+      const { value, grads } = tf.variableGrads(() => this.#loss(batch), this.#variables);
+      return [value, ...this.#variables.map((variable) => grads[variable.name]!)];
+    });
+    try {
+      const [loss, ...gradients] = await Promise.all(tensors.map((t) => t.data<'float32'>()));
+      return { loss: loss![0]!, gradients };
+    } finally {
+      tf.dispose(tensors);
+    }
+  }
+
+  /** Updates the weights by the mean of the gradients that are accumulated. */
+  async #update(learningRate: number): Promise<void> {
+    const variables = this.#variables;
+    const weights = await Promise.all(variables.map((v) => v.data<'float32'>()));
+    this.#optimizer.apply(weights, this.#gradients, { learningRate, scale: 1 / this.#accumulated });
+    for (const [i, v] of variables.entries()) tf.tidy(() => v.assign(tf.tensor(weights[i]!, v.shape)));
+    this.#forgetGradients();
+  }
+
+  #forgetGradients(): void {
+    [this.#gradients, this.#accumulated] = [[], 0];
+  }
+
   #loss(batch: TrainingBatch): tf.Scalar {
     const { pixels, count, side, channels } = batch;
     const stored = tf.tensor4d(new Float32Array(pixels), [count, side, side, channels]);
@@ -179,9 +196,9 @@ export class Trainer {
     return lossOf(this.config.loss, logits, { labels, weights: tf.tensor3d(batch.weights, [count, h, w]) });
   }
 
-  #stateTensors(): tf.Variable[] {
-    const weights = this.model.weights.map((weight) => weight.read() as tf.Variable);
-    return [...weights, ...this.#optimizer.slots];
+  /** All weights, also those that are not trained. */
+  #weights(): tf.Variable[] {
+    return this.model.weights.map((weight) => weight.read() as tf.Variable);
   }
 
   async #values(tensors: readonly tf.Tensor[]): Promise<Float32Array[]> {
@@ -206,4 +223,8 @@ export class Trainer {
       model.dispose();
     }
   }
+}
+
+function addTo(sum: Float32Array, terms: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += terms[i]!;
 }
