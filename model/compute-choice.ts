@@ -8,7 +8,12 @@ export interface ComputeChoice {
   readonly lanes: number;
   /** Threads of a batch in a lane, at least 1. */
   readonly threads: number;
+  /** Whether it was measured on this device; else it is the default. */
+  readonly isMeasured: boolean;
 }
+
+/** Tiles of a batch, at most. */
+export const MAX_BATCH = 16;
 
 /** The part of a device that a model's batches take. */
 export type LaneUse = Pick<ComputeChoice, 'lanes' | 'threads'>;

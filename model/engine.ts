@@ -15,6 +15,8 @@ import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.
 export interface EngineOptions extends LaneOptions {
   /** Lanes at most, from 1 to `threads`. Default: as many as suit a model; see `divideThreads`. */
   readonly lanes?: number;
+  /** Tiles of a batch, from 1 to `MAX_BATCH`. Default: as many as suit a model. */
+  readonly batch?: number;
   /** File that persists the outcomes of self-tests. Default none: they last as long as the engine. */
   readonly outcomes?: string;
 }

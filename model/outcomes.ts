@@ -48,18 +48,31 @@ export class Outcomes<Outcome> {
     return (await this.#stored).get(keyOf(dependencies));
   }
 
+  /** Replaces the outcome of a test. */
+  async set(dependencies: unknown, outcome: Outcome): Promise<void> {
+    this.#stored ??= this.#read();
+    const stored = await this.#stored;
+    const key = keyOf(dependencies);
+    this.#known.set(key, Promise.resolve(outcome));
+    await this.#store(stored, key, outcome);
+  }
+
   async #find(key: string, test: () => Promise<Outcome>): Promise<Outcome> {
     this.#stored ??= this.#read();
     const stored = await this.#stored;
     const found = stored.get(key);
     if (found !== undefined) return found;
     const outcome = await test();
+    await this.#store(stored, key, outcome);
+    return outcome;
+  }
+
+  async #store(stored: Map<string, Outcome>, key: string, outcome: Outcome): Promise<void> {
     stored.set(key, outcome);
     for (const oldest of stored.keys()) if (stored.size > MAX_STORED) stored.delete(oldest);
     // a file that cannot be written costs further tests, but fails no job
     this.#writing = this.#writing.then(() => this.#write(stored)).catch(() => undefined);
     await this.#writing;
-    return outcome;
   }
 
   async #read(): Promise<Map<string, Outcome>> {

@@ -10,6 +10,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['train', async () => (await import('./commands/train.js')).trainCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
   ['models', async () => (await import('./commands/models.js')).modelsCommand],
+  ['bench', async () => (await import('./commands/bench.js')).benchCommand],
   ['plan', async () => (await import('./commands/plan.js')).planCommand],
   ['samples', async () => (await import('./commands/samples.js')).samplesCommand],
 ]);

@@ -1,4 +1,5 @@
-import { availableParallelism, tmpdir, totalmem } from 'node:os';
+import { availableParallelism, homedir, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The environment variables. Nothing else in the code reads the environment. A flag overrides its variable. */
@@ -6,6 +7,8 @@ export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
   threads: 'UNSEAM_THREADS',
   lanes: 'UNSEAM_LANES',
+  batch: 'UNSEAM_BATCH',
+  cacheDir: 'UNSEAM_CACHE_DIR',
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
@@ -48,6 +51,8 @@ export const DEFAULTS = {
   models: fileURLToPath(new URL('../../models', import.meta.url)),
   threads: availableParallelism(),
   scratch: tmpdir(),
+  /** What was measured of this machine, for commands; a server has it in its data folder. */
+  cacheDir: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'unseam'),
   /** Relative to the working directory. */
   data: 'unseam-data',
   slides: null,

@@ -69,6 +69,30 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       labelNames: ['cache'] as const,
       registers,
     }),
+    tilePixels: new Gauge({
+      name: 'unseam_model_tile_pixels',
+      help: 'Side of the output of tiles that was measured to be the fastest for large images.',
+      labelNames: ['model'] as const,
+      registers,
+    }),
+    lanes: new Gauge({
+      name: 'unseam_model_lanes',
+      help: 'Lanes that were measured to be the fastest.',
+      labelNames: ['model'] as const,
+      registers,
+    }),
+    laneThreads: new Gauge({
+      name: 'unseam_model_lane_threads',
+      help: 'Threads of each of those lanes.',
+      labelNames: ['model'] as const,
+      registers,
+    }),
+    tunedSpeed: new Gauge({
+      name: 'unseam_model_pixels_per_second',
+      help: 'Mask pixels a second that were measured for that tile and those lanes.',
+      labelNames: ['model'] as const,
+      registers,
+    }),
     batchSize: new Histogram({
       name: 'unseam_batch_size',
       help: 'Tiles per batch.',

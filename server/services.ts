@@ -45,6 +45,7 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
       maxPixels,
       maxUnpackedBytes,
       engine: { ...engine, outcomes: join(data, 'self-tests.json') },
+      tunings: join(data, 'tunings.json'),
       allowedHosts,
       memory: memory.worker,
       tileCacheBytes: memory.tileCache,
@@ -90,6 +91,12 @@ export async function openServices(
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
     onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
+    onChoice: ({ model, ...choice }) => {
+      metrics.tilePixels.set({ model }, choice.tile);
+      metrics.lanes.set({ model }, choice.lanes);
+      metrics.laneThreads.set({ model }, choice.threads);
+      metrics.tunedSpeed.set({ model }, choice.pixelsPerSecond);
+    },
     onLost: (reason) => {
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
       metrics.engineRestarts.inc({ device: engine.provider });

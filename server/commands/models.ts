@@ -9,7 +9,14 @@ import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { problemOf } from '../contract/problems.js';
 import { requireFolder } from '../storage/folders.js';
 import { netSvg } from '../svg/net-picture.js';
-import type { CommandContext } from '../terminal/options.js';
+import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
+import { tuningSummary } from './bench.js';
+import { withSegmenter } from './with-segmenter.js';
+
+interface ShowFlags extends CacheDirFlags {
+  readonly models: string;
+  readonly svg?: string;
+}
 
 interface ListFlags {
   readonly models: string;
@@ -30,12 +37,13 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .action((flags: ListFlags) => listModels(flags, context));
   models
     .command('show')
-    .description('list the layers of a model with their shapes and parameters')
+    .description('list the layers of a model, and how this machine computes it fastest')
     .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
+    .addOption(cacheDirOption())
     .option('--svg <file>', 'draw the network into an SVG file')
-    .action((name: string, { svg }: { svg?: string }, command: Command) =>
-      showModel(command.optsWithGlobals<{ models: string }>().models, name, svg, context),
+    .action((name: string, _flags: unknown, command: Command) =>
+      showModel(command.optsWithGlobals<ShowFlags>(), name, context),
     );
 }
 
@@ -65,14 +73,13 @@ function summaryOf({ name, version, classes, architecture, scores }: Card): stri
   return `${name} version ${version}: ${listed}; ${parameters} parameters, halo ${haloText(halo)}; ${errors.join(', ')}`;
 }
 
-/** Lists the layers of a model, and draws them where a file is named. */
+/** Lists the layers of a model, and draws them where a file is named; and says how it is computed fastest. */
 async function showModel(
-  root: string,
+  { models, svg, cacheDir }: ShowFlags,
   name: string,
-  svg: string | undefined,
   context: CommandContext,
 ): Promise<void> {
-  const { folder } = await new ModelShelf(root).find(name);
+  const { folder } = await new ModelShelf(models).find(name);
   const engine = Engine.start({ provider: 'cpu', threads: 1 });
   try {
     const { card, layers } = await engine.describe(folder);
@@ -81,6 +88,11 @@ async function showModel(
   } finally {
     await engine.close();
   }
+  const { threads, maxPixels, maxUnpackedBytes: maxUnpacked, memoryBytes: memory, scratch } = DEFAULTS;
+  const flags = { models, cacheDir, threads, maxPixels, maxUnpacked, memory, scratch };
+  const tuning = await withSegmenter(flags, (segmenter) => segmenter.tuningOf(name));
+  context.stdout('');
+  context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);
 }
 
 /** Validates each model as loading does: card, folder, weights and layers against each other. */

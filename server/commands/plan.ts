@@ -4,7 +4,11 @@ import { formatBytes } from '../contract/byte-size.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import { workOfFlags } from '../contract/parameters.js';
 import {
+  type BatchFlags,
+  batchOption,
+  type CacheDirFlags,
   type CommandContext,
+  cacheDirOption,
   type EngineFlags,
   engineOptions,
   type MemoryFlags,
@@ -16,7 +20,7 @@ import {
 import { duration } from '../terminal/progress.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface PlanFlags extends EngineFlags, MemoryFlags, ScratchFlags {
+interface PlanFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheDirFlags, ScratchFlags {
   readonly json?: true;
 }
 
@@ -25,6 +29,8 @@ export function planCommand(program: Command, context: CommandContext): void {
   workOptions(engineOptions(program.command('plan')))
     .addOption(memoryOption())
     .addOption(scratchOption())
+    .addOption(batchOption())
+    .addOption(cacheDirOption())
     .description('show how an image would be tiled, and the time and memory for it, without segmenting it')
     .argument('<image>', 'image file')
     .option('--json', 'print the plan as JSON, as POST /v1/plan responds')

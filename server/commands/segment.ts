@@ -6,8 +6,12 @@ import { parseParameters, simplifyShape, workOfFlags } from '../contract/paramet
 import { messageForUser, problemOf } from '../contract/problems.js';
 import type { Receipt } from '../contract/receipt.js';
 import {
+  type BatchFlags,
+  batchOption,
+  type CacheDirFlags,
   type CacheFlags,
   type CommandContext,
+  cacheDirOption,
   type EngineFlags,
   engineOptions,
   type MemoryFlags,
@@ -21,7 +25,7 @@ import { ProgressBar } from '../terminal/progress.js';
 import { checkOverwriting, type Task, tasksOf } from './segment-tasks.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface SegmentFlags extends EngineFlags, MemoryFlags, CacheFlags, ScratchFlags {
+interface SegmentFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheFlags, CacheDirFlags, ScratchFlags {
   readonly out: string;
   readonly output: string;
   readonly also: readonly string[];
@@ -36,6 +40,8 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .addOption(tileCacheOption())
     .option('--no-cache', 'compute every tile, whatever was computed before')
     .addOption(scratchOption())
+    .addOption(batchOption())
+    .addOption(cacheDirOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
     .requiredOption(

@@ -7,6 +7,8 @@ import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
 import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
 import {
+  type BatchFlags,
+  batchOption,
   type CacheFlags,
   type CommandContext,
   type EngineFlags,
@@ -18,7 +20,7 @@ import {
   tileCacheOption,
 } from '../terminal/options.js';
 
-interface ServeFlags extends EngineFlags, MemoryFlags, CacheFlags {
+interface ServeFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
@@ -68,6 +70,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .argParser(integer(0, 65535))
         .default(DEFAULTS.port),
     )
+    .addOption(batchOption())
     .addOption(
       new Option('--data <folder>', 'folder of jobs and uploads')
         .env(ENVIRONMENT.data)
@@ -181,7 +184,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
       const { startServer } = await import('../serve.js');
       const server = await startServer({
         ...flags,
-        engine: engineOf(flags),
+        engine: { ...engineOf(flags), ...(flags.batch !== undefined && { batch: flags.batch }) },
         memoryBytes: flags.memory,
         tileCacheBytes: tileCacheOf(flags),
         responseCacheBytes: flags.responseCache ?? DEFAULTS.responseCacheBytes,

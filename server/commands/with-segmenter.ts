@@ -1,6 +1,10 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { defaultTileCache } from '../pipeline/memory.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import {
+  type BatchFlags,
+  type CacheDirFlags,
   type CacheFlags,
   type EngineFlags,
   engineOf,
@@ -15,16 +19,22 @@ const DEFAULT_CACHES: CacheFlags = { cache: true };
 
 /** Runs `work` with a segmenter and a scratch folder, both of which end with it. */
 export function withSegmenter<Result>(
-  flags: EngineFlags & MemoryFlags & Partial<CacheFlags> & ScratchFlags,
+  flags: EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags> & CacheDirFlags & ScratchFlags,
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withScratch(flags.scratch, async (scratchDir) => {
     const { models: modelsDir, maxPixels } = flags;
+    const cache = await cacheFiles(flags.cacheDir);
     const segmenter = new Segmenter({
       modelsDir,
       maxPixels,
       maxUnpackedBytes: flags.maxUnpacked,
-      engine: engineOf(flags),
+      engine: {
+        ...engineOf(flags),
+        ...(flags.batch !== undefined && { batch: flags.batch }),
+        ...(cache && { outcomes: cache.outcomes }),
+      },
+      ...(cache && { tunings: cache.tunings }),
       memory: flags.memory,
       tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
       allowedHosts: 'any', // who types an address may read from it
@@ -35,4 +45,16 @@ export function withSegmenter<Result>(
       await segmenter.close();
     }
   });
+}
+
+/** The files for what was measured of this machine; null where their folder cannot be made: it is measured each time. */
+async function cacheFiles(
+  folder: string,
+): Promise<{ readonly outcomes: string; readonly tunings: string } | null> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch {
+    return null;
+  }
+  return { outcomes: join(folder, 'self-tests.json'), tunings: join(folder, 'tunings.json') };
 }

@@ -14,6 +14,7 @@ export interface JobFacts
     | 'plan'
     | 'channels'
     | 'device'
+    | 'compute'
     | 'warnings'
   > {
   /** Whether the image is one file, or the folder or address of one image, and no other files hold parts of it. */

@@ -63,6 +63,15 @@ export interface Receipt {
   readonly threshold: number | null;
   /** Whether this device passed the tiling self-test for the very graph that was used: see `selfTest`. */
   readonly exact: boolean;
+  /** How the tiles were computed, which no bit depends on: as measured on this device, or by default. */
+  readonly compute: {
+    readonly lanes: number;
+    /** Of each lane. */
+    readonly threads: number;
+    /** Px of a batch of several tiles, at most. */
+    readonly batchPx: number;
+    readonly measured: boolean;
+  };
   /** What the last bits depend on: the processor, its instruction set, and the channel blocks it convolves in. */
   readonly device: string;
   readonly versions: Readonly<Record<string, string>>;

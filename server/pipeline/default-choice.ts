@@ -19,10 +19,11 @@ export function defaultChoice(
   const { top, left, bottom, right } = card.architecture.halo;
   const tilePx = (tile + left + right) * (tile + top + bottom);
   const { threads, lanes } = device;
-  if (lanes !== undefined) return { tile, batch: BATCH_PX, lanes, threads: Math.floor(threads / lanes) };
+  if (lanes !== undefined)
+    return { tile, batch: BATCH_PX, lanes, threads: Math.floor(threads / lanes), isMeasured: false };
   let use = divideThreads(threads);
   while (use.lanes > 1 && !lanesFit(use.lanes, card, tilePx, memory)) {
     use = divideThreads(threads, use.lanes - 1);
   }
-  return { tile, batch: BATCH_PX, ...use };
+  return { tile, batch: BATCH_PX, ...use, isMeasured: false };
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { TestedModel } from '../../model/engine.js';
+import type { Size } from '../../tiling/geometry.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { PreparedJob } from './prepare.js';
@@ -37,6 +38,16 @@ export async function fingerprintOf(
     request: { choice, symmetries, scale, threshold, output },
   });
 }
+
+/** The tile that a fingerprint's bands were computed with; null where the text is not a fingerprint. */
+export function tileOf(key: string): Size | null {
+  const plan = PLAN.safeParse(parts(key).plan);
+  if (!plan.success) return null;
+  const [width, height] = plan.data.tile.split('x').map(Number) as [number, number];
+  return { width, height };
+}
+
+const PLAN = z.object({ tile: z.string().regex(/^\d{1,7}x\d{1,7}$/) });
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 

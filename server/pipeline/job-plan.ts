@@ -5,6 +5,7 @@ import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { type ChannelConversion, channelConversion } from '../../model/pixels.js';
 import { UnsupportedImageError } from '../../tiling/errors.js';
+import type { Size } from '../../tiling/geometry.js';
 import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../../tiling/plan.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
@@ -26,10 +27,14 @@ export interface JobPlan {
 
 export interface PlanOptions {
   readonly tile: TileChoice;
+  /** What `auto` takes where the model accepts it and it fits, such as the tile of an interrupted run. Default none. */
+  readonly preferred?: Size | null | undefined;
   /** Bytes that the job may take. Default unlimited. */
   readonly memory?: number;
   /** Bytes of that for the tile cache. Default 0. */
   readonly tileCache?: number;
+  /** Tiles of a batch. Default: as many as suit the model and the memory. */
+  readonly batch?: number | undefined;
   /** What the network computes. Default labels. */
   readonly output?: OutputKind;
 }
@@ -48,18 +53,28 @@ const SAME_SIZE = 1.2;
 export function planJob(
   { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
   { card, geometry, exact, choice: suggested }: Pick<TestedModel, 'card' | 'geometry' | 'exact' | 'choice'>,
-  { tile, memory = Number.POSITIVE_INFINITY, tileCache = 0, output = 'labels' }: PlanOptions,
+  {
+    tile,
+    memory = Number.POSITIVE_INFINITY,
+    tileCache = 0,
+    batch,
+    preferred,
+    output = 'labels',
+  }: PlanOptions,
 ): JobPlan {
   const conversion = conversionOf(facts, card);
   const { choice, warnings } = tileFor(tile, geometry, exact);
-  const planFor = (wanted: ComputeChoice) => {
-    const batch = Math.min(wanted.batch, batchPixels(card, wanted.lanes, memory - tileCache));
-    const compute = { ...wanted, batch };
-    const plan = planTiles(size, { tile: chooseTile(size, choice, geometry, compute.tile), rule: geometry });
+  const planFor = (wanted: ComputeChoice, chosen: TileChoice = choice) => {
+    const plan = planTiles(size, { tile: chooseTile(size, chosen, geometry, wanted.tile), rule: geometry });
+    const fitting = Math.min(wanted.batch, batchPixels(card, wanted.lanes, memory - tileCache));
+    const requested = batch && batch * plan.tile.width * plan.tile.height;
+    const compute = { ...wanted, batch: requested ?? fitting };
     const expected = expectedMemory(plan, facts, card, { output, choice: compute, tileCache });
     return { plan, choice: compute, memory: expected };
   };
-  let best = planFor(suggested);
+  const earlier = choice === 'auto' && preferred && accepts(geometry, preferred) ? preferred : choice;
+  let best = planFor(suggested, earlier);
+  if (best.memory > memory) best = planFor(suggested);
   while (best.memory > memory) {
     const smaller = smallerChoice(best.choice, choice);
     if (smaller === null) break;
@@ -76,6 +91,9 @@ export function planJob(
   const ofSize = sizeWarnings(facts.mpp?.x, card.micronsPerPixel);
   return { ...best, conversion, warnings: [...facts.notes, ...ofSize, ...warnings] };
 }
+
+const accepts = ({ smallest, multiple }: TileGeometry, { width, height }: Size): boolean =>
+  [width, height].every((side) => side >= smallest && (side - smallest) % multiple === 0);
 
 /** A choice that takes less memory: fewer lanes of more threads, then smaller tiles where `auto` chooses them. */
 function smallerChoice(choice: ComputeChoice, requested: TileChoice): ComputeChoice | null {

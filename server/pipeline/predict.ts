@@ -1,4 +1,4 @@
-import type { ComputeChoice } from '../../model/compute-choice.js';
+import { type ComputeChoice, MAX_BATCH } from '../../model/compute-choice.js';
 import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
@@ -15,8 +15,6 @@ import type { MaskArray } from '../../tiling/sink.js';
 import { BATCH_PX } from './memory.js';
 import type { Predict } from './segment.js';
 
-/** Tiles of a batch. */
-const MAX_BATCH = 16;
 /** Delay of a batch that is not full, for more tiles of its shape. */
 const MAX_DELAY_MS = 2;
 /** Wait after which a less urgent class of work gets a batch before more urgent ones. */

@@ -26,7 +26,11 @@ export function prepareJob(
   spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold'>,
   image: ImageHeader,
   model: TestedModel,
-  { output, ...memory }: Required<Pick<PlanOptions, 'output' | 'memory'>> & Pick<PlanOptions, 'tileCache'>,
+  {
+    output,
+    ...memory
+  }: Required<Pick<PlanOptions, 'output' | 'memory'>> &
+    Pick<PlanOptions, 'tileCache' | 'batch' | 'preferred'>,
 ): PreparedJob {
   const scale = spec.scale ? modelScale(image, model) : null;
   if (spec.symmetries) checkSymmetries(model);

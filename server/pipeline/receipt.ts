@@ -1,3 +1,4 @@
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { TestedModel } from '../../model/engine.js';
 import { NORMALISATION } from '../../model/pixels.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
@@ -63,3 +64,8 @@ export function areaFacts(
     um2: mpp && Number((pixels[i]! * mpp.x * mpp.y).toPrecision(9)),
   }));
 }
+
+/** How a job's tiles are computed, for its receipt. */
+export const computeFacts = ({ batch, lanes, threads, isMeasured }: ComputeChoice): Receipt['compute'] => {
+  return { lanes, threads, batchPx: batch, measured: isMeasured };
+};

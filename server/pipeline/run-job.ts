@@ -25,7 +25,7 @@ export interface JobTools {
 }
 
 /** Everything of a receipt that comes from the image and the job. */
-export type JobReceipt = Omit<Receipt, 'device' | 'versions'>;
+export type JobReceipt = Omit<Receipt, 'device' | 'versions' | 'compute'>;
 
 /**
  * Does one job with an open image and a model: computes its masks, and derives every other result from them. On

@@ -6,7 +6,9 @@ import type { OutputKind } from '../../model/output-kind.js';
 import { channelConversion } from '../../model/pixels.js';
 import type { GraphUse } from '../../model/self-test.js';
 import { ModelShelf } from '../../model/shelf.js';
+import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
+import { BandJournal } from '../../tiling/sinks/journal.js';
 import { Preview } from '../../tiling/sinks/preview.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
@@ -16,16 +18,18 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
 import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
-import { defaultChoice } from './default-choice.js';
 import { expectedDisk } from './disk-use.js';
+import { tileOf } from './fingerprint.js';
 import { LoadedModels } from './loaded-models.js';
 import { TilePredictor } from './predict.js';
 import { type PreparedJob, prepareJob } from './prepare.js';
 import { readHeader } from './read-header.js';
-import { imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
+import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
 import type { SegmentJob } from './segment-job.js';
 import { TileCache } from './tile-cache.js';
+import { Tuner, type TunerOptions } from './tuner.js';
+import type { Measurement, Tuning } from './tuning.js';
 
 export interface SegmenterOptions {
   readonly modelsDir: string;
@@ -39,6 +43,10 @@ export interface SegmenterOptions {
   /** Hosts that images may be read from by URL. */
   readonly allowedHosts?: readonly string[] | 'any';
   readonly engine: EngineOptions;
+  /** File that persists how models are computed fastest, in a folder that exists. Default none. */
+  readonly tunings?: string;
+  /** Called with how a model is computed, when that was measured or read. */
+  readonly onChoice?: TunerOptions['onChoice'];
   /** Called after each batch: its tiles, and its share of the device's time, in ms. */
   readonly onBatch?: (tiles: number, deviceMs: number) => void;
   /** Called after each change of what the tile cache holds, in bytes. */
@@ -54,6 +62,7 @@ export class Segmenter {
   readonly #models: LoadedModels;
   readonly #predictor: TilePredictor;
   readonly #tiles: TileCache;
+  readonly #tuner: Tuner;
   readonly #memory: { readonly memory: number; readonly tileCache: number };
   /** Of running jobs, by their ids. */
   readonly #previews = new Map<string, () => Promise<Buffer>>();
@@ -64,6 +73,12 @@ export class Segmenter {
     const { memory = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
     this.#memory = { memory, tileCache };
     this.#predictor = new TilePredictor(this.#engine, options.onBatch);
+    this.#tuner = new Tuner(this.#predictor, {
+      ...options.engine,
+      memory: memory - tileCache,
+      path: options.tunings ?? null,
+      onChoice: options.onChoice,
+    });
     this.#tiles = new TileCache(tileCache, options.onTileCache);
   }
 
@@ -86,7 +101,7 @@ export class Segmenter {
       const opening = openImage(job.input, { ...(await this.#openOptions(job, folder)), signal: job.signal });
       const image = await (job.watch?.(opening) ?? opening);
       try {
-        const prepared = await this.#prepare(job, job.results, image, folder);
+        const prepared = await this.#prepare(job, job.results, image, folder, job);
         const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
         const receipt = await runJob(job, image, prepared, {
@@ -102,7 +117,7 @@ export class Segmenter {
           maxPixels: this.options.maxPixels,
           maxUnpackedBytes: this.options.maxUnpackedBytes,
         });
-        return { ...receipt, ...deviceFacts(model.environment, choice) };
+        return { ...receipt, ...deviceFacts(model.environment, choice), compute: computeFacts(choice) };
       } finally {
         this.#previews.delete(job.id);
         await image.close();
@@ -131,6 +146,7 @@ export class Segmenter {
         plan: planFacts(plan),
         channels: conversion,
         device: deviceFacts(model.environment, choice).device,
+        compute: computeFacts(choice),
         warnings,
         expected: {
           memoryBytes: memory,
@@ -168,6 +184,28 @@ export class Segmenter {
     });
   }
 
+  /** How a model was measured to be computed fastest; undefined where it was not. */
+  tuningOf(name: string): Promise<Tuning | undefined> {
+    return this.#models.use(name, async (folder) => this.#tuner.known(await this.#models.load(folder)));
+  }
+
+  /**
+   * Measures every way to compute a model on this device, and remembers the fastest.
+   * @param onMeasured called with each way, and its Mpx of output a second
+   */
+  tune(
+    name: string,
+    signal: AbortSignal,
+    onMeasured: (measurement: Measurement) => void,
+  ): Promise<{ readonly tuning: Tuning; readonly device: string }> {
+    return this.#models.use(name, async (folder) => {
+      const model = await this.#models.load(folder);
+      const use = { output: 'labels', channels: model.card.inputChannels } as const;
+      const tuning = await this.#tuner.measureAll(model, use, signal, onMeasured);
+      return { tuning, device: deviceFacts(model.environment, tuning.choice).device };
+    });
+  }
+
   /** The finished part of a running job's mask, as a PNG; null where no such job runs. */
   async preview(id: string): Promise<Buffer | null> {
     return (await this.#previews.get(id)?.()) ?? null;
@@ -194,10 +232,17 @@ export class Segmenter {
     outputs: NonNullable<PlanSpec['outputs']>,
     image: ImageHeader,
     folder: string,
+    job: SegmentJob | null = null,
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
-    const model = await this.#tested(folder, image, output, spec);
-    return prepareJob(spec, image, model, { output, ...this.#memory });
+    const model = await this.#tested(folder, image, output, spec, job?.signal ?? null);
+    const preferred = job?.journal ? await earlierTile(job.journal) : null;
+    return prepareJob(spec, image, model, {
+      output,
+      batch: this.options.engine.batch,
+      preferred,
+      ...this.#memory,
+    });
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */
@@ -207,22 +252,30 @@ export class Segmenter {
     return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
   }
 
-  /** Loads a model, and tests the very graph on this device that an image and its outputs need. */
+  /** Loads a model, finds how it is computed fastest, and tests the very graph on this device that an image and its outputs need. */
   async #tested(
     folder: string,
-    { facts: { channels } }: ImageHeader,
+    { size, facts: { channels } }: ImageHeader,
     output: OutputKind,
     { symmetries, threshold = null }: WorkSpec,
+    signal: AbortSignal | null,
   ): Promise<TestedModel> {
-    const { memory, tileCache } = this.#memory;
     const loaded = await this.#models.load(folder);
     const { id, card } = loaded;
-    const model = { ...loaded, choice: defaultChoice(card, this.options.engine, memory - tileCache) };
+    const isUsable = channelConversion(channels, card.inputChannels) !== null;
+    const now = signal && isUsable ? { size, signal } : null;
+    const model = { ...loaded, choice: await this.#tuner.choiceFor(loaded, { output, channels }, now) };
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
-    if (channelConversion(channels, card.inputChannels) === null) return { ...model, exact: false };
+    if (!isUsable) return { ...model, exact: false };
     const isCut = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
     const use: GraphUse = { output, symmetries, channels, ...(isCut && { threshold: true }) };
     const { threads } = model.choice;
     return { ...model, exact: await this.#engine.tested(model, use, threads, this.#predictor.testing(id)) };
   }
+}
+
+/** The tile of the run that a journal is of, so that `auto` goes on with it, whatever was measured meanwhile. */
+async function earlierTile(journal: string): Promise<Size | null> {
+  const key = await BandJournal.keyOf(journal);
+  return key === null ? null : tileOf(key);
 }

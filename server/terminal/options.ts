@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { MAX_BATCH } from '../../model/compute-choice.js';
 import type { EngineOptions } from '../../model/engine.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
@@ -34,6 +35,14 @@ export interface CacheFlags {
   readonly tileCache?: number;
 }
 
+export interface BatchFlags {
+  readonly batch?: number;
+}
+
+export interface CacheDirFlags {
+  readonly cacheDir: string;
+}
+
 export interface ScratchFlags {
   readonly scratch: string;
 }
@@ -53,7 +62,12 @@ export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFl
     ...(dumpGraphs !== undefined && { graphsDir: resolve(dumpGraphs) }),
     ...(profileGraphs !== undefined && { profileDir: resolve(profileGraphs) }),
   };
-  return { provider: 'cpu', threads, ...(lanes !== undefined && { lanes }), diagnostics };
+  return {
+    provider: 'cpu',
+    threads,
+    ...(lanes !== undefined && { lanes }),
+    diagnostics,
+  };
 }
 
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
@@ -74,7 +88,7 @@ export function engineOptions(command: Command): Command {
     .addOption(
       new Option(
         '--lanes <n>',
-        'lanes that run batches at the same time and share the threads (default: by threads and --memory)',
+        'lanes that run batches at the same time and share the threads (default: as measured)',
       )
         .env(lanes)
         .argParser(integer(1, 1024)),
@@ -112,6 +126,18 @@ export const memoryOption = (): Option =>
     .env(ENVIRONMENT.memory)
     .argParser(bytes)
     .default(DEFAULTS.memoryBytes, 'three quarters of the machine');
+
+/** The option of commands that segment, and of those that plan it. */
+export const batchOption = (): Option =>
+  new Option('--batch <n>', 'tiles of a batch, at most (default: as measured)')
+    .env(ENVIRONMENT.batch)
+    .argParser(integer(1, MAX_BATCH));
+
+/** The option of commands that run networks by themselves. */
+export const cacheDirOption = (): Option =>
+  new Option('--cache-dir <folder>', 'folder for what was measured of this machine')
+    .env(ENVIRONMENT.cacheDir)
+    .default(DEFAULTS.cacheDir);
 
 /** The option of commands that segment. */
 export const tileCacheOption = (): Option =>

@@ -8,7 +8,7 @@ import type { Stage } from '../contract/stages.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
+import type { CallName, JobEvent, TunedModel, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
 import { WorkerExit, WorkerProcess } from './process.js';
 import { Task } from './task.js';
 
@@ -21,6 +21,8 @@ export interface WorkerEvents {
   readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
+  /** Called when it was measured, or read, how a model is computed fastest. */
+  readonly onChoice: (choice: TunedModel) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (reason: string) => void;
 }
@@ -133,6 +135,7 @@ export class WorkerClient implements WorkerCalls {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
       onTileCache: this.events.onTileCache,
+      onChoice: this.events.onChoice,
       onExit: (exit) => {
         if (!this.#isStopping) this.#replace(exit);
       },

@@ -14,6 +14,11 @@ const methods: WorkerMethods = {
   async start(options, beatMs) {
     segmenter = new Segmenter({
       ...options,
+      onChoice: ({ card }, { choice, measurements }) => {
+        const { tile, lanes, threads } = choice;
+        const pixelsPerSecond = 1e6 * Math.max(...measurements.map(({ mpxPerSecond }) => mpxPerSecond));
+        server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
+      },
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
       onBatch: (tiles, deviceMs) =>
         server.emit({ type: 'batch', tiles, deviceMs, waiting: segmenter!.depth }),

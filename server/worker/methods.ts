@@ -9,7 +9,7 @@ import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
-export type WorkerOptions = Omit<SegmenterOptions, 'onBatch' | 'onTileCache'>;
+export type WorkerOptions = Omit<SegmenterOptions, 'onBatch' | 'onTileCache' | 'onChoice'>;
 
 /** Small calls, which are retried in the next worker when one is lost. */
 export interface WorkerCalls {
@@ -37,8 +37,20 @@ export type JobEvent =
   /** Native code does not return: this process has to be terminated. */
   | { readonly type: 'hung'; readonly reason: string };
 
+/** How a model is computed fastest, as measured on this device. */
+export interface TunedModel {
+  /** Its name. */
+  readonly model: string;
+  /** Side of the output of tiles, in px. */
+  readonly tile: number;
+  readonly lanes: number;
+  readonly threads: number;
+  readonly pixelsPerSecond: number;
+}
+
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
   | { readonly type: 'batch'; readonly tiles: number; readonly deviceMs: number; readonly waiting: number }
-  | { readonly type: 'tile-cache'; readonly bytes: number };
+  | { readonly type: 'tile-cache'; readonly bytes: number }
+  | { readonly type: 'choice'; readonly choice: TunedModel };

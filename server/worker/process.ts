@@ -5,7 +5,7 @@ import { Connection } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
-import type { WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
+import type { TunedModel, WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
 import { Watchdog } from './watchdog.js';
 
 /** How a worker process exited. Calls that were pending in it reject with this. */
@@ -28,6 +28,7 @@ export interface WorkerProcessEvents {
   readonly onReady: () => void;
   readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   readonly onTileCache: (bytes: number) => void;
+  readonly onChoice: (choice: TunedModel) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
 }
@@ -131,6 +132,9 @@ export class WorkerProcess {
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);
+        break;
+      case 'choice':
+        this.events.onChoice(event.choice);
         break;
     }
   }

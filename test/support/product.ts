@@ -1,13 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { DEFAULTS } from '../../server/config.js';
 import { startServer } from '../../server/serve.js';
 import type { ServeOptions } from '../../server/serve-options.js';
+import { testFolder } from './files.js';
 
 const BIN = fileURLToPath(new URL('../../server/bin.js', import.meta.url));
 export const MODELS = fileURLToPath(new URL('../../../models', import.meta.url));
+
+/** What commands have measured of this machine: for the tests of one file. */
+const CACHE_DIR = join(await testFolder(), 'cache');
 
 export interface CommandResult {
   readonly code: number;
@@ -28,6 +33,7 @@ export async function unseam(
   { started, timeoutMs }: CommandOptions = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [BIN, ...args], {
+    env: { ...process.env, UNSEAM_CACHE_DIR: CACHE_DIR },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

@@ -78,6 +78,21 @@ export class BandJournal implements MaskSink {
     }
   }
 
+  /** The key of the journal in a file; null where there is none that this version can continue. */
+  static async keyOf(path: string): Promise<string | null> {
+    const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return null;
+    });
+    if (file === null) return null;
+    try {
+      const { reason, key } = await describe(file);
+      return reason === null ? key : null;
+    } finally {
+      await file.close();
+    }
+  }
+
   /** Reads the bands so far, in their order. Must be read to its end before a band is written. */
   async *replay(): AsyncGenerator<JournalledBand> {
     for (let next = await this.#read(); next; next = await this.#read()) yield next;

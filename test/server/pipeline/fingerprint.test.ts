@@ -2,7 +2,7 @@ import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TestedModel } from '../../../model/engine.js';
-import { fingerprintOf, restartWarning } from '../../../server/pipeline/fingerprint.js';
+import { fingerprintOf, restartWarning, tileOf } from '../../../server/pipeline/fingerprint.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { planTiles } from '../../../tiling/plan.js';
 import { testFolder } from '../../support/files.js';
@@ -38,7 +38,7 @@ async function fingerprint({ model, environment: other, job, side = 40, times }:
   const [image, tissue] = times ?? [written, written];
   await utimes(input, image, image);
   await utimes(mask, tissue, tissue);
-  const choice = { tile: 640, batch: 500_000, lanes: 2, threads: 1 };
+  const choice = { tile: 640, batch: 500_000, lanes: 2, threads: 1, isMeasured: false };
   const given = {
     digest: 'a',
     card,
@@ -79,5 +79,10 @@ describe('the fingerprint of bands', () => {
   it('does not include lanes and threads where tiles agree: a job resumes with others', async () => {
     const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 8 };
     expect(await fingerprint({ model: { choice } })).toBe(await fingerprint({}));
+  });
+
+  it('names the tile, with which a job goes on', async () => {
+    expect(tileOf(await fingerprint({ side: 44 }))).toEqual({ width: 44, height: 44 });
+    for (const text of ['', '{}', '{"plan":{"tile":"big"}}', '[1]']) expect(tileOf(text)).toBeNull();
   });
 });

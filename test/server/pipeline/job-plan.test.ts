@@ -16,7 +16,7 @@ const card = {
   classes: [{}, {}],
   weights: { bytes: 2e6 },
 } as unknown as Card;
-const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 2 };
+const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 2, isMeasured: false };
 const source = {
   size: { width: 3000, height: 2000 },
   facts: { channels: 1, channelNames: null, notes: ['alpha dropped'], dtype: 'uint8' as const, mpp: null },
@@ -26,6 +26,19 @@ const imageOf = (facts: Partial<ImageFacts>) => ({ ...source, facts: { ...source
 const whole = { width: 2000, height: 572 };
 
 describe('planJob', () => {
+  it('goes on with the tile of an earlier run for "auto", unless the model does not take it or it does not fit', () => {
+    const preferred = { width: 348, height: 412 };
+    const model = { card, geometry, exact: true, choice };
+    const tileOf = (options: Partial<Parameters<typeof planJob>[2]>) =>
+      planJob(source, model, { tile: 'auto', preferred, ...options }).plan.tile;
+    const auto = tileOf({ preferred: null });
+    expect(tileOf({})).toEqual(preferred);
+    expect(tileOf({ tile: { width: 572, height: 572 } })).toEqual({ width: 572, height: 572 });
+    expect(tileOf({ preferred: { width: 350, height: 412 } })).toEqual(auto);
+    const memory = planJob(source, model, { tile: 'auto' }).memory;
+    expect(tileOf({ preferred: { width: 8100, height: 8100 }, memory })).toEqual(auto);
+  });
+
   it('uses the requested tile', () => {
     const { plan, conversion, warnings } = planJob(
       source,

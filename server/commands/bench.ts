@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import type { Measurement, Tuning } from '../pipeline/tuning.js';
+import {
+  type CacheDirFlags,
+  type CommandContext,
+  cacheDirOption,
+  type EngineFlags,
+  engineOptions,
+  type MemoryFlags,
+  memoryOption,
+  type ScratchFlags,
+  scratchOption,
+} from '../terminal/options.js';
+import { withSegmenter } from './with-segmenter.js';
+
+interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags, ScratchFlags {
+  readonly json?: true;
+}
+
+/** `unseam bench`: how fast this machine computes a model, in every way; the fastest is what other commands use. */
+export function benchCommand(program: Command, context: CommandContext): void {
+  engineOptions(program.command('bench'))
+    .addOption(memoryOption())
+    .addOption(cacheDirOption())
+    .addOption(scratchOption())
+    .description(
+      'measure how fast this machine computes a model, by tile, lanes and batch, and remember the fastest',
+    )
+    .argument('<model>', 'NAME or NAME/VERSION of the model')
+    .option('--json', 'print the measurements as JSON')
+    .action(async (name: string, flags: BenchFlags) => {
+      await withSegmenter(flags, async (segmenter) => {
+        if (!flags.json) context.stdout(HEADER);
+        const { tuning, device } = await segmenter.tune(name, context.signal, (measurement) => {
+          if (!flags.json) context.stdout(rowOf(measurement));
+        });
+        if (flags.json) {
+          context.stdout(JSON.stringify({ model: name, device, ...tuning }));
+          return;
+        }
+        context.stdout(tuningSummary(tuning));
+        context.stdout(device);
+      });
+    });
+}
+
+/** How a model is computed fastest, in one line. */
+export function tuningSummary({ choice, measurements }: Tuning): string {
+  const { tile, lanes, threads } = choice;
+  const speeds = measurements.filter((way) => way.tile === tile && way.lanes === lanes);
+  const fastest = Math.max(...speeds.map(({ mpxPerSecond }) => mpxPerSecond));
+  const each = threads === 1 ? '1 thread' : `${threads} threads`;
+  return `fastest: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${fastest.toFixed(2)} Mpx/s`;
+}
+
+const columns = (cells: readonly string[]): string => cells.map((cell) => cell.padStart(8)).join('');
+const HEADER = columns(['output', 'tiles', 'lanes', 'threads', 'Mpx/s']);
+
+/** One way as a line: the side of a tile's output in px, tiles of a batch, lanes, threads of each, and the speed. */
+function rowOf({ tile, tiles, lanes, threads, mpxPerSecond }: Measurement): string {
+  return columns([`${tile}`, `${tiles}`, `${lanes}`, `${threads}`, mpxPerSecond.toFixed(3)]);
+}

@@ -1,0 +1,51 @@
+import type { TileGeometry } from '../../model/geometry.js';
+import type { OutputKind } from '../../model/output-kind.js';
+import { within } from '../../tiling/geometry.js';
+import { chooseTile, planTiles } from '../../tiling/plan.js';
+import type { Predict } from './segment.js';
+import type { Choice } from './tuning.js';
+
+/** Rounds of batches in every lane that are timed, after one that prepares their memory; the fastest counts. */
+const ROUNDS = 3;
+
+/**
+ * Measures how fast a model computes tiles of noise: Mpx of output a second, of all lanes together, the pixels that no
+ * tile owns left out.
+ *
+ * @param predict the model's, in the lanes of the choice
+ * @throws the signal's reason
+ */
+export async function measureSpeed(
+  predict: Predict,
+  geometry: TileGeometry,
+  { tile: outputPx, batch, lanes }: Choice,
+  {
+    output,
+    channels,
+    signal,
+  }: { readonly output: OutputKind; readonly channels: number; readonly signal: AbortSignal },
+): Promise<number> {
+  const image = { width: outputPx, height: outputPx };
+  const tile = chooseTile(image, 'auto', geometry, outputPx);
+  const { stride } = planTiles(within(tile, geometry.halo), { tile, rule: geometry });
+  const px = tile.width * tile.height;
+  const pixels = Uint8Array.from({ length: px * channels }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  const perRound = lanes * Math.max(1, Math.floor(batch / px));
+  const round = async (): Promise<number> => {
+    signal.throwIfAborted();
+    const started = performance.now();
+    await Promise.all(
+      Array.from({ length: perRound }, () =>
+        predict({ data: pixels, ...tile, channels, count: 1 }, output, NEVER),
+      ),
+    );
+    return performance.now() - started;
+  };
+  await round();
+  let fastestMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ROUNDS; i++) fastestMs = Math.min(fastestMs, await round());
+  return (perRound * stride.width * stride.height) / fastestMs / 1000;
+}
+
+/** A batch is short: the signal is heeded between rounds. */
+const NEVER = new AbortController().signal;

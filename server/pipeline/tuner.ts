@@ -1,0 +1,160 @@
+import type { ComputeChoice } from '../../model/compute-choice.js';
+import type { EngineModel } from '../../model/engine.js';
+import { Outcomes } from '../../model/outcomes.js';
+import type { OutputKind } from '../../model/output-kind.js';
+import type { Size } from '../../tiling/geometry.js';
+import { AUTO_SIDES_PX, chooseTile } from '../../tiling/plan.js';
+import { defaultChoice } from './default-choice.js';
+import { measureSpeed } from './measure-speed.js';
+import { lanesFit } from './memory.js';
+import type { TilePredictor } from './predict.js';
+import {
+  type Choice,
+  divisionsOf,
+  type Measurement,
+  measureAll,
+  type SearchSpace,
+  searchChoice,
+  type Tuning,
+  tuningSchema,
+} from './tuning.js';
+
+/** Time for a search; one that is measuring when it is up finishes that. */
+const BUDGET_MS = 4000;
+/** An image of at least this many tiles repays a search at once. */
+const WORTHWHILE_TILES = 32;
+
+export interface TunerOptions {
+  /** Threads of the device, and the lanes and tiles of a batch that were requested, if any. */
+  readonly threads: number;
+  readonly lanes?: number | undefined;
+  /** Bytes that the process may take for jobs. */
+  readonly memory: number;
+  /** File that persists what was found, in a folder that exists; null for none. */
+  readonly path: string | null;
+  /** Called with the choice for a model when it is made, or found in the file. */
+  readonly onChoice?: ((model: EngineModel, tuning: Tuning) => void) | undefined;
+}
+
+/** How a model is used: the graph that is measured. */
+export interface MeasuredUse {
+  readonly output: OutputKind;
+  readonly channels: number;
+}
+
+/** Finds how models are computed fastest on this device, once for each, and remembers it. */
+export class Tuner {
+  readonly #tunings: Outcomes<Tuning>;
+
+  constructor(
+    private readonly predictor: Pick<TilePredictor, 'for'>,
+    private readonly options: TunerOptions,
+  ) {
+    this.#tunings = new Outcomes(options.path, tuningSchema);
+  }
+
+  /**
+   * How a model is computed: as was found before; or else, for an image that repays it, as is found now; or else by
+   * default.
+   *
+   * @param now the image that is to be segmented, and the signal that interrupts the search; null to search for nothing
+   */
+  async choiceFor(
+    model: EngineModel,
+    use: MeasuredUse,
+    now: { readonly size: Size; readonly signal: AbortSignal } | null,
+  ): Promise<ComputeChoice> {
+    const { space, key } = this.#spaceOf(model);
+    const byDefault = defaultChoice(model.card, this.options, this.options.memory);
+    if (!model.geometry.tileable) return byDefault;
+    const known = await this.#tunings.known(key);
+    if (known) return this.#found(model, known);
+    if (now === null || !isWorthwhile(now.size, byDefault)) return byDefault;
+    try {
+      const found = await this.#tunings.of(key, () => this.#search(model, use, space, now.signal));
+      return this.#found(model, found);
+    } catch (error) {
+      now.signal.throwIfAborted();
+      // the job that searched was cancelled, or a tile did not fit after all: the default is known to work
+      if (error instanceof Error && 'code' in error && error.code === 'engine-lost') throw error;
+      return byDefault;
+    }
+  }
+
+  /** What was found for a model; undefined where nothing was. */
+  known(model: EngineModel): Promise<Tuning | undefined> {
+    return this.#tunings.known(this.#spaceOf(model).key);
+  }
+
+  /** Measures every way to compute a model that fits into the memory, and remembers the fastest. */
+  async measureAll(
+    model: EngineModel,
+    use: MeasuredUse,
+    signal: AbortSignal,
+    onMeasured: (measurement: Measurement) => void,
+  ): Promise<Tuning> {
+    const { space, key } = this.#spaceOf(model);
+    const tuning = await this.#timed(() =>
+      measureAll(space, (choice) => this.#measure(model, use, choice, signal), onMeasured),
+    );
+    await this.#tunings.set(key, tuning);
+    return tuning;
+  }
+
+  #found(model: EngineModel, tuning: Tuning): ComputeChoice {
+    this.options.onChoice?.(model, tuning);
+    return { ...tuning.choice, isMeasured: true };
+  }
+
+  #search(model: EngineModel, use: MeasuredUse, space: SearchSpace, signal: AbortSignal): Promise<Tuning> {
+    const started = performance.now();
+    return this.#timed(() =>
+      searchChoice(
+        space,
+        (choice) => this.#measure(model, use, choice, signal),
+        () => performance.now() - started > BUDGET_MS,
+      ),
+    );
+  }
+
+  async #timed(search: () => Promise<Pick<Tuning, 'choice' | 'measurements'>>): Promise<Tuning> {
+    const started = performance.now();
+    return { ...(await search()), tookMs: Math.round(performance.now() - started) };
+  }
+
+  /** Batches go before those of jobs, which would distort the measurement; each takes a fraction of a second. */
+  #measure(
+    { id, geometry }: EngineModel,
+    { output, channels }: MeasuredUse,
+    choice: Choice,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const predict = this.predictor.for(
+      `tuning ${id}`,
+      { id, exact: true, choice: { ...choice, isMeasured: false } },
+      { priority: 'interactive', canTakeAll: false },
+    );
+    return measureSpeed(predict, geometry, choice, { output, channels, signal });
+  }
+
+  #spaceOf(model: EngineModel): { readonly space: SearchSpace; readonly key: object } {
+    const { card, geometry, digest, environment } = model;
+    const { threads, lanes, memory } = this.options;
+    const { isMeasured: _, ...start } = defaultChoice(card, { threads, lanes }, memory);
+    const tilePx = (outputPx: number): number => {
+      const tile = chooseTile({ width: outputPx, height: outputPx }, 'auto', geometry, outputPx);
+      return tile.width * tile.height;
+    };
+    const fits = (choice: Choice): boolean =>
+      lanesFit(choice.lanes, card, Math.max(choice.batch, tilePx(choice.tile)), memory);
+    const divisions =
+      lanes === undefined ? divisionsOf(threads) : [{ lanes: start.lanes, threads: start.threads }];
+    const fitting = divisions.map((division) =>
+      AUTO_SIDES_PX.filter((tile) => fits({ ...division, tile, batch: 1 })),
+    );
+    return { space: { start, divisions, fits, tilePx }, key: { digest, environment, divisions, fitting } };
+  }
+}
+
+const isWorthwhile = ({ width, height }: Size, { tile }: ComputeChoice): boolean =>
+  width * height >= WORTHWHILE_TILES * tile * tile;

@@ -1,0 +1,139 @@
+import { z } from 'zod';
+import type { LaneUse } from '../../model/compute-choice.js';
+import { AUTO_SIDES_PX } from '../../tiling/plan.js';
+
+const choiceSchema = z.object({
+  tile: z.int().positive(),
+  batch: z.int().positive(),
+  lanes: z.int().positive(),
+  threads: z.int().positive(),
+});
+export type Choice = z.infer<typeof choiceSchema>;
+
+/** One way to compute a model, and how fast it is: Mpx of output a second, of the whole device. */
+const measurementSchema = choiceSchema.extend({
+  /** Of a batch. */
+  tiles: z.int().positive(),
+  mpxPerSecond: z.number(),
+});
+export type Measurement = z.infer<typeof measurementSchema>;
+
+/** What was measured of a model on a device, and the fastest of it. */
+export const tuningSchema = z.object({
+  choice: choiceSchema,
+  measurements: z.array(measurementSchema),
+  tookMs: z.number(),
+});
+export type Tuning = z.infer<typeof tuningSchema>;
+
+/** Outputs smaller than this are for small images: for large ones they compute too much halo. */
+const SMALLEST_PX = 192;
+/** Batches of several small tiles are compared with single ones by this output side, in px, and number. */
+const BATCH_SIDE_PX = 256;
+const BATCH_TILES = 4;
+/** A change must be faster by this much to be chosen: less is noise, and costs memory. */
+const GAIN = 1.02;
+
+/** What a search may try. */
+export interface SearchSpace {
+  readonly start: Choice;
+  /** Ways to divide the device's threads, `start`'s among them. */
+  readonly divisions: readonly LaneUse[];
+  /** Whether a way to compute the model fits into the memory. */
+  readonly fits: (choice: Choice) => boolean;
+  /** Px of a tile with this output side, its halo included. */
+  readonly tilePx: (outputPx: number) => number;
+}
+
+/** The ways to divide threads into equal lanes, from the most lanes to one: for each number of threads, the most lanes. */
+export function divisionsOf(threads: number): LaneUse[] {
+  const all = Array.from({ length: threads }, (_, i) => {
+    return { lanes: threads - i, threads: Math.floor(threads / (threads - i)) };
+  });
+  return all.filter((division, i) => division.threads !== all[i - 1]?.threads);
+}
+
+/**
+ * Searches for the fastest way to compute a model, one dimension after the other: the side of the tile, uphill from
+ * `start`; the division into lanes; and whether small tiles are batched. Stops when the time is up, with what it has found.
+ *
+ * @param measure the speed of one way, in Mpx of output a second
+ * @param isUp whether the time is up; at least one way is measured
+ */
+export async function searchChoice(
+  { start, divisions, fits, tilePx }: SearchSpace,
+  measure: (choice: Choice) => Promise<number>,
+  isUp: () => boolean,
+): Promise<Pick<Tuning, 'choice' | 'measurements'>> {
+  const measurements: Measurement[] = [];
+  const speedOf = async (choice: Choice): Promise<number> => {
+    if (measurements.length > 0 && (isUp() || !fits(choice))) return 0;
+    const mpxPerSecond = await measure(choice);
+    measurements.push({ ...choice, tiles: tilesOf(choice, tilePx), mpxPerSecond });
+    return mpxPerSecond;
+  };
+  let best = { choice: start, speed: await speedOf(start) };
+  const attempt = async (change: Partial<Choice>): Promise<boolean> => {
+    const choice = { ...best.choice, ...change };
+    const speed = await speedOf(choice);
+    if (speed < GAIN * best.speed) return false;
+    best = { choice, speed };
+    return true;
+  };
+  const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
+  const climb = async (step: 1 | -1): Promise<boolean> => {
+    const next = sides[sides.indexOf(best.choice.tile) + step];
+    if (next === undefined || !(await attempt({ tile: next }))) return false;
+    await climb(step);
+    return true;
+  };
+  if (!(await climb(-1))) await climb(1);
+  for (const { lanes, threads } of divisions) {
+    if (lanes !== start.lanes) await attempt({ lanes, threads });
+  }
+  const small = { ...best.choice, tile: BATCH_SIDE_PX };
+  const px = tilePx(BATCH_SIDE_PX);
+  const alone = await speedOf({ ...small, batch: px });
+  const together = await speedOf({ ...small, batch: BATCH_TILES * px });
+  const isBetter = together >= GAIN * alone && together > 0;
+  const batch = alone === 0 ? start.batch : isBetter ? BATCH_TILES * px : px;
+  return { choice: { ...best.choice, batch }, measurements };
+}
+
+/** Every combination of tile, division and batch, for who has the time. */
+export async function measureAll(
+  { start, divisions, fits, tilePx }: SearchSpace,
+  measure: (choice: Choice) => Promise<number>,
+  onMeasured: (measurement: Measurement) => void,
+): Promise<Pick<Tuning, 'choice' | 'measurements'>> {
+  const measurements: Measurement[] = [];
+  for (const division of divisions) {
+    for (const tile of AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX)) {
+      for (const tiles of tile === BATCH_SIDE_PX ? [1, BATCH_TILES] : [1]) {
+        const choice = { ...start, ...division, tile, batch: tiles * tilePx(tile) };
+        if (!fits(choice)) continue;
+        const measurement = {
+          ...choice,
+          tiles: tilesOf(choice, tilePx),
+          mpxPerSecond: await measure(choice),
+        };
+        measurements.push(measurement);
+        onMeasured(measurement);
+      }
+    }
+  }
+  const fastest = fastestOf(measurements.filter(({ tile }) => tile !== BATCH_SIDE_PX)) ?? start;
+  const together = fastestOf(measurements.filter(({ tile }) => tile === BATCH_SIDE_PX));
+  return { choice: { ...fastest, batch: together?.batch ?? start.batch }, measurements };
+}
+
+/** The fastest of some ways; null where there are none. */
+function fastestOf(measurements: readonly Measurement[]): Choice | null {
+  const [fastest] = [...measurements].sort((a, b) => b.mpxPerSecond - a.mpxPerSecond);
+  if (!fastest) return null;
+  const { tile, batch, lanes, threads } = fastest;
+  return { tile, batch, lanes, threads };
+}
+
+const tilesOf = ({ tile, batch }: Choice, tilePx: SearchSpace['tilePx']): number =>
+  Math.max(1, Math.floor(batch / tilePx(tile)));

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type Choice,
+  divisionsOf,
+  measureAll,
+  type SearchSpace,
+  searchChoice,
+} from '../../../server/pipeline/tuning.js';
+
+const HALO = 88;
+const start: Choice = { tile: 512, batch: 500_000, lanes: 2, threads: 1 };
+const space: SearchSpace = {
+  start,
+  divisions: divisionsOf(2),
+  fits: () => true,
+  tilePx: (outputPx) => (outputPx + HALO) ** 2,
+};
+const never = () => false;
+
+/** A device that is fastest at one tile, and computes less for every step away from it. */
+const device = (fastest: Partial<Choice>) => async (choice: Choice) => {
+  const { tile = 512, lanes = 2 } = fastest;
+  const off = Math.abs(Math.log2(choice.tile / tile)) + (choice.lanes === lanes ? 0 : 1);
+  return 3 / (1 + off);
+};
+
+describe('the ways to divide threads into lanes', () => {
+  it('are those of equal lanes, from the most to one', () => {
+    expect(divisionsOf(1)).toEqual([{ lanes: 1, threads: 1 }]);
+    expect(divisionsOf(2)).toEqual([
+      { lanes: 2, threads: 1 },
+      { lanes: 1, threads: 2 },
+    ]);
+    const ways = (threads: number) => divisionsOf(threads).map((way) => `${way.lanes}x${way.threads}`);
+    expect(ways(6)).toEqual(['6x1', '3x2', '2x3', '1x6']);
+    expect(ways(8)).toEqual(['8x1', '4x2', '2x4', '1x8']);
+    for (const { lanes, threads } of divisionsOf(16)) expect(lanes * threads).toBeLessThanOrEqual(16);
+  });
+});
+
+describe('a search', () => {
+  it.each([192, 256, 384, 512, 768, 1024])('finds the fastest tile of %i px', async (tile) => {
+    const { choice } = await searchChoice(space, device({ tile }), never);
+    expect(choice.tile).toBe(tile);
+    expect(choice.lanes).toBe(2);
+  });
+
+  it('finds the fastest lanes, at the tile that it found', async () => {
+    const { choice } = await searchChoice(space, device({ tile: 320, lanes: 1 }), never);
+    expect(choice).toMatchObject({ tile: 320, lanes: 1, threads: 2 });
+  });
+
+  it('keeps what is hardly slower: a difference of 1 % is noise', async () => {
+    const flat = async ({ tile }: Choice) => (tile === 512 ? 1 : 1.01);
+    expect((await searchChoice(space, flat, never)).choice.tile).toBe(512);
+  });
+
+  it('batches small tiles only where that is faster', async () => {
+    const px = space.tilePx(256);
+    const speed = (gain: number) => async (choice: Choice) =>
+      choice.tile === 512 ? 2 : choice.batch > px ? gain : 1;
+    expect((await searchChoice(space, speed(1), never)).choice.batch).toBe(px);
+    expect((await searchChoice(space, speed(1.3), never)).choice.batch).toBe(4 * px);
+  });
+
+  it('stops when the time is up, with what it has: at least one measurement', async () => {
+    let calls = 0;
+    const measure = async (choice: Choice) => ++calls && device({ tile: 256 })(choice);
+    const found = await searchChoice(space, measure, () => calls >= 2);
+    expect(calls).toBe(2);
+    expect(found.choice.tile).toBe(448);
+    expect(found.measurements.map(({ tile }) => tile)).toEqual([512, 448]);
+    expect((await searchChoice(space, measure, () => true)).choice).toEqual(start);
+  });
+
+  it('measures nothing that does not fit into the memory', async () => {
+    const fits = ({ tile, lanes }: Choice) => tile <= 384 && lanes === 2;
+    const { choice, measurements } = await searchChoice(
+      { ...space, start: { ...start, tile: 384 }, fits },
+      device({}),
+      never,
+    );
+    expect(choice.tile).toBe(384);
+    expect(measurements.every(fits)).toBe(true);
+  });
+
+  it('fails where a measurement does', async () => {
+    await expect(searchChoice(space, () => Promise.reject(new Error('lost')), never)).rejects.toThrow('lost');
+  });
+});
+
+describe('a full measurement', () => {
+  it('covers every tile in every division, and chooses the fastest', async () => {
+    const seen: string[] = [];
+    const found = await measureAll(space, device({ tile: 640, lanes: 1 }), ({ tile, lanes, tiles }) =>
+      seen.push(`${tile} ${lanes} ${tiles}`),
+    );
+    expect(found.choice).toMatchObject({ tile: 640, lanes: 1, threads: 2 });
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toHaveLength(found.measurements.length);
+    expect(seen).toContain('256 2 4');
+  });
+});
