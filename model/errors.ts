@@ -59,6 +59,17 @@ export class InexactModelError extends ModelError {
   }
 }
 
+/** A network that cannot be quantised. */
+export class UnquantisableLayerError extends ModelError {
+  readonly code = 'unquantisable';
+  constructor(
+    readonly layer: string,
+    readonly reason: string,
+  ) {
+    super(`layer "${layer}" cannot be quantised: ${reason}`);
+  }
+}
+
 /** A network configuration that describes no U-Net. */
 export class ModelConfigError extends ModelError {
   readonly code = 'bad-model-config';

@@ -7,6 +7,8 @@ import type { OnnxBackend } from './onnx/backend.js';
 import type { Trace } from './onnx/trace.js';
 import type { OutputKind } from './output-kind.js';
 import { type Pixels, rangeOf } from './pixels.js';
+import { QuantisedNetwork } from './quantisation/network.js';
+import type { Ranges } from './quantisation/ranges.js';
 
 /** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -34,19 +36,29 @@ export class FrozenModel {
   private constructor(
     private readonly model: tfl.LayersModel,
     private readonly backend: OnnxBackend,
+    private readonly quantised: QuantisedNetwork | null,
+    head: Head,
   ) {
     this.geometry = tileGeometryOf(model);
-    this.#head = Head.of(model);
+    this.#head = head;
   }
 
   /**
    * Freezes a model in place. Its weights must not change until it is disposed.
+   * @param ranges of its feature maps; if there are any, it computes with bytes
    * @throws InexactModelError for a network that cannot be tiled exactly
+   * @throws UnquantisableLayerError, CheckpointError; see `QuantisedNetwork`
    */
-  static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<FrozenModel> {
-    const frozen = new FrozenModel(model, backend);
+  static async of(
+    model: tfl.LayersModel,
+    backend: OnnxBackend,
+    ranges: Ranges | null = null,
+  ): Promise<FrozenModel> {
+    const head = Head.of(model);
+    const geometry = tileGeometryOf(model);
+    const quantised = ranges && (await QuantisedNetwork.of(head.network, ranges, geometry, backend));
     await backend.freeze(model.getWeights());
-    return frozen;
+    return new FrozenModel(model, backend, quantised, head);
   }
 
   /**
@@ -81,6 +93,7 @@ export class FrozenModel {
 
   dispose(): void {
     this.model.dispose();
+    this.quantised?.dispose();
   }
 
   /** The recorded computation of one use. */
@@ -111,7 +124,7 @@ export class FrozenModel {
   /** The scores of each pixel that the tile owns. */
   #scores(x: tf.Tensor4D): tf.Tensor4D {
     const { top, left, bottom, right } = this.geometry.padded;
-    const y = this.#head.network.apply(x) as tf.Tensor4D;
+    const y = (this.quantised ?? this.#head.network).apply(x) as tf.Tensor4D;
     if (top + left + bottom + right === 0) return y;
     const [count, height, width, channels] = y.shape;
     return tf.slice(y, [0, top, left, 0], [count, height - top - bottom, width - left - right, channels]);

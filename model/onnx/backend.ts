@@ -10,7 +10,8 @@ import { Trace } from './trace.js';
 
 export const BACKEND = 'onnx';
 
-const ELEMENTS = new Set<string>(['float32', 'int32', 'bool'] satisfies ElementName[]);
+/** Bytes are computed by operators that TensorFlow.js does not know: see `kernels/bytes.ts`. */
+const ELEMENTS = new Set<string>(['float32', 'int32', 'bool', 'uint8', 'int8'] satisfies ElementName[]);
 
 /** One tensor of TensorFlow.js for each input of an operator. */
 type TensorsOf<I extends Inputs> = { readonly [K in keyof I]: tf.TensorInfo } & readonly tf.TensorInfo[];
@@ -64,7 +65,7 @@ export class OnnxBackend extends tf.KernelBackend {
     inputs: TensorsOf<I>,
     attributes: A,
     shape: readonly number[],
-    dtype: tf.DataType,
+    dtype: tf.DataType | ElementName,
   ): tf.TensorInfo {
     const data = this.#add(shape, dtype, null);
     const own = { inputs: inputs.map((info) => this.#data.get(info.dataId)), attributes };
@@ -87,6 +88,16 @@ export class OnnxBackend extends tf.KernelBackend {
       await this.read(tensor.dataId);
       this.#data.get(tensor.dataId).constantId ??= this.#constants++;
     }
+  }
+
+  /** Adds a constant of the graphs that read it, until its data is disposed of. */
+  constant(values: Float32Array | Int32Array | Int8Array, shape: readonly number[]): tf.TensorInfo {
+    const dtype = values instanceof Int8Array ? 'int8' : values instanceof Int32Array ? 'int32' : 'float32';
+    const stored =
+      values instanceof Int8Array ? new Uint8Array(values.buffer, values.byteOffset, values.length) : values;
+    const data = this.#add(shape, dtype, stored);
+    data.constantId = this.#constants++;
+    return this.#info(data);
   }
 
   /**
@@ -195,7 +206,11 @@ export class OnnxBackend extends tf.KernelBackend {
     return false;
   }
 
-  #add(shape: readonly number[], dtype: tf.DataType, values: tf.BackendValues | null): TensorData {
+  #add(
+    shape: readonly number[],
+    dtype: tf.DataType | ElementName,
+    values: tf.BackendValues | null,
+  ): TensorData {
     if (!ELEMENTS.has(dtype)) throw new UnsupportedKernelError('write', `it has no tensors of ${dtype}`);
     const type = { shape: [...shape], dtype: dtype as ElementName };
     const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
@@ -205,7 +220,8 @@ export class OnnxBackend extends tf.KernelBackend {
   #info(data: TensorData): tf.TensorInfo {
     const dataId = {};
     this.#data.set(dataId, data);
-    return { dataId, shape: [...data.type.shape], dtype: data.type.dtype };
+    // TensorFlow.js has no name for bytes, which it never sees
+    return { dataId, shape: [...data.type.shape], dtype: data.type.dtype as tf.DataType };
   }
 
   async #flush(requested: TensorData): Promise<void> {

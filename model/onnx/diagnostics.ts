@@ -76,6 +76,8 @@ function listConstant({ name, dims, dataType, rawData }: TensorProto): string {
 
 const ARRAYS = {
   [ElementType.float32]: ['float32', Float32Array],
+  [ElementType.uint8]: ['uint8', Uint8Array],
+  [ElementType.int8]: ['int8', Int8Array],
   [ElementType.int32]: ['int32', Int32Array],
   [ElementType.int64]: ['int64', BigInt64Array],
   [ElementType.bool]: ['bool', Uint8Array],

@@ -1,7 +1,7 @@
 import protobuf from 'protobufjs/light.js';
 
 /** ONNX element types (`TensorProto.DataType`) in use. */
-export const ElementType = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const ElementType = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 /** Element types of the backend's tensors; `int64` is for ONNX's own shapes and axes. */
 export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
 
@@ -11,6 +11,9 @@ export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** ONNX Runtime's own operators on blocked images; see `blocked.ts`. */
 export const NCHWC = 'com.microsoft.nchwc';
+
+/** ONNX Runtime's documented operators beside those of ONNX. */
+export const CONTRIB = 'com.microsoft';
 
 export interface NodeProto {
   /** An operator of ONNX, or `DOMAIN:NAME`. */
@@ -132,6 +135,7 @@ export function encodeModel(graph: Graph): Uint8Array {
     opsetImport: [
       { domain: '', version: 18 },
       { domain: NCHWC, version: 1 },
+      { domain: CONTRIB, version: 1 },
     ],
     graph: {
       name: 'recorded',

@@ -10,6 +10,14 @@ import {
 /** ONNX's Slice reads this end as "to the last element", and its negative as "to the first". */
 export const SLICE_END = 2 ** 31 - 1;
 
+const ARRAYS = {
+  float32: Float32Array,
+  int32: Int32Array,
+  bool: Uint8Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+} satisfies Record<ElementName, unknown>;
+
 /** Collects the nodes and initialisers of one ONNX graph; of equal nodes only the first is written. */
 export class GraphWriter {
   /**
@@ -62,7 +70,7 @@ export class GraphWriter {
 
   /** A scalar constant. */
   scalar(value: number, dtype: ElementName = 'float32'): string {
-    const array = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
+    const array = ARRAYS[dtype];
     return this.#constant(dtype, [], [value], () => array.of(value));
   }
 

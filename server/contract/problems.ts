@@ -54,6 +54,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'corrupt-image': { status: 422, exitCode: 6, title: 'Corrupt image' },
   'bad-checkpoint': { status: 500, exitCode: 7, title: 'Damaged model' },
   'inexact-model': { status: 500, exitCode: 7, title: 'Inexact model' },
+  unquantisable: { status: 500, exitCode: 7, title: 'Network cannot be quantised' },
   'unsupported-kernel': { status: 500, exitCode: 7, title: 'Unsupported operator' },
   'graph-failed': { status: 500, exitCode: 7, title: 'Inference failed' },
   'engine-failed': { status: 500, exitCode: 7, title: 'Engine failure' },

@@ -57,7 +57,8 @@ const sliceOperator: Operator<Cut> = {
   },
 };
 
-function slice(
+/** Cuts `size` elements from `begin` on out of each dimension. */
+export function slice(
   backend: OnnxBackend,
   x: tf.TensorInfo,
   begin: readonly number[],
@@ -156,7 +157,8 @@ function join(g: GraphWriter, inputs: readonly Value[], axis: number, output: Ou
   return output.value(g.op('Concat', names, { axis: layout === BLOCKED ? 1 : layout.indexOf(axis) }), layout);
 }
 
-function concat(backend: OnnxBackend, parts: readonly tf.TensorInfo[], axis: number): tf.TensorInfo {
+/** Joins tensors along an axis, which counts from 0. */
+export function concat(backend: OnnxBackend, parts: readonly tf.TensorInfo[], axis: number): tf.TensorInfo {
   const shape = tf.backend_util.computeOutShape(
     parts.map((x) => x.shape),
     axis,

@@ -1,0 +1,99 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import type { TileBatch } from '../frozen.js';
+import { Head } from '../head.js';
+import { normalise } from '../normalise.js';
+import type { OnnxBackend } from '../onnx/backend.js';
+import type { Trace } from '../onnx/trace.js';
+import { rangeOf } from '../pixels.js';
+import type { Range, Ranges } from './ranges.js';
+import { stagesOf } from './stages.js';
+
+interface Observed {
+  readonly layer: string;
+  readonly channels: number;
+}
+
+/** Finds the ranges of a network's feature maps, by computing them with floats for images that it is made for. */
+export class Calibrator {
+  /** By number of channels of the images. */
+  readonly #traces = new Map<number, Trace>();
+  /** The least and the greatest values so far, layer by layer. */
+  #extremes: { readonly low: Float32Array; readonly high: Float32Array } | null = null;
+
+  private constructor(
+    private readonly model: tfl.LayersModel,
+    private readonly observed: readonly Observed[],
+    private readonly backend: OnnxBackend,
+  ) {}
+
+  /**
+   * @param model is frozen, and disposed of with the calibrator
+   * @throws UnquantisableLayerError naming a layer that cannot be computed with bytes
+   */
+  static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<Calibrator> {
+    const { network } = Head.of(model);
+    const stages = await stagesOf(network);
+    const observed = stages.flatMap((stage) =>
+      'channels' in stage && stage.output !== network.outputs[0]!.id
+        ? [{ layer: stage.name, channels: stage.channels[1] }]
+        : [],
+    );
+    await backend.freeze(model.getWeights());
+    return new Calibrator(model, observed, backend);
+  }
+
+  /** Widens the ranges to the values of a batch. */
+  async observe({ data, count, height, width, channels }: TileBatch): Promise<void> {
+    const found = (await this.#trace(channels, height, width).run([
+      {
+        values: data instanceof Float32Array ? data : new Float32Array(data),
+        shape: [count, height, width, channels],
+      },
+      { values: Float32Array.of(rangeOf(data)), shape: [1] },
+    ])) as Float32Array;
+    const length = found.length / 2;
+    const [low, high] = [found.slice(0, length), found.slice(length)];
+    const { low: lowest, high: highest } = this.#extremes ?? { low, high };
+    this.#extremes = {
+      low: low.map((value, i) => Math.min(value, lowest[i]!)),
+      high: high.map((value, i) => Math.max(value, highest[i]!)),
+    };
+  }
+
+  /** The ranges of all values so far. At least one batch must have been observed. */
+  ranges(): Ranges {
+    const { low, high } = this.#extremes!;
+    const ranges: Record<string, Range> = {};
+    let at = 0;
+    for (const { layer, channels } of this.observed) {
+      ranges[layer] = {
+        low: [...low.subarray(at, at + channels)],
+        high: [...high.subarray(at, at + channels)],
+      };
+      at += channels;
+    }
+    return ranges;
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+
+  #trace(channels: number, height: number, width: number): Trace {
+    const known = this.#traces.get(channels);
+    if (known) return known;
+    const { inputs } = this.model;
+    const outputs = this.observed.map(({ layer }) => this.model.getLayer(layer).output as tfl.SymbolicTensor);
+    const network = tfl.model({ inputs, outputs });
+    const trace = this.backend.trace([[1, height, width, channels], [1]], ([pixels, range]) => {
+      const x = normalise(pixels as tf.Tensor4D, range!, inputs[0]!.shape[3]!);
+      const maps = [network.apply(x) as tf.Tensor | tf.Tensor[]].flat();
+      const low = maps.map((map) => tf.min(map, [0, 1, 2]));
+      const high = maps.map((map) => tf.max(map, [0, 1, 2]));
+      return tf.concat([...low, ...high], 0);
+    });
+    this.#traces.set(channels, trace);
+    return trace;
+  }
+}
