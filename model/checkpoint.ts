@@ -9,6 +9,7 @@ import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { readCard, readJson, rejectUnreadable, writeCard } from './model-files.js';
+import { parseRanges, QUANTISATION, type Ranges } from './quantisation/ranges.js';
 import { issueOf } from './schema-issue.js';
 // For its side effect: it registers the layer of models that resize their logits.
 import './resizing.js';
@@ -18,7 +19,9 @@ const WEIGHTS = 'weights.bin';
 export interface Checkpoint {
   readonly model: tfl.LayersModel;
   readonly card: Card;
-  /** SHA-256 of its layers and weights. */
+  /** The ranges of a quantised version; null for others. */
+  readonly ranges: Ranges | null;
+  /** SHA-256 of its layers, weights and ranges. */
   readonly digest: string;
 }
 
@@ -66,6 +69,7 @@ export async function saveCheckpoint(
  */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
+  const ranges = await rangesOf(folder, card);
   const json = modelSchema.safeParse(await readJson(folder, 'model.json'));
   if (!json.success) throw new CheckpointError(`${folder}/model.json: ${issueOf(json.error)}`);
   const { modelTopology, weightsManifest } = json.data;
@@ -89,8 +93,23 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
     throw error;
   }
   const topology = JSON.stringify(modelTopology);
-  const digest = createHash('sha256').update(topology).update(sha256).digest('hex');
-  return { model, card, digest };
+  const hash = createHash('sha256').update(topology).update(sha256);
+  const digest = hash.update(card.quantisation?.sha256 ?? '').digest('hex');
+  return { model, card, ranges, digest };
+}
+
+/**
+ * The ranges of a quantised version; null for others.
+ * @throws CheckpointError where they are missing, or not those of the card
+ */
+async function rangesOf(folder: string, { quantisation }: Card): Promise<Ranges | null> {
+  if (quantisation === undefined) return null;
+  const text = await readFile(join(folder, QUANTISATION), 'utf8').catch(
+    rejectUnreadable(folder, QUANTISATION),
+  );
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  if (sha256 === quantisation.sha256) return parseRanges(text, `${folder}/${QUANTISATION}`);
+  throw new CheckpointError(`${folder}/${QUANTISATION} does not match its card: its SHA-256 is ${sha256}`);
 }
 
 /**

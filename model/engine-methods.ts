@@ -5,6 +5,7 @@ import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import type { Diagnostics } from './onnx/diagnostics.js';
 import type { OutputKind } from './output-kind.js';
+import type { Ranges } from './quantisation/ranges.js';
 import type { CallContext } from './rpc.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
@@ -23,7 +24,7 @@ export interface LaneOptions {
 export interface LoadedModel {
   readonly card: Card;
   readonly geometry: TileGeometry;
-  /** SHA-256 of its layers and weights. */
+  /** SHA-256 of its layers, weights and, of a quantised version, ranges. */
   readonly digest: string;
 }
 
@@ -56,6 +57,12 @@ export interface EngineMethods {
   predict(request: PredictRequest, context: CallContext): Promise<Uint8Array | Float32Array>;
   unload(id: number): Promise<void>;
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }>;
+  /** Starts to find the ranges of a model's feature maps; what an earlier call found is lost. */
+  calibrate(folder: string): Promise<void>;
+  /** Computes the feature maps of a batch, and widens the ranges to their values. */
+  observe(batch: TileBatch): Promise<void>;
+  /** Ends the calibration. */
+  ranges(): Promise<Ranges>;
   /** Builds a network to be trained; the one before is disposed of. */
   train(config: TrainerConfig): Promise<TraineeFacts>;
   /** One step; returns the loss. */

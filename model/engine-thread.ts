@@ -7,6 +7,7 @@ import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
+import { Calibrator } from './quantisation/calibrator.js';
 import { type Failure, serve } from './rpc.js';
 import { begin } from './ticket.js';
 import { Trainer } from './train/trainer.js';
@@ -19,6 +20,7 @@ const options = workerData as LaneOptions;
 const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
 const models = new Map<number, FrozenModel>();
 let trainer: Trainer | null = null;
+let calibrator: Calibrator | null = null;
 
 /** An error of the device, or of what it was given; what has no code failed in the engine itself. */
 function failureOf(error: unknown): Failure {
@@ -32,12 +34,12 @@ const methods: EngineMethods = {
   },
 
   async load(id, folder, expected) {
-    const { model, card, digest } = await loadCheckpoint(folder);
+    const { model, card, ranges, digest } = await loadCheckpoint(folder);
     if (expected !== null && digest !== expected) {
       model.dispose();
       throw new CheckpointError(`${folder} was replaced while it was in use: it is another network now`);
     }
-    const frozen = await FrozenModel.of(model, backend);
+    const frozen = await FrozenModel.of(model, backend, ranges);
     models.set(id, frozen);
     return { card, digest, geometry: frozen.geometry };
   },
@@ -61,6 +63,25 @@ const methods: EngineMethods = {
     const layers = layersOf(model);
     model.dispose();
     return { card, layers };
+  },
+
+  async calibrate(folder) {
+    calibrator?.dispose();
+    const { model } = await loadCheckpoint(folder);
+    calibrator = await Calibrator.of(model, backend);
+  },
+
+  observe(batch) {
+    backend.threads = options.threads;
+    return calibrator!.observe(batch);
+  },
+
+  async ranges() {
+    const ranges = calibrator!.ranges();
+    calibrator!.dispose();
+    calibrator = null;
+    await backend.settled();
+    return ranges;
   },
 
   async train(config) {

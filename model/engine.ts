@@ -8,6 +8,7 @@ import { Lane } from './lane.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
+import type { Ranges } from './quantisation/ranges.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
@@ -94,7 +95,7 @@ export class Engine {
 
   /**
    * Loads a model folder and freezes it.
-   * @throws CheckpointError, InexactModelError (by `code`)
+   * @throws CheckpointError, InexactModelError, UnquantisableLayerError (by `code`)
    */
   async load(folder: string): Promise<EngineModel> {
     const id = this.#nextId++;
@@ -162,6 +163,16 @@ export class Engine {
     return this.#lane(0).call('describe', [folder]);
   }
 
+  /**
+   * Starts to find the ranges of a model's feature maps; one at a time.
+   * @throws CheckpointError, UnquantisableLayerError (by `code`)
+   */
+  async calibrate(folder: string): Promise<Calibration> {
+    const lane = this.#lane(0);
+    await lane.call('calibrate', [folder]);
+    return new Calibration(lane);
+  }
+
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
     const lane = this.#lane(0);
@@ -177,6 +188,21 @@ export class Engine {
     const { provider, threads, diagnostics } = this.options;
     this.#lanes[index] ??= new Lane({ provider, threads, ...(diagnostics && { diagnostics }) });
     return this.#lanes[index];
+  }
+}
+
+/** A search for the ranges of a model's feature maps, as the engine's caller sees it. */
+export class Calibration {
+  constructor(private readonly lane: Lane) {}
+
+  /** Widens the ranges to the values of a batch. Its pixels are transferred. */
+  observe(batch: TileBatch): Promise<void> {
+    return this.lane.call('observe', [batch], { transfer: [batch.data.buffer as ArrayBuffer] });
+  }
+
+  /** Ends the search; at least one batch must have been observed. */
+  ranges(): Promise<Ranges> {
+    return this.lane.call('ranges', []);
   }
 }
 

@@ -6,8 +6,14 @@ import { readCard } from './model-files.js';
 
 export interface ModelFolder {
   readonly name: string;
-  readonly version: number;
+  /** A number, or that of the version that it quantises, such as `1-int8`. */
+  readonly version: Card['version'];
   readonly folder: string;
+}
+
+/** A version of a model that is trained here. */
+export interface NumberedModel extends ModelFolder {
+  readonly version: number;
 }
 
 /** A model that can be used, with the card that was checked. */
@@ -15,8 +21,12 @@ export interface FoundModel extends ModelFolder {
   readonly card: Card;
 }
 
+/** Names of versions: numbers, and of those that are quantised, the number with a suffix. */
+const NUMBER = /^[1-9]\d{0,8}$/;
+const QUANTISED = /^[1-9]\d{0,8}-int8$/;
+
 /**
- * The models of a folder, `NAME/VERSION/`. Each call reads the folder, so that a new version is served without a
+ * The models of a folder, `NAME/VERSION/`. A quantised version is used only where it is named. Each call reads the folder, so that a new version is served without a
  * restart.
  */
 export class ModelShelf {
@@ -31,11 +41,17 @@ export class ModelShelf {
 
   /**
    * The cards of all models, and the models that cannot be used, with the reason.
-   * @param read reads and validates a model
+   * @param options.read reads and validates a model
+   * @param options.quantised whether quantised versions are listed, too, each behind its model; default false
    */
-  async survey(read: (model: ModelFolder) => Promise<Card> = cardOf): Promise<Survey> {
+  async survey({ read = cardOf, quantised = false }: SurveyOptions = {}): Promise<Survey> {
     const survey: { cards: Card[]; unreadable: UnreadableModel[] } = { cards: [], unreadable: [] };
+    const models: ModelFolder[] = [];
     for (const model of await this.list()) {
+      models.push(model);
+      if (quantised) models.push(...(await this.quantised(model.name)));
+    }
+    for (const model of models) {
       const { name, version, folder } = model;
       try {
         survey.cards.push(await read(model));
@@ -59,13 +75,33 @@ export class ModelShelf {
     if (name === undefined && models.length === 1) return verify(models[0]!);
     if (name === undefined)
       throw new ModelChoiceError(`name a model: ${known.join(', ') || 'there are none'}`);
-    const [, plain, version] = /^(.*)\/([1-9]\d{0,8})$/.exec(name) ?? [null, name, null];
+    const [, plain, version] = /^(.*)\/([1-9]\d{0,8}(?:-int8)?)$/.exec(name) ?? [null, name, null];
     const model = models.find((candidate) => candidate.name === plain);
     if (!model) throw new UnknownModelError(name, known);
-    if (version === null || Number(version) === model.version) return verify(model);
-    const folder = join(this.root, model.name, version!);
-    if (!(await exists(join(folder, 'card.json')))) throw new UnknownModelError(name, known);
-    return verify({ name: model.name, version: Number(version), folder });
+    if (version === null) return verify(model);
+    const named = this.#version(model.name, version!);
+    if (!(await exists(join(named.folder, 'card.json')))) throw new UnknownModelError(name, known);
+    return verify(named);
+  }
+
+  /** The quantised versions of a model, by the numbers of those that they were made of. */
+  async quantised(name: string): Promise<ModelFolder[]> {
+    const folders = (await subfolders(join(this.root, name))).filter((version) => QUANTISED.test(version));
+    const versions = folders.map((version) => this.#version(name, version));
+    const isFinished = await Promise.all(versions.map(({ folder }) => exists(join(folder, 'card.json'))));
+    return versions
+      .filter((_, i) => isFinished[i])
+      .sort((a, b) => Number.parseInt(String(a.version), 10) - Number.parseInt(String(b.version), 10));
+  }
+
+  /** The folder of the quantised version of another one; it need not exist yet. */
+  quantisedOf({ name, version }: ModelFolder): ModelFolder {
+    return this.#version(name, `${version}-int8`);
+  }
+
+  #version(name: string, version: string): ModelFolder {
+    const folder = join(this.root, name, version);
+    return { name, version: NUMBER.test(version) ? Number(version) : version, folder };
   }
 
   /** The path of a model's training curves; null where it has none. */
@@ -75,7 +111,7 @@ export class ModelShelf {
   }
 
   /** The folder of a model's next version, which does not exist yet. */
-  async nextVersion(name: string): Promise<ModelFolder> {
+  async nextVersion(name: string): Promise<NumberedModel> {
     const version = ((await versionsOf(join(this.root, name)))[0] ?? 0) + 1;
     return { name, version, folder: join(this.root, name, String(version)) };
   }
@@ -84,7 +120,7 @@ export class ModelShelf {
    * The latest version of a model, whose training is unfinished: it has no card yet.
    * @throws ModelChoiceError where its training is finished, or there is no version
    */
-  async unfinished(name: string): Promise<ModelFolder> {
+  async unfinished(name: string): Promise<NumberedModel> {
     const [version] = await versionsOf(join(this.root, name));
     const folder = join(this.root, name, String(version));
     if (version === undefined || (await exists(join(folder, 'card.json')))) {
@@ -103,9 +139,14 @@ export class ModelShelf {
   }
 }
 
+interface SurveyOptions {
+  readonly read?: (model: ModelFolder) => Promise<Card>;
+  readonly quantised?: boolean;
+}
+
 export interface UnreadableModel {
   readonly name: string;
-  readonly version: number;
+  readonly version: ModelFolder['version'];
   readonly reason: string;
 }
 
@@ -132,7 +173,7 @@ async function verify(model: ModelFolder): Promise<FoundModel> {
 
 /** Version numbers in a model's folder in descending order, those in training included. */
 async function versionsOf(folder: string): Promise<number[]> {
-  const versions = (await subfolders(folder)).filter((v) => /^[1-9]\d{0,8}$/.test(v)).map(Number);
+  const versions = (await subfolders(folder)).filter((v) => NUMBER.test(v)).map(Number);
   return versions.sort((a, b) => b - a);
 }
 

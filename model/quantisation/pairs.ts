@@ -1,4 +1,4 @@
-import type { ConvGeometry } from '../onnx/kernels/filter-gradient.js';
+import type { ConvGeometry } from '../onnx/kernels/conv-geometry.js';
 import type { ByteFilter } from './filters.js';
 
 /** Where a convolution's kernel reads. */

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { Card } from '../../model/card.js';
 import { Engine, type EngineModel } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
@@ -14,19 +13,15 @@ import {
   scratchOption,
 } from '../terminal/options.js';
 import { withScratch } from '../terminal/scratch.js';
-import { type Dataset, type DatasetOptions, openDataset } from '../training/data/dataset.js';
+import type { Dataset } from '../training/data/dataset.js';
 import { predictions } from '../training/evaluate.js';
 import { DEFAULT_THRESHOLD, Evaluation, formatScores, thresholdsWith } from '../training/evaluation.js';
+import { type LabelledFlags, openLabelled } from './labelled.js';
 import { labelOptions } from './training-options.js';
-import { classesOf, parseLegend, parseList, parseRange } from './training-values.js';
+import { parseList, parseRange } from './training-values.js';
 
-interface EvaluateFlags extends EngineFlags, ScratchFlags {
+interface EvaluateFlags extends EngineFlags, ScratchFlags, LabelledFlags {
   readonly model?: string;
-  readonly images: string;
-  readonly labels: string;
-  readonly legend?: string;
-  readonly instances?: boolean;
-  readonly ignore?: number;
   readonly range?: 'auto' | [number, number];
   readonly only?: string[];
   readonly tta?: boolean;
@@ -62,7 +57,9 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);
     await withScratch(flags.scratch, async (scratchDir) => {
-      const dataset = await openLabelled(flags, model.card, scratchDir, context.signal);
+      const { maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
+      const open = { scratchDir, maxPixels, maxUnpackedBytes, signal: context.signal };
+      const dataset = await openLabelled(flags, model.card, open);
       try {
         for (const warning of dataset.warnings) context.stderr(`note: ${warning}`);
         const result = await score(flags, engine, model, dataset, context);
@@ -75,29 +72,6 @@ async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<
   } finally {
     await engine.close();
   }
-}
-
-/** Opens images and labels as the model of the card sees them. */
-function openLabelled(
-  flags: EvaluateFlags,
-  card: Card,
-  scratchDir: string,
-  signal: AbortSignal,
-): Promise<Dataset> {
-  const classes = classesOf({ ...flags, classes: card.classes });
-  const options: DatasetOptions = {
-    images: flags.images,
-    labels: flags.labels,
-    ignore: flags.ignore ?? null,
-    range: flags.range ?? { of: card },
-    classes: classes.length,
-    inputChannels: card.inputChannels,
-    labelBorder: 'reflect',
-    instances: flags.instances ?? false,
-    legend: flags.legend === undefined ? null : new Map(parseLegend(flags.legend, classes)),
-  };
-  const { maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
-  return openDataset(options, { scratchDir, maxPixels, maxUnpackedBytes, signal });
 }
 
 /** Scores the requested images, each and together. */

@@ -11,6 +11,7 @@ import { requireFolder } from '../storage/folders.js';
 import { netSvg } from '../svg/net-picture.js';
 import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
 import { tuningSummary } from './bench.js';
+import { quantizeCommand } from './quantize.js';
 import { withSegmenter } from './with-segmenter.js';
 
 interface ShowFlags extends CacheDirFlags {
@@ -23,7 +24,7 @@ interface ListFlags {
   readonly json?: boolean;
 }
 
-/** `unseam models`: lists models, or the layers of one. */
+/** `unseam models`: lists models, or the layers of one, or quantises one. */
 export function modelsCommand(program: Command, context: CommandContext): void {
   const folder = () =>
     new Option('--models <folder>', 'folder of models')
@@ -45,6 +46,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .action((name: string, _flags: unknown, command: Command) =>
       showModel(command.optsWithGlobals<ShowFlags>(), name, context),
     );
+  quantizeCommand(models, context);
 }
 
 async function listModels({ models, json }: ListFlags, context: CommandContext): Promise<void> {
@@ -66,11 +68,14 @@ async function listModels({ models, json }: ListFlags, context: CommandContext):
 }
 
 /** A model in one line: its classes, its size and its scores. */
-function summaryOf({ name, version, classes, architecture, scores }: Card): string {
+function summaryOf({ name, version, classes, architecture, scores, quantisation }: Card): string {
   const { parameters, halo } = architecture;
   const listed = classes.map((known, c) => `${c} ${known.name}`).join(', ');
   const errors = Object.entries(scores).map(([set, s]) => `${set} pixel error ${s.pixelError?.toFixed(4)}`);
-  return `${name} version ${version}: ${listed}; ${parameters} parameters, halo ${haloText(halo)}; ${errors.join(', ')}`;
+  const same =
+    quantisation && `the original's label for ${(100 * quantisation.agreement.share).toFixed(2)} % of pixels`;
+  const facts = [`${parameters} parameters, halo ${haloText(halo)}`, same, errors.join(', ')];
+  return `${name} version ${version}: ${[listed, ...facts].filter(Boolean).join('; ')}`;
 }
 
 /** Lists the layers of a model, and draws them where a file is named; and says how it is computed fastest. */
@@ -95,14 +100,17 @@ async function showModel(
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);
 }
 
-/** Validates each model as loading does: card, folder, weights and layers against each other. */
+/** Validates each version as loading does: card, folder, weights and layers against each other. */
 async function survey(root: string): Promise<Survey> {
   const engine = Engine.start({ provider: 'cpu', threads: 1 });
   try {
-    return await new ModelShelf(root).survey(async (model) => {
-      const card = await cardOf(model);
-      await engine.describe(model.folder);
-      return card;
+    return await new ModelShelf(root).survey({
+      quantised: true,
+      read: async (model) => {
+        const card = await cardOf(model);
+        await engine.describe(model.folder);
+        return card;
+      },
     });
   } finally {
     await engine.close();

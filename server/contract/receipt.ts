@@ -6,7 +6,7 @@ import type { Stage } from './stages.js';
 
 /** How a result was computed, and from what: enough to compute it again. It is never embedded in the mask's file. */
 export interface Receipt {
-  readonly model: { readonly name: string; readonly version: number; readonly sha256: string };
+  readonly model: { readonly name: string; readonly version: number | string; readonly sha256: string };
   readonly image: {
     readonly width: number;
     readonly height: number;

@@ -31,7 +31,7 @@ const source: z.ZodType<JobRecord['source']> = z.discriminatedUnion('kind', [
 
 /** Strict, so that an option that this version does not know is never ignored silently. */
 const request = z.strictObject({
-  model: z.string().regex(/^.+\/\d+$/, 'must be NAME/VERSION'),
+  model: z.string().regex(/^.+\/\d+(-int8)?$/, 'must be NAME/VERSION'),
   choice: z.strictObject({
     page: count.optional(),
     level: count.optional(),
@@ -75,7 +75,7 @@ const progress = z.object({
 
 /** The fields of a receipt that the server reads; clients get all others as they were written. */
 const receipt: z.ZodType<NonNullable<JobRecord['receipt']>> = z.looseObject({
-  model: z.looseObject({ name: z.string(), version: count, sha256: z.string() }),
+  model: z.looseObject({ name: z.string(), version: z.union([count, z.string()]), sha256: z.string() }),
   exact: z.boolean(),
   stagesMs: z.partialRecord(z.enum(STAGES), z.number()),
   cached: z.object({ computedAt: time }).nullable().default(null),

@@ -56,7 +56,7 @@ const runSchema: z.ZodType<RunConfig> = z.object({
   images: z.string(),
   labels: z.string(),
   name: cardSchema.shape.name,
-  version: cardSchema.shape.version,
+  version: z.int().min(1),
   classes: cardSchema.shape.classes,
   legend: z.array(z.tuple([z.int(), z.int()])).nullable(),
   ignore: z.int().nullable(),
@@ -65,7 +65,7 @@ const runSchema: z.ZodType<RunConfig> = z.object({
     .union([
       z.enum(['type', 'auto']),
       z.tuple([z.number(), z.number()]),
-      z.object({ of: cardSchema.pick({ normalisation: true }) }),
+      z.object({ of: z.object({ normalisation: cardSchema.shape.normalisation }) }),
     ])
     .default('type'),
   validation: z.array(z.string()).nullable(),

@@ -45,13 +45,13 @@ export interface Receipt {
 /** A model that cannot be used, and why. */
 export interface UnreadableModel {
   readonly name: string;
-  readonly version: number;
+  readonly version: number | string;
   readonly reason: string;
 }
 
 export interface ModelCard {
   readonly name: string;
-  readonly version: number;
+  readonly version: number | string;
   readonly description: string;
   readonly classes: readonly { readonly name: string; readonly colour: string | null }[];
   readonly inputChannels: number;
@@ -59,6 +59,8 @@ export interface ModelCard {
   readonly architecture: { readonly parameters: number; readonly halo: { readonly top: number } };
   readonly scores: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly data: { readonly description: string; readonly terms: string };
+  /** Names of its quantised versions. */
+  readonly quantised: readonly string[];
   /** URL of the curves of its training; null without. */
   readonly curves: string | null;
 }

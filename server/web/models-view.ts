@@ -21,6 +21,9 @@ export function showModels(
         ['Parameters', card.architecture.parameters.toLocaleString('en')],
         ['Halo', `${card.architecture.halo.top} px`],
         ['Data', `${card.data.description} (${card.data.terms})`],
+        ...(card.quantised.length > 0
+          ? [['Quantised', card.quantised.join(', ')] satisfies [string, string]]
+          : []),
         ...Object.entries(card.scores).map(([split, scores]): [string, string] => [
           `Scores, ${split}`,
           Object.entries(scores)

@@ -5,7 +5,7 @@ import { CONTRIB } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { concat, slice } from './arrange.js';
-import type { ConvGeometry } from './filter-gradient.js';
+import type { ConvGeometry } from './conv-geometry.js';
 
 /*
  * Operators on images of bytes, `[N, H, W, C]` in that order in memory: ONNX Runtime convolves bytes fastest so. They

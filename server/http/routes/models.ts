@@ -12,7 +12,12 @@ export function modelRoutes(shelf: ModelShelf): Router {
   const router = Router();
   const view = async (card: Card) => {
     const curves = await shelf.curvesOf(card);
-    return { ...card, curves: curves && `/v1/models/${encodeURIComponent(card.name)}/curves.svg` };
+    const quantised = await shelf.quantised(card.name);
+    return {
+      ...card,
+      curves: curves && `/v1/models/${encodeURIComponent(card.name)}/curves.svg`,
+      quantised: quantised.map(({ name, version }) => `${name}/${version}`),
+    };
   };
 
   router.get('/', async (_request, response) => {

@@ -30,10 +30,7 @@ export async function findPairs(images: string, labels: string): Promise<PairFil
 async function pairPages(images: string, labels: string): Promise<PairFiles[]> {
   const [pages, labelPages] = [await countPages(images), await countPages(labels)];
   if (pages !== labelPages) throw bad(`${images} has ${pages} pages, ${labels} has ${labelPages}`);
-  const digits = String(pages - 1).length;
-  return Array.from({ length: pages }, (_, page) => {
-    return { stem: String(page).padStart(digits, '0'), image: images, labels, page };
-  });
+  return pagesOf(images, pages).map((page) => ({ ...page, labels }));
 }
 
 async function pairFolders(images: string, labels: string): Promise<PairFiles[]> {
@@ -47,6 +44,28 @@ async function pairFolders(images: string, labels: string): Promise<PairFiles[]>
   }
   if (imageFiles.size === 0) throw bad(`${images} holds no images`);
   return [...imageFiles].map(([stem, image]) => ({ stem, image, labels: labelFiles.get(stem)!, page: 0 }));
+}
+
+/** An image, alone. */
+export type ImageFile = Pick<PairFiles, 'stem' | 'image' | 'page'>;
+
+/**
+ * The images of a folder, or the pages of a file, sorted by stem.
+ * @throws RequestError `bad-data` where there are none
+ */
+export async function findImages(path: string): Promise<ImageFile[]> {
+  if (await isFile(path)) return pagesOf(path, await countPages(path));
+  const files = await byStem(path);
+  if (files.size === 0) throw bad(`${path} holds no images`);
+  return [...files].map(([stem, image]) => ({ stem, image, page: 0 }));
+}
+
+/** The pages of a file; their numbers have the same number of digits. */
+function pagesOf(image: string, pages: number): ImageFile[] {
+  const digits = String(pages - 1).length;
+  return Array.from({ length: pages }, (_, page) => {
+    return { stem: String(page).padStart(digits, '0'), image, page };
+  });
 }
 
 /** SHA-256 over the names and bytes of all files, in hex. */

@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseRecord } from '../../../server/jobs/record.js';
 import type { JobView } from '../../../server/jobs/view.js';
 import { type FakeServer, fakeImage, fakeServer, FAKE_RESULT as mask } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
@@ -42,6 +44,22 @@ describe('a job', () => {
       404,
       expect.stringMatching(/no probabilities as tiff; it has labels as tiff/),
     ]);
+  });
+});
+
+describe('a job of a quantised version', () => {
+  it('names it, also in its record', async () => {
+    const { id, model } = await view(await submit('model=em-membrane/1-int8'));
+    expect(model).toBe('em-membrane/1-int8');
+    await ended(id);
+    const { receipt, ...record } = JSON.parse(
+      await readFile(join(folder, 'data', 'jobs', id, 'job.json'), 'utf8'),
+    ) as { receipt: { model: object } };
+    const own = { ...receipt, model: { ...receipt.model, version: '1-int8' } };
+    expect(parseRecord(JSON.stringify({ ...record, receipt: own }), id)).toMatchObject({
+      request: { model: 'em-membrane/1-int8' },
+      receipt: { model: { version: '1-int8' } },
+    });
   });
 });
 

@@ -12,10 +12,15 @@ afterAll(() => server?.close());
 
 it('lists the models with their cards', async () => {
   const { models } = (await (await fetch(`${server.url}/v1/models`)).json()) as {
-    models: { name: string; curves: string | null }[];
+    models: { name: string; curves: string | null; quantised: string[] }[];
   };
   expect(models.map(({ name }) => name)).toEqual(['em-membrane', 'shapes', 'shapes-notebook']);
   expect(await (await fetch(`${server.url}/v1/models/shapes`)).json()).toEqual(models[1]);
+  expect(models.map(({ quantised }) => quantised)).toEqual([['em-membrane/1-int8'], [], []]);
+  expect(await (await fetch(`${server.url}/v1/models/em-membrane%2F1-int8`)).json()).toMatchObject({
+    version: '1-int8',
+    quantisation: { original: { test: { pixelError: 0.07098 } } },
+  });
   // Linked pages exist, and browsers find an icon.
   for (const { curves } of models) {
     expect([curves, curves && (await fetch(server.url + curves)).status]).toEqual([curves, curves && 200]);
