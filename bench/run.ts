@@ -12,7 +12,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   resume: () => import('./resume.js'),
   notebook: () => import('./notebook.js'),
   'train-step': () => import('./train-step.js'),
-  'tile-size': () => import('./tile-size.js'),
+  tuning: () => import('./tuning.js'),
 };
 
 const [name = '', ...flags] = process.argv.slice(2);

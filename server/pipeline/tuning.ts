@@ -28,6 +28,8 @@ export type Tuning = z.infer<typeof tuningSchema>;
 
 /** Outputs smaller than this are for small images: for large ones they compute too much halo. */
 const SMALLEST_PX = 192;
+/** Output sides that are tried first, in px. */
+const STRIDES_PX = [768, 256, 1024];
 /** Batches of several small tiles are compared with single ones by this output side, in px, and number. */
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
@@ -54,8 +56,7 @@ export function divisionsOf(threads: number): LaneUse[] {
 }
 
 /**
- * Searches for the fastest way to compute a model, one dimension after the other: the side of the tile, uphill from
- * `start`; the division into lanes; and whether small tiles are batched. Stops when the time is up, with what it has found.
+ * Searches for the fastest way to compute a model, one dimension after the other: the side of the tile; the division into lanes; and whether small tiles are batched. Stops when the time is up, with what it has found.
  *
  * @param measure the speed of one way, in Mpx of output a second
  * @param isUp whether the time is up; at least one way is measured
@@ -81,13 +82,13 @@ export async function searchChoice(
     return true;
   };
   const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
-  const climb = async (step: 1 | -1): Promise<boolean> => {
-    const next = sides[sides.indexOf(best.choice.tile) + step];
-    if (next === undefined || !(await attempt({ tile: next }))) return false;
-    await climb(step);
-    return true;
-  };
-  if (!(await climb(-1))) await climb(1);
+  // in strides first, then around the fastest: neighbours differ by little more than noise
+  for (const tile of STRIDES_PX) if (tile !== start.tile) await attempt({ tile });
+  const found = sides.indexOf(best.choice.tile);
+  for (const step of [1, -1, 2, -2]) {
+    const tile = sides[found + step];
+    if (tile !== undefined && measurements.every((known) => known.tile !== tile)) await attempt({ tile });
+  }
   for (const { lanes, threads } of divisions) {
     if (lanes !== start.lanes) await attempt({ lanes, threads });
   }
