@@ -13,7 +13,7 @@ import { memorySource } from '../tiling/sources/memory.js';
 import type { Bench } from './bench.js';
 import { writeUntrained } from './untrained.js';
 
-const MODELS = ['shapes', 'em-membrane'];
+const MODELS = ['shapes/1', 'em-membrane/1', 'em-membrane/1-int8'];
 const SIZES = [
   [1, 1],
   [3, 5000],
@@ -66,7 +66,7 @@ export const bench: Bench = async (log) => {
   const nets = [
     ...MODELS.map((name) => ({
       name,
-      folder: fileURLToPath(new URL(`../../models/${name}/1`, import.meta.url)),
+      folder: fileURLToPath(new URL(`../../models/${name}`, import.meta.url)),
       sizes: SIZES,
     })),
     ...(await untrained(dir)),

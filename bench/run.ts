@@ -7,6 +7,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   cancel: () => import('./cancel.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
+  int8: () => import('./int8.js'),
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),
   resume: () => import('./resume.js'),
