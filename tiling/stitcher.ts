@@ -9,13 +9,17 @@ interface OpenBand {
 
 /**
  * Assembles tiles to bands. Tiles come in any order; bands are written in the plan's order, each as soon as it and
- * those before it are complete. `put` waits for earlier bands to be written, so that a slow disk holds back the
- * network instead of filling memory.
+ * those before it are complete. While one band is written, tiles of the next one are taken; `put` waits once that is
+ * complete, too, so that a slow disk holds back the network instead of filling memory.
  */
 export class Stitcher {
   readonly #open = new Map<number, OpenBand>();
+  /** The array of a band that has been written, for the next one. */
+  #spare: MaskArray | null = null;
   #next: number;
+  /** The write of the latest complete band, and that of the one before. */
   #writing: Promise<void> = Promise.resolve();
+  #writingBefore: Promise<void> = this.#writing;
 
   /**
    * @param channels values per pixel: 1 for labels, the number of classes for probabilities
@@ -47,9 +51,8 @@ export class Stitcher {
       open.data.set(output.subarray(from, from + length), to);
     }
     open.missing--;
-    const before = this.#writing;
     this.#emit();
-    await before;
+    await this.#writingBefore;
   }
 
   /**
@@ -63,19 +66,29 @@ export class Stitcher {
 
   #start(band: Band, like: MaskArray): OpenBand {
     const values = band.write.width * band.write.height * this.channels;
-    const data = like instanceof Uint8Array ? new Uint8Array(values) : new Float32Array(values);
+    const data =
+      this.#takeSpare(values) ??
+      (like instanceof Uint8Array ? new Uint8Array(values) : new Float32Array(values));
     const open = { band, data, missing: band.tiles.length };
     this.#open.set(band.index, open);
     return open;
+  }
+
+  #takeSpare(length: number): MaskArray | null {
+    const spare = this.#spare?.length === length ? this.#spare : null;
+    this.#spare = null;
+    return spare;
   }
 
   #emit(): void {
     for (let open = this.#open.get(this.#next); open?.missing === 0; open = this.#open.get(this.#next)) {
       const { band, data } = open;
       this.#open.delete(this.#next++);
+      this.#writingBefore = this.#writing;
       this.#writing = this.#writing.then(async () => {
         const started = performance.now();
         await this.sink.writeBand(band.write, data);
+        this.#spare = data;
         this.onBand(band, performance.now() - started);
       });
       this.#writing.catch(() => undefined); // reported by the next put, or by drain

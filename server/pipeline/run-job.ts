@@ -41,7 +41,8 @@ export async function runJob(
   const { model, plan, scale, output } = prepared;
   const source = scale ? atModelScale(image, scale) : image;
   const tissue = await tissueFor(job, image, source.size, { maxPixels, maxUnpackedBytes });
-  const intensities = await intensityWarnings(image, job.signal);
+  const sampling = intensityWarnings(image, job.signal); // while the first tiles are computed
+  sampling.catch(() => undefined); // awaited below
   const stages = new StageTimes(job.onStage);
   const routes = routeResults(job, scale ? null : image.size.width);
   const areas = output === 'probabilities' ? null : new AreaCount();
@@ -56,7 +57,8 @@ export async function runJob(
     areas: scale ? null : areas,
     preview: preview(source),
     stages,
-  });
+  }).finally(() => sampling.catch(() => undefined)); // it reads the image, which is closed after a failure
+  const intensities = await sampling;
   await deriveResults({ job, prepared, image, routes, areas: scale ? areas : null, maxPixels, stages });
 
   return {

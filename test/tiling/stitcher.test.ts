@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planTiles } from '../../tiling/plan.js';
+import { type Band, planTiles } from '../../tiling/plan.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { MemorySink } from '../../tiling/sinks/memory.js';
 import { Stitcher } from '../../tiling/stitcher.js';
@@ -63,6 +63,35 @@ describe('the stitcher', () => {
     expect(second).toBe(false);
     release();
     await waiting;
+  });
+
+  it('takes tiles of the next band while one is written', async () => {
+    const wide = planTiles({ width: 8, height: 8 }, { tile: { width: 10, height: 10 }, rule });
+    const [first, second] = [...wide.bands()] as [Band, Band];
+    let release = () => {};
+    const written: number[] = [];
+    const sink: MaskSink = {
+      writeBand: ({ y }) => {
+        written.push(y);
+        return new Promise((resolve) => (release = resolve));
+      },
+      finish: async () => {},
+      abort: async () => {},
+    };
+    const stitcher = new Stitcher(sink, 1);
+    const put = (band: Band, i: number) => stitcher.put(band, band.tiles[i]!, new Uint8Array(16), 4);
+    await put(first, 0);
+    await put(first, 1);
+    await put(second, 0);
+    const last = put(second, 1);
+    await new Promise(setImmediate);
+    expect(written).toEqual([0]);
+    release();
+    await last;
+    await new Promise(setImmediate);
+    expect(written).toEqual([0, 4]);
+    release();
+    await stitcher.drain();
   });
 
   it("propagates the sink's error, and counts the incomplete bands", async () => {

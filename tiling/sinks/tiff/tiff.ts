@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { deflate, type ZlibOptions } from 'node:zlib';
-import { type Rect, runs, type Size } from '../../geometry.js';
+import { type Interval, type Rect, runs, type Size } from '../../geometry.js';
 import { COLUMN_BLOCK_PX } from '../../plan.js';
 import type { MaskSink } from '../../sink.js';
 import { LABEL_DEFLATE } from '../label-deflate.js';
@@ -33,6 +33,8 @@ export class TiffSink implements MaskSink {
   readonly #blockPx: number;
   /** Levels whose tiles fit into a column block; the smaller ones are buffered. */
   readonly #streamedLevels: number;
+  /** The pixels of a strip's tiles while they are compressed; the next strip reuses their arrays. */
+  readonly #tiles: Values[] = [];
 
   private constructor(
     private readonly file: PartialFile,
@@ -89,13 +91,18 @@ export class TiffSink implements MaskSink {
     const { x, y, width, height, values } = strip;
     const planes = planesOf(this.format);
     const columns = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)];
-    const tiles = columns.flatMap(({ start, stop }) =>
-      Array.from({ length: planes }, (_, plane) => this.#compressTile(strip, start, stop, plane, planes)),
-    );
+    const compressing: Promise<Buffer>[] = [];
+    for (const interval of columns) {
+      for (let plane = 0; plane < planes; plane++) {
+        const tile = (this.#tiles[compressing.length] ??= this.#newTile(planes));
+        this.#cutTile(strip, interval, plane, planes, tile);
+        compressing.push(compress(bytesOf(tile), deflateOptions(this.format)));
+      }
+    }
     const next = this.#levels[index + 1];
     const half = next && halve(values, width, height, channels, overviews);
     const first = (y / this.#tile.height) * level.across + x / TIFF_TILE_PX;
-    for (const [i, compressed] of (await Promise.all(tiles)).entries()) {
+    for (const [i, compressed] of (await Promise.all(compressing)).entries()) {
       const at = first + Math.floor(i / planes);
       level.offsets[i % planes]![at] = this.file.position;
       level.byteCounts[i % planes]![at] = compressed.length;
@@ -110,17 +117,22 @@ export class TiffSink implements MaskSink {
     }
   }
 
-  /** Compresses a tile of one plane, from columns `start` to `stop` of a strip. */
-  #compressTile(
+  #newTile(planes: number): Values {
+    const { channels, dtype } = this.format;
+    return new PIXEL_TYPES[dtype].array((this.#tile.width * this.#tile.height * channels) / planes);
+  }
+
+  /** Copies one plane of some columns of a strip into a tile; what lies beyond the image is 0. */
+  #cutTile(
     { width, height, values }: Strip,
-    start: number,
-    stop: number,
+    { start, stop }: Interval,
     plane: number,
     planes: number,
-  ): Promise<Buffer> {
-    const { channels, dtype } = this.format;
+    tile: Values,
+  ): void {
+    const { channels } = this.format;
     const samples = channels / planes;
-    const tile = new PIXEL_TYPES[dtype].array(this.#tile.width * this.#tile.height * samples);
+    if (stop - start < TIFF_TILE_PX || height < this.#tile.height) tile.fill(0);
     for (let row = 0; row < height; row++) {
       const from = (row * width + start) * channels;
       const to = row * TIFF_TILE_PX * samples;
@@ -130,7 +142,6 @@ export class TiffSink implements MaskSink {
         for (let i = 0; i < stop - start; i++) tile[to + i] = values[from + i * channels + plane]!;
       }
     }
-    return compress(new Uint8Array(tile.buffer), deflateOptions(this.format));
   }
 
   /** Writes the directories of all overviews; returns their positions, by plane. */
@@ -177,3 +188,5 @@ function deflateOptions({ dtype, overviews }: TiffFormat): ZlibOptions {
   if (dtype === 'uint8' && overviews === 'majority') return LABEL_DEFLATE;
   return { level: dtype === 'float32' ? 1 : 6 };
 }
+
+const bytesOf = ({ buffer }: Values): Uint8Array => new Uint8Array(buffer);
