@@ -11,6 +11,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),
   resume: () => import('./resume.js'),
+  rivals: () => import('./rivals.js'),
   notebook: () => import('./notebook.js'),
   'train-step': () => import('./train-step.js'),
   tuning: () => import('./tuning.js'),
