@@ -11,6 +11,7 @@ import { readTile } from '../tiling/reader.js';
 import { hash } from '../tiling/samples/random.js';
 import { memorySource } from '../tiling/sources/memory.js';
 import type { Bench } from './bench.js';
+import { compareUses } from './exactness-uses.js';
 import { writeUntrained } from './untrained.js';
 
 const MODELS = ['shapes/1', 'em-membrane/1', 'em-membrane/1-int8'];
@@ -27,6 +28,9 @@ const VARIANTS: Record<string, Partial<UnetConfig>> = {
   'nearest-neighbour up-sampling': { upConvolution: 'nearest' },
   'nearest-neighbour up-sampling, same padding': { upConvolution: 'nearest', padding: 'same' },
   'batch normalisation': { batchNorm: true },
+  'blocks of channels': { channels: [16, 32, 64], classes: 3 },
+  'blocks of channels, batch normalisation': { channels: [16, 32, 64], batchNorm: true },
+  'blocks of channels, same padding': { channels: [16, 32, 64], padding: 'same' },
   'separate decoder widths, one sigmoid': { decoderChannels: [24, 12], head: 'sigmoid' },
 };
 const VARIANT_SIZES = [
@@ -54,7 +58,7 @@ const tilesFor = ({ smallest, multiple }: TileRule) =>
 /**
  * Compares the probabilities of tiled inference, bit for bit, with those of one pass over the whole mirror-padded
  * image: for served and untrained networks, over image sizes, tile sizes, batch sizes and numbers of threads. Not a
- * single value may differ. As a control, tiles at a stride that the poolings do not divide must differ.
+ * single value may differ; nor in other uses of networks, in several lanes (`exactness-uses.ts`). As a control, tiles at a stride that the poolings do not divide must differ.
  */
 export const bench: Bench = async (log) => {
   let values = 0;
@@ -115,9 +119,11 @@ export const bench: Bench = async (log) => {
       await engine.close();
     }
   }
+  const uses = await compareUses(dir, log);
   await rm(dir, { recursive: true, force: true });
-  const holds = differing === 0 && values > 0 && unaligned.differing > 0;
-  return { values, differing, unaligned, tilesCompared, tilesPlanned, limits: { differing: 0 }, holds };
+  const holds =
+    differing === 0 && values > 0 && uses.differing === 0 && uses.values > 0 && unaligned.differing > 0;
+  return { values, differing, uses, unaligned, tilesCompared, tilesPlanned, limits: { differing: 0 }, holds };
 };
 
 /** Writes each variant as a model folder. */
