@@ -125,6 +125,20 @@ export async function ownResidentBytes(pid: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
 }
 
+/** Ticks of the kernel's clock in `/proc`: 100 a second on every Linux. */
+const TICK_MS = 10;
+
+/** Processor time of a process and its direct children, in ms. */
+export async function processorMs(pid: number): Promise<number> {
+  let ms = 0;
+  for (const each of [pid, ...(await childrenOf(pid))]) {
+    const stat = await readFile(`/proc/${each}/stat`, 'utf8').catch(() => '');
+    const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
+    ms += (user + system) * TICK_MS;
+  }
+  return ms;
+}
+
 /** The ids of a process's direct children; none if it has exited. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);

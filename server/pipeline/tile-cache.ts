@@ -67,28 +67,30 @@ export class TileCache {
   /** Computes tiles by `predict`, except for those whose results are known. */
   around(predict: Predict, use: TileUse): Predict {
     if (this.#held.maxBytes === 0) return predict;
-    return (tile, output, signal) => this.#predict(tile, use, output, signal, predict);
+    const rank = PRIORITIES.indexOf(use.priority);
+    const groupOf = groups(use);
+    return (tile, output, signal) => {
+      const { buffer, byteOffset, byteLength } = tile.data;
+      const pixels = Buffer.from(buffer, byteOffset, byteLength);
+      const identity = this.#identify(tile, pixels, groupOf(tile, output));
+      return this.#predict(() => predict(tile, output, signal), identity, { pixels, rank }, signal);
+    };
   }
 
   async #predict(
-    tile: TileBatch,
-    use: TileUse,
-    output: OutputKind,
+    predict: () => Promise<Predicted>,
+    identity: Identity,
+    tile: Pick<Pending, 'pixels' | 'rank'>,
     signal: AbortSignal,
-    predict: Predict,
   ): Promise<Predicted> {
-    const { buffer, byteOffset, byteLength } = tile.data;
-    const pixels = Buffer.from(buffer, byteOffset, byteLength);
-    const identity = this.#identify(tile, pixels, groupOf(tile, use, output));
     const { kind, name, key } = identity;
-    const rank = PRIORITIES.indexOf(use.priority);
     for (;;) {
       signal.throwIfAborted();
       const held = key === null ? undefined : this.#held.get(key);
       if (held) return reused(held, kind);
       const equal = this.#pending.get(name);
-      if (!equal || equal.rank > rank || !equal.pixels.equals(pixels)) {
-        return this.#compute(predict(tile, output, signal), identity, { pixels, rank });
+      if (!equal || equal.rank > tile.rank || !equal.pixels.equals(tile.pixels)) {
+        return this.#compute(predict(), identity, tile);
       }
       const result = await untilAborted(equal.result, signal);
       if (!result) continue;
@@ -138,14 +140,17 @@ export class TileCache {
   }
 }
 
-/** What tiles have in common that have the same result if their pixels are the same. */
-function groupOf(
-  { data, ...shape }: TileBatch,
-  { network, symmetries, threshold, threads }: TileUse,
-  output: OutputKind,
-) {
-  const facts = { network, symmetries, threshold, threads, output, ...shape, type: data.constructor.name };
-  return sha256(JSON.stringify(facts));
+/** Names what tiles have in common that have the same result if their pixels are the same. */
+function groups({ network, symmetries, threshold, threads }: TileUse) {
+  // Those of a job have one shape: hashed once, which takes longer than to look at a tile.
+  const known = new Map<string, string>();
+  return ({ data, ...shape }: TileBatch, output: OutputKind): string => {
+    const facts = JSON.stringify({ ...shape, type: data.constructor.name, output });
+    const group =
+      known.get(facts) ?? sha256(JSON.stringify([network, symmetries, threshold, threads, facts]));
+    known.set(facts, group);
+    return group;
+  };
 }
 
 /** Whether bytes are the same pixel throughout: compared with themselves, one pixel further. */
