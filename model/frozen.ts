@@ -56,8 +56,12 @@ export class FrozenModel {
   ): Promise<FrozenModel> {
     const head = Head.of(model);
     const geometry = tileGeometryOf(model);
-    const quantised = ranges && (await QuantisedNetwork.of(head.network, ranges, geometry, backend));
-    await backend.freeze(model.getWeights());
+    if (ranges === null) {
+      await backend.freeze(model.getWeights());
+      return new FrozenModel(model, backend, null, head);
+    }
+    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, backend);
+    model.dispose(); // its weights were copied
     return new FrozenModel(model, backend, quantised, head);
   }
 
@@ -92,8 +96,7 @@ export class FrozenModel {
   }
 
   dispose(): void {
-    this.model.dispose();
-    this.quantised?.dispose();
+    (this.quantised ?? this.model).dispose();
   }
 
   /** The recorded computation of one use. */

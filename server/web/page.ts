@@ -187,6 +187,7 @@ function wire(): void {
 ({ models, unreadable } = await request<{ models: ModelCard[]; unreadable: UnreadableModel[] }>(
   '/v1/models',
 ));
-byId('model').replaceChildren(...models.map(({ name }) => new Option(name, name)));
+const names = models.flatMap(({ name, quantised }) => [name, ...quantised]);
+byId('model').replaceChildren(...names.map((name) => new Option(name, name)));
 wire();
 await route();
