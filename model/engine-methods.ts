@@ -10,7 +10,7 @@ import type { CallContext } from './rpc.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
-/** What a lane is started with. */
+/** What the lanes of a device have in common. */
 export interface LaneOptions {
   /** ONNX Runtime's execution provider. */
   readonly provider: 'cpu';
@@ -18,6 +18,12 @@ export interface LaneOptions {
   readonly threads: number;
   /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
   readonly diagnostics?: Diagnostics;
+}
+
+/** What a lane's thread is started with. */
+export interface LaneData extends LaneOptions {
+  /** Its index, from 0. */
+  readonly lane: number;
 }
 
 /** A model that a lane has loaded. */

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { parentThread } from './channel.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
-import type { EngineMethods, LaneOptions } from './engine-methods.js';
+import type { EngineMethods, LaneData } from './engine-methods.js';
 import { environmentOf } from './environment.js';
 import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
@@ -16,7 +16,7 @@ import { Trainer } from './train/trainer.js';
  * A lane of a device: ONNX Runtime blocks the thread that calls it, so a backend and its models live here, and only
  * pixels and results cross, transferred.
  */
-const options = workerData as LaneOptions;
+const options = workerData as LaneData;
 const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
 const models = new Map<number, FrozenModel>();
 let trainer: Trainer | null = null;

@@ -87,6 +87,11 @@ export class Engine {
     return this.options.threads;
   }
 
+  /** The requested number of lanes; undefined where none was requested. */
+  get lanes(): number | undefined {
+    return this.options.lanes;
+  }
+
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
     this.#environment ??= this.#lane(0).call('environment', []);
@@ -153,6 +158,16 @@ export class Engine {
     return values;
   }
 
+  /** Starts lanes, and loads a model there, before the first batches need it. Failures are those of these batches. */
+  prepare(id: number, lanes: number): void {
+    const origin = this.#models.get(id);
+    for (let index = 1; origin && index < lanes; index++) {
+      this.#lane(index)
+        .load(id, origin.folder, origin.digest)
+        .catch(() => undefined);
+    }
+  }
+
   async unload(id: number): Promise<void> {
     this.#models.delete(id);
     await Promise.all(this.#lanes.map((lane) => lane?.unload(id)));
@@ -186,7 +201,7 @@ export class Engine {
 
   #lane(index: number): Lane {
     const { provider, threads, diagnostics } = this.options;
-    this.#lanes[index] ??= new Lane({ provider, threads, ...(diagnostics && { diagnostics }) });
+    this.#lanes[index] ??= new Lane(index, { provider, threads, ...(diagnostics && { diagnostics }) });
     return this.#lanes[index];
   }
 }

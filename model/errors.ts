@@ -108,7 +108,7 @@ export class RemoteError extends ModelError {
   }
 }
 
-/** The engine's thread exited with calls in flight. */
+/** A lane of the engine exited with calls in flight. */
 export class EngineLostError extends ModelError {
   readonly code = 'engine-lost';
 }

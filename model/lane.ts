@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { workerThread } from './channel.js';
-import type { EngineMethods, LaneOptions, LoadedModel } from './engine-methods.js';
+import type { EngineMethods, LaneData, LaneOptions, LoadedModel } from './engine-methods.js';
 import { EngineLostError } from './errors.js';
 import { type ArgsOf, type CallOptions, Connection, type ResultOf } from './rpc.js';
 
@@ -11,11 +11,13 @@ export class Lane {
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
 
-  constructor(options: LaneOptions) {
-    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData: options });
+  /** @param index of the lane, from 0 */
+  constructor(index: number, options: LaneOptions) {
+    const workerData: LaneData = { ...options, lane: index };
+    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData });
     this.#thread = new Connection(workerThread(this.#worker), {
       onExit: ({ error }) =>
-        new EngineLostError(error ? `the engine's thread failed: ${error.message}` : 'the engine is closed'),
+        new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
     });
   }
 

@@ -93,6 +93,8 @@ interface Entry<Item, Result> extends Waiting {
 interface Batch<Item, Result> {
   readonly selection: Selection<Entry<Item, Result>>;
   readonly place: Place;
+  /** Its number among all batches. */
+  readonly index: number;
   readonly startedAt: number;
   readonly device: DeviceBatch<Result>;
 }
@@ -122,6 +124,7 @@ export class Scheduler<Item, Result> {
   readonly #queues: JobQueues<Entry<Item, Result>>;
   readonly #lanes: readonly Lane<Item, Result>[];
   #cancelTimer: (() => void) | null = null;
+  #started = 0;
 
   constructor(private readonly options: SchedulerOptions<Item, Result>) {
     const { threads, maxDelayMs, agingMs, maxBatch, clock } = options;
@@ -202,7 +205,7 @@ export class Scheduler<Item, Result> {
       selection.items.map(({ item }) => item),
       place,
     );
-    const batch = { selection, place, startedAt: clock.now(), device };
+    const batch = { selection, place, index: this.#started++, startedAt: clock.now(), device };
     this.#lanes[place.lane]!.batches.push(batch);
     void this.#finish(batch);
   }
@@ -254,7 +257,9 @@ export class Scheduler<Item, Result> {
       ready !== undefined && !ready.selection.isAged && rank < ready.selection.rank;
     const first = this.#laneToFollow(lanes, threads, yields);
     const ways = first === null ? this.#lanes.filter(yields) : [this.#lanes[first]!];
-    for (const { batches } of ways) this.#revoke(batches[1]!);
+    // The last first, so that they return to the queue in their order.
+    const revoked = ways.map(({ batches }) => batches[1]!).sort((a, b) => b.index - a.index);
+    for (const batch of revoked) this.#revoke(batch);
   }
 
   /** Requeues a batch that is ready in one lane, and that another could begin now; false where there is none. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
 import { type AttributeValue, ElementType, type Graph, type TensorProto } from './proto.js';
 
@@ -12,7 +13,7 @@ export interface Diagnostics {
    */
   readonly graphsDir?: string;
   /**
-   * Folder for ONNX Runtime's profiles, such as `/tmp/profiles`, created where it is missing: `NAME_TIME.json`, in
+   * Folder for ONNX Runtime's profiles, such as `/tmp/profiles`, created where it is missing: `NAME-PLACE_TIME.json`, in
    * the trace format of Chrome, one for each session, written when that is released. Default: none are written.
    */
   readonly profileDir?: string;
@@ -23,21 +24,31 @@ function graphName(model: Uint8Array): string {
   return `graph-${createHash('sha256').update(model).digest('hex').slice(0, 12)}`;
 }
 
-/** Writes a compiled graph and its listing. */
+/** Writes a compiled graph and its listing. Several lanes may write the same graph at the same time. */
 export async function dumpGraph(folder: string, graph: Graph, model: Uint8Array): Promise<void> {
   await mkdir(folder, { recursive: true });
   const path = join(folder, graphName(model));
-  await writeFile(`${path}.onnx`, model);
-  await writeFile(`${path}.txt`, listGraph(graph));
+  for (const [file, content] of [
+    [`${path}.onnx`, model],
+    [`${path}.txt`, listGraph(graph)],
+  ] as const) {
+    const own = `${file}.${process.pid}-${threadId}`;
+    await writeFile(own, content);
+    await rename(own, file);
+  }
 }
 
-/** The options of a session that is profiled. */
+/**
+ * The options of a session that is profiled.
+ * @param place the lane and the threads of the session, so that profiles of one graph have different names
+ */
 export async function profileOptions(
   folder: string,
   model: Uint8Array,
+  place: string,
 ): Promise<InferenceSession.SessionOptions> {
   await mkdir(folder, { recursive: true });
-  return { enableProfiling: true, profileFilePrefix: join(folder, graphName(model)) };
+  return { enableProfiling: true, profileFilePrefix: join(folder, `${graphName(model)}-${place}`) };
 }
 
 /** Constants with up to this many elements are listed by value. */

@@ -2,7 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Engine, type EngineModel } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
+import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
+import { defaultChoice } from '../pipeline/default-choice.js';
 import { checkSymmetries } from '../pipeline/model-options.js';
 import {
   type CommandContext,
@@ -91,7 +93,8 @@ async function score(
   const names = card.classes.map(({ name }) => name);
   const evaluation = new Evaluation(names, thresholds);
   const images: Record<string, Record<string, number>> = {};
-  const options = { engine, model, classes: names.length, symmetries, thresholds, signal };
+  const choice = defaultChoice(card, engine, DEFAULTS.memoryBytes);
+  const options = { engine, model, choice, classes: names.length, symmetries, thresholds, signal };
   for await (const prediction of predictions(pairs, dataset, options)) {
     const { stem } = prediction.pair;
     images[stem] = evaluation.add(prediction, threshold);

@@ -11,7 +11,7 @@ import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { batchPixels, expectedMemory, MIN_OUTPUT_PX } from './memory.js';
+import { expectedMemory, MIN_OUTPUT_PX, maxBatchPixels } from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
 /** How a job is tiled, and what its user should know about that. */
@@ -66,7 +66,7 @@ export function planJob(
   const { choice, warnings } = tileFor(tile, geometry, exact);
   const planFor = (wanted: ComputeChoice, chosen: TileChoice = choice) => {
     const plan = planTiles(size, { tile: chooseTile(size, chosen, geometry, wanted.tile), rule: geometry });
-    const fitting = Math.min(wanted.batch, batchPixels(card, wanted.lanes, memory - tileCache));
+    const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, memory - tileCache));
     const requested = batch && batch * plan.tile.width * plan.tile.height;
     const compute = { ...wanted, batch: requested ?? fitting };
     const expected = expectedMemory(plan, facts, card, { output, choice: compute, tileCache });

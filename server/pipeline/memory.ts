@@ -9,8 +9,6 @@ import type { ImageFacts } from '../../tiling/source.js';
 const WORKER_BYTES = 320 << 20;
 /** Activations of a network, in bytes per px of a batch and per channel of its first level (measured: 33 to 36). */
 const ACTIVATION_BYTES = 36;
-/** Target size of a batch in px: on a CPU, larger batches cost memory and are no faster. */
-export const BATCH_PX = 500_000;
 /** A lane beside the first: its thread, with the libraries that it loads. */
 const LANE_BYTES = 64 << 20;
 /** Copies of the weights in a lane: its own, and those of ONNX Runtime, as they are and packed. */
@@ -55,10 +53,10 @@ export function lanesFit(lanes: number, model: ModelSize, tilePx: number, memory
   return (lanes - 1) * laneBytes(model) + lanes * activationBytes(model, tilePx) <= available;
 }
 
-/** Px that a batch may have in each of these lanes: the target size, or less where that does not fit into `memory` bytes. */
-export function batchPixels(model: ModelSize, lanes: number, memory: number): number {
+/** Px that a batch may have in each of these lanes, at most, to fit into `memory` bytes. */
+export function maxBatchPixels(model: ModelSize, lanes: number, memory: number): number {
   const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE - (lanes - 1) * laneBytes(model);
-  return Math.min(BATCH_PX, available / activationBytes(model, 1) / lanes);
+  return available / activationBytes(model, 1) / lanes;
 }
 
 /**

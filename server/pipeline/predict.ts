@@ -1,4 +1,4 @@
-import { type ComputeChoice, MAX_BATCH } from '../../model/compute-choice.js';
+import { MAX_BATCH } from '../../model/compute-choice.js';
 import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
@@ -12,7 +12,6 @@ import {
 } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
-import { BATCH_PX } from './memory.js';
 import type { Predict } from './segment.js';
 
 /** Delay of a batch that is not full, for more tiles of its shape. */
@@ -21,10 +20,7 @@ const MAX_DELAY_MS = 2;
 const AGING_MS = 2000;
 
 /** What batches depend on of a model. */
-export type PredictModel = Pick<TestedModel, 'id' | 'exact'> & {
-  /** Default: one lane of all threads, for networks that only the first lane has. */
-  readonly choice?: ComputeChoice;
-};
+export type PredictModel = Pick<TestedModel, 'id' | 'exact' | 'choice'>;
 
 /** A tile, or a batch of a self-test, and how it is computed. */
 interface Item {
@@ -90,7 +86,7 @@ export class TilePredictor {
     { id, exact, choice }: PredictModel,
     { priority = 'normal', symmetries = false, threshold = null, canTakeAll = true }: PredictFor = {},
   ): Predict {
-    const { lanes, threads, batch } = choice ?? { lanes: 1, threads: this.engine.threads, batch: BATCH_PX };
+    const { lanes, threads, batch } = choice;
     const use = { lanes, threads, canTakeAll: exact && canTakeAll };
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;

@@ -104,6 +104,7 @@ export class Segmenter {
         const prepared = await this.#prepare(job, job.results, image, folder, job);
         const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
+        this.#engine.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
         const receipt = await runJob(job, image, prepared, {
           predict: this.#tiles.around(
             this.#predictor.for(job.id, { ...model, choice }, { ...job, threshold }),

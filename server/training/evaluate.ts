@@ -1,7 +1,9 @@
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
 import type { BorderScores } from '../../model/train/border-scores.js';
 import type { Confusion } from '../../model/train/scores.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
+import { oneLane } from '../pipeline/default-choice.js';
 import { TilePredictor } from '../pipeline/predict.js';
 import { segment } from '../pipeline/segment.js';
 import type { Dataset, Pair } from './data/dataset.js';
@@ -22,6 +24,8 @@ export interface Prediction {
 export interface EvaluateOptions {
   readonly engine: Engine;
   readonly model: Pick<EngineModel, 'id' | 'geometry'>;
+  /** How it is computed. Default in one lane of all threads. */
+  readonly choice?: ComputeChoice;
   readonly classes: number;
   /** Whether to average over the eight symmetries of the square. Default false. */
   readonly symmetries?: boolean;
@@ -43,6 +47,7 @@ export async function* predictions(
   {
     engine,
     model: { id, geometry },
+    choice = oneLane(engine.threads),
     classes,
     symmetries = false,
     thresholds = null,
@@ -57,14 +62,15 @@ export async function* predictions(
     const { image } = pair;
     const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
     const scorer = new ImageScorer(pair, dataset, options);
-    const tile = tileable ? chooseTile(image.size, 'auto', geometry) : fixed;
+    const tile = tileable ? chooseTile(image.size, 'auto', geometry, choice.tile) : fixed;
     await segment({
       source: image,
       plan: planTiles(image.size, { tile, rule: geometry }),
       output: scorer.needsProbabilities ? 'probabilities' : 'labels',
       classes,
       sink: scorer,
-      predict: predictor.for('evaluation', { id, exact: tileable }, { symmetries }),
+      predict: predictor.for('evaluation', { id, exact: tileable, choice }, { symmetries }),
+      lanes: choice.lanes,
       signal,
     });
     const { confusion, truth, labels } = scorer;

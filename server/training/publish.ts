@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
 import { writeCard } from '../../model/model-files.js';
+import { DEFAULTS } from '../config.js';
+import { defaultChoice } from '../pipeline/default-choice.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';
 import { type Prediction, predictions } from './evaluate.js';
@@ -62,7 +64,8 @@ async function scoreParts(
   for (const part of ['validation', 'test'] as const) {
     if (split[part].length === 0) continue;
     const evaluation = new Evaluation(names);
-    const options = { engine, model, classes: names.length, thresholds: THRESHOLDS };
+    const choice = defaultChoice(model.card, engine, DEFAULTS.memoryBytes);
+    const options = { engine, model, choice, classes: names.length, thresholds: THRESHOLDS };
     for await (const prediction of predictions(split[part], dataset, options)) {
       evaluation.add(prediction);
       await onPrediction(part, prediction);

@@ -4,7 +4,7 @@ import type { WorkerLimits } from './limits.js';
 export interface WorkerDiagnostics {
   /** Port of its inspector, on loopback; 0 picks a free one. Default none; for example 9230. */
   readonly inspectPort?: number;
-  /** Absolute path of a folder for CPU profiles of the process and of its engine's thread. Default none. */
+  /** Absolute path of a folder for CPU profiles of the process and of its lanes. Default none. */
   readonly cpuProfileDir?: string;
 }
 

@@ -39,6 +39,7 @@ const settle = () => new Promise(setImmediate);
 interface Item {
   readonly name: string;
   readonly pixels: number;
+  readonly use: DeviceUse;
 }
 
 interface Submitted {
@@ -57,6 +58,8 @@ class Device {
   mostInside = 0;
   /** Threads that ran at the same time. */
   mostThreads = 0;
+  /** Lanes that have run a batch of an item that may not use them. */
+  readonly misused: number[] = [];
   broken = false;
   readonly #lanes: Submitted[][] = Array.from({ length: 16 }, () => []);
 
@@ -90,6 +93,7 @@ class Device {
     const names = items.map(({ name }) => name);
     this.begun.push(names);
     this.places.push(`${place.lane}:${place.threads} ${names.join('')}`);
+    if (place.lane >= items[0]!.use.lanes) this.misused.push(place.lane);
     const running = this.#lanes.flatMap(([first]) => (first?.begun ? [first.place.threads] : []));
     this.mostThreads = Math.max(
       this.mostThreads,
@@ -113,6 +117,7 @@ interface Asked {
   readonly priority?: Priority;
   readonly group?: string;
   readonly pixels?: number;
+  readonly use?: DeviceUse;
   readonly signal?: AbortSignal;
 }
 
@@ -122,7 +127,7 @@ function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
   const scheduler = new Scheduler<Item, string>({
     start: device.start,
     threads: 1,
-    use: () => ONE,
+    use: ({ use }) => use,
     maxBatch: () => 1,
     maxDelayMs: 0,
     agingMs: 2000,
@@ -130,15 +135,17 @@ function setup(options: Partial<SchedulerOptions<Item, string>> = {}) {
     clock,
     ...options,
   });
-  const submit = ({ name, job = 'job', priority = 'normal', group = 'g', pixels = 100, signal }: Asked) =>
-    scheduler.submit({
+  const submit = ({ name, use = ONE, pixels = 100, job = 'job', group = 'g', ...asked }: Asked) => {
+    const { priority = 'normal', signal } = asked;
+    return scheduler.submit({
       group,
       job,
       priority,
       model: group,
-      item: { name, pixels },
+      item: { name, pixels, use },
       ...(signal && { signal }),
     });
+  };
   const names = (text: string, more: Omit<Asked, 'name'> = {}) =>
     Promise.all([...text].map((name) => submit({ name, ...more })));
   return { clock, device, scheduler, submit, names };
@@ -264,18 +271,107 @@ describe('a scheduler', () => {
 });
 
 describe('lanes', () => {
-  const pair: DeviceUse = { lanes: 2, threads: 1, canTakeAll: true };
-  const two = (more: Partial<SchedulerOptions<Item, string>> = {}) =>
-    setup({ threads: 2, use: () => pair, ...more });
+  const use: DeviceUse = { lanes: 2, threads: 1, canTakeAll: false };
+  const bulk = { priority: 'bulk', group: 'slide', use } as const;
 
   it('run a batch each, with one ready behind it', async () => {
-    const { clock, device, names, scheduler } = two();
-    void names('abcdef');
-    expect(device.mostInside).toBe(2);
-    expect(scheduler.depth).toBe(4); // when the first two were submitted, nothing else waited
+    const { clock, device, names, scheduler } = setup({ threads: 2 });
+    void names('abcdef', { use });
+    expect([device.mostInside, scheduler.depth]).toEqual([2, 2]);
+    expect(scheduler.running.length).toBe(2);
     await clock.advance(200);
-    expect(device.places).toEqual(['0:2 a', '0:2 b', '0:1 c', '1:1 d', '0:1 e', '1:1 f']);
-    expect(device.mostThreads).toBe(2);
+    expect(device.places).toEqual(['0:1 a', '1:1 b', '0:1 c', '1:1 d', '0:1 e', '1:1 f']);
+  });
+
+  it('are one while fewer items wait than there are lanes: each has the whole device', async () => {
+    const { clock, device, names } = setup({ threads: 2 });
+    const scarce = { use: { ...use, canTakeAll: true } };
+    void names('a', scarce);
+    await clock.advance(1);
+    void names('bcde', scarce);
+    await clock.advance(200);
+    expect(device.places).toEqual(['0:2 a', '0:2 b', '0:1 c', '1:1 d', '0:1 e']);
+  });
+
+  it('share the items that wait', async () => {
+    const { clock, device, names } = setup({ threads: 2, maxBatch: () => 8, maxDelayMs: 5 });
+    void names('abcdef', { use });
+    await clock.advance(200);
+    expect(device.places).toEqual(['0:1 abc', '1:1 de', '1:1 f']);
+  });
+
+  it('run an urgent item as soon as one of them is free; the others keep what is ready', async () => {
+    const { clock, device, names, submit, scheduler } = setup({ threads: 2 });
+    void names('ab', bulk); // the first batches tell what a px costs
+    await clock.advance(100);
+    void submit({ name: 's', pixels: 400, ...bulk });
+    void submit({ name: 't', pixels: 100, ...bulk });
+    void names('uv', bulk);
+    await clock.advance(5);
+    void names('i', { priority: 'interactive', use });
+    expect(scheduler.depth).toBe(1); // u, which was ready behind t
+    await clock.advance(200);
+    expect(device.places.slice(2)).toEqual(['0:1 s', '1:1 t', '1:1 i', '1:1 u', '1:1 v']);
+  });
+
+  it('take over what is ready behind another one', async () => {
+    const { clock, device, submit } = setup({ threads: 2 });
+    for (const [name, pixels] of [
+      ['a', 400],
+      ['b', 100],
+      ['c', 100],
+    ] as const) {
+      void submit({ name, pixels, use });
+    }
+    await clock.advance(200);
+    expect(device.places).toEqual(['0:1 a', '1:1 b', '1:1 c']);
+  });
+
+  it('wait for a batch of more threads, which is not overtaken', async () => {
+    const { clock, device, names } = setup({ threads: 4 });
+    void names('abcd', { use: { ...use, lanes: 4 } });
+    void names('X', { use: { lanes: 2, threads: 2, canTakeAll: false }, group: 'large' });
+    void names('efg', { use: { ...use, lanes: 4 } });
+    await clock.advance(200);
+    expect(device.places).toEqual(['0:1 a', '1:1 b', '2:1 c', '3:1 d', '0:2 X', '2:1 e', '3:1 f', '0:1 g']);
+    expect(device.mostThreads).toBe(4);
+  });
+
+  it('give way to an urgent batch of more threads', async () => {
+    const { clock, device, names, scheduler } = setup({ threads: 2 });
+    void names('stuvwx', bulk);
+    await clock.advance(5);
+    void names('I', {
+      priority: 'interactive',
+      group: 'large',
+      use: { lanes: 1, threads: 2, canTakeAll: false },
+    });
+    expect(scheduler.depth).toBe(5);
+    await clock.advance(200);
+    expect(device.places.slice(0, 5)).toEqual(['0:1 s', '1:1 t', '0:2 I', '0:1 u', '1:1 v']);
+  });
+
+  it('share the time of the device: a batch has used its share of the threads', async () => {
+    const ran: number[] = [];
+    const { clock, names } = setup({ threads: 2, onRan: (_items, deviceMs) => ran.push(deviceMs) });
+    void names('ab', { use });
+    await clock.advance(50);
+    void names('c', { use: { ...use, canTakeAll: true } });
+    await clock.advance(50);
+    expect(ran).toEqual([5, 5, 5]); // a and b took 10 ms each, side by side; c took 5 ms
+  });
+
+  it('report each running batch', async () => {
+    const { clock, names, scheduler } = setup({ threads: 2 });
+    void names('ab', { use });
+    await clock.advance(100);
+    void names('c', { use });
+    await clock.advance(4);
+    void names('d', { use });
+    expect(scheduler.running).toEqual([
+      { since: 100, expectedMs: expect.closeTo(10) },
+      { since: 104, expectedMs: expect.closeTo(10) },
+    ]);
   });
 });
 
@@ -289,13 +385,27 @@ describe('for arbitrary workloads', () => {
     cancelledAfter: fc.option(fc.integer({ min: 0, max: 100 }), { freq: 4 }),
   });
 
+  /** A device's threads, and what the items of two groups take of it. */
+  const machine = fc.integer({ min: 1, max: 6 }).chain((threads) => {
+    const use = fc.integer({ min: 1, max: threads }).chain((each) =>
+      fc.record({
+        lanes: fc.integer({ min: 1, max: Math.floor(threads / each) }),
+        threads: fc.constant(each),
+        canTakeAll: fc.boolean(),
+      }),
+    );
+    return fc.record({ threads: fc.constant(threads), uses: fc.record({ g: use, h: use }) });
+  });
+
   it('every item settles exactly once, or was cancelled before it started', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(asked, { maxLength: 60 }),
         fc.integer({ min: 1, max: 5 }),
-        async (all, max) => {
+        machine,
+        async (all, max, { threads, uses }) => {
           const { clock, device, submit, scheduler } = setup({
+            threads,
             maxBatch: () => max,
             maxDelayMs: 3,
             agingMs: 50,
@@ -306,7 +416,7 @@ describe('for arbitrary workloads', () => {
             clock.after(at, () => {
               const cancel = new AbortController();
               if (cancelledAfter !== null) clock.after(cancelledAfter, () => cancel.abort(new Error('left')));
-              void submit({ name, ...rest, signal: cancel.signal }).then(
+              void submit({ name, ...rest, use: uses[rest.group], signal: cancel.signal }).then(
                 ({ result }) => ends.set(name, result),
                 () => ends.set(name, 'left'),
               );
@@ -320,6 +430,8 @@ describe('for arbitrary workloads', () => {
           expect(ends.size).toBe(all.length);
           expect(new Set(begun).size).toBe(begun.length);
           expect(device.mostInside).toBeLessThanOrEqual(2);
+          expect(device.mostThreads).toBeLessThanOrEqual(threads);
+          expect(device.misused).toEqual([]);
           for (const batch of device.begun) {
             expect(batch.length).toBeLessThanOrEqual(max);
             expect(new Set(batch.map((name) => name[0])).size).toBe(1);
@@ -327,7 +439,7 @@ describe('for arbitrary workloads', () => {
           expect([scheduler.depth, scheduler.running]).toEqual([0, []]);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
   });
 
@@ -349,18 +461,21 @@ describe('for arbitrary workloads', () => {
       fc.asyncProperty(
         fc.array(job, { minLength: 2, maxLength: 5 }),
         fc.integer({ min: 1, max: 4 }),
-        async (jobs, max) => {
-          const { clock, submit } = setup({ maxBatch: () => max, maxDelayMs: 2 });
+        machine,
+        async (jobs, max, { threads, uses }) => {
+          const { clock, submit } = setup({ threads, maxBatch: () => max, maxDelayMs: 2 });
           const usedMs = jobs.map(() => 0);
           let over = false;
           for (const [i, { pixels, group }] of jobs.entries()) {
-            const asked = { name: 'x', job: `${i}`, group: group === 'own' ? `${i}` : group, pixels };
+            const own = group === 'own';
+            const use = uses[own ? 'g' : (group as 'g' | 'h')];
+            const asked = { name: 'x', job: `${i}`, group: own ? `${i}` : group, pixels, use };
             const next = async () => {
               const answer = await submit(asked);
               usedMs[i]! += pixels * MS_PER_PX;
               return answer;
             };
-            void keepBusy(next, 3 * max, () => over);
+            void keepBusy(next, 3 * max * use.lanes, () => over);
           }
           await clock.advance(20_000);
           over = true;
@@ -373,7 +488,7 @@ describe('for arbitrary workloads', () => {
     );
   });
 
-  it('an interactive item waits at most for the running batch', async () => {
+  it('an interactive item waits at most for one running batch', async () => {
     const [mostMs, maxDelayMs] = [40, 2];
     const slide = fc.record({
       pixels: fc.integer({ min: 50, max: mostMs / MS_PER_PX }),
@@ -383,16 +498,18 @@ describe('for arbitrary workloads', () => {
       fc.asyncProperty(
         fc.array(slide, { minLength: 1, maxLength: 4 }),
         fc.array(fc.integer({ min: 100, max: 400 }), { minLength: 1, maxLength: 10 }),
-        async (slides, pauses) => {
-          const { clock, submit } = setup({ maxDelayMs, agingMs: 1e9, maxBatch: () => 1 });
+        fc.integer({ min: 1, max: 4 }),
+        async (slides, pauses, threads) => {
+          const { clock, submit } = setup({ threads, maxDelayMs, agingMs: 1e9, maxBatch: () => 1 });
+          const use = { lanes: threads, threads: 1, canTakeAll: true };
           let over = false;
           for (const [i, { pixels, priority }] of slides.entries()) {
-            const next = () => submit({ name: 's', job: `s${i}`, group: `s${i}`, pixels, priority });
+            const next = () => submit({ name: 's', job: `s${i}`, group: `s${i}`, pixels, priority, use });
             void keepBusy(next, 6, () => over);
           }
           for (const pauseMs of pauses) {
             await clock.advance(pauseMs);
-            const small = submit({ name: 'i', job: 'i', pixels: 10, priority: 'interactive' });
+            const small = submit({ name: 'i', job: 'i', pixels: 10, priority: 'interactive', use });
             await clock.advance(mostMs + 10);
             expect((await small).queuedMs).toBeLessThanOrEqual(mostMs + maxDelayMs);
           }

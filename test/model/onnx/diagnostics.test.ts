@@ -52,7 +52,7 @@ outputs
   });
 
   it("writes ONNX Runtime's profile of each session, whose events name operators", async () => {
-    expect(profiles).toEqual([expect.stringMatching(/^graph-[0-9a-f]{12}_.+\.json$/)]);
+    expect(profiles).toEqual([expect.stringMatching(/^graph-[0-9a-f]{12}-lane-0-threads-1_.+\.json$/)]);
     expect(profiles[0]!.slice(0, 18)).toBe(graphs[0]!.slice(0, 18));
     const events = JSON.parse(await readFile(join(profileDir, profiles[0]!), 'utf8')) as unknown[];
     expect(events).toContainEqual(

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Engine } from '../../../model/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
 import type { TileBatch } from '../../../model/frozen.js';
+import { oneLane } from '../../../server/pipeline/default-choice.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 
 beforeAll(() => void vi.useFakeTimers());
@@ -20,7 +21,7 @@ function smallDevice(capacity: number) {
 
 /** Four tiles of 2×2 px, whose pixel value is their number. */
 const segmentFour = async (engine: Engine) => {
-  const predict = new TilePredictor(engine).for('job', { id: 0, exact: true });
+  const predict = new TilePredictor(engine).for('job', { id: 0, exact: true, choice: oneLane(1) });
   const tile = (i: number) => ({
     data: new Uint8Array(4).fill(i),
     count: 1,
