@@ -42,8 +42,8 @@ export const bench: Bench = async (log) => {
       busyAfter += (await batches()) - before;
       log(`${i + 1}: ${Math.round(latenciesMs.at(-1)!)} ms`);
     }
-    const { busySeconds, batches: total } = await server.metrics();
-    const batchMs = (1000 * busySeconds) / total;
+    const { inferSeconds, tiles } = await server.metrics();
+    const batchMs = (1000 * inferSeconds) / tiles;
     await server.stop();
     const figures = {
       medianMs: Math.round(median(latenciesMs)),

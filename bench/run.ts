@@ -4,6 +4,7 @@ import type { Bench } from './bench.js';
 /** Every benchmark by name, imported on demand. */
 const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   abuse: () => import('./abuse.js'),
+  batching: () => import('./batching.js'),
   cache: () => import('./cache.js'),
   cancel: () => import('./cancel.js'),
   engine: () => import('./engine.js'),

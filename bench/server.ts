@@ -8,10 +8,14 @@ import type { JobView } from '../server/jobs/view.js';
 
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 
-/** Batches run, and the time that the device spent on them, since the server started. */
+/** What the device has done since the server started. */
 export interface BenchMetrics {
   readonly batches: number;
+  /** Time of the device, by the share of the threads that were busy. */
   readonly busySeconds: number;
+  /** Tiles, and the time of their batches: that of a batch counts once for each of its tiles. */
+  readonly tiles: number;
+  readonly inferSeconds: number;
 }
 
 /** The server as users run it: `unseam serve` in a child process, which has its own worker process. */
@@ -78,10 +82,14 @@ export class BenchServer {
   /** The device's counters since the server started. */
   async metrics(): Promise<BenchMetrics> {
     const text = await (await fetch(`${this.url}/metrics`)).text();
-    const value = (name: string) => Number(new RegExp(`^${name}\\S* (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    const value = (name: string, labels = '\\S*') =>
+      Number(new RegExp(`^${name}${labels} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    const infer = '{stage="infer"}';
     return {
       batches: value('unseam_batch_size_count'),
       busySeconds: value('unseam_engine_busy_seconds_total'),
+      tiles: value('unseam_stage_duration_seconds_count', infer),
+      inferSeconds: value('unseam_stage_duration_seconds_sum', infer),
     };
   }
 

@@ -5,11 +5,6 @@ import { lanesFit } from './memory.js';
 
 /** Px of a batch for each thread of its lane: larger ones leave the caches, and are no faster. */
 const BATCH_PX = 100_000;
-/** The output side of a tile, in halos: from here on its halo is a small part of the work. */
-const HALOS = 12;
-/** The least output side of a tile, in px: what each tile costs beside its network is a small part of the work. */
-const MIN_TILE_PX = 384;
-
 /** What is known of a device: its threads, and the number of lanes that was requested, if any. */
 interface Device {
   readonly threads: number;
@@ -19,7 +14,7 @@ interface Device {
 
 /**
  * How a model is computed where nothing was measured: in as many lanes as fit into the memory, of as few threads as
- * possible. Small tiles let urgent work wait less.
+ * possible.
  *
  * @param memory bytes that the process may take
  */
@@ -29,7 +24,7 @@ export function defaultChoice(
   memory: number,
 ): ComputeChoice {
   const { top, left, bottom, right } = card.architecture.halo;
-  const tile = Math.min(AUTO_OUTPUT_PX, Math.max(MIN_TILE_PX, HALOS * Math.max(top, left, bottom, right)));
+  const tile = AUTO_OUTPUT_PX;
   const tilePx = (tile + left + right) * (tile + top + bottom);
   let use = lanes === undefined ? divideThreads(threads) : { lanes, threads: Math.floor(threads / lanes) };
   while (lanes === undefined && use.lanes > 1 && !lanesFit(use.lanes, card, tilePx, memory)) {

@@ -1,0 +1,158 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import type { LaneUse } from '../model/compute-choice.js';
+import { Engine } from '../model/engine.js';
+import type { TileBatch } from '../model/frozen.js';
+import type { TileGeometry } from '../model/geometry.js';
+import type { Receipt } from '../server/contract/receipt.js';
+import { planTiles } from '../tiling/plan.js';
+import type { Raster } from '../tiling/raster.js';
+import { readTile } from '../tiling/reader.js';
+import { writeSample } from '../tiling/samples/sample.js';
+import { MemorySink } from '../tiling/sinks/memory.js';
+import { memorySource } from '../tiling/sources/memory.js';
+import { type Bench, medians } from './bench.js';
+import { BenchServer } from './server.js';
+
+const MODEL = 'em-membrane';
+const IMAGES = 96;
+const CLIENTS = 16;
+const SIDES = { min: 256, max: 512 };
+const RUNS = 3;
+const SLIDE_PX = 3000;
+/** `shareOfBare`: px/s of the clients together, as a share of those of the bare lanes. `differing`: results. */
+const LIMITS = { shareOfBare: 0.85, differing: 0 };
+
+/** A client's image, and how the server tiled it. */
+interface Sent {
+  readonly raster: Raster;
+  readonly png: Buffer<ArrayBuffer>;
+}
+
+/**
+ * Measures a server under 16 clients that send small images of different sizes, one after the other each. It is
+ * compared, in turns, with the same lanes without a server, which compute the same tiles in a loop, and with one client.
+ * The masks must be those of one client, byte for byte.
+ */
+export const bench: Bench = async (log) => {
+  const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
+  try {
+    const images = await texturedImages();
+    const server = await BenchServer.start(join(dir, 'data'));
+    let receipt: Receipt | null = null;
+    const request = async ({ png }: Sent): Promise<{ mask: Buffer; tile: string }> => {
+      const url = `${server.url}/v1/segment?model=${MODEL}`;
+      const response = await fetch(url, { method: 'POST', body: png });
+      const mask = Buffer.from(await response.arrayBuffer());
+      if (response.status !== 200) throw new Error(`${response.status}: ${mask}`);
+      receipt = JSON.parse(response.headers.get('unseam-receipt')!) as Receipt;
+      return { mask, tile: receipt.plan.tile };
+    };
+    // One after the other: these masks are the expected ones, and their tiles those of the bare lanes.
+    const serial = [];
+    for (const image of images) serial.push(await request(image));
+    const use = lanesOf(receipt!.device);
+    log(`${IMAGES} images, ${new Set(serial.map(({ tile }) => tile)).size} tile sizes, ${receipt!.device}`);
+
+    let differing = 0;
+    const send = (clients: number) =>
+      inTurns(clients, images.length, async (i) => {
+        const { mask } = await request(images[i]!);
+        if (!mask.equals(serial[i]!.mask)) differing++;
+      });
+    const engine = Engine.start({ provider: 'cpu', threads: use.lanes * use.threads });
+    const model = await engine.load(fileURLToPath(new URL(`../../models/${MODEL}/1`, import.meta.url)));
+    const tiles = await Promise.all(
+      images.map(({ raster }, i) => tileOf(raster, serial[i]!.tile, model.geometry)),
+    );
+    const times = await medians(RUNS, {
+      bare: () => runBare(engine, model.id, tiles, use),
+      many: () => send(CLIENTS),
+      one: () => send(1),
+    });
+    await engine.close();
+    await server.stop();
+
+    const px = images.reduce((sum, { raster }) => sum + raster.width * raster.height, 0);
+    const speed = (ms: number) => Number((px / ms / 1000).toFixed(3));
+    const shareOfBare = Number((times.bare / times.many).toFixed(3));
+    return {
+      clients: CLIENTS,
+      images: IMAGES,
+      megapixelsPerSecond: { bare: speed(times.bare), many: speed(times.many), one: speed(times.one) },
+      shareOfBare,
+      ofOneClient: Number((times.one / times.many).toFixed(3)),
+      differing,
+      limits: LIMITS,
+      holds: shareOfBare >= LIMITS.shareOfBare && differing <= LIMITS.differing,
+    };
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+};
+
+/** Images of different sizes and places of one textured picture; always the same ones. */
+async function texturedImages(): Promise<Sent[]> {
+  const size = { width: SLIDE_PX, height: SLIDE_PX };
+  const slide = new MemorySink(size, 1);
+  await writeSample('membranes', size, 1, { image: slide });
+  const raw = { width: SLIDE_PX, height: SLIDE_PX, channels: 1 } as const;
+  const source = memorySource({ ...raw, data: slide.data as Uint8Array });
+  const within = (i: number, from: number, to: number) =>
+    from + ((Math.imul(i + 1, 0x9e3779b1) >>> 8) % (to - from + 1));
+  return Promise.all(
+    Array.from({ length: IMAGES }, async (_, i) => {
+      const width = within(4 * i, SIDES.min, SIDES.max);
+      const height = within(4 * i + 1, SIDES.min, SIDES.max);
+      const [x, y] = [within(4 * i + 2, 0, SLIDE_PX - width), within(4 * i + 3, 0, SLIDE_PX - height)];
+      const raster = await source.readRegion({ x, y, width, height });
+      const image = sharp(raster.data as Uint8Array, { raw: { width, height, channels: 1 } });
+      return { raster, png: (await image.png().toBuffer()) as Buffer<ArrayBuffer> };
+    }),
+  );
+}
+
+/** Calls `each` with 0 to `count` - 1, from this many loops at the same time. */
+async function inTurns(loops: number, count: number, each: (i: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const loop = async () => {
+    while (next < count) await each(next++);
+  };
+  await Promise.all(Array.from({ length: loops }, loop));
+}
+
+/** The tile that covers an image, as the server reads it. */
+async function tileOf(raster: Raster, tile: string, rule: TileGeometry): Promise<TileBatch> {
+  const [width, height] = tile.split('x').map(Number) as [number, number];
+  const plan = planTiles(raster, { tile: { width, height }, rule });
+  if (plan.count !== 1)
+    throw new Error(`an image of ${raster.width}×${raster.height} px has ${plan.count} tiles`);
+  const [band] = plan.bands();
+  return { ...(await readTile(memorySource(raster), band!.tiles[0]!.read)), count: 1 };
+}
+
+/** Computes each tile once, in whichever lane is free; one tile is ready in each lane behind the one that runs. */
+async function runBare(
+  engine: Engine,
+  id: number,
+  tiles: readonly TileBatch[],
+  { lanes, threads }: LaneUse,
+): Promise<void> {
+  let next = 0;
+  const loop = async (lane: number) => {
+    while (next < tiles.length) {
+      const tile = tiles[next++]!;
+      await engine.predict(id, { ...tile, data: tile.data.slice() }, 'labels', { lane, threads });
+    }
+  };
+  await Promise.all(Array.from({ length: 2 * lanes }, (_, i) => loop(i % lanes)));
+}
+
+/** The lanes that a receipt's device names. */
+function lanesOf(device: string): LaneUse {
+  const [, lanes = '1', threads] = /\((?:(\d+) lanes of )?(\d+) threads?\)/.exec(device)!;
+  return { lanes: Number(lanes), threads: Number(threads) };
+}
