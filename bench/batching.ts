@@ -26,10 +26,15 @@ const SLIDE_PX = 3000;
 /** `shareOfBare`: px/s of the clients together, as a share of those of the bare lanes. `differing`: results. */
 const LIMITS = { shareOfBare: 0.85, differing: 0 };
 
-/** A client's image, and how the server tiled it. */
+/** A client's image. */
 interface Sent {
   readonly raster: Raster;
   readonly png: Buffer<ArrayBuffer>;
+}
+
+interface Answer {
+  readonly mask: Buffer;
+  readonly receipt: Receipt;
 }
 
 /**
@@ -42,20 +47,19 @@ export const bench: Bench = async (log) => {
   try {
     const images = await texturedImages();
     const server = await BenchServer.start(join(dir, 'data'));
-    let receipt: Receipt | null = null;
-    const request = async ({ png }: Sent): Promise<{ mask: Buffer; tile: string }> => {
+    const request = async ({ png }: Sent): Promise<Answer> => {
       const url = `${server.url}/v1/segment?model=${MODEL}`;
       const response = await fetch(url, { method: 'POST', body: png });
       const mask = Buffer.from(await response.arrayBuffer());
       if (response.status !== 200) throw new Error(`${response.status}: ${mask}`);
-      receipt = JSON.parse(response.headers.get('unseam-receipt')!) as Receipt;
-      return { mask, tile: receipt.plan.tile };
+      return { mask, receipt: JSON.parse(response.headers.get('unseam-receipt')!) as Receipt };
     };
     // One after the other: these masks are the expected ones, and their tiles those of the bare lanes.
-    const serial = [];
+    const serial: Answer[] = [];
     for (const image of images) serial.push(await request(image));
-    const use = lanesOf(receipt!.device);
-    log(`${IMAGES} images, ${new Set(serial.map(({ tile }) => tile)).size} tile sizes, ${receipt!.device}`);
+    const { compute: use, device } = serial.at(-1)!.receipt;
+    const sizes = new Set(serial.map(({ receipt }) => receipt.plan.tile)).size;
+    log(`${IMAGES} images, ${sizes} tile sizes, ${device}`);
 
     let differing = 0;
     const send = (clients: number) =>
@@ -66,7 +70,7 @@ export const bench: Bench = async (log) => {
     const engine = Engine.start({ provider: 'cpu', threads: use.lanes * use.threads });
     const model = await engine.load(fileURLToPath(new URL(`../../models/${MODEL}/1`, import.meta.url)));
     const tiles = await Promise.all(
-      images.map(({ raster }, i) => tileOf(raster, serial[i]!.tile, model.geometry)),
+      images.map(({ raster }, i) => tileOf(raster, serial[i]!.receipt.plan, model.geometry)),
     );
     const times = await medians(RUNS, {
       bare: () => runBare(engine, model.id, tiles, use),
@@ -125,8 +129,8 @@ async function inTurns(loops: number, count: number, each: (i: number) => Promis
 }
 
 /** The tile that covers an image, as the server reads it. */
-async function tileOf(raster: Raster, tile: string, rule: TileGeometry): Promise<TileBatch> {
-  const [width, height] = tile.split('x').map(Number) as [number, number];
+async function tileOf(raster: Raster, facts: Receipt['plan'], rule: TileGeometry): Promise<TileBatch> {
+  const [width, height] = facts.tile.split('x').map(Number) as [number, number];
   const plan = planTiles(raster, { tile: { width, height }, rule });
   if (plan.count !== 1)
     throw new Error(`an image of ${raster.width}×${raster.height} px has ${plan.count} tiles`);
@@ -149,10 +153,4 @@ async function runBare(
     }
   };
   await Promise.all(Array.from({ length: 2 * lanes }, (_, i) => loop(i % lanes)));
-}
-
-/** The lanes that a receipt's device names. */
-function lanesOf(device: string): LaneUse {
-  const [, lanes = '1', threads] = /\((?:(\d+) lanes of )?(\d+) threads?\)/.exec(device)!;
-  return { lanes: Number(lanes), threads: Number(threads) };
 }
