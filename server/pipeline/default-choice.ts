@@ -5,6 +5,7 @@ import { lanesFit } from './memory.js';
 
 /** Px of a batch for each thread of its lane: larger ones leave the caches, and are no faster. */
 const BATCH_PX = 100_000;
+
 /** What is known of a device: its threads, and the number of lanes that was requested, if any. */
 interface Device {
   readonly threads: number;

@@ -74,7 +74,7 @@ describe('a plan', () => {
     expect(own).toMatchObject({
       model: { name: 'sized' },
       image: { width: 1200, height: 900, channels: 3, mpp: { x: 0.25, y: 0.25 } },
-      plan: { tiles: 4 },
+      plan: { tiles: 6 },
       channels: 'luminance',
     });
     expect(own.warnings[0]).toMatch(
