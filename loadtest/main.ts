@@ -9,7 +9,8 @@ import { printTable } from './report.js';
 
 /**
  * `npm run loadtest`: drives a server with images of several sizes, compares every mask with that of one pass
- * over the whole image, and reconciles the server's metrics with what the client counted.
+ * over the whole image, and reconciles the server's metrics with what the client counted. A server at `--url` must
+ * compute everything: `unseam serve --no-cache`.
  */
 const SIDES = [200, 600, 1400];
 
