@@ -12,6 +12,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   int8: () => import('./int8.js'),
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),
+  'memory-bound': () => import('./memory-bound.js'),
   resume: () => import('./resume.js'),
   rivals: () => import('./rivals.js'),
   notebook: () => import('./notebook.js'),

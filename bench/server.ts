@@ -127,6 +127,16 @@ export async function residentBytes(pid: number): Promise<number> {
   return sum;
 }
 
+/** Memory of a process and its direct children, in bytes: a page that n processes share counts as an nth of it in each. */
+export async function proportionalBytes(pid: number): Promise<number> {
+  let sum = 0;
+  for (const each of [pid, ...(await childrenOf(pid))]) {
+    const rollup = await readFile(`/proc/${each}/smaps_rollup`, 'utf8').catch(() => '');
+    sum += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0) * 1024;
+  }
+  return sum;
+}
+
 /** Resident memory of one process, in bytes; 0 if it has exited. */
 export async function ownResidentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');

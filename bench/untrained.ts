@@ -6,11 +6,16 @@ import { PLAIN_TRAINING } from '../model/train/trainer.js';
 import type { UnetConfig } from '../model/unet.js';
 
 /** Saves a network with its initial weights: its masks mean nothing, but it computes as much as a trained one. */
-export async function writeUntrained(engine: Engine, folder: string, unet: UnetConfig): Promise<void> {
+export async function writeUntrained(
+  engine: Engine,
+  folder: string,
+  unet: UnetConfig,
+  name = 'untrained',
+): Promise<void> {
   const trainee = await engine.train({ unet, ...PLAIN_TRAINING });
   const { geometry, parameters } = trainee.facts;
   await trainee.saveModel(folder, {
-    name: 'untrained',
+    name,
     version: 1,
     description: 'An untrained network, with its initial weights.',
     architecture: architectureOf(unet, parameters, geometry),

@@ -1,6 +1,6 @@
 import type { Card } from './card.js';
 import type { Environment } from './environment.js';
-import type { TileBatch } from './frozen.js';
+import type { BatchUse, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { LayerFacts } from './layers.js';
 import type { Diagnostics } from './onnx/diagnostics.js';
@@ -16,6 +16,8 @@ export interface LaneOptions {
   readonly provider: 'cpu';
   /** Threads of the device, at least 1: its lanes share them. */
   readonly threads: number;
+  /** Of JavaScript's heap, in MB, and whether the engine releases sessions. Default unlimited: they are bounded by number. */
+  readonly heapMb?: number;
   /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
   readonly diagnostics?: Diagnostics;
 }
@@ -61,6 +63,8 @@ export interface EngineMethods {
   load(id: number, folder: string, digest: string | null): Promise<LoadedModel>;
   /** The result is moved, not copied; empty where the ticket was revoked before the batch began. */
   predict(request: PredictRequest, context: CallContext): Promise<Uint8Array | Float32Array>;
+  /** Releases a model's session of one use and number of threads. */
+  release(id: number, use: BatchUse, threads: number): Promise<void>;
   unload(id: number): Promise<void>;
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }>;
   /** Starts to find the ranges of a model's feature maps; what an earlier call found is lost. */

@@ -17,7 +17,10 @@ import { Trainer } from './train/trainer.js';
  * pixels and results cross, transferred.
  */
 const options = workerData as LaneData;
-const backend = await useOnnxBackend({ ...options, maxSessions: 32 });
+/** Graphs of a training, or of an engine whose memory is not limited, that are cached. */
+const MAX_SESSIONS = 32;
+const maxSessions = options.heapMb === undefined ? MAX_SESSIONS : Number.POSITIVE_INFINITY;
+const backend = await useOnnxBackend({ ...options, maxSessions });
 const models = new Map<number, FrozenModel>();
 let trainer: Trainer | null = null;
 let calibrator: Calibrator | null = null;
@@ -50,6 +53,10 @@ const methods: EngineMethods = {
     const values = await models.get(id)!.predict(batch, output, symmetries, threshold);
     transfer(values.buffer as ArrayBuffer);
     return values;
+  },
+
+  async release(id, use, threads) {
+    await models.get(id)?.release(use, threads);
   },
 
   async unload(id) {

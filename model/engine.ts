@@ -10,6 +10,8 @@ import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
 import type { Ranges } from './quantisation/ranges.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
+import { SessionBudget, type SessionNeed } from './session-budget.js';
+import { arenaBytes, LANE_BYTES, modelBytes, sessionBytes } from './session-bytes.js';
 import type { Ticket } from './ticket.js';
 import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
 
@@ -56,8 +58,12 @@ export type PredictBatch = (
   options: PredictOptions,
 ) => Promise<Uint8Array | Float32Array>;
 
-/** Where a model's weights are; null for one that only the first lane has. */
-type Origin = { readonly folder: string; readonly digest: string } | null;
+/** Memory of an engine in bytes, by what it is for: see `unseam_memory_bytes`. */
+export interface EngineMemory {
+  readonly weights: number;
+  readonly sessions: number;
+  readonly arenas: number;
+}
 
 /**
  * A device: a pool of threads, its lanes, each with its own copies of models and their sessions. A lane runs one batch
@@ -68,7 +74,11 @@ type Origin = { readonly folder: string; readonly digest: string } | null;
  */
 export class Engine {
   readonly #lanes: Lane[] = [];
-  readonly #models = new Map<number, Origin>();
+  /** Those that were loaded from folders: any lane may have them. */
+  readonly #models = new Map<number, { readonly folder: string; readonly model: LoadedModel }>();
+  readonly #sessions = new SessionBudget(() => this.limit - this.#weightBytes);
+  /** Bytes that lanes, models and sessions may take; changes hold from the next batch on. */
+  limit = Number.POSITIVE_INFINITY;
   readonly #outcomes: Outcomes<boolean>;
   #nextId = 0;
   #environment: Promise<Environment> | null = null;
@@ -92,6 +102,11 @@ export class Engine {
     return this.options.lanes;
   }
 
+  /** What lanes, models and sessions take, as estimated. */
+  get memory(): EngineMemory {
+    return { weights: this.#weightBytes, ...this.#sessions.bytes };
+  }
+
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
     this.#environment ??= this.#lane(0).call('environment', []);
@@ -105,7 +120,7 @@ export class Engine {
   async load(folder: string): Promise<EngineModel> {
     const id = this.#nextId++;
     const loaded = await this.#lane(0).load(id, folder, null);
-    this.#models.set(id, { folder, digest: loaded.digest });
+    this.#models.set(id, { folder, model: loaded });
     return { ...loaded, id, environment: await this.environment() };
   }
 
@@ -150,12 +165,24 @@ export class Engine {
     }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
     const lane = this.#lane(index);
-    const origin = this.#models.get(id);
-    const loading = index > 0 && origin ? lane.load(id, origin.folder, origin.digest) : undefined;
-    const request = { id, batch, output, symmetries, threshold, threads, ticket };
-    const predicted = lane.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
-    const [, values] = await Promise.all([loading, predicted]);
-    return values;
+    const known = this.#models.get(id);
+    const loading = index > 0 && known ? lane.load(id, known.folder, known.model.digest) : undefined;
+    const compute = async () => {
+      const request = { id, batch, output, symmetries, threshold, threads, ticket };
+      const predicted = lane.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
+      const [, values] = await Promise.all([loading, predicted]);
+      return values;
+    };
+    if (!known || this.limit === Number.POSITIVE_INFINITY) return compute();
+    const use = { output, symmetries, isCut: threshold !== null, channels: batch.channels };
+    const need: SessionNeed = {
+      key: JSON.stringify([index, id, threads, use]),
+      model: id,
+      sessionBytes: sessionBytes(known.model.card),
+      arenaBytes: arenaBytes(known.model.card, batch.count * batch.width * batch.height),
+      release: () => lane.call('release', [id, use, threads]),
+    };
+    return this.#sessions.run(need, compute);
   }
 
   /** Starts lanes, and loads a model there, before the first batches need it. Failures are those of these batches. */
@@ -163,7 +190,7 @@ export class Engine {
     const origin = this.#models.get(id);
     for (let index = 1; origin && index < lanes; index++) {
       this.#lane(index)
-        .load(id, origin.folder, origin.digest)
+        .load(id, origin.folder, origin.model.digest)
         .catch(() => undefined);
     }
   }
@@ -171,6 +198,7 @@ export class Engine {
   async unload(id: number): Promise<void> {
     this.#models.delete(id);
     await Promise.all(this.#lanes.map((lane) => lane?.unload(id)));
+    this.#sessions.forget(id);
   }
 
   /** The layers of a model folder, without loading it for use. */
@@ -199,9 +227,16 @@ export class Engine {
     await Promise.all(this.#lanes.map((lane) => lane?.close()));
   }
 
+  /** Of lanes beside the first, and of models in all of them: in each, at most. */
+  get #weightBytes(): number {
+    const models = [...this.#models.values()].reduce((sum, { model }) => sum + modelBytes(model.card), 0);
+    return Math.max(0, this.#lanes.length - 1) * LANE_BYTES + this.#lanes.length * models;
+  }
+
   #lane(index: number): Lane {
-    const { provider, threads, diagnostics } = this.options;
-    this.#lanes[index] ??= new Lane(index, { provider, threads, ...(diagnostics && { diagnostics }) });
+    const { provider, threads, diagnostics, heapMb } = this.options;
+    const limits = { ...(diagnostics && { diagnostics }), ...(heapMb !== undefined && { heapMb }) };
+    this.#lanes[index] ??= new Lane(index, { provider, threads, ...limits });
     return this.#lanes[index];
   }
 }

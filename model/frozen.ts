@@ -20,9 +20,10 @@ export interface TileBatch {
 }
 
 /** How a batch is computed: one graph for each, whatever the tiles' size and type. */
-interface Use {
+export interface BatchUse {
   readonly output: OutputKind;
   readonly symmetries: boolean;
+  /** Whether a threshold decides labels. */
   readonly isCut: boolean;
   readonly channels: number;
 }
@@ -83,16 +84,20 @@ export class FrozenModel {
   ): Promise<Uint8Array | Float32Array> {
     const { data, count, height, width, channels } = batch;
     const trace = this.#trace({ output, symmetries, isCut: threshold !== null, channels });
-    const values = await trace.run([
-      {
-        values: data instanceof Float32Array ? data : new Float32Array(data),
-        shape: [count, height, width, channels],
-      },
+    const pixels = data instanceof Float32Array ? data : new Float32Array(data);
+    const inputs = [
+      { values: pixels, shape: [count, height, width, channels] },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
       { values: Float32Array.of(threshold ?? 0), shape: [1] },
-    ]);
+    ];
+    const values = await trace.run(inputs);
     if (output !== 'labels') return values as Float32Array;
     return values instanceof Uint8Array ? values : new Uint8Array(values);
+  }
+
+  /** Releases the session of one use and number of threads. */
+  async release({ output, symmetries, isCut, channels }: BatchUse, threads: number): Promise<void> {
+    await this.#traces.get(JSON.stringify({ output, symmetries, isCut, channels }))?.release(threads);
   }
 
   dispose(): void {
@@ -100,7 +105,7 @@ export class FrozenModel {
   }
 
   /** The recorded computation of one use. */
-  #trace(use: Use): Trace {
+  #trace(use: BatchUse): Trace {
     const key = JSON.stringify(use);
     const known = this.#traces.get(key);
     if (known) return known;
@@ -114,7 +119,7 @@ export class FrozenModel {
     return trace;
   }
 
-  #output(x: tf.Tensor4D, { output, symmetries, isCut }: Use, threshold: tf.Tensor): tf.Tensor {
+  #output(x: tf.Tensor4D, { output, symmetries, isCut }: BatchUse, threshold: tf.Tensor): tf.Tensor {
     const scores = symmetries ? null : this.#scores(x);
     if (output === 'labels' && scores !== null && !isCut) return this.#head.labels(scores);
     const probabilities = scores === null ? this.#averageSymmetries(x) : this.#head.probabilities(scores);

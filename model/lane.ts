@@ -4,6 +4,14 @@ import type { EngineMethods, LaneData, LaneOptions, LoadedModel } from './engine
 import { EngineLostError } from './errors.js';
 import { type ArgsOf, type CallOptions, Connection, type ResultOf } from './rpc.js';
 
+/** Memory of new objects of a thread with a limited heap, in MB. */
+const YOUNG_MB = 8;
+
+const limitsOf = ({ heapMb }: LaneOptions) =>
+  heapMb === undefined
+    ? {}
+    : { resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB } };
+
 /** One JavaScript thread of a device, with its own copies of models and their sessions. No tensor leaves it. */
 export class Lane {
   readonly #worker: Worker;
@@ -14,7 +22,10 @@ export class Lane {
   /** @param index of the lane, from 0 */
   constructor(index: number, options: LaneOptions) {
     const workerData: LaneData = { ...options, lane: index };
-    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), { workerData });
+    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), {
+      workerData,
+      ...limitsOf(options),
+    });
     this.#thread = new Connection(workerThread(this.#worker), {
       onExit: ({ error }) =>
         new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),

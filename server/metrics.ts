@@ -69,6 +69,12 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       labelNames: ['cache'] as const,
       registers,
     }),
+    memoryBytes: new Gauge({
+      name: 'unseam_memory_bytes',
+      help: "The worker's memory by what it is for: estimates that its limit is kept by, but for the tile cache.",
+      labelNames: ['owner'] as const,
+      registers,
+    }),
     tilePixels: new Gauge({
       name: 'unseam_model_tile_pixels',
       help: 'Side of the output of tiles that was measured to be the fastest for large images.',

@@ -10,7 +10,7 @@ import { createWaitingApp } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
-import { minMemory } from './pipeline/memory.js';
+import { minServerMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
 import { memoryOf, openServices, type Services, type startProcesses } from './services.js';
 import { takeFolder } from './storage/data-folder.js';
@@ -129,7 +129,7 @@ function checkMemory(
   log: Logger,
 ): void {
   const caches = tileCache + responseCache;
-  const needs = cards.map((card) => ({ name: card.name, bytes: minMemory(card) + caches }));
+  const needs = cards.map((card) => ({ name: card.name, bytes: minServerMemory(card, caches) }));
   const tooLarge = needs.filter(({ bytes }) => bytes > memory);
   const list = tooLarge.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(', ');
   if (needs.length > 0 && tooLarge.length === needs.length) {

@@ -10,7 +10,12 @@ import { Jobs } from './jobs/jobs.js';
 import { ResultKeys } from './jobs/result-key.js';
 import { JobStore } from './jobs/store.js';
 import { createMetrics } from './metrics.js';
-import { defaultResponseCache, defaultTileCache, maxConcurrentJobs } from './pipeline/memory.js';
+import {
+  defaultResponseCache,
+  defaultTileCache,
+  maxConcurrentJobs,
+  SERVER_BYTES,
+} from './pipeline/memory.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
@@ -31,7 +36,7 @@ export function memoryOf(options: ServeOptions) {
   const { memoryBytes: total, tileCacheBytes, responseCacheBytes, reusesResults } = options;
   const tileCache = tileCacheBytes ?? defaultTileCache(total);
   const responseCache = reusesResults ? (responseCacheBytes ?? defaultResponseCache(total)) : 0;
-  const worker = Math.max(0, total - responseCache);
+  const worker = Math.max(0, total - responseCache - SERVER_BYTES);
   return { total, tileCache, responseCache, worker, jobs: Math.max(0, worker - tileCache) };
 }
 
@@ -91,6 +96,9 @@ export async function openServices(
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
     onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
+    onMemory: (use) => {
+      for (const [owner, bytes] of Object.entries(use)) metrics.memoryBytes.set({ owner }, bytes);
+    },
     onChoice: ({ model, ...choice }) => {
       metrics.tilePixels.set({ model }, choice.tile);
       metrics.lanes.set({ model }, choice.lanes);
@@ -99,6 +107,7 @@ export async function openServices(
     },
     onLost: (reason) => {
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
+      metrics.memoryBytes.reset();
       metrics.engineRestarts.inc({ device: engine.provider });
       log.error(reason);
     },

@@ -117,7 +117,8 @@ export class OnnxBackend extends tf.KernelBackend {
       await this.#releasing;
       return this.#sessions.get(traced, this.threads);
     };
-    return new Trace(program, inputs, { get });
+    const release = (traced: Program, threads: number) => this.#sessions.release(traced, threads);
+    return new Trace(program, inputs, { get, release });
   }
 
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {

@@ -10,7 +10,7 @@ export interface SessionOptions {
   readonly provider: string;
   /** Threads that share one operator's work where a run does not say otherwise, at least 1. */
   readonly threads: number;
-  /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. */
+  /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. Infinite for who releases them. */
   readonly maxSessions: number;
   /** Default: nothing is written. */
   readonly diagnostics?: Diagnostics;
@@ -78,6 +78,13 @@ export class SessionCache {
       this.#entries.delete(entryKey);
       throw error;
     }
+  }
+
+  /** Releases the session of a program's graph, if it is in the cache. */
+  async release(program: Program, threads: number): Promise<void> {
+    const key = `${threads} ${program.key}`;
+    const entry = this.#entries.get(key);
+    if (entry) await this.#release(key, entry);
   }
 
   /** Releases the sessions of graphs that hold a frozen tensor. */

@@ -22,7 +22,10 @@ export class Trace {
   constructor(
     private readonly program: Program,
     private readonly inputs: readonly TensorData[],
-    private readonly sessions: { readonly get: (program: Program) => Promise<ort.InferenceSession> },
+    private readonly sessions: {
+      readonly get: (program: Program) => Promise<ort.InferenceSession>;
+      readonly release: (program: Program, threads: number) => Promise<void>;
+    },
   ) {}
 
   /** Computes the values of the output, in the order of TensorFlow.js. Booleans are bytes. */
@@ -40,5 +43,10 @@ export class Trace {
     } catch (cause) {
       throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }
+  }
+
+  /** Releases its session of a number of threads; a later run creates another. */
+  release(threads: number): Promise<void> {
+    return this.sessions.release(this.program, threads);
   }
 }

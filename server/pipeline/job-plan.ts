@@ -11,7 +11,7 @@ import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { expectedMemory, MIN_OUTPUT_PX, maxBatchPixels } from './memory.js';
+import { computeBytes, expectedMemory, jobBytes, MIN_OUTPUT_PX, maxBatchPixels } from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
 /** How a job is tiled, and what its user should know about that. */
@@ -22,6 +22,10 @@ export interface JobPlan {
   readonly conversion: ChannelConversion;
   /** Expected peak of the process that runs it, in bytes. */
   readonly memory: number;
+  /** Of `memory`, what the job takes by itself, beside what is shared with others. */
+  readonly jobMemory: number;
+  /** Of `memory`, what the model takes that computes it: shared with other jobs. */
+  readonly computeMemory: number;
   readonly warnings: readonly string[];
 }
 
@@ -31,6 +35,8 @@ export interface PlanOptions {
   readonly preferred?: Size | null | undefined;
   /** Bytes that the job may take. Default unlimited. */
   readonly memory?: number;
+  /** Bytes of that for what is not the job's: other models, JavaScript's heap. Default 0. */
+  readonly reserved?: number;
   /** Bytes of that for the tile cache. Default 0. */
   readonly tileCache?: number;
   /** Tiles of a batch. Default: as many as suit the model and the memory. */
@@ -56,6 +62,7 @@ export function planJob(
   {
     tile,
     memory = Number.POSITIVE_INFINITY,
+    reserved = 0,
     tileCache = 0,
     batch,
     preferred,
@@ -64,27 +71,30 @@ export function planJob(
 ): JobPlan {
   const conversion = conversionOf(facts, card);
   const { choice, warnings } = tileFor(tile, geometry, exact);
+  const available = memory - reserved;
   const planFor = (wanted: ComputeChoice, chosen: TileChoice = choice) => {
     const plan = planTiles(size, { tile: chooseTile(size, chosen, geometry, wanted.tile), rule: geometry });
-    const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, memory - tileCache));
+    const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, available - tileCache));
     const requested = batch && batch * plan.tile.width * plan.tile.height;
     const compute = { ...wanted, batch: requested ?? fitting };
     const expected = expectedMemory(plan, facts, card, { output, choice: compute, tileCache });
-    return { plan, choice: compute, memory: expected };
+    const jobMemory = jobBytes(plan, facts, card, { output, choice: compute });
+    const computeMemory = computeBytes(plan, card, compute);
+    return { plan, choice: compute, memory: expected, jobMemory, computeMemory };
   };
   const earlier = choice === 'auto' && preferred && accepts(geometry, preferred) ? preferred : choice;
   let best = planFor(suggested, earlier);
-  if (best.memory > memory) best = planFor(suggested);
-  while (best.memory > memory) {
+  if (best.memory > available) best = planFor(suggested);
+  while (best.memory > available) {
     const smaller = smallerChoice(best.choice, choice);
     if (smaller === null) break;
     best = planFor(smaller);
   }
-  if (best.memory > memory) {
+  if (best.memory > available) {
     const { width, height } = best.plan.tile;
     throw new RequestError(
       'too-little-memory',
-      `tiles of ${width}×${height} px take about ${formatBytes(best.memory)}, and ${formatBytes(memory)} are allowed` +
+      `tiles of ${width}×${height} px take about ${formatBytes(best.memory + reserved)}, and ${formatBytes(memory)} are allowed` +
         (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }

@@ -1,8 +1,9 @@
 import type { Engine, EngineModel } from '../../model/engine.js';
+import { modelBytes } from '../../model/session-bytes.js';
 import type { ModelShelf } from '../../model/shelf.js';
 
-/** Models that stay loaded at most, beside those in use; the least recently used is evicted. */
-const MAX_LOADED = 4;
+/** Memory of loaded models in a lane; beyond it, those that are not in use are evicted, the least recently used first. */
+const DEFAULT_BYTES = 1 << 30;
 
 /** The models of a shelf that an engine has loaded. */
 export class LoadedModels {
@@ -13,6 +14,7 @@ export class LoadedModels {
   constructor(
     private readonly shelf: ModelShelf,
     private readonly engine: Pick<Engine, 'load' | 'unload'>,
+    private readonly maxBytes = DEFAULT_BYTES,
   ) {}
 
   /**
@@ -47,11 +49,15 @@ export class LoadedModels {
   }
 
   async #evict(): Promise<void> {
-    for (const [folder, loaded] of this.#loaded) {
-      if (this.#loaded.size <= MAX_LOADED) break;
+    const loaded = await Promise.all([...this.#loaded.values()].map((model) => model.catch(() => null)));
+    let bytes = loaded.reduce((sum, model) => sum + (model ? modelBytes(model.card) : 0), 0);
+    for (const [folder, loading] of this.#loaded) {
+      if (bytes <= this.maxBytes) break;
       if (this.#users.has(folder)) continue;
       this.#loaded.delete(folder);
-      await this.engine.unload((await loaded).id);
+      const { id, card } = await loading;
+      bytes -= modelBytes(card);
+      await this.engine.unload(id);
     }
   }
 }

@@ -1,18 +1,31 @@
 import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
+import {
+  arenaBytes,
+  LANE_BYTES,
+  type ModelSize,
+  modelBytes,
+  sessionBytes,
+} from '../../model/session-bytes.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageFacts } from '../../tiling/source.js';
 
-/** A worker process with a model loaded, before its first tile. */
-const WORKER_BYTES = 320 << 20;
-/** Activations of a network, in bytes per px of a batch and per channel of its first level (measured: 33 to 36). */
-const ACTIVATION_BYTES = 36;
-/** A lane beside the first: its thread, with the libraries that it loads. */
-const LANE_BYTES = 64 << 20;
-/** Copies of the weights in a lane: its own, and those of ONNX Runtime, as they are and packed. */
-const WEIGHT_COPIES = 3;
+/** A worker process before its first job, with the smallest heap limit of its JavaScript. */
+const WORKER_BYTES = 288 << 20;
+/** The least limit of a worker's JavaScript heap; pixels, bands and weights are outside of it. */
+const MIN_HEAP_BYTES = 128 << 20;
+/** The heap limit as a share of the worker's memory, where that is more. */
+const HEAP_SHARE = 1 / 8;
+/** The greatest heap limit: what lists of contours take is not more. */
+const MAX_HEAP_BYTES = 2 ** 31;
+/** JavaScript's heap in each lane: its pixels and weights are outside of it. */
+export const LANE_HEAP_MB = 64;
+/** The share of a worker's memory for models that are loaded beside the one of a job. */
+const MODELS_SHARE = 1 / 32;
+/** The server process, and the readers of images beside it. */
+export const SERVER_BYTES = 224 << 20;
 /** Share of the remaining memory that running batches may take; queued tiles and bands have the rest. */
 const BATCH_SHARE = 0.75;
 /** Output side in px below which `auto` does not shrink a tile to save memory. */
@@ -34,55 +47,81 @@ export const defaultTileCache = (memory: number): number =>
 export const defaultResponseCache = (memory: number): number =>
   Math.min(RESPONSE_CACHE_BYTES, Math.floor(memory * CACHE_SHARE));
 
-/** What memory depends on of a model. */
-type ModelSize = Pick<Card, 'architecture' | 'weights'>;
+/** The limit of a worker's JavaScript heap, in bytes, of `memory` bytes that the process may take. */
+export const heapBytes = (memory: number): number =>
+  Math.min(MAX_HEAP_BYTES, Math.max(MIN_HEAP_BYTES, Math.floor(memory * HEAP_SHARE)));
+
+/** Bytes of a worker's `memory` for models that are loaded, in each lane. */
+export const loadedBytes = (memory: number, lanes: number): number => (memory * MODELS_SHARE) / lanes;
+
+/** Bytes of a worker's `memory` that jobs are planned with: without other models, and the heap beyond its least limit. */
+export function plannableBytes(memory: number): number {
+  if (memory === Number.POSITIVE_INFINITY) return memory;
+  return Math.max(0, memory - (heapBytes(memory) - MIN_HEAP_BYTES) - memory * MODELS_SHARE);
+}
+
+/** Bytes of that for jobs and for what computes them: models, sessions and their arenas. */
+export const sharedBytes = (memory: number, tileCache: number): number =>
+  Math.max(0, plannableBytes(memory) - WORKER_BYTES - tileCache);
 
 /** Tiles of a job that are read and not yet stitched, at most: each lane has one that runs and one that is ready. */
 export const tilesInFlight = (lanes: number): number => Math.max(6, 2 * lanes + 2);
 
-/** What a lane takes besides activations, in bytes. */
-const laneBytes = ({ weights }: ModelSize): number => LANE_BYTES + WEIGHT_COPIES * weights.bytes;
-
-/** Activations of a batch, in bytes. */
-const activationBytes = ({ architecture }: ModelSize, px: number): number =>
-  px * ACTIVATION_BYTES * architecture.channels[0]!;
+/** What lanes take of a model, besides the memory that they run in, in bytes. */
+const lanesBytes = (lanes: number, model: ModelSize): number =>
+  (lanes - 1) * LANE_BYTES + lanes * (modelBytes(model) + sessionBytes(model));
 
 /** Whether this many lanes fit into `memory` bytes with a tile of this many px each. */
 export function lanesFit(lanes: number, model: ModelSize, tilePx: number, memory: number): boolean {
   const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
-  return (lanes - 1) * laneBytes(model) + lanes * activationBytes(model, tilePx) <= available;
+  return lanesBytes(lanes, model) + lanes * arenaBytes(model, tilePx) <= available;
 }
 
 /** Px that a batch may have in each of these lanes, at most, to fit into `memory` bytes. */
 export function maxBatchPixels(model: ModelSize, lanes: number, memory: number): number {
-  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE - (lanes - 1) * laneBytes(model);
-  return available / activationBytes(model, 1) / lanes;
+  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE - lanesBytes(lanes, model);
+  return available / arenaBytes(model, 1) / lanes;
+}
+
+/** How a job is computed. */
+interface Computing {
+  readonly output: OutputKind;
+  /** How its model is computed: batches are limited to its size, down to one tile. */
+  readonly choice: Pick<ComputeChoice, 'batch' | 'lanes'>;
 }
 
 /**
  * Peak memory of the process that runs a job, in bytes: an estimate from measurements on a CPU. It does not grow with
  * the image.
  *
- * @param choice how the model is computed: batches are limited to its size, down to one tile
  * @param tileCache bytes of it that the tile cache takes. Default 0
  */
 export function expectedMemory(
   plan: TilePlan,
-  { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
+  facts: Pick<ImageFacts, 'channels' | 'dtype'>,
   card: ModelSize & Pick<Card, 'classes'>,
-  {
-    output,
-    choice,
-    tileCache = 0,
-  }: {
-    readonly output: OutputKind;
-    readonly choice: Pick<ComputeChoice, 'batch' | 'lanes'>;
-    readonly tileCache?: number;
-  },
+  { tileCache = 0, ...computing }: Computing & { readonly tileCache?: number },
+): number {
+  const compute = computeBytes(plan, card, computing.choice);
+  return WORKER_BYTES + tileCache + compute + jobBytes(plan, facts, card, computing);
+}
+
+/** Memory of what computes a job, in bytes: its model, a session in each lane, and what that runs in. */
+export function computeBytes(plan: TilePlan, card: ModelSize, choice: Computing['choice']): number {
+  const lanes = Math.min(choice.lanes, plan.count);
+  const px = Math.max(plan.tile.width * plan.tile.height, choice.batch);
+  return lanesBytes(lanes, card) + lanes * arenaBytes(card, px);
+}
+
+/** Memory of a job by itself, in bytes: its image's chunks, its tiles, its bands, and rows of its files. */
+export function jobBytes(
+  plan: TilePlan,
+  { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
+  card: Pick<Card, 'classes'>,
+  { output, choice }: Computing,
 ): number {
   const tilePx = plan.tile.width * plan.tile.height;
   const lanes = Math.min(choice.lanes, plan.count);
-  const activations = lanes * activationBytes(card, Math.max(tilePx, choice.batch));
   // Each lane's running batch and the next one hold copies of their tiles.
   const tiles = (tilesInFlight(lanes) + 2 * lanes) * tilePx * channels * bytesOf(dtype);
   const bandPx =
@@ -91,8 +130,7 @@ export function expectedMemory(
   // One being filled, one being written, one pending; `both` is split into two masks before it is written.
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
-  const lanesBesideFirst = (lanes - 1) * laneBytes(card);
-  return WORKER_BYTES + JOB_BYTES + tileCache + lanesBesideFirst + activations + tiles + bands;
+  return JOB_BYTES + tiles + bands;
 }
 
 /** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */
@@ -109,10 +147,14 @@ export function minMemory(card: Card): number {
   });
 }
 
+/** The least `--memory` of a server, in bytes, for jobs of a model beside caches of this size. */
+export const minServerMemory = (card: Card, caches: number): number =>
+  SERVER_BYTES + Math.ceil((minMemory(card) + caches) / (1 - MODELS_SHARE));
+
 /**
  * Number of jobs that can run concurrently in this much memory, at least 1. Half of it is for the batches that they
  * share, and interactive jobs have as many places as the others.
  */
 export function maxConcurrentJobs(memory: number): number {
-  return Math.max(1, Math.floor((memory - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
+  return Math.max(1, Math.floor((plannableBytes(memory) - WORKER_BYTES) / 2 / (2 * JOB_BYTES)));
 }

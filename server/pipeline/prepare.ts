@@ -19,7 +19,7 @@ export interface PreparedJob extends JobPlan {
 
 /**
  * Prepares what is run, planned or estimated: the same for all three.
- * @param memory bytes that the job may take, and of them `tileCache` for the tile cache
+ * @param memory bytes that the process may take; see `PlanOptions` for what of them is not the job's
  * @throws RequestError, TileSizeError, UnsupportedImageError for what the image or the model is not fit for
  */
 export function prepareJob(
@@ -30,7 +30,7 @@ export function prepareJob(
     output,
     ...memory
   }: Required<Pick<PlanOptions, 'output' | 'memory'>> &
-    Pick<PlanOptions, 'tileCache' | 'batch' | 'preferred'>,
+    Pick<PlanOptions, 'reserved' | 'tileCache' | 'batch' | 'preferred'>,
 ): PreparedJob {
   const scale = spec.scale ? modelScale(image, model) : null;
   if (spec.symmetries) checkSymmetries(model);

@@ -1,5 +1,5 @@
 import { trainingRangeOf } from '../../model/card.js';
-import { Engine, type EngineOptions, type TestedModel } from '../../model/engine.js';
+import { Engine, type EngineMemory, type EngineOptions, type TestedModel } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
 import { readCard } from '../../model/model-files.js';
 import type { OutputKind } from '../../model/output-kind.js';
@@ -20,7 +20,10 @@ import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
 import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
+import { JobMemory } from './job-memory.js';
+import type { PlanOptions } from './job-plan.js';
 import { LoadedModels } from './loaded-models.js';
+import { LANE_HEAP_MB, loadedBytes, plannableBytes, sharedBytes } from './memory.js';
 import { TilePredictor } from './predict.js';
 import { type PreparedJob, prepareJob } from './prepare.js';
 import { readHeader } from './read-header.js';
@@ -36,7 +39,7 @@ export interface SegmenterOptions {
   readonly maxPixels: number;
   /** Bytes of memory for a picture that has to be unpacked as a whole. Default 1 GiB. */
   readonly maxUnpackedBytes?: number;
-  /** Bytes of memory that a job may take, the tile cache included. Default unlimited. */
+  /** Bytes of memory that the process may take, the tile cache included. Default unlimited. */
   readonly memory?: number;
   /** Bytes of `memory` for the results of tiles that occur more than once. Default 0: every tile is computed. */
   readonly tileCacheBytes?: number;
@@ -53,6 +56,14 @@ export interface SegmenterOptions {
   readonly onTileCache?: (bytes: number) => void;
 }
 
+/** Memory in bytes, by what it is for. */
+export interface MemoryUse extends EngineMemory {
+  /** Chunks, tiles and bands of running jobs. */
+  readonly jobs: number;
+  /** The tile cache. */
+  readonly tiles: number;
+}
+
 /** The results of a plan whose request names none. */
 const DEFAULT_OUTPUTS: NonNullable<PlanSpec['outputs']> = [{ output: 'labels', format: 'tiff' }];
 
@@ -63,19 +74,28 @@ export class Segmenter {
   readonly #predictor: TilePredictor;
   readonly #tiles: TileCache;
   readonly #tuner: Tuner;
-  readonly #memory: { readonly memory: number; readonly tileCache: number };
+  readonly #memory: Required<Pick<PlanOptions, 'memory' | 'reserved' | 'tileCache'>>;
+  readonly #jobs: JobMemory;
   /** Of running jobs, by their ids. */
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(private readonly options: SegmenterOptions) {
-    this.#engine = Engine.start(options.engine);
-    this.#models = new LoadedModels(new ModelShelf(options.modelsDir), this.#engine);
-    const { memory = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
-    this.#memory = { memory, tileCache };
+    const { memory: limit = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
+    const isLimited = limit !== Number.POSITIVE_INFINITY;
+    this.#engine = Engine.start({ ...options.engine, ...(isLimited && { heapMb: LANE_HEAP_MB }) });
+    const shelf = new ModelShelf(options.modelsDir);
+    this.#models = new LoadedModels(shelf, this.#engine, loadedBytes(limit, options.engine.threads));
+    const plannable = plannableBytes(limit);
+    this.#memory = { memory: limit, reserved: isLimited ? limit - plannable : 0, tileCache };
+    const shared = sharedBytes(limit, tileCache);
+    this.#engine.limit = shared;
+    this.#jobs = new JobMemory(shared, (jobBytes) => {
+      this.#engine.limit = shared - jobBytes;
+    });
     this.#predictor = new TilePredictor(this.#engine, options.onBatch);
     this.#tuner = new Tuner(this.#predictor, {
       ...options.engine,
-      memory: memory - tileCache,
+      memory: plannable - tileCache,
       path: options.tunings ?? null,
       onChoice: options.onChoice,
     });
@@ -86,6 +106,11 @@ export class Segmenter {
   get batches(): readonly { readonly ranMs: number; readonly expectedMs: number }[] {
     const now = performance.now();
     return this.#predictor.running.map(({ since, expectedMs }) => ({ ranMs: now - since, expectedMs }));
+  }
+
+  /** What the process takes in bytes, by what it is for: as estimated, but for the tile cache. */
+  get memory(): MemoryUse {
+    return { ...this.#engine.memory, jobs: this.#jobs.taken, tiles: this.#tiles.bytes };
   }
 
   /** Tiles that are queued for a batch. */
@@ -105,19 +130,26 @@ export class Segmenter {
         const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
         this.#engine.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
-        const receipt = await runJob(job, image, prepared, {
-          predict: this.#tiles.around(
-            this.#predictor.for(job.id, { ...model, choice }, { ...job, threshold }),
-            { ...job, network: model.digest, threshold, threads: model.exact ? null : choice.threads },
-          ),
-          preview: ({ size }) => {
+        const need = { own: prepared.jobMemory, shared: prepared.computeMemory };
+        const { id, priority, signal } = job;
+        const tools = {
+          predict: this.#tiles.around(this.#predictor.for(id, { ...model, choice }, { ...job, threshold }), {
+            ...job,
+            network: model.digest,
+            threshold,
+            threads: model.exact ? null : choice.threads,
+          }),
+          preview: ({ size }: Pick<ImageHeader, 'size'>) => {
             const preview = new Preview(size);
-            this.#previews.set(job.id, () => preview.png(coloursOf(model.card)));
+            this.#previews.set(id, () => preview.png(coloursOf(model.card)));
             return preview;
           },
           maxPixels: this.options.maxPixels,
           maxUnpackedBytes: this.options.maxUnpackedBytes,
-        });
+        };
+        const receipt = await this.#jobs.withMemory(need, priority, signal, () =>
+          runJob(job, image, prepared, tools),
+        );
         return { ...receipt, ...deviceFacts(model.environment, choice), compute: computeFacts(choice) };
       } finally {
         this.#previews.delete(job.id);

@@ -64,6 +64,11 @@ export class TileCache {
     this.#held = new ByteCache(maxBytes);
   }
 
+  /** Bytes of the results that are held. */
+  get bytes(): number {
+    return this.#held.bytes;
+  }
+
   /** Computes tiles by `predict`, except for those whose results are known. */
   around(predict: Predict, use: TileUse): Predict {
     if (this.#held.maxBytes === 0) return predict;

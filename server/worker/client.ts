@@ -5,6 +5,7 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
+import type { MemoryUse } from '../pipeline/segmenter.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
@@ -21,6 +22,8 @@ export interface WorkerEvents {
   readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
+  /** Called every beat with what the worker's memory is for, in bytes. */
+  readonly onMemory: (use: MemoryUse) => void;
   /** Called when it was measured, or read, how a model is computed fastest. */
   readonly onChoice: (choice: TunedModel) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
@@ -135,6 +138,7 @@ export class WorkerClient implements WorkerCalls {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
       onTileCache: this.events.onTileCache,
+      onMemory: this.events.onMemory,
       onChoice: this.events.onChoice,
       onExit: (exit) => {
         if (!this.#isStopping) this.#replace(exit);

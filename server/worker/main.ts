@@ -23,7 +23,10 @@ const methods: WorkerMethods = {
       onBatch: (tiles, deviceMs) =>
         server.emit({ type: 'batch', tiles, deviceMs, waiting: segmenter!.depth }),
     });
-    setInterval(() => server.emit({ type: 'beat', batches: segmenter!.batches }), beatMs).unref();
+    setInterval(() => {
+      server.emit({ type: 'beat', batches: segmenter!.batches });
+      server.emit({ type: 'memory', use: segmenter!.memory });
+    }, beatMs).unref();
   },
   run: (job, limits, { signal, emit }) =>
     segmenter!.run({

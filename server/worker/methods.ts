@@ -4,7 +4,7 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
-import type { SegmenterOptions } from '../pipeline/segmenter.js';
+import type { MemoryUse, SegmenterOptions } from '../pipeline/segmenter.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
@@ -53,4 +53,5 @@ export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
   | { readonly type: 'batch'; readonly tiles: number; readonly deviceMs: number; readonly waiting: number }
   | { readonly type: 'tile-cache'; readonly bytes: number }
+  | { readonly type: 'memory'; readonly use: MemoryUse }
   | { readonly type: 'choice'; readonly choice: TunedModel };

@@ -3,6 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { childProcess, type Exit } from '../../model/channel.js';
 import { Connection } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
+import { heapBytes } from '../pipeline/memory.js';
+import type { MemoryUse } from '../pipeline/segmenter.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
 import type { TunedModel, WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
@@ -28,10 +30,15 @@ export interface WorkerProcessEvents {
   readonly onReady: () => void;
   readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
   readonly onTileCache: (bytes: number) => void;
+  readonly onMemory: (use: MemoryUse) => void;
   readonly onChoice: (choice: TunedModel) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
 }
+
+/** Node's arguments for the heap of a process with limited memory. */
+const heapFlags = ({ memory }: WorkerOptions): string[] =>
+  memory === undefined ? [] : [`--max-old-space-size=${Math.floor(heapBytes(memory) / 2 ** 20)}`];
 
 /** The life of one worker process, from its start to its end: it is watched, and terminated when it hangs. */
 export class WorkerProcess {
@@ -53,7 +60,7 @@ export class WorkerProcess {
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
-      execArgv: workerExecArgv(diagnostics),
+      execArgv: [...workerExecArgv(diagnostics), ...heapFlags(options)],
     });
     this.#watchdog = new Watchdog(limits, (reason) => this.terminate(`${reason}: it hung`));
     this.#child.on('message', () => this.#watchdog.reset());
@@ -132,6 +139,9 @@ export class WorkerProcess {
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);
+        break;
+      case 'memory':
+        this.events.onMemory(event.use);
         break;
       case 'choice':
         this.events.onChoice(event.choice);

@@ -104,14 +104,14 @@ describe('memory', () => {
       return [count, threads];
     };
     expect(of(572, 4e9)).toEqual([4, 1]);
-    expect(of(1084, 3e9)).toEqual([2, 2]);
-    expect(of(1084, 1.4e9)).toEqual([1, 4]);
+    expect(of(1084, 2e9)).toEqual([2, 2]);
+    expect(of(1084, 1.2e9)).toEqual([1, 4]);
   });
 
   it('refuses a tile that does not fit, with the required and available memory', () => {
     const wishes = { tile: 'whole', memory: 1e9 } as const;
     expect(() => planJob(source, model, wishes)).toThrow(
-      /take about 4\.\d GB, and 1\.0 GB are allowed: take smaller tiles/,
+      /take about 3\.\d GB, and 1\.0 GB are allowed: take smaller tiles/,
     );
     expect(() => planJob(source, model, { tile: 'auto', memory: 1e8 })).toThrow(
       /100 MB are allowed: raise --memory$/,
@@ -119,7 +119,7 @@ describe('memory', () => {
   });
 
   it('determines the number of concurrent jobs', () => {
-    expect([4e8, 1e9, 2e9, 16e9].map(maxConcurrentJobs)).toEqual([1, 1, 3, 29]);
+    expect([4e8, 1e9, 2e9, 16e9].map(maxConcurrentJobs)).toEqual([1, 1, 2, 24]);
   });
 
   it('is independent of the image size', () => {

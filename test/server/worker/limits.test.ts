@@ -39,7 +39,13 @@ function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
   const engine = { provider: 'cpu', threads: 1, outcomes: join(folder, 'self-tests.json') } as const;
   const client = new WorkerClient(
     { modelsDir: MODELS, maxPixels: 1e9, engine },
-    { onBatch: () => {}, onTileCache: () => {}, onChoice: () => {}, onLost: (why) => lost.push(why) },
+    {
+      onBatch: () => {},
+      onTileCache: () => {},
+      onMemory: () => {},
+      onChoice: () => {},
+      onLost: (why) => lost.push(why),
+    },
     { restartMs: { first: 20, last: 20 }, ...limits },
   );
   started.push(client);
