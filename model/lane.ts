@@ -12,33 +12,44 @@ const limitsOf = ({ heapMb }: LaneOptions) =>
     ? {}
     : { resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB } };
 
+interface Started {
+  readonly worker: Worker;
+  readonly thread: Connection<EngineMethods>;
+}
+
+/** Starts the thread of a lane, which inherits from this one that denormals are flushed. */
+async function start(workerData: LaneData): Promise<Started> {
+  const { flushDenormals } = await import('./flush-denormals.js');
+  await flushDenormals();
+  const url = new URL('./engine-thread.js', import.meta.url);
+  const worker = new Worker(url, { workerData, ...limitsOf(workerData) });
+  const thread = new Connection<EngineMethods>(workerThread(worker), {
+    onExit: ({ error }) =>
+      new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
+  });
+  return { worker, thread };
+}
+
 /** One JavaScript thread of a device, with its own copies of models and their sessions. No tensor leaves it. */
 export class Lane {
-  readonly #worker: Worker;
-  readonly #thread: Connection<EngineMethods>;
+  readonly #started: Promise<Started>;
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
 
   /** @param index of the lane, from 0 */
   constructor(index: number, options: LaneOptions) {
-    const workerData: LaneData = { ...options, lane: index };
-    this.#worker = new Worker(new URL('./engine-thread.js', import.meta.url), {
-      workerData,
-      ...limitsOf(options),
-    });
-    this.#thread = new Connection(workerThread(this.#worker), {
-      onExit: ({ error }) =>
-        new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
-    });
+    this.#started = start({ ...options, lane: index });
+    this.#started.catch(() => undefined); // reported by the calls
   }
 
   /** Calls run one after the other, in the order of their arrival. */
-  call<Name extends keyof EngineMethods>(
+  async call<Name extends keyof EngineMethods>(
     name: Name,
     args: ArgsOf<EngineMethods[Name]>,
     options?: CallOptions<never>,
   ): Promise<ResultOf<EngineMethods[Name]>> {
-    return this.#thread.call(name, args, options as never);
+    const { thread } = await this.#started;
+    return thread.call(name, args, options as never);
   }
 
   /** Loads a model, unless it is loaded or being loaded; see `EngineMethods.load`. */
@@ -58,6 +69,6 @@ export class Lane {
 
   async close(): Promise<void> {
     await this.call('close', []).catch(() => undefined);
-    await this.#worker.terminate();
+    await (await this.#started).worker.terminate();
   }
 }

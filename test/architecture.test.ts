@@ -223,9 +223,13 @@ describe('processes', () => {
     expect(loaded).toContain('tiling/sinks/journal.ts');
   });
 
-  it('engines run in threads: no process loads one at startup', () => {
-    for (const start of ['server/bin.ts', 'server/worker/main.ts', 'server/readers/main.ts']) {
-      expect(matching(loadedLaterBy(start), ENGINE)).toEqual([]);
+  it('engines run in threads: no process loads one, but for the floating-point modes that threads inherit', () => {
+    expect(matching(loadedLaterBy('server/readers/main.ts'), ENGINE)).toEqual([]);
+    for (const start of ['server/bin.ts', 'server/worker/main.ts']) {
+      const loaded = loadedLaterBy(start);
+      expect(matching(loaded, ENGINE)).toEqual(['onnxruntime-node']);
+      expect(loaded).toContain('model/flush-denormals.ts');
+      expect(loaded).not.toContain('model/onnx/sessions.ts');
     }
     expect(loadedLaterBy('server/bin.ts')).toContain('server/commands/train.ts');
   });

@@ -57,7 +57,7 @@ describe('a tuner', () => {
     expect(choices[0]).toMatchObject({ isMeasured: true });
     expect(choices[1]).toEqual(choices[0]);
     const found = (await tuner.known(model))!;
-    expect(found.measurements.length).toBeGreaterThan(2);
+    expect(found.measurements.length).toBeGreaterThan(0);
     expect(reported).toEqual([found, found]);
     const fastest = Math.max(...found.measurements.map(({ mpxPerSecond }) => mpxPerSecond));
     const chosen = found.measurements.filter(
