@@ -22,7 +22,10 @@ async function writtenBy(
   return {
     models: ending('.onnx'),
     listings: ending('.txt'),
-    profiles: profiles.map((file) => /^(.+?)_.+\.json$/.exec(file)![1]!).sort(),
+    // one for each lane and number of threads
+    profiles: [
+      ...new Set(profiles.map((file) => /^(.+)-lane-\d+-threads-\d+_.+\.json$/.exec(file)![1]!)),
+    ].sort(),
   };
 }
 

@@ -112,7 +112,7 @@ describe('unseam bench', () => {
       batchPx: 3 * 340 * 340,
       measured: false,
     });
-  });
+  }, 240_000); // every way takes its time
 
   it('prints a table for people', async () => {
     const cache = ['--cache-dir', join(await testFolder(), 'cache')];
