@@ -11,8 +11,12 @@ const LUMA = [0.299, 0.587, 0.114] as const;
  * @param range the maximum of their type, by which they are divided; see `rangeOf`
  */
 export function normalise(stored: tf.Tensor4D, range: tf.Tensor, modelChannels: number): tf.Tensor4D {
-  const channels = stored.shape[3];
-  const x = tf.div(stored, range) as tf.Tensor4D;
+  return convertChannels(tf.div(stored, range) as tf.Tensor4D, modelChannels);
+}
+
+/** Converts images `[n, h, w, channels]` to `[n, h, w, modelChannels]`. Call it inside `tf.tidy`. */
+export function convertChannels(x: tf.Tensor4D, modelChannels: number): tf.Tensor4D {
+  const channels = x.shape[3];
   switch (channelConversion(channels, modelChannels)) {
     case 'none':
       return x;

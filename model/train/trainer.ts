@@ -4,8 +4,7 @@ import { loadCheckpoint } from '../checkpoint.js';
 import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
-import { normalise } from '../normalise.js';
-import { rangeOf } from '../pixels.js';
+import { convertChannels } from '../normalise.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
 import { lossOf } from './loss.js';
@@ -185,8 +184,8 @@ export class Trainer {
 
   #loss(batch: TrainingBatch): tf.Scalar {
     const { pixels, count, side, channels } = batch;
-    const stored = tf.tensor4d(new Float32Array(pixels), [count, side, side, channels]);
-    const x = normalise(stored, tf.scalar(rangeOf(pixels)), this.model.inputs[0]!.shape[3]!);
+    const image = tf.tensor4d(pixels, [count, side, side, channels]);
+    const x = convertChannels(image, this.model.inputs[0]!.shape[3]!);
     const { top, left, bottom, right } = this.geometry.padded;
     let logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
     const [, height, width, maps] = logits.shape;

@@ -4,7 +4,9 @@ import type { OnnxBackend } from '../backend.js';
 import type { Operator, Output } from '../operator.js';
 import { BLOCKED, type Layout, NCHW, type Value } from '../value.js';
 import { type GraphWriter, SLICE_END } from '../writer.js';
-import { Join } from './frozen-conv.js';
+import { deferred } from './deferred.js';
+import { Join } from './deferred-conv.js';
+import { InputGradient } from './input-gradient.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { normaliseAxis, reshape } from './shape.js';
 
@@ -41,6 +43,12 @@ const sliceOperator: Operator<Cut> = {
     trailing: sum(outer.trailing, inner.trailing),
   }),
   emit(g, [x], { begin, trailing }, output) {
+    const ofChannels = [0, 1, 2].every((dim) => begin[dim] === 0 && trailing[dim] === 0) && x.rank === 4;
+    const count = x.channels - (begin[3] ?? 0) - (trailing[3] ?? 0);
+    if (ofChannels && x.origin instanceof InputGradient) {
+      const part = x.origin.part(g, begin[3]!, count);
+      if (part !== null) return deferred(g, output, part);
+    }
     const layout = commonLayout([x]);
     const axes = layout.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
     if (axes.length === 0) return x;
@@ -100,18 +108,20 @@ const gatherOperator: Operator<{ readonly axis: number }, readonly [x: Value, in
     output.value(g.op('Gather', [x.plain, indices.plain], { axis })),
 };
 
+/** Of the labels of images it is in NCHW: comparing a last dimension of two or three classes is slow. */
 const oneHotOperator: Operator<Omit<tf.OneHotAttrs, 'dtype'>> = {
   name: 'OneHot',
   emit(g, [indices], { depth, onValue, offValue }, output) {
+    const isImage = output.rank === 4;
     const classes = g.initializer(
       'int32',
-      [depth],
+      isImage ? [depth, 1, 1] : [depth],
       Int32Array.from({ length: depth }, (_, i) => i),
     );
-    const isClass = g.op('Equal', [g.op('Unsqueeze', [indices.plain, g.ints([-1])]), classes]);
+    const isClass = g.op('Equal', [g.op('Unsqueeze', [indices.plain, g.ints([isImage ? 1 : -1])]), classes]);
     const on = g.scalar(onValue, output.dtype);
     const off = g.scalar(offValue, output.dtype);
-    return output.value(g.op('Where', [isClass, on, off]));
+    return output.value(g.op('Where', [isClass, on, off]), isImage ? NCHW : undefined);
   },
 };
 
@@ -133,6 +143,9 @@ const padOperator: Operator<Padding> = {
         }
       : null,
   emit(g, [x], { before, after, value }, output) {
+    if (x.isBlocked && [before, after].every((px) => px[0] === 0 && px[3] === 0)) {
+      return output.value(padBlocks(g, x, { before, after, value }), BLOCKED);
+    }
     const layout = commonLayout([x]);
     const pads = [...layout.map((dim) => before[dim]!), ...layout.map((dim) => after[dim]!)];
     const fill = g.scalar(value, output.dtype);
@@ -140,10 +153,18 @@ const padOperator: Operator<Padding> = {
   },
 };
 
+/** Pads rows and columns of an image in blocks. */
+function padBlocks(g: GraphWriter, x: Value, { before, after, value }: Padding): string {
+  const block = g.block!;
+  const split = g.op('Reshape', [x.as(BLOCKED), g.ints([0, x.channels / block, 0, 0, block])]);
+  const pads = g.ints([0, 0, before[1]!, before[2]!, 0, 0, 0, after[1]!, after[2]!, 0]);
+  return g.op('Reshape', [g.op('Pad', [split, pads, g.scalar(value)]), g.ints([0, x.channels, 0, 0])]);
+}
+
 const concatOperator: Operator<{ readonly axis: number }, readonly Value[]> = {
   name: 'Concat',
   emit(g, inputs, { axis }, output) {
-    if (g.isFrozen && output.rank === 4 && axis === 3) {
+    if (output.rank === 4 && axis === 3) {
       return output.deferred({ origin: new Join(inputs), write: () => join(g, inputs, axis, output) });
     }
     return join(g, inputs, axis, output);

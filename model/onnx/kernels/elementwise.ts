@@ -1,26 +1,30 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Operator } from '../operator.js';
+import type { Operator, Output } from '../operator.js';
 import type { ElementName } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
-import { deferred, FrozenConvolution, UpConvolution } from './frozen-conv.js';
+import { deferred } from './deferred.js';
+import { DeferredConvolution } from './deferred-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
+import { UpConvolution } from './up-convolution.js';
 
 /** Writes the nodes for inputs that broadcast against each other; returns the name of the result. */
 type Formula<A extends object = object> = (g: GraphWriter, x: readonly string[], attributes: A) => string;
 
-/** The deferred convolution that includes a function of it and others; null where it cannot. */
-type Absorb = (g: GraphWriter, inputs: readonly Value[]) => FrozenConvolution | UpConvolution | null;
+/** The tensor of a deferred convolution that includes a function of it and others; null where it cannot. */
+type Absorb = (g: GraphWriter, inputs: readonly Value[], output: Output) => Value | null;
 
 /** A ReLU becomes part of a convolution. */
-const absorbRelu: Absorb = (_g, [x]) =>
-  x!.origin instanceof FrozenConvolution ? x!.origin.activated() : null;
+const absorbRelu: Absorb = (g, [x], output) =>
+  x!.origin instanceof DeferredConvolution ? x!.origin.activate(g, output) : null;
 
 /** A bias becomes part of an up-convolution. */
-const absorbBias: Absorb = (g, [x, bias]) =>
-  x!.origin instanceof UpConvolution && bias!.isPerChannel && bias!.channels === x!.channels
-    ? x!.origin.biased(g.op('Reshape', [bias!.plain, g.ints([-1])]))
-    : null;
+const absorbBias: Absorb = (g, [x, bias], output) => {
+  const isBias = bias!.isPerChannel && bias!.channels === x!.channels;
+  if (!(x!.origin instanceof UpConvolution) || !isBias) return null;
+  const biased = x!.origin.biased(g.op('Reshape', [bias!.plain, g.ints([-1])]));
+  return biased && deferred(g, output, biased);
+};
 
 /**
  * An operator that computes each element from the elements at the same place, with broadcasting.
@@ -38,8 +42,8 @@ export function elementwise<A extends object = object>(
   return {
     name,
     emit(g, inputs, attributes, output) {
-      const absorbed = absorb(g, inputs);
-      if (absorbed !== null) return deferred(g, output, absorbed);
+      const absorbed = absorb(g, inputs, output);
+      if (absorbed !== null) return absorbed;
       const isTyped = (v: Value) => compute === null || v.dtype === compute;
       if (output.rank === 4 && inputs.every((v) => isTyped(v) && v.isBlockedLike(inputs[0]!))) {
         const blocks = inputs.map((v) => v.as(BLOCKED));
@@ -132,15 +136,23 @@ const addN = elementwise('AddN', null, (g, [first, ...rest]) =>
 );
 
 /**
- * The slope of ReLU. It is computed from ReLU's output where the graph has one, so that ONNX Runtime can fuse that
- * ReLU into the convolution before it; and as a hard sigmoid that is too steep for any value but 0 or 1, since
- * comparing and selecting are two slow passes in ONNX Runtime.
+ * The slope of ReLU: a hard sigmoid that is too steep for any value but 0 or 1, since comparing and selecting are two
+ * slow passes in ONNX Runtime.
  */
-const step = elementwise<{ readonly alpha: number }>('Step', 'float32', (g, [x], { alpha }) =>
+const slope = elementwise<{ readonly alpha: number }>('Step', 'float32', (g, [x], { alpha }) =>
   alpha === 0
     ? g.op('HardSigmoid', [g.written('Relu', [x!]) ?? x!], { alpha: { float: 3e38 }, beta: { float: 0 } })
     : g.op('Where', [g.op('Greater', [x!, g.scalar(0)]), g.scalar(1), g.scalar(alpha)]),
 );
+
+/** The slope of a ReLU is computed from its result, where there is one, so that its argument is never written. */
+const step: typeof slope = {
+  ...slope,
+  emit(g, [x], attributes, output) {
+    const activated = x!.origin instanceof DeferredConvolution ? x!.origin.activated : null;
+    return slope.emit(g, [attributes.alpha === 0 && activated !== null ? activated : x!], attributes, output);
+  },
+};
 
 const clip = elementwise<{ readonly min: number; readonly max: number }>(
   'ClipByValue',

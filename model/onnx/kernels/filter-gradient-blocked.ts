@@ -60,12 +60,15 @@ interface Cut {
 
 /** Floats of a piece, at most, so that it stays in a core's cache while it is read for every tap. */
 const MAX_PIECE = 2 ** 18;
+/** The same where an image's channels are pictures of their own: then it is read a few times only. */
+const MAX_OPEN_PIECE = 2 ** 19;
 
 /** Pieces that need no further rows are preferred, but not if they are less than half as large. */
-function cutOf({ batch, outHeight, outWidth, outChannels }: ConvSizes, block: number): Cut {
+function cutOf({ batch, inChannels, outHeight, outWidth, outChannels }: ConvSizes, block: number): Cut {
+  const limit = inChannels % block === 0 ? MAX_PIECE : MAX_OPEN_PIECE;
   // ONNX Runtime convolves this many channels at once
   const atOnce = Math.min(outChannels, 4 * block);
-  const least = Math.ceil((outHeight * outWidth * atOnce) / MAX_PIECE);
+  const least = Math.ceil((outHeight * outWidth * atOnce) / limit);
   // it takes as many groups as fill blocks, or less than one
   const isPossible = (pieces: number) => batch * pieces < block || (batch * pieces) % block === 0;
   const candidates = Array.from({ length: least + block }, (_, i) => least + i).filter(isPossible);

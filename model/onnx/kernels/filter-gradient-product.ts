@@ -3,10 +3,10 @@ import type { GraphWriter } from '../writer.js';
 import { type ConvGeometry, type ConvSizes, isBlockwise } from './conv-geometry.js';
 
 /**
- * The gradient of a convolution by its filter as matrix products. Tap (i, j) is the product of the image, shifted by i rows and j columns, with the output's gradient, summed over
- * pixels. At stride 1 all taps are one matrix product: of an image stacked under its shifts by rows, and of the
- * gradient stacked under its shifts by columns. So each is copied once per row or column of the kernel, not once per
- * tap.
+ * The gradient of a convolution by its filter as matrix products. Tap (i, j) is the product of the image, shifted by i
+ * rows and j columns, with the output's gradient, summed over pixels. At stride 1 all taps are one product: of an image
+ * stacked under its shifts by rows, and of the gradient stacked under its shifts by columns. So each is copied once per
+ * row or column of the kernel, not once per tap.
  */
 export function productFilterGradient(
   g: GraphWriter,

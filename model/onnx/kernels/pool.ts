@@ -3,7 +3,9 @@ import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator, ShapeBoundOperator } from '../operator.js';
 import { NCHWC } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
+import type { GraphWriter } from '../writer.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
+import { interleave } from './up-convolution.js';
 
 /** The windows of a pooling, as the attributes of ONNX's pooling operators. */
 type Windows = {
@@ -34,8 +36,7 @@ function poolingOf(x: tf.TensorInfo, attrs: tf.MaxPoolAttrs): { windows: Windows
 const maxPool: Operator<Windows> = {
   name: 'MaxPool',
   emit(g, [x], windows, output) {
-    if (g.isFrozen && x.isBlocked)
-      return output.value(g.op(`${NCHWC}:MaxPool`, [x.as(BLOCKED)], windows), BLOCKED);
+    if (x.isBlocked) return output.value(g.op(`${NCHWC}:MaxPool`, [x.as(BLOCKED)], windows), BLOCKED);
     return output.value(g.op('MaxPool', [x.as(NCHW)], windows), NCHW);
   },
 };
@@ -45,11 +46,46 @@ const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value
   name: 'MaxPoolGrad',
   shapeBound: true,
   emit(g, [dy, x], windows, output, shapes) {
+    const [, height, width] = shapes.output as [number, number, number, number];
+    const { kernel_shape, strides } = windows;
+    const [size] = kernel_shape;
+    const isTiled = [...kernel_shape, ...strides].every((n) => n === size);
+    if (x.isBlocked && isTiled && height % size === 0 && width % size === 0) {
+      return output.value(routeBlocks(g, dy.as(BLOCKED), x, size), BLOCKED);
+    }
     const [, indices] = g.ops('MaxPool', [x.as(NCHW)], windows, 2);
     const shape = g.ints(NCHW.map((dim) => shapes.output[dim]!));
     return output.value(g.op('MaxUnpool', [dy.as(NCHW), indices!, shape], windows), NCHW);
   },
 };
+
+/**
+ * The gradient of pooling an image in blocks by windows of `size`² pixels. A pixel is the first maximum if the maximum
+ * of the pixels up to it, row by row, is that of the window, and the maximum of those before it is not. The pixels up
+ * to one are those of two rectangles at the window's origin, so their maximum is pooled, too.
+ */
+function routeBlocks(g: GraphWriter, dy: string, x: Value, size: number): string {
+  const pool = (rows: number, columns: number) =>
+    g.op(`${NCHWC}:MaxPool`, [x.as(BLOCKED)], {
+      kernel_shape: [rows, columns],
+      strides: [size, size],
+      pads: [0, 0, 0, 0],
+    });
+  const largest = pool(size, size);
+  // the gradient where the maximum is among the pixels up to each one
+  const reached = Array.from({ length: size * size - 1 }, (_, at) => {
+    const [row, column] = [Math.floor(at / size), at % size];
+    const last = pool(row + 1, column + 1);
+    const upTo = row === 0 || column === size - 1 ? last : g.op('Max', [pool(row, size), last]);
+    const isLargest = g.op('HardSigmoid', [g.op('Sub', [upTo, largest])], STEEP);
+    return g.op('Mul', [dy, isLargest]);
+  });
+  const routed = [...reached, dy].map((y, i) => (i === 0 ? y : g.op('Sub', [y, reached[i - 1]!])));
+  return interleave(g, g.op('Concat', routed, { axis: 1 }), size, x.channels);
+}
+
+/** Turns a HardSigmoid into the question whether numbers that are never positive are 0: its results are 1 or 0. */
+const STEEP = { alpha: { float: 3e38 }, beta: { float: 1 } } as const;
 
 /** Averages windows; padded pixels do not count. */
 const averagePool: Operator<Windows> = {

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator } from '../operator.js';
-import { NCHW, type Value } from '../value.js';
-import { deferred, FrozenConvolution } from './frozen-conv.js';
+import { BLOCKED, NCHW, type Value } from '../value.js';
+import type { GraphWriter } from '../writer.js';
+import { deferred } from './deferred.js';
+import { DeferredConvolution } from './deferred-conv.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { cast } from './shape.js';
 
@@ -16,6 +18,9 @@ function reducer(opType: string): Operator<Reduction> {
   return {
     name: opType,
     emit(g, [x], { axes, keepDims }, output) {
+      if (x.isBlocked && x.dtype === output.dtype && !keepDims && axes.toSorted().join() === '0,1,2') {
+        return output.value(reduceBlocks(g, x, opType));
+      }
       const isOrdered = keepDims || axes.includes(3) || axes.length >= 3;
       const isNchw = x.rank === 4 && x.has(NCHW) && isOrdered;
       const name = isNchw ? x.as(NCHW) : x.plain;
@@ -30,6 +35,14 @@ function reducer(opType: string): Operator<Reduction> {
       return output.value(reduced, isNchw && keepDims ? NCHW : undefined);
     },
   };
+}
+
+/** Reduces images in blocks to their channels: along rows at first, which ONNX Runtime does on all threads. */
+function reduceBlocks(g: GraphWriter, x: Value, opType: string): string {
+  const split = g.op('Reshape', [x.as(BLOCKED), g.ints([0, x.channels / g.block!, 0, 0, g.block!])]);
+  const rows = g.op(opType, [split, g.ints([3])], { keepdims: 0 });
+  const channels = g.op(opType, [rows, g.ints([0, 2])], { keepdims: 0 });
+  return g.op('Reshape', [channels, g.ints([x.channels])]);
 }
 
 /** TensorFlow.js calls the axes of `Max` differently from those of the others. */
@@ -76,7 +89,7 @@ type BatchNormInputs = readonly [x: Value, mean: Value, variance: Value, offset:
 const batchNorm: Operator<{ readonly epsilon: number }, BatchNormInputs> = {
   name: 'FusedBatchNorm',
   emit(g, [x, mean, variance, offset, scale], { epsilon }, output) {
-    if (x.origin instanceof FrozenConvolution) {
+    if (g.isFrozen && x.origin instanceof DeferredConvolution) {
       const deviation = g.op('Sqrt', [g.op('Add', [variance.plain, g.scalar(epsilon)])]);
       const factor = g.op('Div', [scale.plain, deviation]);
       const shift = g.op('Sub', [offset.plain, g.op('Mul', [mean.plain, factor])]);

@@ -19,7 +19,7 @@ interface Picking {
 const enlarge: Operator<Enlargement> = {
   name: 'Enlarge',
   emit(g, [x], { factors }, output) {
-    if (g.isFrozen && x.isBlocked) {
+    if (x.isBlocked) {
       const scales = [1, 1, ...factors];
       return output.value(g.op(`${NCHWC}:Upsample`, [x.as(BLOCKED)], { scales }), BLOCKED);
     }

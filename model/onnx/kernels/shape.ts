@@ -28,6 +28,7 @@ const expandDims: Operator<{ readonly axis: number }> = {
 const castOperator: Operator = {
   name: 'Cast',
   emit(g, [x], _attributes, output) {
+    if (x.dtype === output.dtype) return x;
     const isNchw = x.rank === 4 && x.has(NCHW);
     return output.value(g.cast(isNchw ? x.as(NCHW) : x.plain, output.dtype), isNchw ? NCHW : undefined);
   },

@@ -120,9 +120,6 @@ const convolutions = (
     [5, 6, 16, 16, 1, 1, 'valid', 1, 2],
     [9, 8, 16, 16, 3, 2, 'valid', 1, 2],
     [7, 7, 3, 16, 3, 1, 'same', 1, 17],
-    // filter gradients in pieces, which have more rows than the gradient
-    [66, 66, 16, 64, 2, 1, 'valid', 1, 1],
-    [67, 68, 1, 64, 3, 1, 'valid', 1, 1],
     [7, 9, 3, 2, 2, 1, 'same', 1, 2],
     [8, 6, 2, 3, 1, 1, 'valid', 1, 2],
     [9, 9, 1, 2, 5, 1, 'same', 1, 1],
