@@ -33,8 +33,8 @@ const STRIDES_PX = [768, 256, 1024];
 /** Batches of several small tiles are compared with single ones by this output side, in px, and number. */
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
-/** A change must be faster by this much to be chosen: less is noise, and costs memory. */
-const GAIN = 1.02;
+/** A change must be faster by this much to be chosen: less is noise, or what the memory of larger tiles costs a job. */
+const GAIN = 1.03;
 
 /** What a search may try. */
 export interface SearchSpace {
