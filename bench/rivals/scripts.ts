@@ -2,11 +2,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type Run, runProcess } from './process.js';
+import { FOLDER, Packages, PYTHON } from './python.js';
 import { type Configuration, type Rival, THREADS } from './roster.js';
-
-/** The folder of the scripts in Python, and of their environment. */
-const FOLDER = fileURLToPath(new URL('../../../bench/rivals/', import.meta.url));
-const PYTHON = join(FOLDER, '.venv/bin/python');
 
 /** What a script prints at its end. */
 const reportSchema = z.object({
@@ -41,17 +38,11 @@ export class Scripts {
    * @returns why a rival cannot run, or null if it can
    */
   async prepare(): Promise<(rival: Rival) => string | null> {
-    const list =
-      'import json, importlib.metadata as m; print(json.dumps([d.name.lower() for d in m.distributions()]))';
-    const found = await runProcess(PYTHON, ['-c', list]).catch(() => null);
-    const installed = new Set(z.array(z.string()).parse(JSON.parse(found?.stdout ?? '[]')));
-    const exporting = ['numpy', 'onnx'].every((name) => installed.has(name));
-    if (exporting) await runProcess(PYTHON, [join(FOLDER, 'export.py'), this.model, this.#exported]);
-    return ({ packages }) => {
-      if (found === null && packages.length > 0) return 'there is no bench/rivals/.venv';
-      const missing = packages.filter((name) => !installed.has(name));
-      return missing.length > 0 ? `bench/rivals/.venv lacks ${missing.join(', ')}` : null;
-    };
+    const packages = await Packages.find();
+    if (packages.lackOf(['numpy', 'onnx']) === null) {
+      await runProcess(PYTHON, [join(FOLDER, 'export.py'), this.model, this.#exported]);
+    }
+    return (rival) => packages.lackOf(rival.packages);
   }
 
   run(rival: Rival, { tile, sessions }: Configuration, image: string, mask: string): Promise<Run> {
