@@ -113,7 +113,10 @@ async function texturedImages(): Promise<Sent[]> {
       const height = within(4 * i + 1, SIDES.min, SIDES.max);
       const [x, y] = [within(4 * i + 2, 0, SLIDE_PX - width), within(4 * i + 3, 0, SLIDE_PX - height)];
       const raster = await source.readRegion({ x, y, width, height });
-      const image = sharp(raster.data as Uint8Array, { raw: { width, height, channels: 1 } });
+      // Without a colour space, sharp would write RGB.
+      const image = sharp(raster.data as Uint8Array, { raw: { width, height, channels: 1 } }).toColourspace(
+        'b-w',
+      );
       return { raster, png: (await image.png().toBuffer()) as Buffer<ArrayBuffer> };
     }),
   );
