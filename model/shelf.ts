@@ -30,6 +30,9 @@ const QUANTISED = /^[1-9]\d{0,8}-int8$/;
  * restart.
  */
 export class ModelShelf {
+  /** Cards that were read, by the folder of their model. */
+  readonly #cards = new Map<string, { readonly stamp: string; readonly card: Card }>();
+
   constructor(private readonly root: string) {}
 
   /** The latest version of each model, sorted by name. A version in training has no card, and is not listed. */
@@ -70,18 +73,15 @@ export class ModelShelf {
    * @throws CheckpointError where its card is unreadable, or another model's
    */
   async find(name: string | undefined): Promise<FoundModel> {
-    const models = await this.list();
-    const known = models.map((model) => model.name);
-    if (name === undefined && models.length === 1) return verify(models[0]!);
-    if (name === undefined)
-      throw new ModelChoiceError(`name a model: ${known.join(', ') || 'there are none'}`);
+    if (name === undefined) return this.#only();
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8}(?:-int8)?)$/.exec(name) ?? [null, name, null];
-    const model = models.find((candidate) => candidate.name === plain);
-    if (!model) throw new UnknownModelError(name, known);
-    if (version === null) return verify(model);
-    const named = this.#version(model.name, version!);
-    if (!(await exists(join(named.folder, 'card.json')))) throw new UnknownModelError(name, known);
-    return verify(named);
+    const model = await this.#named(plain!, version!);
+    if (model) return this.#verify(model);
+    const known = await this.list();
+    throw new UnknownModelError(
+      name,
+      known.map((each) => each.name),
+    );
   }
 
   /** The quantised versions of a model, by the numbers of those that they were made of. */
@@ -129,6 +129,34 @@ export class ModelShelf {
     return { name, version, folder };
   }
 
+  /** The only model. */
+  async #only(): Promise<FoundModel> {
+    const models = await this.list();
+    if (models.length === 1) return this.#verify(models[0]!);
+    throw new ModelChoiceError(
+      `name a model: ${models.map(({ name }) => name).join(', ') || 'there are none'}`,
+    );
+  }
+
+  /** A version of a model, or its latest one; null where there is none. */
+  async #named(name: string, version: string | null): Promise<ModelFolder | null> {
+    if (name === '' || name.startsWith('.') || name.includes('/')) return null;
+    if (version === null) return this.#newest(name);
+    const model = this.#version(name, version);
+    return (await exists(join(model.folder, 'card.json'))) ? model : null;
+  }
+
+  /** Checks a model's card, which is parsed only where its file has changed. */
+  async #verify(model: ModelFolder): Promise<FoundModel> {
+    const { folder } = model;
+    const stamp = await stampOf(join(folder, 'card.json'));
+    const known = this.#cards.get(folder);
+    if (known && known.stamp === stamp) return { ...model, card: known.card };
+    const card = await cardOf(model);
+    if (stamp !== null) this.#cards.set(folder, { stamp, card });
+    return { ...model, card };
+  }
+
   async #newest(name: string): Promise<ModelFolder | null> {
     const folder = join(this.root, name);
     for (const version of await versionsOf(folder)) {
@@ -167,10 +195,6 @@ export async function cardOf({ name, version, folder }: ModelFolder): Promise<Ca
   );
 }
 
-async function verify(model: ModelFolder): Promise<FoundModel> {
-  return { ...model, card: await cardOf(model) };
-}
-
 /** Version numbers in a model's folder in descending order, those in training included. */
 async function versionsOf(folder: string): Promise<number[]> {
   const versions = (await subfolders(folder)).filter((v) => NUMBER.test(v)).map(Number);
@@ -179,6 +203,12 @@ async function versionsOf(folder: string): Promise<number[]> {
 
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
+}
+
+/** Identifies the content of a file; null where there is none. */
+async function stampOf(path: string): Promise<string | null> {
+  const file = await stat(path, { bigint: true }).catch(() => null);
+  return file && [file.ino, file.size, file.mtimeNs, file.ctimeNs].join();
 }
 
 async function subfolders(folder: string): Promise<string[]> {

@@ -1,6 +1,6 @@
 import type { Engine, EngineModel } from '../../model/engine.js';
 import { modelBytes } from '../../model/session-bytes.js';
-import type { ModelShelf } from '../../model/shelf.js';
+import type { FoundModel, ModelShelf } from '../../model/shelf.js';
 
 /** Memory of loaded models in a lane; beyond it, those that are not in use are evicted, the least recently used first. */
 const DEFAULT_BYTES = 1 << 30;
@@ -18,14 +18,15 @@ export class LoadedModels {
   ) {}
 
   /**
-   * Finds the folder of a model, and has what is loaded of it stay loaded for the time of `work`.
+   * Finds a model, and has what is loaded of it stay loaded for the time of `work`.
    * @param name see `ModelShelf.find`
    */
-  async use<Result>(name: string | undefined, work: (folder: string) => Promise<Result>): Promise<Result> {
-    const { folder } = await this.shelf.find(name);
+  async use<Result>(name: string | undefined, work: (model: FoundModel) => Promise<Result>): Promise<Result> {
+    const model = await this.shelf.find(name);
+    const { folder } = model;
     this.#users.set(folder, (this.#users.get(folder) ?? 0) + 1);
     try {
-      return await work(folder);
+      return await work(model);
     } finally {
       const users = this.#users.get(folder)! - 1;
       if (users === 0) this.#users.delete(folder);

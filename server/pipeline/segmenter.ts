@@ -1,11 +1,10 @@
 import { trainingRangeOf } from '../../model/card.js';
 import { Engine, type EngineMemory, type EngineOptions, type TestedModel } from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
-import { readCard } from '../../model/model-files.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { channelConversion } from '../../model/pixels.js';
 import type { GraphUse } from '../../model/self-test.js';
-import { ModelShelf } from '../../model/shelf.js';
+import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
@@ -122,11 +121,11 @@ export class Segmenter {
   async run(job: SegmentJob): Promise<Receipt> {
     for (const { output, format } of job.results) checkOutput(output, format);
     const started = performance.now();
-    return this.#models.use(job.model, async (folder) => {
-      const opening = openImage(job.input, { ...(await this.#openOptions(job, folder)), signal: job.signal });
+    return this.#models.use(job.model, async (found) => {
+      const opening = openImage(job.input, { ...this.#openOptions(job, found), signal: job.signal });
       const image = await (job.watch?.(opening) ?? opening);
       try {
-        const prepared = await this.#prepare(job, job.results, image, folder, job);
+        const prepared = await this.#prepare(job, job.results, image, found, job);
         const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
         this.#engine.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
@@ -219,7 +218,7 @@ export class Segmenter {
 
   /** How a model was measured to be computed fastest; undefined where it was not. */
   tuningOf(name: string): Promise<Tuning | undefined> {
-    return this.#models.use(name, async (folder) => this.#tuner.known(await this.#models.load(folder)));
+    return this.#models.use(name, async ({ folder }) => this.#tuner.known(await this.#models.load(folder)));
   }
 
   /**
@@ -231,7 +230,7 @@ export class Segmenter {
     signal: AbortSignal,
     onMeasured: (measurement: Measurement) => void,
   ): Promise<{ readonly tuning: Tuning; readonly device: string }> {
-    return this.#models.use(name, async (folder) => {
+    return this.#models.use(name, async ({ folder }) => {
       const model = await this.#models.load(folder);
       const use = { output: 'labels', channels: model.card.inputChannels } as const;
       const tuning = await this.#tuner.measureAll(model, use, signal, onMeasured);
@@ -254,9 +253,9 @@ export class Segmenter {
     header: ImageHeader | undefined,
     work: (prepared: PreparedJob, image: ImageHeader) => Promise<Result>,
   ): Promise<Result> {
-    return this.#models.use(spec.model, async (folder) => {
-      const image = header ?? (await readHeader(spec.input, await this.#openOptions(spec, folder)));
-      return work(await this.#prepare(spec, spec.outputs ?? DEFAULT_OUTPUTS, image, folder), image);
+    return this.#models.use(spec.model, async (found) => {
+      const image = header ?? (await readHeader(spec.input, this.#openOptions(spec, found)));
+      return work(await this.#prepare(spec, spec.outputs ?? DEFAULT_OUTPUTS, image, found), image);
     });
   }
 
@@ -264,7 +263,7 @@ export class Segmenter {
     spec: WorkSpec,
     outputs: NonNullable<PlanSpec['outputs']>,
     image: ImageHeader,
-    folder: string,
+    { folder }: FoundModel,
     job: SegmentJob | null = null,
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
@@ -279,9 +278,9 @@ export class Segmenter {
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */
-  async #openOptions({ choice, singleFile, scratchDir }: PlanSpec, folder: string): Promise<OpenOptions> {
+  #openOptions({ choice, singleFile, scratchDir }: PlanSpec, { card }: FoundModel): OpenOptions {
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
-    const trainingRange = trainingRangeOf(await readCard(folder));
+    const trainingRange = trainingRangeOf(card);
     return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
   }
 
