@@ -33,6 +33,8 @@ export class FrozenModel {
   readonly geometry: TileGeometry;
   readonly #head: Head;
   readonly #traces = new Map<string, Trace>();
+  /** The floats of an earlier batch, for the next one; null while a batch has them. */
+  #spare: Float32Array | null = null;
 
   private constructor(
     private readonly model: tfl.LayersModel,
@@ -84,24 +86,36 @@ export class FrozenModel {
   ): Promise<Uint8Array | Float32Array> {
     const { data, count, height, width, channels } = batch;
     const trace = this.#trace({ output, symmetries, isCut: threshold !== null, channels });
-    const pixels = data instanceof Float32Array ? data : new Float32Array(data);
+    const pixels = data instanceof Float32Array ? data : this.#floats(data);
     const inputs = [
       { values: pixels, shape: [count, height, width, channels] },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
       { values: Float32Array.of(threshold ?? 0), shape: [1] },
     ];
     const values = await trace.run(inputs);
+    if (pixels !== data) this.#spare = new Float32Array(pixels.buffer);
     if (output !== 'labels') return values as Float32Array;
     return values instanceof Uint8Array ? values : new Uint8Array(values);
   }
 
   /** Releases the session of one use and number of threads. */
   async release({ output, symmetries, isCut, channels }: BatchUse, threads: number): Promise<void> {
+    this.#spare = null;
     await this.#traces.get(JSON.stringify({ output, symmetries, isCut, channels }))?.release(threads);
   }
 
   dispose(): void {
     (this.quantised ?? this.model).dispose();
+  }
+
+  /** Converts pixels, into the array of an earlier batch where that is long enough: a fresh one is zeroed page by page. */
+  #floats(data: Exclude<Pixels, Float32Array>): Float32Array {
+    const spare = this.#spare;
+    this.#spare = null;
+    const floats =
+      spare && spare.length >= data.length ? spare.subarray(0, data.length) : new Float32Array(data.length);
+    floats.set(data);
+    return floats;
   }
 
   /** The recorded computation of one use. */

@@ -34,6 +34,36 @@ const first = async (
   ...how: [Parameters<FrozenModel['predict']>[1], boolean?, number?]
 ) => Array.from((await model.predict(tile(model.geometry.smallest), ...how)).subarray(0, 4));
 
+describe('a batch', () => {
+  it('has the same labels whatever was computed before, and at the same time', async () => {
+    const model = await FrozenModel.of(buildUnet(config), backend);
+    const { smallest, multiple } = model.geometry;
+    const tileOf = (side: number, seed: number) =>
+      tile(
+        side,
+        Uint8Array.from(noise(side * side, seed), (v) => 100 * v + 128),
+      );
+    const batches = [0, 3, 1, 2].map((n) => tileOf(smallest + n * multiple, n + 1));
+    const wide = {
+      ...tile(
+        smallest,
+        Uint16Array.from(batches[0]!.data, (v) => 257 * v),
+      ),
+    };
+    const predict = (batch: TileBatch) => model.predict(batch, 'probabilities');
+    const first: (Uint8Array | Float32Array)[] = [];
+    for (const batch of batches) {
+      const fresh = await FrozenModel.of(buildUnet(config), backend);
+      first.push(await fresh.predict(batch, 'probabilities'));
+      fresh.dispose();
+    }
+    for (const [i, batch] of batches.entries()) expect(await predict(batch)).toEqual(first[i]);
+    expect(await predict(wide)).toEqual(first[0]);
+    expect(await Promise.all(batches.map(predict))).toEqual(first);
+    model.dispose();
+  });
+});
+
 describe('a label', () => {
   it('is the class of the greatest logit, also where softmax rounds both to the same probability', async () => {
     const model = await constantLogits([0, 1e-9]);
