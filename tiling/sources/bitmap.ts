@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp, { type Metadata } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import { limitsFor } from '../decode-limits.js';
 import { CorruptImageError, DiskFullError, TilingError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
-import { type Dtype, pixelArray, type Raster } from '../raster.js';
+import { bytesOf, type Dtype, pixelArray, type Raster } from '../raster.js';
 import type { ImageFacts, ImageSource } from '../source.js';
 import { checkPlace } from './choice.js';
+import { memorySource } from './memory.js';
 import { checkPixels, type OpenOptions } from './options.js';
 import { reasonOf } from './reason.js';
 import { believablePixelSize } from './resolution.js';
@@ -30,9 +31,12 @@ const READ = {
   ignoreIcc: true,
 } as const;
 
+/** Pictures of no more bytes are decoded into memory. */
+const IN_MEMORY_BYTES = 4 << 20;
+
 /**
  * Opens a picture without random access (PNG, JPEG and whatever else sharp reads): it is streamed once into a
- * scratch file of raw pixels, from which regions are read.
+ * scratch file of raw pixels, from which regions are read; a small one is decoded into memory.
  *
  * @throws UnpackedTooLargeError, DiskFullError, CorruptImageError, UnsupportedImageError
  */
@@ -46,15 +50,24 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     const readRegion = () => Promise.reject(new Error('only the header was opened'));
     return { size, facts, overviews: [], readRegion, close: async () => undefined };
   }
+  const picture = pictureOf(path, header, facts, options.page);
+  const pixelBytes = facts.channels * bytesOf(facts.dtype);
+  if (size.width * size.height * pixelBytes <= IN_MEMORY_BYTES) {
+    const raster = await decode(picture, size, facts).catch((cause: unknown) => {
+      options.signal?.throwIfAborted();
+      throw undecodable(cause, path);
+    });
+    return { ...memorySource(raster), facts };
+  }
   const scratch = join(options.scratchDir, `${randomUUID()}.v`);
   try {
-    await decode(path, scratch, header, facts, options.page);
+    await picture.toFile(scratch);
     options.signal?.throwIfAborted();
     return await RawFile.open(scratch, size, facts);
   } catch (cause) {
     options.signal?.throwIfAborted();
     if (isDiskFull(cause)) throw new DiskFullError('there is no room to unpack the picture', { cause });
-    throw new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
+    throw undecodable(cause, path);
   } finally {
     // An open file is still read without its name, and nothing is left of it if the process is killed.
     await rm(scratch, { force: true });
@@ -88,20 +101,37 @@ function factsOf(header: Metadata, options: OpenOptions): ImageFacts {
   };
 }
 
-/** Streams a picture into a scratch file, without its alpha. */
-async function decode(
+/** A picture without its alpha, in the values that are stored. */
+function pictureOf(
   path: string,
-  scratch: string,
   { width, height, hasAlpha }: Metadata,
   { channels, dtype }: ImageFacts,
   page = 0,
-): Promise<void> {
+): Sharp {
   const { limitInputPixels, seconds } = limitsFor({ width, height });
   const picture = sharp(path, { ...READ, limitInputPixels, page }).timeout({ seconds });
   const isGray = channels === 1;
   const space = dtype === 'uint16' ? (isGray ? 'grey16' : 'rgb16') : isGray ? 'b-w' : 'srgb';
-  await (hasAlpha ? picture.removeAlpha() : picture).toColourspace(space).toFile(scratch);
+  return (hasAlpha ? picture.removeAlpha() : picture).toColourspace(space);
 }
+
+/** Decodes a picture into memory. */
+async function decode(
+  picture: Sharp,
+  { width, height }: Size,
+  { channels, dtype }: ImageFacts,
+): Promise<Raster> {
+  const bytes = await picture.raw({ depth: dtype === 'uint16' ? 'ushort' : 'uchar' }).toBuffer();
+  const data = pixelArray(dtype, width * height * channels);
+  if (bytes.length !== data.byteLength) {
+    throw new Error(`its pixels are ${bytes.length} bytes instead of ${data.byteLength}`);
+  }
+  new Uint8Array(data.buffer).set(bytes);
+  return { data, width, height, channels };
+}
+
+const undecodable = (cause: unknown, path: string): CorruptImageError =>
+  new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
 
 /** @throws UnsupportedImageError for a page that does not exist */
 async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {

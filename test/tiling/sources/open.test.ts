@@ -58,6 +58,13 @@ describe('an image without random access', () => {
     await expectPixels(path, image);
   });
 
+  it.each(kinds)('PNG of %i channels, %s, that is too large for memory', async (channels, dtype) => {
+    const image = pattern(2300, 1900, channels, dtype);
+    const path = join(folder, `large${channels}${dtype}.png`);
+    await encoded(image).png({ compressionLevel: 1 }).toFile(path);
+    await expectPixels(path, image);
+  });
+
   it('drops alpha, with a note', async () => {
     for (const channels of [2, 4]) {
       const image = pattern(50, 40, channels);
