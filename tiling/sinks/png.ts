@@ -1,10 +1,10 @@
-import { once } from 'node:events';
-import { crc32, createDeflate, type Deflate } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import type { Rect, Size } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { PixelSize } from '../source.js';
 import { LABEL_DEFLATE } from './label-deflate.js';
 import { PartialFile } from './partial-file.js';
+import { type PngRows, pngRows } from './png-rows.js';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
@@ -16,41 +16,13 @@ export interface PngFormat {
   readonly isLabels?: boolean;
 }
 
-/** Cuts a stream of bytes into blocks of one size, so that the output does not depend on how it was fed. */
-class Blocks {
-  readonly #block = Buffer.alloc(1 << 16);
-  #filled = 0;
-
-  constructor(private readonly emit: (block: Buffer) => Promise<void>) {}
-
-  async push(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      const length = Math.min(bytes.length - at, this.#block.length - this.#filled);
-      this.#block.set(bytes.subarray(at, at + length), this.#filled);
-      this.#filled += length;
-      at += length;
-      if (this.#filled === this.#block.length) await this.flush();
-    }
-  }
-
-  async flush(): Promise<void> {
-    const block = Buffer.from(this.#block.subarray(0, this.#filled));
-    this.#filled = 0;
-    if (block.length > 0) await this.emit(block);
-  }
-}
-
 /**
  * Writes an 8-bit PNG, gray or RGB, row by row. Its bytes depend on the pixels alone: zlib is fed, and IDAT
  * chunks are cut, in blocks of a fixed size. An image wider than one column block arrives block by block; its
  * pixels are buffered in a file until the rows are complete.
  */
 export class PngSink implements MaskSink {
-  readonly #deflate: Deflate;
-  readonly #filtered = new Blocks(async (block) => {
-    if (!this.#deflate.write(block)) await once(this.#deflate, 'drain');
-  });
-  readonly #compressed: Promise<void>;
+  readonly #rows: PngRows;
   #columnBlocks: PartialFile | null = null;
 
   private constructor(
@@ -60,9 +32,8 @@ export class PngSink implements MaskSink {
     private readonly channels: 1 | 3,
     isLabels: boolean,
   ) {
-    this.#deflate = createDeflate(isLabels ? LABEL_DEFLATE : { level: 6 });
-    this.#compressed = this.#writeCompressed();
-    this.#compressed.catch(() => undefined); // awaited by finish and abort
+    const options = isLabels ? LABEL_DEFLATE : { level: 6 };
+    this.#rows = pngRows(size, size.width * channels, options, (block) => file.append(chunk('IDAT', block)));
   }
 
   static async create(
@@ -75,9 +46,8 @@ export class PngSink implements MaskSink {
     header.writeUInt32BE(size.width, 0);
     header.writeUInt32BE(size.height, 4);
     header.set([8, channels === 1 ? 0 : 2], 8); // bit depth, colour type; then deflate, adaptive, no interlace
-    await file.append(SIGNATURE);
-    await file.append(chunk('IHDR', header));
-    if (mpp !== null) await file.append(chunk('pHYs', density(mpp)));
+    const resolution = mpp === null ? [] : [chunk('pHYs', density(mpp))];
+    await file.append(Buffer.concat([SIGNATURE, chunk('IHDR', header), ...resolution]));
     return new PngSink(path, file, size, channels, isLabels);
   }
 
@@ -85,7 +55,7 @@ export class PngSink implements MaskSink {
     const rowBytes = rect.width * this.channels;
     const row = (y: number) => data.subarray(y * rowBytes, (y + 1) * rowBytes) as Uint8Array;
     if (rect.width === this.size.width) {
-      for (let y = 0; y < rect.height; y++) await this.#writeRow(row(y));
+      for (let y = 0; y < rect.height; y++) await this.#rows.write(row(y));
       return;
     }
     this.#columnBlocks ??= await PartialFile.create(`${this.path}.blocks`);
@@ -99,38 +69,21 @@ export class PngSink implements MaskSink {
       const row = Buffer.alloc(this.size.width * this.channels);
       for (let y = 0; y < this.size.height; y++) {
         await this.#columnBlocks.handle.read(row, 0, row.length, y * row.length);
-        await this.#writeRow(row);
+        await this.#rows.write(row);
       }
       await this.#columnBlocks.discard();
     }
-    await this.#filtered.flush();
-    this.#deflate.end();
-    await this.#compressed;
+    await this.#rows.finish();
     await this.file.append(chunk('IEND', Buffer.alloc(0)));
     await this.file.commit();
   }
 
   async abort(): Promise<void> {
-    this.#deflate.destroy();
-    await this.#compressed.catch(() => undefined);
+    await this.#rows.abort();
     await this.#columnBlocks?.discard();
     await this.file.discard();
   }
-
-  async #writeRow(row: Uint8Array): Promise<void> {
-    await this.#filtered.push(NO_FILTER);
-    await this.#filtered.push(row);
-  }
-
-  async #writeCompressed(): Promise<void> {
-    const idat = new Blocks((block) => this.file.append(chunk('IDAT', block)));
-    for await (const bytes of this.#deflate) await idat.push(bytes as Buffer);
-    await idat.flush();
-  }
 }
-
-/** The filter type of each row: none, which suits labels best, whose neighbouring bytes are equal. */
-const NO_FILTER = Uint8Array.of(0);
 
 function chunk(type: string, data: Buffer): Buffer {
   const bytes = Buffer.alloc(data.length + 12);

@@ -46,6 +46,7 @@ describe.each([
   { width: 1, height: 1 },
   { width: 300, height: 517 },
   { width: 9000, height: 60 },
+  { width: 1100, height: 1000 },
 ])('a mask of $width×$height px', (size) => {
   const labels = pattern(size.width, size.height).data as Uint8Array;
   const floats = Float32Array.from(pattern(size.width, size.height, 3).data, (v) => v / 255);
