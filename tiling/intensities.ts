@@ -69,12 +69,19 @@ export async function sampleValues(source: ImageSource, signal?: AbortSignal): P
   const reader = source.overviews.at(-1) ?? source;
   let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const rect of regionsOf(reader.size)) {
-    const { data } = await reader.readRegion(rect, signal);
-    for (let i = 0; i < data.length; i++) {
-      const value = data[i]!;
-      if (value < least) least = value;
-      if (value > greatest) greatest = value;
-    }
+    const [low, high] = extremesOf((await reader.readRegion(rect, signal)).data);
+    least = Math.min(least, low);
+    greatest = Math.max(greatest, high);
+  }
+  return [least, greatest];
+}
+
+function extremesOf(data: Raster['data']): ValueRange {
+  let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i]!;
+    if (value < least) least = value;
+    if (value > greatest) greatest = value;
   }
   return [least, greatest];
 }

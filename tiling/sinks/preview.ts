@@ -31,8 +31,13 @@ export class Preview {
   put(rect: Rect, values: MaskArray, rowLength: number, channels: number, stride = channels): void {
     const step = this.#step;
     for (let y = Math.ceil(rect.y / step); y * step < rect.y + rect.height; y++) {
+      const from = (y * step - rect.y) * rowLength;
+      if (step === 1 && stride === 1) {
+        this.#labels.set(values.subarray(from, from + rect.width), y * this.size.width + rect.x);
+        continue;
+      }
       for (let x = Math.ceil(rect.x / step); x * step < rect.x + rect.width; x++) {
-        const at = ((y * step - rect.y) * rowLength + x * step - rect.x) * stride;
+        const at = (from + x * step - rect.x) * stride;
         let best = channels === 1 ? values[at]! : 0;
         for (let c = 1; c < channels; c++) if (values[at + c]! > values[at + best]!) best = c;
         this.#labels[y * this.size.width + x] = best;
