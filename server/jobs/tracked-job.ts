@@ -9,7 +9,7 @@ import type { JobStore } from './store.js';
 import type { Live, Retry } from './view.js';
 
 export interface TrackingOptions {
-  readonly store: Pick<JobStore, 'write' | 'clear' | 'end'>;
+  readonly store: Pick<JobStore, 'write' | 'end'>;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Milliseconds since 1970. */
@@ -126,7 +126,7 @@ export class TrackedJob {
     });
     try {
       if (state !== 'succeeded') await closeFiles(ended.id);
-      await (this.isAwaited ? store.clear(ended) : store.end(ended));
+      if (!this.isAwaited) await store.end(ended); // the folder of one that is awaited is removed by its request
     } catch (err) {
       log.error({ err, job: ended.id }, 'cannot write the end of a job');
     }
