@@ -63,13 +63,17 @@ async function writeBody(
   try {
     let bytes = 0;
     const hash = createHash('sha256');
+    let writing: Promise<unknown> = Promise.resolve(); // one chunk, while the next one is received
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       bytes += (chunk as Buffer).length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       await space.take((chunk as Buffer).length);
-      await file.writeFile(chunk as Buffer);
+      await writing;
+      writing = file.writeFile(chunk as Buffer);
+      writing.catch(() => undefined); // thrown where it is awaited
       hash.update(chunk as Buffer);
     }
+    await writing;
     return { bytes, sha256: hash.digest('hex') };
   } finally {
     await file.close();
