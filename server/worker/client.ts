@@ -80,11 +80,9 @@ export class WorkerClient implements WorkerCalls {
   run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
     const onEvent = (event: JobEvent): void => {
       switch (event.type) {
-        case 'stage':
-          listener.onStage(event.stage, event.durationMs);
-          break;
         case 'progress':
-          listener.onProgress(event.progress);
+          for (const { stage, durationMs } of event.stages) listener.onStage(stage, durationMs);
+          if (event.progress) listener.onProgress(event.progress);
           break;
         case 'hung':
           this.#worker.terminate(event.reason, job.id);

@@ -3,6 +3,7 @@ import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { isProfiled } from './diagnostics.js';
+import { JobReporter } from './job-reporter.js';
 import type { WorkerEvent, WorkerMethods } from './methods.js';
 import { withLimits } from './read-limit.js';
 
@@ -28,14 +29,17 @@ const methods: WorkerMethods = {
       server.emit({ type: 'memory', use: segmenter!.memory });
     }, beatMs).unref();
   },
-  run: (job, limits, { signal, emit }) =>
-    segmenter!.run({
+  async run(job, limits, { signal, emit }) {
+    const reporter = new JobReporter(emit);
+    const running = segmenter!.run({
       ...job,
       signal,
       watch: (opening) => withLimits(opening, limits, (reason) => emit({ type: 'hung', reason })),
-      onStage: (stage, durationMs) => emit({ type: 'stage', stage, durationMs }),
-      onProgress: (progress) => emit({ type: 'progress', progress }),
-    }),
+      onStage: (stage, durationMs) => reporter.stage(stage, durationMs),
+      onProgress: (progress) => reporter.progress(progress),
+    });
+    return running.finally(() => reporter.flush());
+  },
   plan: (spec, header) => segmenter!.plan(spec, header),
   estimate: (spec, header) => segmenter!.estimate(spec, header),
   preview: (id) => segmenter!.preview(id),

@@ -31,9 +31,19 @@ export interface WorkerMethods extends WorkerCalls {
   stop(): Promise<void>;
 }
 
+/** A stage that a tile or a band has passed. */
+export interface StageTime {
+  readonly stage: Stage;
+  readonly durationMs: number;
+}
+
 export type JobEvent =
-  | { readonly type: 'stage'; readonly stage: Stage; readonly durationMs: number }
-  | { readonly type: 'progress'; readonly progress: JobProgress }
+  /** Stages since the last event, and where a tile has ended, the progress after it. */
+  | {
+      readonly type: 'progress';
+      readonly stages: readonly StageTime[];
+      readonly progress: JobProgress | null;
+    }
   /** Native code does not return: this process has to be terminated. */
   | { readonly type: 'hung'; readonly reason: string };
 
