@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { collectLessOften } from '../pipeline/heap-growth.js';
 import { defaultTileCache } from '../pipeline/memory.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import {
@@ -22,6 +23,7 @@ export function withSegmenter<Result>(
   flags: EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags> & CacheDirFlags & ScratchFlags,
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
+  collectLessOften();
   return withScratch(flags.scratch, async (scratchDir) => {
     const { models: modelsDir, maxPixels } = flags;
     const cache = await cacheFiles(flags.cacheDir);

@@ -1,6 +1,7 @@
 import { parentProcess } from '../../model/channel.js';
 import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
+import { collectLessOften } from '../pipeline/heap-growth.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
@@ -13,6 +14,7 @@ let segmenter: Segmenter | null = null;
 
 const methods: WorkerMethods = {
   async start(options, beatMs) {
+    collectLessOften();
     segmenter = new Segmenter({
       ...options,
       onChoice: ({ card }, { choice, measurements }) => {
