@@ -5,8 +5,8 @@ import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import type { MaskArray } from '../../tiling/sink.js';
 import { ByteCache } from '../storage/byte-cache.js';
 import { untilAborted } from '../storage/until-aborted.js';
-import { fingerprintOf, RecentNames } from './fingerprints.js';
 import type { Predict, Predicted, TileReuse } from './segment.js';
+import { RecentNames, tileFingerprint } from './tile-fingerprints.js';
 
 /** What else the result of a tile depends on, and how urgent it is. */
 export interface TileUse {
@@ -110,7 +110,7 @@ export class TileCache {
       const key = `${group} ${pixels.toString('hex', 0, pixelBytes)}`;
       return { kind: 'constant', name: key, key };
     }
-    const name = `${group} ${fingerprintOf(pixels)}`;
+    const name = `${group} ${tileFingerprint(pixels)}`;
     const key = this.#seen.add(name) ? `${group} ${sha256(pixels)}` : null;
     return { kind: 'identical', name, key };
   }

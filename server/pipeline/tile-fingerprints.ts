@@ -1,13 +1,13 @@
-/** Bytes of an array that its fingerprint is made of. */
+/** Bytes of a tile that its fingerprint is made of. */
 const SAMPLES = 512;
 /** Names in each of two generations: about as many as a slide of 3 Gpx has tiles. */
 const GENERATION = 8192;
 
 /**
- * A 32-bit hash (FNV-1a) of evenly spaced bytes: the same for equal arrays, and seldom for others. It takes
- * microseconds, whatever the length.
+ * A 32-bit hash (FNV-1a) of evenly spaced bytes of a tile's pixels: the same for equal tiles, and rarely for others. It
+ * takes microseconds, whatever their number. (`fingerprint.ts` has the fingerprint of a job.)
  */
-export function fingerprintOf(bytes: Uint8Array): number {
+export function tileFingerprint(bytes: Uint8Array): number {
   // Odd, so that neither the columns of a tile nor the bytes of its values are in step with it.
   const step = Math.floor(bytes.length / SAMPLES) | 1;
   let hash = 0x811c9dc5;
@@ -15,7 +15,7 @@ export function fingerprintOf(bytes: Uint8Array): number {
   return hash >>> 0;
 }
 
-/** The names that were added lately: a bounded set that forgets the oldest, a generation at a time. */
+/** The names that were added most recently: a bounded set that forgets the oldest, a generation at a time. */
 export class RecentNames {
   #newer = new Set<string>();
   #older = new Set<string>();
