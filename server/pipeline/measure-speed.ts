@@ -47,5 +47,5 @@ export async function measureSpeed(
   return (perRound * stride.width * stride.height) / fastestMs / 1000;
 }
 
-/** A batch is short: the signal is heeded between rounds. */
+/** Batches are not aborted: they are short, and the signal is checked between rounds. */
 const NEVER = new AbortController().signal;

@@ -19,14 +19,15 @@ import {
   tuningSchema,
 } from './tuning.js';
 
-/** Time for a search; one that is measuring when it is up finishes that. */
+/** Time limit of a search; a measurement that is under way then is finished. */
 const BUDGET_MS = 4000;
 /** An image of at least this many tiles repays a search at once. */
 const WORTHWHILE_TILES = 32;
 
 export interface TunerOptions {
-  /** Threads of the device, and the lanes and tiles of a batch that were requested, if any. */
+  /** Threads of the device, at least 1. */
   readonly threads: number;
+  /** The requested number of lanes, at most `threads`. Default: every division is tried. */
   readonly lanes?: number | undefined;
   /** Bytes that the process may take for jobs. */
   readonly memory: number;
@@ -42,7 +43,7 @@ export interface MeasuredUse {
   readonly channels: number;
 }
 
-/** Finds how models are computed fastest on this device, once for each, and remembers it. */
+/** Finds how models are computed fastest on this device, once for each, and stores it. */
 export class Tuner {
   readonly #tunings: Outcomes<Tuning>;
 
@@ -86,7 +87,7 @@ export class Tuner {
     return this.#tunings.known(this.#spaceOf(model).key);
   }
 
-  /** Measures every way to compute a model that fits into the memory, and remembers the fastest. */
+  /** Measures every way to compute a model that fits into the memory, and stores the fastest. */
   async measureAll(
     model: EngineModel,
     use: MeasuredUse,

@@ -28,13 +28,13 @@ export type Tuning = z.infer<typeof tuningSchema>;
 
 /** Outputs smaller than this are for small images: for large ones they compute too much halo. */
 const SMALLEST_PX = 192;
-/** Output sides that are tried first, in px. */
-const STRIDES_PX = [768, 256, 1024];
-/** Batches of several small tiles are compared with single ones by this output side, in px, and number. */
+/** Output sides that are tried first, in px; then those next to the fastest. */
+const COARSE_SIDES_PX = [768, 256, 1024];
+/** Output side in px of the small tiles whose batches are compared with single tiles, and tiles of such a batch. */
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
-/** A change must be faster by this much to be chosen: less is noise, or what the memory of larger tiles costs a job. */
-const GAIN = 1.03;
+/** The least speedup for which a change is chosen: less is noise, or what the memory of larger tiles costs a job. */
+const MIN_SPEEDUP = 1.03;
 
 /** What a search may try. */
 export interface SearchSpace {
@@ -57,19 +57,19 @@ export function divisionsOf(threads: number): LaneUse[] {
 
 /**
  * Searches for the fastest way to compute a model, one dimension after the other: the side of the tile; the division
- * into lanes; and whether small tiles are batched. Stops when the time is up, with what it has found.
+ * into lanes; and whether small tiles are batched. Ends when the time is up, with the fastest so far.
  *
  * @param measure the speed of one way, in Mpx of output a second
- * @param isUp whether the time is up; at least one way is measured
+ * @param isTimeUp whether to measure no further way; at least one is measured
  */
 export async function searchChoice(
   { start, divisions, fits, tilePx }: SearchSpace,
   measure: (choice: Choice) => Promise<number>,
-  isUp: () => boolean,
+  isTimeUp: () => boolean,
 ): Promise<Pick<Tuning, 'choice' | 'measurements'>> {
   const measurements: Measurement[] = [];
   const speedOf = async (choice: Choice): Promise<number> => {
-    if (measurements.length > 0 && (isUp() || !fits(choice))) return 0;
+    if (measurements.length > 0 && (isTimeUp() || !fits(choice))) return 0;
     const mpxPerSecond = await measure(choice);
     const before = measurements.find((known) => isSame(known, choice));
     if (!before) measurements.push({ ...choice, tiles: tilesOf(choice, tilePx), mpxPerSecond });
@@ -80,23 +80,23 @@ export async function searchChoice(
   const attempt = async (change: Partial<Choice>): Promise<boolean> => {
     const choice = { ...best.choice, ...change };
     const speed = await speedOf(choice);
-    if (speed < GAIN * best.speed) return false;
+    if (speed < MIN_SPEEDUP * best.speed) return false;
     best = { choice, speed };
     return true;
   };
   const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
-  // in strides first, then around the fastest: neighbours differ by little more than noise
-  for (const tile of STRIDES_PX) if (tile !== start.tile) await attempt({ tile });
+  // far apart first, then around the fastest: neighbours differ by little more than noise
+  for (const tile of COARSE_SIDES_PX) if (tile !== start.tile) await attempt({ tile });
   const found = sides.indexOf(best.choice.tile);
   for (const step of [1, -1, 2, -2]) {
     const tile = sides[found + step];
     if (tile !== undefined && measurements.every((known) => known.tile !== tile)) await attempt({ tile });
   }
-  // whatever else the machine did only slowed them: the two fastest are measured once more
-  const rival = fastestOf(measurements.filter((known) => !isSame(known, best.choice)));
-  if (rival && !isUp()) {
+  // other work on the machine can only have slowed them down: the two fastest are measured again
+  const second = fastestOf(measurements.filter((known) => !isSame(known, best.choice)));
+  if (second && !isTimeUp()) {
     best.speed = await speedOf(best.choice);
-    await attempt({ tile: rival.tile });
+    await attempt({ tile: second.tile });
   }
   for (const { lanes, threads } of divisions) {
     if (lanes !== start.lanes) await attempt({ lanes, threads });
@@ -105,12 +105,15 @@ export async function searchChoice(
   const px = tilePx(BATCH_SIDE_PX);
   const alone = await speedOf({ ...small, batch: px });
   const together = await speedOf({ ...small, batch: BATCH_TILES * px });
-  const isBetter = together >= GAIN * alone && together > 0;
+  const isBetter = together >= MIN_SPEEDUP * alone && together > 0;
   const batch = alone === 0 ? start.batch : isBetter ? BATCH_TILES * px : px;
   return { choice: { ...best.choice, batch }, measurements };
 }
 
-/** Every combination of tile, division and batch, for who has the time. */
+/**
+ * Measures every combination of tile, division and batch that fits into the memory.
+ * @param onMeasured called with each
+ */
 export async function measureAll(
   { start, divisions, fits, tilePx }: SearchSpace,
   measure: (choice: Choice) => Promise<number>,
