@@ -59,7 +59,7 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     cacheMisses: new Counter({
       name: 'unseam_cache_misses_total',
-      help: 'Tiles that were computed, and requests that were looked up in vain.',
+      help: 'Tiles that were computed, and requests without the results of an earlier one.',
       labelNames: ['cache'] as const,
       registers,
     }),

@@ -30,7 +30,10 @@ export interface ServeOptions {
   readonly maxPixels: number;
   /** Memory for one image without random access, decoded as a whole, in bytes. Default 1 GiB. */
   readonly maxUnpackedBytes: number;
-  /** Memory budget of the worker in bytes. Default: three quarters of the machine's, or of its container's. */
+  /**
+   * Limit of the resident memory of the server, its worker and its readers together, in bytes. Default: three quarters
+   * of the machine's memory, or of its container's.
+   */
   readonly memoryBytes: number;
   /**
    * Part of `memoryBytes` for the results of tiles that occur more than once. Default null: 64 MiB, or a 64th of
