@@ -8,8 +8,9 @@ const FORMAT_VERSION = 1;
 const MAX_STORED = 1000;
 
 /**
- * Outcomes of tests and measurements, cached by everything that they depend on. Concurrent requests for one outcome share a test. In
- * a file they outlive the process; a file that is truncated, foreign or of another format version counts as empty.
+ * Outcomes of tests and measurements, cached by everything that they depend on. Concurrent requests for one outcome
+ * share a test. In a file they outlive the process; a file that is truncated, foreign or of another format version
+ * counts as empty.
  */
 export class Outcomes<Outcome> {
   readonly #known = new Map<string, Promise<Outcome>>();

@@ -26,8 +26,8 @@ const NUMBER = /^[1-9]\d{0,8}$/;
 const QUANTISED = /^[1-9]\d{0,8}-int8$/;
 
 /**
- * The models of a folder, `NAME/VERSION/`. A quantised version is used only where it is named. Each call reads the folder, so that a new version is served without a
- * restart.
+ * The models of a folder, `NAME/VERSION/`. A quantised version is used only where it is named. Each call reads the
+ * folder, so that a new version is served without a restart.
  */
 export class ModelShelf {
   /** Cards that were read, by the folder of their model. */

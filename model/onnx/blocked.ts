@@ -13,9 +13,9 @@ export const FLUSH_DENORMALS = { session: { set_denormal_as_zero: '1' } } as con
 
 /**
  * Channels in a block that ONNX Runtime's builds use. It convolves images fastest in blocks of channels,
- * `[N, C/b, H, W, b]`, and converts a graph to that form by itself where weights are constants. In training they
- * are not, so its operators for blocked images are emitted here. Neither they nor b are specified anywhere, so
- * both are probed.
+ * `[N, C/b, H, W, b]`. It converts a graph to that form by itself, but only where weights are constants, as they
+ * are not in training, and it returns to NCHW at crops, up-convolutions and concatenations. So its operators for blocked
+ * images are written by us. Neither they nor b are specified anywhere, so both are probed.
  */
 const BLOCKS = [16, 8];
 

@@ -10,7 +10,10 @@ export interface SessionOptions {
   readonly provider: string;
   /** Threads that share one operator's work where a run does not say otherwise, at least 1. */
   readonly threads: number;
-  /** Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. Infinite for who releases them. */
+  /**
+   * Compiled graphs in the cache, at least 1, such as 32; the least recently used is evicted. Infinite where the caller
+   * releases them.
+   */
   readonly maxSessions: number;
   /** Default: nothing is written. */
   readonly diagnostics?: Diagnostics;

@@ -60,7 +60,7 @@ export function plannableBytes(memory: number): number {
   return Math.max(0, memory - (heapBytes(memory) - MIN_HEAP_BYTES) - memory * MODELS_SHARE);
 }
 
-/** Bytes of that for jobs and for what computes them: models, sessions and their arenas. */
+/** Bytes of a worker's `memory` for jobs and for what computes them: models, sessions and their arenas. */
 export const sharedBytes = (memory: number, tileCache: number): number =>
   Math.max(0, plannableBytes(memory) - WORKER_BYTES - tileCache);
 

@@ -284,7 +284,7 @@ export class Segmenter {
     return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
   }
 
-  /** Loads a model, finds how it is computed fastest, and tests the very graph on this device that an image and its outputs need. */
+  /** Loads a model, finds how it is computed fastest, and tests the graph that an image and its outputs need. */
   async #tested(
     folder: string,
     { size, facts: { channels } }: ImageHeader,
