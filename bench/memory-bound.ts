@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
 import { DEFAULTS } from '../server/config.js';
 import type { Bench } from './bench.js';
-import { BenchServer, proportionalBytes } from './server.js';
+import { BenchServer, pause, proportionalBytes } from './server.js';
 import { writeSlide } from './slide.js';
 import { writeUntrained } from './untrained.js';
 
@@ -118,7 +118,7 @@ async function runAll(
   const watching = (async () => {
     while (!isOver) {
       peak = Math.max(peak, await proportionalBytes(server.child.pid!));
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause(POLL_MS);
     }
   })();
   const started = performance.now();

@@ -81,10 +81,10 @@ async function compare(engine: Engine, model: EngineModel, threads: number) {
   }
   const speed = (name: string) => Number(median(speeds[name]!).toFixed(3));
   const share = (name: string) => Number((median(speeds.tuned!) / median(speeds[name]!)).toFixed(3));
-  const said = ({ tile, lanes, threads: each }: Choice) => `${tile} px, ${lanes} × ${each}`;
+  const textOf = ({ tile, lanes, threads: each }: Choice) => `${tile} px, ${lanes} × ${each}`;
   return {
-    tuned: said(tuned),
-    best: said(grid.choice),
+    tuned: textOf(tuned),
+    best: textOf(grid.choice),
     mpxPerSecond: Object.fromEntries(Object.keys(ways).map((name) => [name, speed(name)])),
     tunedShareOfBest: share('best'),
     tunedOverPaper: share('paper'),
