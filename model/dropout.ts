@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import * as tfc from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+
+import tfc = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
 
 /**
  * Dropout whose masks are drawn from an injected generator. TensorFlow.js's own layer draws the same mask at each step

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { greatest, Head } from './head.js';

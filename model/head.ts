@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import tf = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
 
 /** What the scores of a network mean: logits of a softmax, the logit of the second of two classes, or probabilities. */
 type Kind = 'softmax' | 'sigmoid' | 'probabilities';

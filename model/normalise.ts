@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { channelConversion } from './pixels.js';
 
 /** Rec. 601 luma weights of red, green and blue. */

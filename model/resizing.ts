@@ -1,5 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import tf = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
 
 /**
  * A nearest-neighbour `Resizing` layer. TensorFlow.js's own fails inside a model, where it mistakes the list of its

@@ -1,4 +1,5 @@
-import * as tfl from '@tensorflow/tfjs-layers';
+import tfl = require('@tensorflow/tfjs-layers');
+
 import { SeededDropout } from './dropout.js';
 import { ModelConfigError } from './errors.js';
 import { Resizing } from './resizing.js';

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import * as ort from 'onnxruntime-node';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';

@@ -1,6 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
-// For its side effect: core's own Node build registers no gradients, the layers' build registers all.
-import '@tensorflow/tfjs-layers';
+import { createRequire } from 'node:module';
+
+import tf = require('@tensorflow/tfjs-core');
+
 import { BACKEND, OnnxBackend } from './backend.js';
 import { arrangeKernels } from './kernels/arrange.js';
 import { convKernels } from './kernels/conv.js';
@@ -10,7 +11,11 @@ import { poolKernels } from './kernels/pool.js';
 import { reduceKernels } from './kernels/reduce.js';
 import { resizeKernels } from './kernels/resize.js';
 import { shapeKernels } from './kernels/shape.js';
+
 import type { SessionOptions } from './sessions.js';
+
+// For its side effect: core's own Node build registers no gradients, the layers' build registers all.
+createRequire(import.meta.url)('@tensorflow/tfjs-layers');
 
 /** Every kernel of the backend. */
 export const kernels: readonly Kernel[] = [

@@ -1,5 +1,6 @@
-import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import tf = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
+
 import type { TileBatch } from '../frozen.js';
 import { Head } from '../head.js';
 import { normalise } from '../normalise.js';

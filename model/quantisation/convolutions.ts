@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { OnnxBackend } from '../onnx/backend.js';
 import {
   type ByteWeights,

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { UnquantisableLayerError } from '../errors.js';
 import type { TileGeometry } from '../geometry.js';

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { DICE_SMOOTHING, type LossKind } from './choices.js';
 
 /** The target of each pixel of the logits. */

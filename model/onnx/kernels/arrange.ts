@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { UnsupportedKernelError } from '../../errors.js';
 import type { OnnxBackend } from '../backend.js';
 import type { Operator, Output } from '../operator.js';

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator } from '../operator.js';
 import { NCHW, type Value } from '../value.js';

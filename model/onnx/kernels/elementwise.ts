@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { Operator, Output } from '../operator.js';
 import type { ElementName } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';

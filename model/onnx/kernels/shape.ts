@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import tf = require('@tensorflow/tfjs-core');
+
 import type { OnnxBackend } from '../backend.js';
 import type { Operator, ShapeBoundOperator } from '../operator.js';
 import { NCHW } from '../value.js';
