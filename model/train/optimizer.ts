@@ -5,10 +5,11 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 /**
- * The smallest normal float. Moments below it become zero: those of a dead filter decay forever, and a CPU computes
- * with smaller floats some hundred times slower.
+ * Added to a moment and subtracted again, it leaves no float below the smallest normal one, 2^-126: sums are doubles,
+ * and those of this size are multiples of it. The moments of a dead filter would decay through smaller floats, with which
+ * a CPU computes some hundred times slower. A comparison would be slower, too: its outcome cannot be predicted.
  */
-const MIN_NORMAL = 2 ** -126;
+const ROUNDING = 1.5 * 2 ** -74;
 
 export interface UpdateOptions {
   readonly learningRate: number;
@@ -91,7 +92,7 @@ function descend(
 ): void {
   for (let i = 0; i < w.length; i++) {
     const next = velocity[i]! * momentum + g[i]! * factor;
-    velocity[i] = Math.abs(next) < MIN_NORMAL ? 0 : next;
+    velocity[i] = next + ROUNDING - ROUNDING;
     w[i]! -= next * rate;
   }
 }
@@ -115,8 +116,8 @@ function adapt(
     const x = g[i]! * factor;
     const nextMean = mean[i]! + (x - mean[i]!) * (1 - BETA1);
     const nextSquare = square[i]! + (x * x - square[i]!) * (1 - BETA2);
-    mean[i] = Math.abs(nextMean) < MIN_NORMAL ? 0 : nextMean;
-    square[i] = nextSquare < MIN_NORMAL ? 0 : nextSquare;
+    mean[i] = nextMean + ROUNDING - ROUNDING;
+    square[i] = nextSquare + ROUNDING - ROUNDING;
     w[i] = w[i]! * decay - (nextMean * rate) / (Math.sqrt(nextSquare) + epsilon);
   }
 }
