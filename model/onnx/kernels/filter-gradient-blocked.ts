@@ -60,12 +60,15 @@ interface Cut {
 
 /** Floats of a piece, at most, so that it stays in a core's cache while it is read for every tap. */
 const MAX_PIECE = 2 ** 18;
+/** The same for a gradient of one block: it is read twice as often, for one result at a time. */
+const MAX_NARROW_PIECE = 2 ** 17;
 /** The same where an image's channels are pictures of their own: then it is read a few times only. */
 const MAX_OPEN_PIECE = 2 ** 19;
 
 /** Pieces that need no further rows are preferred, but not if they are less than half as large. */
 function cutOf({ batch, inChannels, outHeight, outWidth, outChannels }: ConvSizes, block: number): Cut {
-  const limit = inChannels % block === 0 ? MAX_PIECE : MAX_OPEN_PIECE;
+  const ofBlocks = outChannels > block ? MAX_PIECE : MAX_NARROW_PIECE;
+  const limit = inChannels % block === 0 ? ofBlocks : MAX_OPEN_PIECE;
   // ONNX Runtime convolves this many channels at once
   const atOnce = Math.min(outChannels, 4 * block);
   const least = Math.ceil((outHeight * outWidth * atOnce) / limit);
@@ -128,9 +131,12 @@ function gradientPieces(
   let gradient = blocks;
   if (missing > 0) {
     const maps = g.op('Reshape', [gradient, g.ints([batch * count, outHeight, rowLength])]);
-    gradient = g.op('Pad', [maps, g.ints([0, 0, 0, 0, missing, 0])]);
+    // which is twice as fast as to pad, on one thread
+    gradient = g.op('Concat', [maps, zeros(g, [batch * count, missing, rowLength])], { axis: 1 });
   }
   if (pieces === 1 || count === 1) return gradient;
   const split = g.op('Reshape', [gradient, g.ints([batch, count, pieces, rows * rowLength])]);
   return g.op('Transpose', [split], { perm: [0, 2, 1, 3] });
 }
+
+const zeros = (g: GraphWriter, shape: readonly number[]): string => g.op('ConstantOfShape', [g.ints(shape)]);
