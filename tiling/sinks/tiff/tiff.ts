@@ -102,12 +102,15 @@ export class TiffSink implements MaskSink {
     const next = this.#levels[index + 1];
     const half = next && halve(values, width, height, channels, overviews);
     const first = (y / this.#tile.height) * level.across + x / TIFF_TILE_PX;
-    for (const [i, compressed] of (await Promise.all(compressing)).entries()) {
+    const tiles = await Promise.all(compressing);
+    let { position } = this.file;
+    for (const [i, { length }] of tiles.entries()) {
       const at = first + Math.floor(i / planes);
-      level.offsets[i % planes]![at] = this.file.position;
-      level.byteCounts[i % planes]![at] = compressed.length;
-      await this.file.append(compressed);
+      level.offsets[i % planes]![at] = position;
+      level.byteCounts[i % planes]![at] = length;
+      position += length;
     }
+    await this.file.append(Buffer.concat(tiles));
     if (!next || !half) return;
     const halfWidth = Math.ceil(width / 2);
     for (let row = 0; row * 2 < height; row++) {
