@@ -35,6 +35,8 @@ const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
 /** The least speedup for which a change is chosen: less is noise, or what the memory of larger tiles costs a job. */
 const MIN_SPEEDUP = 1.03;
+/** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
+const MIN_BATCH_SPEEDUP = 1.1;
 
 /** What a search may try. */
 export interface SearchSpace {
@@ -105,7 +107,7 @@ export async function searchChoice(
   const px = tilePx(BATCH_SIDE_PX);
   const alone = await speedOf({ ...small, batch: px });
   const together = await speedOf({ ...small, batch: BATCH_TILES * px });
-  const isBetter = together >= MIN_SPEEDUP * alone && together > 0;
+  const isBetter = together >= MIN_BATCH_SPEEDUP * alone && together > 0;
   const batch = alone === 0 ? start.batch : isBetter ? BATCH_TILES * px : px;
   return { choice: { ...best.choice, batch }, measurements };
 }
@@ -136,8 +138,11 @@ export async function measureAll(
     }
   }
   const fastest = fastestOf(measurements.filter(({ tile }) => tile !== BATCH_SIDE_PX)) ?? start;
-  const together = fastestOf(measurements.filter(({ tile }) => tile === BATCH_SIDE_PX));
-  return { choice: { ...fastest, batch: together?.batch ?? start.batch }, measurements };
+  const small = measurements.filter(({ tile }) => tile === BATCH_SIDE_PX);
+  const rated = small.map(({ mpxPerSecond, ...way }) => {
+    return { ...way, mpxPerSecond: mpxPerSecond / (way.tiles > 1 ? MIN_BATCH_SPEEDUP : 1) };
+  });
+  return { choice: { ...fastest, batch: fastestOf(rated)?.batch ?? start.batch }, measurements };
 }
 
 /** The fastest of some ways; null where there are none. */

@@ -68,12 +68,14 @@ describe('a search', () => {
     expect(measured.map(({ mpxPerSecond }) => mpxPerSecond)).toEqual([3]);
   });
 
-  it('batches small tiles only where that is faster', async () => {
+  it('batches small tiles only where that is faster by more than noise', async () => {
     const px = space.tilePx(256);
     const speed = (gain: number) => async (choice: Choice) =>
       choice.tile === 512 ? 2 : choice.batch > px ? gain : 1;
-    expect((await searchChoice(space, speed(1), never)).choice.batch).toBe(px);
+    expect((await searchChoice(space, speed(1.05), never)).choice.batch).toBe(px);
+    expect((await measureAll(space, speed(1.05), () => undefined)).choice.batch).toBe(px);
     expect((await searchChoice(space, speed(1.3), never)).choice.batch).toBe(4 * px);
+    expect((await measureAll(space, speed(1.3), () => undefined)).choice.batch).toBe(4 * px);
   });
 
   it('stops when the time is up, with what it has: at least one measurement', async () => {
