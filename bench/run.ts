@@ -16,6 +16,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   resume: () => import('./resume.js'),
   rivals: () => import('./rivals.js'),
   notebook: () => import('./notebook.js'),
+  pipeline: () => import('./pipeline.js'),
   'train-step': () => import('./train-step.js'),
   tuning: () => import('./tuning.js'),
 };
