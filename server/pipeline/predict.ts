@@ -1,15 +1,9 @@
 import { MAX_BATCH } from '../../model/compute-choice.js';
+import type { DeviceUse, Place, RunningBatch } from '../../model/device-lanes.js';
 import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
-import {
-  type DeviceUse,
-  type Place,
-  type Priority,
-  type RunningBatch,
-  Scheduler,
-  systemClock,
-} from '../../model/scheduler.js';
+import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
 import type { Predict } from './segment.js';

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { DeviceUse, Place } from '../../model/device-lanes.js';
 import {
   type Batched,
   type Clock,
-  type DeviceUse,
-  type Place,
   PRIORITIES,
   type Priority,
   Scheduler,
