@@ -117,6 +117,41 @@ export class JobQueues<Item extends Waiting> {
     return this.#nextTurn(ring, new Set(due));
   }
 
+  /**
+   * Takes the batch that an item leads whose turn it is now: one item of each job in turn, of its group. Charges the
+   * jobs.
+   *
+   * @param lanes that share the group's waiting items: the batch takes its part of them
+   */
+  take({ first, due, grantMs }: Turn<Item>, lanes = 1): Selection<Item> {
+    const limit = Math.min(this.policy.maxBatch(first), Math.ceil(this.#waitingOf(first) / lanes));
+    const { rank } = first;
+    const leading = this.#classes[rank]!;
+    for (const queue of due) queue.creditMs += grantMs;
+    const passed = leading.ring.splice(0, leading.ring.indexOf(this.#queueOf(first)));
+    leading.ring.push(...passed);
+    const others = this.#classes.filter((other) => other !== leading);
+    const sharing = [leading, ...others]
+      .flatMap(({ ring }) => ring)
+      .map(({ waiting }) => waiting.filter(({ group }) => group === first.group));
+    const items: Item[] = [];
+    for (let round = 0; items.length < limit; round++) {
+      const turn = sharing.flatMap((waiting) => waiting[round] ?? []);
+      if (turn.length === 0) break;
+      items.push(...turn.slice(0, limit - items.length));
+    }
+    const chargesMs = items.map((item) => this.#costOf(item));
+    for (const [i, item] of items.entries()) {
+      const queue = this.#queueOf(item);
+      queue.creditMs -= chargesMs[i]!;
+      queue.inFlight++;
+      this.#leave(item);
+    }
+    const [isAged, unservedBefore] = [this.#isAged(rank), leading.unservedSince];
+    leading.unservedSince = this.policy.now();
+    return { items, chargesMs, rank, isAged, unservedBefore };
+  }
+
   /** Returns a batch that did not run to the front of its queues, as if it had never been taken. */
   restore({ items, chargesMs, rank, unservedBefore }: Selection<Item>): void {
     for (const [i, item] of [...items.entries()].reverse()) {
@@ -180,41 +215,6 @@ export class JobQueues<Item extends Waiting> {
       for (const { waiting } of ring) for (const item of waiting) if (item.group === group) count++;
     }
     return count;
-  }
-
-  /**
-   * Takes the batch that an item leads whose turn it is now: one item of each job in turn, of its group. Charges the
-   * jobs.
-   *
-   * @param lanes that share the group's waiting items: the batch takes its part of them
-   */
-  take({ first, due, grantMs }: Turn<Item>, lanes = 1): Selection<Item> {
-    const limit = Math.min(this.policy.maxBatch(first), Math.ceil(this.#waitingOf(first) / lanes));
-    const { rank } = first;
-    const leading = this.#classes[rank]!;
-    for (const queue of due) queue.creditMs += grantMs;
-    const passed = leading.ring.splice(0, leading.ring.indexOf(this.#queueOf(first)));
-    leading.ring.push(...passed);
-    const others = this.#classes.filter((other) => other !== leading);
-    const sharing = [leading, ...others]
-      .flatMap(({ ring }) => ring)
-      .map(({ waiting }) => waiting.filter(({ group }) => group === first.group));
-    const items: Item[] = [];
-    for (let round = 0; items.length < limit; round++) {
-      const turn = sharing.flatMap((waiting) => waiting[round] ?? []);
-      if (turn.length === 0) break;
-      items.push(...turn.slice(0, limit - items.length));
-    }
-    const chargesMs = items.map((item) => this.#costOf(item));
-    for (const [i, item] of items.entries()) {
-      const queue = this.#queueOf(item);
-      queue.creditMs -= chargesMs[i]!;
-      queue.inFlight++;
-      this.#leave(item);
-    }
-    const [isAged, unservedBefore] = [this.#isAged(rank), leading.unservedSince];
-    leading.unservedSince = this.policy.now();
-    return { items, chargesMs, rank, isAged, unservedBefore };
   }
 
   #enter(item: Item, place: 'first' | 'last'): void {
