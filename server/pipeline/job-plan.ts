@@ -35,9 +35,9 @@ export interface PlanOptions {
   readonly preferred?: Size | null | undefined;
   /** Bytes that the job may take. Default unlimited. */
   readonly memory?: number;
-  /** Bytes of that for what is not the job's: other models, JavaScript's heap. Default 0. */
+  /** Bytes of `memory` for what is not the job's: other models, JavaScript's heap. Default 0. */
   readonly reserved?: number;
-  /** Bytes of that for the tile cache. Default 0. */
+  /** Bytes of `memory` for the tile cache. Default 0. */
   readonly tileCache?: number;
   /** Tiles of a batch. Default: as many as suit the model and the memory. */
   readonly batch?: number | undefined;
@@ -70,23 +70,24 @@ export function planJob(
   }: PlanOptions,
 ): JobPlan {
   const conversion = conversionOf(facts, card);
-  const { choice, warnings } = tileFor(tile, geometry, exact);
+  const { tile: usable, warnings } = usableTile(tile, geometry, exact);
   const available = memory - reserved;
-  const planFor = (wanted: ComputeChoice, chosen: TileChoice = choice) => {
-    const plan = planTiles(size, { tile: chooseTile(size, chosen, geometry, wanted.tile), rule: geometry });
+  const planFor = (wanted: ComputeChoice, tileChoice: TileChoice = usable) => {
+    const chosen = chooseTile(size, tileChoice, geometry, wanted.tile);
+    const plan = planTiles(size, { tile: chosen, rule: geometry });
     const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, available - tileCache));
     const requested = batch && batch * plan.tile.width * plan.tile.height;
-    const compute = { ...wanted, batch: requested ?? fitting };
-    const expected = expectedMemory(plan, facts, card, { output, choice: compute, tileCache });
-    const jobMemory = jobBytes(plan, facts, card, { output, choice: compute });
-    const computeMemory = computeBytes(plan, card, compute);
-    return { plan, choice: compute, memory: expected, jobMemory, computeMemory };
+    const choice = { ...wanted, batch: requested ?? fitting };
+    const expected = expectedMemory(plan, facts, card, { output, choice, tileCache });
+    const jobMemory = jobBytes(plan, facts, card, { output, choice });
+    const computeMemory = computeBytes(plan, card, choice);
+    return { plan, choice, memory: expected, jobMemory, computeMemory };
   };
-  const earlier = choice === 'auto' && preferred && accepts(geometry, preferred) ? preferred : choice;
+  const earlier = usable === 'auto' && preferred && accepts(geometry, preferred) ? preferred : usable;
   let best = planFor(suggested, earlier);
   if (best.memory > available) best = planFor(suggested);
   while (best.memory > available) {
-    const smaller = smallerChoice(best.choice, choice);
+    const smaller = smallerChoice(best.choice, usable);
     if (smaller === null) break;
     best = planFor(smaller);
   }
@@ -95,7 +96,7 @@ export function planJob(
     throw new RequestError(
       'too-little-memory',
       `tiles of ${width}×${height} px take about ${formatBytes(best.memory + reserved)}, and ${formatBytes(memory)} are allowed` +
-        (choice === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
+        (usable === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }
   const ofSize = sizeWarnings(facts.mpp?.x, card.micronsPerPixel);
@@ -133,21 +134,21 @@ function conversionOf(
 }
 
 /** The requested tile, or the only one whose results can be relied on. */
-function tileFor(
+function usableTile(
   requested: TileChoice,
   geometry: TileGeometry,
   exact: boolean,
-): { readonly choice: TileChoice; readonly warnings: readonly string[] } {
+): { readonly tile: TileChoice; readonly warnings: readonly string[] } {
   if (!geometry.tileable) {
     return {
-      choice: { width: geometry.smallest, height: geometry.smallest },
+      tile: { width: geometry.smallest, height: geometry.smallest },
       warnings: ['this model resizes its output: it has one tile size, and its tiles do not agree exactly'],
     };
   }
-  if (exact) return { choice: requested, warnings: [] };
+  if (exact) return { tile: requested, warnings: [] };
   // Tile sizes do not agree bit for bit here; one size for all jobs at least makes results repeatable.
   return {
-    choice: chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry),
+    tile: chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry),
     warnings: [
       'this device failed the tiling self-test: one fixed tile size is used instead of the requested one',
     ],
