@@ -5,14 +5,20 @@ import type { FoundModel, ModelShelf } from '../../model/shelf.js';
 /** Memory of loaded models in a lane; beyond it, those that are not in use are evicted, the least recently used first. */
 const DEFAULT_BYTES = 1 << 30;
 
+interface Loaded {
+  readonly folder: string;
+  readonly model: Promise<EngineModel>;
+}
+
 /** The models of a shelf that an engine has loaded. */
 export class LoadedModels {
-  /** By folder, the most recently used last. */
-  readonly #loaded = new Map<string, Promise<EngineModel>>();
+  /** By folder and card, the most recently used last: a folder that was replaced is another model. */
+  readonly #loaded = new Map<string, Loaded>();
+  /** By folder. */
   readonly #users = new Map<string, number>();
 
   constructor(
-    private readonly shelf: ModelShelf,
+    private readonly shelf: Pick<ModelShelf, 'find'>,
     private readonly engine: Pick<Engine, 'load' | 'unload'>,
     private readonly maxBytes = DEFAULT_BYTES,
   ) {}
@@ -34,29 +40,30 @@ export class LoadedModels {
     }
   }
 
-  /** The model of a folder, loaded if it is not; called within `use`. */
-  async load(folder: string): Promise<EngineModel> {
-    const loading = this.#loaded.get(folder) ?? this.engine.load(folder);
-    this.#loaded.delete(folder);
-    this.#loaded.set(folder, loading);
+  /** A model as its folder is now, loaded if it is not; called within `use`. */
+  async load({ folder, card }: FoundModel): Promise<EngineModel> {
+    const key = JSON.stringify([folder, card]);
+    const loaded = this.#loaded.get(key) ?? { folder, model: this.engine.load(folder) };
+    this.#loaded.delete(key);
+    this.#loaded.set(key, loaded);
     try {
-      const model = await loading;
+      const model = await loaded.model;
       await this.#evict();
       return model;
     } catch (error) {
-      this.#loaded.delete(folder);
+      this.#loaded.delete(key);
       throw error;
     }
   }
 
   async #evict(): Promise<void> {
-    const loaded = await Promise.all([...this.#loaded.values()].map((model) => model.catch(() => null)));
-    let bytes = loaded.reduce((sum, model) => sum + (model ? modelBytes(model.card) : 0), 0);
-    for (const [folder, loading] of this.#loaded) {
+    const models = await Promise.all([...this.#loaded.values()].map(({ model }) => model.catch(() => null)));
+    let bytes = models.reduce((sum, model) => sum + (model ? modelBytes(model.card) : 0), 0);
+    for (const [key, { folder, model }] of this.#loaded) {
       if (bytes <= this.maxBytes) break;
       if (this.#users.has(folder)) continue;
-      this.#loaded.delete(folder);
-      const { id, card } = await loading;
+      this.#loaded.delete(key);
+      const { id, card } = await model;
       bytes -= modelBytes(card);
       await this.engine.unload(id);
     }

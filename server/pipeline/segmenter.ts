@@ -218,7 +218,7 @@ export class Segmenter {
 
   /** How a model was measured to be computed fastest; undefined where it was not. */
   tuningOf(name: string): Promise<Tuning | undefined> {
-    return this.#models.use(name, async ({ folder }) => this.#tuner.known(await this.#models.load(folder)));
+    return this.#models.use(name, async (found) => this.#tuner.known(await this.#models.load(found)));
   }
 
   /**
@@ -230,8 +230,8 @@ export class Segmenter {
     signal: AbortSignal,
     onMeasured: (measurement: Measurement) => void,
   ): Promise<{ readonly tuning: Tuning; readonly device: string }> {
-    return this.#models.use(name, async ({ folder }) => {
-      const model = await this.#models.load(folder);
+    return this.#models.use(name, async (found) => {
+      const model = await this.#models.load(found);
       const use = { output: 'labels', channels: model.card.inputChannels } as const;
       const tuning = await this.#tuner.measureAll(model, use, signal, onMeasured);
       return { tuning, device: deviceFacts(model.environment, tuning.choice).device };
@@ -263,11 +263,11 @@ export class Segmenter {
     spec: WorkSpec,
     outputs: NonNullable<PlanSpec['outputs']>,
     image: ImageHeader,
-    { folder }: FoundModel,
+    found: FoundModel,
     job: SegmentJob | null = null,
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
-    const model = await this.#tested(folder, image, output, spec, job?.signal ?? null);
+    const model = await this.#tested(found, image, output, spec, job?.signal ?? null);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;
     return prepareJob(spec, image, model, {
       output,
@@ -286,13 +286,13 @@ export class Segmenter {
 
   /** Loads a model, finds how it is computed fastest, and tests the graph that an image and its outputs need. */
   async #tested(
-    folder: string,
+    found: FoundModel,
     { size, facts: { channels } }: ImageHeader,
     output: OutputKind,
     { symmetries, threshold = null }: WorkSpec,
     signal: AbortSignal | null,
   ): Promise<TestedModel> {
-    const loaded = await this.#models.load(folder);
+    const loaded = await this.#models.load(found);
     const { id, card } = loaded;
     const isUsable = channelConversion(channels, card.inputChannels) !== null;
     const now = signal && isUsable ? { size, signal } : null;
