@@ -1,5 +1,11 @@
 import { trainingRangeOf } from '../../model/card.js';
-import { Engine, type EngineMemory, type EngineOptions, type TestedModel } from '../../model/engine.js';
+import {
+  Engine,
+  type EngineMemory,
+  type EngineModel,
+  type EngineOptions,
+  type TestedModel,
+} from '../../model/engine.js';
 import { deviceFacts } from '../../model/environment.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { channelConversion } from '../../model/pixels.js';
@@ -269,12 +275,20 @@ export class Segmenter {
     const output = outputKindOf(outputs);
     const model = await this.#tested(found, image, output, spec, job?.signal ?? null);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;
-    return prepareJob(spec, image, model, {
-      output,
-      batch: this.options.engine.batch,
-      preferred,
-      ...this.#memory,
-    });
+    const prepare = (tested: TestedModel) =>
+      prepareJob(spec, image, tested, {
+        output,
+        batch: this.options.engine.batch,
+        preferred,
+        ...this.#memory,
+      });
+    const prepared = prepare(model);
+    const { threads } = prepared.choice;
+    if (!model.exact || threads === model.choice.threads) return prepared;
+    // the memory has room for fewer lanes, of more threads than were tested
+    return (await this.#isExact(model, threads, image, output, spec))
+      ? prepared
+      : prepare({ ...model, exact: false });
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */
@@ -284,25 +298,35 @@ export class Segmenter {
     return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
   }
 
-  /** Loads a model, finds how it is computed fastest, and tests the graph that an image and its outputs need. */
+  /** Loads a model, finds how it is computed fastest, and tests it so for an image and its outputs. */
   async #tested(
     found: FoundModel,
-    { size, facts: { channels } }: ImageHeader,
+    image: ImageHeader,
     output: OutputKind,
-    { symmetries, threshold = null }: WorkSpec,
+    spec: WorkSpec,
     signal: AbortSignal | null,
   ): Promise<TestedModel> {
     const loaded = await this.#models.load(found);
-    const { id, card } = loaded;
-    const isUsable = channelConversion(channels, card.inputChannels) !== null;
-    const now = signal && isUsable ? { size, signal } : null;
-    const model = { ...loaded, choice: await this.#tuner.choiceFor(loaded, { output, channels }, now) };
+    const { channels } = image.facts;
+    const isUsable = channelConversion(channels, loaded.card.inputChannels) !== null;
+    const now = signal && isUsable ? { size: image.size, signal } : null;
+    const choice = await this.#tuner.choiceFor(loaded, { output, channels }, now);
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
-    if (!isUsable) return { ...model, exact: false };
-    const isCut = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
+    const exact = isUsable && (await this.#isExact(loaded, choice.threads, image, output, spec));
+    return { ...loaded, choice, exact };
+  }
+
+  /** Tests the very graph on this device that an image and its outputs need, with a number of threads. */
+  #isExact(
+    model: EngineModel,
+    threads: number,
+    { facts: { channels } }: ImageHeader,
+    output: OutputKind,
+    { symmetries, threshold = null }: WorkSpec,
+  ): Promise<boolean> {
+    const isCut = threshold !== null && output !== 'probabilities' && model.card.classes.length === 2;
     const use: GraphUse = { output, symmetries, channels, ...(isCut && { threshold: true }) };
-    const { threads } = model.choice;
-    return { ...model, exact: await this.#engine.tested(model, use, threads, this.#predictor.testing(id)) };
+    return this.#engine.tested(model, use, threads, this.#predictor.testing(model.id));
   }
 }
 

@@ -1,0 +1,35 @@
+import { afterEach, expect, it, vi } from 'vitest';
+import { Engine } from '../../../model/engine.js';
+import { Segmenter } from '../../../server/pipeline/segmenter.js';
+import { testFolder } from '../../support/files.js';
+import { MODELS } from '../../support/product.js';
+
+const scratchDir = await testFolder();
+afterEach(() => vi.restoreAllMocks());
+
+it('a plan is exact only if batches of its threads were tested, where memory leaves fewer lanes, too', async () => {
+  const tested = vi.spyOn(Engine.prototype, 'tested');
+  const segmenter = new Segmenter({
+    modelsDir: MODELS,
+    maxPixels: 1e9,
+    engine: { provider: 'cpu', threads: 4 },
+    memory: 3 * 2 ** 30,
+  });
+  try {
+    const planOf = (tile: number) => {
+      const size = { width: 6000, height: 6000 };
+      const facts = { channels: 1, dtype: 'uint8', channelNames: null, notes: [], mpp: null } as const;
+      const spec = { model: 'em-membrane', input: 'slide.tif', scratchDir, singleFile: true, choice: {} };
+      const work = { symmetries: false, scale: false, background: null, tile: { width: tile, height: tile } };
+      return segmenter.plan({ ...spec, ...work }, { size, facts, overviews: [] });
+    };
+    const plans = [await planOf(188), await planOf(1404)];
+    expect(plans.map(({ compute }) => compute)).toMatchObject([
+      { lanes: 4, threads: 1 },
+      { lanes: 2, threads: 2 },
+    ]);
+    expect(tested.mock.calls.map(([, , threads]) => threads)).toEqual([1, 1, 2]);
+  } finally {
+    await segmenter.close();
+  }
+});
