@@ -11,7 +11,14 @@ import type { ImageFacts } from '../../tiling/source.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { computeBytes, expectedMemory, jobBytes, MIN_OUTPUT_PX, maxBatchPixels } from './memory.js';
+import {
+  computeBytes,
+  expectedMemory,
+  INTERACTIVE_BYTES,
+  jobBytes,
+  MIN_OUTPUT_PX,
+  maxBatchPixels,
+} from './memory.js';
 import { formatMicrons } from './model-scale.js';
 
 /** How a job is tiled, and what its user should know about that. */
@@ -50,7 +57,7 @@ const SAME_SIZE = 1.2;
 
 /**
  * Plans the tiles of an image for a model. Fewer lanes than the model's run tiles that would not fit into the memory
- * otherwise, and `auto` chooses smaller ones.
+ * otherwise, and `auto` chooses smaller ones. Where that is possible, an interactive job fits beside it.
  *
  * @throws TileSizeError for a tile that the model cannot take
  * @throws UnsupportedImageError for channels that the model cannot take
@@ -72,7 +79,7 @@ export function planJob(
   const conversion = conversionOf(facts, card);
   const { tile: usable, warnings } = usableTile(tile, geometry, exact);
   const available = memory - reserved;
-  const planFor = (wanted: ComputeChoice, tileChoice: TileChoice = usable) => {
+  const planFor = (wanted: ComputeChoice, tileChoice: TileChoice) => {
     const chosen = chooseTile(size, tileChoice, geometry, wanted.tile);
     const plan = planTiles(size, { tile: chosen, rule: geometry });
     const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, available - tileCache));
@@ -83,19 +90,20 @@ export function planJob(
     const computeMemory = computeBytes(plan, card, choice);
     return { plan, choice, memory: expected, jobMemory, computeMemory };
   };
-  const earlier = usable === 'auto' && preferred && accepts(geometry, preferred) ? preferred : usable;
-  let best = planFor(suggested, earlier);
-  if (best.memory > available) best = planFor(suggested);
-  while (best.memory > available) {
-    const smaller = smallerChoice(best.choice, usable);
-    if (smaller === null) break;
-    best = planFor(smaller);
-  }
-  if (best.memory > available) {
-    const { width, height } = best.plan.tile;
+  const plansOf = (chosen: TileChoice) =>
+    [...smallerChoices(suggested, chosen)].map((wanted) => planFor(wanted, chosen));
+  const fittingOf = (plans: ReturnType<typeof plansOf>) =>
+    plans.find((plan) => plan.memory <= available - INTERACTIVE_BYTES) ??
+    plans.find((plan) => plan.memory <= available);
+  const earlier = usable === 'auto' && preferred && accepts(geometry, preferred) ? preferred : null;
+  const plans = plansOf(usable);
+  const best = (earlier && fittingOf(plansOf(earlier))) ?? fittingOf(plans);
+  if (!best) {
+    const smallest = plans.at(-1)!;
+    const { width, height } = smallest.plan.tile;
     throw new RequestError(
       'too-little-memory',
-      `tiles of ${width}×${height} px take about ${formatBytes(best.memory + reserved)}, and ${formatBytes(memory)} are allowed` +
+      `tiles of ${width}×${height} px take about ${formatBytes(smallest.memory + reserved)}, and ${formatBytes(memory)} are allowed` +
         (usable === 'auto' ? ': raise --memory' : ': take smaller tiles, or "auto", or raise --memory'),
     );
   }
@@ -105,6 +113,11 @@ export function planJob(
 
 const accepts = ({ smallest, multiple }: TileGeometry, { width, height }: Size): boolean =>
   [width, height].every((side) => side >= smallest && (side - smallest) % multiple === 0);
+
+/** A choice, and those that take less memory than the one before. */
+function* smallerChoices(choice: ComputeChoice, requested: TileChoice): Generator<ComputeChoice> {
+  for (let next: ComputeChoice | null = choice; next; next = smallerChoice(next, requested)) yield next;
+}
 
 /** A choice that takes less memory: fewer lanes of more threads, then smaller tiles where `auto` chooses them. */
 function smallerChoice(choice: ComputeChoice, requested: TileChoice): ComputeChoice | null {

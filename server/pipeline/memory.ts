@@ -38,6 +38,8 @@ const RESPONSE_CACHE_BYTES = 32 << 20;
 const CACHE_SHARE = 1 / 64;
 /** What a job takes besides tiles and bands: decoded TIFF chunks, rows of the files that it writes. */
 const JOB_BYTES = 128 << 20;
+/** What jobs leave free: a small image that a client waits for runs beside a slide, and not behind it. */
+export const INTERACTIVE_BYTES = JOB_BYTES + (32 << 20);
 
 /** Bytes of `memory` for results of tiles that occur more than once, by default. */
 export const defaultTileCache = (memory: number): number =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/card.js';
 import { planJob } from '../../../server/pipeline/job-plan.js';
-import { maxConcurrentJobs } from '../../../server/pipeline/memory.js';
+import { maxConcurrentJobs, plannableBytes, sharedBytes } from '../../../server/pipeline/memory.js';
 import { atModelScale, modelScale } from '../../../server/pipeline/model-scale.js';
 import { type ImageFacts, withFacts } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
@@ -38,6 +38,29 @@ describe('planJob', () => {
     const memory = planJob(source, model, { tile: 'auto' }).memory;
     expect(tileOf({ preferred: { width: 8100, height: 8100 }, memory })).toEqual(auto);
   });
+
+  it.each([1, 1.25, 1.5, 1.75, 2, 3])(
+    'leaves room for an interactive job beside a slide in %s GiB',
+    (gib) => {
+      const memory = gib * 2 ** 30;
+      const planOf = (side: number, output: 'labels' | 'both') => {
+        const image = { ...source, size: { width: side, height: side } };
+        const lanes = { ...choice, tile: 1024, lanes: 2, threads: 1 };
+        const reserved = memory - plannableBytes(memory);
+        return planJob(
+          image,
+          { card, geometry, exact: true, choice: lanes },
+          { tile: 'auto', memory, reserved, output },
+        );
+      };
+      const small = planOf(512, 'labels');
+      for (const output of ['labels', 'both'] as const) {
+        const slide = planOf(60_000, output);
+        const shared = Math.max(slide.computeMemory, small.computeMemory);
+        expect(slide.jobMemory + small.jobMemory + shared).toBeLessThanOrEqual(sharedBytes(memory, 0));
+      }
+    },
+  );
 
   it('uses the requested tile', () => {
     const { plan, conversion, warnings } = planJob(
