@@ -38,7 +38,7 @@ export class JobStore {
       if (!ID.test(id)) continue;
       try {
         const record = await store.#read(id);
-        if (record && hasEnded(record)) await store.clear(record);
+        if (record && hasEnded(record)) await store.#clear(record);
         if (record) records.push(record);
         else await store.remove(id);
       } catch (error) {
@@ -97,19 +97,10 @@ export class JobStore {
       await this.write(record);
     } catch (error) {
       if (codeOf(error) !== 'disk-full') throw error;
-      await this.clear(record); // frees space for it
+      await this.#clear(record); // frees space for it
       await this.write(record);
     }
-    await this.clear(record);
-  }
-
-  /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */
-  async clear({ id, state }: JobRecord): Promise<void> {
-    const folder = this.folder(id);
-    const retained = state === 'succeeded' ? [RECORD_NAME, UPLOAD_NAME, ...RESULT_NAMES] : [RECORD_NAME];
-    for (const name of await readdir(folder)) {
-      if (!retained.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
-    }
+    await this.#clear(record);
   }
 
   /** Renames a complete file; resolves when both content and name would survive a power failure. */
@@ -123,6 +114,15 @@ export class JobStore {
   /** Removes a job with all of its files. */
   async remove(id: string): Promise<void> {
     await rm(this.folder(id), { recursive: true, force: true });
+  }
+
+  /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */
+  async #clear({ id, state }: JobRecord): Promise<void> {
+    const folder = this.folder(id);
+    const retained = state === 'succeeded' ? [RECORD_NAME, UPLOAD_NAME, ...RESULT_NAMES] : [RECORD_NAME];
+    for (const name of await readdir(folder)) {
+      if (!retained.includes(name)) await rm(join(folder, name), { recursive: true, force: true });
+    }
   }
 
   /**

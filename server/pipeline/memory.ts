@@ -136,7 +136,7 @@ export function jobBytes(
 }
 
 /** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */
-export function minMemory(card: Card): number {
+function minMemory(card: Card): number {
   const { architecture: rule } = card;
   const size = { width: MIN_OUTPUT_PX, height: MIN_OUTPUT_PX };
   const tile = rule.tileable

@@ -107,7 +107,7 @@ export class UpConvolution implements Writable {
  * Brings `size`² images of `channels`, which follow each other as channels, to the pixels of one image of that many
  * times the pixels: DepthToSpace for blocks, whose runs of a block's channels move as a whole.
  */
-export function interleave(g: GraphWriter, phases: string, size: number, channels: number): string {
+function interleave(g: GraphWriter, phases: string, size: number, channels: number): string {
   const block = g.block!;
   const shape = g.op('Shape', [phases]);
   const side = (axis: number) => g.op('Slice', [shape, g.ints([axis]), g.ints([axis + 1])]);
