@@ -80,3 +80,60 @@ it('a job that fails gives back its memory', async () => {
   await expect(failing).rejects.toThrow('broken');
   expect(memory.taken).toBe(0);
 });
+
+it('a slide that waits for images of clients alone is the next after a while, however many of them come', async () => {
+  let now = 0;
+  const memory = new JobMemory(
+    100,
+    () => {},
+    () => now,
+  );
+  const started: string[] = [];
+  const start = (name: string, own: number, priority: 'interactive' | 'bulk') => {
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const job = memory.withMemory({ own, shared: 20 }, priority, never, () => {
+      started.push(name);
+      return ended;
+    });
+    return { job, end: () => end() };
+  };
+  const first = start('first', 40, 'interactive');
+  const slide = start('slide', 60, 'bulk');
+  const second = start('second', 40, 'interactive');
+  await settle();
+  expect(started).toEqual(['first', 'second']);
+  now = 10_000;
+  first.end();
+  const third = start('third', 40, 'interactive');
+  await settle();
+  expect(started).toEqual(['first', 'second']);
+  second.end();
+  await settle();
+  expect(started).toEqual(['first', 'second', 'slide']);
+  for (const { end } of [slide, third]) end();
+  await Promise.all([first, slide, second, third].map(({ job }) => job));
+  expect(started.at(-1)).toBe('third');
+});
+
+it('a slide that waits for another slide keeps no image of a client waiting', async () => {
+  let now = 0;
+  const memory = new JobMemory(
+    100,
+    () => {},
+    () => now,
+  );
+  const run = (own: number, priority: 'interactive' | 'bulk', work: () => Promise<void>) =>
+    memory.withMemory({ own, shared: 0 }, priority, never, work);
+  let end = () => {};
+  const running = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const slides = [run(60, 'bulk', () => running), run(60, 'bulk', async () => {})];
+  now = 60_000;
+  await run(30, 'interactive', async () => {});
+  end();
+  await Promise.all(slides);
+});
