@@ -16,7 +16,10 @@ export interface LaneOptions {
   readonly provider: 'cpu';
   /** Threads of the device, at least 1: its lanes share them. */
   readonly threads: number;
-  /** Of JavaScript's heap, in MB, and whether the engine releases sessions. Default unlimited: they are bounded by number. */
+  /**
+   * Limit of a lane's JavaScript heap, in MB, for an engine whose memory is limited: it releases sessions by their bytes
+   * (`Engine.limit`). Default unlimited: sessions are bounded by their number.
+   */
   readonly heapMb?: number;
   /** For developers: where compiled graphs and their profiles are written. Default nowhere. */
   readonly diagnostics?: Diagnostics;

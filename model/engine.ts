@@ -174,7 +174,7 @@ export class Engine {
       return values;
     };
     if (!known || this.limit === Number.POSITIVE_INFINITY) return compute();
-    const use = { output, symmetries, isCut: threshold !== null, channels: batch.channels };
+    const use = { output, symmetries, isThresholded: threshold !== null, channels: batch.channels };
     const need: SessionNeed = {
       key: JSON.stringify([index, id, threads, use]),
       model: id,

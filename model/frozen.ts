@@ -2,7 +2,7 @@ import tf = require('@tensorflow/tfjs-core');
 
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { greatest, Head } from './head.js';
+import { greatestChannel, Head } from './head.js';
 import { normalise } from './normalise.js';
 import type { OnnxBackend } from './onnx/backend.js';
 import type { Trace } from './onnx/trace.js';
@@ -25,7 +25,7 @@ export interface BatchUse {
   readonly output: OutputKind;
   readonly symmetries: boolean;
   /** Whether a threshold decides labels. */
-  readonly isCut: boolean;
+  readonly isThresholded: boolean;
   readonly channels: number;
 }
 
@@ -86,7 +86,7 @@ export class FrozenModel {
     threshold: number | null = null,
   ): Promise<Uint8Array | Float32Array> {
     const { data, count, height, width, channels } = batch;
-    const trace = this.#trace({ output, symmetries, isCut: threshold !== null, channels });
+    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels });
     const pixels = data instanceof Float32Array ? data : this.#floats(data);
     const inputs = [
       { values: pixels, shape: [count, height, width, channels] },
@@ -100,9 +100,9 @@ export class FrozenModel {
   }
 
   /** Releases the session of one use and number of threads. */
-  async release({ output, symmetries, isCut, channels }: BatchUse, threads: number): Promise<void> {
+  async release({ output, symmetries, isThresholded, channels }: BatchUse, threads: number): Promise<void> {
     this.#spare = null;
-    await this.#traces.get(JSON.stringify({ output, symmetries, isCut, channels }))?.release(threads);
+    await this.#traces.get(JSON.stringify({ output, symmetries, isThresholded, channels }))?.release(threads);
   }
 
   dispose(): void {
@@ -134,13 +134,13 @@ export class FrozenModel {
     return trace;
   }
 
-  #output(x: tf.Tensor4D, { output, symmetries, isCut }: BatchUse, threshold: tf.Tensor): tf.Tensor {
+  #output(x: tf.Tensor4D, { output, symmetries, isThresholded }: BatchUse, threshold: tf.Tensor): tf.Tensor {
     const scores = symmetries ? null : this.#scores(x);
-    if (output === 'labels' && scores !== null && !isCut) return this.#head.labels(scores);
+    if (output === 'labels' && scores !== null && !isThresholded) return this.#head.labels(scores);
     const probabilities = scores === null ? this.#averageSymmetries(x) : this.#head.probabilities(scores);
     if (output === 'probabilities') return probabilities;
-    const labels = () => (scores === null ? greatest(probabilities) : this.#head.labels(scores));
-    const decided = isCut ? reaches(probabilities, threshold) : labels();
+    const labels = () => (scores === null ? greatestChannel(probabilities) : this.#head.labels(scores));
+    const decided = isThresholded ? reaches(probabilities, threshold) : labels();
     return output === 'labels' ? decided : tf.concat([probabilities, tf.cast(decided, 'float32')], 3);
   }
 

@@ -33,14 +33,14 @@ export class Head {
 
   /** The class of the greatest score, the lowest of equals; no exponential function is needed. `[n, h, w, 1]`. */
   labels(scores: tf.Tensor4D): tf.Tensor {
-    if (scores.shape[3] > 1) return greatest(scores);
+    if (scores.shape[3] > 1) return greatestChannel(scores);
     if (this.kind === 'sigmoid') return tf.greater(scores, 0);
-    return greatest(this.probabilities(scores));
+    return greatestChannel(this.probabilities(scores));
   }
 }
 
 /** The channel with the greatest value, the first of equals. `[n, h, w, 1]`: booleans of two channels, else integers. */
-export function greatest(values: tf.Tensor4D): tf.Tensor {
+export function greatestChannel(values: tf.Tensor4D): tf.Tensor {
   const channels = values.shape[3];
   if (channels > 2) return tf.expandDims(tf.argMax(values, 3), 3);
   const [first, second] = tf.split(values, 2, 3);

@@ -120,7 +120,7 @@ export async function selfTest(
   if (pass === null) return true;
   const out = outputOf(full);
   const classes = reference.length / out.width / out.height;
-  if (!followFrom(reference, pass, { classes, isCut: use.threshold === true })) return false;
+  if (!followFrom(reference, pass, { classes, isThresholded: use.threshold === true })) return false;
   return outputs.every((computed) => agree(computed, bitsOf(pass)));
 }
 
@@ -133,14 +133,14 @@ export async function selfTest(
 function followFrom(
   probabilities: Float32Array,
   output: Uint8Array | Float32Array,
-  { classes, isCut }: { readonly classes: number; readonly isCut: boolean },
+  { classes, isThresholded }: { readonly classes: number; readonly isThresholded: boolean },
 ): boolean {
   const pixels = probabilities.length / classes;
   const values = output.length / pixels;
   for (let at = 0; at < pixels; at++) {
     const own = probabilities.subarray(at * classes, (at + 1) * classes);
     const label = output[(at + 1) * values - 1]!;
-    const isRight = isCut
+    const isRight = isThresholded
       ? label === (own[1]! >= TEST_THRESHOLD ? 1 : 0)
       : label < classes && own.every((probability) => probability <= own[label]!);
     if (!isRight) return false;

@@ -324,8 +324,8 @@ export class Segmenter {
     output: OutputKind,
     { symmetries, threshold = null }: WorkSpec,
   ): Promise<boolean> {
-    const isCut = threshold !== null && output !== 'probabilities' && model.card.classes.length === 2;
-    const use: GraphUse = { output, symmetries, channels, ...(isCut && { threshold: true }) };
+    const isThresholded = threshold !== null && output !== 'probabilities' && model.card.classes.length === 2;
+    const use: GraphUse = { output, symmetries, channels, ...(isThresholded && { threshold: true }) };
     return this.#engine.tested(model, use, threads, this.#predictor.testing(model.id));
   }
 }
