@@ -45,6 +45,20 @@ export const childEnvironment = (): NodeJS.ProcessEnv => ({
   ...process.env,
 });
 
+/**
+ * A user's folder for what was measured of this machine; null for a user who has none, such as a number that a container
+ * runs as.
+ * @param cache `XDG_CACHE_HOME`
+ * @param home throws where there is none
+ */
+export function cacheDirOf(cache: string | undefined, home: () => string): string | null {
+  try {
+    return join(cache || join(home(), '.cache'), 'unseam');
+  } catch {
+    return null;
+  }
+}
+
 /** Defaults of options. `serve-options.ts` documents each of a server's, with its unit and its minimum. */
 export const DEFAULTS = {
   /** The models of the package: `models/` beside `dist/`. */
@@ -52,7 +66,7 @@ export const DEFAULTS = {
   threads: availableParallelism(),
   scratch: tmpdir(),
   /** What was measured of this machine, for commands; a server has it in its data folder. */
-  cacheDir: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'unseam'),
+  cacheDir: cacheDirOf(process.env.XDG_CACHE_HOME, homedir),
   /** Relative to the working directory. */
   data: 'unseam-data',
   slides: null,

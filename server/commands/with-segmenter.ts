@@ -49,10 +49,11 @@ export function withSegmenter<Result>(
   });
 }
 
-/** The files for what was measured of this machine; null where their folder cannot be made: it is measured each time. */
+/** The files for what was measured of this machine; null without a folder that can be made: it is measured each time. */
 async function cacheFiles(
-  folder: string,
+  folder: string | null,
 ): Promise<{ readonly outcomes: string; readonly tunings: string } | null> {
+  if (folder === null) return null;
   try {
     await mkdir(folder, { recursive: true });
   } catch {

@@ -40,7 +40,8 @@ export interface BatchFlags {
 }
 
 export interface CacheDirFlags {
-  readonly cacheDir: string;
+  /** Null for none: it is measured each time. */
+  readonly cacheDir: string | null;
 }
 
 export interface ScratchFlags {
@@ -137,7 +138,7 @@ export const batchOption = (): Option =>
 export const cacheDirOption = (): Option =>
   new Option('--cache-dir <folder>', 'folder for what was measured of this machine')
     .env(ENVIRONMENT.cacheDir)
-    .default(DEFAULTS.cacheDir);
+    .default(DEFAULTS.cacheDir, DEFAULTS.cacheDir ?? 'none: it is measured each time');
 
 /** The option of commands that segment. */
 export const tileCacheOption = (): Option =>
