@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../contract/problems.js';
 import { replaceFile, syncFile, syncFolder } from '../storage/durable.js';
@@ -113,7 +113,14 @@ export class JobStore {
 
   /** Removes a job with all of its files. */
   async remove(id: string): Promise<void> {
-    await rm(this.folder(id), { recursive: true, force: true });
+    const folder = this.folder(id);
+    try {
+      // Nearly all folders have files alone. `rm` would find out what each of them is.
+      await Promise.all((await readdir(folder)).map((name) => unlink(join(folder, name))));
+      await rmdir(folder);
+    } catch {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */

@@ -65,7 +65,10 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
     onStage: (stage, durationMs) => stages.add(stage, durationMs),
     onTile: (tile, end) => tracker.add(tile, end),
-    onPixels: (rect, pixels, rowLength) => preview.put(rect, pixels, rowLength, channels, values),
+    onPixels: (rect, pixels, rowLength) => {
+      // A job of one tile is done when there is something to be seen.
+      if (plan.count > 1) preview.put(rect, pixels, rowLength, channels, values);
+    },
   });
   tracker.publish();
   return { progress: tracker.progress, warnings };

@@ -12,7 +12,8 @@ const PENDING = 255;
 export class Preview {
   readonly size: Size;
   readonly #step: number;
-  readonly #labels: Uint8Array;
+  /** Null until something is done. */
+  #labels: Uint8Array | null = null;
 
   constructor(image: Size) {
     this.#step = Math.max(1, Math.ceil(Math.max(image.width, image.height) / SIDE_PX));
@@ -20,7 +21,6 @@ export class Preview {
       width: Math.ceil(image.width / this.#step),
       height: Math.ceil(image.height / this.#step),
     };
-    this.#labels = new Uint8Array(this.size.width * this.size.height).fill(PENDING);
   }
 
   /**
@@ -30,6 +30,7 @@ export class Preview {
    */
   put(rect: Rect, values: MaskArray, rowLength: number, channels: number, stride = channels): void {
     const step = this.#step;
+    this.#labels ??= this.#pending();
     for (let y = Math.ceil(rect.y / step); y * step < rect.y + rect.height; y++) {
       const from = (y * step - rect.y) * rowLength;
       if (step === 1 && stride === 1) {
@@ -47,6 +48,10 @@ export class Preview {
 
   /** Encodes a PNG in the classes' colours; transparent where a class has none, and where nothing is done. */
   png(colours: readonly OverlayColour[]): Promise<Buffer> {
-    return renderLabels(this.#labels, this.size, colours);
+    return renderLabels(this.#labels ?? this.#pending(), this.size, colours);
+  }
+
+  #pending(): Uint8Array {
+    return new Uint8Array(this.size.width * this.size.height).fill(PENDING);
   }
 }

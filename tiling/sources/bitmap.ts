@@ -122,12 +122,10 @@ async function decode(
   { channels, dtype }: ImageFacts,
 ): Promise<Raster> {
   const bytes = await picture.raw({ depth: dtype === 'uint16' ? 'ushort' : 'uchar' }).toBuffer();
-  const data = pixelArray(dtype, width * height * channels);
-  if (bytes.length !== data.byteLength) {
-    throw new Error(`its pixels are ${bytes.length} bytes instead of ${data.byteLength}`);
-  }
-  new Uint8Array(data.buffer).set(bytes);
-  return { data, width, height, channels };
+  const length = width * height * channels;
+  if (bytes.length !== length * bytesOf(dtype)) throw new Error(`its pixels are ${bytes.length} bytes`);
+  const Pixels = dtype === 'uint16' ? Uint16Array : Uint8Array;
+  return { data: new Pixels(bytes.buffer, bytes.byteOffset, length), width, height, channels };
 }
 
 const undecodable = (cause: unknown, path: string): CorruptImageError =>

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { JobRecord } from '../../../server/jobs/job.js';
@@ -15,4 +15,18 @@ it('concurrent writes of a record are serialised, and the last one wins', async 
   expect(outcomes.map(({ status }) => status)).toEqual(records.map(() => 'fulfilled'));
   expect(JSON.parse(await readFile(join(folder, 'job.json'), 'utf8'))).toMatchObject(records.at(-1)!);
   expect(await readdir(folder)).toEqual(['job.json']);
+});
+
+it('removes a job with all that its folder holds', async () => {
+  const root = await testFolder();
+  const { store } = await JobStore.open(root);
+  const { id, folder } = await store.create();
+  await writeFile(join(folder, 'upload'), 'pixels');
+  await store.remove(id);
+  const other = await store.create();
+  await writeFile(join(other.folder, 'upload'), 'pixels');
+  await mkdir(join(other.folder, 'zarr', '0'), { recursive: true });
+  await store.remove(other.id);
+  await store.remove(other.id); // does nothing
+  expect(await readdir(join(root, 'jobs'))).toEqual([]);
 });
