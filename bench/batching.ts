@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,13 +49,8 @@ export const bench: Bench = async (log) => {
   try {
     const images = await texturedImages();
     const server = await BenchServer.start(join(dir, 'data'));
-    const request = async ({ png }: Sent): Promise<Answer> => {
-      const url = `${server.url}/v1/segment?model=${MODEL}`;
-      const response = await fetch(url, { method: 'POST', body: png });
-      const mask = Buffer.from(await response.arrayBuffer());
-      if (response.status !== 200) throw new Error(`${response.status}: ${mask}`);
-      return { mask, receipt: JSON.parse(response.headers.get('unseam-receipt')!) as Receipt };
-    };
+    const agent = new Agent({ keepAlive: true });
+    const request = ({ png }: Sent) => post(`${server.url}/v1/segment?model=${MODEL}`, png, agent);
     // One after the other: these masks are the expected ones, and their tiles those of the bare lanes.
     const serial: Answer[] = [];
     for (const image of images) serial.push(await request(image));
@@ -77,6 +74,7 @@ export const bench: Bench = async (log) => {
       many: () => send(CLIENTS),
       one: () => send(1),
     });
+    agent.destroy();
     await engine.close();
     await server.stop();
 
@@ -97,6 +95,17 @@ export const bench: Bench = async (log) => {
     await rm(dir, { recursive: true, force: true });
   }
 };
+
+/** Sends an image. Clients share the cores with what is measured: this one takes half the time of `fetch`. */
+async function post(url: string, png: Buffer, agent: Agent): Promise<Answer> {
+  const sent = httpRequest(url, { method: 'POST', agent, headers: { 'content-length': png.length } }).end(
+    png,
+  );
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const mask = Buffer.concat(await response.toArray());
+  if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${mask}`);
+  return { mask, receipt: JSON.parse(String(response.headers['unseam-receipt'])) as Receipt };
+}
 
 /** Images of different sizes and places of one textured picture; always the same ones. */
 async function texturedImages(): Promise<Sent[]> {
