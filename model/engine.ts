@@ -1,19 +1,20 @@
 import { z } from 'zod';
+import { Calibration } from './calibration.js';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
-import type { LaneOptions, LoadedModel, TraineeFacts } from './engine-methods.js';
+import type { LaneOptions, LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
 import type { TileBatch } from './frozen.js';
 import { Lane } from './lane.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
-import type { Ranges } from './quantisation/ranges.js';
 import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
 import { SessionBudget, type SessionNeed } from './session-budget.js';
 import { arenaBytes, LANE_BYTES, modelBytes, sessionBytes } from './session-bytes.js';
 import type { Ticket } from './ticket.js';
-import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
+import type { TrainerConfig } from './train/trainer.js';
+import { Trainee } from './trainee.js';
 
 export interface EngineOptions extends LaneOptions {
   /** Lanes at most, from 1 to `threads`. Default: as many as suit a model; see `divideThreads`. */
@@ -238,60 +239,5 @@ export class Engine {
     const limits = { ...(diagnostics && { diagnostics }), ...(heapMb !== undefined && { heapMb }) };
     this.#lanes[index] ??= new Lane(index, { provider, threads, ...limits });
     return this.#lanes[index];
-  }
-}
-
-/** A search for the ranges of a model's feature maps, as the engine's caller sees it. */
-export class Calibration {
-  constructor(private readonly lane: Lane) {}
-
-  /** Widens the ranges to the values of a batch. Its pixels are transferred. */
-  observe(batch: TileBatch): Promise<void> {
-    return this.lane.call('observe', [batch], { transfer: [batch.data.buffer as ArrayBuffer] });
-  }
-
-  /** Ends the search; at least one batch must have been observed. */
-  ranges(): Promise<Ranges> {
-    return this.lane.call('ranges', []);
-  }
-}
-
-/** A network in training, as the engine's caller sees it. */
-export class Trainee {
-  constructor(
-    private readonly lane: Lane,
-    readonly facts: TraineeFacts,
-    private readonly newId: () => number,
-  ) {}
-
-  /** One step; returns the loss. The batch's pixels, labels and weights are transferred. */
-  step(batch: TrainingBatch, options: StepOptions): Promise<number> {
-    const transfer = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
-    return this.lane.call('step', [batch, options], { transfer });
-  }
-
-  /** Freezes a copy for validation, in the first lane; returns its id, for `Engine.predict` and `Engine.unload`. */
-  async snapshot(): Promise<number> {
-    const id = this.newId();
-    await this.lane.call('snapshot', [id]);
-    return id;
-  }
-
-  /** Writes the network as a model folder. */
-  saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
-    return this.lane.call('saveModel', [folder, card]);
-  }
-
-  /** Writes the state of the training, and `extra`, to a file: whole, or not at all. */
-  saveState(path: string, extra: unknown): Promise<void> {
-    return this.lane.call('saveState', [path, extra]);
-  }
-
-  /**
-   * Restores what `saveState` wrote; returns its `extra`.
-   * @throws CheckpointError (by `code`)
-   */
-  loadState(path: string): Promise<unknown> {
-    return this.lane.call('loadState', [path]);
   }
 }

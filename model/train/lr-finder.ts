@@ -1,4 +1,4 @@
-import type { Trainee } from '../engine.js';
+import type { Trainee } from '../trainee.js';
 import type { TrainingBatch } from './trainer.js';
 
 export interface RangeTestOptions {

@@ -2,7 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Card } from '../../model/card.js';
-import type { Engine, Trainee } from '../../model/engine.js';
+import type { Engine } from '../../model/engine.js';
 import { issueOf } from '../../model/schema-issue.js';
 import {
   INITIAL_STATE,
@@ -12,6 +12,7 @@ import {
   train,
 } from '../../model/train/loop.js';
 import { learningRateAt } from '../../model/train/schedule.js';
+import type { Trainee } from '../../model/trainee.js';
 import { RequestError } from '../contract/errors.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';

@@ -1,4 +1,5 @@
-import type { Engine, Trainee } from '../../model/engine.js';
+import type { Engine } from '../../model/engine.js';
+import type { Trainee } from '../../model/trainee.js';
 import type { UnetConfig } from '../../model/unet.js';
 import { planTiles } from '../../tiling/plan.js';
 import type { Dataset } from './data/dataset.js';

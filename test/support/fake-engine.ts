@@ -1,11 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
-import type { Engine, Trainee } from '../../model/engine.js';
+import type { Engine } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { TrainingBatch } from '../../model/train/trainer.js';
+import type { Trainee } from '../../model/trainee.js';
 
 /** A geometry without a halo: the output of a tile has its size. */
 export const POINTWISE: TileGeometry = {

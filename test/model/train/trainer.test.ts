@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Trainee } from '../../../model/engine.js';
 import { type RangePoint, rangeTest } from '../../../model/train/lr-finder.js';
 import {
   PLAIN_TRAINING,
@@ -9,6 +8,7 @@ import {
   type TrainerConfig,
   type TrainingBatch,
 } from '../../../model/train/trainer.js';
+import type { Trainee } from '../../../model/trainee.js';
 import { testFolder } from '../../support/files.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';
 

@@ -1,0 +1,44 @@
+import type { Card } from './card.js';
+import type { TraineeFacts } from './engine-methods.js';
+import type { Lane } from './lane.js';
+import type { StepOptions, TrainingBatch } from './train/trainer.js';
+
+/** A network in training, as the engine's caller sees it. */
+export class Trainee {
+  constructor(
+    private readonly lane: Lane,
+    readonly facts: TraineeFacts,
+    private readonly newId: () => number,
+  ) {}
+
+  /** One step; returns the loss. The batch's pixels, labels and weights are transferred. */
+  step(batch: TrainingBatch, options: StepOptions): Promise<number> {
+    const transfer = [batch.pixels.buffer, batch.labels.buffer, batch.weights.buffer] as ArrayBuffer[];
+    return this.lane.call('step', [batch, options], { transfer });
+  }
+
+  /** Freezes a copy for validation, in the first lane; returns its id, for `Engine.predict` and `Engine.unload`. */
+  async snapshot(): Promise<number> {
+    const id = this.newId();
+    await this.lane.call('snapshot', [id]);
+    return id;
+  }
+
+  /** Writes the network as a model folder. */
+  saveModel(folder: string, card: Omit<Card, 'weights'>): Promise<Card> {
+    return this.lane.call('saveModel', [folder, card]);
+  }
+
+  /** Writes the state of the training, and `extra`, to a file: whole, or not at all. */
+  saveState(path: string, extra: unknown): Promise<void> {
+    return this.lane.call('saveState', [path, extra]);
+  }
+
+  /**
+   * Restores what `saveState` wrote; returns its `extra`.
+   * @throws CheckpointError (by `code`)
+   */
+  loadState(path: string): Promise<unknown> {
+    return this.lane.call('loadState', [path]);
+  }
+}
