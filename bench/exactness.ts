@@ -58,7 +58,8 @@ const tilesFor = ({ smallest, multiple }: TileRule) =>
 /**
  * Compares the probabilities of tiled inference, bit for bit, with those of one pass over the whole mirror-padded
  * image: for served and untrained networks, over image sizes, tile sizes, batch sizes and numbers of threads. Not a
- * single value may differ; nor in other uses of networks, in several lanes (`exactness-uses.ts`). As a control, tiles at a stride that the poolings do not divide must differ.
+ * single value may differ; nor in other uses of networks, in several lanes (`exactness-uses.ts`). As a control, tiles at
+ * a stride that the poolings do not divide must differ.
  */
 export const bench: Bench = async (log) => {
   let values = 0;

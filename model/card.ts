@@ -16,7 +16,10 @@ export const unetOptions = {
   dropout: z.number().exactOptional(),
 };
 
-/** Format version of the cards that are written here, stored as `form`. Version 1 did not state itself; its intensities are those of the type. */
+/**
+ * Format version of the cards that are written here, stored as `form`. Version 1 did not state itself; its intensities
+ * are those of the type.
+ */
 export const CARD_FORMAT_VERSION = 2;
 
 const scores = z.record(z.string(), z.record(z.string(), z.number()));
