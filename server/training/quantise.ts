@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Card } from '../../model/card.js';
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
 import { ModelChoiceError } from '../../model/errors.js';
 import { writeCard } from '../../model/model-files.js';
@@ -9,6 +10,8 @@ import { formatRanges, QUANTISATION, type Ranges } from '../../model/quantisatio
 import type { FoundModel, ModelFolder } from '../../model/shelf.js';
 import { within } from '../../tiling/geometry.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
+import { DEFAULTS } from '../config.js';
+import { defaultChoice } from '../pipeline/default-choice.js';
 import { sampleTiles } from './calibration-tiles.js';
 import type { Dataset, Pair } from './data/dataset.js';
 import type { ImageFile } from './data/dataset-files.js';
@@ -71,7 +74,8 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
     await writeCard(draft, unscored);
     const quantised = await engine.load(draft);
     const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
-    const exact = await engine.tested(quantised, use);
+    const { threads } = choiceOf(request, quantised);
+    const exact = await engine.tested(quantised, use, threads);
     onStep('comparison');
     const share = await compare(request, [original, quantised], parts.comparison);
     onStep('scores');
@@ -174,11 +178,16 @@ async function compare(
   return Number((equal / pixels).toFixed(5));
 }
 
+/** How a version is computed: as it would be served where nothing was measured. */
+const choiceOf = ({ engine }: QuantiseRequest, { card }: EngineModel): ComputeChoice =>
+  defaultChoice(card, engine, DEFAULTS.memoryBytes);
+
 async function score(
-  { engine, dataset, open }: QuantiseRequest,
+  request: QuantiseRequest,
   model: EngineModel,
   sets: Parts['scored'],
 ): Promise<Card['scores']> {
+  const { engine, dataset, open } = request;
   const scores: Card['scores'] = {};
   const { classes, threshold = DEFAULT_THRESHOLD } = model.card;
   const thresholds = thresholdsWith(threshold);
@@ -188,6 +197,7 @@ async function score(
     const options = {
       engine,
       model,
+      choice: choiceOf(request, model),
       classes: names.length,
       thresholds,
       ...(open.signal && { signal: open.signal }),
