@@ -63,14 +63,17 @@ function samplePixels(
   const { width, height } = bounds;
   const scale = 1 / rangeOf(pixels);
   for (let at = 0; at < x.length; at++) {
-    const [u, v] = [x[at]! - bounds.x, y[at]! - bounds.y];
-    const [column, row] = [Math.floor(u), Math.floor(v)];
+    const u = x[at]! - bounds.x;
+    const v = y[at]! - bounds.y;
+    const column = u | 0; // truncated: neither is negative, and an index that is an integer takes half the time
+    const row = v | 0;
     const from = (row * width + column) * channels;
     if (exact) {
       for (let c = 0; c < channels; c++) target[at * channels + c] = pixels[from + c]! * scale;
       continue;
     }
-    const [fx, fy] = [u - column, v - row];
+    const fx = u - column;
+    const fy = v - row;
     const right = column + 1 < width ? channels : 0;
     const down = row + 1 < height ? width * channels : 0;
     for (let c = 0; c < channels; c++) {
@@ -93,8 +96,9 @@ function sampleLabels(
   const sampled = cells && new Float64Array(labels.length);
   for (let v = halo.top, at = 0; v < side - halo.bottom; v++) {
     for (let u = halo.left; u < side - halo.right; u++, at++) {
-      const [column, row] = [Math.round(warp.x[v * side + u]!), Math.round(warp.y[v * side + u]!)];
-      const from = (row - bounds.y) * bounds.width + column - bounds.x;
+      const column = (Math.round(warp.x[v * side + u]!) - bounds.x) | 0;
+      const row = (Math.round(warp.y[v * side + u]!) - bounds.y) | 0;
+      const from = row * bounds.width + column;
       const label = classes[from]!;
       const weight = classWeights[label];
       const counts = weight !== undefined;

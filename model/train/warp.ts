@@ -23,16 +23,20 @@ export interface CropRect {
 
 /** The smallest rectangle of whole pixels that contains every position of a warp. */
 export function boundsOf({ x, y }: Warp): CropRect {
-  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
-  for (let at = 0; at < x.length; at++) {
-    const [u, v] = [x[at]!, y[at]!];
-    if (u < left) left = u;
-    if (u > right) right = u;
-    if (v < top) top = v;
-    if (v > bottom) bottom = v;
+  const [left, right] = rangeOf(x);
+  const [top, bottom] = rangeOf(y);
+  return { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
+}
+
+/** The integers next to all values: below the least and above the greatest, or equal to them. */
+function rangeOf(values: Float32Array): [number, number] {
+  let least = Number.POSITIVE_INFINITY;
+  let greatest = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    least = Math.min(least, value);
+    greatest = Math.max(greatest, value);
   }
-  const origin = { x: Math.floor(left), y: Math.floor(top) };
-  return { ...origin, width: Math.ceil(right) - origin.x + 1, height: Math.ceil(bottom) - origin.y + 1 };
+  return [Math.floor(least), Math.ceil(greatest)];
 }
 
 /** Draws the geometric part of an augmentation, for a crop of `side` px. */
