@@ -65,51 +65,87 @@ export function divisionsOf(threads: number): LaneUse[] {
  * @param isTimeUp whether to measure no further way; at least one is measured
  */
 export async function searchChoice(
-  { start, divisions, fits, tilePx }: SearchSpace,
+  space: SearchSpace,
   measure: (choice: Choice) => Promise<number>,
   isTimeUp: () => boolean,
 ): Promise<Pick<Tuning, 'choice' | 'measurements'>> {
-  const measurements: Measurement[] = [];
-  const speedOf = async (choice: Choice): Promise<number> => {
-    if (measurements.length > 0 && (isTimeUp() || !fits(choice))) return 0;
-    const mpxPerSecond = await measure(choice);
-    const before = measurements.find((known) => isSame(known, choice));
-    if (!before) measurements.push({ ...choice, tiles: tilesOf(choice, tilePx), mpxPerSecond });
-    else before.mpxPerSecond = Math.max(before.mpxPerSecond, mpxPerSecond);
-    return before?.mpxPerSecond ?? mpxPerSecond;
-  };
-  let best = { choice: start, speed: await speedOf(start) };
-  const attempt = async (change: Partial<Choice>): Promise<boolean> => {
-    const choice = { ...best.choice, ...change };
-    const speed = await speedOf(choice);
-    if (speed < MIN_SPEEDUP * best.speed) return false;
-    best = { choice, speed };
-    return true;
-  };
-  const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
-  // far apart first, then around the fastest: neighbours differ by little more than noise
-  for (const tile of COARSE_SIDES_PX) if (tile !== start.tile) await attempt({ tile });
-  const found = sides.indexOf(best.choice.tile);
-  for (const step of [1, -1, 2, -2]) {
-    const tile = sides[found + step];
-    if (tile !== undefined && measurements.every((known) => known.tile !== tile)) await attempt({ tile });
+  const search = new Search(space, measure, isTimeUp);
+  const fastest = await search.fastestDivision(await search.fastestSide());
+  const batch = await search.fastestBatch(fastest);
+  return { choice: { ...fastest, batch }, measurements: search.measurements };
+}
+
+/** The ways that were measured so far. */
+class Search {
+  readonly measurements: Measurement[] = [];
+
+  constructor(
+    private readonly space: SearchSpace,
+    private readonly measure: (choice: Choice) => Promise<number>,
+    private readonly isTimeUp: () => boolean,
+  ) {}
+
+  /** The start, unless another side is faster by the least speedup. */
+  async fastestSide(): Promise<Choice> {
+    const { start } = this.space;
+    const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
+    const isNew = (tile: number) => this.measurements.every((known) => known.tile !== tile);
+    await this.#speedOf(start);
+    // far apart first, then around the fastest: neighbours differ by little more than noise
+    for (const tile of COARSE_SIDES_PX) if (isNew(tile)) await this.#speedOf({ ...start, tile });
+    const found = sides.indexOf(this.#ranked()[0]!.tile);
+    for (const step of [1, -1, 2, -2]) {
+      const tile = sides[found + step];
+      if (tile !== undefined && isNew(tile)) await this.#speedOf({ ...start, tile });
+    }
+    // other work on the machine can only have slowed them down: those that matter are measured again
+    const started = this.measurements[0]!;
+    for (const choice of new Set([started, ...this.#ranked().slice(0, 2)])) await this.#speedOf(choice);
+    const [fastest] = this.#ranked() as [Measurement];
+    return choiceOf(fastest.mpxPerSecond >= MIN_SPEEDUP * started.mpxPerSecond ? fastest : started);
   }
-  // other work on the machine can only have slowed them down: the two fastest are measured again
-  const second = fastestOf(measurements.filter((known) => !isSame(known, best.choice)));
-  if (second && !isTimeUp()) {
-    best.speed = await speedOf(best.choice);
-    await attempt({ tile: second.tile });
+
+  /** The division into lanes, unless another one is faster by the least speedup. */
+  async fastestDivision(choice: Choice): Promise<Choice> {
+    let best = { choice, speed: this.#known(choice)!.mpxPerSecond };
+    for (const { lanes, threads } of this.space.divisions) {
+      if (lanes === choice.lanes) continue;
+      const other = { ...choice, lanes, threads };
+      const speed = await this.#speedOf(other);
+      if (speed >= MIN_SPEEDUP * best.speed) best = { choice: other, speed };
+    }
+    return best.choice;
   }
-  for (const { lanes, threads } of divisions) {
-    if (lanes !== start.lanes) await attempt({ lanes, threads });
+
+  /** The most px of a batch, by which small tiles are computed one by one or together. */
+  async fastestBatch(choice: Choice): Promise<number> {
+    const px = this.space.tilePx(BATCH_SIDE_PX);
+    const small = { ...choice, tile: BATCH_SIDE_PX };
+    const alone = await this.#speedOf({ ...small, batch: px });
+    const together = await this.#speedOf({ ...small, batch: BATCH_TILES * px });
+    if (alone === 0) return this.space.start.batch;
+    return together >= MIN_BATCH_SPEEDUP * alone ? BATCH_TILES * px : px;
   }
-  const small = { ...best.choice, tile: BATCH_SIDE_PX };
-  const px = tilePx(BATCH_SIDE_PX);
-  const alone = await speedOf({ ...small, batch: px });
-  const together = await speedOf({ ...small, batch: BATCH_TILES * px });
-  const isBetter = together >= MIN_BATCH_SPEEDUP * alone && together > 0;
-  const batch = alone === 0 ? start.batch : isBetter ? BATCH_TILES * px : px;
-  return { choice: { ...best.choice, batch }, measurements };
+
+  /** The greatest speed that was measured of a way; 0 where it does not fit, or is not measured in time. */
+  async #speedOf(choice: Choice): Promise<number> {
+    const { fits, tilePx } = this.space;
+    if (this.measurements.length > 0 && (this.isTimeUp() || !fits(choice))) return 0;
+    const mpxPerSecond = await this.measure(choiceOf(choice));
+    const known = this.#known(choice);
+    if (known) known.mpxPerSecond = Math.max(known.mpxPerSecond, mpxPerSecond);
+    else this.measurements.push({ ...choice, tiles: tilesOf(choice, tilePx), mpxPerSecond });
+    return known?.mpxPerSecond ?? mpxPerSecond;
+  }
+
+  #known(choice: Choice): Measurement | undefined {
+    return this.measurements.find((known) => isSame(known, choice));
+  }
+
+  /** From the fastest on. */
+  #ranked(): Measurement[] {
+    return this.measurements.toSorted(bySpeed);
+  }
 }
 
 /**
@@ -147,11 +183,13 @@ export async function measureAll(
 
 /** The fastest of some ways; null where there are none. */
 function fastestOf(measurements: readonly Measurement[]): Choice | null {
-  const [fastest] = [...measurements].sort((a, b) => b.mpxPerSecond - a.mpxPerSecond);
-  if (!fastest) return null;
-  const { tile, batch, lanes, threads } = fastest;
-  return { tile, batch, lanes, threads };
+  const [fastest] = measurements.toSorted(bySpeed);
+  return fastest ? choiceOf(fastest) : null;
 }
+
+const bySpeed = (a: Measurement, b: Measurement): number => b.mpxPerSecond - a.mpxPerSecond;
+
+const choiceOf = ({ tile, batch, lanes, threads }: Choice): Choice => ({ tile, batch, lanes, threads });
 
 const isSame = (a: Choice, b: Choice): boolean =>
   a.tile === b.tile && a.batch === b.batch && a.lanes === b.lanes && a.threads === b.threads;

@@ -68,6 +68,12 @@ describe('a search', () => {
     expect(measured.map(({ mpxPerSecond }) => mpxPerSecond)).toEqual([3]);
   });
 
+  it('measures the start again: one that was slowed once is kept', async () => {
+    let calls = 0;
+    const measure = async ({ tile }: Choice) => (calls++ === 0 ? 0.8 : tile === start.tile ? 1 : 1.02);
+    expect((await searchChoice(space, measure, never)).choice.tile).toBe(start.tile);
+  });
+
   it('batches small tiles only where that is faster by more than noise', async () => {
     const px = space.tilePx(256);
     const speed = (gain: number) => async (choice: Choice) =>
