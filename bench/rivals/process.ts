@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers';
 import { residentBytes } from '../server.js';
 
 const POLL_MS = 25;
+/** Many times what the slowest rival takes: one that hangs is terminated. */
+const TIMEOUT_MS = 600_000;
 
 /** A whole process, from its start to its exit. */
 export interface Run {
@@ -13,13 +15,17 @@ export interface Run {
   readonly stdout: string;
 }
 
-/** @throws Error with the end of what the process wrote to stderr, if it fails */
+/** @throws Error with the end of what the process wrote to stderr, if it fails or does not end in time */
 export async function runProcess(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Run> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    timeout: TIMEOUT_MS,
+  });
   const started = performance.now();
   const exited = once(child, 'exit');
   const outputs = Promise.all([text(child.stdout), text(child.stderr)]);
