@@ -140,6 +140,32 @@ def strips(rows: int, count: int, margin: int, multiple: int) -> list[tuple[slic
     return [(slice(max(0, a - margin), min(rows, b + margin)), slice(a, b)) for a, b in zip(bounds, bounds[1:])]
 
 
+def segment_strips(
+    options: argparse.Namespace,
+    report: Report,
+    net: Unet,
+    larger: tuple[np.ndarray, np.ndarray, np.ndarray],
+    margin: int,
+    labels_in: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """
+    Segments an image that `aligned` made larger, in as many strips as there are sessions, and writes its mask and the
+    report. `labels_in` computes the labels of some rows, `margin` of which on each side are not used.
+    """
+    image, mask, result = larger
+
+    def segment(strip: tuple[slice, slice]) -> None:
+        read, write = strip
+        mask[write] = labels_in(image[read])[write.start - read.start : write.stop - read.start]
+
+    with ThreadPoolExecutor(options.sessions) as pool:
+        list(pool.map(segment, strips(image.shape[0], options.sessions, margin, net.multiple)))
+    report.lap("segment")
+    write_mask(options.mask, result, iter([result.shape[0]]))
+    report.lap("write")
+    report.print()
+
+
 def read_image(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as tiff:
         return tiff.pages.first.asarray(maxworkers=2)

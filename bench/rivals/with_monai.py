@@ -4,14 +4,13 @@ MONAI wants windows that keep their size, so the network pads its convolutions w
 the border of a window this changes its logits. Several sessions divide the slide into strips that overlap likewise.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
+import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
 from monai import __version__
 
 from network import Unet
-from slide import Report, aligned, arguments, read_image, strips, write_mask
+from slide import Report, aligned, arguments, read_image, segment_strips
 from torch_unet import TorchUnet
 
 OVERLAP = 0.25
@@ -26,24 +25,18 @@ def main() -> None:
     net = Unet(options.model)
     network = TorchUnet(net, padded=True).to(memory_format=torch.channels_last).eval()
     infer = SlidingWindowInferer((options.tile, options.tile), sw_batch_size=1, overlap=OVERLAP)
-    image, mask, result = aligned(read_image(options.image), net)
+    larger = aligned(read_image(options.image), net)
     margin = round(options.tile * OVERLAP / 2 / net.multiple) * net.multiple
     report.lap("start")
 
     @torch.inference_mode()
-    def segment(strip: tuple[slice, slice]) -> None:
-        read, write = strip
-        pixels = torch.from_numpy(image[read])[None, None].to(torch.float32).div_(255)
+    def labels_in(rows: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(rows)[None, None].to(torch.float32).div_(255)
         logits = infer(pixels, lambda x: network(x.contiguous(memory_format=torch.channels_last)))
         labels = logits[0, 1] > logits[0, 0] if logits.shape[1] == 2 else logits[0].argmax(0)
-        mask[write] = labels.numpy()[write.start - read.start : write.stop - read.start]
+        return labels.numpy()
 
-    with ThreadPoolExecutor(options.sessions) as pool:
-        list(pool.map(segment, strips(image.shape[0], options.sessions, margin, net.multiple)))
-    report.lap("segment")
-    write_mask(options.mask, result, iter([result.shape[0]]))
-    report.lap("write")
-    report.print()
+    segment_strips(options, report, net, larger, margin, labels_in)
 
 
 if __name__ == "__main__":
