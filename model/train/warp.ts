@@ -23,13 +23,13 @@ export interface CropRect {
 
 /** The smallest rectangle of whole pixels that contains every position of a warp. */
 export function boundsOf({ x, y }: Warp): CropRect {
-  const [left, right] = rangeOf(x);
-  const [top, bottom] = rangeOf(y);
+  const [left, right] = integersAround(x);
+  const [top, bottom] = integersAround(y);
   return { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
 }
 
 /** The integers next to all values: below the least and above the greatest, or equal to them. */
-function rangeOf(values: Float32Array): [number, number] {
+function integersAround(values: Float32Array): [number, number] {
   let least = Number.POSITIVE_INFINITY;
   let greatest = Number.NEGATIVE_INFINITY;
   for (const value of values) {
