@@ -92,8 +92,8 @@ const methods: EngineMethods = {
   },
 
   async train(config) {
-    trainer?.dispose();
-    trainer = await Trainer.create(config);
+    await trainer?.dispose();
+    trainer = await Trainer.create(config, options.threads);
     return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
   },
 
@@ -113,6 +113,7 @@ const methods: EngineMethods = {
   loadState: (path) => trainer!.load(path),
 
   async close() {
+    await trainer?.dispose();
     for (const model of models.values()) model.dispose();
     await backend.close();
   },

@@ -1,15 +1,8 @@
 import type { OptimizerConfig } from './choices.js';
+import { BETA1, BETA2, type Parameters, type Rule, update } from './update.js';
+import { UpdateThread } from './update-thread.js';
 
-const BETA1 = 0.9;
-const BETA2 = 0.999;
 const EPSILON = 1e-8;
-
-/**
- * Added to a moment and subtracted again, it leaves no float below the smallest normal one, 2^-126: sums are doubles,
- * and those of this size are multiples of it. The moments of a dead filter would decay through smaller floats, with which
- * a CPU computes some hundred times slower. A comparison would be slower, too: its outcome cannot be predicted.
- */
-const ROUNDING = 1.5 * 2 ** -74;
 
 export interface UpdateOptions {
   readonly learningRate: number;
@@ -26,46 +19,86 @@ export interface UpdateOptions {
  * powers of Adam's betas follow from the number of steps, so that the slots and `steps` are the complete state.
  */
 export class Optimizer {
-  /** Momenta of each array of weights; or the first moments of all, and then the second. */
-  readonly slots: readonly Float32Array[];
   /** Steps taken so far. */
   steps = 0;
+  readonly #slots: Float32Array[];
+  /** Updates the arrays that are `#shared`; started by the first step. */
+  #thread: UpdateThread | null = null;
+  /** Indices of arrays, of about half of the weights; none without a second thread. */
+  readonly #shared: ReadonlySet<number>;
 
-  /** @param lengths of the arrays of weights */
+  /**
+   * @param lengths of the arrays of weights
+   * @param isShared whether a second thread updates half of the weights. The results are the same
+   */
   constructor(
     private readonly config: OptimizerConfig,
     lengths: readonly number[],
+    isShared = false,
   ) {
     const perArray = config.kind === 'sgd' ? 1 : 2;
-    this.slots = Array.from({ length: perArray }, () => lengths.map((n) => new Float32Array(n))).flat();
+    this.#slots = Array.from({ length: perArray }, () => lengths.map((n) => new Float32Array(n))).flat();
+    this.#shared = isShared ? halfOf(lengths) : new Set();
   }
 
-  /** Updates weights in place, by gradients of the same order and lengths. */
-  apply(
+  /** Momenta of each array of weights; or the first moments of all, and then the second. A step may replace them. */
+  get slots(): readonly Float32Array[] {
+    return this.#slots;
+  }
+
+  /**
+   * Updates weights by gradients of the same order and lengths. Neither must be used any more.
+   * @returns the updated weights
+   */
+  async apply(
     weights: readonly Float32Array[],
     gradients: readonly Float32Array[],
     { learningRate, scale = 1 }: UpdateOptions,
-  ): void {
+  ): Promise<readonly Float32Array[]> {
     this.steps++;
-    const factor = scale * this.#clipping(gradients, scale);
-    const { kind, momentum, weightDecay } = this.config;
-    if (kind === 'sgd') {
-      for (const [i, w] of weights.entries()) {
-        descend(w, gradients[i]!, this.slots[i]!, { factor, momentum, rate: learningRate });
-      }
-      return;
+    const rule = this.#rule(learningRate, scale * this.#clipping(gradients, scale));
+    const parameters = weights.map((w, i): Parameters => {
+      const slots = this.#slots.filter((_, at) => at % weights.length === i);
+      return { weights: w, gradient: gradients[i]!, slots };
+    });
+    const shared = [...this.#shared];
+    const pending = this.#updateShared(
+      shared.map((i) => parameters[i]!),
+      rule,
+    );
+    for (const [i, each] of parameters.entries()) if (!this.#shared.has(i)) update(each, rule);
+    for (const [at, each] of (await pending).entries()) {
+      const i = shared[at]!;
+      parameters[i] = each;
+      for (const [slot, values] of each.slots.entries()) this.#slots[slot * weights.length + i] = values;
     }
+    return parameters.map((each) => each.weights);
+  }
+
+  /** Ends its thread. */
+  async close(): Promise<void> {
+    await this.#thread?.close();
+  }
+
+  /** What the second thread makes of parameters, whose arrays are moved there. */
+  async #updateShared(parameters: readonly Parameters[], rule: Rule): Promise<readonly Parameters[]> {
+    if (parameters.length === 0) return [];
+    this.#thread ??= new UpdateThread();
+    return this.#thread.update(parameters, rule);
+  }
+
+  #rule(learningRate: number, factor: number): Rule {
+    const { kind, momentum, weightDecay } = this.config;
+    if (kind === 'sgd') return { kind, factor, momentum, rate: learningRate };
     // both bias corrections, in the efficient form at the end of section 2 of the paper
     const correction = Math.sqrt(1 - BETA2 ** this.steps);
-    const constants: AdamConstants = {
+    return {
+      kind: 'adam',
       factor,
       rate: (learningRate * correction) / (1 - BETA1 ** this.steps),
       epsilon: EPSILON * correction,
       decay: kind === 'adamw' ? 1 - learningRate * weightDecay : 1,
     };
-    for (const [i, w] of weights.entries()) {
-      adapt(w, gradients[i]!, this.slots[i]!, this.slots[weights.length + i]!, constants);
-    }
   }
 
   /** The factor that shortens scaled gradients to the configured norm. */
@@ -78,46 +111,14 @@ export class Optimizer {
   }
 }
 
-interface SgdConstants {
-  readonly factor: number;
-  readonly momentum: number;
-  readonly rate: number;
-}
-
-function descend(
-  w: Float32Array,
-  g: Float32Array,
-  velocity: Float32Array,
-  { factor, momentum, rate }: SgdConstants,
-): void {
-  for (let i = 0; i < w.length; i++) {
-    const next = velocity[i]! * momentum + g[i]! * factor;
-    velocity[i] = next + ROUNDING - ROUNDING;
-    w[i]! -= next * rate;
+/** Indices of arrays that have about half of the elements: each, from the longest on, goes to the smaller half. */
+function halfOf(lengths: readonly number[]): ReadonlySet<number> {
+  const half = new Set<number>();
+  let surplus = 0;
+  const longestFirst = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!);
+  for (const i of longestFirst) {
+    if (surplus > 0) half.add(i);
+    surplus += surplus > 0 ? -lengths[i]! : lengths[i]!;
   }
-}
-
-interface AdamConstants {
-  readonly factor: number;
-  readonly rate: number;
-  readonly epsilon: number;
-  /** By which weights are multiplied. */
-  readonly decay: number;
-}
-
-function adapt(
-  w: Float32Array,
-  g: Float32Array,
-  mean: Float32Array,
-  square: Float32Array,
-  { factor, rate, epsilon, decay }: AdamConstants,
-): void {
-  for (let i = 0; i < w.length; i++) {
-    const x = g[i]! * factor;
-    const nextMean = mean[i]! + (x - mean[i]!) * (1 - BETA1);
-    const nextSquare = square[i]! + (x * x - square[i]!) * (1 - BETA2);
-    mean[i] = nextMean + ROUNDING - ROUNDING;
-    square[i] = nextSquare + ROUNDING - ROUNDING;
-    w[i] = w[i]! * decay - (nextMean * rate) / (Math.sqrt(nextSquare) + epsilon);
-  }
+  return half;
 }

@@ -50,6 +50,9 @@ export interface StepOptions {
   readonly apply?: boolean;
 }
 
+/** Weights from which on a second thread updates half of them: all of them take one thread a millisecond. */
+const MIN_SHARED = 2 ** 18;
+
 /** A network in training and its optimiser, on the thread that owns the device. */
 export class Trainer {
   readonly model: tfl.LayersModel;
@@ -63,7 +66,10 @@ export class Trainer {
   #accumulated = 0;
   #batches = 0;
 
-  private constructor(private readonly config: TrainerConfig) {
+  private constructor(
+    private readonly config: TrainerConfig,
+    threads: number,
+  ) {
     const { unet, tile, optimizer, freezeEncoder } = config;
     this.model = buildUnet(unet, unet.outputSize ? tile : undefined);
     this.geometry = tileGeometryOf(this.model);
@@ -76,15 +82,17 @@ export class Trainer {
       if (freezeEncoder && layer.name.startsWith('down_')) layer.trainable = false;
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-    this.#optimizer = new Optimizer(
-      optimizer,
-      this.#variables.map(({ size }) => size),
-    );
+    const lengths = this.#variables.map(({ size }) => size);
+    const isShared = threads > 1 && lengths.reduce((sum, n) => sum + n, 0) >= MIN_SHARED;
+    this.#optimizer = new Optimizer(optimizer, lengths, isShared);
   }
 
-  /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
-  static async create(config: TrainerConfig): Promise<Trainer> {
-    const trainer = new Trainer(config);
+  /**
+   * @param threads of the device, at least 1, by which results do not differ. Default 1
+   * @throws ModelConfigError, and CheckpointError if `from` has other layers
+   */
+  static async create(config: TrainerConfig, threads = 1): Promise<Trainer> {
+    const trainer = new Trainer(config, threads);
     if (config.from !== undefined) await trainer.#initialiseFrom(config.from);
     return trainer;
   }
@@ -102,9 +110,10 @@ export class Trainer {
     return loss;
   }
 
-  /** Frees the weights. */
-  dispose(): void {
+  /** Frees the weights, and ends the optimiser's thread. */
+  async dispose(): Promise<void> {
     this.model.dispose();
+    await this.#optimizer.close();
   }
 
   /** A copy of the network with its current weights. */
@@ -174,8 +183,9 @@ export class Trainer {
   async #update(learningRate: number): Promise<void> {
     const variables = this.#variables;
     const weights = await Promise.all(variables.map((v) => v.data<'float32'>()));
-    this.#optimizer.apply(weights, this.#gradients, { learningRate, scale: 1 / this.#accumulated });
-    for (const [i, v] of variables.entries()) tf.tidy(() => v.assign(tf.tensor(weights[i]!, v.shape)));
+    const options = { learningRate, scale: 1 / this.#accumulated };
+    const updated = await this.#optimizer.apply(weights.map(owned), this.#gradients, options);
+    for (const [i, v] of variables.entries()) tf.tidy(() => v.assign(tf.tensor(updated[i]!, v.shape)));
     this.#forgetGradients();
   }
 
@@ -224,6 +234,10 @@ export class Trainer {
     }
   }
 }
+
+/** An array with a buffer of its own. */
+const owned = (values: Float32Array): Float32Array =>
+  values.byteLength === values.buffer.byteLength ? values : values.slice();
 
 function addTo(sum: Float32Array, terms: Float32Array): void {
   for (let i = 0; i < sum.length; i++) sum[i]! += terms[i]!;

@@ -36,7 +36,7 @@ describe('ten training steps', () => {
         const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
         for (let step = 0; step < 10; step++)
           losses[name]!.push(await trainer.step(batch(step % 3, channels), { learningRate: 3e-3 }));
-        trainer.dispose();
+        await trainer.dispose();
       }
       for (const [i, loss] of losses.cpu!.entries()) {
         expect(Math.abs(losses.onnx![i]! - loss) / loss).toBeLessThan(1e-4);
@@ -67,7 +67,7 @@ describe('memory', () => {
     for (let i = 0; i < 1000; i++) await step();
     expect({ tensors: tf.memory().numTensors, data: backend.numDataIds(), ...backend.stats }).toEqual(early);
     expect(early.pending).toBe(0);
-    trainer.dispose();
+    await trainer.dispose();
     expect({ tensors: tf.memory().numTensors, data: backend.numDataIds() }).toEqual(before);
   });
 });
@@ -100,7 +100,7 @@ describe('a frozen network', () => {
     const expected = oracle.model.apply(x) as tf.Tensor;
     const values = Array.from(await expected.data());
     tf.dispose([x, expected]);
-    oracle.dispose();
+    await oracle.dispose();
     expect(difference(values, Array.from(probabilities))).toBeLessThan(1e-5);
     const greatest = labels.map((_, i) => {
       const p = probabilities.subarray(i * 3, i * 3 + 3);
@@ -118,7 +118,7 @@ describe('a frozen network', () => {
       data: backend.numDataIds(),
       sessions: backend.stats.sessions,
     }).toEqual(before);
-    trainer.dispose();
+    await trainer.dispose();
   });
 
   it('shares one session between tiles of all sizes and batches', async () => {
@@ -137,7 +137,7 @@ describe('a frozen network', () => {
     }
     expect(backend.stats.compiled - compiled).toBe(1);
     frozen.dispose();
-    trainer.dispose();
+    await trainer.dispose();
     await backend.settled();
   });
 });

@@ -39,12 +39,12 @@ describe('an update', () => {
     ['adamw', { ...plain, kind: 'adamw' }],
     ['clipped', { ...plain, kind: 'sgd', clipNorm: 0.5 }],
     ['not long enough to be clipped', { ...plain, clipNorm: 1000 }],
-  ])('%s changes weights as published', (_name, config) => {
-    const weights = [start.slice(0, 2), start.slice(2)];
+  ])('%s changes weights as published', async (_name, config) => {
+    let weights: readonly Float32Array[] = [start.slice(0, 2), start.slice(2)];
     const optimizer = new Optimizer(config, [2, 4]);
     for (let step = 1; step <= 12; step++) {
       const g = gradientAt(step);
-      optimizer.apply(weights, [g.slice(0, 2), g.slice(2)], { learningRate: rate });
+      weights = await optimizer.apply(weights, [g.slice(0, 2), g.slice(2)], { learningRate: rate });
     }
     const values = weights.flatMap((w) => Array.from(w));
     for (const [i, w] of defined(config, 12).entries()) expect(values[i]).toBeCloseTo(w, 4);
@@ -52,31 +52,50 @@ describe('an update', () => {
   });
 
   it.each<[string, OptimizerConfig]>([
+    ['sgd', { ...plain, kind: 'sgd' }],
+    ['adamw, clipped', { ...plain, kind: 'adamw', clipNorm: 0.5 }],
+  ])('has the same bits if a second thread does half of it: %s', async (_name, config) => {
+    const lengths = [3, 40, 1, 7, 25];
+    const run = async (isShared: boolean) => {
+      const optimizer = new Optimizer(config, lengths, isShared);
+      let weights: readonly Float32Array[] = lengths.map((n) => noise(n, n));
+      for (let step = 0; step < 4; step++) {
+        const gradients = lengths.map((n) => noise(n, n + step, -3, 3));
+        weights = await optimizer.apply(weights, gradients, { learningRate: rate });
+      }
+      await optimizer.close();
+      return { weights, slots: optimizer.slots };
+    };
+    expect(await run(true)).toEqual(await run(false));
+  });
+
+  it.each<[string, OptimizerConfig]>([
     ['adam', plain],
     ['clipped', { ...plain, kind: 'sgd', clipNorm: 0.5 }],
-  ])('by scaled sums is one by their mean: %s', (_name, config) => {
-    const run = (gradient: Float32Array, scale: number) => {
-      const weights = [start.slice()];
+  ])('by scaled sums is one by their mean: %s', async (_name, config) => {
+    const run = async (gradient: Float32Array, scale: number) => {
+      let weights: readonly Float32Array[] = [start.slice()];
       const optimizer = new Optimizer(config, [start.length]);
       for (let step = 0; step < 3; step++)
-        optimizer.apply(weights, [gradient], { learningRate: rate, scale });
+        weights = await optimizer.apply(weights, [gradient], { learningRate: rate, scale });
       return weights[0];
     };
     const mean = gradientAt(1);
     expect(
-      run(
+      await run(
         mean.map((g) => g * 4),
         0.25,
       ),
-    ).toEqual(run(mean, 1));
+    ).toEqual(await run(mean, 1));
   });
 
-  it.each(['sgd', 'adam'] as const)('leaves no denormal moments where gradients vanish: %s', (kind) => {
-    const weights = [Float32Array.of(1)];
+  it.each(['sgd', 'adam'] as const)('leaves no denormal moments where gradients vanish: %s', async (kind) => {
+    let weights: readonly Float32Array[] = [Float32Array.of(1)];
     const optimizer = new Optimizer({ ...plain, kind }, [1]);
     const moments: number[] = [];
     for (let step = 0; step < 2000; step++) {
-      optimizer.apply(weights, [Float32Array.of(step === 0 ? 1e-20 : 0)], { learningRate: rate });
+      const gradients = [Float32Array.of(step === 0 ? 1e-20 : 0)];
+      weights = await optimizer.apply(weights, gradients, { learningRate: rate });
       moments.push(...optimizer.slots.map((slot) => Math.abs(slot[0]!)));
     }
     expect(Math.min(...moments.filter((moment) => moment > 0))).toBeGreaterThanOrEqual(2 ** -126);

@@ -58,8 +58,8 @@ describe('accumulated gradients', () => {
     }
     expect((await together.state()).steps).toBe(1);
     expect((await apart.state()).steps).toBe(1);
-    together.dispose();
-    apart.dispose();
+    await together.dispose();
+    await apart.dispose();
   });
 });
 
@@ -77,8 +77,8 @@ describe('a state', () => {
     expect(await other.load(path)).toEqual({ epoch: 3 });
     for (let i = 3; i < 6; i++) await other.step(batch(i), options);
     expect(await weightsOf(other)).toEqual(await weightsOf(trainer));
-    trainer.dispose();
-    other.dispose();
+    await trainer.dispose();
+    await other.dispose();
   });
 
   it('of another network is rejected', async () => {
@@ -87,8 +87,8 @@ describe('a state', () => {
     await trainer.save(path, null);
     const other = await Trainer.create({ ...config, unet: { ...config.unet, channels: [2, 4] } });
     await expect(other.load(path)).rejects.toMatchObject({ code: 'bad-checkpoint' });
-    trainer.dispose();
-    other.dispose();
+    await trainer.dispose();
+    await other.dispose();
   });
 });
 
@@ -98,7 +98,7 @@ describe('dropout', () => {
       const trainer = await Trainer.create({ ...config, unet: { ...config.unet, dropout: 0.5 } });
       const found = [];
       for (let i = 0; i < 4; i++) found.push(await trainer.step(batch(1), { learningRate: 1e-12 }));
-      trainer.dispose();
+      await trainer.dispose();
       return found;
     };
     const first = await losses();
@@ -123,7 +123,7 @@ describe('a frozen encoder', () => {
     );
     expect([...changed].some((name) => name.startsWith('down_'))).toBe(false);
     expect(changed.has('logits')).toBe(true);
-    trainer.dispose();
+    await trainer.dispose();
   });
 
   it('is rejected with batch normalisation, whose statistics would continue to change', async () => {
