@@ -34,7 +34,7 @@ const COARSE_SIDES_PX = [768, 256, 1024];
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
 /** The least speedup for which a change is chosen: less is noise, or what the memory of larger tiles costs a job. */
-const MIN_SPEEDUP = 1.04;
+const MIN_SPEEDUP = 1.05;
 /** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
 const MIN_BATCH_SPEEDUP = 1.1;
 
