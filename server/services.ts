@@ -46,14 +46,16 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
   const memory = memoryOf(options);
   const worker = new WorkerClient(
     {
-      modelsDir: models,
+      device: {
+        modelsDir: models,
+        engine: { ...engine, outcomes: join(data, 'self-tests.json') },
+        tunings: join(data, 'tunings.json'),
+        memory: memory.worker,
+        tileCacheBytes: memory.tileCache,
+      },
       maxPixels,
       maxUnpackedBytes,
-      engine: { ...engine, outcomes: join(data, 'self-tests.json') },
-      tunings: join(data, 'tunings.json'),
       allowedHosts,
-      memory: memory.worker,
-      tileCacheBytes: memory.tileCache,
     },
     events,
     options.worker,

@@ -8,12 +8,10 @@ import {
   engineOptions,
   type MemoryFlags,
   memoryOption,
-  type ScratchFlags,
-  scratchOption,
 } from '../terminal/options.js';
-import { withSegmenter } from './with-segmenter.js';
+import { withDevice } from './with-segmenter.js';
 
-interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags, ScratchFlags {
+interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags {
   readonly json?: true;
 }
 
@@ -22,24 +20,23 @@ export function benchCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('bench'))
     .addOption(memoryOption())
     .addOption(cacheDirOption())
-    .addOption(scratchOption())
     .description(
       'measure how fast this machine computes a model, by tile, lanes and batch, and remember the fastest',
     )
     .argument('<model>', 'NAME or NAME/VERSION of the model')
     .option('--json', 'print the measurements as JSON')
     .action(async (name: string, flags: BenchFlags) => {
-      await withSegmenter(flags, async (segmenter) => {
+      await withDevice(flags, async (device) => {
         if (!flags.json) context.stdout(HEADER);
-        const { tuning, device } = await segmenter.tune(name, context.signal, (measurement) => {
+        const { tuning, device: description } = await device.tune(name, context.signal, (measurement) => {
           if (!flags.json) context.stdout(rowOf(measurement));
         });
         if (flags.json) {
-          context.stdout(JSON.stringify({ model: name, device, ...tuning }));
+          context.stdout(JSON.stringify({ model: name, device: description, ...tuning }));
           return;
         }
         context.stdout(tuningSummary(tuning));
-        context.stdout(device);
+        context.stdout(description);
       });
     });
 }

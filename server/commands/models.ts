@@ -12,7 +12,7 @@ import { netSvg } from '../svg/net-picture.js';
 import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
 import { tuningSummary } from './bench.js';
 import { quantizeCommand } from './quantize.js';
-import { withSegmenter } from './with-segmenter.js';
+import { withDevice } from './with-segmenter.js';
 
 interface ShowFlags extends CacheDirFlags {
   readonly models: string;
@@ -93,9 +93,9 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const { threads, maxPixels, maxUnpackedBytes: maxUnpacked, memoryBytes: memory, scratch } = DEFAULTS;
-  const flags = { models, cacheDir, threads, maxPixels, maxUnpacked, memory, scratch };
-  const tuning = await withSegmenter(flags, (segmenter) => segmenter.tuningOf(name));
+  const { threads, maxPixels, maxUnpackedBytes: maxUnpacked, memoryBytes: memory } = DEFAULTS;
+  const flags = { models, cacheDir, threads, maxPixels, maxUnpacked, memory };
+  const tuning = await withDevice(flags, (device) => device.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);
 }

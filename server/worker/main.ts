@@ -1,6 +1,7 @@
 import { parentProcess } from '../../model/channel.js';
 import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
+import { Device } from '../pipeline/device.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { isProfiled } from './diagnostics.js';
@@ -10,30 +11,34 @@ import { withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and called by `WorkerProcess`. */
 
-let segmenter: Segmenter | null = null;
+let started: { readonly device: Device; readonly segmenter: Segmenter } | null = null;
 
 const methods: WorkerMethods = {
-  async start(options, beatMs) {
+  async start({ device: deviceOptions, ...options }, beatMs) {
     collectLessOften();
-    segmenter = new Segmenter({
-      ...options,
+    const device = new Device({
+      ...deviceOptions,
       onChoice: ({ card }, { choice, measurements }) => {
         const { tile, lanes, threads } = choice;
         const pixelsPerSecond = 1e6 * Math.max(...measurements.map(({ mpxPerSecond }) => mpxPerSecond));
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
-      onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
       onBatch: (tiles, deviceMs) =>
-        server.emit({ type: 'batch', tiles, deviceMs, waiting: segmenter!.depth }),
+        server.emit({ type: 'batch', tiles, deviceMs, waiting: device.predictor.depth }),
     });
+    const segmenter = new Segmenter(device, {
+      ...options,
+      onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
+    });
+    started = { device, segmenter };
     setInterval(() => {
-      server.emit({ type: 'beat', batches: segmenter!.batches });
-      server.emit({ type: 'memory', use: segmenter!.memory });
+      server.emit({ type: 'beat', batches: device.batches });
+      server.emit({ type: 'memory', use: segmenter.memory });
     }, beatMs).unref();
   },
   async run(job, limits, { signal, emit }) {
     const reporter = new JobReporter(emit);
-    const running = segmenter!.run({
+    const running = started!.segmenter.run({
       ...job,
       signal,
       watch: (opening) => withLimits(opening, limits, (reason) => emit({ type: 'hung', reason })),
@@ -42,10 +47,10 @@ const methods: WorkerMethods = {
     });
     return running.finally(() => reporter.flush());
   },
-  plan: (spec, header) => segmenter!.plan(spec, header),
-  estimate: (spec, header) => segmenter!.estimate(spec, header),
-  preview: (id) => segmenter!.preview(id),
-  stop: async () => segmenter?.close(),
+  plan: (spec, header) => started!.segmenter.plan(spec, header),
+  estimate: (spec, header) => started!.segmenter.estimate(spec, header),
+  preview: (id) => started!.segmenter.preview(id),
+  stop: async () => started?.device.close(),
 };
 
 /** Without its engine this process is of no use: the server starts another, and its jobs go on there. */

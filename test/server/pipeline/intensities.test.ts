@@ -2,11 +2,12 @@ import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Segmenter } from '../../../server/pipeline/segmenter.js';
+import type { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { ImageChoice } from '../../../tiling/sources/options.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
+import { startSegmenter } from '../../support/segmenters.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
@@ -20,7 +21,7 @@ async function writeDim(path: string): Promise<string> {
   return path;
 }
 const segmenterOf = (modelsDir: string) =>
-  new Segmenter({ modelsDir, maxPixels: 1e6, engine: { provider: 'cpu', threads: 1 } });
+  startSegmenter({ modelsDir, engine: { provider: 'cpu', threads: 1 } }, { maxPixels: 1e6 });
 const run = (segmenter: Segmenter, input: string, out: string, choice: ImageChoice = {}) =>
   segmenter.run({
     id: out,
@@ -45,8 +46,8 @@ describe('intensities that fill less than a tenth of their range', () => {
     const input = await writeDim(join(folder, 'dim.png'));
     const models = join(folder, 'shapes-alone');
     await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
-    const shapes = segmenterOf(models);
-    onTestFinished(() => shapes.close());
+    const { segmenter: shapes, close } = segmenterOf(models);
+    onTestFinished(close);
     expect(await run(shapes, input, 'empty')).toMatchObject({
       warnings: [
         expect.stringMatching(
@@ -96,8 +97,8 @@ describe('unseam train --range auto', () => {
     const { normalisation } = JSON.parse(await readFile(join(folder, 'models/dim/1/card.json'), 'utf8'));
     expect(normalisation).toMatchObject({ range: [expect.any(Number), expect.any(Number)], type: 'uint16' });
 
-    const own = segmenterOf(join(folder, 'models'));
-    onTestFinished(() => own.close());
+    const { segmenter: own, close } = segmenterOf(join(folder, 'models'));
+    onTestFinished(close);
     expect(await run(own, join(images, 'a.png'), 'own')).toMatchObject({
       warnings: [],
       normalisation: 'range',

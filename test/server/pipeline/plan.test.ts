@@ -2,11 +2,11 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobFacts } from '../../../server/contract/job-facts.js';
-import { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, testServer, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
+import { startSegmenter } from '../../support/segmenters.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
@@ -116,16 +116,14 @@ describe('a plan', () => {
   });
 
   it('is measured with a tile that fits into memory', async () => {
-    const segmenter = new Segmenter({
-      modelsDir: models,
-      maxPixels: 1e9,
-      memory: 5e8,
-      engine: { provider: 'cpu', threads: 2 },
-    });
+    const { segmenter, close } = startSegmenter(
+      { modelsDir: models, memory: 5e8, engine: { provider: 'cpu', threads: 2 } },
+      { maxPixels: 1e9 },
+    );
     const work = { model: undefined, choice: {}, symmetries: false, scale: false, background: null };
     const spec = { ...work, input: slide, scratchDir: folder, tile: 'whole' as const };
     await expect(segmenter.estimate(spec)).rejects.toMatchObject({ code: 'too-little-memory' });
-    await segmenter.close();
+    await close();
   });
 
   it('that does not fit into memory is refused, with the required and available memory', async () => {

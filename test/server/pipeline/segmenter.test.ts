@@ -1,20 +1,18 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { Engine } from '../../../model/engine.js';
-import { Segmenter } from '../../../server/pipeline/segmenter.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS } from '../../support/product.js';
+import { startSegmenter } from '../../support/segmenters.js';
 
 const scratchDir = await testFolder();
 afterEach(() => vi.restoreAllMocks());
 
 it('a plan is exact only if batches of its threads were tested, where memory leaves fewer lanes, too', async () => {
   const tested = vi.spyOn(Engine.prototype, 'tested');
-  const segmenter = new Segmenter({
-    modelsDir: MODELS,
-    maxPixels: 1e9,
-    engine: { provider: 'cpu', threads: 4 },
-    memory: 3 * 2 ** 30,
-  });
+  const { segmenter, close } = startSegmenter(
+    { modelsDir: MODELS, engine: { provider: 'cpu', threads: 4 }, memory: 3 * 2 ** 30 },
+    { maxPixels: 1e9 },
+  );
   try {
     const planOf = (tile: number) => {
       const size = { width: 6000, height: 6000 };
@@ -30,6 +28,6 @@ it('a plan is exact only if batches of its threads were tested, where memory lea
     ]);
     expect(tested.mock.calls.map(([, , threads]) => threads)).toEqual([1, 1, 2]);
   } finally {
-    await segmenter.close();
+    await close();
   }
 });

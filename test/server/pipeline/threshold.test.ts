@@ -6,12 +6,12 @@ import { ModelShelf } from '../../../model/shelf.js';
 import type { WorkSpec } from '../../../server/contract/job-spec.js';
 import { parseParameters, planShape } from '../../../server/contract/parameters.js';
 import { thresholdOf } from '../../../server/pipeline/model-options.js';
-import { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { TileChoice } from '../../../tiling/plan.js';
 import { openImage } from '../../../tiling/sources/open.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
+import { startSegmenter } from '../../support/segmenters.js';
 
 const folder = await testFolder();
 const input = join(folder, 'image.png');
@@ -51,12 +51,10 @@ describe('a threshold', () => {
 });
 
 it('labels by threshold match the probabilities, for any tile', async () => {
-  const segmenter = new Segmenter({
-    modelsDir: MODELS,
-    maxPixels: 1e6,
-    memory: 4e9,
-    engine: { provider: 'cpu', threads: 1 },
-  });
+  const { segmenter, close } = startSegmenter(
+    { modelsDir: MODELS, memory: 4e9, engine: { provider: 'cpu', threads: 1 } },
+    { maxPixels: 1e6 },
+  );
   const run = async (output: 'labels' | 'probabilities', threshold: number | null, tile: TileChoice) => {
     const path = join(folder, `${output}.tif`);
     const work: WorkSpec = {
@@ -92,7 +90,7 @@ it('labels by threshold match the probabilities, for any tile', async () => {
       expect(receipt.threshold).toBe(0.2);
     }
   } finally {
-    await segmenter.close();
+    await close();
   }
 });
 
