@@ -7,6 +7,9 @@ import { CheckpointError } from './errors.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 
+/** The files of a model folder that hold its network; its card says what they are. */
+export const NETWORK_FILES = ['model.json', 'weights.bin'] as const;
+
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
   const text = `${JSON.stringify({ ...card, form: CARD_FORMAT_VERSION }, null, 2)}\n`;

@@ -1,5 +1,5 @@
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { copyFile, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /** Resolves when the content of a file would survive a power failure; its name is an entry of its folder. */
 export async function syncFile(path: string): Promise<void> {
@@ -8,6 +8,14 @@ export async function syncFile(path: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/** Copies these files of a folder to another one. Resolves when their content would survive a power failure. */
+export async function copyDurably(names: readonly string[], from: string, to: string): Promise<void> {
+  for (const name of names) {
+    await copyFile(join(from, name), join(to, name));
+    await syncFile(join(to, name));
   }
 }
 

@@ -1,10 +1,10 @@
-import { copyFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Card } from '../../model/card.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
-import { writeCard } from '../../model/model-files.js';
+import { NETWORK_FILES, writeCard } from '../../model/model-files.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
+import { copyDurably } from '../storage/durable.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';
 import { type Prediction, predictions } from './evaluate.js';
@@ -47,7 +47,7 @@ export async function publishBest(
     weights: model.card.weights,
   };
   // copied, not moved: a training that is killed before the card is written can be resumed, and ends here again
-  for (const name of ['model.json', 'weights.bin']) await copyFile(join(best, name), join(folder, name));
+  await copyDurably(NETWORK_FILES, best, folder);
   await writeCard(folder, card);
   await rm(best, { recursive: true, force: true });
   await rm(files.state, { force: true });

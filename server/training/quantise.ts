@@ -1,17 +1,18 @@
-import { createHash } from 'node:crypto';
-import { copyFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
 import { ModelChoiceError } from '../../model/errors.js';
-import { writeCard } from '../../model/model-files.js';
+import { NETWORK_FILES, writeCard } from '../../model/model-files.js';
 import { formatRanges, QUANTISATION, type Ranges } from '../../model/quantisation/ranges.js';
 import type { FoundModel, ModelFolder } from '../../model/shelf.js';
 import { within } from '../../tiling/geometry.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
+import { copyDurably, replaceFile, syncFolder } from '../storage/durable.js';
 import { sampleTiles } from './calibration-tiles.js';
 import type { Dataset, Pair } from './data/dataset.js';
 import type { ImageFile } from './data/dataset-files.js';
@@ -55,23 +56,10 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
   onStep('calibration');
   const { ranges, tiles } = await calibrate(request, parts.calibration);
   const original = await engine.load(model.folder);
-  const draft = join(dirname(target.folder), `.${target.version}.partial`);
+  const draft = join(dirname(target.folder), `.${target.version}.${randomUUID()}.partial`);
   try {
-    await rm(draft, { recursive: true, force: true });
     await mkdir(draft);
-    for (const name of ['model.json', 'weights.bin'])
-      await copyFile(join(model.folder, name), join(draft, name));
-    const text = formatRanges(ranges);
-    await writeFile(join(draft, QUANTISATION), text);
-    const sha256 = createHash('sha256').update(text).digest('hex');
-    const calibration = { images: stemsOf(parts.calibration), tiles };
-    const unscored: Card = {
-      ...model.card,
-      version: target.version,
-      scores: {},
-      quantisation: { sha256, calibration, agreement: { images: [], share: 0 }, original: {} },
-    };
-    await writeCard(draft, unscored);
+    const unscored = await writeDraft(draft, request, { ranges, tiles, images: parts.calibration });
     const quantised = await engine.load(draft);
     const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
     const { threads } = choiceOf(request, quantised);
@@ -83,15 +71,14 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
       ...unscored,
       scores: await score(request, quantised, parts.scored),
       quantisation: {
-        sha256,
-        calibration,
+        ...unscored.quantisation!,
         agreement: { images: stemsOf(parts.comparison), share },
         original: await score(request, original, parts.scored),
       },
     };
     await engine.unload(quantised.id);
     await writeCard(draft, card);
-    await rename(draft, target.folder);
+    await publish(draft, request);
     return { card, exact };
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
@@ -101,13 +88,53 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
   }
 }
 
-async function checkChoice({ name, version, card }: FoundModel, target: ModelFolder): Promise<void> {
-  if (card.quantisation) throw new ModelChoiceError(`${name}/${version} is quantised already`);
-  if ((await stat(target.folder).catch(() => null)) === null) return;
-  throw new ModelChoiceError(
+/** What the ranges of a draft were found on. */
+interface Calibrated {
+  readonly ranges: Ranges;
+  readonly tiles: number;
+  readonly images: readonly ImageFile[];
+}
+
+/** Writes a quantised version that is compared and scored nowhere yet. Returns its card. */
+async function writeDraft(
+  draft: string,
+  { model, target }: QuantiseRequest,
+  { ranges, tiles, images }: Calibrated,
+): Promise<Card> {
+  await copyDurably(NETWORK_FILES, model.folder, draft);
+  const text = formatRanges(ranges);
+  await replaceFile(join(draft, QUANTISATION), text);
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  const calibration = { images: stemsOf(images), tiles };
+  const card: Card = {
+    ...model.card,
+    version: target.version,
+    scores: {},
+    quantisation: { sha256, calibration, agreement: { images: [], share: 0 }, original: {} },
+  };
+  await writeCard(draft, card);
+  return card;
+}
+
+/** Gives a draft the name of its version, unless another run was faster. */
+async function publish(draft: string, { model, target }: QuantiseRequest): Promise<void> {
+  await syncFolder(draft);
+  await rename(draft, target.folder).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOTEMPTY' || error.code === 'EEXIST' ? existsError(model, target) : error;
+  });
+  await syncFolder(dirname(target.folder));
+}
+
+async function checkChoice(model: FoundModel, target: ModelFolder): Promise<void> {
+  if (model.card.quantisation)
+    throw new ModelChoiceError(`${model.name}/${model.version} is quantised already`);
+  if ((await stat(target.folder).catch(() => null)) !== null) throw existsError(model, target);
+}
+
+const existsError = ({ version }: FoundModel, target: ModelFolder): ModelChoiceError =>
+  new ModelChoiceError(
     `${target.name}/${target.version} exists already: remove its folder to quantise version ${version} anew`,
   );
-}
 
 /** Which images are used for what. */
 interface Parts {
