@@ -6,6 +6,7 @@ import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { deferred } from './deferred.js';
 import { DeferredConvolution } from './deferred-conv.js';
+import { InputGradient } from './input-gradient.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 import { UpConvolution } from './up-convolution.js';
 
@@ -26,6 +27,18 @@ const absorbBias: Absorb = (g, [x, bias], output) => {
   const biased = x!.origin.biased(g.op('Reshape', [bias!.plain, g.ints([-1])]));
   return biased && deferred(g, output, biased);
 };
+
+/** An image in blocks becomes part of the convolution whose gradient is added to it. */
+const absorbImage: Absorb = (g, [a, b], output) => {
+  const [gradient, image] = b!.origin instanceof InputGradient ? [b!, a!] : [a!, b!];
+  if (!(gradient.origin instanceof InputGradient) || !image.isBlockedLike(gradient)) return null;
+  const { name, layout } = gradient.origin.addedTo(g, image);
+  return output.value(name, layout);
+};
+
+/** A bias, or an image, becomes part of a convolution. */
+const absorbTerm: Absorb = (g, inputs, output) =>
+  absorbBias(g, inputs, output) ?? absorbImage(g, inputs, output);
 
 /**
  * An operator that computes each element from the elements at the same place, with broadcasting.
@@ -178,7 +191,7 @@ export const elementwiseKernels: readonly Kernel[] = [
   ...Object.entries(floatUnary).map(([name, formula]) => unary(name, 'float32', formula)),
   ...Object.entries(sameTypeUnary).map(([name, formula]) => unary(name, null, formula)),
   unary('Relu', null, call('Relu'), absorbRelu),
-  binary('Add', call('Add'), { absorb: absorbBias }),
+  binary('Add', call('Add'), { absorb: absorbTerm }),
   binary('Sub', call('Sub')),
   binary('Multiply', call('Mul')),
   binary('RealDiv', call('Div'), { compute: 'float32' }),

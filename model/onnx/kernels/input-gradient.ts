@@ -59,11 +59,15 @@ export const convInputGradient: Operator<InputGradientAttributes, readonly [dy: 
  * each part's gradient is computed alone, and nothing is cut.
  */
 export class InputGradient implements Writable {
-  /** @param filter `[H, W, I, O]` */
+  /**
+   * @param filter `[H, W, I, O]`
+   * @param frame px of zeros around it
+   */
   constructor(
     private readonly dy: Value,
     private readonly filter: string,
     private readonly convolution: Convolution,
+    private readonly frame: ConvGeometry['pads'] = [0, 0, 0, 0],
   ) {}
 
   /** Whether this can be written: a gradient in blocks, or one with fewer channels than a block. */
@@ -80,19 +84,33 @@ export class InputGradient implements Writable {
     return new InputGradient(this.dy, share, { geometry, channels: [count, channels[1]] });
   }
 
+  /** With a frame of zeros, such as the gradient of a crop: a convolution with further padding, which costs little. */
+  framed(px: ConvGeometry['pads']): InputGradient {
+    const frame = this.frame.map((own, side) => own + px[side]!) as unknown as ConvGeometry['pads'];
+    return new InputGradient(this.dy, this.filter, this.convolution, frame);
+  }
+
   write(g: GraphWriter): Written {
-    const { dy, convolution } = this;
+    return this.#write(g, null);
+  }
+
+  /** Its sum with an image in blocks. */
+  addedTo(g: GraphWriter, image: Value): Written {
+    return this.#write(g, image.as(BLOCKED));
+  }
+
+  #write(g: GraphWriter, sum: string | null): Written {
+    const { dy, convolution, frame } = this;
     const { geometry, channels } = convolution;
-    const reversed: Convolution = {
-      geometry: { ...geometry, pads: fullPads(geometry) },
-      channels: [channels[1], channels[0]],
-    };
+    const pads = fullPads(geometry).map((px, side) => px + frame[side]!) as unknown as ConvGeometry['pads'];
+    const reversed: Convolution = { geometry: { ...geometry, pads }, channels: [channels[1], channels[0]] };
     if (channels[1] < g.block!) {
       const filter = rotate(g, this.filter, convolution, 'toi');
-      return { name: convolve(g, dy, { filter, bias: null }, reversed), layout: BLOCKED };
+      return { name: convolve(g, dy, { filter, bias: null }, reversed, { sum }), layout: BLOCKED };
     }
-    const filter = rotateBlocks(g, this.filter, convolution);
-    return { name: g.op(`${NCHWC}:Conv`, [dy.as(BLOCKED), filter], reversed.geometry), layout: BLOCKED };
+    const inputs = [dy.as(BLOCKED), rotateBlocks(g, this.filter, convolution)];
+    if (sum !== null) inputs.push('', sum);
+    return { name: g.op(`${NCHWC}:Conv`, inputs, reversed.geometry), layout: BLOCKED };
   }
 }
 
