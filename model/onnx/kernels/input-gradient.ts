@@ -8,6 +8,8 @@ import { type Channels, type Convolution, convolve, outputsFirst } from './convo
 import { deferred, type Writable, type Written } from './deferred.js';
 import { UpConvolution } from './up-convolution.js';
 
+type Pads = ConvGeometry['pads'];
+
 export interface InputGradientAttributes extends Convolution {
   /** Px at the input's bottom and right that no window covers. */
   readonly outputPadding: readonly [number, number];
@@ -67,7 +69,7 @@ export class InputGradient implements Writable {
     private readonly dy: Value,
     private readonly filter: string,
     private readonly convolution: Convolution,
-    private readonly frame: ConvGeometry['pads'] = [0, 0, 0, 0],
+    private readonly frame: Pads = [0, 0, 0, 0],
   ) {}
 
   /** Whether this can be written: a gradient in blocks, or one with fewer channels than a block. */
@@ -81,13 +83,12 @@ export class InputGradient implements Writable {
     const { geometry, channels } = this.convolution;
     if (from % g.block! !== 0 || count % g.block! !== 0) return null;
     const share = g.op('Slice', [this.filter, g.ints([from]), g.ints([from + count]), g.ints([2])]);
-    return new InputGradient(this.dy, share, { geometry, channels: [count, channels[1]] });
+    return new InputGradient(this.dy, share, { geometry, channels: [count, channels[1]] }, this.frame);
   }
 
   /** With a frame of zeros, such as the gradient of a crop: a convolution with further padding, which costs little. */
-  framed(px: ConvGeometry['pads']): InputGradient {
-    const frame = this.frame.map((own, side) => own + px[side]!) as unknown as ConvGeometry['pads'];
-    return new InputGradient(this.dy, this.filter, this.convolution, frame);
+  framed(px: Pads): InputGradient {
+    return new InputGradient(this.dy, this.filter, this.convolution, sum(this.frame, px));
   }
 
   write(g: GraphWriter): Written {
@@ -99,17 +100,19 @@ export class InputGradient implements Writable {
     return this.#write(g, image.as(BLOCKED));
   }
 
-  #write(g: GraphWriter, sum: string | null): Written {
+  #write(g: GraphWriter, term: string | null): Written {
     const { dy, convolution, frame } = this;
     const { geometry, channels } = convolution;
-    const pads = fullPads(geometry).map((px, side) => px + frame[side]!) as unknown as ConvGeometry['pads'];
-    const reversed: Convolution = { geometry: { ...geometry, pads }, channels: [channels[1], channels[0]] };
+    const reversed: Convolution = {
+      geometry: { ...geometry, pads: sum(fullPads(geometry), frame) },
+      channels: [channels[1], channels[0]],
+    };
     if (channels[1] < g.block!) {
       const filter = rotate(g, this.filter, convolution, 'toi');
-      return { name: convolve(g, dy, { filter, bias: null }, reversed, { sum }), layout: BLOCKED };
+      return { name: convolve(g, dy, { filter, bias: null }, reversed, { sum: term }), layout: BLOCKED };
     }
     const inputs = [dy.as(BLOCKED), rotateBlocks(g, this.filter, convolution)];
-    if (sum !== null) inputs.push('', sum);
+    if (term !== null) inputs.push('', term);
     return { name: g.op(`${NCHWC}:Conv`, inputs, reversed.geometry), layout: BLOCKED };
   }
 }
@@ -138,8 +141,10 @@ function rotateBlocks(g: GraphWriter, filter: string, { geometry, channels }: Co
   return g.op('Reshape', [exchanged, g.ints([channels[0], channels[1], ...kernel_shape])]);
 }
 
+const sum = ([a, b, c, d]: Pads, [e, f, g, h]: Pads): Pads => [a + e, b + f, c + g, d + h];
+
 /** The padding with which a gradient is convolved, so that every pixel meets every tap. */
-function fullPads({ kernel_shape: [kh, kw], pads }: ConvGeometry): ConvGeometry['pads'] {
+function fullPads({ kernel_shape: [kh, kw], pads }: ConvGeometry): Pads {
   const [top, left, bottom, right] = pads;
   return [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
 }

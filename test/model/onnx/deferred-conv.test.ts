@@ -128,6 +128,11 @@ const TRAINED: typeof CASES = {
     const y = tf.relu(conv(x, w.gray));
     return tf.add(conv(y, w.same, 'same'), tf.mul(y, w.bias));
   },
+  'a crop of a concatenation': (w, x) => {
+    const y = conv(x, w.gray);
+    const joined = tf.concat([conv(y, w.same, 'same'), conv(y, w.wider, 'same')], 3);
+    return conv(crop(joined, 3), w.three);
+  },
 };
 
 const gradientsOf = (compute: (typeof CASES)[string], w: Weights, gray: tf.Tensor, colour: tf.Tensor) => {
