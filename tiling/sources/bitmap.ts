@@ -38,10 +38,19 @@ const IN_MEMORY_BYTES = 4 << 20;
  * Opens a picture without random access (PNG, JPEG and whatever else sharp reads): it is streamed once into a
  * scratch file of raw pixels, from which regions are read; a small one is decoded into memory.
  *
+ * @param bytes the whole file, where it was read already
  * @throws UnpackedTooLargeError, DiskFullError, CorruptImageError, UnsupportedImageError
  */
-export async function openBitmap(path: string, options: OpenOptions): Promise<ImageSource> {
-  const header = await headerOf(path, options);
+export async function openBitmap(
+  path: string,
+  options: OpenOptions,
+  bytes: Buffer | null = null,
+): Promise<ImageSource> {
+  const input = bytes ?? path;
+  const header = await headerOf(input, options).catch((cause: unknown) => {
+    if (cause instanceof TilingError) throw cause;
+    throw new CorruptImageError(`the picture's header cannot be read: ${reasonOf(cause, path)}`, { cause });
+  });
   const size = { width: header.width, height: header.height };
   checkPixels(size, options);
   checkUnpacked(header, options.maxUnpackedBytes);
@@ -50,7 +59,7 @@ export async function openBitmap(path: string, options: OpenOptions): Promise<Im
     const readRegion = () => Promise.reject(new Error('only the header was opened'));
     return { size, facts, overviews: [], readRegion, close: async () => undefined };
   }
-  const picture = pictureOf(path, header, facts, options.page);
+  const picture = pictureOf(input, header, facts, options.page);
   const pixelBytes = facts.channels * bytesOf(facts.dtype);
   if (size.width * size.height * pixelBytes <= IN_MEMORY_BYTES) {
     const raster = await decode(picture, size, facts).catch((cause: unknown) => {
@@ -103,13 +112,13 @@ function factsOf(header: Metadata, options: OpenOptions): ImageFacts {
 
 /** A picture without its alpha, in the values that are stored. */
 function pictureOf(
-  path: string,
+  input: string | Buffer,
   { width, height, hasAlpha }: Metadata,
   { channels, dtype }: ImageFacts,
   page = 0,
 ): Sharp {
   const { limitInputPixels, seconds } = limitsFor({ width, height });
-  const picture = sharp(path, { ...READ, limitInputPixels, page }).timeout({ seconds });
+  const picture = sharp(input, { ...READ, limitInputPixels, page }).timeout({ seconds });
   const isGray = channels === 1;
   const space = dtype === 'uint16' ? (isGray ? 'grey16' : 'rgb16') : isGray ? 'b-w' : 'srgb';
   return (hasAlpha ? picture.removeAlpha() : picture).toColourspace(space);
@@ -132,16 +141,11 @@ const undecodable = (cause: unknown, path: string): CorruptImageError =>
   new CorruptImageError(`the picture cannot be decoded: ${reasonOf(cause, path)}`, { cause });
 
 /** @throws UnsupportedImageError for a page that does not exist */
-async function headerOf(path: string, options: OpenOptions): Promise<Metadata> {
+async function headerOf(input: string | Buffer, options: OpenOptions): Promise<Metadata> {
   const page = options.page ?? 0;
-  try {
-    const first = await sharp(path, READ).metadata();
-    checkPlace(options, { pages: first.pages ?? 1 });
-    return page === 0 ? first : await sharp(path, { ...READ, page }).metadata();
-  } catch (cause) {
-    if (cause instanceof TilingError) throw cause;
-    throw new CorruptImageError(`the picture's header cannot be read: ${reasonOf(cause, path)}`, { cause });
-  }
+  const first = await sharp(input, READ).metadata();
+  checkPlace(options, { pages: first.pages ?? 1 });
+  return page === 0 ? first : sharp(input, { ...READ, page }).metadata();
 }
 
 /** Reads the scratch file, whose name has been removed already. */

@@ -14,13 +14,18 @@ import { isZarr, openZarrFolder, openZarrUrl } from './zarr/zarr.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
 
-type Opens = (path: string, options: OpenOptions) => Promise<ImageSource>;
+/** @param bytes the whole file, where it was read already */
+type Opens = (path: string, options: OpenOptions, bytes: Buffer | null) => Promise<ImageSource>;
+
+/** Files of no more bytes are read at once: decoders would open them several times, and read them in small pieces. */
+const AT_ONCE_BYTES = 1 << 20;
+const HEAD_BYTES = 16;
 
 /** Opens a format that always reads all channels; those that are selected are picked from them. */
 const pickingChannels =
   (opens: Opens): Opens =>
-  async (path, options) => {
-    const source = await opens(path, options);
+  async (path, options, bytes) => {
+    const source = await opens(path, options, bytes);
     try {
       return options.channels ? channelsOf(source, options.channels) : source;
     } catch (error) {
@@ -31,9 +36,9 @@ const pickingChannels =
 
 const openPicture = pickingChannels(openBitmap);
 
-const openAvif: Opens = async (path, options) => {
+const openAvif: Opens = async (path, options, bytes) => {
   await checkBoxes(path);
-  return openPicture(path, options);
+  return openPicture(path, options, bytes);
 };
 
 /** Formats are recognised by their first bytes, never by the file's name. */
@@ -82,9 +87,11 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     );
   }
   const file = await open(path).catch(unreachable(path));
-  const head = Buffer.alloc(16);
+  const isSmall = found.size <= AT_ONCE_BYTES && !options.headerOnly;
+  const head = Buffer.alloc(isSmall ? Math.max(found.size, HEAD_BYTES) : HEAD_BYTES);
   const { bytesRead } = await file.read(head, 0, head.length, 0).finally(() => file.close());
   if (bytesRead === 0) throw new UnsupportedImageError('the image is empty: 0 bytes');
+  const bytes = isSmall && bytesRead === found.size ? head.subarray(0, bytesRead) : null;
   const kind = KINDS.find(([, matches]) => matches(head));
   // A MIRAX slide begins with a small JPEG; its pixels are in the folder beside it.
   const isMirax =
@@ -92,7 +99,7 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
     !options.singleFile &&
     (await stat(join(path.replace(/\.mrxs$/, ''), 'Slidat.ini')).catch(() => null));
   if (isMirax) return openOpenSlide(path, options, 'a MIRAX slide');
-  if (kind) return kind[2](path, options);
+  if (kind) return kind[2](path, options, bytes);
   const vendor = await slideVendor(path);
   if (vendor) return openOpenSlide(path, options, `a slide of ${vendor}`);
   const known = KINDS.map(([name]) => name).join(', ');
