@@ -6,6 +6,8 @@ import { LABEL_DEFLATE } from './label-deflate.js';
 import { PartialFile } from './partial-file.js';
 import { type PngRows, pngRows } from './png-rows.js';
 
+/** Chunks are written together up to this length. */
+const WRITE_BYTES = 1 << 16;
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 export interface PngFormat {
@@ -23,6 +25,8 @@ export interface PngFormat {
  */
 export class PngSink implements MaskSink {
   readonly #rows: PngRows;
+  /** What was not written yet: with what follows, it may be one write. */
+  #held: Buffer;
   #columnBlocks: PartialFile | null = null;
 
   private constructor(
@@ -31,9 +35,11 @@ export class PngSink implements MaskSink {
     private readonly size: Size,
     private readonly channels: 1 | 3,
     isLabels: boolean,
+    head: Buffer,
   ) {
+    this.#held = head;
     const options = isLabels ? LABEL_DEFLATE : { level: 6 };
-    this.#rows = pngRows(size, size.width * channels, options, (block) => file.append(chunk('IDAT', block)));
+    this.#rows = pngRows(size, size.width * channels, options, (block) => this.#append(chunk('IDAT', block)));
   }
 
   static async create(
@@ -47,8 +53,8 @@ export class PngSink implements MaskSink {
     header.writeUInt32BE(size.height, 4);
     header.set([8, channels === 1 ? 0 : 2], 8); // bit depth, colour type; then deflate, adaptive, no interlace
     const resolution = mpp === null ? [] : [chunk('pHYs', density(mpp))];
-    await file.append(Buffer.concat([SIGNATURE, chunk('IHDR', header), ...resolution]));
-    return new PngSink(path, file, size, channels, isLabels);
+    const head = Buffer.concat([SIGNATURE, chunk('IHDR', header), ...resolution]);
+    return new PngSink(path, file, size, channels, isLabels, head);
   }
 
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {
@@ -74,7 +80,8 @@ export class PngSink implements MaskSink {
       await this.#columnBlocks.discard();
     }
     await this.#rows.finish();
-    await this.file.append(chunk('IEND', Buffer.alloc(0)));
+    await this.#append(chunk('IEND', Buffer.alloc(0)));
+    await this.file.append(this.#held);
     await this.file.commit();
   }
 
@@ -82,6 +89,16 @@ export class PngSink implements MaskSink {
     await this.#rows.abort();
     await this.#columnBlocks?.discard();
     await this.file.discard();
+  }
+
+  async #append(bytes: Buffer): Promise<void> {
+    const held = this.#held;
+    if (held.length + bytes.length <= WRITE_BYTES) {
+      this.#held = Buffer.concat([held, bytes]);
+      return;
+    }
+    this.#held = bytes;
+    await this.file.append(held);
   }
 }
 
