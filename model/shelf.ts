@@ -21,6 +21,12 @@ export interface FoundModel extends ModelFolder {
   readonly card: Card;
 }
 
+/** A model that has a card. */
+interface StampedModel extends ModelFolder {
+  /** Identifies the content of its card's file. */
+  readonly stamp: string;
+}
+
 /** Names of versions: numbers, and of those that are quantised, the number with a suffix. */
 const NUMBER = /^[1-9]\d{0,8}$/;
 const QUANTISED = /^[1-9]\d{0,8}-int8$/;
@@ -39,7 +45,7 @@ export class ModelShelf {
   async list(): Promise<ModelFolder[]> {
     const names = await subfolders(this.root);
     const found = await Promise.all(names.map((name) => this.#newest(name)));
-    return found.filter((model) => model !== null);
+    return found.filter((model) => model !== null).map(({ stamp: _, ...model }) => model);
   }
 
   /**
@@ -76,7 +82,7 @@ export class ModelShelf {
     if (name === undefined) return this.#only();
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8}(?:-int8)?)$/.exec(name) ?? [null, name, null];
     const model = await this.#named(plain!, version!);
-    if (model) return this.#verify(model);
+    if (model) return this.#withCard(model);
     const known = await this.list();
     throw new UnknownModelError(
       name,
@@ -132,36 +138,33 @@ export class ModelShelf {
   /** The only model. */
   async #only(): Promise<FoundModel> {
     const models = await this.list();
-    if (models.length === 1) return this.#verify(models[0]!);
+    if (models.length === 1) return this.find(models[0]!.name);
     throw new ModelChoiceError(
       `name a model: ${models.map(({ name }) => name).join(', ') || 'there are none'}`,
     );
   }
 
   /** A version of a model, or its latest one; null where there is none. */
-  async #named(name: string, version: string | null): Promise<ModelFolder | null> {
+  async #named(name: string, version: string | null): Promise<StampedModel | null> {
     if (name === '' || name.startsWith('.') || name.includes('/')) return null;
-    if (version === null) return this.#newest(name);
-    const model = this.#version(name, version);
-    return (await exists(join(model.folder, 'card.json'))) ? model : null;
+    return version === null ? this.#newest(name) : stamped(this.#version(name, version));
   }
 
   /** Checks a model's card, which is parsed only where its file has changed. */
-  async #verify(model: ModelFolder): Promise<FoundModel> {
+  async #withCard({ stamp, ...model }: StampedModel): Promise<FoundModel> {
     const { folder } = model;
-    const stamp = await stampOf(join(folder, 'card.json'));
     const known = this.#cards.get(folder);
     if (known && known.stamp === stamp) return { ...model, card: known.card };
     const card = await cardOf(model);
-    if (stamp !== null) this.#cards.set(folder, { stamp, card });
+    this.#cards.set(folder, { stamp, card });
     return { ...model, card };
   }
 
-  async #newest(name: string): Promise<ModelFolder | null> {
+  async #newest(name: string): Promise<StampedModel | null> {
     const folder = join(this.root, name);
     for (const version of await versionsOf(folder)) {
-      const model = { name, version, folder: join(folder, String(version)) };
-      if (await exists(join(model.folder, 'card.json'))) return model;
+      const model = await stamped({ name, version, folder: join(folder, String(version)) });
+      if (model) return model;
     }
     return null;
   }
@@ -205,10 +208,10 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
 }
 
-/** Identifies the content of a file; null where there is none. */
-async function stampOf(path: string): Promise<string | null> {
-  const file = await stat(path, { bigint: true }).catch(() => null);
-  return file && [file.ino, file.size, file.mtimeNs, file.ctimeNs].join();
+/** A model with the stamp of its card; null where it has none. */
+async function stamped(model: ModelFolder): Promise<StampedModel | null> {
+  const file = await stat(join(model.folder, 'card.json'), { bigint: true }).catch(() => null);
+  return file && { ...model, stamp: [file.ino, file.size, file.mtimeNs, file.ctimeNs].join() };
 }
 
 async function subfolders(folder: string): Promise<string[]> {

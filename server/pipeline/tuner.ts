@@ -43,9 +43,16 @@ export interface MeasuredUse {
   readonly channels: number;
 }
 
+/** How a model may be computed, and what the outcome of a search among it depends on. */
+interface ModelSpace {
+  readonly space: SearchSpace;
+  readonly key: object;
+}
+
 /** Finds how models are computed fastest on this device, once for each, and stores it. */
 export class Tuner {
   readonly #tunings: Outcomes<Tuning>;
+  readonly #spaces = new WeakMap<EngineModel, ModelSpace>();
 
   constructor(
     private readonly predictor: Pick<TilePredictor, 'for'>,
@@ -138,7 +145,14 @@ export class Tuner {
     return measureSpeed(predict, geometry, choice, { output, channels, signal });
   }
 
-  #spaceOf(model: EngineModel): { readonly space: SearchSpace; readonly key: object } {
+  /** Computed once for each model: it takes longer than what else is decided about a small image. */
+  #spaceOf(model: EngineModel): ModelSpace {
+    const known = this.#spaces.get(model) ?? this.#computeSpace(model);
+    this.#spaces.set(model, known);
+    return known;
+  }
+
+  #computeSpace(model: EngineModel): ModelSpace {
     const { card, geometry, digest, environment } = model;
     const { threads, lanes, memory } = this.options;
     const { isMeasured: _, ...start } = defaultChoice(card, { threads, lanes }, memory);
