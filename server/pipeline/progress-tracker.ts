@@ -5,6 +5,8 @@ import type { TileEnd } from './segment.js';
 /** Counts the tiles of a job as they end, and publishes how far it is. */
 export class ProgressTracker {
   readonly #count: { -readonly [Name in keyof JobProgress]: number };
+  /** Tiles that were done when the progress was last published; -1 before. */
+  #published = -1;
 
   constructor(
     { count, image }: TilePlan,
@@ -56,7 +58,10 @@ export class ProgressTracker {
     if (end !== 'replayed') this.publish();
   }
 
+  /** Publishes how far the job is, unless that is known. */
   publish(): void {
+    if (this.#published === this.#count.tilesDone) return;
+    this.#published = this.#count.tilesDone;
     this.onProgress(this.progress);
   }
 }

@@ -35,6 +35,20 @@ describe('JobReporter', () => {
     ]);
   });
 
+  it('holds the last band, which no tile follows, until it is flushed', () => {
+    const { reporter: job, events } = reporter();
+    job.progress({ ...progress, tilesDone: 2 });
+    job.stage('encode', 7);
+    job.stage('encode', 1);
+    expect(events).toHaveLength(1);
+    job.flush();
+    const stages = [
+      { stage: 'encode', durationMs: 7 },
+      { stage: 'encode', durationMs: 1 },
+    ];
+    expect(events.slice(1)).toEqual([{ type: 'progress', stages, progress: null }]);
+  });
+
   it('sends the stages that no tile follows when it is flushed, and no empty message', () => {
     const { reporter: job, events } = reporter();
     job.flush();
