@@ -58,20 +58,26 @@ function notANumber(
 const GRID = 8;
 /** Side of a sampled region. */
 const REGION_PX = 64;
-/** An image, or a level of a pyramid, with no more px is read as a whole. */
+/** An image, or a level of a pyramid, with no more px is sampled as a whole. */
 const WHOLE_PX = (GRID * REGION_PX) ** 2;
 
 /**
  * Samples the least and the greatest value of an image: over its smallest level or, where that is large, over a
  * grid of small regions. Deterministic; at most 262,144 px are read.
+ * @param isEnough whether no further regions need to be read, given the values so far
  */
-export async function sampleValues(source: ImageSource, signal?: AbortSignal): Promise<ValueRange> {
+export async function sampleValues(
+  source: ImageSource,
+  isEnough: (range: ValueRange) => boolean,
+  signal?: AbortSignal,
+): Promise<ValueRange> {
   const reader = source.overviews.at(-1) ?? source;
   let [least, greatest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const rect of regionsOf(reader.size)) {
     const [low, high] = extremesOf((await reader.readRegion(rect, signal)).data);
     least = Math.min(least, low);
     greatest = Math.max(greatest, high);
+    if (isEnough([least, greatest])) break;
   }
   return [least, greatest];
 }
@@ -88,7 +94,13 @@ function extremesOf(data: Raster['data']): ValueRange {
 
 /** The sampled regions, row by row, as files store them. */
 function regionsOf({ width, height }: Size): Rect[] {
-  if (width * height <= WHOLE_PX) return [{ x: 0, y: 0, width, height }];
+  if (width * height <= WHOLE_PX) {
+    const strips = Math.ceil(height / REGION_PX);
+    return Array.from({ length: strips }, (_, i) => {
+      const y = i * REGION_PX;
+      return { x: 0, y, width, height: Math.min(REGION_PX, height - y) };
+    });
+  }
   const starts = (length: number): number[] => {
     if (length <= REGION_PX) return [0];
     const last = length - REGION_PX;
