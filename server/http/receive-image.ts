@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
@@ -22,6 +22,8 @@ export interface ReceivedImage {
 
 type Written = Omit<ReceivedImage, 'name'>;
 
+/** What has arrived is written once it has this many bytes, or comes in this many pieces. */
+const WRITE = { bytes: 1 << 20, pieces: 64 } as const;
 /** The multipart field that carries the image. */
 const FIELD = 'image';
 
@@ -62,22 +64,38 @@ async function writeBody(
   const file = await open(path, 'w');
   try {
     let bytes = 0;
+    let written = 0;
+    let pending: Buffer[] = [];
     const hash = createHash('sha256');
-    let writing: Promise<unknown> = Promise.resolve(); // one chunk, while the next one is received
+    let writing: Promise<unknown> = Promise.resolve(); // some chunks, while the next ones are received
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-      bytes += (chunk as Buffer).length;
+      const { length } = chunk as Buffer;
+      bytes += length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
-      await space.take((chunk as Buffer).length);
-      await writing;
-      writing = file.writeFile(chunk as Buffer);
-      writing.catch(() => undefined); // thrown where it is awaited
+      await space.take(length);
       hash.update(chunk as Buffer);
+      pending.push(chunk as Buffer);
+      if (bytes - written < WRITE.bytes && pending.length < WRITE.pieces) continue;
+      await writing;
+      writing = writeAll(file, pending);
+      writing.catch(() => undefined); // thrown where it is awaited
+      written = bytes;
+      pending = [];
     }
     await writing;
+    await writeAll(file, pending);
     return { bytes, sha256: hash.digest('hex') };
   } finally {
     await file.close();
   }
+}
+
+async function writeAll(file: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  if (pieces.length === 0) return;
+  const { bytesWritten } = await file.writev(pieces);
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  // A full disk, or a limit of the system, takes a part: what is left of it is written, or throws.
+  if (bytesWritten < length) await file.writeFile(Buffer.concat(pieces).subarray(bytesWritten));
 }
 
 async function receiveField(
