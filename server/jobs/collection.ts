@@ -27,11 +27,15 @@ export class JobCollection {
     return life;
   }
 
-  /** @throws RequestError `not-found` */
-  delete(id: string): void {
-    if (this.#unreadable.delete(id)) return;
-    this.get(id);
+  /**
+   * Returns the job that was removed; null for an unreadable one.
+   * @throws RequestError `not-found`
+   */
+  delete(id: string): JobLife | null {
+    if (this.#unreadable.delete(id)) return null;
+    const life = this.get(id);
     this.#lives.delete(id);
+    return life;
   }
 
   all(): JobLife[] {

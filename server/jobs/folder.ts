@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { FORMATS, type Format, formatsOf, OUTPUTS, type Output } from '../contract/outputs.js';
+import type { JobRecord } from './job.js';
 
 /** The record of a job. */
 export const RECORD_NAME = 'job.json';
@@ -15,6 +16,12 @@ export const resultName = (output: Output, format: Format): string => `${output}
 export const RESULT_NAMES: readonly string[] = OUTPUTS.flatMap((output) =>
   formatsOf(output).map((format) => resultName(output, format)),
 );
+
+/** The files of a job that it has when it has succeeded: its upload, and its results. */
+export function filesOf({ source, request }: Pick<JobRecord, 'source' | 'request'>): string[] {
+  const results = request.outputs.map(({ output, format }) => resultName(output, format));
+  return source.kind === 'upload' ? [UPLOAD_NAME, ...results] : results;
+}
 
 /** The path of an upload in the job's folder. */
 export const uploadPath = (folder: string): string => join(folder, UPLOAD_NAME);

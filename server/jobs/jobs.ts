@@ -12,6 +12,7 @@ import type { WorkerCalls } from '../worker/methods.js';
 import { Admission } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
+import { filesOf } from './folder.js';
 import type { JobRecord, JobState } from './job.js';
 import { JobLife, type LifeOptions } from './job-life.js';
 import { gaugeJobs } from './job-metrics.js';
@@ -218,9 +219,11 @@ export class Jobs {
 
   /** Removes a job that has ended, or that cannot be read, with all of its files. */
   async remove(id: string): Promise<void> {
-    this.#jobs.delete(id);
+    const job = this.#jobs.delete(id)?.job;
     await this.results.closeFiles(id);
-    await this.options.store.remove(id);
+    // One that is awaited never wrote its record: these are all of its files.
+    const isKnown = job?.isAwaited && job.record.state === 'succeeded';
+    await this.options.store.remove(id, isKnown ? filesOf(job.record) : undefined);
     this.#gauge();
   }
 

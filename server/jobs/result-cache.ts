@@ -2,7 +2,7 @@ import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Metrics } from '../metrics.js';
 import { ByteCache } from '../storage/byte-cache.js';
-import { resultName, UPLOAD_NAME } from './folder.js';
+import { filesOf, resultName, UPLOAD_NAME } from './folder.js';
 import type { FileStamp, JobRecord, RecordedReceipt } from './job.js';
 import type { Keyed, ResultKeys } from './result-key.js';
 import type { JobStore } from './store.js';
@@ -99,11 +99,11 @@ export class ResultCache {
     }
   }
 
-  async #stamps({ id, source, request }: JobRecord): Promise<Readonly<Record<string, FileStamp>>> {
-    const folder = this.options.store.folder(id);
-    const results = request.outputs.map(({ output, format }) => resultName(output, format));
-    const names = source.kind === 'upload' ? [UPLOAD_NAME, ...results] : results;
-    const stamps = await Promise.all(names.map(async (name) => [name, await stampOf(join(folder, name))]));
+  async #stamps(record: JobRecord): Promise<Readonly<Record<string, FileStamp>>> {
+    const folder = this.options.store.folder(record.id);
+    const stamps = await Promise.all(
+      filesOf(record).map(async (name) => [name, await stampOf(join(folder, name))]),
+    );
     return Object.fromEntries(stamps);
   }
 

@@ -111,12 +111,15 @@ export class JobStore {
     await syncFolder(folder);
   }
 
-  /** Removes a job with all of its files. */
-  async remove(id: string): Promise<void> {
+  /**
+   * Removes a job with all of its files.
+   * @param files what is known to be in its folder; others are found and removed, too. Default not known
+   */
+  async remove(id: string, files?: readonly string[]): Promise<void> {
     const folder = this.folder(id);
     try {
       // Nearly all folders have files alone. `rm` would find out what each of them is.
-      await Promise.all((await readdir(folder)).map((name) => unlink(join(folder, name))));
+      await Promise.all((files ?? (await readdir(folder))).map((name) => unlink(join(folder, name))));
       await rmdir(folder);
     } catch {
       await rm(folder, { recursive: true, force: true });

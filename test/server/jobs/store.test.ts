@@ -28,5 +28,11 @@ it('removes a job with all that its folder holds', async () => {
   await mkdir(join(other.folder, 'zarr', '0'), { recursive: true });
   await store.remove(other.id);
   await store.remove(other.id); // does nothing
+  const known = await store.create();
+  await writeFile(join(known.folder, 'upload'), 'pixels');
+  await store.remove(known.id, ['upload']);
+  const unknown = await store.create();
+  await writeFile(join(unknown.folder, 'labels.png'), 'mask');
+  await store.remove(unknown.id, ['upload']);
   expect(await readdir(join(root, 'jobs'))).toEqual([]);
 });
