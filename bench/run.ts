@@ -13,10 +13,10 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),
   'memory-bound': () => import('./memory-bound.js'),
-  resume: () => import('./resume.js'),
-  rivals: () => import('./rivals.js'),
   notebook: () => import('./notebook.js'),
   pipeline: () => import('./pipeline.js'),
+  resume: () => import('./resume.js'),
+  rivals: () => import('./rivals.js'),
   'train-step': () => import('./train-step.js'),
   tuning: () => import('./tuning.js'),
 };

@@ -101,8 +101,7 @@ class Search {
     // other work on the machine can only have slowed them down: those that matter are measured again
     const started = this.measurements[0]!;
     for (const choice of new Set([started, ...this.#ranked().slice(0, 2)])) await this.#speedOf(choice);
-    const [fastest] = this.#ranked() as [Measurement];
-    return choiceOf(fastest.mpxPerSecond >= MIN_SPEEDUP * started.mpxPerSecond ? fastest : started);
+    return betterOf(started, this.#ranked()[0]!);
   }
 
   /** The division into lanes, unless another one is faster by the least speedup. */
@@ -173,19 +172,21 @@ export async function measureAll(
       }
     }
   }
-  const fastest = fastestOf(measurements.filter(({ tile }) => tile !== BATCH_SIDE_PX)) ?? start;
+  const single = measurements.filter(({ tiles }) => tiles === 1);
+  const [fastest] = single.toSorted(bySpeed);
+  const started = single.find((known) => isSame({ ...known, batch: start.batch }, start));
+  const best = started && fastest ? betterOf(started, fastest) : (fastest ?? start);
   const small = measurements.filter(({ tile }) => tile === BATCH_SIDE_PX);
   const rated = small.map(({ mpxPerSecond, ...way }) => {
     return { ...way, mpxPerSecond: mpxPerSecond / (way.tiles > 1 ? MIN_BATCH_SPEEDUP : 1) };
   });
-  return { choice: { ...fastest, batch: fastestOf(rated)?.batch ?? start.batch }, measurements };
+  const batch = rated.toSorted(bySpeed)[0]?.batch ?? start.batch;
+  return { choice: { ...choiceOf(best), batch }, measurements };
 }
 
-/** The fastest of some ways; null where there are none. */
-function fastestOf(measurements: readonly Measurement[]): Choice | null {
-  const [fastest] = measurements.toSorted(bySpeed);
-  return fastest ? choiceOf(fastest) : null;
-}
+/** The start, unless the fastest way is faster by the least speedup. */
+const betterOf = (started: Measurement, fastest: Measurement): Choice =>
+  choiceOf(fastest.mpxPerSecond >= MIN_SPEEDUP * started.mpxPerSecond ? fastest : started);
 
 const bySpeed = (a: Measurement, b: Measurement): number => b.mpxPerSecond - a.mpxPerSecond;
 
