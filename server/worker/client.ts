@@ -81,8 +81,9 @@ export class WorkerClient implements WorkerCalls {
     const onEvent = (event: JobEvent): void => {
       switch (event.type) {
         case 'progress':
-          for (const { stage, durationMs } of event.stages) listener.onStage(stage, durationMs);
+          // Progress first: whether tiles follow a band depends on it.
           if (event.progress) listener.onProgress(event.progress);
+          for (const { stage, durationMs } of event.stages) listener.onStage(stage, durationMs);
           break;
         case 'hung':
           this.#worker.terminate(event.reason, job.id);

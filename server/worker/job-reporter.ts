@@ -1,35 +1,51 @@
+import type { Clock } from '../../model/scheduler.js';
 import type { JobProgress } from '../contract/job-spec.js';
 import type { Stage } from '../contract/stages.js';
+import { Delayed } from './delayed.js';
 import type { JobEvent, StageTime } from './methods.js';
 
 /**
- * Reports a job's stages and its progress: a tile is one message, with all of its stages. A band that tiles follow is
- * reported at once, since what the server holds against a job ends with it.
+ * Reports a job's stages and its progress: tiles that end shortly after each other are one message. Reported at once are
+ * the start, from which the server measures the speed, and a band that tiles follow, since what the server holds against
+ * a job ends with it.
  */
 export class JobReporter {
   #stages: StageTime[] = [];
+  #progress: JobProgress | null = null;
+  #isStarted = false;
   /** Whether all tiles are done. */
   #isComplete = false;
+  readonly #delayed: Delayed;
 
-  constructor(private readonly emit: (event: JobEvent) => void) {}
+  constructor(
+    private readonly emit: (event: JobEvent) => void,
+    clock?: Pick<Clock, 'after'>,
+  ) {
+    this.#delayed = new Delayed(() => this.#send(), clock);
+  }
 
   stage(stage: Stage, durationMs: number): void {
     this.#stages.push({ stage, durationMs });
-    if (stage === 'encode' && !this.#isComplete) this.#send(null);
+    if (stage === 'encode' && !this.#isComplete) this.flush();
   }
 
   progress(progress: JobProgress): void {
     this.#isComplete = progress.tilesDone === progress.tiles;
-    this.#send(progress);
+    this.#progress = progress;
+    if (this.#isStarted) this.#delayed.request();
+    else this.flush();
+    this.#isStarted = true;
   }
 
-  /** Sends the stages that no tile follows. */
+  /** Reports at once what was not reported yet. */
   flush(): void {
-    if (this.#stages.length > 0) this.#send(null);
+    this.#delayed.flush();
   }
 
-  #send(progress: JobProgress | null): void {
-    this.emit({ type: 'progress', stages: this.#stages, progress });
+  #send(): void {
+    if (this.#stages.length === 0 && this.#progress === null) return;
+    this.emit({ type: 'progress', stages: this.#stages, progress: this.#progress });
     this.#stages = [];
+    this.#progress = null;
   }
 }

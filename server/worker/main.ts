@@ -4,13 +4,20 @@ import { failureOf } from '../contract/failure.js';
 import { Device } from '../pipeline/device.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { Segmenter } from '../pipeline/segmenter.js';
+import { Delayed } from './delayed.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
-import type { WorkerEvent, WorkerMethods } from './methods.js';
+import type { BatchTime, WorkerEvent, WorkerMethods } from './methods.js';
 import { withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and called by `WorkerProcess`. */
 
+let batches: BatchTime[] = [];
+const reportingBatches = new Delayed(() => {
+  if (batches.length === 0) return;
+  server.emit({ type: 'batches', batches, waiting: started!.device.predictor.depth });
+  batches = [];
+});
 let started: { readonly device: Device; readonly segmenter: Segmenter } | null = null;
 
 const methods: WorkerMethods = {
@@ -23,8 +30,10 @@ const methods: WorkerMethods = {
         const pixelsPerSecond = 1e6 * Math.max(...measurements.map(({ mpxPerSecond }) => mpxPerSecond));
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
-      onBatch: (tiles, deviceMs) =>
-        server.emit({ type: 'batch', tiles, deviceMs, waiting: device.predictor.depth }),
+      onBatch: (tiles, deviceMs) => {
+        batches.push({ tiles, deviceMs });
+        reportingBatches.request();
+      },
     });
     const segmenter = new Segmenter(device, {
       ...options,
@@ -45,7 +54,10 @@ const methods: WorkerMethods = {
       onStage: (stage, durationMs) => reporter.stage(stage, durationMs),
       onProgress: (progress) => reporter.progress(progress),
     });
-    return running.finally(() => reporter.flush());
+    return running.finally(() => {
+      reporter.flush();
+      reportingBatches.flush();
+    });
   },
   plan: (spec, header) => started!.segmenter.plan(spec, header),
   estimate: (spec, header) => started!.segmenter.estimate(spec, header),

@@ -41,7 +41,7 @@ export interface StageTime {
 }
 
 export type JobEvent =
-  /** Stages since the last event, and where a tile has ended, the progress after it. */
+  /** Stages since the last event, and where tiles have ended, the progress after them. */
   | {
       readonly type: 'progress';
       readonly stages: readonly StageTime[];
@@ -49,6 +49,12 @@ export type JobEvent =
     }
   /** Native code does not return: this process has to be terminated. */
   | { readonly type: 'hung'; readonly reason: string };
+
+/** A batch that has run: its tiles, and its share of the device's time. */
+export interface BatchTime {
+  readonly tiles: number;
+  readonly deviceMs: number;
+}
 
 /** How a model is computed fastest, as measured on this device. */
 export interface TunedModel {
@@ -64,7 +70,8 @@ export interface TunedModel {
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
-  | { readonly type: 'batch'; readonly tiles: number; readonly deviceMs: number; readonly waiting: number }
+  /** Batches that have run, and the tiles that wait for one. */
+  | { readonly type: 'batches'; readonly batches: readonly BatchTime[]; readonly waiting: number }
   | { readonly type: 'tile-cache'; readonly bytes: number }
   | { readonly type: 'memory'; readonly use: MemoryUse }
   | { readonly type: 'choice'; readonly choice: TunedModel };

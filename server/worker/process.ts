@@ -134,8 +134,8 @@ export class WorkerProcess {
       case 'beat':
         this.#watchdog.beat(event);
         break;
-      case 'batch':
-        this.events.onBatch(event.tiles, event.deviceMs, event.waiting);
+      case 'batches':
+        for (const { tiles, deviceMs } of event.batches) this.events.onBatch(tiles, deviceMs, event.waiting);
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);
