@@ -93,7 +93,7 @@ export class FrozenModel {
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
       { values: Float32Array.of(threshold ?? 0), shape: [1] },
     ];
-    const values = await trace.run(inputs);
+    const values = (await trace.run(inputs))[0]!;
     if (pixels !== data) this.#spare = new Float32Array(pixels.buffer);
     if (output !== 'labels') return values as Float32Array;
     return values instanceof Uint8Array ? values : new Uint8Array(values);

@@ -35,6 +35,8 @@ export class OnnxBackend extends tf.KernelBackend {
   threads: number;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
+  /** Inputs of the computation that is being recorded. */
+  #traced: ReadonlySet<TensorData> = new Set();
   #recorded = 0;
   #constants = 0;
 
@@ -76,10 +78,14 @@ export class OnnxBackend extends tf.KernelBackend {
     return this.#info(data);
   }
 
-  /** A tensor that shares the values of `x` under another shape; null where `x` is pending or frozen. */
+  /**
+   * A tensor that shares the values of `x` under another shape; null where `x` is pending or frozen, or the input of a
+   * computation that is being recorded.
+   */
   alias(x: tf.TensorInfo, shape: readonly number[]): tf.TensorInfo | null {
-    const { values, constantId } = this.#data.get(x.dataId);
-    if (values === null || constantId !== null) return null;
+    const data = this.#data.get(x.dataId);
+    const { values, constantId } = data;
+    if (values === null || constantId !== null || this.#traced.has(data)) return null;
     return this.#info(this.#add(shape, x.dtype, values));
   }
 
@@ -106,20 +112,34 @@ export class OnnxBackend extends tf.KernelBackend {
    * @param shapes of the inputs, such as the smallest image that the network takes
    */
   trace(shapes: readonly (readonly number[])[], compute: (inputs: readonly tf.Tensor[]) => tf.Tensor): Trace {
-    let inputs: TensorData[] = [];
-    const output = tf.tidy(() => {
-      const tensors = shapes.map((shape) => tf.zeros([...shape]));
-      inputs = tensors.map(({ dataId }) => this.#data.get(dataId));
-      return compute(tensors);
-    });
-    const program = gather([this.#data.get(output.dataId)]);
-    output.dispose();
+    const inputs = shapes.map((shape) => tf.zeros([...shape]));
+    const trace = this.traceOf(inputs, () => [compute(inputs)]);
+    tf.dispose(inputs);
+    return trace;
+  }
+
+  /**
+   * Records a computation.
+   * @param inputs whose values each run provides; other tensors that are computed keep their values
+   * @returns the recorded computation, which does not need the inputs any more
+   */
+  traceOf(inputs: readonly tf.Tensor[], compute: () => readonly tf.Tensor[]): Trace {
+    const places = inputs.map(({ dataId }) => this.#data.get(dataId));
+    this.#traced = new Set(places);
+    let outputs: readonly tf.Tensor[];
+    try {
+      outputs = tf.tidy(() => [...compute()]);
+    } finally {
+      this.#traced = new Set();
+    }
+    const program = gather(outputs.map(({ dataId }) => this.#data.get(dataId)));
+    tf.dispose([...outputs]);
     const get = async (traced: Program) => {
       await this.#releasing;
       return this.#sessions.get(traced, this.threads);
     };
     const release = (traced: Program, threads: number) => this.#sessions.release(traced, threads);
-    return new Trace(program, inputs, { get, release });
+    return new Trace(program, places, { get, release });
   }
 
   override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {

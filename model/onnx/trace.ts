@@ -5,20 +5,20 @@ import type { TensorData } from './record.js';
 
 /** Values of one input of a recorded computation. */
 export interface TraceInput {
-  readonly values: Float32Array;
-  /** Of the rank and channels that it was recorded with; of images, number and size are free. */
-  readonly shape: readonly number[];
+  readonly values: Float32Array | Int32Array;
+  /**
+   * Of a frozen network's images, whose number and size are free, with the channels that it was recorded with. Default:
+   * the shape that it was recorded with.
+   */
+  readonly shape?: readonly number[];
 }
 
 /**
- * A computation of a frozen network that was recorded once, and runs with other values and sizes of images: no call of
- * TensorFlow.js is made for a batch. It must not be run once the network is disposed.
+ * A computation that was recorded once, and runs with other values, of a frozen network also with images of other sizes: no
+ * call of TensorFlow.js is made for a batch. It must not be run once a frozen network is disposed.
  */
 export class Trace {
-  /**
-   * @param program of one output
-   * @param inputs the tensors that it was recorded with
-   */
+  /** @param inputs the tensors whose values each run provides; others that it reads keep theirs */
   constructor(
     private readonly program: Program,
     private readonly inputs: readonly TensorData[],
@@ -28,18 +28,20 @@ export class Trace {
     },
   ) {}
 
-  /** Computes the values of the output, in the order of TensorFlow.js. Booleans are bytes. */
-  async run(inputs: readonly TraceInput[]): Promise<Float32Array | Int32Array | Uint8Array> {
+  /** Computes the values of the outputs, in the order of TensorFlow.js. Booleans are bytes. */
+  async run(inputs: readonly TraceInput[]): Promise<(Float32Array | Int32Array | Uint8Array)[]> {
     const { program } = this;
     const session = await this.sessions.get(program);
     const feeds = Object.fromEntries(
       program.feeds.map((data, i) => {
-        const { values, shape } = inputs[this.inputs.indexOf(data)]!;
-        return [`i${i}`, new ort.Tensor('float32', values, feedShape(shape, program))];
+        const known: TraceInput = { values: data.values as Float32Array };
+        const { values, shape = data.type.shape } = inputs[this.inputs.indexOf(data)] ?? known;
+        return [`i${i}`, new ort.Tensor(data.type.dtype, values as Float32Array, feedShape(shape, program))];
       }),
     );
     try {
-      return (await session.run(feeds)).o0!.data as Float32Array | Int32Array | Uint8Array;
+      const results = await session.run(feeds);
+      return program.outputs.map((_, i) => results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array);
     } catch (cause) {
       throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }

@@ -46,13 +46,14 @@ export class Calibrator {
 
   /** Widens the ranges to the values of a batch. */
   async observe({ data, count, height, width, channels }: TileBatch): Promise<void> {
-    const found = (await this.#trace(channels, height, width).run([
+    const [values] = await this.#trace(channels, height, width).run([
       {
         values: data instanceof Float32Array ? data : new Float32Array(data),
         shape: [count, height, width, channels],
       },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
-    ])) as Float32Array;
+    ]);
+    const found = values as Float32Array;
     const length = found.length / 2;
     const [low, high] = [found.slice(0, length), found.slice(length)];
     const { low: lowest, high: highest } = this.#extremes ?? { low, high };

@@ -6,9 +6,11 @@ import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
 import { convertChannels } from '../normalise.js';
+import { OnnxBackend } from '../onnx/backend.js';
+import type { Trace } from '../onnx/trace.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
-import { lossOf } from './loss.js';
+import { lossOf, type Truth } from './loss.js';
 import { Optimizer } from './optimizer.js';
 import { Random } from './random.js';
 import { readState, type TrainerState, writeState } from './state.js';
@@ -50,6 +52,11 @@ export interface StepOptions {
   readonly apply?: boolean;
 }
 
+interface BatchTensors extends Truth {
+  /** `[count, side, side, channels]`. */
+  readonly image: tf.Tensor4D;
+}
+
 /** Weights from which on a second thread updates half of them: all of them take one thread a millisecond. */
 const MIN_SHARED = 2 ** 18;
 
@@ -62,6 +69,8 @@ export class Trainer {
   readonly #variables: tf.Variable[];
   /** Sums over the batches since the last update. */
   #gradients: Float32Array[] = [];
+  /** The computation for batches of one size. */
+  #recorded: { readonly size: string; readonly trace: Trace } | null = null;
   /** Batches since the last update. */
   #accumulated = 0;
   #batches = 0;
@@ -165,18 +174,55 @@ export class Trainer {
     return extra;
   }
 
-  /** The loss and its gradients by each variable: one graph. */
   async #lossAndGradients(batch: TrainingBatch): Promise<{ loss: number; gradients: Float32Array[] }> {
-    const tensors = tf.tidy(() => {
-      const { value, grads } = tf.variableGrads(() => this.#loss(batch), this.#variables);
-      return [value, ...this.#variables.map((variable) => grads[variable.name]!)];
-    });
+    const backend = tf.backend();
+    const { dropout, batchNorm } = this.config.unet;
+    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm; // these two change at each step
+    const [loss, ...gradients] = isReplayable
+      ? await this.#replay(backend, batch)
+      : await this.#compute(batch);
+    return { loss: loss![0]!, gradients };
+  }
+
+  /** The loss of a batch, and the gradients. */
+  async #compute(batch: TrainingBatch): Promise<Float32Array[]> {
+    const tensors = tf.tidy(() => this.#differentiate(this.#tensorsOf(batch)));
     try {
-      const [loss, ...gradients] = await Promise.all(tensors.map((t) => t.data<'float32'>()));
-      return { loss: loss![0]!, gradients };
+      return await Promise.all(tensors.map((t) => t.data<'float32'>()));
     } finally {
       tf.dispose(tensors);
     }
+  }
+
+  /** The same, recorded with the first batch of a size only: recording takes as long as the update of a million weights. */
+  async #replay(backend: OnnxBackend, batch: TrainingBatch): Promise<Float32Array[]> {
+    const { pixels, labels, weights, count, side, channels } = batch;
+    const size = `${count} of ${side} px, ${channels} channels`;
+    if (this.#recorded?.size !== size) {
+      const tensors = this.#tensorsOf(batch);
+      const inputs = [...Object.values(tensors), ...this.#variables];
+      this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
+      tf.dispose(Object.values(tensors));
+    }
+    const values = await Promise.all(this.#variables.map((v) => v.data<'float32'>()));
+    const fed = [pixels, new Int32Array(labels), weights, ...values];
+    return (await this.#recorded.trace.run(fed.map((values) => ({ values })))) as Float32Array[];
+  }
+
+  /** Tensors of the loss and of its gradients by each variable. */
+  #differentiate(tensors: BatchTensors): tf.Tensor[] {
+    const { value, grads } = tf.variableGrads(() => this.#loss(tensors), this.#variables);
+    return [value, ...this.#variables.map((variable) => grads[variable.name]!)];
+  }
+
+  #tensorsOf({ pixels, labels, weights, count, side, channels }: TrainingBatch): BatchTensors {
+    const { top, left, bottom, right } = this.geometry.halo;
+    const ofPixels: [number, number, number] = [count, side - top - bottom, side - left - right];
+    return {
+      image: tf.tensor4d(pixels, [count, side, side, channels]),
+      labels: tf.tensor3d(new Int32Array(labels), ofPixels, 'int32'),
+      weights: tf.tensor3d(weights, ofPixels),
+    };
   }
 
   /** Updates the weights by the mean of the gradients that are accumulated. */
@@ -193,17 +239,15 @@ export class Trainer {
     [this.#gradients, this.#accumulated] = [[], 0];
   }
 
-  #loss(batch: TrainingBatch): tf.Scalar {
-    const { pixels, count, side, channels } = batch;
-    const image = tf.tensor4d(pixels, [count, side, side, channels]);
+  #loss({ image, labels, weights }: BatchTensors): tf.Scalar {
     const x = convertChannels(image, this.model.inputs[0]!.shape[3]!);
-    const { top, left, bottom, right } = this.geometry.padded;
+    const { top, left } = this.geometry.padded;
     let logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
-    const [, height, width, maps] = logits.shape;
-    const [h, w] = [height - top - bottom, width - left - right];
-    if (h !== height || w !== width) logits = tf.slice(logits, [0, top, left, 0], [count, h, w, maps]);
-    const labels = tf.tensor3d(new Int32Array(batch.labels), [count, h, w], 'int32');
-    return lossOf(this.config.loss, logits, { labels, weights: tf.tensor3d(batch.weights, [count, h, w]) });
+    const [, h, w, maps] = logits.shape;
+    const [count, height, width] = labels.shape;
+    if (h !== height || w !== width)
+      logits = tf.slice(logits, [0, top, left, 0], [count, height, width, maps]);
+    return lossOf(this.config.loss, logits, { labels, weights });
   }
 
   /** All weights, also those that are not trained. */
