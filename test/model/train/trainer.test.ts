@@ -63,6 +63,27 @@ describe('accumulated gradients', () => {
   });
 });
 
+describe('a step', () => {
+  it('is that of its own batch, after batches of other values and other sizes', async () => {
+    const seasoned = await Trainer.create(config);
+    const start = await seasoned.state();
+    for (const [seed, count] of [
+      [1, 1],
+      [2, 1],
+      [3, 2],
+      [4, 1],
+    ] as const) {
+      seasoned.restore(start);
+      const fresh = await Trainer.create(config);
+      const loss = await seasoned.step(batch(seed, count), options);
+      expect(await fresh.step(batch(seed, count), options)).toBe(loss);
+      expect(await weightsOf(seasoned)).toEqual(await weightsOf(fresh));
+      await fresh.dispose();
+    }
+    await seasoned.dispose();
+  });
+});
+
 describe('a state', () => {
   it.each([
     ['adam', {}],
