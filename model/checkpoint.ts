@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -13,6 +13,7 @@ import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { readCard, readJson, rejectUnreadable, writeCard } from './model-files.js';
 import { parseRanges, QUANTISATION, type Ranges } from './quantisation/ranges.js';
 import { issueOf } from './schema-issue.js';
+import { writeWhole } from './whole-file.js';
 // For its side effect: it registers the layer of models that resize their logits.
 import './resizing.js';
 
@@ -52,8 +53,8 @@ export async function saveCheckpoint(
         });
         const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
         const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
-        await writeFile(join(partial, WEIGHTS), weights);
-        await writeFile(join(partial, 'model.json'), JSON.stringify(json));
+        await writeWhole(join(partial, WEIGHTS), [weights]);
+        await writeWhole(join(partial, 'model.json'), [JSON.stringify(json)]);
         await writeCard(partial, complete);
         return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
       },

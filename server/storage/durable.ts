@@ -1,4 +1,4 @@
-import { copyFile, open, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Resolves when the content of a file would survive a power failure; its name is an entry of its folder. */
@@ -14,9 +14,29 @@ export async function syncFile(path: string): Promise<void> {
 /** Copies these files of a folder to another one. Resolves when their content would survive a power failure. */
 export async function copyDurably(names: readonly string[], from: string, to: string): Promise<void> {
   for (const name of names) {
-    await copyFile(join(from, name), join(to, name));
-    await syncFile(join(to, name));
+    const copy = join(to, name);
+    await copyFile(join(from, name), copy);
+    await chmod(copy, 0o644); // the original may be read-only, and what cannot be written cannot be synced everywhere
+    await syncFile(copy);
   }
+}
+
+/**
+ * Gives a draft, a folder that is complete, its name. Resolves when that would survive a power failure of the files that
+ * were synced.
+ * @returns false if the name is taken
+ */
+export async function publishFolder(draft: string, folder: string): Promise<boolean> {
+  await syncFolder(draft);
+  try {
+    await rename(draft, folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+  await syncFolder(dirname(folder));
+  return true;
 }
 
 /** Resolves when the entries of a folder would survive a power failure: the names of new and of renamed files. */

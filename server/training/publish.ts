@@ -4,7 +4,7 @@ import type { Engine, EngineModel } from '../../model/engine.js';
 import { NETWORK_FILES, writeCard } from '../../model/model-files.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
-import { copyDurably } from '../storage/durable.js';
+import { copyDurably, syncFolder } from '../storage/durable.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';
 import { type Prediction, predictions } from './evaluate.js';
@@ -49,6 +49,7 @@ export async function publishBest(
   // copied, not moved: a training that is killed before the card is written can be resumed, and ends here again
   await copyDurably(NETWORK_FILES, best, folder);
   await writeCard(folder, card);
+  await syncFolder(folder);
   await rm(best, { recursive: true, force: true });
   await rm(files.state, { force: true });
   return card;

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
@@ -12,12 +12,15 @@ import { within } from '../../tiling/geometry.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
-import { copyDurably, replaceFile, syncFolder } from '../storage/durable.js';
+import { copyDurably, publishFolder, replaceFile } from '../storage/durable.js';
 import { sampleTiles } from './calibration-tiles.js';
 import type { Dataset, Pair } from './data/dataset.js';
 import type { ImageFile } from './data/dataset-files.js';
 import { predictions } from './evaluate.js';
 import { DEFAULT_THRESHOLD, Evaluation, thresholdsWith } from './evaluation.js';
+
+/** A draft that nothing was added to for this long was left by a run that was killed. */
+const STALE_MS = 24 * 60 * 60 * 1000;
 
 export interface QuantiseRequest {
   readonly engine: Engine;
@@ -58,6 +61,7 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
   const original = await engine.load(model.folder);
   const draft = join(dirname(target.folder), `.${target.version}.${randomUUID()}.partial`);
   try {
+    await removeStaleDrafts(target);
     await mkdir(draft);
     const unscored = await writeDraft(draft, request, { ranges, tiles, images: parts.calibration });
     const quantised = await engine.load(draft);
@@ -78,13 +82,24 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
     };
     await engine.unload(quantised.id);
     await writeCard(draft, card);
-    await publish(draft, request);
+    // another run may have published it first
+    if (!(await publishFolder(draft, target.folder))) throw existsError(model, target);
     return { card, exact };
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     throw error;
   } finally {
     await engine.unload(original.id);
+  }
+}
+
+/** Removes what runs have left that were killed. */
+async function removeStaleDrafts({ folder, version }: ModelFolder): Promise<void> {
+  const parent = dirname(folder);
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(`.${version}.`) || !name.endsWith('.partial')) continue;
+    const { mtimeMs } = await stat(join(parent, name));
+    if (Date.now() - mtimeMs > STALE_MS) await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 
@@ -114,15 +129,6 @@ async function writeDraft(
   };
   await writeCard(draft, card);
   return card;
-}
-
-/** Gives a draft the name of its version, unless another run was faster. */
-async function publish(draft: string, { model, target }: QuantiseRequest): Promise<void> {
-  await syncFolder(draft);
-  await rename(draft, target.folder).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'ENOTEMPTY' || error.code === 'EEXIST' ? existsError(model, target) : error;
-  });
-  await syncFolder(dirname(target.folder));
 }
 
 async function checkChoice(model: FoundModel, target: ModelFolder): Promise<void> {

@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { type Card, cardSchema } from '../../model/card.js';
 import { issueOf } from '../../model/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
+import { publishFolder } from '../storage/durable.js';
 import type { RangeChoice } from './data/intensities.js';
 import { settingsSchema, type TrainingSettings } from './settings.js';
 
@@ -96,13 +97,12 @@ export async function writeRunConfig(folder: string, config: RunConfig): Promise
       runFolder(partial).config,
       `${JSON.stringify({ form: FORMAT_VERSION, ...config }, null, 2)}\n`,
     );
-    await rename(partial, folder);
-  } catch (cause) {
-    await rm(partial, { recursive: true, force: true });
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
+    if (await publishFolder(partial, folder)) return;
     const message = `${folder} exists already: another training of this name has just started; run the command again`;
-    throw new RequestError('conflict', message, { cause });
+    throw new RequestError('conflict', message);
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, mkdir, readdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { expect, it, vi } from 'vitest';
@@ -34,7 +34,8 @@ async function shelfWithImages(name: string) {
       dataset: null,
       open: { scratchDir: root, maxPixels: 1e6 },
     });
-  return { run, versions: () => readdir(join(folder, 'models', 'shapes')) };
+  const versionsFolder = join(folder, 'models', 'shapes');
+  return { run, folder: versionsFolder, versions: () => readdir(versionsFolder) };
 }
 
 it('a quantised version is tested with the threads of the lanes that compute it', async () => {
@@ -44,6 +45,25 @@ it('a quantised version is tested with the threads of the lanes that compute it'
   try {
     expect((await run(engine)).exact).toBe(true);
     expect(tested.mock.calls.map(([, , threads]) => threads)).toEqual([1]);
+  } finally {
+    await engine.close();
+  }
+});
+
+it('what a killed run left is removed a day later', async () => {
+  const { run, folder, versions } = await shelfWithImages('stale');
+  for (const [name, age] of [
+    ['old', 25 * 3600],
+    ['new', 60],
+  ] as const) {
+    const draft = join(folder, `.1-int8.${name}.partial`);
+    await mkdir(draft);
+    await utimes(draft, Date.now() / 1000 - age, Date.now() / 1000 - age);
+  }
+  const engine = Engine.start({ provider: 'cpu', threads: 1 });
+  try {
+    await run(engine);
+    expect((await versions()).sort()).toEqual(['.1-int8.new.partial', '1', '1-int8']);
   } finally {
     await engine.close();
   }
