@@ -69,6 +69,7 @@ async function sendOpenFile(
     response.end();
     return;
   }
+  if (response.destroyed) return; // it will not say so again
   const disconnected = disconnection(response);
   const release = onIdle(request.socket, idleTimeoutMs, () => request.socket.destroy());
   // Before node's own listener, which then sets the connection's keep-alive time-out.
