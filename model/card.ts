@@ -24,11 +24,19 @@ export const CARD_FORMAT_VERSION = 2;
 
 const scores = z.record(z.string(), z.record(z.string(), z.number()));
 
+/** The name of a model, which is that of its folder. */
+export const modelNameSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,63}$/,
+    "a model's name has up to 64 lowercase letters, digits and hyphens, and no hyphen in front",
+  );
+
 /** `card.json`: what a model is, how it was trained, and how well it scores. */
 export const cardSchema = z
   .object({
     form: z.int().min(1).max(CARD_FORMAT_VERSION).optional(),
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
+    name: modelNameSchema,
     /** A number, or that of the version that it quantises, such as `1-int8`. */
     version: z.union([z.int().min(1), z.string().regex(/^[1-9]\d{0,8}-int8$/)]),
     description: z.string(),

@@ -136,7 +136,7 @@ function checkMemory(
     const least = formatBytes(Math.min(...needs.map(({ bytes }) => bytes)));
     throw new RequestError(
       'too-little-memory',
-      `--memory allows ${formatBytes(memory)}, and a model takes ${least} at least (${list})`,
+      `--memory allows ${formatBytes(memory)}, and a model takes ${least} at least beside ${formatBytes(caches)} of caches (${list})`,
     );
   }
   if (tooLarge.length > 0)

@@ -94,6 +94,9 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, input:
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
+  if (issue!.code === 'unrecognized_keys') {
+    throw new RequestError('bad-request', `there is no parameter "${issue!.keys[0]}"`);
+  }
   const where = issue!.path.join('.');
   throw new RequestError(
     'bad-request',

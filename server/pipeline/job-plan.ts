@@ -172,6 +172,6 @@ function sizeWarnings(image: number | undefined, model: number | null): string[]
   if (image === undefined || model === null) return [];
   if (Math.max(image / model, model / image) <= SAME_SIZE) return [];
   return [
-    `the image has ${formatMicrons(image)} µm per pixel, and the model was trained at ${formatMicrons(model)}: "mpp=auto" would scale it`,
+    `the image has ${formatMicrons(image)} µm per pixel, and the model was trained at ${formatMicrons(model)}: mpp "auto" would scale it`,
   ];
 }

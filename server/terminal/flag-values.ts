@@ -1,6 +1,14 @@
 import { InvalidArgumentError } from 'commander';
+import { modelNameSchema } from '../../model/card.js';
 
 // Parsers of flags' values, for commander, which shows the errors that they throw.
+
+/** Parses the name of a new model. */
+export function modelName(text: string): string {
+  const { data, error } = modelNameSchema.safeParse(text);
+  if (error) throw new InvalidArgumentError(`${error.issues[0]!.message}.`);
+  return data;
+}
 
 /** Parses an integer from `low` to `high`. */
 export function integer(low: number, high: number): (text: string) => number {

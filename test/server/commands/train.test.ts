@@ -435,6 +435,13 @@ describe('invalid training data', () => {
     ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /with --legend/],
     ['a class without a name', ['--classes', 'a,,b'], /invalid class .*: expected NAME/],
   ];
+  it.each(['Nuclei', 'my_cells', '../x'])('a name that no model can have: %s', async (name) => {
+    expect(await train('bad', '--name', name)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("a model's name has up to 64 lowercase letters, digits and hyphens"),
+    });
+  });
+
   it.each(sizes)('%s', async (_name, args, message) => {
     expect(await train('bad', ...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });

@@ -78,7 +78,7 @@ describe('a plan', () => {
       channels: 'luminance',
     });
     expect(own.warnings[0]).toMatch(
-      /0.25 µm per pixel, and the model was trained at 0.5: "mpp=auto" would scale it/,
+      /0.25 µm per pixel, and the model was trained at 0.5: mpp "auto" would scale it/,
     );
     expect(own.expected.memoryBytes).toBeGreaterThan(3e8);
     expect(own.expected.diskBytes).toBeGreaterThan(1200 * 900);
