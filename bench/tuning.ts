@@ -7,7 +7,7 @@ import { DEFAULTS } from '../server/config.js';
 import { measureSpeed } from '../server/pipeline/measure-speed.js';
 import { TilePredictor } from '../server/pipeline/predict.js';
 import { Tuner } from '../server/pipeline/tuner.js';
-import type { Choice, Measurement } from '../server/pipeline/tuning.js';
+import { type Choice, fastestTile } from '../server/pipeline/tuning.js';
 import { type Bench, median } from './bench.js';
 import { writeUntrained } from './untrained.js';
 
@@ -18,7 +18,7 @@ const ROUNDS = 5;
 const LIMITS = { tunedShareOfBest: 0.95, tookMs: 10_000 };
 
 /**
- * Compares what tuning chooses with the best of the full grid of tiles, lanes and batches, with the paper's tile of 572
+ * Compares what tuning chooses with the fastest of the full grid of tiles and lanes, with the paper's tile of 572
  * px, and with outputs of 640 px: Mpx of output a second of the whole device, medians of rounds in which all four take
  * turns. On two trained models, and on an untrained one as deep as the paper's with a quarter of its channels.
  */
@@ -59,9 +59,7 @@ async function compare(engine: Engine, model: EngineModel, threads: number) {
   const { isMeasured: _, ...tuned } = await tuner.choiceFor(model, use, slide);
   const { tookMs } = (await tuner.known(model))!;
   const grid = await tuner.measureAll(model, use, signal, () => undefined);
-  const [{ tile, lanes, threads: each }] = grid.measurements
-    .filter(({ tiles }) => tiles === 1)
-    .toSorted((a, b) => b.mpxPerSecond - a.mpxPerSecond) as [Measurement];
+  const { tile, lanes, threads: each } = fastestTile(grid.measurements)!;
   const best = { ...grid.choice, tile, lanes, threads: each };
   const { left, right } = model.geometry.halo;
   const ways: Record<string, Choice> = {

@@ -216,6 +216,13 @@ describe('processes', () => {
     expect(loaded).toContain('express');
   });
 
+  it('commands start the models before they load what decodes images', () => {
+    const loaded = loadedBy('server/commands/bench.ts', 'server/commands/plan.ts');
+    expect(matching(loaded, IMAGES)).toEqual([]);
+    expect(loaded).toContain('server/pipeline/model-host.ts');
+    expect(matching(loadedBy('server/pipeline/segmenter.ts'), IMAGES)).toContain('sharp');
+  });
+
   it('a reader process loads no engine and nothing of the HTTP server', () => {
     const loaded = loadedLaterBy('server/readers/main.ts');
     expect(matching(loaded, ENGINE)).toEqual([]);

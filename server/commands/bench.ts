@@ -9,45 +9,45 @@ import {
   type MemoryFlags,
   memoryOption,
 } from '../terminal/options.js';
-import { withDevice } from './with-segmenter.js';
+import { withModelHost } from './with-model-host.js';
 
 interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags {
   readonly json?: true;
 }
 
-/** `unseam bench`: how fast this machine computes a model, in every way; the fastest is what other commands use. */
+/** `unseam bench`: how fast this machine computes a model, in every way; the choice is what other commands use. */
 export function benchCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('bench'))
     .addOption(memoryOption())
     .addOption(cacheDirOption())
     .description(
-      'measure how fast this machine computes a model, by tile, lanes and batch, and remember the fastest',
+      'measure how fast this machine computes a model, by tile, lanes and batch, and store the choice',
     )
     .argument('<model>', 'NAME or NAME/VERSION of the model')
     .option('--json', 'print the measurements as JSON')
     .action(async (name: string, flags: BenchFlags) => {
-      await withDevice(flags, async (device) => {
+      await withModelHost(flags, context.stderr, async (host) => {
         if (!flags.json) context.stdout(HEADER);
-        const { tuning, device: description } = await device.tune(name, context.signal, (measurement) => {
+        const { tuning, device } = await host.tune(name, context.signal, (measurement) => {
           if (!flags.json) context.stdout(rowOf(measurement));
         });
         if (flags.json) {
-          context.stdout(JSON.stringify({ model: name, device: description, ...tuning }));
+          context.stdout(JSON.stringify({ model: name, device, ...tuning }));
           return;
         }
         context.stdout(tuningSummary(tuning));
-        context.stdout(description);
+        context.stdout(device);
       });
     });
 }
 
-/** How a model is computed fastest, in one line. */
+/** The chosen way to compute a model, in one line. */
 export function tuningSummary({ choice, measurements }: Tuning): string {
   const { tile, lanes, threads } = choice;
   const speeds = measurements.filter((way) => way.tile === tile && way.lanes === lanes);
   const fastest = Math.max(...speeds.map(({ mpxPerSecond }) => mpxPerSecond));
   const each = threads === 1 ? '1 thread' : `${threads} threads`;
-  return `fastest: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${fastest.toFixed(2)} Mpx/s`;
+  return `chosen: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${fastest.toFixed(2)} Mpx/s`;
 }
 
 const columns = (cells: readonly string[]): string => cells.map((cell) => cell.padStart(8)).join('');

@@ -11,6 +11,8 @@ import {
   type EngineFlags,
   engineOf,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type ScratchFlags,
   scratchOption,
 } from '../terminal/options.js';
@@ -22,7 +24,7 @@ import { type LabelledFlags, openLabelled } from './labelled.js';
 import { labelOptions } from './training-options.js';
 import { parseList, parseRange } from './training-values.js';
 
-interface EvaluateFlags extends EngineFlags, ScratchFlags, LabelledFlags {
+interface EvaluateFlags extends EngineFlags, ImageFlags, ScratchFlags, LabelledFlags {
   readonly model?: string;
   readonly range?: 'auto' | [number, number];
   readonly only?: string[];
@@ -33,7 +35,7 @@ interface EvaluateFlags extends EngineFlags, ScratchFlags, LabelledFlags {
 
 /** `unseam evaluate`: scores a model on labelled images. */
 export function evaluateCommand(program: Command, context: CommandContext): void {
-  const command = engineOptions(program.command('evaluate'))
+  const command = imageOptions(engineOptions(program.command('evaluate')))
     .addOption(scratchOption())
     .description('score a model on labelled images')
     .option('-m, --model <name>', 'model, NAME or NAME/VERSION (default: the only one)')

@@ -12,7 +12,7 @@ import { netSvg } from '../svg/net-picture.js';
 import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
 import { tuningSummary } from './bench.js';
 import { quantizeCommand } from './quantize.js';
-import { withDevice } from './with-segmenter.js';
+import { withModelHost } from './with-model-host.js';
 
 interface ShowFlags extends CacheDirFlags {
   readonly models: string;
@@ -93,9 +93,9 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const { threads, maxPixels, maxUnpackedBytes: maxUnpacked, memoryBytes: memory } = DEFAULTS;
-  const flags = { models, cacheDir, threads, maxPixels, maxUnpacked, memory };
-  const tuning = await withDevice(flags, (device) => device.tuningOf(name));
+  const { threads, memoryBytes: memory } = DEFAULTS;
+  const flags = { models, cacheDir, threads, memory };
+  const tuning = await withModelHost(flags, context.stderr, (host) => host.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);
 }

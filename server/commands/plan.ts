@@ -11,6 +11,8 @@ import {
   cacheDirOption,
   type EngineFlags,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type MemoryFlags,
   memoryOption,
   type ScratchFlags,
@@ -20,13 +22,13 @@ import {
 import { duration } from '../terminal/progress.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface PlanFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheDirFlags, ScratchFlags {
+interface PlanFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheDirFlags, ScratchFlags {
   readonly json?: true;
 }
 
 /** `unseam plan`: what segmenting an image would take. */
 export function planCommand(program: Command, context: CommandContext): void {
-  workOptions(engineOptions(program.command('plan')))
+  workOptions(imageOptions(engineOptions(program.command('plan'))))
     .addOption(memoryOption())
     .addOption(scratchOption())
     .addOption(batchOption())
@@ -35,7 +37,7 @@ export function planCommand(program: Command, context: CommandContext): void {
     .argument('<image>', 'image file')
     .option('--json', 'print the plan as JSON, as POST /v1/plan responds')
     .action(async (image: string, flags: PlanFlags) => {
-      await withSegmenter(flags, async (segmenter, scratchDir) => {
+      await withSegmenter(flags, context.stderr, async (segmenter, scratchDir) => {
         const spec = { input: image, scratchDir, ...workOfFlags(flags) };
         const facts = await segmenter.plan(spec);
         const seconds = await segmenter.estimate(spec);

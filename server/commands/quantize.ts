@@ -7,6 +7,8 @@ import {
   type EngineFlags,
   engineOf,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type ScratchFlags,
   scratchOption,
 } from '../terminal/options.js';
@@ -16,7 +18,7 @@ import { type Quantised, quantise } from '../training/quantise.js';
 import { type LabelledFlags, openLabelled } from './labelled.js';
 import { labelOptions } from './training-options.js';
 
-interface QuantizeFlags extends EngineFlags, ScratchFlags, Omit<LabelledFlags, 'labels'> {
+interface QuantizeFlags extends EngineFlags, ImageFlags, ScratchFlags, Omit<LabelledFlags, 'labels'> {
   readonly labels?: string;
   readonly json?: boolean;
 }
@@ -29,7 +31,7 @@ const STEPS = {
 
 /** `unseam models quantize`: makes the version of a model that computes with 8-bit integers. */
 export function quantizeCommand(models: Command, context: CommandContext): void {
-  const command = engineOptions(models.command('quantize'))
+  const command = imageOptions(engineOptions(models.command('quantize')))
     .addOption(scratchOption())
     .description('make a version of a model that computes with 8-bit integers, for use where it is named')
     .argument('<name>', 'model, NAME or NAME/VERSION')

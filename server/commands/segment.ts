@@ -14,6 +14,8 @@ import {
   cacheDirOption,
   type EngineFlags,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type MemoryFlags,
   memoryOption,
   type ScratchFlags,
@@ -25,7 +27,14 @@ import { ProgressBar } from '../terminal/progress.js';
 import { checkOverwriting, type Task, tasksOf } from './segment-tasks.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface SegmentFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheFlags, CacheDirFlags, ScratchFlags {
+interface SegmentFlags
+  extends EngineFlags,
+    ImageFlags,
+    MemoryFlags,
+    BatchFlags,
+    CacheFlags,
+    CacheDirFlags,
+    ScratchFlags {
   readonly out: string;
   readonly output: string;
   readonly also: readonly string[];
@@ -35,7 +44,7 @@ interface SegmentFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheFlags,
 
 /** `unseam segment`: segments files without a server. */
 export function segmentCommand(program: Command, context: CommandContext): void {
-  workOptions(engineOptions(program.command('segment')))
+  workOptions(imageOptions(engineOptions(program.command('segment'))))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
     .option('--no-cache', 'compute every tile, whatever was computed before')
@@ -93,7 +102,7 @@ async function segmentAll(
   if (also.length > 0 && tasks.length > 1) {
     throw new RequestError('bad-request', 'with several images, each result needs a run of its own');
   }
-  return withSegmenter(flags, async (segmenter, scratchDir) => {
+  return withSegmenter(flags, context.stderr, async (segmenter, scratchDir) => {
     const codes: string[] = [];
     for (const [i, { input, format, result: path }] of tasks.entries()) {
       context.signal.throwIfAborted();

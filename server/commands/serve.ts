@@ -14,13 +14,15 @@ import {
   type EngineFlags,
   engineOf,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type MemoryFlags,
   memoryOption,
   tileCacheOf,
   tileCacheOption,
 } from '../terminal/options.js';
 
-interface ServeFlags extends EngineFlags, MemoryFlags, BatchFlags, CacheFlags {
+interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags {
   readonly host: string;
   readonly port: number;
   readonly maxBody: number;
@@ -48,7 +50,7 @@ const INSPECT_PORT = 9230;
 
 /** Options for developers are hidden from the help: CONTRIBUTING.md has them. */
 export function serveCommand(program: Command, context: CommandContext): void {
-  engineOptions(program.command('serve'))
+  imageOptions(engineOptions(program.command('serve')))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
     .addOption(

@@ -2,14 +2,14 @@ import type { Command } from 'commander';
 import { type Card, unetOf } from '../../model/card.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
-import type { EngineFlags, ScratchFlags } from '../terminal/options.js';
+import type { EngineFlags, ImageFlags, ScratchFlags } from '../terminal/options.js';
 import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
 import { type SettingFlags, settingsOf } from './training-flags.js';
 import { classesOf, formatClasses, parseLegend } from './training-values.js';
 
 /** The options of `unseam train`. */
-export interface TrainFlags extends EngineFlags, ScratchFlags, SettingFlags {
+export interface TrainFlags extends EngineFlags, ImageFlags, ScratchFlags, SettingFlags {
   readonly name: string;
   readonly images?: string;
   readonly labels?: string;

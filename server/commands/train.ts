@@ -4,12 +4,14 @@ import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
-import { integer, positive } from '../terminal/flag-values.js';
+import { integer, modelName, positive } from '../terminal/flag-values.js';
 import {
   type CommandContext,
   type EngineFlags,
   engineOf,
   engineOptions,
+  type ImageFlags,
+  imageOptions,
   type ScratchFlags,
   scratchOption,
 } from '../terminal/options.js';
@@ -32,10 +34,14 @@ import { parseClasses, parseList, parseRange } from './training-values.js';
 
 /** `unseam train`: trains a model, or shows what a training would see. */
 export function trainCommand(program: Command, context: CommandContext): void {
-  const command = engineOptions(program.command('train'))
+  const command = imageOptions(engineOptions(program.command('train')))
     .addOption(scratchOption())
     .description('train a U-Net on images and their labels')
-    .requiredOption('--name <name>', 'name of the model; the training makes its next version in --models')
+    .requiredOption(
+      '--name <name>',
+      'name of the model, such as my-cells; the training makes its next version in --models',
+      modelName,
+    )
     .optionsGroup('Data:')
     .option('--images <path>', 'folder of images, or a multi-page file')
     .option(
@@ -113,7 +119,7 @@ export function trainCommand(program: Command, context: CommandContext): void {
 
 async function withData(
   context: CommandContext,
-  flags: EngineFlags & ScratchFlags,
+  flags: EngineFlags & ImageFlags & ScratchFlags,
   config: RunConfig,
   work: (session: TrainSession) => Promise<unknown>,
 ): Promise<void> {

@@ -16,9 +16,9 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
 import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
-import type { Device, DeviceMemory } from './device.js';
 import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
+import type { ModelHost, ModelHostMemory } from './model-host.js';
 import { type PreparedJob, prepareJob } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
@@ -37,7 +37,7 @@ export interface SegmenterOptions {
 }
 
 /** Memory in bytes, by what it is for. */
-export interface MemoryUse extends DeviceMemory {
+export interface MemoryUse extends ModelHostMemory {
   /** The tile cache. */
   readonly tiles: number;
 }
@@ -45,41 +45,41 @@ export interface MemoryUse extends DeviceMemory {
 /** The results of a plan whose request names none. */
 const DEFAULT_OUTPUTS: NonNullable<PlanSpec['outputs']> = [{ output: 'labels', format: 'tiff' }];
 
-/** Segments files on one device: what the command line and a worker process both run. */
+/** Segments files with the models of a host: what the command line and a worker process both run. */
 export class Segmenter {
   readonly #tiles: TileCache;
   /** Of running jobs, by their ids. */
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(
-    private readonly device: Device,
+    private readonly host: ModelHost,
     private readonly options: SegmenterOptions,
   ) {
-    this.#tiles = new TileCache(device.planning.tileCache, options.onTileCache);
+    this.#tiles = new TileCache(host.planning.tileCache, options.onTileCache);
   }
 
   /** What the process takes in bytes, by what it is for: as estimated, but for the tile cache. */
   get memory(): MemoryUse {
-    return { ...this.device.memory, tiles: this.#tiles.bytes };
+    return { ...this.host.memory, tiles: this.#tiles.bytes };
   }
 
   /** Segments one image. On failure nothing of the results is left, but for the journal. */
   async run(job: SegmentJob): Promise<Receipt> {
     for (const { output, format } of job.results) checkOutput(output, format);
     const started = performance.now();
-    return this.device.use(job.model, async (found) => {
+    return this.host.use(job.model, async (found) => {
       const opening = openImage(job.input, { ...this.#openOptions(job, found), signal: job.signal });
       const image = await (job.watch?.(opening) ?? opening);
       try {
         const prepared = await this.#prepare(job, job.results, image, found, job);
         const { model, choice, threshold } = prepared;
         job.onStage?.('decode', performance.now() - started);
-        this.device.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
+        this.host.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
         const need = { own: prepared.jobMemory, shared: prepared.computeMemory };
         const { id, priority, signal } = job;
         const tools = {
           predict: this.#tiles.around(
-            this.device.predictor.for(id, { ...model, choice }, { ...job, threshold }),
+            this.host.predictor.for(id, { ...model, choice }, { ...job, threshold }),
             {
               ...job,
               network: model.digest,
@@ -95,7 +95,7 @@ export class Segmenter {
           maxPixels: this.options.maxPixels,
           maxUnpackedBytes: this.options.maxUnpackedBytes,
         };
-        const receipt = await this.device.withMemory(need, priority, signal, () =>
+        const receipt = await this.host.withMemory(need, priority, signal, () =>
           runJob(job, image, prepared, tools),
         );
         return { ...receipt, ...deviceFacts(model.environment, choice), compute: computeFacts(choice) };
@@ -150,7 +150,7 @@ export class Segmenter {
       const { symmetries } = spec;
       const canTakeAll = plan.count < choice.lanes;
       const rounds = canTakeAll ? plan.count : Math.ceil(plan.count / choice.lanes);
-      const predict = this.device.predictor.for(
+      const predict = this.host.predictor.for(
         'estimate',
         { ...model, choice },
         { priority: 'interactive', symmetries, canTakeAll },
@@ -176,7 +176,7 @@ export class Segmenter {
     header: ImageHeader | undefined,
     work: (prepared: PreparedJob, image: ImageHeader) => Promise<Result>,
   ): Promise<Result> {
-    return this.device.use(spec.model, async (found) => {
+    return this.host.use(spec.model, async (found) => {
       const image = header ?? (await readHeader(spec.input, this.#openOptions(spec, found)));
       return work(await this.#prepare(spec, spec.outputs ?? DEFAULT_OUTPUTS, image, found), image);
     });
@@ -191,15 +191,17 @@ export class Segmenter {
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
     const use = graphUseOf(found, image, output, spec);
-    const model = await this.device.tested(found, use, job && { size: image.size, signal: job.signal });
+    // a search is for the tile, too: one that is requested is not searched for
+    const now = job && spec.tile === 'auto' ? { size: image.size, signal: job.signal } : null;
+    const model = await this.host.tested(found, use, now);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;
     const prepare = (tested: TestedModel) =>
-      prepareJob(spec, image, tested, { output, preferred, ...this.device.planning });
+      prepareJob(spec, image, tested, { output, preferred, ...this.host.planning });
     const prepared = prepare(model);
     const { threads } = prepared.choice;
     if (!model.exact || threads === model.choice.threads) return prepared;
     // the memory has room for fewer lanes, of more threads than were tested
-    return (await this.device.isExact(model, use, threads)) ? prepared : prepare({ ...model, exact: false });
+    return (await this.host.isExact(model, use, threads)) ? prepared : prepare({ ...model, exact: false });
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */

@@ -4,6 +4,8 @@ import { Outcomes } from '../../model/outcomes.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { Size } from '../../tiling/geometry.js';
 import { AUTO_SIDES_PX, chooseTile } from '../../tiling/plan.js';
+import { formatBytes } from '../contract/byte-size.js';
+import { RequestError } from '../contract/errors.js';
 import { defaultChoice } from './default-choice.js';
 import { measureSpeed } from './measure-speed.js';
 import { lanesFit } from './memory.js';
@@ -33,6 +35,8 @@ export interface TunerOptions {
   readonly memory: number;
   /** File that persists what was found, in a folder that exists; null for none. */
   readonly path: string | null;
+  /** Called with a model before it is measured for a job. */
+  readonly onSearch?: ((model: EngineModel) => void) | undefined;
   /** Called with the choice for a model when it is made, or found in the file. */
   readonly onChoice?: ((model: EngineModel, tuning: Tuning) => void) | undefined;
 }
@@ -94,7 +98,10 @@ export class Tuner {
     return this.#tunings.known(this.#spaceOf(model).key);
   }
 
-  /** Measures every way to compute a model that fits into the memory, and stores the fastest. */
+  /**
+   * Measures every way to compute a model that fits into the memory, and stores the choice.
+   * @throws RequestError `too-little-memory` where none does
+   */
   async measureAll(
     model: EngineModel,
     use: MeasuredUse,
@@ -105,6 +112,11 @@ export class Tuner {
     const tuning = await this.#timed(() =>
       measureAll(space, (choice) => this.#measure(model, use, choice, signal), onMeasured),
     );
+    if (tuning.measurements.length === 0) {
+      const { name } = model.card;
+      const message = `no way to compute ${name} fits into ${formatBytes(this.options.memory)}: raise --memory`;
+      throw new RequestError('too-little-memory', message);
+    }
     await this.#tunings.set(key, tuning);
     return tuning;
   }
@@ -116,6 +128,7 @@ export class Tuner {
 
   #search(model: EngineModel, use: MeasuredUse, space: SearchSpace, signal: AbortSignal): Promise<Tuning> {
     const started = performance.now();
+    this.options.onSearch?.(model);
     return this.#timed(() =>
       searchChoice(
         space,

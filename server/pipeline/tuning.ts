@@ -18,7 +18,7 @@ const measurementSchema = choiceSchema.extend({
 });
 export type Measurement = z.infer<typeof measurementSchema>;
 
-/** What was measured of a model on a device, and the fastest of it. */
+/** What was measured of a model on a device, and which of it was chosen. */
 export const tuningSchema = z.object({
   choice: choiceSchema,
   measurements: z.array(measurementSchema),
@@ -150,6 +150,7 @@ class Search {
 /**
  * Measures every combination of tile, division and batch that fits into the memory.
  * @param onMeasured called with each
+ * @returns the start, unless the fastest tile and division are faster by the least speedup
  */
 export async function measureAll(
   { start, divisions, fits, tilePx }: SearchSpace,
@@ -172,9 +173,10 @@ export async function measureAll(
       }
     }
   }
-  const single = measurements.filter(({ tiles }) => tiles === 1);
-  const [fastest] = single.toSorted(bySpeed);
-  const started = single.find((known) => isSame({ ...known, batch: start.batch }, start));
+  const fastest = fastestTile(measurements);
+  const started = measurements.find(
+    ({ tile, lanes, tiles }) => tile === start.tile && lanes === start.lanes && tiles === 1,
+  );
   const best = started && fastest ? betterOf(started, fastest) : (fastest ?? start);
   const small = measurements.filter(({ tile }) => tile === BATCH_SIDE_PX);
   const rated = small.map(({ mpxPerSecond, ...way }) => {
@@ -183,6 +185,10 @@ export async function measureAll(
   const batch = rated.toSorted(bySpeed)[0]?.batch ?? start.batch;
   return { choice: { ...choiceOf(best), batch }, measurements };
 }
+
+/** The fastest way that computes tiles one by one; undefined where nothing was measured. */
+export const fastestTile = (measurements: readonly Measurement[]): Measurement | undefined =>
+  measurements.filter(({ tiles }) => tiles === 1).toSorted(bySpeed)[0];
 
 /** The start, unless the fastest way is faster by the least speedup. */
 const betterOf = (started: Measurement, fastest: Measurement): Choice =>

@@ -18,10 +18,14 @@ export interface EngineFlags {
   readonly models: string;
   readonly threads: number;
   readonly lanes?: number;
-  readonly maxPixels: number;
-  readonly maxUnpacked: number;
   readonly dumpGraphs?: string;
   readonly profileGraphs?: string;
+}
+
+/** Of commands that open images. */
+export interface ImageFlags {
+  readonly maxPixels: number;
+  readonly maxUnpacked: number;
 }
 
 /** Of commands that plan what they do. */
@@ -73,7 +77,7 @@ export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFl
 
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, lanes, maxPixels, maxUnpacked, dumpGraphs, profileGraphs } = ENVIRONMENT;
+  const { models, threads, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
@@ -95,6 +99,22 @@ export function engineOptions(command: Command): Command {
         .argParser(integer(1, 1024)),
     )
     .addOption(
+      new Option('--dump-graphs <folder>', 'write each compiled graph to a folder')
+        .env(dumpGraphs)
+        .hideHelp(),
+    )
+    .addOption(
+      new Option('--profile-graphs <folder>', "write ONNX Runtime's profile of each graph to a folder")
+        .env(profileGraphs)
+        .hideHelp(),
+    );
+}
+
+/** The options of every command that opens images: what it refuses. */
+export function imageOptions(command: Command): Command {
+  const { maxPixels, maxUnpacked } = ENVIRONMENT;
+  return command
+    .addOption(
       new Option('--max-pixels <n>', 'largest image, in pixels')
         .env(maxPixels)
         .argParser(integer(1, Number.MAX_SAFE_INTEGER))
@@ -108,16 +128,6 @@ export function engineOptions(command: Command): Command {
         .env(maxUnpacked)
         .argParser(bytes)
         .default(DEFAULTS.maxUnpackedBytes, '1G'),
-    )
-    .addOption(
-      new Option('--dump-graphs <folder>', 'write each compiled graph to a folder')
-        .env(dumpGraphs)
-        .hideHelp(),
-    )
-    .addOption(
-      new Option('--profile-graphs <folder>', "write ONNX Runtime's profile of each graph to a folder")
-        .env(profileGraphs)
-        .hideHelp(),
     );
 }
 

@@ -1,8 +1,8 @@
 import { parentProcess } from '../../model/channel.js';
 import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
-import { Device } from '../pipeline/device.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
+import { ModelHost } from '../pipeline/model-host.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { Delayed } from './delayed.js';
 import { isProfiled } from './diagnostics.js';
@@ -15,19 +15,20 @@ import { withLimits } from './read-limit.js';
 let batches: BatchTime[] = [];
 const reportingBatches = new Delayed(() => {
   if (batches.length === 0) return;
-  server.emit({ type: 'batches', batches, waiting: started!.device.predictor.depth });
+  server.emit({ type: 'batches', batches, waiting: started!.host.predictor.depth });
   batches = [];
 });
-let started: { readonly device: Device; readonly segmenter: Segmenter } | null = null;
+let started: { readonly host: ModelHost; readonly segmenter: Segmenter } | null = null;
 
 const methods: WorkerMethods = {
-  async start({ device: deviceOptions, ...options }, beatMs) {
+  async start({ host: hostOptions, ...options }, beatMs) {
     collectLessOften();
-    const device = new Device({
-      ...deviceOptions,
+    const host = new ModelHost({
+      ...hostOptions,
       onChoice: ({ card }, { choice, measurements }) => {
         const { tile, lanes, threads } = choice;
-        const pixelsPerSecond = 1e6 * Math.max(...measurements.map(({ mpxPerSecond }) => mpxPerSecond));
+        const own = measurements.filter((way) => way.tile === tile && way.lanes === lanes);
+        const pixelsPerSecond = 1e6 * Math.max(...own.map(({ mpxPerSecond }) => mpxPerSecond));
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
       onBatch: (tiles, deviceMs) => {
@@ -35,13 +36,13 @@ const methods: WorkerMethods = {
         reportingBatches.request();
       },
     });
-    const segmenter = new Segmenter(device, {
+    const segmenter = new Segmenter(host, {
       ...options,
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
     });
-    started = { device, segmenter };
+    started = { host, segmenter };
     setInterval(() => {
-      server.emit({ type: 'beat', batches: device.batches });
+      server.emit({ type: 'beat', batches: host.batches });
       server.emit({ type: 'memory', use: segmenter.memory });
     }, beatMs).unref();
   },
@@ -62,7 +63,7 @@ const methods: WorkerMethods = {
   plan: (spec, header) => started!.segmenter.plan(spec, header),
   estimate: (spec, header) => started!.segmenter.estimate(spec, header),
   preview: (id) => started!.segmenter.preview(id),
-  stop: async () => started?.device.close(),
+  stop: async () => started?.host.close(),
 };
 
 /** Without its engine this process is of no use: the server starts another, and its jobs go on there. */

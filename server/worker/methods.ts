@@ -4,14 +4,14 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
-import type { DeviceOptions } from '../pipeline/device.js';
+import type { ModelHostOptions } from '../pipeline/model-host.js';
 import type { MemoryUse, SegmenterOptions } from '../pipeline/segmenter.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export interface WorkerOptions extends Omit<SegmenterOptions, 'onTileCache'> {
-  readonly device: Omit<DeviceOptions, 'onBatch' | 'onChoice'>;
+  readonly host: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice'>;
 }
 
 /** Small calls, which are retried in the next worker when one is lost. */

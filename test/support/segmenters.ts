@@ -1,11 +1,11 @@
-import { Device, type DeviceOptions } from '../../server/pipeline/device.js';
+import { ModelHost, type ModelHostOptions } from '../../server/pipeline/model-host.js';
 import { Segmenter, type SegmenterOptions } from '../../server/pipeline/segmenter.js';
 
-/** A segmenter of this process on a device of its own; `close` ends both. */
+/** A segmenter of this process, with models of its own; `close` ends both. */
 export function startSegmenter(
-  device: DeviceOptions,
+  hostOptions: ModelHostOptions,
   options: SegmenterOptions,
 ): { readonly segmenter: Segmenter; readonly close: () => Promise<void> } {
-  const started = new Device(device);
-  return { segmenter: new Segmenter(started, options), close: () => started.close() };
+  const host = new ModelHost(hostOptions);
+  return { segmenter: new Segmenter(host, options), close: () => host.close() };
 }

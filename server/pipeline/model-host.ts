@@ -19,7 +19,7 @@ import { TilePredictor } from './predict.js';
 import { Tuner, type TunerOptions } from './tuner.js';
 import type { Measurement, Tuning } from './tuning.js';
 
-export interface DeviceOptions {
+export interface ModelHostOptions {
   readonly modelsDir: string;
   readonly engine: EngineOptions;
   /** Bytes of memory that the process may take, the tile cache included. Default unlimited. */
@@ -28,6 +28,8 @@ export interface DeviceOptions {
   readonly tileCacheBytes?: number;
   /** File that persists how models are computed fastest, in a folder that exists. Default none. */
   readonly tunings?: string;
+  /** Called with a model before it is measured for a job. */
+  readonly onSearch?: TunerOptions['onSearch'];
   /** Called with how a model is computed, when that was measured or read. */
   readonly onChoice?: TunerOptions['onChoice'];
   /** Called after each batch: its tiles, and its share of the device's time, in ms. */
@@ -35,16 +37,16 @@ export interface DeviceOptions {
 }
 
 /** Memory in bytes, by what it is for. */
-export interface DeviceMemory extends EngineMemory {
+export interface ModelHostMemory extends EngineMemory {
   /** Chunks, tiles and bands of running jobs. */
   readonly jobs: number;
 }
 
 /**
- * What computes: an engine, the models that it has loaded, how each of them is computed fastest there, and the memory
- * that they share with jobs. It knows nothing of images, and is started before what reads them is loaded.
+ * Hosts models on a device: its engine, the models that it has loaded, how each of them is computed there, and the memory
+ * that they share with jobs. It opens no image, so that it can start before what decodes them is loaded.
  */
-export class Device {
+export class ModelHost {
   readonly predictor: TilePredictor;
   /** What plans are made with. */
   readonly planning: Required<Pick<PlanOptions, 'memory' | 'reserved' | 'tileCache'>> &
@@ -54,7 +56,7 @@ export class Device {
   readonly #tuner: Tuner;
   readonly #jobs: JobMemory;
 
-  constructor(options: DeviceOptions) {
+  constructor(options: ModelHostOptions) {
     const { memory: limit = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
     const isLimited = limit !== Number.POSITIVE_INFINITY;
     const engine = Engine.start({ ...options.engine, ...(isLimited && { heapMb: LANE_HEAP_MB }) });
@@ -74,6 +76,7 @@ export class Device {
       ...options.engine,
       memory: plannable - tileCache,
       path: options.tunings ?? null,
+      onSearch: options.onSearch,
       onChoice: options.onChoice,
     });
   }
@@ -85,7 +88,7 @@ export class Device {
   }
 
   /** What is taken, as estimated. */
-  get memory(): DeviceMemory {
+  get memory(): ModelHostMemory {
     return { ...this.#engine.memory, jobs: this.#jobs.taken };
   }
 
@@ -95,7 +98,7 @@ export class Device {
   }
 
   /**
-   * Loads a model, finds how it is computed fastest, and tests it so. Called within `use`.
+   * Loads a model, chooses how it is computed, and tests it so. Called within `use`.
    * @param now the image that is to be segmented, and the signal that interrupts a search; null to search for nothing
    */
   async tested(
@@ -131,13 +134,13 @@ export class Device {
     return this.#jobs.withMemory(need, priority, signal, work);
   }
 
-  /** How a model was measured to be computed fastest; undefined where it was not. */
+  /** What was measured of a model, and chosen; undefined where nothing was. */
   tuningOf(name: string): Promise<Tuning | undefined> {
     return this.use(name, async (found) => this.#tuner.known(await this.#models.load(found)));
   }
 
   /**
-   * Measures every way to compute a model, and remembers the fastest.
+   * Measures every way to compute a model, and stores the choice.
    * @param onMeasured called with each way, and its Mpx of output a second
    */
   tune(

@@ -1,0 +1,66 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { collectLessOften } from '../pipeline/heap-growth.js';
+import { defaultTileCache } from '../pipeline/memory.js';
+import { ModelHost } from '../pipeline/model-host.js';
+import {
+  type BatchFlags,
+  type CacheDirFlags,
+  type CacheFlags,
+  type EngineFlags,
+  engineOf,
+  type MemoryFlags,
+  tileCacheOf,
+} from '../terminal/options.js';
+
+/** The flags of commands that only plan have no caches: their plan is that of the defaults. */
+const DEFAULT_CACHES: CacheFlags = { cache: true };
+
+/** What a host of models is started with. */
+export type ModelHostFlags = EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags> & CacheDirFlags;
+
+/**
+ * Runs `work` with a host of models, which ends with it.
+ * @param log called with what a user should know of it
+ */
+export async function withModelHost<Result>(
+  flags: ModelHostFlags,
+  log: (line: string) => void,
+  work: (host: ModelHost) => Promise<Result>,
+): Promise<Result> {
+  collectLessOften();
+  const cache = await cacheFiles(flags.cacheDir, log);
+  const host = new ModelHost({
+    modelsDir: flags.models,
+    engine: {
+      ...engineOf(flags),
+      ...(flags.batch !== undefined && { batch: flags.batch }),
+      ...(cache && { outcomes: cache.outcomes }),
+    },
+    ...(cache && { tunings: cache.tunings }),
+    onSearch: ({ card }) =>
+      log(`measuring how ${card.name} is computed fastest here, once: about five seconds`),
+    memory: flags.memory,
+    tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
+  });
+  try {
+    return await work(host);
+  } finally {
+    await host.close();
+  }
+}
+
+/** The files for what was measured of this machine; null without a folder that can be made: it is measured each time. */
+async function cacheFiles(
+  folder: string | null,
+  log: (line: string) => void,
+): Promise<{ readonly outcomes: string; readonly tunings: string } | null> {
+  if (folder === null) return null;
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    log(`what is measured of this machine is not stored: ${(error as Error).message}`);
+    return null;
+  }
+  return { outcomes: join(folder, 'self-tests.json'), tunings: join(folder, 'tunings.json') };
+}
