@@ -56,7 +56,7 @@ function notANumber(
 
 /** Regions per side of the grid that is sampled. */
 const GRID = 8;
-/** Side of a sampled region. */
+/** Side of a sampled region, and height of the strips in which a small image is read, in px. */
 const REGION_PX = 64;
 /** An image, or a level of a pyramid, with no more px is sampled as a whole. */
 const WHOLE_PX = (GRID * REGION_PX) ** 2;

@@ -1,6 +1,6 @@
 import type { OptimizerConfig } from './choices.js';
-import { BETA1, BETA2, type Parameters, type Rule, update } from './update.js';
-import { UpdateThread } from './update-thread.js';
+import { BETA1, BETA2, type ParameterState, type UpdateRule, update } from './update.js';
+import { UpdateClient } from './update-client.js';
 
 const EPSILON = 1e-8;
 
@@ -14,7 +14,8 @@ export interface UpdateOptions {
  * SGD with momentum, Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019); each step has its own
  * learning rate.
  *
- * Weights and moments are plain arrays that are updated in place, in one pass over them. As operators of a graph the
+ * Weights and moments are plain arrays, updated in one pass over them. With a second thread, about half of them are
+ * transferred there and back: `apply` returns the arrays that hold the weights from then on. As operators of a graph the
  * update takes a dozen passes, and its results would be copied out of the graph and back into it at each step. The
  * powers of Adam's betas follow from the number of steps, so that the slots and `steps` are the complete state.
  */
@@ -22,23 +23,23 @@ export class Optimizer {
   /** Steps taken so far. */
   steps = 0;
   readonly #slots: Float32Array[];
-  /** Updates the arrays that are `#shared`; started by the first step. */
-  #thread: UpdateThread | null = null;
+  /** Updates the arrays that are `#offloaded`; started by the first step. */
+  #thread: UpdateClient | null = null;
   /** Indices of arrays, of about half of the weights; none without a second thread. */
-  readonly #shared: ReadonlySet<number>;
+  readonly #offloaded: ReadonlySet<number>;
 
   /**
    * @param lengths of the arrays of weights
-   * @param isShared whether a second thread updates half of the weights. The results are the same
+   * @param usesSecondThread whether a second thread updates half of the weights. The results are the same
    */
   constructor(
     private readonly config: OptimizerConfig,
     lengths: readonly number[],
-    isShared = false,
+    usesSecondThread = false,
   ) {
     const perArray = config.kind === 'sgd' ? 1 : 2;
     this.#slots = Array.from({ length: perArray }, () => lengths.map((n) => new Float32Array(n))).flat();
-    this.#shared = isShared ? halfOf(lengths) : new Set();
+    this.#offloaded = usesSecondThread ? halfOf(lengths) : new Set();
   }
 
   /** Momenta of each array of weights; or the first moments of all, and then the second. A step may replace them. */
@@ -47,7 +48,8 @@ export class Optimizer {
   }
 
   /**
-   * Updates weights by gradients of the same order and lengths. Neither must be used any more.
+   * Updates weights by gradients of the same order and lengths. Consumes both: they must not be used afterwards, and must
+   * not share buffers with other arrays.
    * @returns the updated weights
    */
   async apply(
@@ -57,18 +59,18 @@ export class Optimizer {
   ): Promise<readonly Float32Array[]> {
     this.steps++;
     const rule = this.#rule(learningRate, scale * this.#clipping(gradients, scale));
-    const parameters = weights.map((w, i): Parameters => {
+    const parameters = weights.map((w, i): ParameterState => {
       const slots = this.#slots.filter((_, at) => at % weights.length === i);
       return { weights: w, gradient: gradients[i]!, slots };
     });
-    const shared = [...this.#shared];
-    const pending = this.#updateShared(
-      shared.map((i) => parameters[i]!),
+    const offloaded = [...this.#offloaded];
+    const pending = this.#offload(
+      offloaded.map((i) => parameters[i]!),
       rule,
     );
-    for (const [i, each] of parameters.entries()) if (!this.#shared.has(i)) update(each, rule);
+    for (const [i, each] of parameters.entries()) if (!this.#offloaded.has(i)) update(each, rule);
     for (const [at, each] of (await pending).entries()) {
-      const i = shared[at]!;
+      const i = offloaded[at]!;
       parameters[i] = each;
       for (const [slot, values] of each.slots.entries()) this.#slots[slot * weights.length + i] = values;
     }
@@ -80,14 +82,17 @@ export class Optimizer {
     await this.#thread?.close();
   }
 
-  /** What the second thread makes of parameters, whose arrays are moved there. */
-  async #updateShared(parameters: readonly Parameters[], rule: Rule): Promise<readonly Parameters[]> {
+  /** Has the second thread update parameters, whose arrays are transferred there. */
+  async #offload(
+    parameters: readonly ParameterState[],
+    rule: UpdateRule,
+  ): Promise<readonly ParameterState[]> {
     if (parameters.length === 0) return [];
-    this.#thread ??= new UpdateThread();
+    this.#thread ??= new UpdateClient();
     return this.#thread.update(parameters, rule);
   }
 
-  #rule(learningRate: number, factor: number): Rule {
+  #rule(learningRate: number, factor: number): UpdateRule {
     const { kind, momentum, weightDecay } = this.config;
     if (kind === 'sgd') return { kind, factor, momentum, rate: learningRate };
     // both bias corrections, in the efficient form at the end of section 2 of the paper

@@ -57,8 +57,8 @@ interface BatchTensors extends Truth {
   readonly image: tf.Tensor4D;
 }
 
-/** Weights from which on a second thread updates half of them: all of them take one thread a millisecond. */
-const MIN_SHARED = 2 ** 18;
+/** From this many weights on, a second thread updates half of them; one thread updates fewer in less than a millisecond. */
+const MIN_OFFLOADED_WEIGHTS = 2 ** 18;
 
 /** A network in training and its optimiser, on the thread that owns the device. */
 export class Trainer {
@@ -92,8 +92,8 @@ export class Trainer {
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
     const lengths = this.#variables.map(({ size }) => size);
-    const isShared = threads > 1 && lengths.reduce((sum, n) => sum + n, 0) >= MIN_SHARED;
-    this.#optimizer = new Optimizer(optimizer, lengths, isShared);
+    const usesSecondThread = threads > 1 && lengths.reduce((sum, n) => sum + n, 0) >= MIN_OFFLOADED_WEIGHTS;
+    this.#optimizer = new Optimizer(optimizer, lengths, usesSecondThread);
   }
 
   /**
@@ -152,7 +152,7 @@ export class Trainer {
     if (lengths.join() !== arrays.map(({ length }) => length).join()) {
       throw new CheckpointError('the state belongs to another network or optimiser');
     }
-    // the optimiser updates a weight's array in place, so each becomes a copy
+    // the optimiser overwrites or transfers a weight's array, so each becomes a copy
     for (const [i, w] of weights.entries()) {
       tf.tidy(() => w.assign(tf.tensor(arrays[i]!.slice(), w.shape)));
     }

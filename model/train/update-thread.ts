@@ -1,29 +1,19 @@
-import { Worker } from 'node:worker_threads';
-import { workerThread } from '../channel.js';
-import { EngineLostError } from '../errors.js';
-import { type CallContext, Connection } from '../rpc.js';
-import { buffersOf, type Parameters, type Rule } from './update.js';
+import { parentPort } from 'node:worker_threads';
+import { parentThread } from '../channel.js';
+import { serve } from '../rpc.js';
+import { buffersOf, update } from './update.js';
+import type { UpdateMethods } from './update-client.js';
 
-export interface UpdateMethods {
-  update(parameters: readonly Parameters[], rule: Rule, context: CallContext): Promise<readonly Parameters[]>;
-}
+/** The thread of an `UpdateClient`. */
 
-/** A thread that updates parameters. */
-export class UpdateThread {
-  readonly #worker = new Worker(new URL('./update-worker.js', import.meta.url));
-  readonly #connection = new Connection<UpdateMethods>(workerThread(this.#worker), {
-    onExit: ({ error }) =>
-      new EngineLostError(
-        error ? `the thread that updates weights failed: ${error.message}` : 'the training is closed',
-      ),
-  });
+const methods: UpdateMethods = {
+  async update(parameters, rule, { transfer }) {
+    for (const each of parameters) update(each, rule);
+    transfer(...buffersOf(parameters));
+    return parameters;
+  },
+};
 
-  /** @param parameters whose arrays own their buffers: they are moved, and the result has them */
-  update(parameters: readonly Parameters[], rule: Rule): Promise<readonly Parameters[]> {
-    return this.#connection.call('update', [parameters, rule], { transfer: buffersOf(parameters) });
-  }
-
-  async close(): Promise<void> {
-    await this.#worker.terminate();
-  }
-}
+serve(parentThread(parentPort!), methods, {
+  failureOf: (error) => ({ code: 'engine-failed', message: (error as Error).message }),
+});

@@ -8,8 +8,8 @@ const ROUNDING = 1.5 * 2 ** -74;
 export const BETA1 = 0.9;
 export const BETA2 = 0.999;
 
-/** An array of weights, with arrays of its length. */
-export interface Parameters {
+/** An array of weights, and what its update needs: arrays of the same length. */
+export interface ParameterState {
   readonly weights: Float32Array;
   readonly gradient: Float32Array;
   /** The momentum; or the first moments, and then the second. */
@@ -17,7 +17,7 @@ export interface Parameters {
 }
 
 /** A step of SGD with momentum, or of Adam. Gradients are multiplied by `factor` first. */
-export type Rule =
+export type UpdateRule =
   | { readonly kind: 'sgd'; readonly factor: number; readonly rate: number; readonly momentum: number }
   | {
       readonly kind: 'adam';
@@ -28,14 +28,14 @@ export type Rule =
       readonly decay: number;
     };
 
-/** Those of all arrays, which must own them. */
-export const buffersOf = (parameters: readonly Parameters[]): ArrayBuffer[] =>
+/** The buffers of all arrays, to be transferred; none may be shared with another array. */
+export const buffersOf = (parameters: readonly ParameterState[]): ArrayBuffer[] =>
   parameters.flatMap(({ weights, gradient, slots }) =>
     [weights, gradient, ...slots].map(({ buffer }) => buffer as ArrayBuffer),
   );
 
 /** Updates weights and slots in place. */
-export function update({ weights, gradient, slots }: Parameters, rule: Rule): void {
+export function update({ weights, gradient, slots }: ParameterState, rule: UpdateRule): void {
   if (rule.kind === 'sgd') descend(weights, gradient, slots[0]!, rule);
   else adapt(weights, gradient, slots[0]!, slots[1]!, rule);
 }
@@ -44,7 +44,7 @@ function descend(
   w: Float32Array,
   g: Float32Array,
   velocity: Float32Array,
-  { factor, momentum, rate }: Rule & { readonly kind: 'sgd' },
+  { factor, momentum, rate }: UpdateRule & { readonly kind: 'sgd' },
 ): void {
   for (let i = 0; i < w.length; i++) {
     const next = velocity[i]! * momentum + g[i]! * factor;
@@ -58,11 +58,11 @@ function adapt(
   g: Float32Array,
   mean: Float32Array,
   square: Float32Array,
-  { factor, rate, epsilon, decay }: Rule & { readonly kind: 'adam' },
+  { factor, rate, epsilon, decay }: UpdateRule & { readonly kind: 'adam' },
 ): void {
   for (let i = 0; i < w.length; i++) {
-    // everything is read before anything is written: a processor takes a read behind a write to the same place of another
-    // page for one of what was written, and arrays begin at the same place of a page
+    // All loads precede the stores: the arrays start at the same offset within a page, and a load that follows a store to
+    // that offset of another page waits for it (4K aliasing).
     const x = g[i]! * factor;
     const weight = w[i]!;
     const m = mean[i]!;

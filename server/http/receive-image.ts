@@ -22,8 +22,8 @@ export interface ReceivedImage {
 
 type Written = Omit<ReceivedImage, 'name'>;
 
-/** What has arrived is written once it has this many bytes, or comes in this many pieces. */
-const WRITE = { bytes: 1 << 20, pieces: 64 } as const;
+/** Chunks are collected up to this many bytes, or this many chunks, and written together. */
+const MAX_PENDING = { bytes: 1 << 20, pieces: 64 } as const;
 /** The multipart field that carries the image. */
 const FIELD = 'image';
 
@@ -75,7 +75,7 @@ async function writeBody(
       await space.take(length);
       hash.update(chunk as Buffer);
       pending.push(chunk as Buffer);
-      if (bytes - written < WRITE.bytes && pending.length < WRITE.pieces) continue;
+      if (bytes - written < MAX_PENDING.bytes && pending.length < MAX_PENDING.pieces) continue;
       await writing;
       writing = writeAll(file, pending);
       writing.catch(() => undefined); // thrown where it is awaited
@@ -94,7 +94,7 @@ async function writeAll(file: FileHandle, pieces: readonly Buffer[]): Promise<vo
   if (pieces.length === 0) return;
   const { bytesWritten } = await file.writev(pieces);
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  // A full disk, or a limit of the system, takes a part: what is left of it is written, or throws.
+  // A write may be short, on a full disk for example; writing the rest then reports why.
   if (bytesWritten < length) await file.writeFile(Buffer.concat(pieces).subarray(bytesWritten));
 }
 

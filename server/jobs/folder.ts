@@ -17,7 +17,7 @@ export const RESULT_NAMES: readonly string[] = OUTPUTS.flatMap((output) =>
   formatsOf(output).map((format) => resultName(output, format)),
 );
 
-/** The files of a job that it has when it has succeeded: its upload, and its results. */
+/** The files of a succeeded job except its record: its upload, if any, and its results. */
 export function filesOf({ source, request }: Pick<JobRecord, 'source' | 'request'>): string[] {
   const results = request.outputs.map(({ output, format }) => resultName(output, format));
   return source.kind === 'upload' ? [UPLOAD_NAME, ...results] : results;

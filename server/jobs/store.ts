@@ -113,7 +113,7 @@ export class JobStore {
 
   /**
    * Removes a job with all of its files.
-   * @param files what is known to be in its folder; others are found and removed, too. Default not known
+   * @param files the names in its folder, where they are known, which spares listing it; others are removed, too
    */
   async remove(id: string, files?: readonly string[]): Promise<void> {
     const folder = this.folder(id);

@@ -58,7 +58,7 @@ export class ProgressTracker {
     if (end !== 'replayed') this.publish();
   }
 
-  /** Publishes how far the job is, unless that is known. */
+  /** Publishes the progress, if tiles have ended since it was last published. */
   publish(): void {
     if (this.#published === this.#count.tilesDone) return;
     this.#published = this.#count.tilesDone;

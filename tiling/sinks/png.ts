@@ -25,7 +25,7 @@ export interface PngFormat {
  */
 export class PngSink implements MaskSink {
   readonly #rows: PngRows;
-  /** What was not written yet: with what follows, it may be one write. */
+  /** Bytes that are not written yet, so that a small PNG is one write. */
   #held: Buffer;
   #columnBlocks: PartialFile | null = null;
 

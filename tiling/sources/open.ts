@@ -17,7 +17,7 @@ const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toStri
 /** @param bytes the whole file, where it was read already */
 type Opens = (path: string, options: OpenOptions, bytes: Buffer | null) => Promise<ImageSource>;
 
-/** Files of no more bytes are read at once: decoders would open them several times, and read them in small pieces. */
+/** Files up to this size are read in one call: libvips would open them nine times, and read 4 KiB at a time. */
 const AT_ONCE_BYTES = 1 << 20;
 const HEAD_BYTES = 16;
 

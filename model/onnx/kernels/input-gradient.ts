@@ -63,7 +63,7 @@ export const convInputGradient: Operator<InputGradientAttributes, readonly [dy: 
 export class InputGradient implements Writable {
   /**
    * @param filter `[H, W, I, O]`
-   * @param frame px of zeros around it
+   * @param frame px of zeros added at `[top, left, bottom, right]`
    */
   constructor(
     private readonly dy: Value,

@@ -56,12 +56,14 @@ describe('an update', () => {
     ['adamw, clipped', { ...plain, kind: 'adamw', clipNorm: 0.5 }],
   ])('has the same bits if a second thread does half of it: %s', async (_name, config) => {
     const lengths = [3, 40, 1, 7, 25];
-    const run = async (isShared: boolean) => {
-      const optimizer = new Optimizer(config, lengths, isShared);
+    const run = async (usesSecondThread: boolean) => {
+      const optimizer = new Optimizer(config, lengths, usesSecondThread);
       let weights: readonly Float32Array[] = lengths.map((n) => noise(n, n));
       for (let step = 0; step < 4; step++) {
         const gradients = lengths.map((n) => noise(n, n + step, -3, 3));
         weights = await optimizer.apply(weights, gradients, { learningRate: rate });
+        const transferred = gradients.filter(({ buffer }) => buffer.byteLength === 0);
+        expect(transferred.length > 0).toBe(usesSecondThread);
       }
       await optimizer.close();
       return { weights, slots: optimizer.slots };
