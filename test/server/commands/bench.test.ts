@@ -6,6 +6,54 @@ import { unseam } from '../../support/product.js';
 
 const folder = await testFolder();
 
+it('measures a model in every way, and what it stores is shown and used', async () => {
+  const cache = ['--cache-dir', join(folder, 'measured')];
+  const before = await unseam(['models', 'show', 'shapes-notebook', ...cache]);
+  expect(before.stdout).toMatch(/\nnot measured on this machine: unseam bench shapes-notebook\n$/);
+
+  const measured = await unseam(['bench', 'shapes-notebook', '--threads', '2', '--json', ...cache]);
+  expect(measured).toMatchObject({ code: 0, stderr: '' });
+  const { choice, measurements, device } = JSON.parse(measured.stdout);
+  expect(device).toMatch(/^cpu \(.*thread/);
+  expect(new Set(measurements.map(({ lanes }: { lanes: number }) => lanes))).toEqual(new Set([1, 2]));
+  for (const { mpxPerSecond } of measurements) expect(mpxPerSecond).toBeGreaterThan(0);
+
+  const samples = join(folder, 'samples');
+  await unseam(['samples', '-o', samples, '-s', '300x200', '-n', '1']);
+  const image = join(samples, 'images', 'shapes-0001.png');
+  const plan = await unseam(['plan', image, '-m', 'shapes-notebook', '--threads', '2', '--json', ...cache]);
+  expect(JSON.parse(plan.stdout).compute).toEqual({
+    lanes: choice.lanes,
+    threads: choice.threads,
+    batchPx: choice.batch,
+    measured: true,
+  });
+  const requested = await unseam([
+    'plan',
+    image,
+    ...['-m', 'shapes-notebook', '--threads', '2', '--lanes', '1', '--batch', '3', '--tile', '340'],
+    ...['--json', ...cache],
+  ]);
+  expect(JSON.parse(requested.stdout).compute).toEqual({
+    lanes: 1,
+    threads: 2,
+    batchPx: 3 * 340 * 340,
+    measured: false,
+  });
+}, 240_000); // every way takes its time
+
+it('prints a table for people', async () => {
+  const cache = ['--cache-dir', join(folder, 'printed')];
+  const { code, stdout } = await unseam(['bench', 'shapes-notebook', '--threads', '1', ...cache]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^ +output +tiles +lanes +threads +Mpx\/s\n +192 +1 +1 +1 +\d+\.\d{3}\n/);
+  expect(stdout).toMatch(
+    /\nchosen: outputs of \d+ px, 1 lane of 1 thread, \d+\.\d\d Mpx\/s\ncpu \(1 thread\)/,
+  );
+  const shown = await unseam(['models', 'show', 'shapes-notebook', ...cache]);
+  expect(shown.code).toBe(0);
+});
+
 it('a memory into which nothing fits is refused, and nothing is stored', async () => {
   const cacheDir = join(folder, 'cache');
   const bench = ['bench', 'shapes', '--memory', '100M', '--cache-dir', cacheDir];
