@@ -48,7 +48,7 @@ export function createApp(dependencies: AppDependencies): Express {
   app.use('/v1/models', modelRoutes(shelf));
   app.use(webRoutes());
   app.use(probeRoutes(() => (drain.draining ? 'draining' : unready())));
-  app.use(metricsRoute(metrics));
+  app.use(metricsRoute(metrics, () => jobs.gauge()));
 
   app.use((request) => {
     throw new RequestError('not-found', `there is no ${request.method} ${request.path}`);

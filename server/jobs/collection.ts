@@ -1,6 +1,6 @@
 import { RequestError } from '../contract/errors.js';
 import type { Occupancy } from './admission.js';
-import type { JobRecord, JobState } from './job.js';
+import { JOB_STATES, type JobRecord, type JobState } from './job.js';
 import type { JobLife } from './job-life.js';
 import { type UnreadableJob, unreadable } from './record.js';
 
@@ -69,12 +69,18 @@ export class JobCollection {
     return this.#unreadable.has(id);
   }
 
-  count(state: JobState | 'unreadable'): number {
-    if (state === 'unreadable') return this.#unreadable.size;
-    return this.all().filter(({ job }) => job.record.state === state).length;
+  /** Jobs by state; every state has a count. */
+  counts(): ReadonlyMap<JobState | 'unreadable', number> {
+    const counts = new Map<JobState | 'unreadable', number>(JOB_STATES.map((state) => [state, 0]));
+    for (const { job } of this.#lives.values()) {
+      const { state } = job.record;
+      counts.set(state, counts.get(state)! + 1);
+    }
+    return counts.set('unreadable', this.#unreadable.size);
   }
 
   occupancy(): Occupancy {
-    return { active: this.count('queued') + this.count('running'), paused: this.count('paused') };
+    const counts = this.counts();
+    return { active: counts.get('queued')! + counts.get('running')!, paused: counts.get('paused')! };
   }
 }

@@ -1,7 +1,7 @@
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
 import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
 import type { Metrics } from '../metrics.js';
-import { JOB_STATES, type JobRecord, type JobState } from './job.js';
+import type { JobRecord, JobState } from './job.js';
 
 /** Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to. */
 export function countProgress(
@@ -28,14 +28,14 @@ const COUNTED = ['pixelsComputed', 'haloAndPixels', 'tilesConstant', 'tilesIdent
 
 /**
  * Sets the gauges of jobs by state, and of pending jobs by priority.
- * @param count jobs in a state
+ * @param counts jobs by state
  * @param pending jobs that wait for a place in the worker
  */
 export function gaugeJobs(
   metrics: Metrics,
-  count: (state: JobState | 'unreadable') => number,
+  counts: ReadonlyMap<JobState | 'unreadable', number>,
   pending: (priority: Priority) => number,
 ): void {
-  for (const state of [...JOB_STATES, 'unreadable'] as const) metrics.jobs.set({ state }, count(state));
+  for (const [state, count] of counts) metrics.jobs.set({ state }, count);
   for (const priority of PRIORITIES) metrics.queueDepth.set({ class: priority }, pending(priority));
 }

@@ -88,7 +88,6 @@ export class Jobs {
       closeFiles: (id) => this.results.closeFiles(id),
       cacheResults: (record, receipt, isAwaited) => this.cache.add(record, receipt, isAwaited),
       onStage: (stage, durationMs) => this.observeStage(stage, durationMs),
-      onStateChange: () => this.#gauge(),
     };
     const oldestFirst = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const record of oldestFirst) this.#jobs.add(JobLife.recover(record, this.#lifeOptions));
@@ -96,7 +95,6 @@ export class Jobs {
       void this.expire().catch((err: unknown) => log.error({ err }, 'cannot remove expired jobs'));
     expire();
     this.#expiryTimer = setInterval(expire, EXPIRY_INTERVAL_MS).unref();
-    this.#gauge();
   }
 
   /** See `Admission.withPlace`. */
@@ -111,6 +109,11 @@ export class Jobs {
 
   observeStage(stage: Stage, durationMs: number): void {
     this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
+  }
+
+  /** Sets the gauges of jobs. */
+  gauge(): void {
+    gaugeJobs(this.options.metrics, this.#jobs.counts(), (priority) => this.#runner.waiting(priority));
   }
 
   /** Plans a job from its image's header. */
@@ -130,7 +133,6 @@ export class Jobs {
     const record = recordOf(job, new Date(this.options.now()));
     if (!job.isAwaited) await this.options.store.add(record);
     this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
-    this.#gauge();
     return record;
   }
 
@@ -148,7 +150,6 @@ export class Jobs {
       await store.add(record);
     }
     this.#jobs.add(JobLife.ended(record, job.isAwaited, this.#lifeOptions));
-    this.#gauge();
     return record;
   }
 
@@ -224,7 +225,6 @@ export class Jobs {
     // One that is awaited never wrote its record: these are all of its files.
     const isKnown = job?.isAwaited && job.record.state === 'succeeded';
     await this.options.store.remove(id, isKnown ? filesOf(job.record) : undefined);
-    this.#gauge();
   }
 
   /** Removes the jobs that ended, or were paused, longer than `keepMs` ago. */
@@ -247,13 +247,5 @@ export class Jobs {
     for (const life of lives) if (!life.job.isAwaited && !life.job.hasEnded) life.requeue();
     await Promise.all(lives.map(({ done }) => done));
     for (const { job } of this.#jobs.all()) job.events.end();
-  }
-
-  #gauge(): void {
-    gaugeJobs(
-      this.options.metrics,
-      (state) => this.#jobs.count(state),
-      (priority) => this.#runner.waiting(priority),
-    );
   }
 }

@@ -16,8 +16,6 @@ export interface TrackingOptions {
   readonly now: () => number;
   /** Closes what viewers have open of a job's files: they are about to be removed. */
   readonly closeFiles: (id: string) => Promise<void>;
-  /** Called after each change of a job's state. */
-  readonly onStateChange: () => void;
 }
 
 /**
@@ -155,6 +153,5 @@ export class TrackedJob {
   #publish(record: JobRecord): void {
     this.#record = record;
     this.events.add('state', { state: record.state });
-    this.options.onStateChange();
   }
 }

@@ -20,9 +20,13 @@ export function probeRoutes(unready: () => string | null): Router {
   return router;
 }
 
-/** `/metrics`, for Prometheus. */
-export function metricsRoute({ registry }: Pick<Metrics, 'registry'>): Router {
+/**
+ * `/metrics`, for Prometheus.
+ * @param gauge sets what is counted only when somebody asks
+ */
+export function metricsRoute({ registry }: Pick<Metrics, 'registry'>, gauge: () => void): Router {
   return Router().get('/metrics', async (_request, response) => {
+    gauge();
     response.type(registry.contentType).send(await registry.metrics());
   });
 }
