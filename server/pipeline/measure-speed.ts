@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { within } from '../../tiling/geometry.js';
@@ -7,6 +8,11 @@ import type { Choice } from './tuning.js';
 
 /** Rounds of batches in every lane that are timed, after one that prepares their memory; the fastest counts. */
 const ROUNDS = 3;
+/**
+ * Px of output that a lane computes in a round, in batches of smaller ones: at the end of a round, lanes wait for each
+ * other, and for whatever else the machine does, which must not take a greater share of a short round.
+ */
+const ROUND_PX = 768 ** 2;
 
 /**
  * Measures how fast a model computes tiles of noise: Mpx of output a second, of all lanes together, the pixels that no
@@ -30,22 +36,24 @@ export async function measureSpeed(
   const { stride } = planTiles(within(tile, geometry.halo), { tile, rule: geometry });
   const px = tile.width * tile.height;
   const pixels = Uint8Array.from({ length: px * channels }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
-  const perRound = lanes * Math.max(1, Math.floor(batch / px));
-  const round = async (): Promise<number> => {
+  const perBatch = Math.max(1, Math.floor(batch / px));
+  const perRound = perBatch * Math.max(1, Math.round(ROUND_PX / (perBatch * outputPx ** 2)));
+  const round = async (tiles: number): Promise<number> => {
     signal.throwIfAborted();
     const started = performance.now();
     await Promise.all(
-      Array.from({ length: perRound }, () =>
+      Array.from({ length: lanes * tiles }, () =>
         predict({ data: pixels, ...tile, channels, count: 1 }, output, NEVER),
       ),
     );
     return performance.now() - started;
   };
-  await round();
+  await round(perBatch);
   let fastestMs = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < ROUNDS; i++) fastestMs = Math.min(fastestMs, await round());
-  return (perRound * stride.width * stride.height) / fastestMs / 1000;
+  for (let i = 0; i < ROUNDS; i++) fastestMs = Math.min(fastestMs, await round(perRound));
+  return (lanes * perRound * stride.width * stride.height) / fastestMs / 1000;
 }
 
 /** Batches are not aborted: they are short, and the signal is checked between rounds. */
 const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER); // each tile that waits listens
