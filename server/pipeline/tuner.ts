@@ -22,7 +22,7 @@ import {
 } from './tuning.js';
 
 /** Time limit of a search; a measurement that is under way then is finished. */
-const BUDGET_MS = 4000;
+const BUDGET_MS = 6000;
 /** An image of at least this many tiles repays a search at once. */
 const WORTHWHILE_TILES = 32;
 
