@@ -33,8 +33,10 @@ const COARSE_SIDES_PX = [768, 256, 1024];
 /** Output side in px of the small tiles whose batches are compared with single tiles, and tiles of such a batch. */
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
-/** The least speedup for which a change is chosen: less is noise, or what the memory of larger tiles costs a job. */
+/** The least speedup for which another division into lanes is chosen: less is noise. */
 const MIN_SPEEDUP = 1.05;
+/** The same for another tile: larger ones cost a job more memory, and images beside it wait longer for their batches. */
+const MIN_TILE_SPEEDUP = 1.08;
 /** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
 const MIN_BATCH_SPEEDUP = 1.1;
 
@@ -192,7 +194,7 @@ export const fastestTile = (measurements: readonly Measurement[]): Measurement |
 
 /** The start, unless the fastest way is faster by the least speedup. */
 const betterOf = (started: Measurement, fastest: Measurement): Choice =>
-  choiceOf(fastest.mpxPerSecond >= MIN_SPEEDUP * started.mpxPerSecond ? fastest : started);
+  choiceOf(fastest.mpxPerSecond >= MIN_TILE_SPEEDUP * started.mpxPerSecond ? fastest : started);
 
 const bySpeed = (a: Measurement, b: Measurement): number => b.mpxPerSecond - a.mpxPerSecond;
 

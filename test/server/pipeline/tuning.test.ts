@@ -122,11 +122,11 @@ describe('a full measurement', () => {
     expect(seen).toContain('256 2 4');
   });
 
-  it.each([256, 1024])('chooses a tile of %i px if it is faster than the start by 5 %%', async (tile) => {
+  it.each([256, 1024])('chooses a tile of %i px if it is faster than the start by 8 %%', async (tile) => {
     const speed = (gain: number) => async (choice: Choice) =>
       choice.lanes === 2 ? (choice.tile === tile ? gain : 1) : 0.5;
     const found = (gain: number) => measureAll(space, speed(gain), () => undefined);
-    expect((await found(1.04)).choice).toMatchObject({ tile: start.tile, lanes: 2 });
-    expect((await found(1.06)).choice).toMatchObject({ tile, lanes: 2 });
+    expect((await found(1.07)).choice).toMatchObject({ tile: start.tile, lanes: 2 });
+    expect((await found(1.09)).choice).toMatchObject({ tile, lanes: 2 });
   });
 });
