@@ -10,14 +10,12 @@ import { z } from 'zod';
 import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { readCard, readJson, rejectUnreadable, writeCard } from './model-files.js';
+import { LAYERS, readCard, readJson, rejectUnreadable, WEIGHTS, writeCard } from './model-files.js';
 import { parseRanges, QUANTISATION, type Ranges } from './quantisation/ranges.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 // For its side effect: it registers the layer of models that resize their logits.
 import './resizing.js';
-
-const WEIGHTS = 'weights.bin';
 
 export interface Checkpoint {
   readonly model: tfl.LayersModel;
@@ -54,7 +52,7 @@ export async function saveCheckpoint(
         const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
         const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
         await writeWhole(join(partial, WEIGHTS), [weights]);
-        await writeWhole(join(partial, 'model.json'), [JSON.stringify(json)]);
+        await writeWhole(join(partial, LAYERS), [JSON.stringify(json)]);
         await writeCard(partial, complete);
         return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
       },
@@ -73,8 +71,8 @@ export async function saveCheckpoint(
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const ranges = await rangesOf(folder, card);
-  const json = modelSchema.safeParse(await readJson(folder, 'model.json'));
-  if (!json.success) throw new CheckpointError(`${folder}/model.json: ${issueOf(json.error)}`);
+  const json = modelSchema.safeParse(await readJson(folder, LAYERS));
+  if (!json.success) throw new CheckpointError(`${folder}/${LAYERS}: ${issueOf(json.error)}`);
   const { modelTopology, weightsManifest } = json.data;
   const weights = await readFile(join(folder, WEIGHTS)).catch(rejectUnreadable(folder, WEIGHTS));
   const sha256 = createHash('sha256').update(weights).digest('hex');

@@ -8,7 +8,8 @@ import type { OutputKind } from './output-kind.js';
 import type { Ranges } from './quantisation/ranges.js';
 import type { CallContext } from './rpc.js';
 import type { Ticket } from './ticket.js';
-import type { StepOptions, TrainerConfig, TrainingBatch } from './train/trainer.js';
+import type { TrainingBatch } from './train/batch.js';
+import type { StepOptions, TrainerConfig } from './train/trainer.js';
 
 /** What the lanes of a device have in common. */
 export interface LaneOptions {

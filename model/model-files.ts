@@ -7,8 +7,10 @@ import { CheckpointError } from './errors.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 
+export const LAYERS = 'model.json';
+export const WEIGHTS = 'weights.bin';
 /** The files of a model folder that hold its network; its card says what they are. */
-export const NETWORK_FILES = ['model.json', 'weights.bin'] as const;
+export const NETWORK_FILES = [LAYERS, WEIGHTS] as const;
 
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
@@ -42,7 +44,7 @@ export async function readCard(folder: string): Promise<Card> {
  */
 export async function networkDigest(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of ['model.json', 'card.json']) {
+  for (const name of [LAYERS, 'card.json']) {
     hash.update(await readFile(join(folder, name)).catch(rejectUnreadable(folder, name)));
   }
   return hash.digest('hex');

@@ -43,9 +43,7 @@ export class ModelShelf {
 
   /** The latest version of each model, sorted by name. A version in training has no card, and is not listed. */
   async list(): Promise<ModelFolder[]> {
-    const names = await subfolders(this.root);
-    const found = await Promise.all(names.map((name) => this.#newest(name)));
-    return found.filter((model) => model !== null).map(({ stamp: _, ...model }) => model);
+    return (await this.#latest()).map(({ stamp: _, ...model }) => model);
   }
 
   /**
@@ -135,10 +133,17 @@ export class ModelShelf {
     return { name, version, folder };
   }
 
+  /** The latest version of each model, sorted by name. */
+  async #latest(): Promise<StampedModel[]> {
+    const names = await subfolders(this.root);
+    const found = await Promise.all(names.map((name) => this.#newest(name)));
+    return found.filter((model) => model !== null);
+  }
+
   /** The only model. */
   async #only(): Promise<FoundModel> {
-    const models = await this.list();
-    if (models.length === 1) return this.find(models[0]!.name);
+    const models = await this.#latest();
+    if (models.length === 1) return this.#withCard(models[0]!);
     throw new ModelChoiceError(
       `name a model: ${models.map(({ name }) => name).join(', ') || 'there are none'}`,
     );
@@ -147,7 +152,7 @@ export class ModelShelf {
   /** A version of a model, or its latest one; null where there is none. */
   async #named(name: string, version: string | null): Promise<StampedModel | null> {
     if (name === '' || name.startsWith('.') || name.includes('/')) return null;
-    return version === null ? this.#newest(name) : stamped(this.#version(name, version));
+    return version === null ? this.#newest(name) : withStamp(this.#version(name, version));
   }
 
   /** Checks a model's card, which is parsed only where its file has changed. */
@@ -163,7 +168,7 @@ export class ModelShelf {
   async #newest(name: string): Promise<StampedModel | null> {
     const folder = join(this.root, name);
     for (const version of await versionsOf(folder)) {
-      const model = await stamped({ name, version, folder: join(folder, String(version)) });
+      const model = await withStamp({ name, version, folder: join(folder, String(version)) });
       if (model) return model;
     }
     return null;
@@ -209,7 +214,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** A model with the stamp of its card; null where it has none. */
-async function stamped(model: ModelFolder): Promise<StampedModel | null> {
+async function withStamp(model: ModelFolder): Promise<StampedModel | null> {
   const file = await stat(join(model.folder, 'card.json'), { bigint: true }).catch(() => null);
   return file && { ...model, stamp: [file.ino, file.size, file.mtimeNs, file.ctimeNs].join() };
 }

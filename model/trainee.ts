@@ -1,7 +1,8 @@
 import type { Card } from './card.js';
 import type { TraineeFacts } from './engine-methods.js';
 import type { Lane } from './lane.js';
-import type { StepOptions, TrainingBatch } from './train/trainer.js';
+import type { TrainingBatch } from './train/batch.js';
+import type { StepOptions } from './train/trainer.js';
 
 /** A network in training, as the engine's caller sees it. */
 export class Trainee {

@@ -1,6 +1,7 @@
 import { Engine } from '../../model/engine.js';
 import { AUGMENTATIONS } from '../../model/train/augment.js';
-import { PLAIN_TRAINING, type TrainingBatch } from '../../model/train/trainer.js';
+import type { TrainingBatch } from '../../model/train/batch.js';
+import { PLAIN_TRAINING } from '../../model/train/trainer.js';
 import type { Trainee } from '../../model/trainee.js';
 import { LabelCodec } from '../../server/training/data/labels.js';
 import { Sampler } from '../../server/training/data/sampler.js';

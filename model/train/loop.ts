@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Trainee } from '../trainee.js';
-import type { TrainingBatch } from './trainer.js';
+import type { TrainingBatch } from './batch.js';
 
 /** JSON writes null for NaN and infinities, such as the loss of a training that diverged. */
 const number = z

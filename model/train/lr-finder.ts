@@ -1,5 +1,5 @@
 import type { Trainee } from '../trainee.js';
-import type { TrainingBatch } from './trainer.js';
+import type { TrainingBatch } from './batch.js';
 
 export interface RangeTestOptions {
   /** The first learning rate, such as 1e-5; it grows by the same factor at each step. */

@@ -5,12 +5,10 @@ import { loadCheckpoint } from '../checkpoint.js';
 import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
-import { convertChannels } from '../normalise.js';
-import { OnnxBackend } from '../onnx/backend.js';
-import type { Trace } from '../onnx/trace.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
+import type { TrainingBatch } from './batch.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
-import { lossOf, type Truth } from './loss.js';
+import { Differentiator } from './differentiator.js';
 import { Optimizer } from './optimizer.js';
 import { Random } from './random.js';
 import { readState, type TrainerState, writeState } from './state.js';
@@ -33,28 +31,10 @@ export const PLAIN_TRAINING = {
   optimizer: { kind: 'adam', momentum: 0, weightDecay: 0, clipNorm: null },
 } as const satisfies Omit<TrainerConfig, 'unet'>;
 
-/** Crops of one size with their labels and weights. */
-export interface TrainingBatch {
-  /** `[count, side, side, channels]` in [0, 1]. */
-  readonly pixels: Float32Array;
-  /** Class indices `[count, height, width]` of the network's output for crops of this size. */
-  readonly labels: Uint8Array;
-  /** Weights `[count, height, width]`; 0 where a pixel does not count. */
-  readonly weights: Float32Array;
-  readonly count: number;
-  readonly side: number;
-  readonly channels: number;
-}
-
 export interface StepOptions {
   readonly learningRate: number;
   /** False only accumulates the gradients: they are averaged with those of the next batches. Default true. */
   readonly apply?: boolean;
-}
-
-interface BatchTensors extends Truth {
-  /** `[count, side, side, channels]`. */
-  readonly image: tf.Tensor4D;
 }
 
 /** From this many weights on, a second thread updates half of them; one thread updates fewer in less than a millisecond. */
@@ -64,13 +44,11 @@ const MIN_OFFLOADED_WEIGHTS = 2 ** 18;
 export class Trainer {
   readonly model: tfl.LayersModel;
   readonly geometry: TileGeometry;
-  readonly #logits: tfl.LayersModel;
+  readonly #differentiator: Differentiator;
   readonly #optimizer: Optimizer;
   readonly #variables: tf.Variable[];
   /** Sums over the batches since the last update. */
   #gradients: Float32Array[] = [];
-  /** The computation for batches of one size. */
-  #recorded: { readonly size: string; readonly trace: Trace } | null = null;
   /** Batches since the last update. */
   #accumulated = 0;
   #batches = 0;
@@ -82,8 +60,6 @@ export class Trainer {
     const { unet, tile, optimizer, freezeEncoder } = config;
     this.model = buildUnet(unet, unet.outputSize ? tile : undefined);
     this.geometry = tileGeometryOf(this.model);
-    const end = this.model.getLayer(unet.outputSize ? 'resized' : 'logits');
-    this.#logits = tfl.model({ inputs: this.model.inputs, outputs: end.output as tfl.SymbolicTensor });
     if (freezeEncoder && unet.batchNorm) {
       throw new ModelConfigError('the encoder of a network with batch normalisation cannot be frozen');
     }
@@ -91,6 +67,7 @@ export class Trainer {
       if (freezeEncoder && layer.name.startsWith('down_')) layer.trainable = false;
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+    this.#differentiator = new Differentiator(this.model, this.#variables, config);
     const lengths = this.#variables.map(({ size }) => size);
     const usesSecondThread = threads > 1 && lengths.reduce((sum, n) => sum + n, 0) >= MIN_OFFLOADED_WEIGHTS;
     this.#optimizer = new Optimizer(optimizer, lengths, usesSecondThread);
@@ -112,7 +89,7 @@ export class Trainer {
     for (const layer of this.model.layers) {
       if (layer instanceof SeededDropout) layer.draw = () => random.next();
     }
-    const { loss, gradients } = await this.#lossAndGradients(batch);
+    const { loss, gradients } = await this.#differentiator.compute(batch);
     if (this.#accumulated++ === 0) this.#gradients = gradients;
     else for (const [i, gradient] of gradients.entries()) addTo(this.#gradients[i]!, gradient);
     if (apply) await this.#update(learningRate);
@@ -174,57 +151,6 @@ export class Trainer {
     return extra;
   }
 
-  async #lossAndGradients(batch: TrainingBatch): Promise<{ loss: number; gradients: Float32Array[] }> {
-    const backend = tf.backend();
-    const { dropout, batchNorm } = this.config.unet;
-    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm; // these two change at each step
-    const [loss, ...gradients] = isReplayable
-      ? await this.#replay(backend, batch)
-      : await this.#compute(batch);
-    return { loss: loss![0]!, gradients };
-  }
-
-  /** The loss of a batch, and the gradients. */
-  async #compute(batch: TrainingBatch): Promise<Float32Array[]> {
-    const tensors = tf.tidy(() => this.#differentiate(this.#tensorsOf(batch)));
-    try {
-      return await Promise.all(tensors.map((t) => t.data<'float32'>()));
-    } finally {
-      tf.dispose(tensors);
-    }
-  }
-
-  /** The same, recorded with the first batch of a size only: recording takes as long as the update of a million weights. */
-  async #replay(backend: OnnxBackend, batch: TrainingBatch): Promise<Float32Array[]> {
-    const { pixels, labels, weights, count, side, channels } = batch;
-    const size = `${count} of ${side} px, ${channels} channels`;
-    if (this.#recorded?.size !== size) {
-      const tensors = this.#tensorsOf(batch);
-      const inputs = [...Object.values(tensors), ...this.#variables];
-      this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
-      tf.dispose(Object.values(tensors));
-    }
-    const values = await Promise.all(this.#variables.map((v) => v.data<'float32'>()));
-    const fed = [pixels, new Int32Array(labels), weights, ...values];
-    return (await this.#recorded.trace.run(fed.map((values) => ({ values })))) as Float32Array[];
-  }
-
-  /** Tensors of the loss and of its gradients by each variable. */
-  #differentiate(tensors: BatchTensors): tf.Tensor[] {
-    const { value, grads } = tf.variableGrads(() => this.#loss(tensors), this.#variables);
-    return [value, ...this.#variables.map((variable) => grads[variable.name]!)];
-  }
-
-  #tensorsOf({ pixels, labels, weights, count, side, channels }: TrainingBatch): BatchTensors {
-    const { top, left, bottom, right } = this.geometry.halo;
-    const ofPixels: [number, number, number] = [count, side - top - bottom, side - left - right];
-    return {
-      image: tf.tensor4d(pixels, [count, side, side, channels]),
-      labels: tf.tensor3d(new Int32Array(labels), ofPixels, 'int32'),
-      weights: tf.tensor3d(weights, ofPixels),
-    };
-  }
-
   /** Updates the weights by the mean of the gradients that are accumulated. */
   async #update(learningRate: number): Promise<void> {
     const variables = this.#variables;
@@ -237,17 +163,6 @@ export class Trainer {
 
   #forgetGradients(): void {
     [this.#gradients, this.#accumulated] = [[], 0];
-  }
-
-  #loss({ image, labels, weights }: BatchTensors): tf.Scalar {
-    const x = convertChannels(image, this.model.inputs[0]!.shape[3]!);
-    const { top, left } = this.geometry.padded;
-    let logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
-    const [, h, w, maps] = logits.shape;
-    const [count, height, width] = labels.shape;
-    if (h !== height || w !== width)
-      logits = tf.slice(logits, [0, top, left, 0], [count, height, width, maps]);
-    return lossOf(this.config.loss, logits, { labels, weights });
   }
 
   /** All weights, also those that are not trained. */

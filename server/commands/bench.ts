@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Measurement, Tuning } from '../pipeline/tuning.js';
+import { chosenSpeed, type Measurement, type Tuning } from '../pipeline/tuning.js';
 import {
   type CacheDirFlags,
   type CommandContext,
@@ -42,12 +42,10 @@ export function benchCommand(program: Command, context: CommandContext): void {
 }
 
 /** The chosen way to compute a model, in one line. */
-export function tuningSummary({ choice, measurements }: Tuning): string {
-  const { tile, lanes, threads } = choice;
-  const speeds = measurements.filter((way) => way.tile === tile && way.lanes === lanes);
-  const fastest = Math.max(...speeds.map(({ mpxPerSecond }) => mpxPerSecond));
+export function tuningSummary(tuning: Tuning): string {
+  const { tile, lanes, threads } = tuning.choice;
   const each = threads === 1 ? '1 thread' : `${threads} threads`;
-  return `chosen: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${fastest.toFixed(2)} Mpx/s`;
+  return `chosen: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${chosenSpeed(tuning).toFixed(2)} Mpx/s`;
 }
 
 const columns = (cells: readonly string[]): string => cells.map((cell) => cell.padStart(8)).join('');

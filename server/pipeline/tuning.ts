@@ -26,6 +26,12 @@ export const tuningSchema = z.object({
 });
 export type Tuning = z.infer<typeof tuningSchema>;
 
+/** The speed of the chosen tile and division into lanes, in Mpx of output a second; the greatest that was measured. */
+export function chosenSpeed({ choice, measurements }: Pick<Tuning, 'choice' | 'measurements'>): number {
+  const own = measurements.filter(({ tile, lanes }) => tile === choice.tile && lanes === choice.lanes);
+  return Math.max(...own.map(({ mpxPerSecond }) => mpxPerSecond));
+}
+
 /** Outputs smaller than this are for small images: for large ones they compute too much halo. */
 const SMALLEST_PX = 192;
 /** Output sides that are tried first, in px; then those next to the fastest. */
@@ -34,7 +40,7 @@ const COARSE_SIDES_PX = [768, 256, 1024];
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
 /** The least speedup for which another division into lanes is chosen: less is noise. */
-const MIN_SPEEDUP = 1.05;
+const MIN_DIVISION_SPEEDUP = 1.05;
 /** The same for another tile: larger ones cost a job more memory, and images beside it wait longer for their batches. */
 const MIN_TILE_SPEEDUP = 1.08;
 /** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
@@ -87,7 +93,7 @@ class Search {
     private readonly isTimeUp: () => boolean,
   ) {}
 
-  /** The start, unless another side is faster by the least speedup. */
+  /** The start, unless another side is faster by `MIN_TILE_SPEEDUP`. */
   async fastestSide(): Promise<Choice> {
     const { start } = this.space;
     const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
@@ -106,14 +112,14 @@ class Search {
     return betterOf(started, this.#ranked()[0]!);
   }
 
-  /** The division into lanes, unless another one is faster by the least speedup. */
+  /** The division into lanes, unless another one is faster by `MIN_DIVISION_SPEEDUP`. */
   async fastestDivision(choice: Choice): Promise<Choice> {
     let best = { choice, speed: this.#known(choice)!.mpxPerSecond };
     for (const { lanes, threads } of this.space.divisions) {
       if (lanes === choice.lanes) continue;
       const other = { ...choice, lanes, threads };
       const speed = await this.#speedOf(other);
-      if (speed >= MIN_SPEEDUP * best.speed) best = { choice: other, speed };
+      if (speed >= MIN_DIVISION_SPEEDUP * best.speed) best = { choice: other, speed };
     }
     return best.choice;
   }
@@ -152,7 +158,7 @@ class Search {
 /**
  * Measures every combination of tile, division and batch that fits into the memory.
  * @param onMeasured called with each
- * @returns the start, unless the fastest tile and division are faster by the least speedup
+ * @returns the start, unless the fastest tile and division are faster by `MIN_TILE_SPEEDUP`
  */
 export async function measureAll(
   { start, divisions, fits, tilePx }: SearchSpace,
@@ -192,7 +198,7 @@ export async function measureAll(
 export const fastestTile = (measurements: readonly Measurement[]): Measurement | undefined =>
   measurements.filter(({ tiles }) => tiles === 1).toSorted(bySpeed)[0];
 
-/** The start, unless the fastest way is faster by the least speedup. */
+/** The start, unless the fastest way is faster by `MIN_TILE_SPEEDUP`. */
 const betterOf = (started: Measurement, fastest: Measurement): Choice =>
   choiceOf(fastest.mpxPerSecond >= MIN_TILE_SPEEDUP * started.mpxPerSecond ? fastest : started);
 

@@ -21,24 +21,6 @@ export async function copyDurably(names: readonly string[], from: string, to: st
   }
 }
 
-/**
- * Gives a draft, a folder that is complete, its name. Resolves when that would survive a power failure of the files that
- * were synced.
- * @returns false if the name is taken
- */
-export async function publishFolder(draft: string, folder: string): Promise<boolean> {
-  await syncFolder(draft);
-  try {
-    await rename(draft, folder);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
-    throw error;
-  }
-  await syncFolder(dirname(folder));
-  return true;
-}
-
 /** Resolves when the entries of a folder would survive a power failure: the names of new and of renamed files. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return; // folders cannot be opened there

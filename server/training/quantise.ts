@@ -1,6 +1,6 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, EngineModel } from '../../model/engine.js';
@@ -12,15 +12,13 @@ import { within } from '../../tiling/geometry.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
-import { copyDurably, publishFolder, replaceFile } from '../storage/durable.js';
+import { createFolder } from '../storage/draft-folder.js';
+import { copyDurably, replaceFile } from '../storage/durable.js';
 import { sampleTiles } from './calibration-tiles.js';
 import type { Dataset, Pair } from './data/dataset.js';
 import type { ImageFile } from './data/dataset-files.js';
 import { predictions } from './evaluate.js';
 import { DEFAULT_THRESHOLD, Evaluation, thresholdsWith } from './evaluation.js';
-
-/** A draft that nothing was added to for this long was left by a run that was killed. */
-const STALE_MS = 24 * 60 * 60 * 1000;
 
 export interface QuantiseRequest {
   readonly engine: Engine;
@@ -59,47 +57,15 @@ export async function quantise(request: QuantiseRequest): Promise<Quantised> {
   onStep('calibration');
   const { ranges, tiles } = await calibrate(request, parts.calibration);
   const original = await engine.load(model.folder);
-  const draft = join(dirname(target.folder), `.${target.version}.${randomUUID()}.partial`);
   try {
-    await removeStaleDrafts(target);
-    await mkdir(draft);
-    const unscored = await writeDraft(draft, request, { ranges, tiles, images: parts.calibration });
-    const quantised = await engine.load(draft);
-    const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
-    const { threads } = choiceOf(request, quantised);
-    const exact = await engine.tested(quantised, use, threads);
-    onStep('comparison');
-    const share = await compare(request, [original, quantised], parts.comparison);
-    onStep('scores');
-    const card: Card = {
-      ...unscored,
-      scores: await score(request, quantised, parts.scored),
-      quantisation: {
-        ...unscored.quantisation!,
-        agreement: { images: stemsOf(parts.comparison), share },
-        original: await score(request, original, parts.scored),
-      },
-    };
-    await engine.unload(quantised.id);
-    await writeCard(draft, card);
-    // another run may have published it first
-    if (!(await publishFolder(draft, target.folder))) throw existsError(model, target);
-    return { card, exact };
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    throw error;
+    const quantised = await createFolder(target.folder, async (draft) => {
+      const unscored = await writeDraft(draft, request, { ranges, tiles, images: parts.calibration });
+      return finishDraft(draft, request, { unscored, original, parts });
+    });
+    if (quantised === null) throw existsError(model, target); // another run has published it first
+    return quantised;
   } finally {
     await engine.unload(original.id);
-  }
-}
-
-/** Removes what runs have left that were killed. */
-async function removeStaleDrafts({ folder, version }: ModelFolder): Promise<void> {
-  const parent = dirname(folder);
-  for (const name of await readdir(parent)) {
-    if (!name.startsWith(`.${version}.`) || !name.endsWith('.partial')) continue;
-    const { mtimeMs } = await stat(join(parent, name));
-    if (Date.now() - mtimeMs > STALE_MS) await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 
@@ -129,6 +95,40 @@ async function writeDraft(
   };
   await writeCard(draft, card);
   return card;
+}
+
+interface Unfinished {
+  readonly unscored: Card;
+  readonly original: EngineModel;
+  readonly parts: Parts;
+}
+
+/** Tests a quantised version, compares it with the original, scores it, and completes its card. */
+async function finishDraft(
+  draft: string,
+  request: QuantiseRequest,
+  { unscored, original, parts }: Unfinished,
+): Promise<Quantised> {
+  const { engine, model, onStep = () => {} } = request;
+  const quantised = await engine.load(draft);
+  const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
+  const { threads } = choiceOf(request, quantised);
+  const exact = await engine.tested(quantised, use, threads);
+  onStep('comparison');
+  const share = await compare(request, [original, quantised], parts.comparison);
+  onStep('scores');
+  const card: Card = {
+    ...unscored,
+    scores: await score(request, quantised, parts.scored),
+    quantisation: {
+      ...unscored.quantisation!,
+      agreement: { images: stemsOf(parts.comparison), share },
+      original: await score(request, original, parts.scored),
+    },
+  };
+  await engine.unload(quantised.id);
+  await writeCard(draft, card);
+  return { card, exact };
 }
 
 async function checkChoice(model: FoundModel, target: ModelFolder): Promise<void> {

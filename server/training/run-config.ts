@@ -1,10 +1,10 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { type Card, cardSchema } from '../../model/card.js';
 import { issueOf } from '../../model/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
-import { publishFolder } from '../storage/durable.js';
+import { createFolder } from '../storage/draft-folder.js';
 import type { RangeChoice } from './data/intensities.js';
 import { settingsSchema, type TrainingSettings } from './settings.js';
 
@@ -90,20 +90,15 @@ const formSchema = z.object({ form: z.number().default(1) }).catch({ form: 1 });
  * @throws RequestError `conflict` if the folder exists
  */
 export async function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
-  const partial = join(dirname(folder), `.${basename(folder)}.${process.pid}.partial`);
-  await mkdir(runFolder(partial).training, { recursive: true });
-  try {
-    await writeFile(
-      runFolder(partial).config,
-      `${JSON.stringify({ form: FORMAT_VERSION, ...config }, null, 2)}\n`,
-    );
-    if (await publishFolder(partial, folder)) return;
-    const message = `${folder} exists already: another training of this name has just started; run the command again`;
-    throw new RequestError('conflict', message);
-  } catch (error) {
-    await rm(partial, { recursive: true, force: true });
-    throw error;
-  }
+  const created = await createFolder(folder, async (draft) => {
+    const files = runFolder(draft);
+    await mkdir(files.training);
+    const text = JSON.stringify({ form: FORMAT_VERSION, ...config }, null, 2);
+    await writeFile(files.config, `${text}\n`);
+  });
+  if (created !== null) return;
+  const message = `${folder} exists already: another training of this name has just started; run the command again`;
+  throw new RequestError('conflict', message);
 }
 
 /** @throws RequestError `bad-data` for a file that is missing, invalid, or of a newer format version */

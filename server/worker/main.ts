@@ -4,6 +4,7 @@ import { failureOf } from '../contract/failure.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';
 import { Segmenter } from '../pipeline/segmenter.js';
+import { chosenSpeed } from '../pipeline/tuning.js';
 import { Delayed } from './delayed.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
@@ -12,23 +13,29 @@ import { withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and called by `WorkerProcess`. */
 
-let batches: BatchTime[] = [];
-const reportingBatches = new Delayed(() => {
-  if (batches.length === 0) return;
-  server.emit({ type: 'batches', batches, waiting: started!.host.predictor.depth });
-  batches = [];
-});
-let started: { readonly host: ModelHost; readonly segmenter: Segmenter } | null = null;
+interface Started {
+  readonly host: ModelHost;
+  readonly segmenter: Segmenter;
+  /** Reports the batches since the last report. */
+  readonly reportingBatches: Delayed;
+}
+
+let started: Started | null = null;
 
 const methods: WorkerMethods = {
   async start({ host: hostOptions, ...options }, beatMs) {
     collectLessOften();
+    let batches: BatchTime[] = [];
+    const reportingBatches = new Delayed(() => {
+      if (batches.length === 0) return;
+      server.emit({ type: 'batches', batches, waiting: host.predictor.depth });
+      batches = [];
+    });
     const host = new ModelHost({
       ...hostOptions,
-      onChoice: ({ card }, { choice, measurements }) => {
-        const { tile, lanes, threads } = choice;
-        const own = measurements.filter((way) => way.tile === tile && way.lanes === lanes);
-        const pixelsPerSecond = 1e6 * Math.max(...own.map(({ mpxPerSecond }) => mpxPerSecond));
+      onChoice: ({ card }, tuning) => {
+        const { tile, lanes, threads } = tuning.choice;
+        const pixelsPerSecond = 1e6 * chosenSpeed(tuning);
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
       onBatch: (tiles, deviceMs) => {
@@ -40,7 +47,7 @@ const methods: WorkerMethods = {
       ...options,
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
     });
-    started = { host, segmenter };
+    started = { host, segmenter, reportingBatches };
     setInterval(() => {
       server.emit({ type: 'beat', batches: host.batches });
       server.emit({ type: 'memory', use: segmenter.memory });
@@ -48,7 +55,8 @@ const methods: WorkerMethods = {
   },
   async run(job, limits, { signal, emit }) {
     const reporter = new JobReporter(emit);
-    const running = started!.segmenter.run({
+    const { segmenter, reportingBatches } = started!;
+    const running = segmenter.run({
       ...job,
       signal,
       watch: (opening) => withLimits(opening, limits, (reason) => emit({ type: 'hung', reason })),

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { FrozenModel } from '../../model/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
 import { selfTest } from '../../model/self-test.js';
-import { PLAIN_TRAINING, Trainer, type TrainingBatch } from '../../model/train/trainer.js';
+import type { TrainingBatch } from '../../model/train/batch.js';
+import { PLAIN_TRAINING, Trainer } from '../../model/train/trainer.js';
 import { difference, noise, oneAtATime, onnxBesideCpu } from '../support/oracle.js';
 
 let backend: OnnxBackend;

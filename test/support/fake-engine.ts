@@ -5,7 +5,7 @@ import type { Engine } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
-import type { TrainingBatch } from '../../model/train/trainer.js';
+import type { TrainingBatch } from '../../model/train/batch.js';
 import type { Trainee } from '../../model/trainee.js';
 
 /** A geometry without a halo: the output of a tile has its size. */

@@ -144,12 +144,12 @@ const padOperator: Operator<Padding> = {
         }
       : null,
   emit(g, [x], { before, after, value }, output) {
-    const ofPixels = x.rank === 4 && [before, after].every((px) => px[0] === 0 && px[3] === 0);
-    if (ofPixels && value === 0 && x.origin instanceof InputGradient) {
+    const padsOnlyPixels = x.rank === 4 && [before, after].every((px) => px[0] === 0 && px[3] === 0);
+    if (padsOnlyPixels && value === 0 && x.origin instanceof InputGradient) {
       const frame = [before[1]!, before[2]!, after[1]!, after[2]!] as const;
       return deferred(g, output, x.origin.framed(frame));
     }
-    if (x.isBlocked && ofPixels) {
+    if (x.isBlocked && padsOnlyPixels) {
       return output.value(padBlocks(g, x, { before, after, value }), BLOCKED);
     }
     const layout = commonLayout([x]);

@@ -88,7 +88,7 @@ export class InputGradient implements Writable {
 
   /** With a frame of zeros, such as the gradient of a crop: a convolution with further padding, which costs little. */
   framed(px: Pads): InputGradient {
-    return new InputGradient(this.dy, this.filter, this.convolution, sum(this.frame, px));
+    return new InputGradient(this.dy, this.filter, this.convolution, addPads(this.frame, px));
   }
 
   write(g: GraphWriter): Written {
@@ -100,11 +100,12 @@ export class InputGradient implements Writable {
     return this.#write(g, image.as(BLOCKED));
   }
 
+  /** @param term an image in blocks that is added */
   #write(g: GraphWriter, term: string | null): Written {
     const { dy, convolution, frame } = this;
     const { geometry, channels } = convolution;
     const reversed: Convolution = {
-      geometry: { ...geometry, pads: sum(fullPads(geometry), frame) },
+      geometry: { ...geometry, pads: addPads(fullPads(geometry), frame) },
       channels: [channels[1], channels[0]],
     };
     if (channels[1] < g.block!) {
@@ -141,7 +142,7 @@ function rotateBlocks(g: GraphWriter, filter: string, { geometry, channels }: Co
   return g.op('Reshape', [exchanged, g.ints([channels[0], channels[1], ...kernel_shape])]);
 }
 
-const sum = ([a, b, c, d]: Pads, [e, f, g, h]: Pads): Pads => [a + e, b + f, c + g, d + h];
+const addPads = ([a, b, c, d]: Pads, [e, f, g, h]: Pads): Pads => [a + e, b + f, c + g, d + h];
 
 /** The padding with which a gradient is convolved, so that every pixel meets every tap. */
 function fullPads({ kernel_shape: [kh, kw], pads }: ConvGeometry): Pads {

@@ -1,8 +1,8 @@
 import type { Margins } from '../../../model/geometry.js';
 import type { Augmentation } from '../../../model/train/augment.js';
+import type { TrainingBatch } from '../../../model/train/batch.js';
 import { type Crop, fillCrop } from '../../../model/train/crop.js';
 import { Random } from '../../../model/train/random.js';
-import type { TrainingBatch } from '../../../model/train/trainer.js';
 import { boundsOf, drawWarp } from '../../../model/train/warp.js';
 import type { BorderWeights } from '../../../model/train/weight-map.js';
 import { readTile } from '../../../tiling/reader.js';

@@ -1,13 +1,9 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { TrainingBatch } from '../../../model/train/batch.js';
 import { type RangePoint, rangeTest } from '../../../model/train/lr-finder.js';
-import {
-  PLAIN_TRAINING,
-  Trainer,
-  type TrainerConfig,
-  type TrainingBatch,
-} from '../../../model/train/trainer.js';
+import { PLAIN_TRAINING, Trainer, type TrainerConfig } from '../../../model/train/trainer.js';
 import type { Trainee } from '../../../model/trainee.js';
 import { testFolder } from '../../support/files.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';

@@ -1,0 +1,103 @@
+import tf = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
+
+import { type TileGeometry, tileGeometryOf } from '../geometry.js';
+import { convertChannels } from '../normalise.js';
+import { OnnxBackend } from '../onnx/backend.js';
+import type { Trace } from '../onnx/trace.js';
+import type { UnetConfig } from '../unet.js';
+import type { TrainingBatch } from './batch.js';
+import type { LossKind } from './choices.js';
+import { lossOf, type Truth } from './loss.js';
+
+export interface LossAndGradients {
+  readonly loss: number;
+  /** By each variable. */
+  readonly gradients: Float32Array[];
+}
+
+interface BatchTensors extends Truth {
+  /** `[count, side, side, channels]`. */
+  readonly image: tf.Tensor4D;
+}
+
+/** Computes a network's loss, and its gradients by some of the weights. */
+export class Differentiator {
+  readonly #logits: tfl.LayersModel;
+  readonly #geometry: TileGeometry;
+  /** The computation for batches of one size. */
+  #recorded: { readonly size: string; readonly trace: Trace } | null = null;
+
+  /** @param variables the weights by which the loss is differentiated */
+  constructor(
+    private readonly model: tfl.LayersModel,
+    private readonly variables: readonly tf.Variable[],
+    private readonly config: { readonly unet: UnetConfig; readonly loss: LossKind },
+  ) {
+    const end = model.getLayer(config.unet.outputSize ? 'resized' : 'logits');
+    this.#logits = tfl.model({ inputs: model.inputs, outputs: end.output as tfl.SymbolicTensor });
+    this.#geometry = tileGeometryOf(model);
+  }
+
+  /** The loss of a batch, and the gradients. */
+  async compute(batch: TrainingBatch): Promise<LossAndGradients> {
+    const backend = tf.backend();
+    const { dropout, batchNorm } = this.config.unet;
+    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm; // these two change at each step
+    const [loss, ...gradients] = isReplayable
+      ? await this.#replay(backend, batch)
+      : await this.#computeOnce(batch);
+    return { loss: loss![0]!, gradients };
+  }
+
+  async #computeOnce(batch: TrainingBatch): Promise<Float32Array[]> {
+    const tensors = tf.tidy(() => this.#differentiate(this.#tensorsOf(batch)));
+    try {
+      return await Promise.all(tensors.map((t) => t.data<'float32'>()));
+    } finally {
+      tf.dispose(tensors);
+    }
+  }
+
+  /** Records with the first batch of a size only: recording takes as long as the update of a million weights. */
+  async #replay(backend: OnnxBackend, batch: TrainingBatch): Promise<Float32Array[]> {
+    const { pixels, labels, weights, count, side, channels } = batch;
+    const size = `${count} of ${side} px, ${channels} channels`;
+    if (this.#recorded?.size !== size) {
+      const tensors = this.#tensorsOf(batch);
+      const inputs = [...Object.values(tensors), ...this.variables];
+      this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
+      tf.dispose(Object.values(tensors));
+    }
+    const values = await Promise.all(this.variables.map((v) => v.data<'float32'>()));
+    const fed = [pixels, new Int32Array(labels), weights, ...values];
+    return (await this.#recorded.trace.run(fed.map((values) => ({ values })))) as Float32Array[];
+  }
+
+  /** Tensors of the loss and of its gradients by each variable. */
+  #differentiate(tensors: BatchTensors): tf.Tensor[] {
+    const { value, grads } = tf.variableGrads(() => this.#loss(tensors), [...this.variables]);
+    return [value, ...this.variables.map((variable) => grads[variable.name]!)];
+  }
+
+  #loss({ image, labels, weights }: BatchTensors): tf.Scalar {
+    const x = convertChannels(image, this.model.inputs[0]!.shape[3]!);
+    const { top, left } = this.#geometry.padded;
+    let logits = this.#logits.apply(x, { training: true }) as tf.Tensor4D;
+    const [, h, w, maps] = logits.shape;
+    const [count, height, width] = labels.shape;
+    if (h !== height || w !== width)
+      logits = tf.slice(logits, [0, top, left, 0], [count, height, width, maps]);
+    return lossOf(this.config.loss, logits, { labels, weights });
+  }
+
+  #tensorsOf({ pixels, labels, weights, count, side, channels }: TrainingBatch): BatchTensors {
+    const { top, left, bottom, right } = this.#geometry.halo;
+    const ofPixels: [number, number, number] = [count, side - top - bottom, side - left - right];
+    return {
+      image: tf.tensor4d(pixels, [count, side, side, channels]),
+      labels: tf.tensor3d(new Int32Array(labels), ofPixels, 'int32'),
+      weights: tf.tensor3d(weights, ofPixels),
+    };
+  }
+}

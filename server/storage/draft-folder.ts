@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { syncFolder } from './durable.js';
+
+/** A draft that nothing was added to for this long was left by a process that was killed. */
+const STALE_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Creates a folder atomically: `write` completes a draft beside it, which then gets its name. Resolves when that would
+ * survive a power failure of the files that were synced.
+ *
+ * @returns what `write` does; null if the name is taken by then. The draft is removed then, and when `write` fails
+ */
+export async function createFolder<T>(
+  folder: string,
+  write: (draft: string) => Promise<T>,
+): Promise<T | null> {
+  const parent = dirname(folder);
+  await mkdir(parent, { recursive: true });
+  await removeStaleDrafts(folder);
+  const draft = join(parent, `.${basename(folder)}.${randomUUID()}.partial`);
+  try {
+    await mkdir(draft);
+    const written = await write(draft);
+    return (await publish(draft, folder)) ? written : null;
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function removeStaleDrafts(folder: string): Promise<void> {
+  const parent = dirname(folder);
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(`.${basename(folder)}.`) || !name.endsWith('.partial')) continue;
+    const found = await stat(join(parent, name)).catch(() => null); // another process may just have removed it
+    if (found && Date.now() - found.mtimeMs > STALE_MS) {
+      await rm(join(parent, name), { recursive: true, force: true });
+    }
+  }
+}
+
+async function publish(draft: string, folder: string): Promise<boolean> {
+  await syncFolder(draft);
+  try {
+    await rename(draft, folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+  await syncFolder(dirname(folder));
+  return true;
+}
