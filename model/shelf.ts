@@ -81,11 +81,8 @@ export class ModelShelf {
     const [, plain, version] = /^(.*)\/([1-9]\d{0,8}(?:-int8)?)$/.exec(name) ?? [null, name, null];
     const model = await this.#named(plain!, version!);
     if (model) return this.#withCard(model);
-    const known = await this.list();
-    throw new UnknownModelError(
-      name,
-      known.map((each) => each.name),
-    );
+    const models = (await this.list()).map((each) => each.name);
+    throw new UnknownModelError(name, models.includes(plain!) ? await this.#versionNames(plain!) : models);
   }
 
   /** The quantised versions of a model, by the numbers of those that they were made of. */
@@ -131,6 +128,14 @@ export class ModelShelf {
       throw new ModelChoiceError(`there is no unfinished training of "${name}" to resume`);
     }
     return { name, version, folder };
+  }
+
+  /** What the versions of a model that can be used are requested by. */
+  async #versionNames(name: string): Promise<string[]> {
+    const numbers = await versionsOf(join(this.root, name));
+    const models = await Promise.all(numbers.map((number) => this.#named(name, String(number))));
+    const finished = models.filter((model) => model !== null);
+    return [...finished, ...(await this.quantised(name))].map(({ version }) => `${name}/${version}`);
   }
 
   /** The latest version of each model, sorted by name. */

@@ -38,6 +38,14 @@ describe('a shelf', () => {
     expect(await shelf.find('em-membrane/1-int8')).toMatchObject({ version: '1-int8' });
   });
 
+  it('names the versions of a model that lacks the requested one', async () => {
+    for (const version of ['1', '1-int8']) {
+      const folder = join('em-membrane', version);
+      await cp(join(MODELS, folder, 'card.json'), join(root, 'models', folder, 'card.json'));
+    }
+    await expect(shelf.find('em-membrane/7')).rejects.toThrow('known: em-membrane/1, em-membrane/1-int8');
+  });
+
   it('has the card as it is now', async () => {
     const description = async () => (await shelf.find('shapes/1')).card.description;
     expect(await description()).toBe('shapes');
