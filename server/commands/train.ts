@@ -20,6 +20,7 @@ import { withScratch } from '../terminal/scratch.js';
 import { openDataset } from '../training/data/dataset.js';
 import { foldTable } from '../training/data/folds.js';
 import { foldsOf, splitPairs } from '../training/data/split.js';
+import { formatScores } from '../training/evaluation.js';
 import { findLearningRate } from '../training/find-lr.js';
 import { TrainingConsole } from '../training/recording/console.js';
 import { writePreview } from '../training/recording/preview.js';
@@ -178,7 +179,10 @@ async function trainOne(
       return null;
     }
     await recorder.report(card);
-    context.stderr(`${folder}: ${JSON.stringify(card.scores)}`);
+    for (const [part, scores] of Object.entries(card.scores)) {
+      context.stderr(`${part}: ${formatScores(scores)}`);
+    }
+    context.stderr(`${card.name}/${card.version} is in ${folder}`);
     return card;
   } finally {
     view.close();
