@@ -46,7 +46,10 @@ export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger)
         'stalled',
         `${received} bytes of the body arrived in ${idleTimeoutMs / 1000} s; at least ${Math.ceil(minBytes)} are required`,
       );
-      log.info({ path: request.path, detail: error.message }, 'request body sent too slowly');
+      log.info(
+        { path: request.baseUrl + request.path, detail: error.message },
+        'request body sent too slowly',
+      );
       const drop = () => request.destroy(error);
       if (response.headersSent) return drop();
       response.once('finish', drop);
