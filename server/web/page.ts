@@ -157,7 +157,7 @@ function wire(): void {
   }
   byId('cancel').addEventListener(
     'click',
-    () => selected && void request(`/v1/jobs/${selected}`, { method: 'DELETE' }),
+    () => selected && void request(`/v1/jobs/${selected}`, { method: 'DELETE' }).catch(showFailure),
   );
   byId('resume').addEventListener(
     'click',
@@ -167,7 +167,7 @@ function wire(): void {
     if (!selected) return;
     void request(`/v1/jobs/${selected}`, { method: 'DELETE' }).then(() => {
       location.hash = '#jobs';
-    });
+    }, showFailure);
   });
   byId('more').addEventListener('click', () => {
     listSize += PAGE_SIZE;

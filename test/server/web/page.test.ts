@@ -131,10 +131,10 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await page.focus('#cancel');
     await page.keyboard.press('Enter');
     await expect.poll(state, { timeout: 30_000 }).toBe('cancelled');
+    await expect
+      .poll(() => page.locator('#jobs').innerText())
+      .toMatch(/shapes-0001.png\s+cancelled[\s\S]*shapes-0001.png\s+succeeded/);
     expect(await page.locator('#jobs li').count()).toBe(2);
-    expect(await page.locator('#jobs').innerText()).toMatch(
-      /shapes-0001.png\s+cancelled[\s\S]*shapes-0001.png\s+succeeded/,
-    );
     await shot('list');
     await page.click('#remove');
     await expect.poll(() => page.locator('#jobs li').count()).toBe(1);
