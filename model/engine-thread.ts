@@ -92,8 +92,8 @@ const methods: EngineMethods = {
   },
 
   async train(config) {
-    await trainer?.dispose();
-    trainer = await Trainer.create(config, options.threads);
+    trainer?.dispose();
+    trainer = await Trainer.create(config);
     return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
   },
 
@@ -113,7 +113,7 @@ const methods: EngineMethods = {
   loadState: (path) => trainer!.load(path),
 
   async close() {
-    await trainer?.dispose();
+    trainer?.dispose();
     for (const model of models.values()) model.dispose();
     await backend.close();
   },

@@ -28,8 +28,15 @@ export class Trace {
     },
   ) {}
 
-  /** Computes the values of the outputs, in the order of TensorFlow.js. Booleans are bytes. */
-  async run(inputs: readonly TraceInput[]): Promise<(Float32Array | Int32Array | Uint8Array)[]> {
+  /**
+   * Computes the values of the outputs, in the order of TensorFlow.js. Booleans are bytes.
+   * @param targets arrays that outputs are written to and that take their places in the result; null, or none, for a new
+   * one. Outputs that have them are floats of the recorded shape
+   */
+  async run(
+    inputs: readonly TraceInput[],
+    targets: readonly (Float32Array | null)[] = [],
+  ): Promise<(Float32Array | Int32Array | Uint8Array)[]> {
     const { program } = this;
     const session = await this.sessions.get(program);
     const feeds = Object.fromEntries(
@@ -39,9 +46,17 @@ export class Trace {
         return [`i${i}`, new ort.Tensor(data.type.dtype, values as Float32Array, feedShape(shape, program))];
       }),
     );
+    const fetches = Object.fromEntries(
+      program.outputs.map(({ type }, i) => {
+        const target = targets[i] ?? null;
+        return [`o${i}`, target && new ort.Tensor('float32', target, type.shape)];
+      }),
+    );
     try {
-      const results = await session.run(feeds);
-      return program.outputs.map((_, i) => results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array);
+      const results = await session.run(feeds, fetches);
+      return program.outputs.map(
+        (_, i) => targets[i] ?? (results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array),
+      );
     } catch (cause) {
       throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }

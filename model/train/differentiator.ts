@@ -13,7 +13,7 @@ import { lossOf, type Truth } from './loss.js';
 export interface LossAndGradients {
   readonly loss: number;
   /** By each variable. */
-  readonly gradients: Float32Array[];
+  readonly gradients: readonly Float32Array[];
 }
 
 interface BatchTensors extends Truth {
@@ -39,15 +39,20 @@ export class Differentiator {
     this.#geometry = tileGeometryOf(model);
   }
 
-  /** The loss of a batch, and the gradients. */
-  async compute(batch: TrainingBatch): Promise<LossAndGradients> {
+  /**
+   * The loss of a batch, and the gradients.
+   * @param target arrays that gradients are written to; null for new ones
+   */
+  async compute(batch: TrainingBatch, target: readonly Float32Array[] | null): Promise<LossAndGradients> {
     const backend = tf.backend();
     const { dropout, batchNorm } = this.config.unet;
     const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm; // these two change at each step
     const [loss, ...gradients] = isReplayable
-      ? await this.#replay(backend, batch)
+      ? await this.#replay(backend, batch, target)
       : await this.#computeOnce(batch);
-    return { loss: loss![0]!, gradients };
+    if (target === null) return { loss: loss![0]!, gradients };
+    for (const [i, array] of target.entries()) if (gradients[i] !== array) array.set(gradients[i]!);
+    return { loss: loss![0]!, gradients: target };
   }
 
   async #computeOnce(batch: TrainingBatch): Promise<Float32Array[]> {
@@ -60,7 +65,11 @@ export class Differentiator {
   }
 
   /** Records with the first batch of a size only: recording takes as long as the update of a million weights. */
-  async #replay(backend: OnnxBackend, batch: TrainingBatch): Promise<Float32Array[]> {
+  async #replay(
+    backend: OnnxBackend,
+    batch: TrainingBatch,
+    target: readonly Float32Array[] | null,
+  ): Promise<Float32Array[]> {
     const { pixels, labels, weights, count, side, channels } = batch;
     const size = `${count} of ${side} px, ${channels} channels`;
     if (this.#recorded?.size !== size) {
@@ -70,8 +79,9 @@ export class Differentiator {
       tf.dispose(Object.values(tensors));
     }
     const values = await Promise.all(this.variables.map((v) => v.data<'float32'>()));
-    const fed = [pixels, new Int32Array(labels), weights, ...values];
-    return (await this.#recorded.trace.run(fed.map((values) => ({ values })))) as Float32Array[];
+    const fed = [pixels, new Int32Array(labels), weights, ...values].map((values) => ({ values }));
+    const targets = target === null ? [] : [null, ...target];
+    return (await this.#recorded.trace.run(fed, targets)) as Float32Array[];
   }
 
   /** Tensors of the loss and of its gradients by each variable. */

@@ -37,9 +37,6 @@ export interface StepOptions {
   readonly apply?: boolean;
 }
 
-/** From this many weights on, a second thread updates half of them; one thread updates fewer in less than a millisecond. */
-const MIN_OFFLOADED_WEIGHTS = 2 ** 18;
-
 /** A network in training and its optimiser, on the thread that owns the device. */
 export class Trainer {
   readonly model: tfl.LayersModel;
@@ -47,16 +44,11 @@ export class Trainer {
   readonly #differentiator: Differentiator;
   readonly #optimizer: Optimizer;
   readonly #variables: tf.Variable[];
-  /** Sums over the batches since the last update. */
-  #gradients: Float32Array[] = [];
-  /** Batches since the last update. */
+  /** Batches since the last update, whose gradients are summed in the optimiser's arrays. */
   #accumulated = 0;
   #batches = 0;
 
-  private constructor(
-    private readonly config: TrainerConfig,
-    threads: number,
-  ) {
+  private constructor(private readonly config: TrainerConfig) {
     const { unet, tile, optimizer, freezeEncoder } = config;
     this.model = buildUnet(unet, unet.outputSize ? tile : undefined);
     this.geometry = tileGeometryOf(this.model);
@@ -68,17 +60,15 @@ export class Trainer {
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
     this.#differentiator = new Differentiator(this.model, this.#variables, config);
-    const lengths = this.#variables.map(({ size }) => size);
-    const usesSecondThread = threads > 1 && lengths.reduce((sum, n) => sum + n, 0) >= MIN_OFFLOADED_WEIGHTS;
-    this.#optimizer = new Optimizer(optimizer, lengths, usesSecondThread);
+    this.#optimizer = new Optimizer(
+      optimizer,
+      this.#variables.map(({ size }) => size),
+    );
   }
 
-  /**
-   * @param threads of the device, at least 1, by which results do not differ. Default 1
-   * @throws ModelConfigError, and CheckpointError if `from` has other layers
-   */
-  static async create(config: TrainerConfig, threads = 1): Promise<Trainer> {
-    const trainer = new Trainer(config, threads);
+  /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
+  static async create(config: TrainerConfig): Promise<Trainer> {
+    const trainer = new Trainer(config);
     if (config.from !== undefined) await trainer.#initialiseFrom(config.from);
     return trainer;
   }
@@ -89,17 +79,19 @@ export class Trainer {
     for (const layer of this.model.layers) {
       if (layer instanceof SeededDropout) layer.draw = () => random.next();
     }
-    const { loss, gradients } = await this.#differentiator.compute(batch);
-    if (this.#accumulated++ === 0) this.#gradients = gradients;
-    else for (const [i, gradient] of gradients.entries()) addTo(this.#gradients[i]!, gradient);
+    const { gradients: sums } = this.#optimizer;
+    const { loss, gradients } = await this.#differentiator.compute(
+      batch,
+      this.#accumulated === 0 ? sums : null,
+    );
+    if (this.#accumulated++ > 0) for (const [i, sum] of sums.entries()) addTo(sum, gradients[i]!);
     if (apply) await this.#update(learningRate);
     return loss;
   }
 
-  /** Frees the weights, and ends the optimiser's thread. */
-  async dispose(): Promise<void> {
+  /** Frees the weights. */
+  dispose(): void {
     this.model.dispose();
-    await this.#optimizer.close();
   }
 
   /** A copy of the network with its current weights. */
@@ -129,12 +121,12 @@ export class Trainer {
     if (lengths.join() !== arrays.map(({ length }) => length).join()) {
       throw new CheckpointError('the state belongs to another network or optimiser');
     }
-    // the optimiser overwrites or transfers a weight's array, so each becomes a copy
+    // of whoever passes them: they may be restored again
     for (const [i, w] of weights.entries()) {
       tf.tidy(() => w.assign(tf.tensor(arrays[i]!.slice(), w.shape)));
     }
     for (const [i, slot] of slots.entries()) slot.set(arrays[weights.length + i]!);
-    this.#forgetGradients();
+    this.#accumulated = 0;
     this.#optimizer.steps = steps;
     this.#batches = batches;
   }
@@ -153,16 +145,14 @@ export class Trainer {
 
   /** Updates the weights by the mean of the gradients that are accumulated. */
   async #update(learningRate: number): Promise<void> {
-    const variables = this.#variables;
-    const weights = await Promise.all(variables.map((v) => v.data<'float32'>()));
-    const options = { learningRate, scale: 1 / this.#accumulated };
-    const updated = await this.#optimizer.apply(weights.map(owned), this.#gradients, options);
-    for (const [i, v] of variables.entries()) tf.tidy(() => v.assign(tf.tensor(updated[i]!, v.shape)));
-    this.#forgetGradients();
-  }
-
-  #forgetGradients(): void {
-    [this.#gradients, this.#accumulated] = [[], 0];
+    const { weights } = this.#optimizer;
+    for (const [i, variable] of this.#variables.entries()) {
+      const values = await variable.data<'float32'>();
+      if (values !== weights[i]) weights[i]!.set(values); // these were initialised or restored
+    }
+    this.#optimizer.update({ learningRate, scale: 1 / this.#accumulated });
+    for (const [i, v] of this.#variables.entries()) tf.tidy(() => v.assign(tf.tensor(weights[i]!, v.shape)));
+    this.#accumulated = 0;
   }
 
   /** All weights, also those that are not trained. */
@@ -193,10 +183,6 @@ export class Trainer {
     }
   }
 }
-
-/** An array with a buffer of its own. */
-const owned = (values: Float32Array): Float32Array =>
-  values.byteLength === values.buffer.byteLength ? values : values.slice();
 
 function addTo(sum: Float32Array, terms: Float32Array): void {
   for (let i = 0; i < sum.length; i++) sum[i]! += terms[i]!;

@@ -37,7 +37,7 @@ describe('ten training steps', () => {
         const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
         for (let step = 0; step < 10; step++)
           losses[name]!.push(await trainer.step(batch(step % 3, channels), { learningRate: 3e-3 }));
-        await trainer.dispose();
+        trainer.dispose();
       }
       for (const [i, loss] of losses.cpu!.entries()) {
         expect(Math.abs(losses.onnx![i]! - loss) / loss).toBeLessThan(1e-4);
@@ -68,7 +68,7 @@ describe('memory', () => {
     for (let i = 0; i < 1000; i++) await step();
     expect({ tensors: tf.memory().numTensors, data: backend.numDataIds(), ...backend.stats }).toEqual(early);
     expect(early.pending).toBe(0);
-    await trainer.dispose();
+    trainer.dispose();
     expect({ tensors: tf.memory().numTensors, data: backend.numDataIds() }).toEqual(before);
   });
 });
@@ -101,7 +101,7 @@ describe('a frozen network', () => {
     const expected = oracle.model.apply(x) as tf.Tensor;
     const values = Array.from(await expected.data());
     tf.dispose([x, expected]);
-    await oracle.dispose();
+    oracle.dispose();
     expect(difference(values, Array.from(probabilities))).toBeLessThan(1e-5);
     const greatest = labels.map((_, i) => {
       const p = probabilities.subarray(i * 3, i * 3 + 3);
@@ -119,7 +119,7 @@ describe('a frozen network', () => {
       data: backend.numDataIds(),
       sessions: backend.stats.sessions,
     }).toEqual(before);
-    await trainer.dispose();
+    trainer.dispose();
   });
 
   it('shares one session between tiles of all sizes and batches', async () => {
@@ -138,7 +138,7 @@ describe('a frozen network', () => {
     }
     expect(backend.stats.compiled - compiled).toBe(1);
     frozen.dispose();
-    await trainer.dispose();
+    trainer.dispose();
     await backend.settled();
   });
 });

@@ -54,8 +54,8 @@ describe('accumulated gradients', () => {
     }
     expect((await together.state()).steps).toBe(1);
     expect((await apart.state()).steps).toBe(1);
-    await together.dispose();
-    await apart.dispose();
+    together.dispose();
+    apart.dispose();
   });
 });
 
@@ -74,9 +74,9 @@ describe('a step', () => {
       const loss = await seasoned.step(batch(seed, count), options);
       expect(await fresh.step(batch(seed, count), options)).toBe(loss);
       expect(await weightsOf(seasoned)).toEqual(await weightsOf(fresh));
-      await fresh.dispose();
+      fresh.dispose();
     }
-    await seasoned.dispose();
+    seasoned.dispose();
   });
 });
 
@@ -94,8 +94,8 @@ describe('a state', () => {
     expect(await other.load(path)).toEqual({ epoch: 3 });
     for (let i = 3; i < 6; i++) await other.step(batch(i), options);
     expect(await weightsOf(other)).toEqual(await weightsOf(trainer));
-    await trainer.dispose();
-    await other.dispose();
+    trainer.dispose();
+    other.dispose();
   });
 
   it('of another network is rejected', async () => {
@@ -104,8 +104,8 @@ describe('a state', () => {
     await trainer.save(path, null);
     const other = await Trainer.create({ ...config, unet: { ...config.unet, channels: [2, 4] } });
     await expect(other.load(path)).rejects.toMatchObject({ code: 'bad-checkpoint' });
-    await trainer.dispose();
-    await other.dispose();
+    trainer.dispose();
+    other.dispose();
   });
 });
 
@@ -115,7 +115,7 @@ describe('dropout', () => {
       const trainer = await Trainer.create({ ...config, unet: { ...config.unet, dropout: 0.5 } });
       const found = [];
       for (let i = 0; i < 4; i++) found.push(await trainer.step(batch(1), { learningRate: 1e-12 }));
-      await trainer.dispose();
+      trainer.dispose();
       return found;
     };
     const first = await losses();
@@ -140,7 +140,7 @@ describe('a frozen encoder', () => {
     );
     expect([...changed].some((name) => name.startsWith('down_'))).toBe(false);
     expect(changed.has('logits')).toBe(true);
-    await trainer.dispose();
+    trainer.dispose();
   });
 
   it('is rejected with batch normalisation, whose statistics would continue to change', async () => {
