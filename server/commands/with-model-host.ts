@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { collectLessOften } from '../pipeline/heap-growth.js';
 import { defaultTileCache } from '../pipeline/memory.js';
 import { ModelHost } from '../pipeline/model-host.js';
-import { runFewerTasks } from '../pipeline/v8-tasks.js';
 import {
   type BatchFlags,
   type CacheDirFlags,
@@ -28,7 +28,7 @@ export async function withModelHost<Result>(
   log: (line: string) => void,
   work: (host: ModelHost) => Promise<Result>,
 ): Promise<Result> {
-  runFewerTasks();
+  collectLessOften();
   const cache = await cacheFiles(flags.cacheDir, log);
   const host = new ModelHost({
     modelsDir: flags.models,

@@ -1,10 +1,10 @@
 import { parentProcess } from '../../model/channel.js';
 import { type Failure, serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
+import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { chosenSpeed } from '../pipeline/tuning.js';
-import { runFewerTasks } from '../pipeline/v8-tasks.js';
 import { Delayed } from './delayed.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
@@ -24,7 +24,7 @@ let started: Started | null = null;
 
 const methods: WorkerMethods = {
   async start({ host: hostOptions, ...options }, beatMs) {
-    runFewerTasks();
+    collectLessOften();
     let batches: BatchTime[] = [];
     const reportingBatches = new Delayed(() => {
       if (batches.length === 0) return;
