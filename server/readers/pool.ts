@@ -1,5 +1,6 @@
 import { EngineLostError } from '../../model/errors.js';
 import type { ArgsOf, ResultOf } from '../../model/rpc.js';
+import { type Clock, systemClock } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 import { ReaderExit, ReaderProcess } from './process.js';
@@ -11,6 +12,11 @@ export interface PoolOptions {
   readonly minProcesses: number;
   /** Processes at most, the others started on demand; at least 1. */
   readonly maxProcesses: number;
+  /**
+   * How long a call waits for a process before another one is started, in ms: to start one takes as much of the
+   * processor as hundreds of headers. Default 250.
+   */
+  readonly startAfterMs?: number;
   /** Idle time in ms after which a process beyond `minProcesses` is evicted. Default 30,000. */
   readonly idleTimeoutMs?: number;
   /** Pending calls at most; at least 1. */
@@ -41,6 +47,8 @@ interface Task {
   readonly run: (reader: ReaderProcess) => Promise<unknown>;
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
+  /** When it was called, in ms of the clock. */
+  readonly since: number;
   /** Crashes of processes that it was dispatched to. */
   crashes: number;
 }
@@ -55,9 +63,14 @@ export class ReaderPool {
   readonly #idle: ReaderProcess[] = [];
   readonly #evictions = new Map<ReaderProcess, NodeJS.Timeout>();
   readonly #pending: Task[] = [];
+  /** Ends the wait for a process; null where no call waits for one that may be started. */
+  #cancelWait: (() => void) | null = null;
   #isClosed = false;
 
-  constructor(private readonly options: PoolOptions) {
+  constructor(
+    private readonly options: PoolOptions,
+    private readonly clock: Clock = systemClock,
+  ) {
     for (let i = 0; i < options.minProcesses; i++) this.#release(this.#start());
   }
 
@@ -88,7 +101,7 @@ export class ReaderPool {
     let cancel = () => {};
     return new Promise<ResultOf<ReaderMethods[Name]>>((resolve, reject) => {
       const run = (reader: ReaderProcess) => reader.call(name, args, timeoutMs);
-      const task: Task = { run, resolve, reject, crashes: 0 };
+      const task: Task = { run, resolve, reject, since: this.clock.now(), crashes: 0 };
       cancel = () => {
         if (remove(this.#pending, task)) reject(signal?.reason);
       };
@@ -102,18 +115,31 @@ export class ReaderPool {
   /** Stops the processes, even during their calls, which reject. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#cancelWait?.();
     for (const task of this.#pending.splice(0)) task.reject(new EngineLostError('the server is stopping'));
     await Promise.all([...this.#readers].map((reader) => this.#evict(reader)));
   }
 
   #dispatch(): void {
     while (this.#pending.length > 0) {
-      const reader =
-        this.#idle.pop() ?? (this.#readers.size < this.options.maxProcesses ? this.#start() : null);
+      const reader = this.#idle.pop() ?? this.#startIfDue(this.#pending[0]!);
       if (reader === null) return;
       clearTimeout(this.#evictions.get(reader));
       void this.#run(this.#pending.shift()!, reader);
     }
+  }
+
+  /** Starts a process for a call that has waited long enough, if there may be another. */
+  #startIfDue({ since }: Task): ReaderProcess | null {
+    const { maxProcesses, startAfterMs = 250 } = this.options;
+    if (this.#readers.size >= maxProcesses) return null;
+    const remainingMs = since + startAfterMs - this.clock.now();
+    if (this.#readers.size === 0 || remainingMs <= 0) return this.#start();
+    this.#cancelWait ??= this.clock.after(remainingMs, () => {
+      this.#cancelWait = null;
+      this.#dispatch();
+    });
+    return null;
   }
 
   async #run(task: Task, reader: ReaderProcess): Promise<void> {

@@ -23,8 +23,9 @@ describe('a reader process', () => {
   afterEach(() => pool.close());
 
   it('is evicted when idle, down to the minimum number of processes', async () => {
-    const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, idleTimeoutMs: 100 };
-    pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue });
+    const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000 };
+    const times = { startAfterMs: 0, idleTimeoutMs: 100 };
+    pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue, ...times });
     const calls = [1, 2, 3].map(() => pool.call('header', [{ ...picture, input: image }]));
     const started = pool.pids;
     expect(started.length).toBe(3);
@@ -32,6 +33,28 @@ describe('a reader process', () => {
     await expect.poll(() => pool.pids.length).toBeLessThan(2);
     await pool.call('header', [{ ...picture, input: image }]);
     expect(started).toContain(pool.pids[0]);
+  });
+
+  it('is started for a call that has waited, and not for one that waits shortly', async () => {
+    const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, startAfterMs: 250 };
+    const waits: { readonly delayMs: number; readonly end: () => void }[] = [];
+    let now = 1000;
+    const after = (delayMs: number, end: () => void) => {
+      waits.push({ delayMs, end });
+      return () => undefined;
+    };
+    pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, ...queue }, { now: () => now, after });
+    const header = () => pool.call('header', [{ ...picture, input: image }]);
+    const calls = [header(), header()];
+    now += 100;
+    calls.push(header());
+    expect(pool.pids.length).toBe(1);
+    now += 150;
+    waits[0]!.end();
+    expect(pool.pids.length).toBe(2); // the third call has waited for 150 ms
+    expect(waits.map(({ delayMs }) => delayMs)).toEqual([250, 100]);
+    await Promise.all(calls);
+    expect(pool.pids.length).toBe(2);
   });
 
   it('that runs out of memory fails only the call that caused it, by name', async () => {
