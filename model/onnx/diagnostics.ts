@@ -75,7 +75,8 @@ function listNode({ opType, input, output, attributes }: Graph['nodes'][number])
 
 function listAttribute(value: AttributeValue): string {
   if (typeof value === 'number' || typeof value === 'string') return String(value);
-  return 'float' in value ? String(value.float) : `[${value.join(', ')}]`;
+  if ('float' in value) return String(value.float);
+  return `[${('floats' in value ? value.floats : value).join(', ')}]`;
 }
 
 function listConstant({ name, dims, dataType, rawData }: TensorProto): string {

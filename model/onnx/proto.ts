@@ -5,8 +5,13 @@ export const ElementType = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, 
 /** Element types of the backend's tensors; `int64` is for ONNX's own shapes and axes. */
 export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
 
-/** An attribute's value. A number is written as an INT; `{ float }` is written as a FLOAT. */
-export type AttributeValue = number | string | readonly number[] | { readonly float: number };
+/** An attribute's value. Numbers are written as INT and INTS, those in `float` and `floats` as FLOAT and FLOATS. */
+export type AttributeValue =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] };
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** ONNX Runtime's own operators on blocked images; see `blocked.ts`. */
@@ -48,6 +53,7 @@ const root = protobuf.Root.fromJSON({
         f: field(2, 'float'),
         i: field(3, 'int64'),
         s: field(4, 'bytes'),
+        floats: field(7, 'float', 'repeated'),
         ints: field(8, 'int64', 'repeated'),
         type: field(20, 'int32'),
       },
@@ -99,12 +105,14 @@ const Model = root.lookupType('Model');
 const FLOAT = 1;
 const INT = 2;
 const STRING = 3;
+const FLOATS = 6;
 const INTS = 7;
 
 function attributeProto(name: string, value: AttributeValue): object {
   if (typeof value === 'number') return { name, type: INT, i: value };
   if (typeof value === 'string') return { name, type: STRING, s: Buffer.from(value) };
   if ('float' in value) return { name, type: FLOAT, f: value.float };
+  if ('floats' in value) return { name, type: FLOATS, floats: [...value.floats] };
   return { name, type: INTS, ints: [...value] };
 }
 

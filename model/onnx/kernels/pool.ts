@@ -47,12 +47,9 @@ const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value
   shapeBound: true,
   emit(g, [dy, x], windows, output, shapes) {
     const [, height, width] = shapes.output as [number, number, number, number];
-    const { kernel_shape, strides } = windows;
-    const [size] = kernel_shape;
-    const isTiled = [...kernel_shape, ...strides].every((n) => n === size);
-    if (x.isBlocked && isTiled && height % size === 0 && width % size === 0) {
-      const routed = routeBlocks(g, dy.as(BLOCKED), x, size);
-      return output.value(weave(g, routed, shapes.output, size), BLOCKED);
+    const isHalving = [...windows.kernel_shape, ...windows.strides].every((n) => n === 2);
+    if (x.isBlocked && isHalving && height % 2 === 0 && width % 2 === 0) {
+      return output.value(poolGradientOfBlocks(g, dy.as(BLOCKED), x, shapes.output), BLOCKED);
     }
     const [, indices] = g.ops('MaxPool', [x.as(NCHW)], windows, 2);
     const shape = g.ints(NCHW.map((dim) => shapes.output[dim]!));
@@ -61,50 +58,42 @@ const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value
 };
 
 /**
- * The gradient of pooling an image in blocks by windows of `size`² pixels. A pixel is the first maximum if the maximum
- * of the pixels up to it, row by row, is that of the window, and the maximum of those before it is not. The pixels up
- * to one are those of two rectangles at the window's origin, so their maximum is pooled, too.
- * @returns for each pixel of a window, row by row, the gradients of all windows
+ * The gradient of pooling an image in blocks by windows of 2² pixels, first to the rows of each window and then to the
+ * columns: of two, the first one gets it unless the second is larger. So it is routed to the first maximum, row by row.
  */
-function routeBlocks(g: GraphWriter, dy: string, x: Value, size: number): string[] {
-  const pool = (rows: number, columns: number) =>
-    g.op(`${NCHWC}:MaxPool`, [x.as(BLOCKED)], {
-      kernel_shape: [rows, columns],
-      strides: [size, size],
-      pads: [0, 0, 0, 0],
-    });
-  const largest = pool(size, size);
-  // the gradient where the maximum is among the pixels up to each one
-  const reached = Array.from({ length: size * size - 1 }, (_, at) => {
-    const [row, column] = [Math.floor(at / size), at % size];
-    const last = pool(row + 1, column + 1);
-    const upTo = row === 0 || column === size - 1 ? last : g.op('Max', [pool(row, size), last]);
-    const isLargest = g.op('HardSigmoid', [g.op('Sub', [upTo, largest])], STEEP);
-    return g.op('Mul', [dy, isLargest]);
-  });
-  return [...reached, dy].map((y, i) => (i === 0 ? y : g.op('Sub', [y, reached[i - 1]!])));
-}
-
-/**
- * Brings the pixels of `size`² images in blocks to their places in one image of `shape`: by concatenations along columns
- * and then along rows, which take half the time of a transposition of all of them.
- */
-function weave(g: GraphWriter, images: readonly string[], shape: Shape, size: number): string {
+function poolGradientOfBlocks(g: GraphWriter, dy: string, x: Value, shape: Shape): string {
   const [batch, height, width, channels] = shape as [number, number, number, number];
-  const join = (parts: readonly string[], length: number) =>
-    g.op(
-      'Concat',
-      parts.map((part) => g.op('Reshape', [part, g.ints([-1, length])])),
-      { axis: 1 },
-    );
-  const rows = Array.from({ length: size }, (_, row) =>
-    join(images.slice(row * size, (row + 1) * size), g.block!),
-  );
-  return g.op('Reshape', [join(rows, width * g.block!), g.ints([batch, channels, height, width])]);
+  const image = x.as(BLOCKED);
+  const columns = { kernel_shape: [1, 2], strides: [1, 2], pads: [0, 0, 0, 0] };
+  const rowMaxima = g.op(`${NCHWC}:MaxPool`, [image], columns);
+  const rowLength = (width / 2) * g.block!;
+  const ofRows = route(g, dy, isFirst(g, rowMaxima, [2, 1], channels), rowLength);
+  const half = g.op('Reshape', [ofRows, g.ints([batch, channels, height, width / 2])]);
+  const ofPixels = route(g, half, isFirst(g, image, [1, 2], channels), g.block!);
+  return g.op('Reshape', [ofPixels, g.ints([batch, channels, height, width])]);
 }
 
-/** Turns a HardSigmoid into the question whether numbers that are never positive are 0: its results are 1 or 0. */
-const STEEP = { alpha: { float: 3e38 }, beta: { float: 1 } } as const;
+/** For each pair of pixels side by side, or one below the other: 1 where the first is at least the second, else 0. */
+function isFirst(g: GraphWriter, image: string, kernel: readonly [number, number], channels: number): string {
+  const block = g.block!;
+  const filter = Float32Array.from({ length: 2 * channels }, (_, i) => (i % (2 * block) < block ? 1 : -1));
+  return g.op(`${NCHWC}:Conv`, [image, g.initializer('float32', [channels, 1, ...kernel], filter)], {
+    kernel_shape: kernel,
+    strides: kernel,
+    group: channels,
+    ...STEEP,
+  });
+}
+
+/** Divides gradients among two each, whose runs of a length then alternate. */
+function route(g: GraphWriter, dy: string, toFirst: string, length: number): string {
+  const first = g.op('Mul', [dy, toFirst]);
+  const runs = [first, g.op('Sub', [dy, first])].map((y) => g.op('Reshape', [y, g.ints([-1, length])]));
+  return g.op('Concat', runs, { axis: 1 });
+}
+
+/** An activation that turns differences into 1 where they are at least 0, and 0 elsewhere. */
+const STEEP = { activation: 'HardSigmoid', activation_params: { floats: [3e38, 1] } } as const;
 
 /** Averages windows; padded pixels do not count. */
 const averagePool: Operator<Windows> = {

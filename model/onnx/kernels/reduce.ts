@@ -19,8 +19,9 @@ function reducer(opType: string): Operator<Reduction> {
   return {
     name: opType,
     emit(g, [x], { axes, keepDims }, output) {
-      if (x.isBlocked && x.dtype === output.dtype && !keepDims && axes.toSorted().join() === '0,1,2') {
-        return output.value(reduceBlocks(g, x, opType));
+      const isOfPixels = ['1,2', '0,1,2'].includes(axes.toSorted().join());
+      if (x.isBlocked && x.dtype === output.dtype && !keepDims && isOfPixels) {
+        return output.value(reduceBlocks(g, x, opType, axes.includes(0)));
       }
       const isOrdered = keepDims || axes.includes(3) || axes.length >= 3;
       const isNchw = x.rank === 4 && x.has(NCHW) && isOrdered;
@@ -39,11 +40,11 @@ function reducer(opType: string): Operator<Reduction> {
 }
 
 /** Reduces images in blocks to their channels: along rows at first, which ONNX Runtime does on all threads. */
-function reduceBlocks(g: GraphWriter, x: Value, opType: string): string {
+function reduceBlocks(g: GraphWriter, x: Value, opType: string, isOfBatch: boolean): string {
   const split = g.op('Reshape', [x.as(BLOCKED), g.ints([0, x.channels / g.block!, 0, 0, g.block!])]);
   const rows = g.op(opType, [split, g.ints([3])], { keepdims: 0 });
-  const channels = g.op(opType, [rows, g.ints([0, 2])], { keepdims: 0 });
-  return g.op('Reshape', [channels, g.ints([x.channels])]);
+  const channels = g.op(opType, [rows, g.ints(isOfBatch ? [0, 2] : [2])], { keepdims: 0 });
+  return g.op('Reshape', [channels, g.ints(isOfBatch ? [x.channels] : [-1, x.channels])]);
 }
 
 /** TensorFlow.js calls the axes of `Max` differently from those of the others. */
