@@ -1,6 +1,7 @@
+import { ModelConfigError } from '../errors.js';
 import type { OptimizerConfig } from './choices.js';
 import { BETA1, BETA2, writeAdam, writeDescent } from './update.js';
-import { allocate, type LoopMemory } from './vector-loop.js';
+import { allocate, type LoopMemory, MAX_BYTES } from './vector-loop.js';
 
 const EPSILON = 1e-8;
 
@@ -27,13 +28,20 @@ export class Optimizer {
   readonly slots: readonly Float32Array[];
   readonly #run: (learningRate: number, factor: number) => void;
 
-  /** @param lengths of the arrays of weights, at least one */
+  /**
+   * @param lengths of the arrays of weights, at least one
+   * @throws ModelConfigError for more weights than its memory holds
+   */
   constructor(
     private readonly config: OptimizerConfig,
     lengths: readonly number[],
   ) {
     const regions = config.kind === 'sgd' ? 3 : 4;
     const bytes = lengths.reduce((sum, length) => sum + alignedBytes(length), 0);
+    if (regions * bytes > MAX_BYTES) {
+      const most = Math.floor(MAX_BYTES / regions / 4).toLocaleString('en');
+      throw new ModelConfigError(`the network has too many weights: ${config.kind} trains at most ${most}`);
+    }
     const memory = allocate(regions * bytes);
     const addresses = Array.from({ length: regions }, (_, i) => i * bytes);
     const arrays = addresses.map((address) => arraysIn(memory, address, lengths));

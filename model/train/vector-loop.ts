@@ -14,8 +14,10 @@ export interface LoopMemory {
 }
 
 const PAGE_BYTES = 2 ** 16;
+/** The most bytes of a memory: its addresses have 32 bits. */
+export const MAX_BYTES = 2 ** 32;
 
-/** A memory of zeros. @throws RangeError above 4 GiB */
+/** A memory of zeros. @param bytes at most `MAX_BYTES` */
 export function allocate(bytes: number): LoopMemory {
   return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) });
 }

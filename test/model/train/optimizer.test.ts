@@ -106,6 +106,11 @@ describe('an update', () => {
   });
 });
 
+it('is refused for more weights than its memory holds', () => {
+  const ofAll = () => new Optimizer(plain, [2 ** 28, 1]);
+  expect(ofAll).toThrow('the network has too many weights: adam trains at most 268,435,456');
+});
+
 describe('schedules', () => {
   const config: ScheduleConfig = { kind: 'constant', learningRate: 2, stepEpochs: 3, stepFactor: 0.5 };
   const run = (kind: ScheduleConfig['kind']) =>
