@@ -112,10 +112,8 @@ function interleave(g: GraphWriter, phases: string, size: number, channels: numb
   const shape = g.op('Shape', [phases]);
   const side = (axis: number) => g.op('Slice', [shape, g.ints([axis]), g.ints([axis + 1])]);
   const [height, width] = [side(2), side(3)];
-  const split = g.op('Concat', [g.ints([-1, size, size, channels / block]), height, width, g.ints([block])], {
-    axis: 0,
-  });
-  const moved = g.op('Transpose', [g.op('Reshape', [phases, split])], { perm: [0, 3, 4, 1, 5, 2, 6] });
+  const split = g.op('Concat', [g.ints([-1, size, size, channels / block]), height, width], { axis: 0 });
+  const moved = transposeRuns(g, phases, split, [0, 3, 4, 1, 5, 2]);
   const factor = g.ints([size]);
   const larger = g.op(
     'Concat',
@@ -123,4 +121,22 @@ function interleave(g: GraphWriter, phases: string, size: number, channels: numb
     { axis: 0 },
   );
   return g.op('Reshape', [moved, larger]);
+}
+
+/**
+ * Transposes the blocks of channels of an image. Where its size is known, as in training, their order is known, too, and
+ * blocks are gathered in it, which takes half the time.
+ * @param shape of the image without its last dimension, a block
+ */
+function transposeRuns(g: GraphWriter, image: string, shape: string, perm: readonly number[]): string {
+  const block = g.block!;
+  if (g.isFrozen) {
+    const runs = g.op('Reshape', [image, g.op('Concat', [shape, g.ints([block])], { axis: 0 })]);
+    return g.op('Transpose', [runs], { perm: [...perm, perm.length] });
+  }
+  const scalar = (value: number) => g.op('Squeeze', [g.ints([value])]);
+  const length = g.op('ReduceProd', [g.op('Shape', [image])], { keepdims: 0 });
+  const inOrder = g.op('Range', [scalar(0), g.op('Div', [length, scalar(block)]), scalar(1)]);
+  const order = g.op('Transpose', [g.op('Reshape', [inOrder, shape])], { perm });
+  return g.op('Gather', [g.op('Reshape', [image, g.ints([-1, block])]), order], { axis: 0 });
 }
