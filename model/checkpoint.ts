@@ -10,7 +10,15 @@ import { z } from 'zod';
 import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import { CheckpointError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { LAYERS, readCard, readJson, rejectUnreadable, WEIGHTS, writeCard } from './model-files.js';
+import {
+  CARD_FILE,
+  LAYERS_FILE,
+  readCard,
+  readJson,
+  rejectUnreadable,
+  WEIGHTS_FILE,
+  writeCard,
+} from './model-files.js';
 import { parseRanges, QUANTISATION, type Ranges } from './quantisation/ranges.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
@@ -49,10 +57,10 @@ export async function saveCheckpoint(
           form: CARD_FORMAT_VERSION,
           weights: { sha256, bytes: weights.length },
         });
-        const manifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
+        const manifest = [{ paths: [WEIGHTS_FILE], weights: weightSpecs }];
         const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
-        await writeWhole(join(partial, WEIGHTS), [weights]);
-        await writeWhole(join(partial, LAYERS), [JSON.stringify(json)]);
+        await writeWhole(join(partial, WEIGHTS_FILE), [weights]);
+        await writeWhole(join(partial, LAYERS_FILE), [JSON.stringify(json)]);
         await writeCard(partial, complete);
         return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
       },
@@ -71,13 +79,13 @@ export async function saveCheckpoint(
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const ranges = await rangesOf(folder, card);
-  const json = modelSchema.safeParse(await readJson(folder, LAYERS));
-  if (!json.success) throw new CheckpointError(`${folder}/${LAYERS}: ${issueOf(json.error)}`);
+  const json = modelSchema.safeParse(await readJson(folder, LAYERS_FILE));
+  if (!json.success) throw new CheckpointError(`${folder}/${LAYERS_FILE}: ${issueOf(json.error)}`);
   const { modelTopology, weightsManifest } = json.data;
-  const weights = await readFile(join(folder, WEIGHTS)).catch(rejectUnreadable(folder, WEIGHTS));
+  const weights = await readFile(join(folder, WEIGHTS_FILE)).catch(rejectUnreadable(folder, WEIGHTS_FILE));
   const sha256 = createHash('sha256').update(weights).digest('hex');
   if (sha256 !== card.weights.sha256) {
-    throw new CheckpointError(`${folder}/${WEIGHTS} does not match its card: its SHA-256 is ${sha256}`);
+    throw new CheckpointError(`${folder}/${WEIGHTS_FILE} does not match its card: its SHA-256 is ${sha256}`);
   }
   const weightData = weights.buffer.slice(
     weights.byteOffset,
@@ -88,7 +96,7 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   try {
     const mismatch = findMismatch(card, model);
     if (mismatch !== null)
-      throw new CheckpointError(`${folder}/card.json does not match its network: ${mismatch}`);
+      throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
   } catch (error) {
     model.dispose();
     throw error;

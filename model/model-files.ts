@@ -7,15 +7,16 @@ import { CheckpointError } from './errors.js';
 import { issueOf } from './schema-issue.js';
 import { writeWhole } from './whole-file.js';
 
-export const LAYERS = 'model.json';
-export const WEIGHTS = 'weights.bin';
+export const CARD_FILE = 'card.json';
+export const LAYERS_FILE = 'model.json';
+export const WEIGHTS_FILE = 'weights.bin';
 /** The files of a model folder that hold its network; its card says what they are. */
-export const NETWORK_FILES = [LAYERS, WEIGHTS] as const;
+export const NETWORK_FILES = [LAYERS_FILE, WEIGHTS_FILE] as const;
 
 /** Writes the card of a model folder, whole or not at all. */
 export async function writeCard(folder: string, card: Card): Promise<void> {
   const text = `${JSON.stringify({ ...card, form: CARD_FORMAT_VERSION }, null, 2)}\n`;
-  await writeWhole(join(folder, 'card.json'), [text]);
+  await writeWhole(join(folder, CARD_FILE), [text]);
 }
 
 /** The format version alone, which decides whether the rest can be read. */
@@ -26,16 +27,16 @@ const formSchema = z.object({ form: z.number().optional() }).catch({});
  * @throws CheckpointError for a card that is missing, invalid or of a newer format version
  */
 export async function readCard(folder: string): Promise<Card> {
-  const json = await readJson(folder, 'card.json');
+  const json = await readJson(folder, CARD_FILE);
   const { form } = formSchema.parse(json);
   if (form !== undefined && form > CARD_FORMAT_VERSION) {
     throw new CheckpointError(
-      `${folder}/card.json has format version ${form}, of a newer unseam; this one reads versions up to ${CARD_FORMAT_VERSION}`,
+      `${folder}/${CARD_FILE} has format version ${form}, of a newer unseam; this one reads versions up to ${CARD_FORMAT_VERSION}`,
     );
   }
   const parsed = cardSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw new CheckpointError(`${folder}/card.json: ${issueOf(parsed.error)}`);
+  throw new CheckpointError(`${folder}/${CARD_FILE}: ${issueOf(parsed.error)}`);
 }
 
 /**
@@ -44,7 +45,7 @@ export async function readCard(folder: string): Promise<Card> {
  */
 export async function networkDigest(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of [LAYERS, 'card.json']) {
+  for (const name of [LAYERS_FILE, CARD_FILE]) {
     hash.update(await readFile(join(folder, name)).catch(rejectUnreadable(folder, name)));
   }
   return hash.digest('hex');

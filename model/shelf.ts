@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Card } from './card.js';
 import { CheckpointError, ModelChoiceError, UnknownModelError } from './errors.js';
-import { readCard } from './model-files.js';
+import { CARD_FILE, readCard } from './model-files.js';
 
 export interface ModelFolder {
   readonly name: string;
@@ -43,7 +43,7 @@ export class ModelShelf {
 
   /** The latest version of each model, sorted by name. A version in training has no card, and is not listed. */
   async list(): Promise<ModelFolder[]> {
-    return (await this.#latest()).map(({ stamp: _, ...model }) => model);
+    return (await this.#newestOfEach()).map(({ stamp: _, ...model }) => model);
   }
 
   /**
@@ -89,7 +89,7 @@ export class ModelShelf {
   async quantised(name: string): Promise<ModelFolder[]> {
     const folders = (await subfolders(join(this.root, name))).filter((version) => QUANTISED.test(version));
     const versions = folders.map((version) => this.#version(name, version));
-    const isFinished = await Promise.all(versions.map(({ folder }) => exists(join(folder, 'card.json'))));
+    const isFinished = await Promise.all(versions.map(({ folder }) => exists(join(folder, CARD_FILE))));
     return versions
       .filter((_, i) => isFinished[i])
       .sort((a, b) => Number.parseInt(String(a.version), 10) - Number.parseInt(String(b.version), 10));
@@ -124,13 +124,13 @@ export class ModelShelf {
   async unfinished(name: string): Promise<NumberedModel> {
     const [version] = await versionsOf(join(this.root, name));
     const folder = join(this.root, name, String(version));
-    if (version === undefined || (await exists(join(folder, 'card.json')))) {
+    if (version === undefined || (await exists(join(folder, CARD_FILE)))) {
       throw new ModelChoiceError(`there is no unfinished training of "${name}" to resume`);
     }
     return { name, version, folder };
   }
 
-  /** What the versions of a model that can be used are requested by. */
+  /** The versions of a model that can be used, as `NAME/VERSION`. */
   async #versionNames(name: string): Promise<string[]> {
     const numbers = await versionsOf(join(this.root, name));
     const models = await Promise.all(numbers.map((number) => this.#named(name, String(number))));
@@ -139,7 +139,7 @@ export class ModelShelf {
   }
 
   /** The latest version of each model, sorted by name. */
-  async #latest(): Promise<StampedModel[]> {
+  async #newestOfEach(): Promise<StampedModel[]> {
     const names = await subfolders(this.root);
     const found = await Promise.all(names.map((name) => this.#newest(name)));
     return found.filter((model) => model !== null);
@@ -147,7 +147,7 @@ export class ModelShelf {
 
   /** The only model. */
   async #only(): Promise<FoundModel> {
-    const models = await this.#latest();
+    const models = await this.#newestOfEach();
     if (models.length === 1) return this.#withCard(models[0]!);
     throw new ModelChoiceError(
       `name a model: ${models.map(({ name }) => name).join(', ') || 'there are none'}`,
@@ -204,7 +204,7 @@ export async function cardOf({ name, version, folder }: ModelFolder): Promise<Ca
   const card = await readCard(folder);
   if (card.name === name && card.version === version) return card;
   throw new CheckpointError(
-    `${folder}/card.json names model ${card.name}, version ${card.version}; its folder, ${name}/${version}`,
+    `${folder}/${CARD_FILE} names model ${card.name}, version ${card.version}; its folder, ${name}/${version}`,
   );
 }
 
@@ -220,7 +220,7 @@ async function exists(path: string): Promise<boolean> {
 
 /** A model with the stamp of its card; null where it has none. */
 async function withStamp(model: ModelFolder): Promise<StampedModel | null> {
-  const file = await stat(join(model.folder, 'card.json'), { bigint: true }).catch(() => null);
+  const file = await stat(join(model.folder, CARD_FILE), { bigint: true }).catch(() => null);
   return file && { ...model, stamp: [file.ino, file.size, file.mtimeNs, file.ctimeNs].join() };
 }
 

@@ -64,7 +64,7 @@ export class Differentiator {
     }
   }
 
-  /** Records with the first batch of a size only: recording takes as long as the update of a million weights. */
+  /** Records only the first batch of each size: recording takes milliseconds. */
   async #replay(
     backend: OnnxBackend,
     batch: TrainingBatch,

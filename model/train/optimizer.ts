@@ -1,6 +1,6 @@
 import { ModelConfigError } from '../errors.js';
 import type { OptimizerConfig } from './choices.js';
-import { BETA1, BETA2, writeAdam, writeDescent } from './update.js';
+import { adamLoop, BETA1, BETA2, sgdLoop } from './update.js';
 import { allocate, type LoopMemory, MAX_BYTES } from './vector-loop.js';
 
 const EPSILON = 1e-8;
@@ -63,10 +63,10 @@ export class Optimizer {
   ): (learningRate: number, factor: number) => void {
     const { kind, momentum, weightDecay } = this.config;
     if (kind === 'sgd') {
-      const descend = writeDescent().compile(memory);
+      const descend = sgdLoop().compile(memory);
       return (rate, factor) => descend(addresses, bytes, { factor, rate, momentum });
     }
-    const adapt = writeAdam().compile(memory);
+    const adapt = adamLoop().compile(memory);
     return (learningRate, factor) => {
       // both bias corrections, in the efficient form at the end of section 2 of the paper
       const correction = Math.sqrt(1 - BETA2 ** this.steps);

@@ -121,7 +121,7 @@ export class Trainer {
     if (lengths.join() !== arrays.map(({ length }) => length).join()) {
       throw new CheckpointError('the state belongs to another network or optimiser');
     }
-    // of whoever passes them: they may be restored again
+    // a copy: the state may be restored again
     for (const [i, w] of weights.entries()) {
       tf.tidy(() => w.assign(tf.tensor(arrays[i]!.slice(), w.shape)));
     }
@@ -148,7 +148,7 @@ export class Trainer {
     const { weights } = this.#optimizer;
     for (const [i, variable] of this.#variables.entries()) {
       const values = await variable.data<'float32'>();
-      if (values !== weights[i]) weights[i]!.set(values); // these were initialised or restored
+      if (values !== weights[i]) weights[i]!.set(values); // it was initialised or restored
     }
     this.#optimizer.update({ learningRate, scale: 1 / this.#accumulated });
     for (const [i, v] of this.#variables.entries()) tf.tidy(() => v.assign(tf.tensor(weights[i]!, v.shape)));

@@ -14,12 +14,12 @@ const flushed = (moment: Vector): Vector => sub(add(moment, ROUNDING), ROUNDING)
 /**
  * SGD with momentum, on weights, gradients and momenta. `factor` multiplies gradients.
  */
-export function writeDescent(): LoopWriter<'factor' | 'rate' | 'momentum'> {
+export function sgdLoop(): LoopWriter<'factor' | 'rate' | 'momentum'> {
   const loop = new LoopWriter(3, ['factor', 'rate', 'momentum']);
   const [weights, gradients, momenta] = [0, 1, 2];
-  const gradient = mul(loop.element(gradients), loop.number('factor'));
-  const next = loop.value(add(mul(loop.element(momenta), loop.number('momentum')), gradient));
-  loop.store(weights, sub(loop.element(weights), mul(next, loop.number('rate'))));
+  const gradient = mul(loop.load(gradients), loop.number('factor'));
+  const next = loop.assign(add(mul(loop.load(momenta), loop.number('momentum')), gradient));
+  loop.store(weights, sub(loop.load(weights), mul(next, loop.number('rate'))));
   loop.store(momenta, flushed(next));
   return loop;
 }
@@ -27,16 +27,17 @@ export function writeDescent(): LoopWriter<'factor' | 'rate' | 'momentum'> {
 /**
  * Adam, on weights, gradients, first and second moments. `factor` multiplies gradients, and `decay` weights.
  */
-export function writeAdam(): LoopWriter<'factor' | 'rate' | 'epsilon' | 'decay'> {
+export function adamLoop(): LoopWriter<'factor' | 'rate' | 'epsilon' | 'decay'> {
+  // all loads precede the stores: a load at the offset of a pending store within its page would wait for it (4K aliasing)
   const loop = new LoopWriter(4, ['factor', 'rate', 'epsilon', 'decay']);
   const [weights, gradients, means, squares] = [0, 1, 2, 3];
   const approach = (moment: Vector, value: Vector, beta: number) =>
-    loop.value(add(moment, mul(sub(value, moment), constant(1 - beta))));
-  const gradient = loop.value(mul(loop.element(gradients), loop.number('factor')));
-  const mean = approach(loop.value(loop.element(means)), gradient, BETA1);
-  const square = approach(loop.value(loop.element(squares)), mul(gradient, gradient), BETA2);
+    loop.assign(add(moment, mul(sub(value, moment), constant(1 - beta))));
+  const gradient = loop.assign(mul(loop.load(gradients), loop.number('factor')));
+  const mean = approach(loop.assign(loop.load(means)), gradient, BETA1);
+  const square = approach(loop.assign(loop.load(squares)), mul(gradient, gradient), BETA2);
   const step = div(mul(mean, loop.number('rate')), add(sqrt(square), loop.number('epsilon')));
-  loop.store(weights, sub(mul(loop.element(weights), loop.number('decay')), step));
+  loop.store(weights, sub(mul(loop.load(weights), loop.number('decay')), step));
   loop.store(means, flushed(mean));
   loop.store(squares, flushed(square));
   return loop;

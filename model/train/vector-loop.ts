@@ -1,4 +1,4 @@
-/** What is used of WebAssembly, whose types are those of browsers. */
+/** The part of WebAssembly that is used here; TypeScript declares it only in its library of the DOM. */
 declare const WebAssembly: {
   readonly Memory: new (options: { readonly initial: number }) => LoopMemory;
   readonly Module: new (bytes: Uint8Array) => object;
@@ -14,7 +14,7 @@ export interface LoopMemory {
 }
 
 const PAGE_BYTES = 2 ** 16;
-/** The most bytes of a memory: its addresses have 32 bits. */
+/** The maximum size of a memory: addresses have 32 bits. */
 export const MAX_BYTES = 2 ** 32;
 
 /** A memory of zeros. @param bytes at most `MAX_BYTES` */
@@ -84,8 +84,8 @@ export class LoopWriter<N extends string> {
     private readonly numbers: readonly N[],
   ) {}
 
-  /** The elements of an array. */
-  element(array: number): Vector {
+  /** The current four elements of an array. */
+  load(array: number): Vector {
     return [GET, array, ...LOAD, ...ALIGNED];
   }
 
@@ -94,8 +94,8 @@ export class LoopWriter<N extends string> {
     return [GET, this.arrays + 1 + this.numbers.indexOf(name), ...SPLAT];
   }
 
-  /** Computes a value here, once. */
-  value(computed: Vector): Vector {
+  /** Evaluates into a local variable, here and once. */
+  assign(computed: Vector): Vector {
     const local = this.arrays + 1 + this.numbers.length + this.#values++;
     this.#body.push(...computed, SET, local);
     return [GET, local];

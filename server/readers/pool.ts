@@ -13,8 +13,8 @@ export interface PoolOptions {
   /** Processes at most, the others started on demand; at least 1. */
   readonly maxProcesses: number;
   /**
-   * How long a call waits for a process before another one is started, in ms: to start one takes as much of the
-   * processor as hundreds of headers. Default 250.
+   * How long a call waits before another process is started for it, in ms: starting one costs as much processor time as
+   * hundreds of headers. Default 250.
    */
   readonly startAfterMs?: number;
   /** Idle time in ms after which a process beyond `minProcesses` is evicted. Default 30,000. */
@@ -63,7 +63,7 @@ export class ReaderPool {
   readonly #idle: ReaderProcess[] = [];
   readonly #evictions = new Map<ReaderProcess, NodeJS.Timeout>();
   readonly #pending: Task[] = [];
-  /** Ends the wait for a process; null where no call waits for one that may be started. */
+  /** Cancels the timer that starts another process; null where none is pending. */
   #cancelWait: (() => void) | null = null;
   #isClosed = false;
 

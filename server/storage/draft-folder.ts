@@ -7,10 +7,10 @@ import { syncFolder } from './durable.js';
 const STALE_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Creates a folder atomically: `write` completes a draft beside it, which then gets its name. Resolves when that would
- * survive a power failure of the files that were synced.
+ * Creates a folder atomically: `write` fills a draft beside it, which is then renamed. Resolves when the folder, and those
+ * of its files that were synced, would survive a power failure.
  *
- * @returns what `write` does; null if the name is taken by then. The draft is removed then, and when `write` fails
+ * @returns the result of `write`, or null if the name is taken. The draft is removed then, and if `write` fails
  */
 export async function createFolder<T>(
   folder: string,

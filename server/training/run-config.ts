@@ -90,13 +90,14 @@ const formSchema = z.object({ form: z.number().default(1) }).catch({ form: 1 });
  * @throws RequestError `conflict` if the folder exists
  */
 export async function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
-  const created = await createFolder(folder, async (draft) => {
+  const written = await createFolder(folder, async (draft) => {
     const files = runFolder(draft);
     await mkdir(files.training);
     const text = JSON.stringify({ form: FORMAT_VERSION, ...config }, null, 2);
     await writeFile(files.config, `${text}\n`);
+    return files;
   });
-  if (created !== null) return;
+  if (written !== null) return;
   const message = `${folder} exists already: another training of this name has just started; run the command again`;
   throw new RequestError('conflict', message);
 }

@@ -106,7 +106,7 @@ describe('an update', () => {
   });
 });
 
-it('is refused for more weights than its memory holds', () => {
+it('an optimiser is refused for more weights than its memory holds', () => {
   const ofAll = () => new Optimizer(plain, [2 ** 28, 1]);
   expect(ofAll).toThrow('the network has too many weights: adam trains at most 268,435,456');
 });

@@ -35,7 +35,7 @@ describe('a reader process', () => {
     expect(started).toContain(pool.pids[0]);
   });
 
-  it('is started for a call that has waited, and not for one that waits shortly', async () => {
+  it('is started for a call that has waited, and not for one that has waited only briefly', async () => {
     const queue = { minProcesses: 1, maxProcesses: 3, maxPending: 9, timeoutMs: 30_000, startAfterMs: 250 };
     const waits: { readonly delayMs: number; readonly end: () => void }[] = [];
     let now = 1000;
