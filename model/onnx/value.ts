@@ -28,6 +28,9 @@ export interface Deferred {
   readonly write: () => Value;
 }
 
+/** A tensor that an operator only reads. */
+export type Image = Pick<Value, 'as'>;
+
 const plainLayout = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);
 
 /**

@@ -63,6 +63,15 @@ export class GraphWriter {
     return this.#written.get(nodeKey(opType, inputs, attributes))?.[0];
   }
 
+  /** What `write` returns, which is called once for each key. */
+  once(key: string, write: () => string): string {
+    const known = this.#written.get(key);
+    if (known) return known[0]!;
+    const name = write();
+    this.#written.set(key, [name]);
+    return name;
+  }
+
   /** A vector constant of `int64`: axes, shapes, starts. */
   ints(values: readonly number[]): string {
     return this.#constant('int64', [values.length], values, () => BigInt64Array.from(values.map(BigInt)));
@@ -91,11 +100,7 @@ export class GraphWriter {
     array: () => ArrayBufferView,
   ): string {
     const key = `const ${dtype}[${dims}]${values.map((v) => (Object.is(v, -0) ? '-0' : v))}`;
-    const known = this.#written.get(key);
-    if (known) return known[0]!;
-    const name = this.initializer(dtype, dims, array());
-    this.#written.set(key, [name]);
-    return name;
+    return this.once(key, () => this.initializer(dtype, dims, array()));
   }
 
   /** Adds an array as a constant of the graph. Unlike `ints` and `scalar`, equal arrays are not shared. */

@@ -9,7 +9,7 @@ import { type Convolution, outputsFirst } from './convolve.js';
 import { deferred } from './deferred.js';
 import { DeferredConvolution } from './deferred-conv.js';
 import { convFilterGradient } from './filter-gradient.js';
-import { convInputGradient, type InputGradientAttributes } from './input-gradient.js';
+import { convInputGradient, InputGradient, type InputGradientAttributes } from './input-gradient.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
 
 /** What the kernels of convolutions and of their gradients have in common. */
@@ -60,6 +60,12 @@ const convOperator: Operator<ActivatedConvolution, ConvInputs> = {
   emit(g, [x, filter, ...biases], convolution, output) {
     const { geometry, activation } = convolution;
     const bias = biases.map((v) => v.plain);
+    if (x.origin instanceof InputGradient && bias.length === 0 && activation === 'linear') {
+      const composition = x.origin.composition(g, geometry, convolution.channels[1]);
+      if (composition !== null) {
+        return deferred(g, output, x.origin.throughUpConvolution(g, composition, filter.plain));
+      }
+    }
     if (activation !== 'sigmoid' && DeferredConvolution.fits(g, convolution)) {
       const weights = { filter: filter.plain, bias: bias[0] ?? null };
       return deferred(g, output, new DeferredConvolution(x, weights, convolution, activation === 'relu'));

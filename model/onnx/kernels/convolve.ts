@@ -1,6 +1,6 @@
 import { blockedFilter, openFilter } from '../blocked.js';
 import { NCHWC } from '../proto.js';
-import { BLOCKED, NCHW, type Value } from '../value.js';
+import { BLOCKED, type Image, NCHW } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import type { ConvGeometry } from './conv-geometry.js';
 
@@ -35,7 +35,7 @@ interface Fused {
 /** Writes one convolution to whole blocks of channels. */
 export function convolve(
   g: GraphWriter,
-  x: Value,
+  x: Image,
   { filter, bias }: Weights,
   { geometry, channels }: Convolution,
   { sum = null, isActivated = false }: Fused = {},

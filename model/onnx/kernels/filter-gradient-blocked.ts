@@ -1,5 +1,5 @@
 import { NCHWC } from '../proto.js';
-import { BLOCKED, NCHW, type Value } from '../value.js';
+import { BLOCKED, type Image, NCHW } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import type { ConvGeometry, ConvSizes } from './conv-geometry.js';
 
@@ -21,8 +21,8 @@ import type { ConvGeometry, ConvSizes } from './conv-geometry.js';
  */
 export function blockedFilterGradient(
   g: GraphWriter,
-  x: Value,
-  dy: Value,
+  x: Image,
+  dy: Image,
   geometry: ConvGeometry,
   sizes: ConvSizes,
 ): string {
@@ -85,7 +85,7 @@ function cutOf({ batch, inChannels, outHeight, outWidth, outChannels }: ConvSize
  */
 function pictures(
   g: GraphWriter,
-  x: Value,
+  x: Image,
   { kernel_shape, strides, pads: [top, left, bottom, right] }: ConvGeometry,
   { batch, height, width, inChannels }: ConvSizes,
   { pieces, rows }: Cut,

@@ -1,11 +1,13 @@
 import { blockedFilter } from '../blocked.js';
 import type { Operator } from '../operator.js';
 import { NCHWC } from '../proto.js';
-import { BLOCKED, NCHW, type Value } from '../value.js';
+import { BLOCKED, type Image, NCHW, Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
+import { Composition } from './composition.js';
 import { type ConvGeometry, isBlockwise } from './conv-geometry.js';
 import { type Channels, type Convolution, convolve, outputsFirst } from './convolve.js';
 import { deferred, type Writable, type Written } from './deferred.js';
+import { reduceBlocks } from './reduce-blocks.js';
 import { UpConvolution } from './up-convolution.js';
 
 type Pads = ConvGeometry['pads'];
@@ -66,7 +68,7 @@ export class InputGradient implements Writable {
    * @param frame px of zeros added at `[top, left, bottom, right]`
    */
   constructor(
-    private readonly dy: Value,
+    private readonly dy: Image,
     private readonly filter: string,
     private readonly convolution: Convolution,
     private readonly frame: Pads = [0, 0, 0, 0],
@@ -89,6 +91,43 @@ export class InputGradient implements Writable {
   /** With a frame of zeros, such as the gradient of a crop: a convolution with further padding, which costs little. */
   framed(px: Pads): InputGradient {
     return new InputGradient(this.dy, this.filter, this.convolution, addPads(this.frame, px));
+  }
+
+  /**
+   * What this is a gradient of, if it is an up-convolution with a filter `[size, size, O, I]`, composed with the
+   * convolution; null where they cannot be composed.
+   */
+  composition(g: GraphWriter, up: ConvGeometry, inChannels: number): Composition | null {
+    const { geometry, channels } = this.convolution;
+    const [size] = up.kernel_shape;
+    const isBlocked = [inChannels, channels[1]].every((count) => count % g.block! === 0);
+    const isWhole = this.frame.every((px) => px === 0);
+    if (!isBlocked || !isWhole || !isBlockwise(up) || !Composition.fits(g, size, geometry, channels[0]))
+      return null;
+    return new Composition(size, geometry, [inChannels, ...channels]);
+  }
+
+  /** The gradient by the small image of a composed up-convolution, whose filter is `[size, size, O, I]`. */
+  throughUpConvolution(g: GraphWriter, composition: Composition, up: string): InputGradient {
+    const filter = composition.filter(g, up, this.filter);
+    const phases = { as: () => composition.phases(g, this.dy.as(BLOCKED)) };
+    return new InputGradient(phases, filter, composition.convolution);
+  }
+
+  /** The gradient by the filter of a composed up-convolution of a small image. */
+  upFilterGradient(g: GraphWriter, composition: Composition, gradientOf: (phases: Image) => string): string {
+    const gradient = gradientOf({ as: () => composition.phases(g, this.dy.as(BLOCKED)) });
+    return composition.upGradient(g, gradient, this.filter);
+  }
+
+  /** Its sums over pixels, `[N, I]`, or `[I]` over the batch, too; null where padding takes some of them. */
+  sums(g: GraphWriter, isOfBatch: boolean): string | null {
+    const { pads } = this.convolution.geometry;
+    if (!(this.dy instanceof Value) || this.dy.channels % g.block! !== 0 || pads.some((px) => px > 0))
+      return null;
+    const ofOutputs = reduceBlocks(g, this.dy, 'ReduceSum', isOfBatch);
+    const taps = g.op('ReduceSum', [this.filter, g.ints([0, 1])], { keepdims: 0 });
+    return g.op('MatMul', [ofOutputs, g.op('Transpose', [taps], { perm: [1, 0] })]);
   }
 
   write(g: GraphWriter): Written {

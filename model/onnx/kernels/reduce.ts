@@ -2,11 +2,12 @@ import tf = require('@tensorflow/tfjs-core');
 
 import { UnsupportedKernelError } from '../../errors.js';
 import type { Operator } from '../operator.js';
-import { BLOCKED, NCHW, type Value } from '../value.js';
-import type { GraphWriter } from '../writer.js';
+import { NCHW, type Value } from '../value.js';
 import { deferred } from './deferred.js';
 import { DeferredConvolution } from './deferred-conv.js';
+import { InputGradient } from './input-gradient.js';
 import { type Kernel, kernel, type Tensors } from './kernel.js';
+import { reduceBlocks } from './reduce-blocks.js';
 import { cast } from './shape.js';
 
 interface Reduction {
@@ -20,6 +21,10 @@ function reducer(opType: string): Operator<Reduction> {
     name: opType,
     emit(g, [x], { axes, keepDims }, output) {
       const isOfPixels = ['1,2', '0,1,2'].includes(axes.toSorted().join());
+      if (isOfPixels && !keepDims && opType === 'ReduceSum' && x.origin instanceof InputGradient) {
+        const sums = x.origin.sums(g, axes.includes(0));
+        if (sums !== null) return output.value(sums);
+      }
       if (x.isBlocked && x.dtype === output.dtype && !keepDims && isOfPixels) {
         return output.value(reduceBlocks(g, x, opType, axes.includes(0)));
       }
@@ -37,14 +42,6 @@ function reducer(opType: string): Operator<Reduction> {
       return output.value(reduced, isNchw && keepDims ? NCHW : undefined);
     },
   };
-}
-
-/** Reduces images in blocks to their channels: along rows at first, which ONNX Runtime does on all threads. */
-function reduceBlocks(g: GraphWriter, x: Value, opType: string, isOfBatch: boolean): string {
-  const split = g.op('Reshape', [x.as(BLOCKED), g.ints([0, x.channels / g.block!, 0, 0, g.block!])]);
-  const rows = g.op(opType, [split, g.ints([3])], { keepdims: 0 });
-  const channels = g.op(opType, [rows, g.ints(isOfBatch ? [0, 2] : [2])], { keepdims: 0 });
-  return g.op('Reshape', [channels, g.ints(isOfBatch ? [x.channels] : [-1, x.channels])]);
 }
 
 /** TensorFlow.js calls the axes of `Max` differently from those of the others. */

@@ -1,8 +1,10 @@
 import { BLOCKED, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
+import { Composition } from './composition.js';
 import type { ConvGeometry } from './conv-geometry.js';
 import { type Channels, type Convolution, convolve, POINTWISE, type Weights } from './convolve.js';
 import type { Writable, Written } from './deferred.js';
+import { transposeRuns } from './transpose-runs.js';
 
 /**
  * An up-convolution, each of whose pixels yields a block of `size`² pixels of its own, that is
@@ -44,62 +46,22 @@ export class UpConvolution implements Writable {
   }
 
   /**
-   * Convolves the large image, without its bias, as one convolution of the small image: for each of the `size`²
-   * positions of a pixel within its block, the sum of the products of both filters. It reads a quarter of the pixels
+   * Convolves the large image, without its bias, as one convolution of the small image. It reads a quarter of the pixels
    * for size 2, and never writes the large image.
    *
    * @param filter `[k, k, O, P]`, where k − 1 is a multiple of the size, so that every block is complete
    * @returns the convolved image, in blocks of channels
    */
   convolved(g: GraphWriter, filter: string, { geometry, channels }: Convolution): string {
-    const { x, size, weights } = this;
-    const [inChannels, middle] = this.channels;
-    const outChannels = channels[1];
-    const [k] = geometry.kernel_shape;
-    const reach = (k - 1) / size + 1;
-    const [blocks, taps] = [size * size, k * k];
-    // [size², 1, I, O] × [1, k², O, P] -> [size²·k², I·P]
-    const up = g.op('Transpose', [weights.filter], { perm: [0, 1, 3, 2] });
-    const left = g.op('Reshape', [up, g.ints([blocks, 1, inChannels, middle])]);
-    const right = g.op('Reshape', [filter, g.ints([1, taps, middle, outChannels])]);
-    const products = g.op('Reshape', [g.op('MatMul', [left, right]), g.ints([blocks * taps, -1])]);
-    // row: the output's position in its block, and the small image's pixel; column: the product that it takes
-    const chosen = new Float32Array(blocks * reach * reach * blocks * taps);
-    for (let position = 0; position < blocks; position++) {
-      for (let tap = 0; tap < taps; tap++) {
-        const y = Math.floor(position / size) + Math.floor(tap / k);
-        const x = (position % size) + (tap % k);
-        const pixel = Math.floor(y / size) * reach + Math.floor(x / size);
-        const place = (y % size) * size + (x % size);
-        chosen[(pixel * blocks + position) * blocks * taps + place * taps + tap] = 1;
-      }
-    }
-    const choice = g.initializer('float32', [blocks * reach * reach, blocks * taps], chosen);
-    const sums = g.op('Reshape', [
-      g.op('MatMul', [choice, products]),
-      g.ints([reach, reach, blocks, inChannels, outChannels]),
-    ]);
-    const composed = g.op('Reshape', [
-      g.op('Transpose', [sums], { perm: [0, 1, 3, 2, 4] }),
-      g.ints([reach, reach, inChannels, blocks * outChannels]),
-    ]);
-    const small: Convolution = {
-      geometry: { ...POINTWISE, kernel_shape: [reach, reach] },
-      channels: [inChannels, blocks * outChannels],
-    };
-    return interleave(g, convolve(g, x, { filter: composed, bias: null }, small), size, outChannels);
+    const composition = new Composition(this.size, geometry, [...this.channels, channels[1]]);
+    const composed = composition.filter(g, this.weights.filter, filter);
+    const phases = convolve(g, this.x, { filter: composed, bias: null }, composition.convolution);
+    return interleave(g, phases, this.size, channels[1]);
   }
 
-  /**
-   * Whether `convolved` can do a convolution, and once for all: one with constant weights, that sees no padding, and
-   * whose results fill whole blocks.
-   */
-  canBeConvolved(
-    { isFrozen }: GraphWriter,
-    { kernel_shape: [kh, kw], strides, dilations, pads }: ConvGeometry,
-  ): boolean {
-    const isDense = [...strides, ...dilations].every((n) => n === 1) && pads.every((px) => px === 0);
-    return isFrozen && isDense && kh === kw && (kh - 1) % this.size === 0;
+  /** Whether `convolved` can do a convolution. */
+  canBeConvolved(g: GraphWriter, geometry: ConvGeometry): boolean {
+    return Composition.fits(g, this.size, geometry, this.channels[1]);
   }
 }
 
@@ -121,22 +83,4 @@ function interleave(g: GraphWriter, phases: string, size: number, channels: numb
     { axis: 0 },
   );
   return g.op('Reshape', [moved, larger]);
-}
-
-/**
- * Transposes the blocks of channels of an image. Where its size is known, as in training, their order is known, too, and
- * blocks are gathered in it, which takes half the time.
- * @param shape of the image without its last dimension, a block
- */
-function transposeRuns(g: GraphWriter, image: string, shape: string, perm: readonly number[]): string {
-  const block = g.block!;
-  if (g.isFrozen) {
-    const runs = g.op('Reshape', [image, g.op('Concat', [shape, g.ints([block])], { axis: 0 })]);
-    return g.op('Transpose', [runs], { perm: [...perm, perm.length] });
-  }
-  const scalar = (value: number) => g.op('Squeeze', [g.ints([value])]);
-  const length = g.op('ReduceProd', [g.op('Shape', [image])], { keepdims: 0 });
-  const inOrder = g.op('Range', [scalar(0), g.op('Div', [length, scalar(block)]), scalar(1)]);
-  const order = g.op('Transpose', [g.op('Reshape', [inOrder, shape])], { perm });
-  return g.op('Gather', [g.op('Reshape', [image, g.ints([-1, block])]), order], { axis: 0 });
 }
