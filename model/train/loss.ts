@@ -31,17 +31,18 @@ export function lossOf(kind: LossKind, logits: tf.Tensor4D, truth: Truth): tf.Sc
  */
 function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const classes = logits.shape[3];
-  let each: tf.Tensor;
+  const each = tf.expandDims(weights, 3);
+  let sum: tf.Tensor;
   if (classes === 1) {
     const truth = tf.cast(tf.expandDims(labels, 3), 'float32');
     const tail = tf.log1p(tf.exp(tf.neg(tf.abs(logits))));
-    each = tf.add(tf.sub(tf.relu(logits), tf.mul(logits, truth)), tail);
+    sum = tf.sum(tf.mul(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, truth)), tail), each));
   } else {
-    const truth = tf.oneHot(labels, classes, 1, 0, 'float32');
-    each = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits, 3), truth), 3, true));
+    // classes and pixels are summed at once: the gradient of a sum over classes is slow to spread
+    const truth = tf.mul(tf.oneHot(labels, classes, 1, 0, 'float32'), each);
+    sum = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits, 3), truth)));
   }
-  const weighted = tf.sum(tf.mul(each, tf.expandDims(weights, 3)));
-  return tf.div(weighted, tf.add(tf.sum(weights), TINY)) as tf.Scalar;
+  return tf.div(sum, tf.add(tf.sum(weights), TINY)) as tf.Scalar;
 }
 
 /**
