@@ -115,10 +115,7 @@ function tileAt(index: number, write: Rect, tile: Size, halo: Margins): Tile {
 /** How tiles are chosen: by their size, as one tile for the whole image, or automatically. */
 export type TileChoice = Size | 'whole' | 'auto';
 
-/**
- * Sides in px of the outputs that `auto` chooses from, each rounded up to what the model takes: images of all sizes
- * have tiles of few sizes, and small ones of common sizes have no px to spare.
- */
+/** Sides in px of the outputs that `auto` chooses from for images of many tiles. */
 export const AUTO_SIDES_PX: readonly number[] = [
   32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024,
 ];
@@ -126,12 +123,19 @@ export const AUTO_SIDES_PX: readonly number[] = [
 /** The side of the output of an image's tiles where no model was tuned, in px. */
 export const AUTO_OUTPUT_PX = 512;
 
+/** Sides in px of the outputs of single tiles: multiples of `step` up to `upTo`. Images of all sizes have few of them. */
+const SINGLE_SIDES = [
+  { upTo: 512, step: 32 },
+  { upTo: Number.POSITIVE_INFINITY, step: 64 },
+] as const;
+
 /** A side of an image up to this many times the tile's is covered by one larger tile: two would compute more. */
 const ONE_TILE = 1.25;
 
 /**
- * Resolves a choice to a tile size for an image. `auto` takes sides of `AUTO_SIDES_PX`: along each side of the image, the
- * smallest one that covers it, or else the one of up to `outputPx` that computes the fewest px.
+ * Resolves a choice to a tile size for an image. `auto` takes, along each side of the image, the smallest of
+ * `SINGLE_SIDES` that covers it, or else the one of `AUTO_SIDES_PX` of up to `outputPx` that computes the fewest px. Each
+ * is rounded up to what the model takes.
  *
  * @param outputPx the side of the output, in px, that is the fastest for an image of many tiles
  */
@@ -150,15 +154,20 @@ export function chooseTile(
 
 /** The output of a tile along a side of an image of `length` px, for a halo of both ends. */
 function autoOutput(length: number, halo: number, { multiple }: TileRule, outputPx: number): number {
-  const sides = [...new Set([...AUTO_SIDES_PX.filter((px) => px < outputPx), outputPx])];
-  const larger = AUTO_SIDES_PX.filter((px) => px > outputPx && px <= ONE_TILE * outputPx);
-  const covering = [...sides, ...larger].find((px) => px >= length);
-  if (covering !== undefined) return covering;
+  const single = singleSide(length);
+  const covering = length <= outputPx ? Math.min(single, outputPx) : single;
+  if (covering <= ONE_TILE * outputPx) return covering;
+  const sides = [...AUTO_SIDES_PX.filter((px) => px < outputPx), outputPx];
   const computed = (px: number): number => {
     const stride = alignUp(px, multiple);
     return Math.ceil(length / stride) * (stride + halo);
   };
   return sides.reduce((best, px) => (computed(px) <= computed(best) ? px : best));
+}
+
+function singleSide(length: number): number {
+  const { step } = SINGLE_SIDES.find(({ upTo }) => length <= upTo)!;
+  return alignUp(Math.max(length, 1), step);
 }
 
 /** Parses `572`, `572x828` (width × height), `whole` or `auto`. */

@@ -113,13 +113,13 @@ describe('the choice of a tile', () => {
       const { width } = chooseTile({ width: length, height: 9 }, 'auto', rule);
       const plan = planTiles({ width: length, height: 9 }, { tile: { width, height: 100 }, rule });
       sides.add(width);
-      // a side of up to 640 px is one tile, of at most a quarter more than the image and its halo, or 32 px
+      // a side of up to 640 px is one tile, of hardly more than the image and its halo
       if (length <= 640) {
         expect(plan.count).toBe(1);
-        expect(width).toBeLessThanOrEqual(Math.max(1.25 * (length + 88), length + 88 + 32 + 8));
+        expect(width).toBeLessThan(length + 88 + (length <= 512 ? 32 : 64) + 8);
       }
     }
-    expect(sides.size).toBeLessThanOrEqual(13);
+    expect(sides.size).toBe(512 / 32 + (640 - 512) / 64);
   });
 
   it('covers a side of many tiles for "auto" by the fewest px', () => {
