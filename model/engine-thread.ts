@@ -93,6 +93,7 @@ const methods: EngineMethods = {
 
   async train(config) {
     trainer?.dispose();
+    trainer = null;
     trainer = await Trainer.create(config);
     return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
   },

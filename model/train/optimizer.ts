@@ -71,7 +71,7 @@ export class Optimizer {
       // both bias corrections, in the efficient form at the end of section 2 of the paper
       const correction = Math.sqrt(1 - BETA2 ** this.steps);
       const rate = (learningRate * correction) / (1 - BETA1 ** this.steps);
-      const decay = kind === 'adamw' ? 1 - learningRate * weightDecay : 1;
+      const decay = kind === 'adamw' ? learningRate * weightDecay : 0;
       adapt(addresses, bytes, { factor, rate, epsilon: EPSILON * correction, decay });
     };
   }

@@ -25,7 +25,8 @@ export function sgdLoop(): LoopWriter<'factor' | 'rate' | 'momentum'> {
 }
 
 /**
- * Adam, on weights, gradients, first and second moments. `factor` multiplies gradients, and `decay` weights.
+ * Adam, on weights, gradients, first and second moments. `factor` multiplies gradients; `decay` is the share of weights
+ * that is subtracted: their product with `1 - decay` would lose a small one to rounding.
  */
 export function adamLoop(): LoopWriter<'factor' | 'rate' | 'epsilon' | 'decay'> {
   // all loads precede the stores: a load at the offset of a pending store within its page would wait for it (4K aliasing)
@@ -37,7 +38,8 @@ export function adamLoop(): LoopWriter<'factor' | 'rate' | 'epsilon' | 'decay'> 
   const mean = approach(loop.assign(loop.load(means)), gradient, BETA1);
   const square = approach(loop.assign(loop.load(squares)), mul(gradient, gradient), BETA2);
   const step = div(mul(mean, loop.number('rate')), add(sqrt(square), loop.number('epsilon')));
-  loop.store(weights, sub(mul(loop.load(weights), loop.number('decay')), step));
+  const weight = loop.assign(loop.load(weights));
+  loop.store(weights, sub(weight, add(mul(weight, loop.number('decay')), step)));
   loop.store(means, flushed(mean));
   loop.store(squares, flushed(square));
   return loop;

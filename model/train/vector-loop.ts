@@ -1,3 +1,5 @@
+import { OutOfMemoryError } from '../errors.js';
+
 /** The part of WebAssembly that is used here; TypeScript declares it only in its library of the DOM. */
 declare const WebAssembly: {
   readonly Memory: new (options: { readonly initial: number }) => LoopMemory;
@@ -17,9 +19,17 @@ const PAGE_BYTES = 2 ** 16;
 /** The maximum size of a memory: addresses have 32 bits. */
 export const MAX_BYTES = 2 ** 32;
 
-/** A memory of zeros. @param bytes at most `MAX_BYTES` */
+/**
+ * A memory of zeros.
+ * @param bytes at most `MAX_BYTES`
+ * @throws OutOfMemoryError
+ */
 export function allocate(bytes: number): LoopMemory {
-  return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) });
+  try {
+    return new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE_BYTES) });
+  } catch (cause) {
+    throw new OutOfMemoryError(`no memory for weights and moments: ${bytes} bytes`, { cause });
+  }
 }
 
 /** Instructions that push four floats. */

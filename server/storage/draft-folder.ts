@@ -35,7 +35,7 @@ async function removeStaleDrafts(folder: string): Promise<void> {
     if (!name.startsWith(`.${basename(folder)}.`) || !name.endsWith('.partial')) continue;
     const found = await stat(join(parent, name)).catch(() => null); // another process may just have removed it
     if (found && Date.now() - found.mtimeMs > STALE_MS) {
-      await rm(join(parent, name), { recursive: true, force: true });
+      await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined); // it may be another user's
     }
   }
 }

@@ -93,6 +93,20 @@ describe('an update', () => {
     expect(run(sum, 0.25)).toEqual(run(mean, 1));
   });
 
+  it('decays weights at small rates, too', () => {
+    const [learningRate, steps] = [1e-6, 2000];
+    const run = (weightDecay: number) => {
+      const optimizer = optimizerOf({ ...plain, kind: 'adamw', weightDecay }, [Float32Array.of(1)]);
+      for (let step = 0; step < steps; step++) {
+        optimizer.gradients[0]!.set(noise(1, step, -3, 3));
+        optimizer.update({ learningRate });
+      }
+      return optimizer.weights[0]![0]!;
+    };
+    const decayed = run(0) - run(0.02);
+    expect(decayed / (steps * learningRate * 0.02)).toBeCloseTo(1, 1);
+  });
+
   it.each(['sgd', 'adam'] as const)('leaves no denormal moments where gradients vanish: %s', (kind) => {
     const optimizer = optimizerOf({ ...plain, kind }, [Float32Array.of(1)]);
     const moments: number[] = [];
