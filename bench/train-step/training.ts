@@ -48,11 +48,13 @@ export class Training {
   }
 
   static async #answer<T>(child: ChildProcess): Promise<T> {
-    const failed = once(child, 'exit').then(([code]) => {
+    const answered = new AbortController();
+    const failed = once(child, 'exit', { signal: answered.signal }).then(([code]) => {
       throw new Error(`the process of the training ended with code ${code}`);
     });
     const [answer] = await Promise.race([once(child, 'message'), failed]);
     failed.catch(() => undefined);
+    answered.abort(); // of the listener
     return answer as T;
   }
 }
