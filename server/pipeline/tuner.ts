@@ -37,7 +37,7 @@ export interface TunerOptions {
   readonly path: string | null;
   /** Called with a model before it is measured for a job. */
   readonly onSearch?: ((model: EngineModel) => void) | undefined;
-  /** Called with the choice for a model when it is made, or found in the file. */
+  /** Called with the choice for a model when it is made, or found in the file; again where its versions take turns. */
   readonly onChoice?: ((model: EngineModel, tuning: Tuning) => void) | undefined;
 }
 
@@ -57,6 +57,8 @@ interface ModelSpace {
 export class Tuner {
   readonly #tunings: Outcomes<Tuning>;
   readonly #spaces = new WeakMap<EngineModel, ModelSpace>();
+  /** The latest tuning of each model, by name, that `onChoice` was called with. */
+  readonly #reported = new Map<string, Tuning>();
 
   constructor(
     private readonly predictor: Pick<TilePredictor, 'for'>,
@@ -122,7 +124,9 @@ export class Tuner {
   }
 
   #found(model: EngineModel, tuning: Tuning): ComputeChoice {
-    this.options.onChoice?.(model, tuning);
+    const { name } = model.card;
+    if (this.#reported.get(name) !== tuning) this.options.onChoice?.(model, tuning);
+    this.#reported.set(name, tuning);
     return { ...tuning.choice, isMeasured: true };
   }
 
