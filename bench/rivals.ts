@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench } from './bench.js';
 import { type Contender, figuresOf, verdictOf } from './rivals/figures.js';
-import { type Run, runProcess, watchMemory } from './rivals/process.js';
+import { HungProcessError, type Run, runProcess, watchMemory } from './rivals/process.js';
 import { type Configuration, RIVALS, THREADS } from './rivals/roster.js';
 import { Scripts } from './rivals/scripts.js';
 import { BenchServer } from './server.js';
@@ -74,7 +74,7 @@ export const bench: Bench = async (log) => {
 
 const maskOf = (dir: string, name: string): string => join(dir, `${name.replaceAll(' ', '-')}-mask.tif`);
 
-/** Runs all contenders in turn, round by round; those that are slow once. */
+/** Runs all contenders in turn, round by round; those that are slow once. One that hangs is run again, once. */
 async function measure(
   contenders: Readonly<Record<string, Contender>>,
   dir: string,
@@ -83,7 +83,11 @@ async function measure(
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, { run, runs }] of Object.entries(contenders)) {
       if (round > 0 && runs[0]!.seconds > SLOW * contenders.unseam!.runs[0]!.seconds) continue;
-      const done = await run(maskOf(dir, name));
+      const done = await run(maskOf(dir, name)).catch((error: unknown) => {
+        if (!(error instanceof HungProcessError)) throw error;
+        log(`${name}: ${error.message}`);
+        return run(maskOf(dir, name));
+      });
       runs.push(done);
       log(`${name}: ${done.seconds.toFixed(2)} s, ${done.peakMb} MB`);
     }

@@ -4,8 +4,11 @@ import { text } from 'node:stream/consumers';
 import { residentBytes } from '../server.js';
 
 const POLL_MS = 25;
-/** Many times what the slowest rival takes: one that hangs is terminated. */
-const TIMEOUT_MS = 600_000;
+/** Twice what the slowest rival takes: one that hangs is terminated. */
+const TIMEOUT_MS = 240_000;
+
+/** A process that did not end in time. */
+export class HungProcessError extends Error {}
 
 /** A whole process, from its start to its exit. */
 export interface Run {
@@ -15,7 +18,7 @@ export interface Run {
   readonly stdout: string;
 }
 
-/** @throws Error with the end of what the process wrote to stderr, if it fails or does not end in time */
+/** @throws HungProcessError; Error with the end of what the process wrote to stderr, if it fails */
 export async function runProcess(
   command: string,
   args: readonly string[],
@@ -34,6 +37,7 @@ export async function runProcess(
     const [code, signal] = await exited;
     const seconds = (performance.now() - started) / 1000;
     const [stdout, stderr] = await outputs;
+    if (signal === 'SIGTERM') throw new HungProcessError(`${command} did not end in ${TIMEOUT_MS / 1000} s`);
     if (code !== 0) {
       const reason = stderr.trim().split('\n').at(-1);
       throw new Error(`${command} ended with ${signal ?? `code ${code}`}: ${reason}`);

@@ -1,7 +1,7 @@
 import type { GraphWriter } from '../writer.js';
 import type { ConvGeometry } from './conv-geometry.js';
 import { type Convolution, POINTWISE } from './convolve.js';
-import { transposeRuns } from './transpose-runs.js';
+import { transposeBlocks } from './transpose-blocks.js';
 
 /**
  * An up-convolution by blocks of `size`² pixels and a convolution behind it, as one convolution of the small image: for
@@ -76,7 +76,7 @@ export class Composition {
     ];
     const [blocks, factor] = [g.ints([-1, outChannels / block]), g.ints([size])];
     const split = g.op('Concat', [blocks, height, factor, width, factor], { axis: 0 });
-    const moved = transposeRuns(g, image, split, [0, 3, 5, 1, 2, 4]);
+    const moved = transposeBlocks(g, image, split, [0, 3, 5, 1, 2, 4]);
     const shapeOfPhases = g.op('Concat', [g.ints([-1, this.#blocks * outChannels]), height, width], {
       axis: 0,
     });

@@ -46,6 +46,7 @@ const maxPoolGradient: ShapeBoundOperator<Windows, readonly [dy: Value, x: Value
   name: 'MaxPoolGrad',
   shapeBound: true,
   emit(g, [dy, x], windows, output, shapes) {
+    // U-Nets halve images; other windows are rare, and leave the blocks
     const [, height, width] = shapes.output as [number, number, number, number];
     const isHalving = [...windows.kernel_shape, ...windows.strides].every((n) => n === 2);
     if (x.isBlocked && isHalving && height % 2 === 0 && width % 2 === 0) {
@@ -67,14 +68,19 @@ function poolGradientOfBlocks(g: GraphWriter, dy: string, x: Value, shape: Shape
   const columns = { kernel_shape: [1, 2], strides: [1, 2], pads: [0, 0, 0, 0] };
   const rowMaxima = g.op(`${NCHWC}:MaxPool`, [image], columns);
   const rowLength = (width / 2) * g.block!;
-  const ofRows = route(g, dy, isFirst(g, rowMaxima, [2, 1], channels), rowLength);
+  const ofRows = route(g, dy, firstMask(g, rowMaxima, [2, 1], channels), rowLength);
   const half = g.op('Reshape', [ofRows, g.ints([batch, channels, height, width / 2])]);
-  const ofPixels = route(g, half, isFirst(g, image, [1, 2], channels), g.block!);
+  const ofPixels = route(g, half, firstMask(g, image, [1, 2], channels), g.block!);
   return g.op('Reshape', [ofPixels, g.ints([batch, channels, height, width])]);
 }
 
 /** For each pair of pixels side by side, or one below the other: 1 where the first is at least the second, else 0. */
-function isFirst(g: GraphWriter, image: string, kernel: readonly [number, number], channels: number): string {
+function firstMask(
+  g: GraphWriter,
+  image: string,
+  kernel: readonly [number, number],
+  channels: number,
+): string {
   const block = g.block!;
   const filter = Float32Array.from({ length: 2 * channels }, (_, i) => (i % (2 * block) < block ? 1 : -1));
   return g.op(`${NCHWC}:Conv`, [image, g.initializer('float32', [channels, 1, ...kernel], filter)], {
@@ -85,14 +91,14 @@ function isFirst(g: GraphWriter, image: string, kernel: readonly [number, number
   });
 }
 
-/** Divides gradients among two each, whose runs of a length then alternate. */
+/** Splits each gradient between two neighbours, interleaving runs of `length`. */
 function route(g: GraphWriter, dy: string, toFirst: string, length: number): string {
   const first = g.op('Mul', [dy, toFirst]);
   const runs = [first, g.op('Sub', [dy, first])].map((y) => g.op('Reshape', [y, g.ints([-1, length])]));
   return g.op('Concat', runs, { axis: 1 });
 }
 
-/** An activation that turns differences into 1 where they are at least 0, and 0 elsewhere. */
+/** A step function: 1 for differences of at least 0, else 0, as denormals are flushed. */
 const STEEP = { activation: 'HardSigmoid', activation_params: { floats: [3e38, 1] } } as const;
 
 /** Averages windows; padded pixels do not count. */

@@ -20,12 +20,12 @@ function reducer(opType: string): Operator<Reduction> {
   return {
     name: opType,
     emit(g, [x], { axes, keepDims }, output) {
-      const isOfPixels = ['1,2', '0,1,2'].includes(axes.toSorted().join());
-      if (isOfPixels && !keepDims && opType === 'ReduceSum' && x.origin instanceof InputGradient) {
+      const reducesPixels = ['1,2', '0,1,2'].includes(axes.toSorted().join());
+      if (reducesPixels && !keepDims && opType === 'ReduceSum' && x.origin instanceof InputGradient) {
         const sums = x.origin.sums(g, axes.includes(0));
         if (sums !== null) return output.value(sums);
       }
-      if (x.isBlocked && x.dtype === output.dtype && !keepDims && isOfPixels) {
+      if (x.isBlocked && x.dtype === output.dtype && !keepDims && reducesPixels) {
         return output.value(reduceBlocks(g, x, opType, axes.includes(0)));
       }
       const isOrdered = keepDims || axes.includes(3) || axes.length >= 3;

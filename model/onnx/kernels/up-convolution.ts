@@ -4,7 +4,7 @@ import { Composition } from './composition.js';
 import type { ConvGeometry } from './conv-geometry.js';
 import { type Channels, type Convolution, convolve, POINTWISE, type Weights } from './convolve.js';
 import type { Writable, Written } from './deferred.js';
-import { transposeRuns } from './transpose-runs.js';
+import { transposeBlocks } from './transpose-blocks.js';
 
 /**
  * An up-convolution, each of whose pixels yields a block of `size`² pixels of its own, that is
@@ -75,7 +75,7 @@ function interleave(g: GraphWriter, phases: string, size: number, channels: numb
   const side = (axis: number) => g.op('Slice', [shape, g.ints([axis]), g.ints([axis + 1])]);
   const [height, width] = [side(2), side(3)];
   const split = g.op('Concat', [g.ints([-1, size, size, channels / block]), height, width], { axis: 0 });
-  const moved = transposeRuns(g, phases, split, [0, 3, 4, 1, 5, 2]);
+  const moved = transposeBlocks(g, phases, split, [0, 3, 4, 1, 5, 2]);
   const factor = g.ints([size]);
   const larger = g.op(
     'Concat',

@@ -1,11 +1,16 @@
 import type { GraphWriter } from '../writer.js';
 
 /**
- * Transposes the blocks of channels of an image. Where its size is known, as in training, their order is known, too, and
- * blocks are gathered in it, which takes half the time.
+ * Transposes whole blocks of channels. In training, sizes are fixed, so the order is a constant, and gathering blocks takes
+ * half the time.
  * @param shape of the image without its last dimension, a block
  */
-export function transposeRuns(g: GraphWriter, image: string, shape: string, perm: readonly number[]): string {
+export function transposeBlocks(
+  g: GraphWriter,
+  image: string,
+  shape: string,
+  perm: readonly number[],
+): string {
   const block = g.block!;
   if (g.isFrozen) {
     const runs = g.op('Reshape', [image, g.op('Concat', [shape, g.ints([block])], { axis: 0 })]);
