@@ -5,7 +5,6 @@ import { pino } from 'pino';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
-import { collectLessOften } from '../pipeline/heap-growth.js';
 import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
 import {
   type BatchFlags,
@@ -185,7 +184,6 @@ export function serveCommand(program: Command, context: CommandContext): void {
     .action(async (flags: ServeFlags) => {
       // Loaded here: other commands, and --help, need none of its libraries.
       const { startServer } = await import('../serve.js');
-      collectLessOften();
       const server = await startServer({
         ...flags,
         engine: { ...engineOf(flags), ...(flags.batch !== undefined && { batch: flags.batch }) },

@@ -4,9 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 const GROWTH_PERCENT = 300;
 
 /**
- * Makes V8 collect the garbage of this process less often. It counts buffers, such as pixels and uploads, as growth of the
- * heap, though they are outside of it, and would mark and sweep a heap of 20 MB after every 20 MB of them. The heap's limit
- * holds as before.
+ * Makes V8 collect the garbage of this process less often. It counts pixels as growth of the heap, though they are
+ * outside of it, and would mark and sweep a heap of 20 MB after every 20 MB of them. The heap's limit holds as before.
  */
 export function collectLessOften(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);
