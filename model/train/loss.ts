@@ -31,15 +31,15 @@ export function lossOf(kind: LossKind, logits: tf.Tensor4D, truth: Truth): tf.Sc
  */
 function crossEntropy(logits: tf.Tensor4D, { labels, weights }: Truth): tf.Scalar {
   const classes = logits.shape[3];
-  const each = tf.expandDims(weights, 3);
+  const pixelWeights = tf.expandDims(weights, 3);
   let sum: tf.Tensor;
   if (classes === 1) {
     const truth = tf.cast(tf.expandDims(labels, 3), 'float32');
     const tail = tf.log1p(tf.exp(tf.neg(tf.abs(logits))));
-    sum = tf.sum(tf.mul(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, truth)), tail), each));
+    sum = tf.sum(tf.mul(tf.add(tf.sub(tf.relu(logits), tf.mul(logits, truth)), tail), pixelWeights));
   } else {
     // classes and pixels are summed at once: the gradient of a sum over classes is slow to spread
-    const truth = tf.mul(tf.oneHot(labels, classes, 1, 0, 'float32'), each);
+    const truth = tf.mul(tf.oneHot(labels, classes, 1, 0, 'float32'), pixelWeights);
     sum = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits, 3), truth)));
   }
   return tf.div(sum, tf.add(tf.sum(weights), TINY)) as tf.Scalar;

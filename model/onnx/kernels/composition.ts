@@ -1,7 +1,11 @@
+import { BLOCKED, type Image } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import type { ConvGeometry } from './conv-geometry.js';
 import { type Convolution, POINTWISE } from './convolve.js';
 import { transposeBlocks } from './transpose-blocks.js';
+
+/** Channels of the large image up to which a composition pays in training. */
+const MAX_TRAINED = 64;
 
 /**
  * An up-convolution by blocks of `size`² pixels and a convolution behind it, as one convolution of the small image: for
@@ -66,7 +70,11 @@ export class Composition {
   }
 
   /** The convolved image, or its gradient, as the composed convolution leaves it: the inverse of an interleaving. */
-  phases(g: GraphWriter, image: string): string {
+  phases(g: GraphWriter, image: Image): Image {
+    return { as: () => this.#writePhases(g, image.as(BLOCKED)) };
+  }
+
+  #writePhases(g: GraphWriter, image: string): string {
     const [block, size, outChannels] = [g.block!, this.size, this.channels[2]];
     const shape = g.op('Shape', [image]);
     const side = (axis: number) => g.op('Slice', [shape, g.ints([axis]), g.ints([axis + 1])]);
@@ -142,6 +150,3 @@ export class Composition {
     });
   }
 }
-
-/** Channels of the large image up to which a composition pays in training. */
-const MAX_TRAINED = 64;

@@ -1,5 +1,5 @@
 import type { ShapeBoundOperator } from '../operator.js';
-import { BLOCKED, type Image, type Value } from '../value.js';
+import type { Image, Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { Composition } from './composition.js';
 import type { ConvGeometry, ConvSizes } from './conv-geometry.js';
@@ -84,9 +84,8 @@ function convolvedGradient(
   { batch, height, width, outChannels }: ConvSizes,
 ): string {
   const composition = new Composition(size, geometry, [...channels, outChannels]);
-  const phases = { as: () => composition.phases(g, dy.as(BLOCKED)) };
   const small = { batch, height: height / size, width: width / size };
-  const composed = composedGradient(g, composition, x, phases, small);
+  const composed = composedGradient(g, composition, x, composition.phases(g, dy), small);
   let gradient = composition.filterGradient(g, composed, weights.filter);
   if (weights.bias !== null) {
     // which every tap meets at every pixel

@@ -110,22 +110,20 @@ export class InputGradient implements Writable {
   /** The gradient by the small image of a composed up-convolution, whose filter is `[size, size, O, I]`. */
   throughUpConvolution(g: GraphWriter, composition: Composition, up: string): InputGradient {
     const filter = composition.filter(g, up, this.filter);
-    const phases = { as: () => composition.phases(g, this.dy.as(BLOCKED)) };
-    return new InputGradient(phases, filter, composition.convolution);
+    return new InputGradient(composition.phases(g, this.dy), filter, composition.convolution);
   }
 
   /** The gradient by the filter of a composed up-convolution of a small image. */
   upFilterGradient(g: GraphWriter, composition: Composition, gradientOf: (phases: Image) => string): string {
-    const gradient = gradientOf({ as: () => composition.phases(g, this.dy.as(BLOCKED)) });
-    return composition.upGradient(g, gradient, this.filter);
+    return composition.upGradient(g, gradientOf(composition.phases(g, this.dy)), this.filter);
   }
 
   /** Its sums over pixels, `[N, I]`, or `[I]` over the batch, too; null where padding takes some of them. */
-  sums(g: GraphWriter, isOfBatch: boolean): string | null {
+  sums(g: GraphWriter, reducesBatch: boolean): string | null {
     const { pads } = this.convolution.geometry;
     if (!(this.dy instanceof Value) || this.dy.channels % g.block! !== 0 || pads.some((px) => px > 0))
       return null;
-    const ofOutputs = reduceBlocks(g, this.dy, 'ReduceSum', isOfBatch);
+    const ofOutputs = reduceBlocks(g, this.dy, 'ReduceSum', reducesBatch);
     const taps = g.op('ReduceSum', [this.filter, g.ints([0, 1])], { keepdims: 0 });
     return g.op('MatMul', [ofOutputs, g.op('Transpose', [taps], { perm: [1, 0] })]);
   }
