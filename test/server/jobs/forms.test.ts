@@ -49,7 +49,8 @@ beforeAll(async () => {
     join(folderOf(WRONG), 'job.json'),
     JSON.stringify({ ...record, id: WRONG, state: 'dormant' }),
   );
-  server = await testServer(data).catch((error: Error) => error);
+  // Its jobs ended long ago.
+  server = await testServer(data, { keepMs: Number.POSITIVE_INFINITY }).catch((error: Error) => error);
   wary = await fakeServer(broken).catch((error: Error) => error);
 });
 afterAll(async () => {
