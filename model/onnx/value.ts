@@ -28,7 +28,7 @@ export interface Deferred {
   readonly write: () => Value;
 }
 
-/** A tensor that an operator only reads. */
+/** An image that is only read: a tensor, or one that is written when it is read. */
 export type Image = Pick<Value, 'as'>;
 
 const plainLayout = (rank: number): Layout => Array.from({ length: rank }, (_, i) => i);

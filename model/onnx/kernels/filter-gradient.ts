@@ -44,10 +44,10 @@ function filterGradient(
   if (x.origin instanceof InputGradient && isBlocked(outChannels)) {
     const composition = x.origin.composition(g, geometry, outChannels);
     if (composition !== null) {
-      // the large image's gradient is not needed for that of the filter which makes the image
-      return x.origin.upFilterGradient(g, composition, (phases) =>
-        composedGradient(g, composition, dy, phases, { ...sizes, height: outHeight, width: outWidth }),
-      );
+      // no large image is needed: here `dy` is the small image, and `x` the gradient of the large one
+      const small = { ...sizes, height: outHeight, width: outWidth };
+      const gradient = composedGradient(g, composition, dy, composition.phases(g, x.origin.dy), small);
+      return composition.upGradient(g, gradient, x.origin.filter);
     }
   }
   if (isBlocked(outChannels)) return blockedFilterGradient(g, x, dy, geometry, sizes);
@@ -88,7 +88,7 @@ function convolvedGradient(
   const composed = composedGradient(g, composition, x, composition.phases(g, dy), small);
   let gradient = composition.filterGradient(g, composed, weights.filter);
   if (weights.bias !== null) {
-    // which every tap meets at every pixel
+    // the bias is every pixel's value, so its part is the sum of the output's gradient, for each tap
     const sums = g.op('Reshape', [reduceBlocks(g, dy, 'ReduceSum', true), g.ints([1, outChannels])]);
     const column = g.op('Reshape', [weights.bias, g.ints([channels[1], 1])]);
     gradient = g.op('Add', [gradient, g.op('MatMul', [column, sums])]);

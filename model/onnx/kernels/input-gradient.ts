@@ -68,8 +68,8 @@ export class InputGradient implements Writable {
    * @param frame px of zeros added at `[top, left, bottom, right]`
    */
   constructor(
-    private readonly dy: Image,
-    private readonly filter: string,
+    readonly dy: Image,
+    readonly filter: string,
     private readonly convolution: Convolution,
     private readonly frame: Pads = [0, 0, 0, 0],
   ) {}
@@ -94,8 +94,8 @@ export class InputGradient implements Writable {
   }
 
   /**
-   * What this is a gradient of, if it is an up-convolution with a filter `[size, size, O, I]`, composed with the
-   * convolution; null where they cannot be composed.
+   * The composition of an up-convolution, whose output this is the gradient of, with this convolution; null where they
+   * cannot be composed. The up-convolution's filter is `[size, size, O, I]`.
    */
   composition(g: GraphWriter, up: ConvGeometry, inChannels: number): Composition | null {
     const { geometry, channels } = this.convolution;
@@ -113,12 +113,8 @@ export class InputGradient implements Writable {
     return new InputGradient(composition.phases(g, this.dy), filter, composition.convolution);
   }
 
-  /** The gradient by the filter of a composed up-convolution of a small image. */
-  upFilterGradient(g: GraphWriter, composition: Composition, gradientOf: (phases: Image) => string): string {
-    return composition.upGradient(g, gradientOf(composition.phases(g, this.dy)), this.filter);
-  }
-
-  /** Its sums over pixels, `[N, I]`, or `[I]` over the batch, too; null where padding takes some of them. */
+  /** Its sums over pixels, `[N, I]`, or `[I]` over the batch, too; null where padding takes
+   * some of them, or the gradient is not that of a tensor in blocks. */
   sums(g: GraphWriter, reducesBatch: boolean): string | null {
     const { pads } = this.convolution.geometry;
     if (!(this.dy instanceof Value) || this.dy.channels % g.block! !== 0 || pads.some((px) => px > 0))

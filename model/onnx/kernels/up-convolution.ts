@@ -4,7 +4,7 @@ import { Composition } from './composition.js';
 import type { ConvGeometry } from './conv-geometry.js';
 import { type Channels, type Convolution, convolve, POINTWISE, type Weights } from './convolve.js';
 import type { Writable, Written } from './deferred.js';
-import { transposeBlocks } from './transpose-blocks.js';
+import { shufflePixels } from './pixel-shuffle.js';
 
 /**
  * An up-convolution, each of whose pixels yields a block of `size`² pixels of its own, that is
@@ -42,7 +42,7 @@ export class UpConvolution implements Writable {
     const bias = weights.bias && g.op('Tile', [weights.bias, g.ints([taps])]);
     const pointwise: Convolution = { geometry: POINTWISE, channels: [inChannels, taps * outChannels] };
     const phases = convolve(g, x, { filter, bias }, pointwise);
-    return { name: interleave(g, phases, size, outChannels), layout: BLOCKED };
+    return { name: shufflePixels(g, phases, size, outChannels), layout: BLOCKED };
   }
 
   /**
@@ -56,31 +56,11 @@ export class UpConvolution implements Writable {
     const composition = new Composition(this.size, geometry, [...this.channels, channels[1]]);
     const composed = composition.filter(g, this.weights.filter, filter);
     const phases = convolve(g, this.x, { filter: composed, bias: null }, composition.convolution);
-    return interleave(g, phases, this.size, channels[1]);
+    return shufflePixels(g, phases, this.size, channels[1]);
   }
 
   /** Whether `convolved` can do a convolution. */
   canBeConvolved(g: GraphWriter, geometry: ConvGeometry): boolean {
     return Composition.fits(g, this.size, geometry, this.channels[1]);
   }
-}
-
-/**
- * Brings `size`² images of `channels`, which follow each other as channels, to the pixels of one image of that many
- * times the pixels: DepthToSpace for blocks, whose runs of a block's channels move as a whole.
- */
-function interleave(g: GraphWriter, phases: string, size: number, channels: number): string {
-  const block = g.block!;
-  const shape = g.op('Shape', [phases]);
-  const side = (axis: number) => g.op('Slice', [shape, g.ints([axis]), g.ints([axis + 1])]);
-  const [height, width] = [side(2), side(3)];
-  const split = g.op('Concat', [g.ints([-1, size, size, channels / block]), height, width], { axis: 0 });
-  const moved = transposeBlocks(g, phases, split, [0, 3, 4, 1, 5, 2]);
-  const factor = g.ints([size]);
-  const larger = g.op(
-    'Concat',
-    [g.ints([-1, channels]), g.op('Mul', [height, factor]), g.op('Mul', [width, factor])],
-    { axis: 0 },
-  );
-  return g.op('Reshape', [moved, larger]);
 }
