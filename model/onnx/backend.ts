@@ -37,6 +37,8 @@ export class OnnxBackend extends tf.KernelBackend {
   #releasing: Promise<void> = Promise.resolve();
   /** Inputs of the computation that is being recorded. */
   #traced: ReadonlySet<TensorData> = new Set();
+  /** Inputs of recorded computations, which may remain after their tensors: their values are fed with each run. */
+  readonly #fed = new WeakSet<TensorData>();
   #recorded = 0;
   #constants = 0;
 
@@ -113,9 +115,11 @@ export class OnnxBackend extends tf.KernelBackend {
    */
   trace(shapes: readonly (readonly number[])[], compute: (inputs: readonly tf.Tensor[]) => tf.Tensor): Trace {
     const inputs = shapes.map((shape) => tf.zeros([...shape]));
-    const trace = this.traceOf(inputs, () => [compute(inputs)]);
-    tf.dispose(inputs);
-    return trace;
+    try {
+      return this.traceOf(inputs, () => [compute(inputs)]);
+    } finally {
+      tf.dispose(inputs);
+    }
   }
 
   /**
@@ -125,6 +129,7 @@ export class OnnxBackend extends tf.KernelBackend {
    */
   traceOf(inputs: readonly tf.Tensor[], compute: () => readonly tf.Tensor[]): Trace {
     const places = inputs.map(({ dataId }) => this.#data.get(dataId));
+    for (const place of places) this.#fed.add(place);
     this.#traced = new Set(places);
     let outputs: readonly tf.Tensor[];
     try {
@@ -189,6 +194,7 @@ export class OnnxBackend extends tf.KernelBackend {
     if (data.refCount > 0 && !force) return false;
     this.#data.delete(dataId);
     this.#pending.delete(data);
+    if (this.#fed.has(data)) data.values = null;
     const { constantId } = data;
     if (constantId !== null) {
       this.#releasing = this.#releasing.then(() => this.#sessions.releaseConstant(constantId));

@@ -46,7 +46,8 @@ export class Differentiator {
   async compute(batch: TrainingBatch, target: readonly Float32Array[] | null): Promise<LossAndGradients> {
     const backend = tf.backend();
     const { dropout, batchNorm } = this.config.unet;
-    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm; // these two change at each step
+    // dropout's masks and batch normalisation's statistics change at each step
+    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm;
     const [loss, ...gradients] = isReplayable
       ? await this.#replay(backend, batch, target)
       : await this.#computeOnce(batch);
@@ -64,7 +65,7 @@ export class Differentiator {
     }
   }
 
-  /** Records only the first batch of each size: recording takes milliseconds. */
+  /** Records a batch whose size is not that of the one before, and replays others: recording takes milliseconds. */
   async #replay(
     backend: OnnxBackend,
     batch: TrainingBatch,
@@ -74,12 +75,15 @@ export class Differentiator {
     const size = `${count} of ${side} px, ${channels} channels`;
     if (this.#recorded?.size !== size) {
       const tensors = this.#tensorsOf(batch);
-      const inputs = [...Object.values(tensors), ...this.variables];
-      this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
-      tf.dispose(Object.values(tensors));
+      const inputs = [tensors.image, tensors.labels, tensors.weights, ...this.model.getWeights()];
+      try {
+        this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
+      } finally {
+        tf.dispose(Object.values(tensors));
+      }
     }
-    const values = await Promise.all(this.variables.map((v) => v.data<'float32'>()));
-    const fed = [pixels, new Int32Array(labels), weights, ...values].map((values) => ({ values }));
+    const parameters = await Promise.all(this.model.getWeights().map((w) => w.data<'float32'>()));
+    const fed = [pixels, new Int32Array(labels), weights, ...parameters].map((values) => ({ values }));
     const targets = target === null ? [] : [null, ...target];
     return (await this.#recorded.trace.run(fed, targets)) as Float32Array[];
   }

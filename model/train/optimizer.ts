@@ -1,7 +1,7 @@
 import { ModelConfigError } from '../errors.js';
 import type { OptimizerConfig } from './choices.js';
 import { adamLoop, BETA1, BETA2, sgdLoop } from './update.js';
-import { allocate, type LoopMemory, MAX_BYTES } from './vector-loop.js';
+import { allocate, type LoopMemory, MAX_MEMORY_BYTES } from './vector-loop.js';
 
 const EPSILON = 1e-8;
 
@@ -38,8 +38,8 @@ export class Optimizer {
   ) {
     const regions = config.kind === 'sgd' ? 3 : 4;
     const bytes = lengths.reduce((sum, length) => sum + alignedBytes(length), 0);
-    if (regions * bytes > MAX_BYTES) {
-      const most = Math.floor(MAX_BYTES / regions / 4).toLocaleString('en');
+    if (regions * bytes > MAX_MEMORY_BYTES) {
+      const most = Math.floor(MAX_MEMORY_BYTES / regions / 4).toLocaleString('en');
       throw new ModelConfigError(`the network has too many weights: ${config.kind} trains at most ${most}`);
     }
     const memory = allocate(regions * bytes);

@@ -17,9 +17,9 @@ const flushed = (moment: Vector): Vector => sub(add(moment, ROUNDING), ROUNDING)
 export function sgdLoop(): LoopWriter<'factor' | 'rate' | 'momentum'> {
   const loop = new LoopWriter(3, ['factor', 'rate', 'momentum']);
   const [weights, gradients, momenta] = [0, 1, 2];
-  const gradient = mul(loop.load(gradients), loop.number('factor'));
-  const next = loop.assign(add(mul(loop.load(momenta), loop.number('momentum')), gradient));
-  loop.store(weights, sub(loop.load(weights), mul(next, loop.number('rate'))));
+  const gradient = mul(loop.load(gradients), loop.scalar('factor'));
+  const next = loop.assign(add(mul(loop.load(momenta), loop.scalar('momentum')), gradient));
+  loop.store(weights, sub(loop.load(weights), mul(next, loop.scalar('rate'))));
   loop.store(momenta, flushed(next));
   return loop;
 }
@@ -34,12 +34,12 @@ export function adamLoop(): LoopWriter<'factor' | 'rate' | 'epsilon' | 'decay'> 
   const [weights, gradients, means, squares] = [0, 1, 2, 3];
   const approach = (moment: Vector, value: Vector, beta: number) =>
     loop.assign(add(moment, mul(sub(value, moment), constant(1 - beta))));
-  const gradient = loop.assign(mul(loop.load(gradients), loop.number('factor')));
+  const gradient = loop.assign(mul(loop.load(gradients), loop.scalar('factor')));
   const mean = approach(loop.assign(loop.load(means)), gradient, BETA1);
   const square = approach(loop.assign(loop.load(squares)), mul(gradient, gradient), BETA2);
-  const step = div(mul(mean, loop.number('rate')), add(sqrt(square), loop.number('epsilon')));
+  const step = div(mul(mean, loop.scalar('rate')), add(sqrt(square), loop.scalar('epsilon')));
   const weight = loop.assign(loop.load(weights));
-  loop.store(weights, sub(weight, add(mul(weight, loop.number('decay')), step)));
+  loop.store(weights, sub(weight, add(mul(weight, loop.scalar('decay')), step)));
   loop.store(means, flushed(mean));
   loop.store(squares, flushed(square));
   return loop;

@@ -17,11 +17,11 @@ export interface LoopMemory {
 
 const PAGE_BYTES = 2 ** 16;
 /** The maximum size of a memory: addresses have 32 bits. */
-export const MAX_BYTES = 2 ** 32;
+export const MAX_MEMORY_BYTES = 2 ** 32;
 
 /**
  * A memory of zeros.
- * @param bytes at most `MAX_BYTES`
+ * @param bytes at most `MAX_MEMORY_BYTES`
  * @throws OutOfMemoryError
  */
 export function allocate(bytes: number): LoopMemory {
@@ -75,23 +75,23 @@ export function constant(value: number): Vector {
 export type Loop<N extends string> = (
   addresses: readonly number[],
   bytes: number,
-  numbers: Readonly<Record<N, number>>,
+  scalars: Readonly<Record<N, number>>,
 ) => void;
 
 /**
  * Writes a loop over arrays of floats, in WebAssembly, which computes four elements at a time. JavaScript computes one, in
  * 64 bits. Arrays begin at multiples of 16 bytes and consist of whole vectors, at least one.
  *
- * @typeParam N the names of numbers that are passed to each run
+ * @typeParam N the names of scalars that are passed to each run
  */
 export class LoopWriter<N extends string> {
   readonly #body: number[] = [];
-  #values = 0;
+  #locals = 0;
 
   /** @param arrays their number */
   constructor(
     private readonly arrays: number,
-    private readonly numbers: readonly N[],
+    private readonly scalars: readonly N[],
   ) {}
 
   /** The current four elements of an array. */
@@ -99,14 +99,14 @@ export class LoopWriter<N extends string> {
     return [GET, array, ...LOAD, ...ALIGNED];
   }
 
-  /** A number that is passed to each run. */
-  number(name: N): Vector {
-    return [GET, this.arrays + 1 + this.numbers.indexOf(name), ...SPLAT];
+  /** A scalar that is passed to each run, four times. */
+  scalar(name: N): Vector {
+    return [GET, this.arrays + 1 + this.scalars.indexOf(name), ...SPLAT];
   }
 
   /** Evaluates into a local variable, here and once. */
   assign(computed: Vector): Vector {
-    const local = this.arrays + 1 + this.numbers.length + this.#values++;
+    const local = this.arrays + 1 + this.scalars.length + this.#locals++;
     this.#body.push(...computed, SET, local);
     return [GET, local];
   }
@@ -119,16 +119,16 @@ export class LoopWriter<N extends string> {
   compile(memory: LoopMemory): Loop<N> {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(this.#module()), { '': { memory } });
     const { run } = exports;
-    return (addresses, bytes, numbers) =>
-      run!(...addresses, addresses[0]! + bytes, ...this.numbers.map((name) => numbers[name]));
+    return (addresses, bytes, scalars) =>
+      run!(...addresses, addresses[0]! + bytes, ...this.scalars.map((name) => scalars[name]));
   }
 
   #module(): Uint8Array {
-    const { arrays, numbers } = this;
-    const parameters = [...Array(arrays + 1).fill(I32), ...Array(numbers.length).fill(F32)];
+    const { arrays, scalars } = this;
+    const parameters = [...Array(arrays + 1).fill(I32), ...Array(scalars.length).fill(F32)];
     const advance = (array: number) => [GET, array, I32_CONST, VECTOR_BYTES, I32_ADD, SET, array];
     const code = [
-      ...[1, ...unsigned(this.#values), V128],
+      ...[1, ...unsigned(this.#locals), V128],
       ...[LOOP, NO_RESULT, ...this.#body, ...Array.from({ length: arrays }, (_, i) => advance(i)).flat()],
       ...[GET, 0, GET, arrays, I32_LESS, BRANCH_IF, 0, END, END],
     ];

@@ -143,6 +143,18 @@ describe('a frozen encoder', () => {
     trainer.dispose();
   });
 
+  it('is that of a state that is restored, after steps with another', async () => {
+    const frozen = { ...config, freezeEncoder: true };
+    const other = await Trainer.create({ ...frozen, unet: { ...config.unet, seed: 2 } });
+    const state = await other.state();
+    const trainer = await Trainer.create(frozen);
+    await trainer.step(batch(1), options);
+    trainer.restore(state);
+    expect(await trainer.step(batch(2), options)).toBe(await other.step(batch(2), options));
+    trainer.dispose();
+    other.dispose();
+  });
+
   it('is rejected with batch normalisation, whose statistics would continue to change', async () => {
     const unet = { ...config.unet, batchNorm: true };
     await expect(Trainer.create({ ...config, unet, freezeEncoder: true })).rejects.toMatchObject({
