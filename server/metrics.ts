@@ -77,13 +77,13 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     tilePixels: new Gauge({
       name: 'unseam_model_tile_pixels',
-      help: 'Side of the output of tiles that was measured to be the fastest for large images.',
+      help: 'Side of the output of tiles that was chosen for large images, from measurements.',
       labelNames: ['model'] as const,
       registers,
     }),
     lanes: new Gauge({
       name: 'unseam_model_lanes',
-      help: 'Lanes that were measured to be the fastest.',
+      help: 'Lanes that were chosen, from measurements.',
       labelNames: ['model'] as const,
       registers,
     }),

@@ -9,13 +9,19 @@ import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { problemOf } from '../contract/problems.js';
 import { requireFolder } from '../storage/folders.js';
 import { netSvg } from '../svg/net-picture.js';
-import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
+import {
+  type CacheDirFlags,
+  type CommandContext,
+  cacheDirOption,
+  threadsOption,
+} from '../terminal/options.js';
 import { tuningSummary } from './bench.js';
 import { quantizeCommand } from './quantize.js';
 import { withModelHost } from './with-model-host.js';
 
 interface ShowFlags extends CacheDirFlags {
   readonly models: string;
+  readonly threads: number;
   readonly svg?: string;
 }
 
@@ -38,9 +44,10 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .action((flags: ListFlags) => listModels(flags, context));
   models
     .command('show')
-    .description('list the layers of a model, and how this machine computes it fastest')
+    .description('list the layers of a model, and how this machine was measured to compute it')
     .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
+    .addOption(threadsOption())
     .addOption(cacheDirOption())
     .option('--svg <file>', 'draw the network into an SVG file')
     .action((name: string, _flags: unknown, command: Command) =>
@@ -78,9 +85,9 @@ function summaryOf({ name, version, classes, architecture, scores, quantisation 
   return `${name} version ${version}: ${[listed, ...facts].filter(Boolean).join('; ')}`;
 }
 
-/** Lists the layers of a model, and draws them where a file is named; and says how it is computed fastest. */
+/** Lists the layers of a model, and draws them where a file is named; and says how it is computed, if that was measured. */
 async function showModel(
-  { models, svg, cacheDir }: ShowFlags,
+  { models, svg, cacheDir, threads }: ShowFlags,
   name: string,
   context: CommandContext,
 ): Promise<void> {
@@ -93,8 +100,7 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const { threads, memoryBytes: memory } = DEFAULTS;
-  const flags = { models, cacheDir, threads, memory };
+  const flags = { models, cacheDir, threads, memory: DEFAULTS.memoryBytes };
   const tuning = await withModelHost(flags, context.stderr, (host) => host.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);

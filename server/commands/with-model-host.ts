@@ -39,7 +39,7 @@ export async function withModelHost<Result>(
     },
     ...(cache && { tunings: cache.tunings }),
     onSearch: ({ card }) =>
-      log(`measuring how ${card.name} is computed fastest here, once: about six seconds`),
+      log(`measuring how ${card.name} is computed fastest here: about six seconds${cache ? ', once' : ''}`),
     memory: flags.memory,
     tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
   });

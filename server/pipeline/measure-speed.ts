@@ -9,10 +9,15 @@ import type { Choice } from './tuning.js';
 /** Rounds of batches in every lane that are timed, after one that prepares their memory; the fastest counts. */
 const ROUNDS = 3;
 /**
- * Px of output that a lane computes in a round, in batches of smaller ones: at the end of a round, lanes wait for each
+ * Px of output that a lane computes in a round, in several batches where tiles are small: at the end of a round, lanes wait for each
  * other, and for whatever else the machine does, which must not take a greater share of a short round.
  */
 const ROUND_PX = 768 ** 2;
+/**
+ * What a round may take, by the first batch in each lane, which prepares its memory, too: rounds of a slow network have
+ * one batch.
+ */
+const ROUND_MS = 4000;
 
 /**
  * Measures how fast a model computes tiles of noise: Mpx of output a second, of all lanes together, the pixels that no
@@ -37,7 +42,6 @@ export async function measureSpeed(
   const px = tile.width * tile.height;
   const pixels = Uint8Array.from({ length: px * channels }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
   const perBatch = Math.max(1, Math.floor(batch / px));
-  const perRound = perBatch * Math.max(1, Math.round(ROUND_PX / (perBatch * outputPx ** 2)));
   const round = async (tiles: number): Promise<number> => {
     signal.throwIfAborted();
     const started = performance.now();
@@ -48,7 +52,9 @@ export async function measureSpeed(
     );
     return performance.now() - started;
   };
-  await round(perBatch);
+  const batches = Math.round(ROUND_PX / (perBatch * outputPx ** 2));
+  const affordable = Math.floor(ROUND_MS / (await round(perBatch)));
+  const perRound = perBatch * Math.max(1, Math.min(batches, affordable));
   let fastestMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < ROUNDS; i++) fastestMs = Math.min(fastestMs, await round(perRound));
   return (lanes * perRound * stride.width * stride.height) / fastestMs / 1000;

@@ -26,7 +26,7 @@ export interface ModelHostOptions {
   readonly memory?: number;
   /** Bytes of `memory` for the results of tiles that occur more than once. Default 0: every tile is computed. */
   readonly tileCacheBytes?: number;
-  /** File that persists how models are computed fastest, in a folder that exists. Default none. */
+  /** File that persists what was measured of models, and chosen, in a folder that exists. Default none. */
   readonly tunings?: string;
   /** Called with a model before it is measured for a job. */
   readonly onSearch?: TunerOptions['onSearch'];

@@ -191,7 +191,7 @@ export class Segmenter {
   ): Promise<PreparedJob> {
     const output = outputKindOf(outputs);
     const use = graphUseOf(found, image, output, spec);
-    // a search is for the tile, too: one that is requested is not searched for
+    // a search chooses the tile, too, so none is made where a tile is requested
     const now = job && spec.tile === 'auto' ? { size: image.size, signal: job.signal } : null;
     const model = await this.host.tested(found, use, now);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;

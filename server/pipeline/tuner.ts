@@ -53,7 +53,7 @@ interface ModelSpace {
   readonly key: object;
 }
 
-/** Finds how models are computed fastest on this device, once for each, and stores it. */
+/** Chooses how models are computed on this device, by measurements, once for each, and stores it. */
 export class Tuner {
   readonly #tunings: Outcomes<Tuning>;
   readonly #spaces = new WeakMap<EngineModel, ModelSpace>();

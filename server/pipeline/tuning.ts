@@ -39,10 +39,11 @@ const COARSE_SIDES_PX = [768, 256, 1024];
 /** Output side in px of the small tiles whose batches are compared with single tiles, and tiles of such a batch. */
 const BATCH_SIDE_PX = 256;
 const BATCH_TILES = 4;
-/** The least speedup for which another division into lanes is chosen: less is noise. */
-const MIN_DIVISION_SPEEDUP = 1.05;
-/** The same for another tile: larger ones cost a job more memory, and images beside it wait longer for their batches. */
-const MIN_TILE_SPEEDUP = 1.08;
+/**
+ * The least speedup for which another tile or division into lanes is chosen: less is noise, larger tiles cost a job more
+ * memory, and images beside it wait longer for their batches.
+ */
+const MIN_SPEEDUP = 1.05;
 /** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
 const MIN_BATCH_SPEEDUP = 1.1;
 
@@ -93,7 +94,7 @@ class Search {
     private readonly isTimeUp: () => boolean,
   ) {}
 
-  /** The start, unless another side is faster by `MIN_TILE_SPEEDUP`. */
+  /** The start, unless another side is faster by `MIN_SPEEDUP`; then the smallest that none is faster than by as much. */
   async fastestSide(): Promise<Choice> {
     const { start } = this.space;
     const sides = AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX);
@@ -109,17 +110,17 @@ class Search {
     // other work on the machine can only have slowed them down: those that matter are measured again
     const started = this.measurements[0]!;
     for (const choice of new Set([started, ...this.#ranked().slice(0, 2)])) await this.#speedOf(choice);
-    return betterOf(started, this.#ranked()[0]!);
+    return smallestOf(started, this.measurements);
   }
 
-  /** The division into lanes, unless another one is faster by `MIN_DIVISION_SPEEDUP`. */
+  /** The division into lanes, unless another one is faster by `MIN_SPEEDUP`. */
   async fastestDivision(choice: Choice): Promise<Choice> {
     let best = { choice, speed: this.#known(choice)!.mpxPerSecond };
     for (const { lanes, threads } of this.space.divisions) {
       if (lanes === choice.lanes) continue;
       const other = { ...choice, lanes, threads };
       const speed = await this.#speedOf(other);
-      if (speed >= MIN_DIVISION_SPEEDUP * best.speed) best = { choice: other, speed };
+      if (speed >= MIN_SPEEDUP * best.speed) best = { choice: other, speed };
     }
     return best.choice;
   }
@@ -158,7 +159,8 @@ class Search {
 /**
  * Measures every combination of tile, division and batch that fits into the memory.
  * @param onMeasured called with each
- * @returns the start, unless the fastest tile and division are faster by `MIN_TILE_SPEEDUP`
+ * @returns the start, unless another tile and division are faster by `MIN_SPEEDUP`; then those with the smallest tile that
+ *   none are faster than by as much
  */
 export async function measureAll(
   { start, divisions, fits, tilePx }: SearchSpace,
@@ -181,11 +183,9 @@ export async function measureAll(
       }
     }
   }
-  const fastest = fastestTile(measurements);
-  const started = measurements.find(
-    ({ tile, lanes, tiles }) => tile === start.tile && lanes === start.lanes && tiles === 1,
-  );
-  const best = started && fastest ? betterOf(started, fastest) : (fastest ?? start);
+  const single = measurements.filter(({ tiles }) => tiles === 1);
+  const started = single.find(({ tile, lanes }) => tile === start.tile && lanes === start.lanes);
+  const best = single.length === 0 ? start : smallestOf(started, single);
   const small = measurements.filter(({ tile }) => tile === BATCH_SIDE_PX);
   const rated = small.map(({ mpxPerSecond, ...way }) => {
     return { ...way, mpxPerSecond: mpxPerSecond / (way.tiles > 1 ? MIN_BATCH_SPEEDUP : 1) };
@@ -198,9 +198,12 @@ export async function measureAll(
 export const fastestTile = (measurements: readonly Measurement[]): Measurement | undefined =>
   measurements.filter(({ tiles }) => tiles === 1).toSorted(bySpeed)[0];
 
-/** The start, unless the fastest way is faster by `MIN_TILE_SPEEDUP`. */
-const betterOf = (started: Measurement, fastest: Measurement): Choice =>
-  choiceOf(fastest.mpxPerSecond >= MIN_TILE_SPEEDUP * started.mpxPerSecond ? fastest : started);
+/** The start, or else the way with the smallest tile, that no other is faster than by `MIN_SPEEDUP`. */
+function smallestOf(started: Measurement | undefined, all: readonly Measurement[]): Choice {
+  const fastest = all.toSorted(bySpeed)[0]!;
+  const ways = [...(started ? [started] : []), ...all.toSorted((a, b) => a.tile - b.tile)];
+  return choiceOf(ways.find(({ mpxPerSecond }) => fastest.mpxPerSecond < MIN_SPEEDUP * mpxPerSecond)!);
+}
 
 const bySpeed = (a: Measurement, b: Measurement): number => b.mpxPerSecond - a.mpxPerSecond;
 

@@ -75,21 +75,22 @@ export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFl
   };
 }
 
+export const threadsOption = (): Option =>
+  new Option('--threads <n>', 'threads of the engine')
+    .env(ENVIRONMENT.threads)
+    .argParser(integer(1, 1024))
+    .default(DEFAULTS.threads, 'all cores');
+
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, threads, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
+  const { models, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
         .env(models)
         .default(DEFAULTS.models, 'those of the package'),
     )
-    .addOption(
-      new Option('--threads <n>', 'threads of the engine')
-        .env(threads)
-        .argParser(integer(1, 1024))
-        .default(DEFAULTS.threads, 'all cores'),
-    )
+    .addOption(threadsOption())
     .addOption(
       new Option(
         '--lanes <n>',
