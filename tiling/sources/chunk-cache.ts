@@ -1,10 +1,26 @@
-/** Of all levels and channels of an image: neighbouring tiles share chunks. */
-const CACHE_BYTES = 96 << 20;
+import { COLUMN_BLOCK_PX } from '../plan.js';
 
-/** The most recently used decoded chunks, up to a number of bytes. */
+/** What is kept: in any case, and at most. */
+const LIMIT_BYTES = { min: 32 << 20, max: 96 << 20 } as const;
+
+/**
+ * The most recently used decoded chunks of an image, of all its levels and channels: neighbouring tiles share chunks.
+ * As tiles are read row by row in a column block, it keeps a row of them until the next one is read.
+ */
 export class ChunkCache<Chunk> {
   readonly #chunks = new Map<string, { chunk: Promise<Chunk>; bytes: number }>();
   #bytes = 0;
+  #limit: number = LIMIT_BYTES.min;
+
+  /**
+   * Makes room for regions like this one, all across a column block, before they are read.
+   * @param bytes of all of its chunks, decoded
+   * @param width of the region, and `imageWidth` of the image, in px
+   */
+  makeRoom(bytes: number, width: number, imageWidth: number): void {
+    const row = bytes * Math.max(1, Math.min(imageWidth, COLUMN_BLOCK_PX) / width);
+    this.#limit = Math.min(LIMIT_BYTES.max, Math.max(this.#limit, row));
+  }
 
   /**
    * Returns a chunk, decoding it unless it is cached or being decoded. Failures are not cached.
@@ -22,7 +38,7 @@ export class ChunkCache<Chunk> {
     this.#bytes += bytes;
     chunk.catch(() => this.#evict(key));
     for (const oldest of this.#chunks.keys()) {
-      if (this.#bytes <= CACHE_BYTES) break;
+      if (this.#bytes <= this.#limit) break;
       if (oldest !== key) this.#evict(oldest);
     }
     return chunk;

@@ -21,14 +21,15 @@ export interface LevelOptions {
   readonly isRaw: boolean;
 }
 
-/** Where a channel of the result is: which page, and which of its samples. */
-interface ChannelPlace {
-  readonly page: number;
-  readonly sample: number;
-}
-
 /** Which sample of a stored pixel becomes which channel of a read one. */
 type SampleToChannel = readonly [sample: number, channel: number];
+
+/** What is read of a page: all samples of its pixels, or those of one plane where it stores planes. */
+interface StoredPlane {
+  readonly page: number;
+  readonly plane: number;
+  readonly pairs: readonly SampleToChannel[];
+}
 
 /** One level of a slide: one page, or a page for each channel. */
 export class TiffLevel implements PixelReader {
@@ -36,7 +37,7 @@ export class TiffLevel implements PixelReader {
   readonly channels: number;
   readonly dtype: Dtype;
   readonly storedType: string;
-  readonly #places: readonly ChannelPlace[];
+  readonly #planes: readonly StoredPlane[];
 
   constructor(
     private readonly pages: readonly Layout[],
@@ -54,11 +55,19 @@ export class TiffLevel implements PixelReader {
     const all = pages.flatMap(({ channels }, page) =>
       Array.from({ length: channels }, (_, sample) => ({ page, sample })),
     );
-    this.#places = (options.channels ?? all.map((_, i) => i)).map((i) => {
+    const places = (options.channels ?? all.map((_, i) => i)).map((i, channel) => {
       checkChannel(i, all.length);
-      return all[i]!;
+      return { ...all[i]!, channel };
     });
-    this.channels = this.#places.length;
+    this.channels = places.length;
+    this.#planes = pages.flatMap(({ isPlanar, palette }, page): StoredPlane[] => {
+      const own = places.filter((place) => place.page === page);
+      if (isPlanar && !palette) {
+        return own.map(({ sample, channel }) => ({ page, plane: sample, pairs: [[0, channel]] }));
+      }
+      const pairs = own.map(({ sample, channel }) => [sample, channel] as const);
+      return own.length > 0 ? [{ page, plane: 0, pairs }] : [];
+    });
   }
 
   get notes(): readonly string[] {
@@ -74,45 +83,30 @@ export class TiffLevel implements PixelReader {
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
     const { channels } = this;
     const data = pixelArray(this.dtype, rect.width * rect.height * channels);
-    const reads: Promise<void>[] = [];
-    for (const [page, layout] of this.pages.entries()) {
-      const places = this.#places
-        .map((place, channel) => ({ ...place, channel }))
-        .filter((place) => place.page === page);
-      if (layout.isPlanar && !layout.palette) {
-        for (const { sample, channel } of places) {
-          reads.push(...this.#readPlane(page, sample, [[0, channel]], rect, data, signal));
-        }
-      } else if (places.length > 0) {
-        const pairs = places.map(({ sample, channel }) => [sample, channel] as const);
-        reads.push(...this.#readPlane(page, 0, pairs, rect, data, signal));
-      }
-    }
+    const { cache } = this.options;
+    const bytes = this.#planes.reduce((sum, { page }) => sum + this.#touched(page, rect).bytes, 0);
+    cache.makeRoom(bytes, rect.width, this.size.width);
+    const reads = this.#planes.flatMap((plane) => [...this.#readPlane(plane, rect, data, signal)]);
     await Promise.all(reads);
     return { data, width: rect.width, height: rect.height, channels };
   }
 
-  /** Copies samples of one plane of a page to channels of a region, chunk by chunk. */
+  /** Copies samples of one plane to channels of a region, chunk by chunk. */
   *#readPlane(
-    page: number,
-    plane: number,
-    pairs: readonly SampleToChannel[],
+    { page, plane, pairs }: StoredPlane,
     rect: Rect,
     into: PixelArray,
     signal: AbortSignal | undefined,
   ): Generator<Promise<void>> {
     const { bytes, cache, index: level, isRaw } = this.options;
     const layout = this.pages[page]!;
-    const { chunk, across, down, dtype, palette } = layout;
-    const stride = palette ? 3 : chunkSamples(layout);
-    const size = chunk.width * chunk.height * stride * bytesOf(dtype);
-    const vertical = touched(rows(rect), chunk.height);
-    const horizontal = touched(columns(rect), chunk.width);
+    const { chunk, across, down } = layout;
+    const { vertical, horizontal, stride, chunkBytes } = this.#touched(page, rect);
     for (let row = vertical.start; row < vertical.stop; row++) {
       for (let column = horizontal.start; column < horizontal.stop; column++) {
         signal?.throwIfAborted();
         const index = (plane * down + row) * across + column;
-        const decoded = cache.get(`${level}/${page}/${index}`, size, () =>
+        const decoded = cache.get(`${level}/${page}/${index}`, chunkBytes, () =>
           readChunk(bytes, layout, index, isRaw),
         );
         const at = { x: column * chunk.width, y: row * chunk.height, ...chunk };
@@ -121,6 +115,18 @@ export class TiffLevel implements PixelReader {
         );
       }
     }
+  }
+
+  /** The chunks of a page's plane that a region touches, by rows and columns, and their bytes when decoded. */
+  #touched(page: number, rect: Rect) {
+    const layout = this.pages[page]!;
+    const { chunk, dtype, palette } = layout;
+    const stride = palette ? 3 : chunkSamples(layout);
+    const chunkBytes = chunk.width * chunk.height * stride * bytesOf(dtype);
+    const vertical = touched(rows(rect), chunk.height);
+    const horizontal = touched(columns(rect), chunk.width);
+    const count = (vertical.stop - vertical.start) * (horizontal.stop - horizontal.start);
+    return { vertical, horizontal, stride, chunkBytes, bytes: count * chunkBytes };
   }
 }
 

@@ -92,6 +92,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
       for (const [to, c] of channels.entries()) {
         reads.push(...planeReads(array, image.axes, { z, t, c }, into, to, chunkOf));
       }
+      cache.makeRoom(reads.length * values.chunkBytes, rect.width, array.shape[axis('x')]!);
       const affordable = Math.floor(CONCURRENT.bytes / values.chunkBytes);
       const concurrent = Math.max(1, Math.min(CONCURRENT.chunks, affordable));
       for (let i = 0; i < reads.length; i += concurrent) {
