@@ -62,7 +62,12 @@ class Blocks {
 class StreamedRows implements PngRows {
   readonly #deflate: Deflate;
   readonly #filtered = new Blocks(async (block) => {
-    if (!this.#deflate.write(block)) await once(this.#deflate, 'drain');
+    if (this.#deflate.destroyed) await this.#emitted; // a block could not be emitted: throws why
+    if (this.#deflate.write(block)) return;
+    await once(this.#deflate, 'drain').catch(async (error: unknown) => {
+      await this.#emitted;
+      throw error;
+    });
   });
   readonly #emitted: Promise<void>;
 
