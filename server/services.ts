@@ -46,7 +46,7 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
   const memory = memoryOf(options);
   const worker = new WorkerClient(
     {
-      host: {
+      modelHost: {
         modelsDir: models,
         engine: { ...engine, outcomes: join(data, 'self-tests.json') },
         tunings: join(data, 'tunings.json'),

@@ -24,7 +24,7 @@ export interface WorkerEvents {
   readonly onTileCache: (bytes: number) => void;
   /** Called every beat with what the worker's memory is for, in bytes. */
   readonly onMemory: (use: MemoryUse) => void;
-  /** Called when it was measured, or read, how a model is computed fastest. */
+  /** Called when it was measured, or read, how a model is computed. */
   readonly onChoice: (choice: TunedModel) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (reason: string) => void;

@@ -1,7 +1,7 @@
 import type { Clock } from '../../model/scheduler.js';
 import type { JobProgress } from '../contract/job-spec.js';
 import type { Stage } from '../contract/stages.js';
-import { Delayed } from './delayed.js';
+import { Coalescer } from './coalescer.js';
 import type { JobEvent, StageTime } from './methods.js';
 
 /**
@@ -15,13 +15,13 @@ export class JobReporter {
   #isStarted = false;
   /** Whether all tiles are done. */
   #isComplete = false;
-  readonly #delayed: Delayed;
+  readonly #reports: Coalescer;
 
   constructor(
     private readonly emit: (event: JobEvent) => void,
     clock?: Pick<Clock, 'after'>,
   ) {
-    this.#delayed = new Delayed(() => this.#send(), clock);
+    this.#reports = new Coalescer(() => this.#send(), clock);
   }
 
   stage(stage: Stage, durationMs: number): void {
@@ -32,14 +32,14 @@ export class JobReporter {
   progress(progress: JobProgress): void {
     this.#isComplete = progress.tilesDone === progress.tiles;
     this.#progress = progress;
-    if (this.#isStarted) this.#delayed.request();
+    if (this.#isStarted) this.#reports.request();
     else this.flush();
     this.#isStarted = true;
   }
 
   /** Reports at once what was not reported yet. */
   flush(): void {
-    this.#delayed.flush();
+    this.#reports.flush();
   }
 
   #send(): void {

@@ -5,7 +5,7 @@ import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';
 import { Segmenter } from '../pipeline/segmenter.js';
 import { chosenSpeed } from '../pipeline/tuning.js';
-import { Delayed } from './delayed.js';
+import { Coalescer } from './coalescer.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
 import type { BatchTime, WorkerEvent, WorkerMethods } from './methods.js';
@@ -17,22 +17,22 @@ interface Started {
   readonly host: ModelHost;
   readonly segmenter: Segmenter;
   /** Reports the batches since the last report. */
-  readonly reportingBatches: Delayed;
+  readonly batchReports: Coalescer;
 }
 
 let started: Started | null = null;
 
 const methods: WorkerMethods = {
-  async start({ host: hostOptions, ...options }, beatMs) {
+  async start({ modelHost, ...options }, beatMs) {
     collectLessOften();
     let batches: BatchTime[] = [];
-    const reportingBatches = new Delayed(() => {
+    const batchReports = new Coalescer(() => {
       if (batches.length === 0) return;
       server.emit({ type: 'batches', batches, waiting: host.predictor.depth });
       batches = [];
     });
     const host = new ModelHost({
-      ...hostOptions,
+      ...modelHost,
       onChoice: ({ card }, tuning) => {
         const { tile, lanes, threads } = tuning.choice;
         const pixelsPerSecond = 1e6 * chosenSpeed(tuning);
@@ -40,14 +40,14 @@ const methods: WorkerMethods = {
       },
       onBatch: (tiles, deviceMs) => {
         batches.push({ tiles, deviceMs });
-        reportingBatches.request();
+        batchReports.request();
       },
     });
     const segmenter = new Segmenter(host, {
       ...options,
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
     });
-    started = { host, segmenter, reportingBatches };
+    started = { host, segmenter, batchReports };
     setInterval(() => {
       server.emit({ type: 'beat', batches: host.batches });
       server.emit({ type: 'memory', use: segmenter.memory });
@@ -55,7 +55,7 @@ const methods: WorkerMethods = {
   },
   async run(job, limits, { signal, emit }) {
     const reporter = new JobReporter(emit);
-    const { segmenter, reportingBatches } = started!;
+    const { segmenter, batchReports } = started!;
     const running = segmenter.run({
       ...job,
       signal,
@@ -65,7 +65,7 @@ const methods: WorkerMethods = {
     });
     return running.finally(() => {
       reporter.flush();
-      reportingBatches.flush();
+      batchReports.flush();
     });
   },
   plan: (spec, header) => started!.segmenter.plan(spec, header),

@@ -11,7 +11,7 @@ import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export interface WorkerOptions extends Omit<SegmenterOptions, 'onTileCache'> {
-  readonly host: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice'>;
+  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice'>;
 }
 
 /** Small calls, which are retried in the next worker when one is lost. */
@@ -56,7 +56,7 @@ export interface BatchTime {
   readonly deviceMs: number;
 }
 
-/** How a model is computed fastest, as measured on this device. */
+/** How a model is computed, as chosen from measurements on this device. */
 export interface TunedModel {
   /** Its name. */
   readonly model: string;

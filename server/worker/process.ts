@@ -37,7 +37,7 @@ export interface WorkerProcessEvents {
 }
 
 /** Node's arguments for the heap of a process with limited memory. */
-const heapFlags = ({ host: { memory } }: WorkerOptions): string[] =>
+const heapFlags = ({ modelHost: { memory } }: WorkerOptions): string[] =>
   memory === undefined ? [] : [`--max-old-space-size=${Math.floor(heapBytes(memory) / 2 ** 20)}`];
 
 /** The life of one worker process, from its start to its end: it is watched, and terminated when it hangs. */

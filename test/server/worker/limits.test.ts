@@ -38,7 +38,7 @@ afterEach(async () => {
 function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
   const engine = { provider: 'cpu', threads: 1, outcomes: join(folder, 'self-tests.json') } as const;
   const client = new WorkerClient(
-    { host: { modelsDir: MODELS, engine }, maxPixels: 1e9 },
+    { modelHost: { modelsDir: MODELS, engine }, maxPixels: 1e9 },
     {
       onBatch: () => {},
       onTileCache: () => {},

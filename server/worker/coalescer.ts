@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../model/scheduler.js';
 const COLLECT_MS = 50;
 
 /** Calls back once for all requests of an interval, at its end. */
-export class Delayed {
+export class Coalescer {
   #cancel: (() => void) | null = null;
 
   constructor(
