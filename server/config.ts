@@ -37,11 +37,11 @@ export const ENVIRONMENT = {
 /**
  * The environment of child processes. As large buffers are allocated and freed, glibc raises the size from which it
  * maps memory, and then allocates them on heaps that fragment: a worker would grow with the images that it has
- * processed. With a fixed threshold (glibc's own initial one), large buffers are returned to the system. Other C
- * libraries ignore the variable.
+ * processed. With a fixed threshold, large buffers are returned to the system; those of most tiles are below it, and
+ * need no pages from the system each time. Other C libraries ignore the variable.
  */
 export const childEnvironment = (): NodeJS.ProcessEnv => ({
-  MALLOC_MMAP_THRESHOLD_: String(128 << 10),
+  MALLOC_MMAP_THRESHOLD_: String(1 << 20),
   ...process.env,
 });
 
