@@ -1,5 +1,6 @@
-import { chmod, copyFile, open, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { writeWhole } from '../../model/whole-file.js';
 
 /** Resolves when the content of a file would survive a power failure; its name is an entry of its folder. */
 export async function syncFile(path: string): Promise<void> {
@@ -34,22 +35,9 @@ export async function syncFolder(path: string): Promise<void> {
 
 /**
  * Writes a file, or replaces it atomically: it is always whole. Resolves when that would survive a power failure.
- * Calls for one path must not overlap: they share the draft, `PATH.new`.
+ * Calls for one path must not overlap: they share the draft, `PATH.partial`.
  */
 export async function replaceFile(path: string, content: string): Promise<void> {
-  const draft = `${path}.new`;
-  try {
-    const file = await open(draft, 'w');
-    try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true }).catch(() => undefined);
-    throw error;
-  }
+  await writeWhole(path, [content]);
   await syncFolder(dirname(path));
 }
