@@ -123,15 +123,34 @@ describe('tiles of many requests', () => {
       tiles: await metric(/^unseam_batch_size_sum/),
       count: await metric(/^unseam_batch_size_count/),
     });
-    const before = await batches();
+    /** The tiles and batches that some work takes. */
+    const during = async (work: () => Promise<unknown>) => {
+      const before = await batches();
+      await work();
+      const after = await batches();
+      return { tiles: after.tiles - before.tiles, count: after.count - before.count };
+    };
     const large = await sharp(shapes).resize(1600, 1600, { fit: 'fill' }).png().toBuffer();
-    const busy = post(new Uint8Array(large)); // small tiles queue behind its tiles
-    const together = await Promise.all(Array.from({ length: 24 }, send));
-    expect((await busy).status).toBe(200);
-    expect(together.every((mask) => mask.equals(alone))).toBe(true);
-    const after = await batches();
-    expect(after.tiles - before.tiles).toBeGreaterThan(24);
-    expect(after.count - before.count).toBeLessThan(after.tiles - before.tiles);
+    const sendLarge = async () => {
+      const headers = { 'cache-control': 'no-cache' };
+      expect((await post(new Uint8Array(large), 'model=shapes', headers)).status).toBe(200);
+    };
+    await sendLarge(); // with the self-test of its tiles
+    const one = await during(sendLarge);
+    expect(one.count).toBe(one.tiles);
+    // Small tiles queue behind large ones, unless a single core takes longer to decode them than to run them.
+    let count = 24;
+    for (let attempt = 0; attempt < 8 && count === 24; attempt++) {
+      const all = await during(async () => {
+        const busy = sendLarge();
+        const together = await Promise.all(Array.from({ length: 24 }, send));
+        await busy;
+        expect(together.every((mask) => mask.equals(alone))).toBe(true);
+      });
+      expect(all.tiles - one.tiles).toBe(24);
+      count = all.count - one.count;
+    }
+    expect(count).toBeLessThan(24);
   });
 });
 
