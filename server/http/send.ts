@@ -69,7 +69,7 @@ async function sendOpenFile(
     response.end();
     return;
   }
-  if (response.destroyed) return; // it will not say so again
+  if (response.destroyed) return; // its `close` was emitted already, and `disconnection` would wait for it
   const disconnected = disconnection(response);
   const release = onIdle(request.socket, idleTimeoutMs, () => request.socket.destroy());
   // Before node's own listener, which then sets the connection's keep-alive time-out.
@@ -90,7 +90,8 @@ async function sendOpenFile(
   }
 }
 
-/** Reads a file from one position to another, inclusive. A stream of Node's costs more than most masks. */
+/** Reads a file from one position to another, inclusive. Most masks are one piece, for which a stream of
+ * Node's would cost more than the read. */
 async function* piecesOf(file: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
   for (let at = start; at <= end; ) {
     const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, end + 1 - at));

@@ -22,11 +22,11 @@ export function probeRoutes(unready: () => string | null): Router {
 
 /**
  * `/metrics`, for Prometheus.
- * @param gauge sets what is counted only when somebody asks
+ * @param updateGauges sets the gauges that are counted only when Prometheus scrapes
  */
-export function metricsRoute({ registry }: Pick<Metrics, 'registry'>, gauge: () => void): Router {
+export function metricsRoute({ registry }: Pick<Metrics, 'registry'>, updateGauges: () => void): Router {
   return Router().get('/metrics', async (_request, response) => {
-    gauge();
+    updateGauges();
     response.type(registry.contentType).send(await registry.metrics());
   });
 }
