@@ -123,19 +123,13 @@ export const AUTO_SIDES_PX: readonly number[] = [
 /** The side of the output of an image's tiles where no model was tuned, in px. */
 export const AUTO_OUTPUT_PX = 512;
 
-/** Sides in px of the outputs of single tiles: multiples of `step` up to `upTo`. Images of all sizes have few of them. */
-const SINGLE_SIDES = [
-  { upTo: 512, step: 32 },
-  { upTo: Number.POSITIVE_INFINITY, step: 64 },
-] as const;
-
 /** A side of an image up to this many times the tile's is covered by one larger tile: two would compute more. */
 const ONE_TILE = 1.25;
 
 /**
- * Resolves a choice to a tile size for an image. `auto` takes, along each side of the image, the smallest of
- * `SINGLE_SIDES` that covers it, or else the one of `AUTO_SIDES_PX` of up to `outputPx` that computes the fewest px. Each
- * is rounded up to what the model takes.
+ * Resolves a choice to a tile size for an image. `auto` takes, along each side of the image, one tile where
+ * `outputPx`, or up to a quarter more, covers it: a multiple of 32 px, or of 64 px beyond 512. Else it takes the one of
+ * `AUTO_SIDES_PX` of up to `outputPx` that computes the fewest px. Each is rounded up to what the model takes.
  *
  * @param outputPx the side of the output, in px, that is the fastest for an image of many tiles
  */
@@ -165,10 +159,8 @@ function autoOutput(length: number, halo: number, { multiple }: TileRule, output
   return sides.reduce((best, px) => (computed(px) <= computed(best) ? px : best));
 }
 
-function singleSide(length: number): number {
-  const { step } = SINGLE_SIDES.find(({ upTo }) => length <= upTo)!;
-  return alignUp(Math.max(length, 1), step);
-}
+/** The output of a single tile along a side of `length` px. Images of all sizes have few of them. */
+const singleSide = (length: number): number => alignUp(Math.max(length, 1), length <= 512 ? 32 : 64);
 
 /** Parses `572`, `572x828` (width × height), `whole` or `auto`. */
 export function parseTileChoice(text: string): TileChoice {
