@@ -1,3 +1,4 @@
+import './onnx/no-telemetry.js';
 import * as ort from 'onnxruntime-node';
 import { FLUSH_DENORMALS } from './onnx/blocked.js';
 import { encodeModel } from './onnx/proto.js';

@@ -1,3 +1,4 @@
+import './no-telemetry.js';
 import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
