@@ -95,7 +95,8 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, input:
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   if (issue!.code === 'unrecognized_keys') {
-    throw new RequestError('bad-request', `there is no parameter "${issue!.keys[0]}"`);
+    const known = schema instanceof z.ZodObject ? `: expected ${Object.keys(schema.shape).join(', ')}` : '';
+    throw new RequestError('bad-request', `there is no parameter "${issue!.keys[0]}"${known}`);
   }
   const where = issue!.path.join('.');
   throw new RequestError(

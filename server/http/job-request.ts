@@ -2,7 +2,14 @@ import express, { type Request, type RequestHandler } from 'express';
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler.js';
 import { RequestError } from '../contract/errors.js';
-import { checkOutput, type Format, formatsOf, outputKindOf, parseOutput } from '../contract/outputs.js';
+import {
+  checkOutput,
+  type Format,
+  formatsOf,
+  type Output,
+  outputKindOf,
+  parseOutput,
+} from '../contract/outputs.js';
 import { parseParameters, planShape, simplifyShape, workOf } from '../contract/parameters.js';
 import type { JobRequest } from '../jobs/job.js';
 import type { RouteDependencies } from './dependencies.js';
@@ -81,17 +88,27 @@ function asText(value: unknown): unknown {
 }
 
 /**
+ * Parses `OUTPUT` or `OUTPUT:FORMAT`.
+ * @returns format undefined where none is named
+ * @throws RequestError `bad-request` for an unknown output
+ * @throws UnsupportedOutputError for a format that the output is not written in
+ */
+export function parseResult(text: string): { readonly output: Output; readonly format: Format | undefined } {
+  const [name, format] = text.split(':') as [string, Format?];
+  const output = parseOutput(name);
+  if (format !== undefined) checkOutput(output, format);
+  return { output, format };
+}
+
+/**
  * The results that a job writes: `output` lists them, each as `OUTPUT` or `OUTPUT:FORMAT`. Labels as a pyramidal
  * TIFF are always among them, unless only probabilities are requested: all other outputs derive from labels.
  */
 export function requestedOutputs({ output = 'labels' }: JobParameters): JobRequest['outputs'] {
   const outputs = output.split(',').map((item) => {
-    const [name, format] = item.split(':') as [string, string?];
-    const known = parseOutput(name);
-    const formats = formatsOf(known);
-    const best = formats.includes('tiff') ? 'tiff' : formats[0]!;
-    checkOutput(known, (format ?? best) as Format);
-    return { output: known, format: (format ?? best) as Format };
+    const { output, format } = parseResult(item);
+    const formats = formatsOf(output);
+    return { output, format: format ?? (formats.includes('tiff') ? 'tiff' : formats[0]!) };
   });
   if (outputKindOf(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
   const seen = new Set<string>();

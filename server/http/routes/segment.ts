@@ -1,21 +1,14 @@
 import type { Request, RequestHandler } from 'express';
 import { UnsupportedOutputError } from '../../../tiling/errors.js';
 import { RequestError } from '../../contract/errors.js';
-import {
-  checkOutput,
-  FORMATS,
-  type Format,
-  formatsOf,
-  type Output,
-  parseOutput,
-} from '../../contract/outputs.js';
+import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
 import { sendAccepted, viewOf } from '../accepted.js';
 import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
 import { acceptedFormat } from '../formats.js';
 import { createJob } from '../intake.js';
-import { parseJobParameters, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import { parseJobParameters, parseResult, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import { receiptHeaders } from '../receipt-headers.js';
 import { sendFile } from '../send.js';
 
@@ -31,9 +24,7 @@ export function segmentRoute(
   const { jobs, idleTimeoutMs } = dependencies;
   return async (request, response) => {
     const parameters = parseJobParameters(request.query);
-    const output = parseOutput(parameters.output ?? 'labels');
-    const format = negotiate(request, output);
-    checkOutput(output, format);
+    const { output, format = negotiate(request, output) } = parseResult(parameters.output ?? 'labels');
     const prefersAsync = /\brespond-async\b/.test(request.get('Prefer') ?? '');
     const disconnected = disconnection(response, ended);
     const work = await resolveJobRequest(dependencies, parameters, [{ output, format }]);

@@ -87,6 +87,10 @@ describe('POST /v1/segment', () => {
       format: 'tiff',
       width: 500,
     });
+    const named = await post(new Uint8Array(shapes), 'model=shapes&output=labels:tiff', {
+      accept: 'image/png',
+    });
+    expect(named.headers.get('content-type')).toBe('image/tiff');
     const floats = await post(new Uint8Array(shapes), 'model=shapes&output=probabilities');
     const file = Buffer.from(await floats.arrayBuffer());
     expect(await sharp(file).metadata()).toMatchObject({ depth: 'float', channels: 1, pages: 3 });

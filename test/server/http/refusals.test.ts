@@ -44,13 +44,26 @@ describe('a bad request has its own status and problem', () => {
       /unknown output .*: expected labels, probabilities, overlay/,
     ],
     ['tta=yes', 400, 'bad-request', () => post('x', 'model=shapes&tta=yes'), /parameter "tta"/],
-    ['an unknown parameter', 400, 'bad-request', () => post('x', 'model=shapes&tiles=9'), /tiles/],
+    [
+      'an unknown parameter',
+      400,
+      'bad-request',
+      () => post('x', 'model=shapes&tiles=9'),
+      /"tiles": expected model, tile, /,
+    ],
     [
       'an unsupported format',
       406,
       'unsupported-output',
       () => post('x', 'model=shapes', { accept: 'image/gif' }),
       /image\/tiff/,
+    ],
+    [
+      'a format that its output does not have',
+      406,
+      'unsupported-output',
+      () => post('x', 'model=shapes&output=geojson:tiff'),
+      /geojson are written as geojson, not tiff/,
     ],
     [
       'a body over the limit, with its length',
