@@ -9,8 +9,8 @@ import type { Choice } from './tuning.js';
 /** Rounds of batches in every lane that are timed, after one that prepares their memory; the fastest counts. */
 const ROUNDS = 3;
 /**
- * Px of output that a lane computes in a round, in several batches where tiles are small: at the end of a round, lanes wait for each
- * other, and for whatever else the machine does, which must not take a greater share of a short round.
+ * Px of output that a lane computes in a round, in several batches where tiles are small: at the end of a round, lanes
+ * wait for each other, and for whatever else the machine does, which must not take a greater share of a short round.
  */
 const ROUND_PX = 768 ** 2;
 /**
