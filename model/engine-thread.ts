@@ -9,6 +9,7 @@ import { layersOf } from './layers.js';
 import { useOnnxBackend } from './onnx/register.js';
 import { Calibrator } from './quantisation/calibrator.js';
 import { type Failure, serve } from './rpc.js';
+import type { Runtime } from './runtime.js';
 import { begin } from './ticket.js';
 import { Trainer } from './train/trainer.js';
 
@@ -20,7 +21,7 @@ const options = workerData as LaneData;
 /** Graphs of a training, or of an engine whose memory is not limited, that are cached. */
 const MAX_SESSIONS = 32;
 const maxSessions = options.heapMb === undefined ? MAX_SESSIONS : Number.POSITIVE_INFINITY;
-const backend = await useOnnxBackend({ ...options, maxSessions });
+const runtime: Runtime = await useOnnxBackend({ ...options, maxSessions });
 const models = new Map<number, FrozenModel>();
 let trainer: Trainer | null = null;
 let calibrator: Calibrator | null = null;
@@ -33,7 +34,8 @@ function failureOf(error: unknown): Failure {
 
 const methods: EngineMethods = {
   async environment() {
-    return environmentOf(options.provider, await backend.block);
+    const { channelBlock } = await runtime.facts();
+    return environmentOf(options.provider, channelBlock);
   },
 
   async load(id, folder, expected) {
@@ -42,14 +44,14 @@ const methods: EngineMethods = {
       model.dispose();
       throw new CheckpointError(`${folder} was replaced while it was in use: it is another network now`);
     }
-    const frozen = await FrozenModel.of(model, backend, ranges);
+    const frozen = await FrozenModel.of(model, runtime, ranges);
     models.set(id, frozen);
     return { card, digest, geometry: frozen.geometry };
   },
 
   async predict({ id, batch, output, symmetries, threshold, threads, ticket }, { transfer }) {
     if (ticket && !begin(ticket)) return new Uint8Array();
-    backend.threads = threads;
+    runtime.threads = threads;
     const values = await models.get(id)!.predict(batch, output, symmetries, threshold);
     transfer(values.buffer as ArrayBuffer);
     return values;
@@ -62,7 +64,7 @@ const methods: EngineMethods = {
   async unload(id) {
     models.get(id)?.dispose();
     models.delete(id);
-    await backend.settled();
+    await runtime.settled();
   },
 
   async describe(folder) {
@@ -75,11 +77,11 @@ const methods: EngineMethods = {
   async calibrate(folder) {
     calibrator?.dispose();
     const { model } = await loadCheckpoint(folder);
-    calibrator = await Calibrator.of(model, backend);
+    calibrator = await Calibrator.of(model, runtime);
   },
 
   observe(batch) {
-    backend.threads = options.threads;
+    runtime.threads = options.threads;
     return calibrator!.observe(batch);
   },
 
@@ -87,7 +89,7 @@ const methods: EngineMethods = {
     const ranges = calibrator!.ranges();
     calibrator!.dispose();
     calibrator = null;
-    await backend.settled();
+    await runtime.settled();
     return ranges;
   },
 
@@ -99,12 +101,12 @@ const methods: EngineMethods = {
   },
 
   step(batch, stepOptions) {
-    backend.threads = options.threads;
+    runtime.threads = options.threads;
     return trainer!.step(batch, stepOptions);
   },
 
   async snapshot(id) {
-    models.set(id, await FrozenModel.of(await trainer!.copy(), backend));
+    models.set(id, await FrozenModel.of(await trainer!.copy(), runtime));
   },
 
   saveModel: (folder, card) => saveCheckpoint(folder, trainer!.model, card),
@@ -116,7 +118,7 @@ const methods: EngineMethods = {
   async close() {
     trainer?.dispose();
     for (const model of models.values()) model.dispose();
-    await backend.close();
+    await runtime.close();
   },
 };
 

@@ -1,15 +1,15 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import type * as tfl from '@tensorflow/tfjs-layers';
+import { ModelChoiceError } from './errors.js';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
 import { greatestChannel, Head } from './head.js';
 import { normalise } from './normalise.js';
-import type { OnnxBackend } from './onnx/backend.js';
-import type { Trace } from './onnx/trace.js';
 import type { OutputKind } from './output-kind.js';
 import { type Pixels, rangeOf } from './pixels.js';
 import { QuantisedNetwork } from './quantisation/network.js';
 import type { Ranges } from './quantisation/ranges.js';
+import type { Computation, Runtime } from './runtime.js';
 
 /** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -33,13 +33,13 @@ export interface BatchUse {
 export class FrozenModel {
   readonly geometry: TileGeometry;
   readonly #head: Head;
-  readonly #traces = new Map<string, Trace>();
+  readonly #traces = new Map<string, Computation>();
   /** The floats of an earlier batch, for the next one; null while a batch has them. */
   #spare: Float32Array | null = null;
 
   private constructor(
     private readonly model: tfl.LayersModel,
-    private readonly backend: OnnxBackend,
+    private readonly runtime: Runtime,
     private readonly quantised: QuantisedNetwork | null,
     head: Head,
   ) {
@@ -52,21 +52,22 @@ export class FrozenModel {
    * @param ranges of its feature maps; if there are any, it computes with bytes
    * @throws InexactModelError for a network that cannot be tiled exactly
    * @throws UnquantisableLayerError, CheckpointError; see `QuantisedNetwork`
+   * @throws ModelChoiceError for ranges that the runtime cannot compute with
    */
   static async of(
     model: tfl.LayersModel,
-    backend: OnnxBackend,
+    runtime: Runtime,
     ranges: Ranges | null = null,
   ): Promise<FrozenModel> {
     const head = Head.of(model);
     const geometry = tileGeometryOf(model);
     if (ranges === null) {
-      await backend.freeze(model.getWeights());
-      return new FrozenModel(model, backend, null, head);
+      await runtime.freeze(model.getWeights());
+      return new FrozenModel(model, runtime, null, head);
     }
-    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, backend);
+    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, bytesOf(runtime));
     model.dispose(); // its weights were copied
-    return new FrozenModel(model, backend, quantised, head);
+    return new FrozenModel(model, runtime, quantised, head);
   }
 
   /**
@@ -120,13 +121,13 @@ export class FrozenModel {
   }
 
   /** The recorded computation of one use. */
-  #trace(use: BatchUse): Trace {
+  #trace(use: BatchUse): Computation {
     const key = JSON.stringify(use);
     const known = this.#traces.get(key);
     if (known) return known;
     const { smallest } = this.geometry;
     const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
-    const trace = this.backend.trace(shapes, ([pixels, range, threshold]) => {
+    const trace = this.runtime.trace(shapes, ([pixels, range, threshold]) => {
       const x = normalise(pixels as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
       return this.#output(x, use, threshold!);
     });
@@ -165,6 +166,14 @@ export class FrozenModel {
     );
     return tf.mul(tf.addN(views), 1 / views.length) as tf.Tensor4D;
   }
+}
+
+/** @throws ModelChoiceError */
+function bytesOf({ bytes }: Runtime): NonNullable<Runtime['bytes']> {
+  if (bytes) return bytes;
+  throw new ModelChoiceError(
+    'quantised versions run on --engine onnx only: choose that, or the version without -int8',
+  );
 }
 
 /** Whether the second of two classes has at least this probability. `[n, h, w, 1]`. */

@@ -28,6 +28,8 @@ type TensorsOf<I extends Inputs> = { readonly [K in keyof I]: tf.TensorInfo } & 
  * changes from run to run, such as a learning rate, must be a tensor of shape [1] instead.
  */
 export class OnnxBackend extends tf.KernelBackend {
+  /** Records networks whose feature maps are bytes. */
+  readonly bytes = this;
   readonly #data: tf.DataStorage<TensorData>;
   readonly #pending = new Set<TensorData>();
   readonly #sessions: SessionCache;
@@ -54,9 +56,9 @@ export class OnnxBackend extends tf.KernelBackend {
     return { pending: this.#pending.size, ...this.#sessions.stats };
   }
 
-  /** Channels in a block of this device's convolutions; null where it has no blocked operators. */
-  get block(): Promise<number | null> {
-    return this.#sessions.block;
+  /** What bits depend on besides the processor: channels in a block of convolutions, null where there are no blocks. */
+  async facts(): Promise<{ readonly channelBlock: number | null }> {
+    return { channelBlock: await this.#sessions.block };
   }
 
   /**

@@ -4,9 +4,8 @@ import tfl = require('@tensorflow/tfjs-layers');
 import type { TileBatch } from '../frozen.js';
 import { Head } from '../head.js';
 import { normalise } from '../normalise.js';
-import type { OnnxBackend } from '../onnx/backend.js';
-import type { Trace } from '../onnx/trace.js';
 import { rangeOf } from '../pixels.js';
+import type { Computation, Runtime } from '../runtime.js';
 import type { Range, Ranges } from './ranges.js';
 import { stagesOf } from './stages.js';
 
@@ -18,21 +17,21 @@ interface Observed {
 /** Finds the ranges of a network's feature maps, by computing them with floats for images that it is made for. */
 export class Calibrator {
   /** By number of channels of the images. */
-  readonly #traces = new Map<number, Trace>();
+  readonly #traces = new Map<number, Computation>();
   /** The least and the greatest values so far, layer by layer. */
   #extremes: { readonly low: Float32Array; readonly high: Float32Array } | null = null;
 
   private constructor(
     private readonly model: tfl.LayersModel,
     private readonly observed: readonly Observed[],
-    private readonly backend: OnnxBackend,
+    private readonly runtime: Runtime,
   ) {}
 
   /**
    * @param model is frozen, and disposed of with the calibrator
    * @throws UnquantisableLayerError naming a layer that cannot be computed with bytes
    */
-  static async of(model: tfl.LayersModel, backend: OnnxBackend): Promise<Calibrator> {
+  static async of(model: tfl.LayersModel, runtime: Runtime): Promise<Calibrator> {
     const { network } = Head.of(model);
     const stages = await stagesOf(network);
     const observed = stages.flatMap((stage) =>
@@ -40,8 +39,8 @@ export class Calibrator {
         ? [{ layer: stage.name, channels: stage.channels[1] }]
         : [],
     );
-    await backend.freeze(model.getWeights());
-    return new Calibrator(model, observed, backend);
+    await runtime.freeze(model.getWeights());
+    return new Calibrator(model, observed, runtime);
   }
 
   /** Widens the ranges to the values of a batch. */
@@ -82,13 +81,13 @@ export class Calibrator {
     this.model.dispose();
   }
 
-  #trace(channels: number, height: number, width: number): Trace {
+  #trace(channels: number, height: number, width: number): Computation {
     const known = this.#traces.get(channels);
     if (known) return known;
     const { inputs } = this.model;
     const outputs = this.observed.map(({ layer }) => this.model.getLayer(layer).output as tfl.SymbolicTensor);
     const network = tfl.model({ inputs, outputs });
-    const trace = this.backend.trace([[1, height, width, channels], [1]], ([pixels, range]) => {
+    const trace = this.runtime.trace([[1, height, width, channels], [1]], ([pixels, range]) => {
       const x = normalise(pixels as tf.Tensor4D, range!, inputs[0]!.shape[3]!);
       const maps = [network.apply(x) as tf.Tensor | tf.Tensor[]].flat();
       const low = maps.map((map) => tf.min(map, [0, 1, 2]));

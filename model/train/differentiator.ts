@@ -3,8 +3,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
 import { convertChannels } from '../normalise.js';
-import { OnnxBackend } from '../onnx/backend.js';
-import type { Trace } from '../onnx/trace.js';
+import { type Computation, type Recorder, recorderOf } from '../runtime.js';
 import type { UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
 import type { LossKind } from './choices.js';
@@ -26,7 +25,7 @@ export class Differentiator {
   readonly #logits: tfl.LayersModel;
   readonly #geometry: TileGeometry;
   /** The computation for batches of one size. */
-  #recorded: { readonly size: string; readonly trace: Trace } | null = null;
+  #recorded: { readonly size: string; readonly trace: Computation } | null = null;
 
   /** @param variables the weights by which the loss is differentiated */
   constructor(
@@ -44,12 +43,11 @@ export class Differentiator {
    * @param target arrays that gradients are written to; null for new ones
    */
   async compute(batch: TrainingBatch, target: readonly Float32Array[] | null): Promise<LossAndGradients> {
-    const backend = tf.backend();
     const { dropout, batchNorm } = this.config.unet;
     // dropout's masks and batch normalisation's statistics change at each step
-    const isReplayable = backend instanceof OnnxBackend && !dropout && !batchNorm;
-    const [loss, ...gradients] = isReplayable
-      ? await this.#replay(backend, batch, target)
+    const recorder = dropout || batchNorm ? null : recorderOf(tf.backend());
+    const [loss, ...gradients] = recorder
+      ? await this.#replay(recorder, batch, target)
       : await this.#computeOnce(batch);
     if (target === null) return { loss: loss![0]!, gradients };
     for (const [i, array] of target.entries()) if (gradients[i] !== array) array.set(gradients[i]!);
@@ -67,7 +65,7 @@ export class Differentiator {
 
   /** Records a batch whose size is not that of the one before, and replays others: recording takes milliseconds. */
   async #replay(
-    backend: OnnxBackend,
+    recorder: Recorder,
     batch: TrainingBatch,
     target: readonly Float32Array[] | null,
   ): Promise<Float32Array[]> {
@@ -77,7 +75,7 @@ export class Differentiator {
       const tensors = this.#tensorsOf(batch);
       const inputs = [tensors.image, tensors.labels, tensors.weights, ...this.model.getWeights()];
       try {
-        this.#recorded = { size, trace: backend.traceOf(inputs, () => this.#differentiate(tensors)) };
+        this.#recorded = { size, trace: recorder.traceOf(inputs, () => this.#differentiate(tensors)) };
       } finally {
         tf.dispose(Object.values(tensors));
       }
