@@ -37,6 +37,11 @@ export class OutOfMemoryError extends ModelError {
   readonly code = 'out-of-memory';
 }
 
+/** A device that is absent, or lacks what it needs: the message says what, and what to do. */
+export class DeviceUnavailableError extends ModelError {
+  readonly code = 'device-unavailable';
+}
+
 /** Messages of ONNX Runtime, its providers and V8 when memory is exhausted. */
 const OUT_OF_MEMORY =
   /bad.?alloc|failed to allocate|out of memory|allocation failed|cudaErrorMemoryAllocation/i;

@@ -46,6 +46,20 @@ export const childEnvironment = (): NodeJS.ProcessEnv => ({
 });
 
 /**
+ * The environment of pip: with the user's proxies and package index, but without settings that contradict a folder to
+ * install into.
+ *
+ * @param temporary folder for its downloads; null where there are none
+ */
+export const pipEnvironment = (temporary: string | null): NodeJS.ProcessEnv => ({
+  ...process.env,
+  PIP_USER: '0',
+  PIP_REQUIRE_VIRTUALENV: '0',
+  PYTHONUNBUFFERED: '1',
+  ...(temporary !== null && { TMPDIR: temporary }),
+});
+
+/**
  * A user's folder for what was measured of this machine; null for a user who has none, such as a number that a container
  * runs as.
  * @param cache `XDG_CACHE_HOME`

@@ -18,6 +18,7 @@ const ROOMS = [
   'server/worker/',
   'server/readers/',
   'server/training/',
+  'server/setup/',
   'server/terminal/',
   'server/svg/',
   'server/pipeline/',

@@ -27,6 +27,7 @@ export class RequestError extends Error {
       | 'bad-address'
       | 'address-in-use'
       | 'unreadable-record'
+      | 'setup-failed'
       | 'worker-killer'
       | 'worker-hung',
     message: string,
