@@ -194,6 +194,19 @@ const cases: Case[] = [
     (x: T4) => tf.maxPool(x, 2, 2, 'valid'),
     true,
   ],
+  [
+    'maxPool with ties, of a ReLU in blocks of channels',
+    () => [f([1, 10, 10, 3]), f([3, 3, 3, 16], 2)],
+    (x: T4, w: T4) => tf.maxPool(tf.relu(tf.conv2d(x, w, 1, 'valid')) as T4, 2, 2, 'valid'),
+    true,
+  ],
+  ['maxPool 3×2', () => [f([2, 9, 7, 3])], (x: T4) => tf.maxPool(x, [3, 2], [3, 2], 'valid'), true],
+  [
+    'maxPool with pixels between windows',
+    () => [f([1, 7, 9, 2])],
+    (x: T4) => tf.maxPool(x, [2, 1], [3, 2], 'valid'),
+    true,
+  ],
   ['maxPool 3×3, stride 2, same', () => [f([1, 7, 8, 2])], (x: T4) => tf.maxPool(x, 3, 2, 'same')],
   ['avgPool 2×2', () => [f([2, 6, 8, 3])], (x: T4) => tf.avgPool(x, 2, 2, 'valid'), true],
   [
