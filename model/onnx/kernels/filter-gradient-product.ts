@@ -133,12 +133,13 @@ function pixelsOf(
   return g.op('Reshape', [rows, g.ints([channels, -1])]);
 }
 
-/** Strides equal to the kernel: each tap is a channel of the image's blocks. */
+/** Strides equal to the kernel: each tap is an image, of which every pixel lies in another window. */
 function blockTaps(g: GraphWriter, image: string, dy: string, sizes: FilterGradientSizes): string {
-  const { kh, kw, inChannels, outChannels } = sizes;
-  const deep = g.op('SpaceToDepth', [image], { blocksize: kh });
-  const blocks = pixelsOf(g, deep, kh * kw * inChannels, sizes);
-  const product = g.op('Gemm', [blocks, pixelsOf(g, dy, outChannels, sizes)], { transB: 1 });
+  const { kh, kw, batch, inChannels, outChannels, outHeight, outWidth } = sizes;
+  const split = g.op('Reshape', [image, g.ints([batch, inChannels, outHeight, kh, outWidth, kw])]);
+  const taps = g.op('Transpose', [split], { perm: [3, 5, 1, 0, 2, 4] });
+  const pixels = g.op('Reshape', [taps, g.ints([kh * kw * inChannels, -1])]);
+  const product = g.op('Gemm', [pixels, pixelsOf(g, dy, outChannels, sizes)], { transB: 1 });
   return g.op('Reshape', [product, g.ints([kh, kw, inChannels, outChannels])]);
 }
 
