@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { Calibration } from './calibration.js';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
@@ -9,7 +8,14 @@ import { Lane } from './lane.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
-import { type GraphUse, selfTest, TEST_THRESHOLD, type TestedNetwork } from './self-test.js';
+import {
+  type GraphUse,
+  selfTest,
+  TEST_THRESHOLD,
+  type TestedNetwork,
+  type TilingOutcome,
+  tilingOutcome,
+} from './self-test.js';
 import { SessionBudget, type SessionNeed } from './session-budget.js';
 import { arenaBytes, LANE_BYTES, modelBytes, sessionBytes } from './session-bytes.js';
 import type { Ticket } from './ticket.js';
@@ -46,9 +52,7 @@ export interface EngineModel extends LoadedModel {
 }
 
 /** A model whose graph for one use was tested on this device. */
-export interface TestedModel extends EngineModel {
-  /** Whether its tiles agreed in every bit; see `selfTest`. */
-  readonly exact: boolean;
+export interface TestedModel extends EngineModel, TilingOutcome {
   readonly choice: ComputeChoice;
 }
 
@@ -80,12 +84,12 @@ export class Engine {
   readonly #sessions = new SessionBudget(() => this.limit - this.#weightBytes);
   /** Bytes that lanes, models and sessions may take; changes hold from the next batch on. */
   limit = Number.POSITIVE_INFINITY;
-  readonly #outcomes: Outcomes<boolean>;
+  readonly #outcomes: Outcomes<TilingOutcome>;
   #nextId = 0;
   #environment: Promise<Environment> | null = null;
 
   private constructor(private readonly options: EngineOptions) {
-    this.#outcomes = new Outcomes(options.outcomes ?? null, z.boolean());
+    this.#outcomes = new Outcomes(options.outcomes ?? null, tilingOutcome);
     this.#lane(0);
   }
 
@@ -126,7 +130,7 @@ export class Engine {
   }
 
   /**
-   * Whether a network tiles exactly in one use: tested once for the network, the use, the device and the numbers of
+   * Whether, or how nearly, a network tiles exactly in one use: tested once for the network, the use, the device and the numbers of
    * threads. The steps of a test are batches like any other, so that jobs go on between them.
    *
    * @param threads of a batch in a lane; a batch of all threads of the device is tested, too
@@ -137,7 +141,7 @@ export class Engine {
     use: GraphUse,
     threads: number = this.threads,
     predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
-  ): Promise<boolean> {
+  ): Promise<TilingOutcome> {
     const threshold = use.threshold ? TEST_THRESHOLD : null;
     const network = (threads: number): TestedNetwork => {
       return {

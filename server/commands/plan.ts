@@ -3,6 +3,7 @@ import { haloText } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import { workOfFlags } from '../contract/parameters.js';
+import { exactnessText } from '../contract/receipt.js';
 import {
   type BatchFlags,
   batchOption,
@@ -54,7 +55,7 @@ export function planCommand(program: Command, context: CommandContext): void {
 
 /** A plan as lines for people. */
 function rows(facts: JobFacts, seconds: number): [name: string, text: string][] {
-  const { image, model, plan, expected, exact, device } = facts;
+  const { image, model, plan, expected, device } = facts;
   const { width, height, channels, dtype, mpp } = image;
   const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm per pixel` : '';
   const scratch =
@@ -65,7 +66,7 @@ function rows(facts: JobFacts, seconds: number): [name: string, text: string][] 
       'image',
       `${width}×${height} px, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${dtype}${microns}`,
     ],
-    ['model', `${model.name}/${model.version}${exact ? ', exact' : ''}`],
+    ['model', `${model.name}/${model.version}${exactnessText(facts)}`],
     [
       'tiles',
       `${plan.tiles} of ${plan.tile.replace('x', '×')} px, halo ${haloText(plan.halo)}: ${share} % of the work`,

@@ -4,7 +4,7 @@ import { RequestError } from '../contract/errors.js';
 import { type Format, formatOfFile, OUTPUTS, type Output, parseOutput } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
 import { messageForUser, problemOf } from '../contract/problems.js';
-import type { Receipt } from '../contract/receipt.js';
+import { exactnessText, type Receipt } from '../contract/receipt.js';
 import {
   type BatchFlags,
   batchOption,
@@ -144,11 +144,11 @@ function report(context: CommandContext, json: boolean, task: Task, receipt: Rec
     context.stdout(JSON.stringify({ input: task.input, result: task.result, ...receipt }));
     return;
   }
-  const { image, plan, durationMs, exact } = receipt;
+  const { image, plan, durationMs } = receipt;
   const speed = ((image.width * image.height) / durationMs / 1000).toFixed(2);
   context.stderr(
     `${task.result}: ${image.width}×${image.height} px, ${plan.tiles} ${plan.tiles === 1 ? 'tile' : 'tiles'} of ${plan.tile}, ` +
-      `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exact ? ', exact' : ''}`,
+      `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exactnessText(receipt)}`,
   );
   for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);
 }

@@ -7,6 +7,7 @@ export interface JobFacts
     | 'model'
     | 'classes'
     | 'exact'
+    | 'largestDifference'
     | 'normalisation'
     | 'range'
     | 'image'

@@ -63,6 +63,11 @@ export interface Receipt {
   readonly threshold: number | null;
   /** Whether this device passed the tiling self-test for the very graph that was used: see `selfTest`. */
   readonly exact: boolean;
+  /**
+   * The largest difference between probabilities that this test saw, from 0 to 1: 0 where `exact`; null where there is no
+   * test, for a model that resizes its output.
+   */
+  readonly largestDifference: number | null;
   /** How the tiles were computed, which no bit depends on: as measured on this device, or by default. */
   readonly compute: {
     readonly lanes: number;
@@ -82,4 +87,14 @@ export interface Receipt {
   /** Sums over all tiles, in ms. Stages of different tiles overlap, so they may exceed `durationMs`. */
   readonly stagesMs: Readonly<Partial<Record<Stage, number>>>;
   readonly durationMs: number;
+}
+
+/** How nearly tiles equal the whole, as the last words of a line: `, exact`, `, tiles differ by up to 4.2e-7`, or none. */
+export function exactnessText({
+  exact,
+  largestDifference,
+}: Pick<Receipt, 'exact' | 'largestDifference'>): string {
+  if (exact) return ', exact';
+  if (largestDifference === null) return '';
+  return `, tiles differ by up to ${Number(largestDifference.toPrecision(2))}`;
 }

@@ -8,7 +8,7 @@ import {
 import { deviceFacts } from '../../model/environment.js';
 import { channelConversion } from '../../model/pixels.js';
 import type { Priority } from '../../model/scheduler.js';
-import type { GraphUse } from '../../model/self-test.js';
+import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { JobMemory, type JobNeed } from './job-memory.js';
@@ -35,6 +35,9 @@ export interface ModelHostOptions {
   /** Called after each batch: its tiles, and its share of the device's time, in ms. */
   readonly onBatch?: (tiles: number, deviceMs: number) => void;
 }
+
+/** The outcome of what there is no test of. */
+const UNTESTED: TilingOutcome = { exact: false, largestDifference: null };
 
 /** Memory in bytes, by what it is for. */
 export interface ModelHostMemory extends EngineMemory {
@@ -110,12 +113,12 @@ export class ModelHost {
     const isUsable = channelConversion(use.channels, loaded.card.inputChannels) !== null;
     const choice = await this.#tuner.choiceFor(loaded, use, isUsable ? now : null);
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
-    const exact = isUsable && (await this.isExact(loaded, use, choice.threads));
-    return { ...loaded, choice, exact };
+    const outcome = isUsable ? await this.tilingOf(loaded, use, choice.threads) : UNTESTED;
+    return { ...loaded, choice, ...outcome };
   }
 
   /** Tests the very graph on this device that an image and its outputs need, with a number of threads. */
-  isExact(model: EngineModel, use: GraphUse, threads: number): Promise<boolean> {
+  tilingOf(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome> {
     return this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
   }
 

@@ -31,11 +31,12 @@ export function tileFacts(progress: JobProgress): Receipt['tiles'] {
 }
 
 /** A model as receipts state it, by the digest of its weights. */
-export function modelFacts({ card, exact }: TestedModel) {
+export function modelFacts({ card, exact, largestDifference }: TestedModel) {
   return {
     model: { name: card.name, version: card.version, sha256: card.weights.sha256 },
     classes: card.classes,
     exact,
+    largestDifference,
   };
 }
 

@@ -201,7 +201,8 @@ export class Segmenter {
     const { threads } = prepared.choice;
     if (!model.exact || threads === model.choice.threads) return prepared;
     // the memory has room for fewer lanes, of more threads than were tested
-    return (await this.host.isExact(model, use, threads)) ? prepared : prepare({ ...model, exact: false });
+    const outcome = await this.host.tilingOf(model, use, threads);
+    return outcome.exact ? prepared : prepare({ ...model, ...outcome });
   }
 
   /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */

@@ -113,7 +113,7 @@ async function finishDraft(
   const quantised = await engine.load(draft);
   const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
   const { threads } = choiceOf(request, quantised);
-  const exact = await engine.tested(quantised, use, threads);
+  const { exact } = await engine.tested(quantised, use, threads);
   onStep('comparison');
   const share = await compare(request, [original, quantised], parts.comparison);
   onStep('scores');

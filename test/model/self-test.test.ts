@@ -41,7 +41,7 @@ describe('the self-test', () => {
           network(() => false),
           { ...use, output, symmetries: true },
         ),
-      ).toBe(true);
+      ).toEqual({ exact: true, largestDifference: 0 });
     }
   });
 
@@ -54,15 +54,16 @@ describe('the self-test', () => {
         return new Float32Array(2 * pixels).fill(0.5);
       },
     });
-    expect(await selfTest(even(0), use)).toBe(true);
-    expect(await selfTest(even(1), use)).toBe(true);
-    expect(await selfTest(even(2), use)).toBe(false);
-    expect(await selfTest(even(1), { ...use, threshold: true })).toBe(true);
-    expect(await selfTest(even(0), { ...use, threshold: true })).toBe(false);
+    expect(await selfTest(even(0), use)).toMatchObject({ exact: true });
+    expect(await selfTest(even(1), use)).toMatchObject({ exact: true });
+    expect(await selfTest(even(2), use)).toMatchObject({ exact: false });
+    expect(await selfTest(even(1), { ...use, threshold: true })).toMatchObject({ exact: true });
+    expect(await selfTest(even(0), { ...use, threshold: true })).toMatchObject({ exact: false });
   });
 
   it.each<[string, Parameters<typeof network>[0], Partial<GraphUse>]>([
     ['several tiles in a batch', ({ count }) => count > 1, {}],
+    ['batches of eight', ({ count }) => count === 8, {}],
     ['tiles that are wider than high', ({ width, height }) => width - height === 12, {}],
     ['tiles that are higher than wide', ({ width, height }) => height > width, {}],
     ['labels, not probabilities', (_batch, output) => output === 'labels', {}],
@@ -75,6 +76,21 @@ describe('the self-test', () => {
     ],
     ['colour', ({ channels, width }) => channels === 3 && width === 4, { channels: 3 }],
   ])('fails where %s differ in a last bit', async (_name, wrong, how) => {
-    expect(await selfTest(network(wrong), { ...use, ...how })).toBe(false);
+    expect(await selfTest(network(wrong), { ...use, ...how })).toMatchObject({ exact: false });
+  });
+
+  it('states the largest difference between probabilities, whatever labels differ', async () => {
+    const batches = await selfTest(
+      network(({ count }) => count > 3),
+      use,
+    );
+    expect(batches.largestDifference).toBeCloseTo(1e-6, 7);
+    const labels = await selfTest(
+      network((_batch, output) => output === 'labels'),
+      use,
+    );
+    expect(labels).toEqual({ exact: false, largestDifference: 0 });
+    const resizing = { ...network(() => false), geometry: { ...geometry, tileable: false } };
+    expect(await selfTest(resizing, use)).toEqual({ exact: false, largestDifference: null });
   });
 });

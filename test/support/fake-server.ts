@@ -46,6 +46,7 @@ function factsOf(header: ImageHeader): JobFacts {
     model: MODEL,
     classes: [],
     exact: true,
+    largestDifference: 0,
     normalisation: 'type-range',
     range: null,
     image: imageFacts(header),

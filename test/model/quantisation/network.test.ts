@@ -83,7 +83,7 @@ describe('a quantised network', () => {
     const config = { ...base, ...variant };
     const { original, quantised } = await quantise(config);
     const use: GraphUse = { output: 'both', symmetries: false, channels: config.inputChannels };
-    expect(await selfTest(quantised, use)).toBe(true);
+    expect(await selfTest(quantised, use)).toMatchObject({ exact: true });
     original.dispose();
     quantised.dispose();
   });
@@ -96,7 +96,7 @@ describe('a quantised network', () => {
       predict: (batch: TileBatch, output: GraphUse['output'], symmetries: boolean) =>
         quantised.predict(batch, output, symmetries, 0.5),
     };
-    expect(await selfTest(network, use)).toBe(true);
+    expect(await selfTest(network, use)).toMatchObject({ exact: true });
     original.dispose();
     quantised.dispose();
   });

@@ -26,7 +26,7 @@ beforeAll(async () => {
     fileURLToPath(new URL('../../../../models/em-membrane/1', import.meta.url)),
   );
   const choice = defaultChoice(loaded.card, engine, Number.POSITIVE_INFINITY);
-  model = { ...loaded, choice, exact: await engine.tested(loaded, use, choice.threads) };
+  model = { ...loaded, choice, ...(await engine.tested(loaded, use, choice.threads)) };
 });
 afterAll(() => engine.close());
 
