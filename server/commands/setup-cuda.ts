@@ -1,10 +1,11 @@
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { tryCuda } from '../../model/cuda/try-device.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
 import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
 
-/** `unseam setup cuda`: what NVIDIA's devices need. */
+/** `unseam setup cuda`: lays down what NVIDIA's devices need, and tries the first of them. */
 export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: CommandContext): void {
   setup
     .command('cuda')
@@ -12,10 +13,16 @@ export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: Com
     .addOption(cacheDirOption())
     .action(async ({ cacheDir }: CacheDirFlags) => {
       if (cacheDir === null) {
-        throw new RequestError('bad-request', '--cache-dir: name a folder, since this user has no home');
+        throw new RequestError('bad-request', '--cache-dir: this user has no home; name a folder');
       }
-      const folder = join(cacheDir, 'cuda');
-      await setUpCuda(folder, { signal, onProgress: stderr });
-      stdout(`set up in ${folder}`);
+      const folder = resolve(cacheDir, 'cuda');
+      const isNew = await setUpCuda(folder, { signal, onProgress: stderr });
+      stdout(isNew ? `CUDA is set up in ${folder}` : `CUDA was set up already in ${folder}`);
+      const wrong = await tryCuda(folder);
+      stdout(
+        wrong === null
+          ? 'the first GPU works: a convolution ran on it'
+          : `no GPU can be used yet, and --device auto goes on without: ${wrong}`,
+      );
     });
 }

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { RequestError } from '../contract/errors.js';
 
 interface Attempt {
@@ -22,7 +23,10 @@ const NO_WHEEL = /No matching distribution found for (\S+)/;
 export function pipFailure(lines: readonly string[], { pip, code, folder }: Attempt): RequestError {
   const text = lines.join('\n');
   if (NO_SPACE.test(text)) {
-    return new RequestError('disk-full', `the disk of "${folder}" is full; what was written is removed`);
+    return new RequestError(
+      'disk-full',
+      `the disk of "${dirname(folder)}" became full; what was written is removed`,
+    );
   }
   if (NO_NETWORK.test(text)) {
     return new RequestError(

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipEnvironment } from '../config.js';
 import { formatBytes } from '../contract/byte-size.js';
@@ -37,7 +37,7 @@ const CANDIDATES = [['python3', '-m', 'pip'], ['pip3'], ['pip']] as const;
  * fills up, and are removed. Whoever calls it creates the folder as a draft (`createFolder`), which is removed where this
  * rejects, and renamed where it resolves.
  *
- * @param folder exists, and is empty
+ * @param folder exists, and is empty. Messages name its parent, since a draft's name is none that a user knows
  * @throws RequestError `setup-failed` without a pip, a network or such a wheel; `disk-full`; the signal's reason
  */
 export async function installWheels(wheels: Wheels, folder: string, run: PipRun): Promise<void> {
@@ -46,7 +46,7 @@ export async function installWheels(wheels: Wheels, folder: string, run: PipRun)
   if (free < wheels.diskBytes) {
     throw new RequestError(
       'disk-full',
-      `the set-up needs ${formatBytes(wheels.diskBytes)} on the disk of "${folder}", which has ${formatBytes(free)} left`,
+      `the set-up needs ${formatBytes(wheels.diskBytes)} on the disk of "${dirname(folder)}", which has ${formatBytes(free)} left`,
     );
   }
   const temporary = join(folder, '.pip');

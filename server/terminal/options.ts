@@ -147,7 +147,10 @@ export const batchOption = (): Option =>
 
 /** The option of commands that run networks by themselves. */
 export const cacheDirOption = (): Option =>
-  new Option('--cache-dir <folder>', 'folder for what was measured of this machine')
+  new Option(
+    '--cache-dir <folder>',
+    'folder for what was measured of this machine, and for what unseam setup downloads',
+  )
     .env(ENVIRONMENT.cacheDir)
     .default(DEFAULTS.cacheDir, DEFAULTS.cacheDir ?? 'none: it is measured each time');
 
