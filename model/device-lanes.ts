@@ -23,13 +23,16 @@ export interface LaneBatch {
   readonly expectedMs: number;
 }
 
-/** A batch that runs: since when, and how long it should take, in ms. */
+/** A batch that runs: where, since when, and how long it should take, in ms. */
 export interface RunningBatch {
+  readonly lane: number;
   readonly since: number;
   readonly expectedMs: number;
 }
 
 interface Lane<Batch> {
+  /** Whether it takes no batches at present. */
+  isClosed: boolean;
   /** The batch that runs, and the one that is ready behind it. */
   readonly batches: Batch[];
   lastEnd: number;
@@ -44,7 +47,9 @@ export class DeviceLanes<Batch extends LaneBatch> {
 
   /** @param threads of the device, at least 1; there is at most one lane for each */
   constructor(private readonly threads: number) {
-    this.#lanes = Array.from({ length: threads }, () => ({ batches: [], lastEnd: Number.NEGATIVE_INFINITY }));
+    this.#lanes = Array.from({ length: threads }, () => {
+      return { isClosed: false, batches: [], lastEnd: Number.NEGATIVE_INFINITY };
+    });
   }
 
   /** The batches that run. */
@@ -64,7 +69,7 @@ export class DeviceLanes<Batch extends LaneBatch> {
   placeFor({ lanes, threads: each, canTakeAll }: DeviceUse, waiting: number): Place | null {
     const all = this.threads;
     const takesAll = canTakeAll && waiting < lanes;
-    if (takesAll && this.#freeThreads === all) return { lane: 0, threads: all };
+    if (takesAll && this.#freeThreads === all && !this.#lanes[0]!.isClosed) return { lane: 0, threads: all };
     const behind = (threads: number) => {
       const lane = this.#laneToFollow({ lanes, threads }, ({ batches }) => batches.length === 1);
       return lane === null ? null : { lane, threads };
@@ -83,6 +88,17 @@ export class DeviceLanes<Batch extends LaneBatch> {
   firstReady(use: LaneUse, matches: (ready: Batch) => boolean): Batch | null {
     const lane = this.#laneToFollow(use, ({ batches: [, ready] }) => ready !== undefined && matches(ready));
     return lane === null ? null : this.#lanes[lane]!.batches[1]!;
+  }
+
+  /** Gives a lane no more batches until it is opened; returns false where it had been closed before. */
+  close(lane: number): boolean {
+    const wasOpen = !this.#lanes[lane]!.isClosed;
+    this.#lanes[lane]!.isClosed = true;
+    return wasOpen;
+  }
+
+  open(lane: number): void {
+    this.#lanes[lane]!.isClosed = false;
   }
 
   /** Adds a batch behind those of its lane. */
@@ -115,7 +131,7 @@ export class DeviceLanes<Batch extends LaneBatch> {
   /** The first of this many lanes that is idle; null where none is, or this many threads are not free. */
   #idleLane({ lanes, threads }: LaneUse): number | null {
     if (this.#freeThreads < threads) return null;
-    const index = this.#lanes.findIndex(({ batches }) => batches.length === 0);
+    const index = this.#lanes.findIndex(({ batches, isClosed }) => batches.length === 0 && !isClosed);
     return index >= 0 && index < lanes ? index : null;
   }
 
@@ -132,6 +148,6 @@ export class DeviceLanes<Batch extends LaneBatch> {
 }
 
 function runningIn<Batch extends LaneBatch>({ batches: [batch], lastEnd }: Lane<Batch>): RunningBatch {
-  const { startedAt, expectedMs } = batch!;
-  return { since: Math.max(startedAt, lastEnd), expectedMs };
+  const { place, startedAt, expectedMs } = batch!;
+  return { lane: place.lane, since: Math.max(startedAt, lastEnd), expectedMs };
 }

@@ -1,4 +1,5 @@
 import type { Card } from './card.js';
+import type { Provider } from './device.js';
 import type { Environment } from './environment.js';
 import type { BatchUse, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
@@ -11,11 +12,10 @@ import type { Ticket } from './ticket.js';
 import type { TrainingBatch } from './train/batch.js';
 import type { StepOptions, TrainerConfig } from './train/trainer.js';
 
-/** What the lanes of a device have in common. */
+/** What the lanes of an engine have in common. */
 export interface LaneOptions {
-  /** ONNX Runtime's execution provider. */
-  readonly provider: 'cpu';
-  /** Threads of the device, at least 1: its lanes share them. */
+  readonly provider: Provider;
+  /** Threads of a device, at least 1: its lanes share them. */
   readonly threads: number;
   /**
    * Limit of a lane's JavaScript heap, in MB, for an engine whose memory is limited: it releases sessions by their bytes
@@ -30,6 +30,8 @@ export interface LaneOptions {
 export interface LaneData extends LaneOptions {
   /** Its index, from 0. */
   readonly lane: number;
+  /** The index of its device among those of its kind. */
+  readonly device: number;
 }
 
 /** A model that a lane has loaded. */
@@ -60,6 +62,10 @@ export interface TraineeFacts {
 
 /** What a lane is called for: one call at a time, in the order of their arrival. The engine numbers the models. */
 export interface EngineMethods {
+  /**
+   * What results depend on. The first call for a device, which it tries.
+   * @throws DeviceUnavailableError
+   */
   environment(): Promise<Environment>;
   /**
    * @param digest that of the model as other lanes have it; null in the first

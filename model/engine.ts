@@ -1,10 +1,11 @@
 import { Calibration } from './calibration.js';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
-import type { LaneOptions, LoadedModel } from './engine-methods.js';
+import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
 import type { TileBatch } from './frozen.js';
-import { Lane } from './lane.js';
+import type { Lane } from './lane.js';
+import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
 import type { LayerFacts } from './layers.js';
 import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
@@ -22,8 +23,8 @@ import type { Ticket } from './ticket.js';
 import type { TrainerConfig } from './train/trainer.js';
 import { Trainee } from './trainee.js';
 
-export interface EngineOptions extends LaneOptions {
-  /** Lanes at most, from 1 to `threads`. Default: as many as suit a model; see `divideThreads`. */
+export interface EngineOptions extends LanesOptions {
+  /** Lanes at most, from 1 to `threads`. Default: as many as suit a model; see `divideThreads`. Devices have one each. */
   readonly lanes?: number;
   /** Tiles of a batch, from 1 to `MAX_BATCH`. Default: as many as suit a model. */
   readonly batch?: number;
@@ -36,11 +37,11 @@ export interface PredictOptions {
   readonly symmetries?: boolean;
   /** Of two classes: the least probability of label 1, from 0 to 1. Default null: the more probable label. */
   readonly threshold?: number | null;
-  /** Allows the batch to be revoked until it begins. Default null: it cannot be. */
+  /** Allows the batch to be revoked until it begins. Default null: it cannot be, as none that devices compute. */
   readonly ticket?: Ticket | null;
   /** The lane that computes it, from 0. Default the first. */
   readonly lane?: number;
-  /** Threads that compute it. Default all of the device's. */
+  /** Threads that compute it. Default all of the lane's device. */
   readonly threads?: number;
 }
 
@@ -71,14 +72,15 @@ export interface EngineMemory {
 }
 
 /**
- * A device: a pool of threads, its lanes, each with its own copies of models and their sessions. A lane runs one batch
- * at a time, of any number of threads; who calls it sees that all of them together do not exceed the device's.
+ * A pool of lanes, each with its own copies of models and their sessions. They are threads of this process, which share
+ * its CPU; or devices, each in a process of its own. A lane runs one batch at a time, of any number of threads; who calls
+ * it sees that all of them together do not exceed those that there are.
  *
  * The first lane is started with the engine; it loads every model, and trains. Another is started, and loads a model,
  * with the first batch that is computed there.
  */
 export class Engine {
-  readonly #lanes: Lane[] = [];
+  readonly #lanes: Lanes;
   /** Those that were loaded from folders: any lane may have them. */
   readonly #models = new Map<number, { readonly folder: string; readonly model: LoadedModel }>();
   readonly #sessions = new SessionBudget(() => this.limit - this.#weightBytes);
@@ -90,21 +92,66 @@ export class Engine {
 
   private constructor(private readonly options: EngineOptions) {
     this.#outcomes = new Outcomes(options.outcomes ?? null, tilingOutcome);
-    this.#lane(0);
+    this.#lanes = new Lanes(options);
+    this.#lanes.at(0);
   }
 
-  static start(options: EngineOptions): Engine {
+  /** Starts an engine whose lanes are threads of this process; `open` takes devices, too. */
+  static start(options: Omit<EngineOptions, 'devices'>): Engine {
     return new Engine(options);
   }
 
-  /** Of the device. */
+  /**
+   * Starts an engine, and its devices.
+   * @throws DeviceUnavailableError (by `code`) where none of the devices works
+   */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const engine = new Engine(options);
+    try {
+      await engine.#lanes.open();
+      return engine;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+  }
+
+  /** Of all lanes together. */
   get threads(): number {
+    return Math.max(1, this.options.devices?.length ?? 0) * this.options.threads;
+  }
+
+  /** Threads of a batch, at most: none is divided between devices. */
+  get laneThreads(): number {
     return this.options.threads;
   }
 
-  /** The requested number of lanes; undefined where none was requested. */
+  /** The number of lanes, where it is given: that of the devices, or the requested one. */
   get lanes(): number | undefined {
-    return this.options.lanes;
+    return this.#lanes.areDevices ? this.options.devices!.length : this.options.lanes;
+  }
+
+  /** Whether each lane is a device in a process of its own. */
+  get hasDevices(): boolean {
+    return this.#lanes.areDevices;
+  }
+
+  /** What is known of the devices; none where lanes are threads of this process. */
+  get devices(): readonly DeviceState[] {
+    return this.#lanes.states;
+  }
+
+  /**
+   * Starts a lost device again; null where lanes are threads of this process, whose loss is the engine's.
+   * @throws EngineLostError where it stays lost, and no other is left
+   */
+  recover(lane: number): Promise<void> | null {
+    return this.#lanes.areDevices ? this.#lanes.recover(lane) : null;
+  }
+
+  /** Ends the process of a device that hangs: its calls reject. Does nothing where lanes are threads of this process. */
+  async endDevice(lane: number): Promise<void> {
+    if (this.#lanes.areDevices) await this.#lanes.at(lane).end();
   }
 
   /** What lanes, models and sessions take, as estimated. */
@@ -114,7 +161,7 @@ export class Engine {
 
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
-    this.#environment ??= this.#lane(0).call('environment', []);
+    this.#environment ??= this.#lanes.first.call('environment', []);
     return this.#environment;
   }
 
@@ -124,22 +171,22 @@ export class Engine {
    */
   async load(folder: string): Promise<EngineModel> {
     const id = this.#nextId++;
-    const loaded = await this.#lane(0).load(id, folder, null);
+    const loaded = await this.#lanes.first.load(id, folder, null);
     this.#models.set(id, { folder, model: loaded });
     return { ...loaded, id, environment: await this.environment() };
   }
 
   /**
-   * Whether, or how nearly, a network tiles exactly in one use: tested once for the network, the use, the device and the numbers of
-   * threads. The steps of a test are batches like any other, so that jobs go on between them.
+   * Whether, or how nearly, a network tiles exactly in one use: tested once for the network, the use, the device and the
+   * numbers of threads. The steps of a test are batches like any other, so that jobs go on between them.
    *
-   * @param threads of a batch in a lane; a batch of all threads of the device is tested, too
+   * @param threads of a batch in a lane; a batch of as many as a lane can have is tested, too
    * @param predict computes a step; by default as the next batch of the first lane
    */
   tested(
     { id, geometry, digest, environment }: EngineModel,
     use: GraphUse,
-    threads: number = this.threads,
+    threads: number = this.laneThreads,
     predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
   ): Promise<TilingOutcome> {
     const threshold = use.threshold ? TEST_THRESHOLD : null;
@@ -149,8 +196,9 @@ export class Engine {
         predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold, threads }),
       };
     };
-    const dependencies = { digest, use, environment, threads: [threads, this.threads] };
-    return this.#outcomes.of(dependencies, () => selfTest(network(threads), use, network(this.threads)));
+    const most = this.laneThreads;
+    const dependencies = { digest, use, environment, threads: [threads, most] };
+    return this.#outcomes.of(dependencies, () => selfTest(network(threads), use, network(most)));
   }
 
   /**
@@ -166,12 +214,12 @@ export class Engine {
       threshold = null,
       ticket = null,
       lane: index = 0,
-      threads = this.threads,
+      threads = this.laneThreads,
     }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    const lane = this.#lane(index);
+    const lane = this.#lanes.at(index);
     const known = this.#models.get(id);
-    const loading = index > 0 && known ? lane.load(id, known.folder, known.model.digest) : undefined;
+    const loading = known && lane.load(id, known.folder, known.model.digest);
     const compute = async () => {
       const request = { id, batch, output, symmetries, threshold, threads, ticket };
       const predicted = lane.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
@@ -185,7 +233,7 @@ export class Engine {
       model: id,
       sessionBytes: sessionBytes(known.model.card),
       arenaBytes: arenaBytes(known.model.card, batch.count * batch.width * batch.height),
-      release: () => lane.call('release', [id, use, threads]),
+      release: () => lane.call('release', [id, use, threads]).catch(ignoreIfLost(lane)),
     };
     return this.#sessions.run(need, compute);
   }
@@ -194,7 +242,8 @@ export class Engine {
   prepare(id: number, lanes: number): void {
     const origin = this.#models.get(id);
     for (let index = 1; origin && index < lanes; index++) {
-      this.#lane(index)
+      this.#lanes
+        .at(index)
         .load(id, origin.folder, origin.model.digest)
         .catch(() => undefined);
     }
@@ -202,13 +251,13 @@ export class Engine {
 
   async unload(id: number): Promise<void> {
     this.#models.delete(id);
-    await Promise.all(this.#lanes.map((lane) => lane?.unload(id)));
+    await Promise.all(this.#lanes.started.map((lane) => lane.unload(id).catch(ignoreIfLost(lane))));
     this.#sessions.forget(id);
   }
 
   /** The layers of a model folder, without loading it for use. */
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
-    return this.#lane(0).call('describe', [folder]);
+    return this.#lanes.first.call('describe', [folder]);
   }
 
   /**
@@ -216,32 +265,31 @@ export class Engine {
    * @throws CheckpointError, UnquantisableLayerError (by `code`)
    */
   async calibrate(folder: string): Promise<Calibration> {
-    const lane = this.#lane(0);
+    const lane = this.#lanes.first;
     await lane.call('calibrate', [folder]);
     return new Calibration(lane);
   }
 
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
-    const lane = this.#lane(0);
+    const lane = this.#lanes.first;
     const facts = await lane.call('train', [config]);
     return new Trainee(lane, facts, () => this.#nextId++);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane?.close()));
+    await this.#lanes.close();
   }
 
   /** Of lanes beside the first, and of models in all of them: in each, at most. */
   get #weightBytes(): number {
     const models = [...this.#models.values()].reduce((sum, { model }) => sum + modelBytes(model.card), 0);
-    return Math.max(0, this.#lanes.length - 1) * LANE_BYTES + this.#lanes.length * models;
-  }
-
-  #lane(index: number): Lane {
-    const { provider, threads, diagnostics, heapMb } = this.options;
-    const limits = { ...(diagnostics && { diagnostics }), ...(heapMb !== undefined && { heapMb }) };
-    this.#lanes[index] ??= new Lane(index, { provider, threads, ...limits });
-    return this.#lanes[index];
+    const lanes = this.#lanes.started.length;
+    return Math.max(0, lanes - 1) * LANE_BYTES + lanes * models;
   }
 }
+
+/** A lane that has ended has nothing to release. */
+const ignoreIfLost = (lane: Lane) => (error: unknown) => {
+  if (!lane.isLost) throw error;
+};

@@ -91,6 +91,11 @@ export class JobQueues<Item extends Waiting> {
     return this.#classes.flatMap(({ ring }) => ring).reduce((sum, { waiting }) => sum + waiting.length, 0);
   }
 
+  /** What waits, in no particular order. */
+  get waiting(): readonly Item[] {
+    return this.#classes.flatMap(({ ring }) => ring.flatMap(({ waiting }) => waiting));
+  }
+
   add(item: Item): void {
     this.#enter(item, 'last');
   }

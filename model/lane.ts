@@ -1,45 +1,32 @@
-import { Worker } from 'node:worker_threads';
-import { workerThread } from './channel.js';
-import type { EngineMethods, LaneData, LaneOptions, LoadedModel } from './engine-methods.js';
-import { EngineLostError } from './errors.js';
-import { type ArgsOf, type CallOptions, Connection, type ResultOf } from './rpc.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { EngineMethods, LaneData, LoadedModel } from './engine-methods.js';
+import type { ArgsOf, CallOptions, ResultOf } from './rpc.js';
+import { type StartedLane, startProcess, startThread } from './start-lane.js';
 
-/** Memory of new objects of a thread with a limited heap, in MB. */
-const YOUNG_MB = 8;
+/** How long a lane may take to end by itself, in ms. */
+const CLOSE_MS = 5000;
 
-const limitsOf = ({ heapMb }: LaneOptions) =>
-  heapMb === undefined
-    ? {}
-    : { resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB } };
-
-interface Started {
-  readonly worker: Worker;
-  readonly thread: Connection<EngineMethods>;
-}
-
-/** Starts the thread of a lane, which inherits from this one that denormals are flushed. */
-async function start(workerData: LaneData): Promise<Started> {
-  const { flushDenormals } = await import('./flush-denormals.js');
-  await flushDenormals();
-  const url = new URL('./engine-thread.js', import.meta.url);
-  const worker = new Worker(url, { workerData, ...limitsOf(workerData) });
-  const thread = new Connection<EngineMethods>(workerThread(worker), {
-    onExit: ({ error }) =>
-      new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
-  });
-  return { worker, thread };
-}
-
-/** One JavaScript thread of a device, with its own copies of models and their sessions. No tensor leaves it. */
+/** One JavaScript thread of an engine, with its own copies of models and their sessions. No tensor leaves it. */
 export class Lane {
-  readonly #started: Promise<Started>;
+  readonly #started: Promise<StartedLane>;
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
+  #isLost = false;
 
-  /** @param index of the lane, from 0 */
-  constructor(index: number, options: LaneOptions) {
-    this.#started = start({ ...options, lane: index });
-    this.#started.catch(() => undefined); // reported by the calls
+  /** @param module what a process of its own runs; null for a thread of this process */
+  constructor(data: LaneData, module: string | null) {
+    this.#started = module === null ? startThread(data) : Promise.resolve(startProcess(data, module));
+    this.#started
+      .then(({ connection }) => connection.exited)
+      .catch(() => undefined) // reported by the calls
+      .finally(() => {
+        this.#isLost = true;
+      });
+  }
+
+  /** Whether it has ended: calls reject. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Calls run one after the other, in the order of their arrival. */
@@ -48,8 +35,8 @@ export class Lane {
     args: ArgsOf<EngineMethods[Name]>,
     options?: CallOptions<never>,
   ): Promise<ResultOf<EngineMethods[Name]>> {
-    const { thread } = await this.#started;
-    return thread.call(name, args, options as never);
+    const { connection } = await this.#started;
+    return connection.call(name, args, options as never);
   }
 
   /** Loads a model, unless it is loaded or being loaded; see `EngineMethods.load`. */
@@ -67,8 +54,18 @@ export class Lane {
     await this.call('unload', [id]);
   }
 
+  /** Ends it at once, whatever it does: calls that are pending reject. */
+  async end(): Promise<void> {
+    const { connection, end } = await this.#started;
+    end();
+    await connection.exited;
+  }
+
   async close(): Promise<void> {
-    await this.call('close', []).catch(() => undefined);
-    await (await this.#started).worker.terminate();
+    const timeout = new AbortController();
+    const closed = this.call('close', []).catch(() => undefined);
+    await Promise.race([closed, delay(CLOSE_MS, undefined, timeout).catch(() => undefined)]);
+    timeout.abort();
+    await this.end().catch(() => undefined);
   }
 }

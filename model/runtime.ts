@@ -39,6 +39,7 @@ export interface RuntimeFacts {
 export interface Runtime {
   /** Threads of what runs from now on. A runtime that cannot divide them uses those that it was started with. */
   threads: number;
+  /** @throws DeviceUnavailableError where the device does not compute */
   facts(): Promise<RuntimeFacts>;
   /** Declares that tensors do not change any more until they are disposed of. */
   freeze(tensors: readonly tf.Tensor[]): Promise<void>;

@@ -41,6 +41,11 @@ export interface SchedulerOptions<Item, Result> {
   readonly use: (item: Item) => DeviceUse;
   /** Hands the device a batch, to run in its lane after the one before. */
   readonly start: (items: readonly Item[], place: Place) => DeviceBatch<Result>;
+  /**
+   * Called with the error of a batch. Null where it is the batch's own; else its lane was lost, and gets batches again
+   * when the promise resolves. Where it rejects no lane is left: every item does, from then on. Default: every error is the batch's own.
+   */
+  readonly recover?: (lane: number, error: unknown) => Promise<void> | null;
   /** The most items of a batch that this one leads, at least 1. */
   readonly maxBatch: (item: Item) => number;
   /** How long an item may wait for others to join its batch, in ms, such as 2; 0 waits for none. */
@@ -75,8 +80,13 @@ export interface Batched<Result> {
   readonly ranMs: number;
 }
 
+/** Lanes that an item may have been lost with, before it is taken for the cause. */
+const MAX_LOSSES = 2;
+
 interface Entry<Item, Result> extends Waiting {
   readonly item: Item;
+  /** Lanes that were lost while they computed it. */
+  losses: number;
   readonly signal: AbortSignal | undefined;
   readonly resolve: (value: Batched<Result>) => void;
   readonly reject: (reason: unknown) => void;
@@ -102,6 +112,8 @@ export class Scheduler<Item, Result> {
   readonly #lanes: DeviceLanes<Batch<Item, Result>>;
   #cancelTimer: (() => void) | null = null;
   #started = 0;
+  /** Why no lane is left; null where there are some. */
+  #failure: { readonly reason: unknown } | null = null;
 
   constructor(private readonly options: SchedulerOptions<Item, Result>) {
     const { threads, maxDelayMs, agingMs, maxBatch, clock } = options;
@@ -129,6 +141,7 @@ export class Scheduler<Item, Result> {
   submit({ group, model, job, priority, item, signal }: Submission<Item>): Promise<Batched<Result>> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
+      if (this.#failure) return reject(this.#failure.reason);
       const withdraw = () => this.#withdraw(entry);
       const entry: Entry<Item, Result> = {
         group,
@@ -137,6 +150,7 @@ export class Scheduler<Item, Result> {
         rank: PRIORITIES.indexOf(priority),
         pixels: this.options.pixels(item),
         since: this.options.clock.now(),
+        losses: 0,
         item,
         signal,
         resolve: (value) => {
@@ -223,6 +237,11 @@ export class Scheduler<Item, Result> {
     const began = this.#lanes.end(batch, now);
     if (began === null) return; // it was revoked
     const ranMs = now - began;
+    const recovery = 'error' in results ? this.options.recover?.(place.lane, results.error) : null;
+    if (recovery) {
+      this.#lose(batch, recovery, (results as { error: unknown }).error);
+      return;
+    }
     const spentMs = ranMs * place.threads;
     const { items } = selection;
     this.options.onRan?.(items.length, spentMs / this.options.threads);
@@ -235,6 +254,33 @@ export class Scheduler<Item, Result> {
       }
     }
     this.#dispatch();
+  }
+
+  /** Queues the items of a batch again whose lane was lost; an item with which that happens again and again is rejected. */
+  #lose({ selection, place }: Batch<Item, Result>, recovery: Promise<void>, error: unknown): void {
+    const wasRunning = this.#lanes.close(place.lane); // else it was ready behind the one that ran
+    this.#queues.restore(selection);
+    for (const entry of selection.items) {
+      if (wasRunning) entry.losses++;
+      if (entry.signal?.aborted) this.#withdraw(entry);
+      else if (entry.losses >= MAX_LOSSES && this.#queues.remove(entry)) entry.reject(error);
+    }
+    recovery
+      .then(
+        () => this.#lanes.open(place.lane),
+        (reason: unknown) => this.#rejectAll(reason),
+      )
+      .finally(() => this.#dispatch());
+    this.#dispatch();
+  }
+
+  /** Rejects whatever waits: no lane is left. */
+  #rejectAll(reason: unknown): void {
+    this.#failure = { reason };
+    for (const entry of this.#queues.waiting) {
+      this.#queues.remove(entry);
+      entry.reject(reason);
+    }
   }
 
   /** Takes a batch back and queues its items again, unless the device has begun it; false where it has. */

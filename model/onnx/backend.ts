@@ -5,6 +5,7 @@ import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.
 import { feedShape, gather, type Program } from './compile.js';
 import type { AnyOperator, Inputs } from './operator.js';
 import type { ElementName } from './proto.js';
+import { type DeviceOptions, tryDevice } from './providers.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
 import { SessionCache, type SessionOptions } from './sessions.js';
 import { Trace } from './trace.js';
@@ -33,6 +34,7 @@ export class OnnxBackend extends tf.KernelBackend {
   readonly #data: tf.DataStorage<TensorData>;
   readonly #pending = new Set<TensorData>();
   readonly #sessions: SessionCache;
+  readonly #device: DeviceOptions;
   /** Threads of the graphs that are run from now on. */
   threads: number;
   #flushing: Promise<void> = Promise.resolve();
@@ -48,6 +50,7 @@ export class OnnxBackend extends tf.KernelBackend {
     super();
     this.#data = new tf.DataStorage<TensorData>(this, tf.engine());
     this.#sessions = new SessionCache(options);
+    this.#device = options;
     this.threads = options.threads;
   }
 
@@ -56,8 +59,13 @@ export class OnnxBackend extends tf.KernelBackend {
     return { pending: this.#pending.size, ...this.#sessions.stats };
   }
 
-  /** What bits depend on besides the processor: channels in a block of convolutions, null where there are no blocks. */
+  /**
+   * What bits depend on besides the processor: channels in a block of convolutions, null where there are no blocks.
+   * Tries the device before.
+   * @throws DeviceUnavailableError
+   */
   async facts(): Promise<{ readonly channelBlock: number | null }> {
+    if (this.#device.provider !== 'cpu') await tryDevice(this.#device);
     return { channelBlock: await this.#sessions.block };
   }
 

@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-node';
+import type { Provider } from '../device.js';
 import { encodeModel, NCHWC } from './proto.js';
 import { GraphWriter } from './writer.js';
 
@@ -20,7 +21,7 @@ export const FLUSH_DENORMALS = { session: { set_denormal_as_zero: '1' } } as con
 const BLOCKS = [16, 8];
 
 /** Channels in a block on this device; null where it has no blocked operators. */
-export async function findBlock(provider: string, threads: number): Promise<number | null> {
+export async function findBlock(provider: Provider, threads: number): Promise<number | null> {
   if (provider !== 'cpu') return null;
   for (const block of BLOCKS) if (await isSupported(block, threads)) return block;
   return null;

@@ -5,10 +5,9 @@ import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
 import { encodeModel, type Graph } from './proto.js';
+import { type DeviceOptions, executionProviders } from './providers.js';
 
-export interface SessionOptions {
-  /** ONNX Runtime execution provider: `cpu`, `webgpu` or `cuda`. */
-  readonly provider: string;
+export interface SessionOptions extends DeviceOptions {
   /** Threads that share one operator's work where a run does not say otherwise, at least 1. */
   readonly threads: number;
   /**
@@ -119,7 +118,7 @@ export class SessionCache {
     try {
       return await ort.InferenceSession.create(model, {
         ...profiling,
-        executionProviders: [this.options.provider],
+        executionProviders: executionProviders(this.options),
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         executionMode: 'sequential',

@@ -39,13 +39,16 @@ export interface PredictFor {
   readonly canTakeAll?: boolean;
 }
 
+/** What batches need of an engine. */
+export type PredictEngine = Pick<Engine, 'predict' | 'threads' | 'laneThreads' | 'hasDevices' | 'recover'>;
+
 /** Batches the tiles of all jobs that run on an engine. */
 export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
 
   /** @param onBatch called after each batch with its tiles, and its share of the device's time in ms */
   constructor(
-    private readonly engine: Pick<Engine, 'predict' | 'threads'>,
+    private readonly engine: PredictEngine,
     onBatch: (tiles: number, deviceMs: number) => void = () => {},
   ) {
     this.#scheduler = new Scheduler<Item, MaskArray>({
@@ -59,8 +62,12 @@ export class TilePredictor {
       onRan: onBatch,
       start: (items, place) => {
         const ticket = newTicket();
-        return { results: this.#run(items, place, ticket), revoke: () => revoke(ticket) };
+        // memory is not shared with processes: their batches cannot be revoked
+        const isRevocable = !engine.hasDevices;
+        const results = this.#run(items, place, isRevocable ? ticket : null);
+        return { results, revoke: () => isRevocable && revoke(ticket) };
       },
+      recover: (lane, error) => (isLoss(error) ? engine.recover(lane) : null),
     });
   }
 
@@ -81,7 +88,8 @@ export class TilePredictor {
     { priority = 'normal', symmetries = false, threshold = null, canTakeAll = true }: PredictFor = {},
   ): Predict {
     const { lanes, threads, batch } = choice;
-    const use = { lanes, threads, canTakeAll: exact && canTakeAll };
+    const isDivided = this.engine.laneThreads < this.engine.threads;
+    const use = { lanes, threads, canTakeAll: exact && canTakeAll && !isDivided };
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
       const { width, height, channels } = tile;
@@ -99,8 +107,8 @@ export class TilePredictor {
    * with others. They are few and small, and scheduled as interactive: an image may wait for the outcome.
    */
   testing(id: number): PredictBatch {
-    const { threads: all } = this.engine;
-    return async (batch, output, { symmetries = false, threshold = null, threads = all }) => {
+    const { threads: all, laneThreads } = this.engine;
+    return async (batch, output, { symmetries = false, threshold = null, threads = laneThreads }) => {
       const use = { lanes: Math.floor(all / threads), threads, canTakeAll: false };
       const item = { id, tile: batch, output, symmetries, threshold, use, maxBatch: 1 };
       const cost = [id, output, symmetries].join();
@@ -110,7 +118,7 @@ export class TilePredictor {
   }
 
   /** Runs a batch. One that runs out of memory is retried once, in halves. */
-  async #run(items: readonly Item[], place: Place, ticket: Ticket): Promise<readonly MaskArray[]> {
+  async #run(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
     try {
       return await this.#predict(items, place, ticket);
     } catch (error) {
@@ -129,6 +137,10 @@ export class TilePredictor {
     return split(result, items.length);
   }
 }
+
+/** Whether an error is the end of a lane. */
+const isLoss = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'engine-lost';
 
 /** Copies tiles into one batch: it is transferred to the device, and its tiles may be requeued or halved after that. */
 function join(tiles: readonly TileBatch[]): TileBatch {

@@ -235,7 +235,7 @@ describe('a scheduler', () => {
     expect(scheduler.running).toEqual([]);
     void names('abc', { pixels: 200 });
     await clock.advance(45);
-    expect(scheduler.running).toEqual([{ since: 40, expectedMs: expect.closeTo(20) }]);
+    expect(scheduler.running).toEqual([{ lane: 0, since: 40, expectedMs: expect.closeTo(20) }]);
     await clock.advance(45);
     expect(scheduler.running).toEqual([]);
   });
@@ -368,8 +368,8 @@ describe('lanes', () => {
     await clock.advance(4);
     void names('d', { use });
     expect(scheduler.running).toEqual([
-      { since: 100, expectedMs: expect.closeTo(10) },
-      { since: 104, expectedMs: expect.closeTo(10) },
+      { lane: 0, since: 100, expectedMs: expect.closeTo(10) },
+      { lane: 1, since: 104, expectedMs: expect.closeTo(10) },
     ]);
   });
 });
@@ -562,5 +562,88 @@ describe('for arbitrary workloads', () => {
       }),
       { numRuns: 10 },
     );
+  });
+});
+
+describe('a lane that is lost', () => {
+  const LOST = new Error('lost');
+  const TWO: DeviceUse = { lanes: 2, threads: 1, canTakeAll: false };
+
+  /** Two lanes, of which those in `lost` reject their batches until they are `recovered`. */
+  function twoLanes() {
+    const lost = new Set<number>();
+    const ran: string[] = [];
+    const recoveries: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+    const { names } = setup({
+      threads: 2,
+      start: (items, { lane }) => {
+        const results = settle().then(() => {
+          if (lost.has(lane)) throw LOST;
+          ran.push(...items.map(({ name }) => `${lane}${name}`));
+          return items.map(({ name }) => name);
+        });
+        return { results, revoke: () => false };
+      },
+      recover: (_lane, error) =>
+        error === LOST ? new Promise<void>((resolve, reject) => recoveries.push({ resolve, reject })) : null,
+    });
+    return { lost, ran, recoveries, submit: (text: string) => names(text, { use: TWO }) };
+  }
+  const passed = async () => {
+    for (let i = 0; i < 20; i++) await settle();
+  };
+
+  it('has its items computed by the others, each once', async () => {
+    const { lost, ran, submit } = twoLanes();
+    lost.add(1);
+    const results = await submit('abcdef');
+    expect(results.map(({ result }) => result).join('')).toBe('abcdef');
+    expect(ran.sort()).toEqual(['0a', '0b', '0c', '0d', '0e', '0f']);
+  });
+
+  it('gets batches again once it is recovered', async () => {
+    const { lost, ran, recoveries, submit } = twoLanes();
+    lost.add(1);
+    await submit('abc');
+    lost.clear();
+    for (const { resolve } of recoveries) resolve();
+    await passed();
+    await submit('defg');
+    expect(ran.some((name) => name.startsWith('1'))).toBe(true);
+  });
+
+  it('leaves items waiting where it was the last, until it is recovered', async () => {
+    const { lost, ran, recoveries, submit } = twoLanes();
+    lost.add(0).add(1);
+    const waiting = submit('abcdef');
+    await passed();
+    expect(ran).toEqual([]);
+    lost.clear();
+    for (const { resolve } of recoveries) resolve();
+    expect((await waiting).map(({ result }) => result).join('')).toBe('abcdef');
+  });
+
+  it('rejects an item with which it was lost repeatedly, and no other', async () => {
+    const { lost, recoveries, submit } = twoLanes();
+    lost.add(0).add(1);
+    const outcomes = Promise.allSettled([submit('a'), submit('b'), submit('c'), submit('d'), submit('e')]);
+    await passed();
+    for (const { resolve } of recoveries) resolve();
+    await passed(); // the first two are computed again, and lost again
+    lost.clear();
+    for (const { resolve } of recoveries) resolve();
+    const rejected = (await outcomes).map(({ status }) => status === 'rejected');
+    expect(rejected).toEqual([true, true, false, false, false]);
+  });
+
+  it('rejects all items where none is left, and later ones, too', async () => {
+    const { lost, recoveries, submit } = twoLanes();
+    lost.add(0).add(1);
+    const waiting = submit('abcdef');
+    const outcome = expect(waiting).rejects.toThrow('gone');
+    await passed();
+    for (const { reject } of recoveries) reject(new Error('gone'));
+    await outcome;
+    await expect(submit('g')).rejects.toThrow('gone');
   });
 });

@@ -7,6 +7,7 @@ import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { TrainingBatch } from '../../model/train/batch.js';
 import type { Trainee } from '../../model/trainee.js';
+import type { PredictEngine } from '../../server/pipeline/predict.js';
 
 /** A geometry without a halo: the output of a tile has its size. */
 export const POINTWISE: TileGeometry = {
@@ -21,9 +22,12 @@ export const POINTWISE: TileGeometry = {
 export type PixelRule = (id: number, value: number) => readonly number[];
 
 /** A network that classifies each gray pixel independently by a rule: the `predict` of an engine, without one. */
-export function predictBy(rule: PixelRule, asked: OutputKind[] = []): Pick<Engine, 'predict' | 'threads'> {
+export function predictBy(rule: PixelRule, asked: OutputKind[] = []): PredictEngine {
   return {
     threads: 1,
+    laneThreads: 1,
+    hasDevices: false,
+    recover: () => null,
     async predict(id: number, { data }: TileBatch, output: OutputKind) {
       asked.push(output);
       const each = Array.from(data, (value) => rule(id, value));

@@ -1,0 +1,19 @@
+import type { LaneData } from './engine-methods.js';
+import { startEngineThread } from './start-engine-thread.js';
+
+/**
+ * The process of one device. The lane is a thread of it, which blocks while it computes; this thread passes the messages
+ * between it and the engine, so that the next batch arrives meanwhile.
+ */
+const data = JSON.parse(process.argv[2]!) as LaneData;
+const lane = startEngineThread(data);
+
+process.on('message', (message) => void lane.then((thread) => thread.postMessage(message)));
+// Orphaned: an orderly exit would wait for, or trip over, what the device is doing.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+// Ctrl-C reaches the whole group; the engine decides when its devices stop.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+
+const thread = await lane;
+thread.on('message', (message) => process.send?.(message, undefined, undefined, () => undefined));
+thread.on('exit', (code) => process.exit(code));

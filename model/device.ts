@@ -1,0 +1,48 @@
+/** ONNX Runtime's execution providers that networks run on. */
+export const PROVIDERS = ['cpu', 'cuda', 'webgpu'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** Devices of one kind, which share a queue: they are expected to be alike, so that a slide may be computed by all. */
+export interface DeviceSet {
+  readonly provider: Provider;
+  /** Each is run by a process of its own. Empty: the CPU, by threads of this process. */
+  readonly indices: readonly number[];
+}
+
+/** What a user requests; `auto` is the first that this machine has. */
+export type DeviceRequest = 'auto' | DeviceSet;
+
+/** The cores of this machine, used by threads of this process. */
+export const OWN_CPU: DeviceSet = { provider: 'cpu', indices: [] };
+
+/** What `--device` takes, for messages. */
+export const DEVICE_SYNTAX = 'auto, cpu, cuda, webgpu, or several of a kind, such as cuda:0,cuda:1';
+
+/** The name of one device, such as `cuda:0`. */
+export const deviceName = (provider: Provider, index: number): string => `${provider}:${index}`;
+
+/** The names of devices, such as `cpu` or `cuda:0,cuda:1`: what `parseDevices` takes. */
+export function nameOfDevices({ provider, indices }: DeviceSet): string {
+  return indices.length === 0 ? provider : indices.map((index) => deviceName(provider, index)).join();
+}
+
+/**
+ * Parses `auto`, a kind of device, or a list of devices of one kind.
+ * @throws RangeError with what would be right
+ */
+export function parseDevices(text: string): DeviceRequest {
+  if (text === 'auto') return text;
+  const parts = text.split(',').map((part) => /^([a-z]+)(?::(\d{1,3}))?$/.exec(part.trim()));
+  const kinds = new Set(parts.map((part) => part?.[1]));
+  const [kind] = kinds;
+  const provider = PROVIDERS.find((known) => known === kind);
+  if (!provider) throw new RangeError(`expected ${DEVICE_SYNTAX}`);
+  if (kinds.size > 1) throw new RangeError('devices that are used together must be of one kind');
+  if (provider === 'cpu' && text.trim() === 'cpu') return OWN_CPU;
+  const indices = parts.map((part) => Number(part![2] ?? 0));
+  if (new Set(indices).size < indices.length) throw new RangeError('a device is named twice');
+  if (provider === 'webgpu' && indices.some((index) => index > 0)) {
+    throw new RangeError("ONNX Runtime uses the system's first WebGPU adapter only: webgpu or webgpu:0");
+  }
+  return { provider, indices };
+}

@@ -1,0 +1,176 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { deviceName } from './device.js';
+import type { LaneOptions } from './engine-methods.js';
+import type { Environment } from './environment.js';
+import { DeviceUnavailableError, EngineLostError } from './errors.js';
+import { Lane } from './lane.js';
+
+export interface LanesOptions extends LaneOptions {
+  /**
+   * Devices of the provider, each run by a process of its own in one lane. Default none: lanes are threads of this
+   * process, and share the CPU.
+   */
+  readonly devices?: readonly number[];
+  /** The module that the process of a device runs. Default that of the package. */
+  readonly deviceModule?: string;
+  /** Called when a device is lost, fails to start, or is back. */
+  readonly onDevice?: (state: DeviceState) => void;
+}
+
+/** What is known of a device. */
+export interface DeviceState {
+  /** Such as `cuda:0`. */
+  readonly name: string;
+  /** Null until it has started. */
+  readonly environment: Environment | null;
+  /** Why it computes nothing at present; null where it does. */
+  readonly failure: string | null;
+}
+
+/** From the loss of a device to its start: doubled after each failure, up to the last; in ms. */
+const RESTART_MS = { first: 500, last: 30_000 } as const;
+/** Failures to start after which the only device is given up. */
+const MAX_FAILURES = 3;
+
+/** How long a device may take to start, and to compute something, in ms. */
+const START_MS = 120_000;
+
+const DEVICE_PROCESS = fileURLToPath(new URL('./device-process.js', import.meta.url));
+
+/** The lanes of an engine. Those of devices are started again when they end. */
+export class Lanes {
+  readonly #lanes: Lane[] = [];
+  readonly #states = new Map<number, DeviceState>();
+  readonly #recoveries = new Map<number, Promise<void>>();
+  readonly #closing = new AbortController();
+
+  constructor(private readonly options: LanesOptions) {}
+
+  /** Whether each lane is a device in a process of its own. */
+  get areDevices(): boolean {
+    return this.#devices.length > 0;
+  }
+
+  /** Lanes that were started; those of lost devices included. */
+  get started(): readonly Lane[] {
+    return this.#lanes.filter((lane) => lane !== undefined);
+  }
+
+  /** What is known of the devices; none where lanes are threads of this process. */
+  get states(): readonly DeviceState[] {
+    return this.#devices.map((_, index) => this.#stateOf(index));
+  }
+
+  /** The first that works: it loads every model, and trains. */
+  get first(): Lane {
+    return this.#lanes.find((lane) => lane && !lane.isLost) ?? this.at(0);
+  }
+
+  /** A lane, which is started where it was not. */
+  at(index: number): Lane {
+    const { provider, threads, diagnostics, heapMb, deviceModule } = this.options;
+    this.#lanes[index] ??= new Lane(
+      {
+        provider,
+        threads,
+        lane: index,
+        device: this.#devices[index] ?? 0,
+        ...(diagnostics && { diagnostics }),
+        ...(heapMb !== undefined && { heapMb }),
+      },
+      this.areDevices ? (deviceModule ?? DEVICE_PROCESS) : null,
+    );
+    return this.#lanes[index];
+  }
+
+  /**
+   * Starts all devices, and tries each. Those that fail are in `states`.
+   * @throws DeviceUnavailableError (by `code`) where none works
+   */
+  async open(): Promise<void> {
+    const opened = await Promise.allSettled(this.#devices.map((_, index) => this.#open(index)));
+    const failed = opened.filter((outcome) => outcome.status === 'rejected');
+    if (this.areDevices && failed.length === opened.length) throw failed[0]!.reason;
+  }
+
+  /**
+   * Starts a lost device again, and again where that fails, and resolves when it works.
+   * @throws EngineLostError where no device is left, and it has failed repeatedly
+   */
+  recover(index: number): Promise<void> {
+    const known = this.#recoveries.get(index);
+    if (known) return known;
+    const recovery = this.#recover(index).finally(() => this.#recoveries.delete(index));
+    this.#recoveries.set(index, recovery);
+    return recovery;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.started.map((lane) => lane.close()));
+  }
+
+  async #recover(index: number): Promise<void> {
+    const { signal } = this.#closing;
+    this.#update(index, { failure: 'it ended, and is started again' });
+    let waitMs: number = RESTART_MS.first;
+    for (let failures = 1; ; failures++) {
+      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) throw new EngineLostError('the engine is closed');
+      try {
+        await this.#lanes[index]!.end();
+        delete this.#lanes[index];
+        await this.#open(index);
+        return;
+      } catch (error) {
+        const isLast = this.#lanes.every((lane) => !lane || lane.isLost);
+        if (failures < MAX_FAILURES || !isLast) waitMs = Math.min(2 * waitMs, RESTART_MS.last);
+        else throw new EngineLostError((error as Error).message, { cause: error });
+      }
+    }
+  }
+
+  /** Starts a device and has it compute something: `environment` does. */
+  async #open(index: number): Promise<void> {
+    const lane = this.at(index);
+    const { name } = this.#stateOf(index);
+    const timeout = new AbortController();
+    const late = delay(START_MS, undefined, timeout).then(() => {
+      throw new DeviceUnavailableError(`${name} did not start within ${START_MS / 1000} s`);
+    });
+    try {
+      const environment = (await Promise.race([lane.call('environment', []), late])) as Environment;
+      const other = this.states.find((state) => state.name !== name && state.environment !== null);
+      if (other && !isDeepStrictEqual(environment, other.environment)) {
+        const message = `${name} is not like ${other.name}: which of them computed a tile would be seen in results`;
+        throw new DeviceUnavailableError(message);
+      }
+      this.#update(index, { environment, failure: null });
+    } catch (error) {
+      await lane.end();
+      this.#update(index, { failure: (error as Error).message });
+      throw error;
+    } finally {
+      timeout.abort();
+      late.catch(() => undefined);
+    }
+  }
+
+  get #devices(): readonly number[] {
+    return this.options.devices ?? [];
+  }
+
+  #stateOf(index: number): DeviceState {
+    const name = deviceName(this.options.provider, this.#devices[index]!);
+    return this.#states.get(index) ?? { name, environment: null, failure: null };
+  }
+
+  #update(index: number, change: Partial<DeviceState>): void {
+    const before = this.#stateOf(index);
+    const state = { ...before, ...change };
+    this.#states.set(index, state);
+    if (state.failure !== before.failure) this.options.onDevice?.(state);
+  }
+}

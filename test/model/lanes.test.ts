@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Engine, type EngineOptions } from '../../model/engine.js';
+import type { DeviceState } from '../../model/lanes.js';
+import type { DeviceFault } from '../support/faulty-device.js';
+import { testFolder } from '../support/files.js';
+
+const MODEL = fileURLToPath(new URL('../../../models/shapes-notebook/1', import.meta.url));
+const FAULTY = fileURLToPath(new URL('../support/faulty-device.js', import.meta.url));
+const use = { output: 'labels', symmetries: false, channels: 1 } as const;
+
+const folder = await testFolder();
+const engines: Engine[] = [];
+const reported: DeviceState[] = [];
+
+/** Two devices of one thread each, of which one may fail. */
+async function open(fault: DeviceFault | null, options: Partial<EngineOptions> = {}): Promise<Engine> {
+  process.env.DEVICE_FAULT = JSON.stringify(fault);
+  const onDevice = (state: DeviceState) => void reported.push(state);
+  const devices = { devices: [0, 1], deviceModule: FAULTY, onDevice };
+  const engine = await Engine.open({ provider: 'cpu', threads: 1, ...devices, ...options });
+  engines.push(engine);
+  return engine;
+}
+
+afterEach(async () => {
+  reported.length = 0;
+  await Promise.all(engines.splice(0).map((engine) => engine.close()));
+});
+
+const tile = () => {
+  const data = Uint8Array.from({ length: 32 * 32 }, (_, i) => (i * 7919) % 251);
+  return { data, count: 1, width: 32, height: 32, channels: 1 };
+};
+
+describe('an engine of two devices', () => {
+  it('computes the same labels on each, and in a thread of this process', async () => {
+    const engine = await open(null);
+    const own = Engine.start({ provider: 'cpu', threads: 1 });
+    engines.push(own);
+    expect(engine.devices.map(({ name, failure }) => [name, failure])).toEqual([
+      ['cpu:0', null],
+      ['cpu:1', null],
+    ]);
+    expect([engine.threads, engine.laneThreads, engine.lanes]).toEqual([2, 1, 2]);
+    const [{ id }, here] = await Promise.all([engine.load(MODEL), own.load(MODEL)]);
+    const [first, second, third] = await Promise.all([
+      engine.predict(id, tile(), 'labels', { lane: 0 }),
+      engine.predict(id, tile(), 'labels', { lane: 1 }),
+      own.predict(here.id, tile(), 'labels'),
+    ]);
+    expect(first).toEqual(third);
+    expect(second).toEqual(third);
+  });
+
+  it('is exact, as tested', async () => {
+    const engine = await open(null);
+    expect(await engine.tested(await engine.load(MODEL), use)).toBe(true);
+  });
+});
+
+describe('a device', () => {
+  it('that ends rejects its calls, and can be recovered', async () => {
+    const once = join(folder, 'ended');
+    const engine = await open({ device: 1, how: 'exit', batch: 1, once });
+    const { id } = await engine.load(MODEL);
+    const lost = engine.predict(id, tile(), 'labels', { lane: 1 });
+    await expect(lost).rejects.toMatchObject({
+      code: 'engine-lost',
+      message: 'the process of cpu:1 ended (SIGKILL)',
+    });
+    expect(existsSync(once)).toBe(true);
+    await engine.recover(1);
+    expect(reported.map(({ name, failure }) => [name, failure])).toEqual([
+      ['cpu:1', 'it ended, and is started again'],
+      ['cpu:1', null],
+    ]);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 1 })).toEqual(
+      await engine.predict(id, tile(), 'labels', { lane: 0 }),
+    );
+  });
+
+  it('that hangs can be ended', async () => {
+    const once = join(folder, 'hung');
+    const engine = await open({ device: 0, how: 'hang', batch: 1, once });
+    const { id } = await engine.load(MODEL);
+    const lost = expect(engine.predict(id, tile(), 'labels', { lane: 0 })).rejects.toMatchObject({
+      code: 'engine-lost',
+    });
+    await vi.waitFor(() => expect(existsSync(once)).toBe(true));
+    await engine.endDevice(0);
+    await lost;
+    await engine.recover(0);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
+  });
+
+  it('that does not start is reported, and the others compute', async () => {
+    const engine = await open({ device: 0, how: 'start' });
+    expect(engine.devices).toMatchObject([
+      { name: 'cpu:0', environment: null, failure: 'the process of cpu:0 ended (exit code 3)' },
+      { name: 'cpu:1', failure: null },
+    ]);
+    const { id } = await engine.load(MODEL);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 1 })).toHaveLength(10 * 10);
+  });
+
+  it('that is the only one, and does not start, is an error', async () => {
+    const opening = open({ device: 0, how: 'start' }, { devices: [0] });
+    await expect(opening).rejects.toMatchObject({ message: 'the process of cpu:0 ended (exit code 3)' });
+  });
+});
