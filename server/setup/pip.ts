@@ -73,6 +73,7 @@ const tagFlags = ({ tags }: Wheels): readonly string[] =>
     ? []
     : [
         '--implementation=cp',
+        '--ignore-requires-python', // of the Python that runs pip
         `--python-version=${tags.python}`,
         ...tags.platforms.map((platform) => `--platform=${platform}`),
       ];

@@ -54,7 +54,7 @@ describe('installWheels', () => {
     const tags = { python: '3.12', platforms: ['manylinux_2_28_x86_64', 'manylinux_2_17_x86_64'] };
     await installWheels({ ...NUMPY, tags }, target, { signal, onProgress });
     expect(await readFile(join(target, 'arguments'), 'utf8')).toContain(
-      '--implementation=cp --python-version=3.12 --platform=manylinux_2_28_x86_64 --platform=manylinux_2_17_x86_64',
+      '--implementation=cp --ignore-requires-python --python-version=3.12 --platform=manylinux_2_28_x86_64 --platform=manylinux_2_17_x86_64',
     );
   });
 
