@@ -1,3 +1,4 @@
+import '../onnx/no-telemetry.js';
 import { prepareCuda } from './prepare.js';
 
 /** The process that `tryCuda` forks: tries the device, and sends what is wrong with it, or null. */
@@ -5,8 +6,8 @@ const [folder] = process.argv.slice(2);
 let wrong: string | null = null;
 try {
   await prepareCuda(folder!);
-  const { runTinyConv } = await import('./tiny-conv.js');
-  await runTinyConv('cuda');
+  const { tryDevice } = await import('../onnx/providers.js');
+  await tryDevice({ provider: 'cuda' });
 } catch (error) {
   wrong = (error as Error).message;
 }

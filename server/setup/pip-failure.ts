@@ -12,6 +12,7 @@ interface Attempt {
 const NO_SPACE = /No space left on device|Disk quota exceeded|\[Errno (28|122)\]/;
 const NO_NETWORK =
   /NewConnectionError|Failed to establish a new connection|name resolution|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|Read timed out|ProxyError|SSLError|ConnectionResetError|Connection (broken|aborted|refused)|IncompleteRead|RemoteDisconnected|Max retries exceeded/;
+const DAMAGED = /^ERROR: Wheel .* is invalid|DO NOT MATCH THE HASHES/m;
 const NO_WHEEL = /No matching distribution found for (\S+)/;
 
 /**
@@ -34,6 +35,12 @@ export function pipFailure(lines: readonly string[], { pip, code, folder }: Atte
       "pip does not reach Python's package index; check the network, and for a proxy or a mirror set HTTPS_PROXY or PIP_INDEX_URL",
     );
   }
+  if (DAMAGED.test(text)) {
+    return new RequestError(
+      'setup-failed',
+      'a download was cut off or changed on its way; run the set-up again',
+    );
+  }
   const missing = NO_WHEEL.exec(text)?.[1];
   if (missing !== undefined) {
     return new RequestError(
@@ -42,7 +49,9 @@ export function pipFailure(lines: readonly string[], { pip, code, folder }: Atte
         'update pip (python3 -m pip install --upgrade pip), or name an index that has it by PIP_INDEX_URL',
     );
   }
-  const last = lines.findLast((line) => line.startsWith('ERROR:')) ?? lines.findLast((line) => line.trim());
+  // The first is what happened; after an exception, what happened is in the last line.
+  const first = lines.find((line) => line.startsWith('ERROR:') && !line.endsWith('Exception:'));
+  const last = first ?? lines.findLast((line) => line.trim());
   const how = code === null ? 'was killed' : `failed with exit status ${code}`;
   return new RequestError(
     'setup-failed',

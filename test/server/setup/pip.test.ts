@@ -105,6 +105,10 @@ describe('installWheels', () => {
       'ERROR: Could not find a version that satisfies the requirement\nERROR: No matching distribution found for numpy==2.1.*',
       /^the package index has no numpy==2\.1\.\* that pip 99\.1 can install on this platform/,
     ],
+    [
+      "ERROR: Wheel 'numpy' located at /draft/numpy-2.1.3.whl is invalid.",
+      /^a download was cut off or changed on its way; run the set-up again$/,
+    ],
     ['ERROR: the moon is full', /^pip 99\.1 failed with exit status 2: the moon is full$/],
   ])("maps pip's own failure to a sentence: %s", async (output, sentence) => {
     await usePip(`cat >&2 <<'END'\n${output}\nEND\nexit 2`);
