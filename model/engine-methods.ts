@@ -8,6 +8,7 @@ import type { Diagnostics } from './onnx/diagnostics.js';
 import type { OutputKind } from './output-kind.js';
 import type { Ranges } from './quantisation/ranges.js';
 import type { CallContext } from './rpc.js';
+import type { TensorFlowInstallation } from './tensorflow/installation.js';
 import type { Ticket } from './ticket.js';
 import type { TrainingBatch } from './train/batch.js';
 import type { StepOptions, TrainerConfig } from './train/trainer.js';
@@ -15,6 +16,8 @@ import type { StepOptions, TrainerConfig } from './train/trainer.js';
 /** What the lanes of an engine have in common. */
 export interface LaneOptions {
   readonly provider: Provider;
+  /** TensorFlow, where it runs the networks: in one lane, on a device of its own choice. Default: ONNX Runtime does. */
+  readonly tensorflow?: TensorFlowInstallation;
   /** Threads of a device, at least 1: its lanes share them. */
   readonly threads: number;
   /**

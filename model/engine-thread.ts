@@ -6,22 +6,18 @@ import { environmentOf } from './environment.js';
 import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
-import { useOnnxBackend } from './onnx/register.js';
 import { Calibrator } from './quantisation/calibrator.js';
 import { type Failure, serve } from './rpc.js';
-import type { Runtime } from './runtime.js';
+import { startRuntime } from './start-runtime.js';
 import { begin } from './ticket.js';
 import { Trainer } from './train/trainer.js';
 
 /**
- * A lane of a device: ONNX Runtime blocks the thread that calls it, so a backend and its models live here, and only
- * pixels and results cross, transferred.
+ * A lane of a device: a runtime blocks the thread that calls it, so it and its models live here, and only pixels and
+ * results cross, transferred.
  */
 const options = workerData as LaneData;
-/** Graphs of a training, or of an engine whose memory is not limited, that are cached. */
-const MAX_SESSIONS = 32;
-const maxSessions = options.heapMb === undefined ? MAX_SESSIONS : Number.POSITIVE_INFINITY;
-const runtime: Runtime = await useOnnxBackend({ ...options, maxSessions });
+const runtime = await startRuntime(options);
 const models = new Map<number, FrozenModel>();
 let trainer: Trainer | null = null;
 let calibrator: Calibrator | null = null;
@@ -34,8 +30,9 @@ function failureOf(error: unknown): Failure {
 
 const methods: EngineMethods = {
   async environment() {
-    const { channelBlock } = await runtime.facts();
-    return environmentOf(options.provider, channelBlock);
+    const { provider, channelBlock, tensorflow } = await runtime.facts();
+    const addon = options.tensorflow ?? null;
+    return environmentOf(provider, channelBlock, addon && { ...addon, library: tensorflow });
   },
 
   async load(id, folder, expected) {

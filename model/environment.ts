@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
 import type { LaneUse } from './compute-choice.js';
-import { engineVersions } from './versions.js';
+import type { EngineKind } from './engine-kind.js';
+import { engineVersions, type TensorFlowVersions } from './versions.js';
 
 /**
  * Everything but a network and its input that a result's bits depend on: where any of it differs, the last bits may
  * differ. Plain data, compared as JSON. Lanes and threads are not part of it: the self-test compares those in use.
  */
 export interface Environment {
-  /** ONNX Runtime's execution provider. */
+  readonly engine: EngineKind;
+  /** ONNX Runtime's execution provider; or the kind of TensorFlow's device, `cpu` or `gpu`. */
   readonly provider: string;
   /** The processor's name, as the system reports it. */
   readonly cpu: string;
@@ -16,28 +18,37 @@ export interface Environment {
   readonly instructionSet: string;
   /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it has no blocked operators. */
   readonly channelBlock: number | null;
-  /** Versions of unseam, Node, ONNX Runtime and TensorFlow.js. */
+  /** Versions of unseam, Node, TensorFlow.js, and ONNX Runtime or TensorFlow. */
   readonly versions: Record<string, string>;
 }
 
-/** @param channelBlock see `findBlock` */
-export function environmentOf(provider: string, channelBlock: number | null): Environment {
+/**
+ * @param channelBlock see `findBlock`
+ * @param tensorflow null where ONNX Runtime runs the networks
+ */
+export function environmentOf(
+  provider: string,
+  channelBlock: number | null,
+  tensorflow: TensorFlowVersions | null = null,
+): Environment {
   const processor = processorOf(readCpuInfo(), { model: cpus()[0]?.model ?? '', arch: arch() });
-  return { provider, ...processor, channelBlock, versions: engineVersions() };
+  const engine = tensorflow ? 'tensorflow' : 'onnx';
+  return { engine, provider, ...processor, channelBlock, versions: engineVersions(tensorflow) };
 }
 
 /**
  * An environment as receipts and cards state it, with the part of the device that was in use; `device` is such as
- * `cpu (2 lanes of 1 thread): Xeon E5-2690, avx2, blocks of 8`.
+ * `cpu (2 lanes of 1 thread): Xeon E5-2690, avx2, blocks of 8`, or `tensorflow cpu (2 threads): Xeon E5-2690, avx2`.
  */
 export function deviceFacts(
-  { provider, cpu, instructionSet, channelBlock, versions }: Environment,
+  { engine, provider, cpu, instructionSet, channelBlock, versions }: Environment,
   { lanes, threads }: LaneUse,
 ): { device: string; versions: Record<string, string> } {
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
   const each = threads === 1 ? '1 thread' : `${threads} threads`;
   const used = lanes === 1 ? each : `${lanes} lanes of ${each}`;
-  return { device: `${provider} (${used}): ${cpu}, ${instructionSet}, ${blocks}`, versions };
+  const [name, details] = engine === 'onnx' ? [provider, `, ${blocks}`] : [`${engine} ${provider}`, ''];
+  return { device: `${name} (${used}): ${cpu}, ${instructionSet}${details}`, versions };
 }
 
 /** Instruction sets from widest to narrowest: the system's name, and ours. */

@@ -42,11 +42,11 @@ export class DeviceUnavailableError extends ModelError {
   readonly code = 'device-unavailable';
 }
 
-/** Messages of ONNX Runtime, its providers and V8 when memory is exhausted. */
+/** Messages of ONNX Runtime, its providers, TensorFlow and V8 when memory is exhausted. */
 const OUT_OF_MEMORY =
-  /bad.?alloc|failed to allocate|out of memory|allocation failed|cudaErrorMemoryAllocation/i;
+  /bad.?alloc|failed to allocate|out of memory|OOM when allocating|allocation failed|cudaErrorMemoryAllocation/i;
 
-/** Converts what ONNX Runtime threw into a `ModelError`. */
+/** Converts what ONNX Runtime or TensorFlow threw into a `ModelError`. */
 export function graphError(what: string, cause: unknown): ModelError {
   const message = `${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
   const Kind = OUT_OF_MEMORY.test(message) ? OutOfMemoryError : GraphError;

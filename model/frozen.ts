@@ -7,7 +7,7 @@ import { greatestChannel, Head } from './head.js';
 import { normalise } from './normalise.js';
 import type { OutputKind } from './output-kind.js';
 import { type Pixels, rangeOf } from './pixels.js';
-import { QuantisedNetwork } from './quantisation/network.js';
+import type { QuantisedNetwork } from './quantisation/network.js';
 import type { Ranges } from './quantisation/ranges.js';
 import type { Computation, Runtime } from './runtime.js';
 
@@ -65,7 +65,9 @@ export class FrozenModel {
       await runtime.freeze(model.getWeights());
       return new FrozenModel(model, runtime, null, head);
     }
-    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, bytesOf(runtime));
+    const bytes = bytesOf(runtime);
+    const { QuantisedNetwork } = await import('./quantisation/network.js'); // it needs ONNX Runtime
+    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, bytes);
     model.dispose(); // its weights were copied
     return new FrozenModel(model, runtime, quantised, head);
   }

@@ -70,10 +70,11 @@ export class Lanes {
 
   /** A lane, which is started where it was not. */
   at(index: number): Lane {
-    const { provider, threads, diagnostics, heapMb, deviceModule } = this.options;
+    const { provider, tensorflow, threads, diagnostics, heapMb, deviceModule } = this.options;
     this.#lanes[index] ??= new Lane(
       {
         provider,
+        ...(tensorflow && { tensorflow }),
         threads,
         lane: index,
         device: this.#devices[index] ?? 0,

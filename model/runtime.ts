@@ -28,8 +28,12 @@ export interface Computation {
 
 /** What bits depend on besides the processor and the versions. */
 export interface RuntimeFacts {
+  /** The kind of device, as the runtime names it, such as `cpu`. */
+  readonly provider: string;
   /** Channels in a block of the convolutions; null where the runtime has no blocks. */
   readonly channelBlock: number | null;
+  /** TensorFlow's version; null where it does not run the networks. */
+  readonly tensorflow: string | null;
 }
 
 /**

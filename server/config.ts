@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** The environment variables. Nothing else in the code reads the environment. A flag overrides its variable. */
 export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
+  engine: 'UNSEAM_ENGINE',
   threads: 'UNSEAM_THREADS',
   lanes: 'UNSEAM_LANES',
   batch: 'UNSEAM_BATCH',

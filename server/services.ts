@@ -85,7 +85,9 @@ export async function openServices(
 ): Promise<Services> {
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
   const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes } = options;
-  const metrics = createMetrics(engineVersions());
+  const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
+  const device = tensorflow ? 'tensorflow' : engine.provider;
+  const metrics = createMetrics(engineVersions(tensorflow));
   const memory = memoryOf(options);
   // What may fail comes before the processes, which would outlive the failure.
   const { store, ...stored } = await JobStore.open(data);
@@ -94,7 +96,7 @@ export async function openServices(
   const { worker, readers } = start(options, {
     onBatch: (tiles, deviceMs, waiting) => {
       metrics.batchSize.observe(tiles);
-      metrics.engineBusy.inc({ device: engine.provider }, deviceMs / 1000);
+      metrics.engineBusy.inc({ device }, deviceMs / 1000);
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
     onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
@@ -110,7 +112,7 @@ export async function openServices(
     onLost: (reason) => {
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
       metrics.memoryBytes.reset();
-      metrics.engineRestarts.inc({ device: engine.provider });
+      metrics.engineRestarts.inc({ device });
       log.error(reason);
     },
   });
@@ -127,7 +129,9 @@ export async function openServices(
       concurrency,
       limit: queueLimit,
       keepMs,
-      resultKeys: reusesResults ? new ResultKeys(shelf, environmentOf(engine.provider, null)) : null,
+      resultKeys: reusesResults
+        ? new ResultKeys(shelf, environmentOf(engine.provider, null, tensorflow))
+        : null,
       responseCacheBytes: memory.responseCache,
       now: Date.now,
       recovery: options.recovery,

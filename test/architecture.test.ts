@@ -236,8 +236,13 @@ describe('processes', () => {
     expect(matching(loaded, HTTP)).toEqual([]);
     // Each pattern matches where a match is expected.
     expect(matching(loadedBy('server/serve.ts'), HTTP).length).toBeGreaterThan(5);
-    expect(matching(loadedBy('model/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
+    expect(matching(loadedLaterBy('model/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
     expect(loaded).toContain('tiling/sources/openslide.ts');
+  });
+
+  it('a lane loads one engine: that of TensorFlow loads no ONNX Runtime', () => {
+    const loaded = loadedBy('model/engine-thread.ts', 'model/tensorflow/runtime.ts');
+    expect(matching(loaded, /^onnxruntime/)).toEqual([]);
   });
 
   it('the worker loads nothing of the HTTP server', () => {

@@ -60,13 +60,14 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   /**
-   * What bits depend on besides the processor: channels in a block of convolutions, null where there are no blocks.
-   * Tries the device before.
+   * What bits depend on besides the processor: among it, channels in a block of convolutions, null without blocks. Tries
+   * the device before.
    * @throws DeviceUnavailableError
    */
-  async facts(): Promise<{ readonly channelBlock: number | null }> {
+  async facts(): Promise<{ provider: string; channelBlock: number | null; tensorflow: null }> {
     if (this.#device.provider !== 'cpu') await tryDevice(this.#device);
-    return { channelBlock: await this.#sessions.block };
+    const { provider } = this.#device;
+    return { provider, channelBlock: await this.#sessions.block, tensorflow: null };
   }
 
   /**

@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
 import { chosenSpeed, type Measurement, type Tuning } from '../pipeline/tuning.js';
 import {
-  type CacheDirFlags,
   type CommandContext,
-  cacheDirOption,
   type EngineFlags,
   engineOptions,
   type MemoryFlags,
@@ -11,7 +9,7 @@ import {
 } from '../terminal/options.js';
 import { withModelHost } from './with-model-host.js';
 
-interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags {
+interface BenchFlags extends EngineFlags, MemoryFlags {
   readonly json?: true;
 }
 
@@ -19,7 +17,6 @@ interface BenchFlags extends EngineFlags, MemoryFlags, CacheDirFlags {
 export function benchCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('bench'))
     .addOption(memoryOption())
-    .addOption(cacheDirOption())
     .description(
       'measure how fast this machine computes a model, by tile, lanes and batch, and store the choice',
     )

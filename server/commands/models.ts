@@ -100,7 +100,7 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const flags = { models, cacheDir, threads, memory: DEFAULTS.memoryBytes };
+  const flags = { models, engine: 'onnx' as const, cacheDir, threads, memory: DEFAULTS.memoryBytes };
   const tuning = await withModelHost(flags, context.stderr, (host) => host.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);

@@ -7,9 +7,7 @@ import { exactnessText } from '../contract/receipt.js';
 import {
   type BatchFlags,
   batchOption,
-  type CacheDirFlags,
   type CommandContext,
-  cacheDirOption,
   type EngineFlags,
   engineOptions,
   type ImageFlags,
@@ -23,7 +21,7 @@ import {
 import { duration } from '../terminal/progress.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface PlanFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheDirFlags, ScratchFlags {
+interface PlanFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, ScratchFlags {
   readonly json?: true;
 }
 
@@ -33,7 +31,6 @@ export function planCommand(program: Command, context: CommandContext): void {
     .addOption(memoryOption())
     .addOption(scratchOption())
     .addOption(batchOption())
-    .addOption(cacheDirOption())
     .description('show how an image would be tiled, and the time and memory for it, without segmenting it')
     .argument('<image>', 'image file')
     .option('--json', 'print the plan as JSON, as POST /v1/plan responds')

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
 import { ModelShelf } from '../../model/shelf.js';
+import { RequestError } from '../contract/errors.js';
 import {
   type CommandContext,
   type EngineFlags,
@@ -48,6 +49,9 @@ export function quantizeCommand(models: Command, context: CommandContext): void 
 }
 
 async function quantize(name: string, flags: QuantizeFlags, context: CommandContext): Promise<void> {
+  if (flags.engine !== 'onnx') {
+    throw new RequestError('bad-request', `--engine ${flags.engine}: quantised versions are made for onnx`);
+  }
   const shelf = new ModelShelf(flags.models);
   const model = await shelf.find(name);
   const { images: path, labels, maxPixels, maxUnpacked: maxUnpackedBytes } = flags;

@@ -8,10 +8,8 @@ import { exactnessText, type Receipt } from '../contract/receipt.js';
 import {
   type BatchFlags,
   batchOption,
-  type CacheDirFlags,
   type CacheFlags,
   type CommandContext,
-  cacheDirOption,
   type EngineFlags,
   engineOptions,
   type ImageFlags,
@@ -27,14 +25,7 @@ import { ProgressBar } from '../terminal/progress.js';
 import { checkOverwriting, type Task, tasksOf } from './segment-tasks.js';
 import { withSegmenter } from './with-segmenter.js';
 
-interface SegmentFlags
-  extends EngineFlags,
-    ImageFlags,
-    MemoryFlags,
-    BatchFlags,
-    CacheFlags,
-    CacheDirFlags,
-    ScratchFlags {
+interface SegmentFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags, ScratchFlags {
   readonly out: string;
   readonly output: string;
   readonly also: readonly string[];
@@ -50,7 +41,6 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .option('--no-cache', 'compute every tile, whatever was computed before')
     .addOption(scratchOption())
     .addOption(batchOption())
-    .addOption(cacheDirOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
     .requiredOption(

@@ -5,7 +5,6 @@ import { defaultTileCache } from '../pipeline/memory.js';
 import { ModelHost } from '../pipeline/model-host.js';
 import {
   type BatchFlags,
-  type CacheDirFlags,
   type CacheFlags,
   type EngineFlags,
   engineOf,
@@ -17,7 +16,7 @@ import {
 const DEFAULT_CACHES: CacheFlags = { cache: true };
 
 /** What a host of models is started with. */
-export type ModelHostFlags = EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags> & CacheDirFlags;
+export type ModelHostFlags = EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags>;
 
 /**
  * Runs `work` with a host of models, which ends with it.

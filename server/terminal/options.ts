@@ -2,6 +2,9 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { MAX_BATCH } from '../../model/compute-choice.js';
 import type { EngineOptions } from '../../model/engine.js';
+import { ENGINES, type EngineKind } from '../../model/engine-kind.js';
+import { DeviceUnavailableError } from '../../model/errors.js';
+import { findTensorFlow, type TensorFlowInstallation } from '../../model/tensorflow/installation.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { bytes, integer } from './flag-values.js';
@@ -14,8 +17,9 @@ export interface CommandContext {
   readonly stderr: (line: string) => void;
 }
 
-export interface EngineFlags {
+export interface EngineFlags extends CacheDirFlags {
   readonly models: string;
+  readonly engine: EngineKind;
   readonly threads: number;
   readonly lanes?: number;
   readonly dumpGraphs?: string;
@@ -54,9 +58,12 @@ export interface ScratchFlags {
 
 /**
  * The engine that a command's flags describe.
- * @throws RequestError for more lanes than threads
+ * @throws RequestError for more lanes than threads, or what the engine does not have
+ * @throws DeviceUnavailableError for an engine that is not set up
  */
-export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFlags): EngineOptions {
+export function engineOf(flags: EngineFlags): EngineOptions {
+  const { threads, lanes, dumpGraphs, profileGraphs } = flags;
+  if (flags.engine === 'tensorflow') return tensorFlowOf(flags);
   if (lanes !== undefined && lanes > threads) {
     throw new RequestError(
       'bad-request',
@@ -75,6 +82,34 @@ export function engineOf({ threads, lanes, dumpGraphs, profileGraphs }: EngineFl
   };
 }
 
+/** The folder of what `unseam setup tensorflow` builds; null for a user without a cache folder. */
+export const tensorFlowFolder = ({ cacheDir }: CacheDirFlags): string | null =>
+  cacheDir === null ? null : resolve(cacheDir, 'tensorflow');
+
+/** TensorFlow shares its threads between all that it computes, and compiles no graphs that could be written. */
+function tensorFlowOf({ threads, lanes, dumpGraphs, profileGraphs, ...flags }: EngineFlags): EngineOptions {
+  const unknown = {
+    '--lanes': lanes === 1 ? undefined : lanes,
+    '--dump-graphs': dumpGraphs,
+    '--profile-graphs': profileGraphs,
+  };
+  for (const [name, value] of Object.entries(unknown)) {
+    if (value !== undefined) throw new RequestError('bad-request', `${name} is for --engine onnx`);
+  }
+  return { provider: 'cpu', tensorflow: installedTensorFlow(flags), threads, lanes: 1 };
+}
+
+/** @throws DeviceUnavailableError where there is none */
+function installedTensorFlow(flags: CacheDirFlags): TensorFlowInstallation {
+  const folder = tensorFlowFolder(flags);
+  const found = findTensorFlow(folder);
+  if (found) return found;
+  const place = folder === null ? '' : ` in ${folder}`;
+  throw new DeviceUnavailableError(
+    `TensorFlow is not set up${place}: run "unseam setup tensorflow", or take --engine onnx`,
+  );
+}
+
 export const threadsOption = (): Option =>
   new Option('--threads <n>', 'threads of the engine')
     .env(ENVIRONMENT.threads)
@@ -83,13 +118,20 @@ export const threadsOption = (): Option =>
 
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
+  const { models, engine, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
         .env(models)
         .default(DEFAULTS.models, 'those of the package'),
     )
+    .addOption(
+      new Option('--engine <name>', 'what runs networks: onnx, or tensorflow after unseam setup tensorflow')
+        .env(engine)
+        .choices(ENGINES)
+        .default('onnx'),
+    )
+    .addOption(cacheDirOption())
     .addOption(threadsOption())
     .addOption(
       new Option(
@@ -145,7 +187,7 @@ export const batchOption = (): Option =>
     .env(ENVIRONMENT.batch)
     .argParser(integer(1, MAX_BATCH));
 
-/** The option of commands that run networks by themselves. */
+/** The folder of a user for what is measured, and set up, once. */
 export const cacheDirOption = (): Option =>
   new Option(
     '--cache-dir <folder>',

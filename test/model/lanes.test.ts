@@ -57,7 +57,7 @@ describe('an engine of two devices', () => {
 
   it('is exact, as tested', async () => {
     const engine = await open(null);
-    expect(await engine.tested(await engine.load(MODEL), use)).toBe(true);
+    expect(await engine.tested(await engine.load(MODEL), use)).toMatchObject({ exact: true });
   });
 });
 

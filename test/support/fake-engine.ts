@@ -63,7 +63,14 @@ export function scriptedEngine(rule: PixelRule, seen: TrainingBatch[] = []): Eng
   return {
     ...predictBy(rule),
     environment: async () => {
-      return { provider: 'none', cpu: '', instructionSet: '', channelBlock: null, versions: {} };
+      return {
+        engine: 'onnx',
+        provider: 'none',
+        cpu: '',
+        instructionSet: '',
+        channelBlock: null,
+        versions: {},
+      };
     },
     train: async () => trainee,
     load: async (folder: string) => {

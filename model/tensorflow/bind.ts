@@ -1,0 +1,82 @@
+import { createRequire, Module } from 'node:module';
+import { join } from 'node:path';
+
+import tf = require('@tensorflow/tfjs-core');
+import util = require('node:util');
+
+import { DeviceUnavailableError } from '../errors.js';
+import type { TensorFlowInstallation } from './installation.js';
+
+/** The name of the backend that the addon's kernels are registered for. */
+export const BACKEND = 'tensorflow';
+
+/** The packages of TensorFlow.js that the addon imports: whatever it would find there, it gets ours. */
+const SHARED = ['@tensorflow/tfjs', '@tensorflow/tfjs-core'];
+
+/** The part of the addon's binary that is used here; its backend calls the rest. */
+interface Binary {
+  /** Of TensorFlow. */
+  readonly TF_Version: string;
+}
+
+interface AddonBackend extends tf.KernelBackend {
+  readonly isUsingGpuDevice: boolean;
+}
+
+/** TensorFlow as this thread's TensorFlow.js uses it. */
+export interface BoundTensorFlow {
+  /** Of TensorFlow. */
+  readonly version: string;
+  /** Whether its first device is a GPU. */
+  readonly isGpu: boolean;
+}
+
+/**
+ * Loads the addon, registers its kernels and its backend with this thread's TensorFlow.js, and selects it. To be called
+ * once a thread.
+ *
+ * The addon's own entry would load a second TensorFlow.js, whose tensors and kernels ours does not know, and several
+ * backends that are not needed. So its files are loaded one by one, and find our core under the names of those packages.
+ *
+ * @throws DeviceUnavailableError where it cannot be loaded
+ */
+export async function bindTensorFlow({
+  folder,
+  name,
+  binary,
+}: TensorFlowInstallation): Promise<BoundTensorFlow> {
+  try {
+    const require = createRequire(join(folder, 'package.json'));
+    for (const name of SHARED) share(require, name);
+    provideIsNullOrUndefined();
+    require('./dist/register_all_kernels.js');
+    const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as {
+      readonly NodeJSKernelBackend: new (binary: Binary, name: string) => AddonBackend;
+    };
+    const loaded = require(binary) as Binary;
+    const backend = new NodeJSKernelBackend(loaded, name);
+    tf.registerBackend(BACKEND, () => backend);
+    await tf.setBackend(BACKEND);
+    return { version: loaded.TF_Version, isGpu: backend.isUsingGpuDevice };
+  } catch (cause) {
+    throw new DeviceUnavailableError(
+      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; run "unseam setup tensorflow" again`,
+      { cause },
+    );
+  }
+}
+
+/** Has a package's module be our core, for all that import it from the addon's folder. */
+function share(require: NodeJS.Require, name: string): void {
+  const path = require.resolve(name);
+  const shared = new Module(path);
+  shared.exports = tf;
+  shared.loaded = true;
+  require.cache[path] = shared;
+}
+
+/** Node 23 removed a function that the addon calls. */
+function provideIsNullOrUndefined(): void {
+  const names = util as { isNullOrUndefined?: (value: unknown) => boolean };
+  names.isNullOrUndefined ??= (value) => value === null || value === undefined;
+}

@@ -1,0 +1,57 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+
+/** Names of the addon's package, the one for GPUs first: both have the same files. */
+const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+/** Versions of Node's ABI that the addon is built for, the newest first. */
+const ABI_VERSIONS = [8, 7, 6, 5, 4, 3];
+
+/** The addon that binds TensorFlow to JavaScript. */
+export interface TensorFlowInstallation {
+  /** The folder of its package. */
+  readonly folder: string;
+  /** Its package's name. */
+  readonly name: string;
+  readonly version: string;
+  /** The path of the binary. */
+  readonly binary: string;
+}
+
+const packageSchema = z.object({ name: z.string(), version: z.string() });
+
+/**
+ * Finds the addon: where `unseam setup tensorflow` put it, or else among the installed packages. Nothing is loaded.
+ * @param folder of the set-up; null for none
+ */
+export function findTensorFlow(folder: string | null): TensorFlowInstallation | null {
+  const places = folder === null ? [] : [join(folder, 'node_modules', '@tensorflow/tfjs-node')];
+  for (const place of [...places, ...installedPackages()]) {
+    const found = installationIn(place);
+    if (found) return found;
+  }
+  return null;
+}
+
+/** The addon of a package's folder; null where it is incomplete, or was never built. */
+function installationIn(folder: string): TensorFlowInstallation | null {
+  const path = join(folder, 'package.json');
+  const binary = ABI_VERSIONS.map((abi) => join(folder, 'lib', `napi-v${abi}`, 'tfjs_binding.node')).find(
+    (each) => existsSync(each),
+  );
+  if (binary === undefined || !existsSync(path)) return null;
+  const { name, version } = packageSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  return { folder, name, version, binary };
+}
+
+function installedPackages(): string[] {
+  const require = createRequire(import.meta.url);
+  return PACKAGES.flatMap((name) => {
+    try {
+      return [dirname(require.resolve(`${name}/package.json`))];
+    } catch {
+      return []; // an optional peer
+    }
+  });
+}
