@@ -42,6 +42,11 @@ export class DeviceUnavailableError extends ModelError {
   readonly code = 'device-unavailable';
 }
 
+/** A precision that a network's numbers exceed, or that the device lacks. */
+export class PrecisionError extends ModelError {
+  readonly code = 'bad-precision';
+}
+
 /** Messages of ONNX Runtime, its providers, TensorFlow and V8 when memory is exhausted. */
 const OUT_OF_MEMORY =
   /bad.?alloc|failed to allocate|out of memory|OOM when allocating|allocation failed|cudaErrorMemoryAllocation/i;

@@ -172,6 +172,11 @@ export class FrozenModel {
 
 /** @throws ModelChoiceError */
 function bytesOf({ bytes }: Runtime): NonNullable<Runtime['bytes']> {
+  if (bytes?.precision === 'fp16') {
+    throw new ModelChoiceError(
+      'quantised versions compute with bytes, not in fp16: choose --precision fp32, or the version without -int8',
+    );
+  }
   if (bytes) return bytes;
   throw new ModelChoiceError(
     'quantised versions run on --engine onnx only: choose that, or the version without -int8',

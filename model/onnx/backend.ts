@@ -3,7 +3,9 @@ import tf = require('@tensorflow/tfjs-core');
 import * as ort from 'onnxruntime-node';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
+import { refuseOverflow } from './half/halve.js';
 import type { AnyOperator, Inputs } from './operator.js';
+import type { Precision } from './precision.js';
 import type { ElementName } from './proto.js';
 import { type DeviceOptions, tryDevice } from './providers.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
@@ -37,6 +39,8 @@ export class OnnxBackend extends tf.KernelBackend {
   readonly #device: DeviceOptions;
   /** Threads of the graphs that are run from now on. */
   threads: number;
+  /** Of the computations that are recorded, or run without being recorded, from now on. */
+  precision: Precision;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
   /** Inputs of the computation that is being recorded. */
@@ -52,6 +56,7 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#sessions = new SessionCache(options);
     this.#device = options;
     this.threads = options.threads;
+    this.precision = options.precision ?? 'fp32';
   }
 
   /** Tensors that are not computed yet, sessions in the cache, and graphs compiled so far. */
@@ -67,7 +72,8 @@ export class OnnxBackend extends tf.KernelBackend {
   async facts(): Promise<{ provider: string; channelBlock: number | null; tensorflow: null }> {
     if (this.#device.provider !== 'cpu') await tryDevice(this.#device);
     const { provider } = this.#device;
-    return { provider, channelBlock: await this.#sessions.block, tensorflow: null };
+    const channelBlock = this.precision === 'fp16' ? null : await this.#sessions.block;
+    return { provider, channelBlock, tensorflow: null };
   }
 
   /**
@@ -148,7 +154,8 @@ export class OnnxBackend extends tf.KernelBackend {
     } finally {
       this.#traced = new Set();
     }
-    const program = gather(outputs.map(({ dataId }) => this.#data.get(dataId)));
+    const tensors = outputs.map(({ dataId }) => this.#data.get(dataId));
+    const program = gather(tensors, this.precision);
     tf.dispose([...outputs]);
     const get = async (traced: Program) => {
       await this.#releasing;
@@ -265,7 +272,7 @@ export class OnnxBackend extends tf.KernelBackend {
 
   async #flush(requested: TensorData): Promise<void> {
     const outputs = this.#pending.has(requested) ? [...this.#pending] : [requested];
-    const program = gather(outputs);
+    const program = gather(outputs, this.precision);
     await this.#releasing;
     const session = await this.#sessions.get(program, this.threads);
     const feeds = Object.fromEntries(
@@ -280,6 +287,7 @@ export class OnnxBackend extends tf.KernelBackend {
     } catch (cause) {
       throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }
+    refuseOverflow(results);
     for (const [i, data] of outputs.entries()) {
       data.values = results[`o${i}`]!.data as Float32Array;
       data.source = null;

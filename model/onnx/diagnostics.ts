@@ -3,6 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
+import { floatsOf } from './half/float16.js';
 import { type AttributeValue, ElementType, type Graph, type TensorProto } from './proto.js';
 
 /** What developers can have written while graphs are compiled and run. */
@@ -80,8 +81,9 @@ function listAttribute(value: AttributeValue): string {
 }
 
 function listConstant({ name, dims, dataType, rawData }: TensorProto): string {
-  const [element, array] = ARRAYS[dataType]!;
-  const values = new array(rawData.slice().buffer);
+  const [element, array] = ARRAYS[dataType];
+  const stored = new array(rawData.slice().buffer);
+  const values = dataType === ElementType.float16 ? floatsOf(stored as Uint16Array) : stored;
   const listed = values.length <= MAX_LISTED ? ` = ${values.join(', ')}` : '';
   return `${name}: ${element} [${dims.join(', ')}]${listed}`;
 }
@@ -93,4 +95,5 @@ const ARRAYS = {
   [ElementType.int32]: ['int32', Int32Array],
   [ElementType.int64]: ['int64', BigInt64Array],
   [ElementType.bool]: ['bool', Uint8Array],
+  [ElementType.float16]: ['float16', Uint16Array],
 } as const;

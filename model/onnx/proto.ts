@@ -1,9 +1,20 @@
 import protobuf from 'protobufjs/light.js';
 
 /** ONNX element types (`TensorProto.DataType`) in use. */
-export const ElementType = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
-/** Element types of the backend's tensors; `int64` is for ONNX's own shapes and axes. */
-export type ElementName = Exclude<keyof typeof ElementType, 'int64'>;
+export const ElementType = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+} as const;
+/**
+ * Element types of the backend's tensors; `int64` is for ONNX's own shapes and axes, and `float16` for what is computed
+ * inside of a graph.
+ */
+export type ElementName = Exclude<keyof typeof ElementType, 'int64' | 'float16'>;
 
 /** An attribute's value. Numbers are written as INT and INTS, those in `float` and `floats` as FLOAT and FLOATS. */
 export type AttributeValue =

@@ -1,9 +1,11 @@
 import './no-telemetry.js';
 import * as ort from 'onnxruntime-node';
-import { graphError } from '../errors.js';
+import { graphError, ModelError, PrecisionError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
+import { halve } from './half/halve.js';
+import type { Precision } from './precision.js';
 import { encodeModel, type Graph } from './proto.js';
 import { type DeviceOptions, executionProviders } from './providers.js';
 
@@ -15,6 +17,8 @@ export interface SessionOptions extends DeviceOptions {
    * releases them.
    */
   readonly maxSessions: number;
+  /** Of the graphs of frozen networks. Default: fp32. */
+  readonly precision?: Precision;
   /** Default: nothing is written. */
   readonly diagnostics?: Diagnostics;
   /** The lane that has these sessions, from 0, as names of profiles state it. Default 0. */
@@ -26,6 +30,9 @@ export interface SessionOptions extends DeviceOptions {
  * they would spin on, and take a core each from other lanes.
  */
 const STOP_SPINNING = { force_spinning_stop: '1' } as const;
+
+/** The message of ONNX Runtime where WebGPU's feature `shader-f16` is missing. */
+const LACKS_HALVES = /requires f16/;
 
 interface Entry {
   readonly session: Promise<ort.InferenceSession>;
@@ -110,7 +117,9 @@ export class SessionCache {
   }
 
   async #create(program: Program, threads: number): Promise<ort.InferenceSession> {
-    const { graph, model } = encode(program, await this.block);
+    // blocks are of 32-bit floats
+    const block = program.precision === 'fp16' ? null : await this.block;
+    const { graph, model } = encode(program, block);
     const { graphsDir, profileDir } = this.options.diagnostics ?? {};
     if (graphsDir !== undefined) await dumpGraph(graphsDir, graph, model);
     const place = `lane-${this.options.lane ?? 0}-threads-${threads}`;
@@ -127,6 +136,9 @@ export class SessionCache {
         extra: { session: { ...FLUSH_DENORMALS.session, ...STOP_SPINNING } },
       });
     } catch (cause) {
+      if (program.precision === 'fp16' && LACKS_HALVES.test(String(cause))) {
+        throw new PrecisionError('the device has no floats of 16 bits: choose --precision fp32', { cause });
+      }
       throw graphError(`ONNX Runtime rejected a graph of ${program.nodes.length} operators`, cause);
     }
   }
@@ -138,9 +150,12 @@ function encode(
   block: number | null,
 ): { readonly graph: Graph; readonly model: Uint8Array } {
   try {
-    const graph = compile(program, block);
+    const compiled = compile(program, block);
+    const isFrozen = program.constants.length > 0;
+    const graph = program.precision === 'fp16' ? halve(compiled, isFrozen) : compiled;
     return { graph, model: encodeModel(graph) };
   } catch (cause) {
+    if (cause instanceof ModelError) throw cause;
     throw graphError(`a graph of ${program.nodes.length} operators cannot be encoded`, cause);
   }
 }

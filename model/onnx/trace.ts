@@ -1,6 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
 import { feedShape, type Program } from './compile.js';
+import { refuseOverflow } from './half/halve.js';
 import type { TensorData } from './record.js';
 
 /** Values of one input of a recorded computation. */
@@ -46,20 +47,23 @@ export class Trace {
         return [`i${i}`, new ort.Tensor(data.type.dtype, values as Float32Array, feedShape(shape, program))];
       }),
     );
-    const fetches = Object.fromEntries(
-      program.outputs.map(({ type }, i) => {
-        const target = targets[i] ?? null;
-        return [`o${i}`, target && new ort.Tensor('float32', target, type.shape)];
-      }),
+    const fetches: Record<string, ort.Tensor | null> = Object.fromEntries(
+      session.outputNames.map((name) => [name, null]),
     );
+    for (const [i, { type }] of program.outputs.entries()) {
+      const target = targets[i];
+      if (target) fetches[`o${i}`] = new ort.Tensor('float32', target, type.shape);
+    }
+    let results: ort.InferenceSession.OnnxValueMapType;
     try {
-      const results = await session.run(feeds, fetches);
-      return program.outputs.map(
-        (_, i) => targets[i] ?? (results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array),
-      );
+      results = await session.run(feeds, fetches);
     } catch (cause) {
       throw graphError(`ONNX Runtime failed a graph of ${program.nodes.length} operators`, cause);
     }
+    refuseOverflow(results);
+    return program.outputs.map(
+      (_, i) => targets[i] ?? (results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array),
+    );
   }
 
   /** Releases its session of a number of threads; a later run creates another. */

@@ -57,6 +57,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   unquantisable: { status: 500, exitCode: 7, title: 'Network cannot be quantised' },
   'unsupported-kernel': { status: 500, exitCode: 7, title: 'Unsupported operator' },
   'graph-failed': { status: 500, exitCode: 7, title: 'Inference failed' },
+  'bad-precision': { status: 500, exitCode: 7, title: 'Unsuitable precision' },
   'engine-failed': { status: 500, exitCode: 7, title: 'Engine failure' },
   'out-of-memory': { status: 503, exitCode: 9, title: 'Out of device memory' },
   'pending-read': { status: 500, exitCode: 7, title: 'Tensor not yet computed' },

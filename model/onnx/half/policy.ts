@@ -1,0 +1,33 @@
+import type { NodeProto } from '../proto.js';
+
+/** What almost all of the time is spent on: always in 16 bits. Devices add their products in 32. */
+export const HALF = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+
+/**
+ * Always in 32 bits: functions that 16 bits have too small a range or too few digits for, means and variances of many
+ * pixels, and what a graph returns.
+ */
+export const FULL = new Set([
+  ...['Exp', 'Log', 'Pow', 'Sqrt', 'Reciprocal', 'Softmax', 'Sigmoid', 'Softplus', 'Tanh'],
+  ...['BatchNormalization', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd'],
+  ...['Cast', 'Identity'],
+]);
+
+/**
+ * Decisions of a frozen network. They are made in 32 bits, which changes none of them and costs little, but so all that
+ * leaves the 16 bits is a float, and can be tested for overflow. In training, the gradient of pooling compares, too.
+ */
+export const DECISIONS = new Set([
+  ...['ArgMax', 'ArgMin', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
+]);
+
+/** Operators that only move values, and so may as well move rounded ones. */
+export const MOVES = new Set([
+  ...['Reshape', 'Transpose', 'Einsum', 'Slice', 'Pad', 'Concat', 'Gather', 'Tile', 'Unsqueeze', 'Squeeze'],
+  ...['Resize', 'DepthToSpace'],
+]);
+
+/** The inputs of a node whose element type its output has: not the scales of a Resize. */
+export function dataInputs({ opType, input }: NodeProto): readonly string[] {
+  return opType === 'Resize' ? input.slice(0, 1) : input;
+}
