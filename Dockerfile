@@ -12,7 +12,7 @@ COPY bench bench
 COPY test test
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
-FROM node:22-bookworm-slim
+FROM node:22-bookworm-slim AS runtime
 # For the slide formats that are read through OpenSlide.
 RUN apt-get update && apt-get install -y --no-install-recommends libopenslide0 && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production UNSEAM_HOST=0.0.0.0 UNSEAM_PORT=8080 UNSEAM_DATA=/data
@@ -32,3 +32,16 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.UNSEAM_PORT + '/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "dist/server/bin.js"]
 CMD ["serve"]
+
+# For NVIDIA's GPUs: docker build --target cuda. See docs/gpu.md. The driver is the machine's.
+FROM runtime AS cuda
+USER root
+ENV UNSEAM_CACHE_DIR=/opt/unseam NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+RUN apt-get update && apt-get install -y --no-install-recommends python3-pip \
+  && node dist/server/bin.js setup cuda \
+  && chown node /opt/unseam \
+  && apt-get purge -y --auto-remove python3-pip && rm -rf /var/lib/apt/lists/*
+USER node
+
+# What is built without a target: the last stage, which needs nothing of the one before.
+FROM runtime
