@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { OnnxBackend } from './onnx/backend.js';
+import type { Precision } from './onnx/precision.js';
 
 /** Values of one input of a recorded computation. */
 export interface ComputationInput {
@@ -65,6 +66,8 @@ export interface Runtime {
 
 /** A backend that records a computation of any tensors, which then runs without TensorFlow.js. */
 export interface Recorder {
+  /** Of the computations that are recorded, or run without being recorded, from now on. */
+  precision: Precision;
   /**
    * @param inputs whose values each run provides; other tensors that are computed keep their values
    * @returns the recorded computation, which does not need the inputs any more

@@ -3,6 +3,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
 import { convertChannels } from '../normalise.js';
+import type { Precision } from '../onnx/precision.js';
 import { type Computation, type Recorder, recorderOf } from '../runtime.js';
 import type { UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
@@ -18,6 +19,8 @@ export interface LossAndGradients {
 interface BatchTensors extends Truth {
   /** `[count, side, side, channels]`. */
   readonly image: tf.Tensor4D;
+  /** By which the loss is multiplied, `[1]`. */
+  readonly scale?: tf.Tensor1D;
 }
 
 /** Computes a network's loss, and its gradients by some of the weights. */
@@ -31,7 +34,12 @@ export class Differentiator {
   constructor(
     private readonly model: tfl.LayersModel,
     private readonly variables: readonly tf.Variable[],
-    private readonly config: { readonly unet: UnetConfig; readonly loss: LossKind },
+    private readonly config: {
+      readonly unet: UnetConfig;
+      readonly loss: LossKind;
+      /** fp16 for mixed precision: inputs and results are floats of 32 bits. Default: fp32. */
+      readonly precision?: Precision;
+    },
   ) {
     const end = model.getLayer(config.unet.outputSize ? 'resized' : 'logits');
     this.#logits = tfl.model({ inputs: model.inputs, outputs: end.output as tfl.SymbolicTensor });
@@ -41,21 +49,42 @@ export class Differentiator {
   /**
    * The loss of a batch, and the gradients.
    * @param target arrays that gradients are written to; null for new ones
+   * @param scale by which the loss is multiplied before it is differentiated, and so the gradients, but not the loss that
+   * is returned; null for not at all
    */
-  async compute(batch: TrainingBatch, target: readonly Float32Array[] | null): Promise<LossAndGradients> {
-    const { dropout, batchNorm } = this.config.unet;
-    // dropout's masks and batch normalisation's statistics change at each step
-    const recorder = dropout || batchNorm ? null : recorderOf(tf.backend());
-    const [loss, ...gradients] = recorder
-      ? await this.#replay(recorder, batch, target)
-      : await this.#computeOnce(batch);
-    if (target === null) return { loss: loss![0]!, gradients };
+  async compute(
+    batch: TrainingBatch,
+    target: readonly Float32Array[] | null,
+    scale: number | null = null,
+  ): Promise<LossAndGradients> {
+    const [scaled, ...gradients] = await this.#computed(batch, target, scale);
+    const loss = scaled![0]! / (scale ?? 1);
+    if (target === null) return { loss, gradients };
     for (const [i, array] of target.entries()) if (gradients[i] !== array) array.set(gradients[i]!);
-    return { loss: loss![0]!, gradients: target };
+    return { loss, gradients: target };
   }
 
-  async #computeOnce(batch: TrainingBatch): Promise<Float32Array[]> {
-    const tensors = tf.tidy(() => this.#differentiate(this.#tensorsOf(batch)));
+  async #computed(
+    batch: TrainingBatch,
+    target: readonly Float32Array[] | null,
+    scale: number | null,
+  ): Promise<Float32Array[]> {
+    const { dropout, batchNorm } = this.config.unet;
+    const recorder = recorderOf(tf.backend());
+    if (recorder === null) return this.#computeOnce(batch, scale);
+    const { precision } = recorder;
+    recorder.precision = this.config.precision ?? 'fp32';
+    try {
+      // dropout's masks and batch normalisation's statistics change at each step
+      if (dropout || batchNorm) return await this.#computeOnce(batch, scale);
+      return await this.#replay(recorder, batch, target, scale);
+    } finally {
+      recorder.precision = precision;
+    }
+  }
+
+  async #computeOnce(batch: TrainingBatch, scale: number | null): Promise<Float32Array[]> {
+    const tensors = tf.tidy(() => this.#differentiate(this.#tensorsOf(batch, scale)));
     try {
       return await Promise.all(tensors.map((t) => t.data<'float32'>()));
     } finally {
@@ -68,12 +97,13 @@ export class Differentiator {
     recorder: Recorder,
     batch: TrainingBatch,
     target: readonly Float32Array[] | null,
+    scale: number | null,
   ): Promise<Float32Array[]> {
     const { pixels, labels, weights, count, side, channels } = batch;
     const size = `${count} of ${side} px, ${channels} channels`;
     if (this.#recorded?.size !== size) {
-      const tensors = this.#tensorsOf(batch);
-      const inputs = [tensors.image, tensors.labels, tensors.weights, ...this.model.getWeights()];
+      const tensors = this.#tensorsOf(batch, scale);
+      const inputs = [...Object.values(tensors), ...this.model.getWeights()];
       try {
         this.#recorded = { size, trace: recorder.traceOf(inputs, () => this.#differentiate(tensors)) };
       } finally {
@@ -81,14 +111,20 @@ export class Differentiator {
       }
     }
     const parameters = await Promise.all(this.model.getWeights().map((w) => w.data<'float32'>()));
-    const fed = [pixels, new Int32Array(labels), weights, ...parameters].map((values) => ({ values }));
+    const scales = scale === null ? [] : [Float32Array.of(scale)];
+    const fed = [pixels, new Int32Array(labels), weights, ...scales, ...parameters].map((values) => ({
+      values,
+    }));
     const targets = target === null ? [] : [null, ...target];
     return (await this.#recorded.trace.run(fed, targets)) as Float32Array[];
   }
 
   /** Tensors of the loss and of its gradients by each variable. */
   #differentiate(tensors: BatchTensors): tf.Tensor[] {
-    const { value, grads } = tf.variableGrads(() => this.#loss(tensors), [...this.variables]);
+    const { scale } = tensors;
+    const scaledLoss = () =>
+      scale === undefined ? this.#loss(tensors) : tf.sum<tf.Scalar>(tf.mul(this.#loss(tensors), scale));
+    const { value, grads } = tf.variableGrads(scaledLoss, [...this.variables]);
     return [value, ...this.variables.map((variable) => grads[variable.name]!)];
   }
 
@@ -103,13 +139,18 @@ export class Differentiator {
     return lossOf(this.config.loss, logits, { labels, weights });
   }
 
-  #tensorsOf({ pixels, labels, weights, count, side, channels }: TrainingBatch): BatchTensors {
+  /** Their order is that in which a recorded computation is fed. */
+  #tensorsOf(
+    { pixels, labels, weights, count, side, channels }: TrainingBatch,
+    scale: number | null,
+  ): BatchTensors {
     const { top, left, bottom, right } = this.#geometry.halo;
     const ofPixels: [number, number, number] = [count, side - top - bottom, side - left - right];
     return {
       image: tf.tensor4d(pixels, [count, side, side, channels]),
       labels: tf.tensor3d(new Int32Array(labels), ofPixels, 'int32'),
       weights: tf.tensor3d(weights, ofPixels),
+      ...(scale !== null && { scale: tf.tensor1d([scale]) }),
     };
   }
 }

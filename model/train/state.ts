@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
 import { issueOf } from '../schema-issue.js';
 import { writeWhole } from '../whole-file.js';
+import { type LossScaleState, lossScaleSchema } from './loss-scale.js';
 
 /** A network and its optimiser between two steps: all that the next step depends on besides its batch. */
 export interface TrainerState {
@@ -13,6 +14,8 @@ export interface TrainerState {
   readonly batches: number;
   /** The weights, then the optimiser's slots, in the order of the network's layers. */
   readonly arrays: readonly Float32Array[];
+  /** Of a training in mixed precision. */
+  readonly lossScale?: LossScaleState;
 }
 
 /** The version of the file format. Whatever an earlier version would misread gets a new one. */
@@ -23,6 +26,7 @@ const count = z.int().min(0);
 const headerSchema = z.object({
   steps: count,
   batches: count,
+  lossScale: lossScaleSchema.optional(),
   /** Floats in each array. */
   lengths: z.array(count),
   /** Of the bytes behind the header, in hex. */
@@ -35,11 +39,12 @@ const headerSchema = z.object({
  * @param extra JSON that is stored along, for `readState` to return
  */
 export async function writeState(path: string, state: TrainerState, extra: unknown): Promise<void> {
-  const { steps, batches, arrays } = state;
+  const { steps, batches, lossScale, arrays } = state;
   const bodies = arrays.map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength));
   const hash = createHash('sha256');
   for (const body of bodies) hash.update(body);
-  const header = { steps, batches, lengths: arrays.map((a) => a.length), sha256: hash.digest('hex'), extra };
+  const lengths = arrays.map(({ length }) => length);
+  const header = { steps, batches, lossScale, lengths, sha256: hash.digest('hex'), extra };
   await writeWhole(path, [MAGIC, `${JSON.stringify(header)}\n`, ...bodies]);
 }
 
@@ -56,7 +61,7 @@ export async function readState(path: string): Promise<{ state: TrainerState; ex
   }
   const end = bytes.indexOf('\n', MAGIC.length);
   if (Number(form) !== FORMAT_VERSION || end < 0) throw corrupt(path, 'it has no header');
-  const { steps, batches, lengths, sha256, extra } = parseHeader(
+  const { steps, batches, lossScale, lengths, sha256, extra } = parseHeader(
     bytes.subarray(MAGIC.length, end).toString(),
     path,
   );
@@ -66,7 +71,7 @@ export async function readState(path: string): Promise<{ state: TrainerState; ex
   let at = 0;
   const arrays = lengths.map((length) => floats.slice(at, (at += length)));
   if (at !== floats.length) throw corrupt(path, `it holds ${floats.length} values, not ${at}`);
-  return { state: { steps, batches, arrays }, extra };
+  return { state: { steps, batches, arrays, ...(lossScale && { lossScale }) }, extra };
 }
 
 function parseHeader(text: string, path: string): z.infer<typeof headerSchema> {

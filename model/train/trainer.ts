@@ -5,10 +5,13 @@ import { loadCheckpoint } from '../checkpoint.js';
 import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
+import type { Precision } from '../onnx/precision.js';
+import { recorderOf } from '../runtime.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
 import { Differentiator } from './differentiator.js';
+import { LossScale } from './loss-scale.js';
 import { Optimizer } from './optimizer.js';
 import { Random } from './random.js';
 import { readState, type TrainerState, writeState } from './state.js';
@@ -21,6 +24,11 @@ export interface TrainerConfig {
   readonly optimizer: OptimizerConfig;
   /** A model folder to initialise the weights from; the last layer's only if it has as many classes. */
   readonly from?: string;
+  /**
+   * fp16 for mixed precision: forward and backward passes in floats of 16 bits, weights in 32, with dynamic loss scaling.
+   * Default: fp32.
+   */
+  readonly precision?: Precision;
   /** Excludes the contracting path from training. Default false. */
   readonly freezeEncoder?: boolean;
 }
@@ -47,6 +55,10 @@ export class Trainer {
   /** Batches since the last update, whose gradients are summed in the optimiser's arrays. */
   #accumulated = 0;
   #batches = 0;
+  /** Null in full precision. */
+  readonly #lossScale: LossScale | null;
+  /** The statistics of batch normalisations before the batches that are accumulated, in mixed precision. */
+  #statistics: readonly Float32Array[] = [];
 
   private constructor(private readonly config: TrainerConfig) {
     const { unet, tile, optimizer, freezeEncoder } = config;
@@ -59,6 +71,7 @@ export class Trainer {
       if (freezeEncoder && layer.name.startsWith('down_')) layer.trainable = false;
     }
     this.#variables = this.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+    this.#lossScale = config.precision === 'fp16' ? new LossScale() : null;
     this.#differentiator = new Differentiator(this.model, this.#variables, config);
     this.#optimizer = new Optimizer(
       optimizer,
@@ -68,6 +81,9 @@ export class Trainer {
 
   /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
   static async create(config: TrainerConfig): Promise<Trainer> {
+    if (config.precision === 'fp16' && recorderOf(tf.backend()) === null) {
+      throw new ModelConfigError('fp16 trains on --engine onnx only: choose that, or --precision fp32');
+    }
     const trainer = new Trainer(config);
     if (config.from !== undefined) await trainer.#initialiseFrom(config.from);
     return trainer;
@@ -80,9 +96,12 @@ export class Trainer {
       if (layer instanceof SeededDropout) layer.draw = () => random.next();
     }
     const { gradients: sums } = this.#optimizer;
+    const isFirst = this.#accumulated === 0;
+    if (isFirst && this.#lossScale) this.#statistics = await this.#values(this.#moving());
     const { loss, gradients } = await this.#differentiator.compute(
       batch,
-      this.#accumulated === 0 ? sums : null,
+      isFirst ? sums : null,
+      this.#lossScale?.value ?? null,
     );
     if (this.#accumulated++ > 0) for (const [i, sum] of sums.entries()) addTo(sum, gradients[i]!);
     if (apply) await this.#update(learningRate);
@@ -111,11 +130,16 @@ export class Trainer {
   async state(): Promise<TrainerState> {
     const weights = await this.#values(this.#weights());
     const slots = this.#optimizer.slots.map((slot) => slot.slice());
-    return { steps: this.#optimizer.steps, batches: this.#batches, arrays: [...weights, ...slots] };
+    return {
+      steps: this.#optimizer.steps,
+      batches: this.#batches,
+      arrays: [...weights, ...slots],
+      ...(this.#lossScale && { lossScale: this.#lossScale.state }),
+    };
   }
 
   /** @throws CheckpointError for the state of another network or optimiser */
-  restore({ steps, batches, arrays }: TrainerState): void {
+  restore({ steps, batches, arrays, lossScale }: TrainerState): void {
     const [weights, { slots }] = [this.#weights(), this.#optimizer];
     const lengths = [...weights.map(({ size }) => size), ...slots.map(({ length }) => length)];
     if (lengths.join() !== arrays.map(({ length }) => length).join()) {
@@ -126,6 +150,7 @@ export class Trainer {
       tf.tidy(() => w.assign(tf.tensor(arrays[i]!.slice(), w.shape)));
     }
     for (const [i, slot] of slots.entries()) slot.set(arrays[weights.length + i]!);
+    this.#lossScale?.restore(lossScale ?? null);
     this.#accumulated = 0;
     this.#optimizer.steps = steps;
     this.#batches = batches;
@@ -143,16 +168,32 @@ export class Trainer {
     return extra;
   }
 
-  /** Updates the weights by the mean of the gradients that are accumulated. */
+  /** Updates the weights by the mean of the gradients that are accumulated, unless these overflowed. */
   async #update(learningRate: number): Promise<void> {
-    const { weights } = this.#optimizer;
+    const { weights, gradients } = this.#optimizer;
+    const factor = this.#lossScale ? this.#lossScale.adapt(gradients) : 1;
+    const scale = factor && factor / this.#accumulated;
+    this.#accumulated = 0;
+    if (scale === null) return this.#restoreStatistics();
     for (const [i, variable] of this.#variables.entries()) {
       const values = await variable.data<'float32'>();
       if (values !== weights[i]) weights[i]!.set(values); // it was initialised or restored
     }
-    this.#optimizer.update({ learningRate, scale: 1 / this.#accumulated });
+    this.#optimizer.update({ learningRate, scale });
     for (const [i, v] of this.#variables.entries()) tf.tidy(() => v.assign(tf.tensor(weights[i]!, v.shape)));
-    this.#accumulated = 0;
+  }
+
+  /** Undoes what the forward passes of a skipped step did: what overflowed must not remain in moving averages. */
+  #restoreStatistics(): void {
+    for (const [i, v] of this.#moving().entries()) {
+      tf.tidy(() => v.assign(tf.tensor(this.#statistics[i]!, v.shape)));
+    }
+  }
+
+  /** The moving averages of batch normalisations. */
+  #moving(): tf.Variable[] {
+    if (!this.config.unet.batchNorm) return [];
+    return this.model.nonTrainableWeights.map((weight) => weight.read() as tf.Variable);
   }
 
   /** All weights, also those that are not trained. */

@@ -27,6 +27,7 @@ const TRAININGS: Record<string, Omit<TrainerConfig, 'unet'> & { readonly unet?: 
     ...PLAIN_TRAINING,
     unet: { classes: 2, head: 'sigmoid', padding: 'same', upConvolution: 'nearest' },
   },
+  'mixed precision': { ...PLAIN_TRAINING, precision: 'fp16' },
   'both losses': { ...PLAIN_TRAINING, loss: 'cross-entropy+dice' },
 };
 
