@@ -5,13 +5,10 @@ import tf = require('@tensorflow/tfjs-core');
 import util = require('node:util');
 
 import { DeviceUnavailableError } from '../errors.js';
-import type { TensorFlowInstallation } from './installation.js';
+import { SHARED_PACKAGES, type TensorFlowInstallation } from './installation.js';
 
 /** The name of the backend that the addon's kernels are registered for. */
 export const BACKEND = 'tensorflow';
-
-/** The packages of TensorFlow.js that the addon imports: whatever it would find there, it gets ours. */
-const SHARED = ['@tensorflow/tfjs', '@tensorflow/tfjs-core'];
 
 /** The part of the addon's binary that is used here; its backend calls the rest. */
 interface Binary {
@@ -47,7 +44,7 @@ export async function bindTensorFlow({
 }: TensorFlowInstallation): Promise<BoundTensorFlow> {
   try {
     const require = createRequire(join(folder, 'package.json'));
-    for (const name of SHARED) share(require, name);
+    for (const name of SHARED_PACKAGES) share(require, name);
     provideIsNullOrUndefined();
     require('./dist/register_all_kernels.js');
     const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as {
@@ -60,7 +57,7 @@ export async function bindTensorFlow({
     return { version: loaded.TF_Version, isGpu: backend.isUsingGpuDevice };
   } catch (cause) {
     throw new DeviceUnavailableError(
-      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; run "unseam setup tensorflow" again`,
+      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; remove that folder and run "unseam setup tensorflow"`,
       { cause },
     );
   }

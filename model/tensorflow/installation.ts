@@ -5,6 +5,8 @@ import { z } from 'zod';
 
 /** Names of the addon's package, the one for GPUs first: both have the same files. */
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+/** The packages of TensorFlow.js that the addon imports: whatever it would find there, it gets ours. */
+export const SHARED_PACKAGES = ['@tensorflow/tfjs', '@tensorflow/tfjs-core'];
 /** Versions of Node's ABI that the addon is built for, the newest first. */
 const ABI_VERSIONS = [8, 7, 6, 5, 4, 3];
 

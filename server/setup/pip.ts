@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pipEnvironment } from '../config.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import { diskSpace } from '../storage/free-space.js';
 import { pipFailure } from './pip-failure.js';
+import { runTool, type ToolOutcome } from './run-tool.js';
 
 /** Packages of Python's index that are installed for the libraries in them: no Python runs them. */
 export interface Wheels {
@@ -98,49 +96,21 @@ async function findPip(signal: AbortSignal): Promise<Pip> {
   );
 }
 
-/**
- * @param temporary for downloads; null where there are none
- * @returns the exit status, null for a pip that cannot be started, and all lines of output
- */
-async function runPip(
-  [file, ...first]: readonly string[],
+/** @param temporary for downloads; null where there are none */
+function runPip(
+  command: readonly string[],
   args: readonly string[],
   temporary: string | null,
   { signal, onProgress }: PipRun,
-): Promise<{ readonly code: number | null; readonly lines: readonly string[] }> {
-  signal.throwIfAborted();
-  // In a group of its own: Ctrl-C reaches it by `signal` alone, and with it whatever it has started.
-  const child = spawn(file!, [...first, ...args], {
+): Promise<ToolOutcome> {
+  return runTool([...command, ...args], {
+    signal,
     env: pipEnvironment(temporary),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line);
+    onLine: (line) => {
       const progress = progressOf(line);
       if (progress !== null) onProgress(progress);
-    });
-  }
-  const kill = (): void => {
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {
-      child.kill('SIGKILL'); // where there are no groups
-    }
-  };
-  signal.addEventListener('abort', kill, { once: true });
-  try {
-    const [code] = (await once(child, 'close')) as [number | null];
-    signal.throwIfAborted();
-    return { code, lines };
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    return { code: null, lines: [...lines, (error as Error).message] };
-  } finally {
-    signal.removeEventListener('abort', kill);
-  }
+    },
+  });
 }
 
 /** What a line of pip's output tells of its progress; null for nothing. */

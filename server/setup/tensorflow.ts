@@ -1,0 +1,131 @@
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { arch, platform } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { findTensorFlow, SHARED_PACKAGES } from '../../model/tensorflow/installation.js';
+import { RequestError } from '../contract/errors.js';
+import { createFolder } from '../storage/draft-folder.js';
+import { replaceFile } from '../storage/durable.js';
+import { buildAddon, placeLibraries, requireBuildTools } from './addon.js';
+import { unpackPackages } from './npm.js';
+import { installWheels, type PipRun } from './pip.js';
+import { runTool } from './run-tool.js';
+
+const ADDON = '@tensorflow/tfjs-node';
+/** What is set up. A folder of other versions is replaced. */
+const VERSIONS = { addon: '4.22.0', protobuf: '3.21.4', tensorflow: '2.21.0' } as const;
+const MANIFEST = 'tensorflow.json';
+/** While it is set up: the wheel, and what is in it. */
+const DISK_BYTES = 2_600_000_000;
+/** The names that the wheels' platforms have for Node's. */
+const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
+
+/**
+ * Builds the addon that binds TensorFlow's library to JavaScript, and tries it. What is complete, and of these versions,
+ * stays; another set-up in its place is replaced once its successor is complete.
+ *
+ * @param folder appears when it is complete
+ * @returns whether anything was built
+ * @throws RequestError `setup-failed` naming what is missing; `disk-full`; `conflict`; the signal's reason
+ */
+export async function setUpTensorFlow(folder: string, run: PipRun): Promise<boolean> {
+  const machine = MACHINES[arch()];
+  if (platform() !== 'linux' || machine === undefined) {
+    throw new RequestError(
+      'setup-failed',
+      `there is no set-up of TensorFlow for ${platform()} on ${arch()}; install ${ADDON} with npm where its own binaries exist`,
+    );
+  }
+  if (await isSetUp(folder)) return false;
+  await requireOurs(folder);
+  await requireBuildTools(run.signal);
+  await createFolder(folder, async (draft) => {
+    await build(draft, machine, run);
+    await replaceFile(join(draft, MANIFEST), `${JSON.stringify({ form: 1, ...VERSIONS })}\n`);
+    await rm(folder, { recursive: true, force: true });
+  });
+  return true;
+}
+
+async function build(draft: string, machine: string, { signal, onProgress }: PipRun): Promise<void> {
+  const modules = join(draft, 'node_modules');
+  const addon = join(modules, ADDON);
+  onProgress(`downloading ${ADDON} ${VERSIONS.addon}`);
+  const packages = new Map([
+    [addon, `${ADDON}@${VERSIONS.addon}`],
+    [join(modules, 'google-protobuf'), `google-protobuf@${VERSIONS.protobuf}`],
+  ]);
+  await unpackPackages(packages, join(draft, '.npm'), signal);
+  await writeStubs(modules);
+  const wheel = join(draft, 'wheel');
+  onProgress(`downloading TensorFlow ${VERSIONS.tensorflow}`);
+  const platforms = [`manylinux_2_27_${machine}`, `manylinux_2_17_${machine}`];
+  const requirements = [`tensorflow==${VERSIONS.tensorflow}`];
+  const wheels = { requirements, diskBytes: DISK_BYTES, tags: { python: '3.12', platforms } };
+  await mkdir(wheel);
+  await installWheels(wheels, wheel, { signal, onProgress });
+  await placeLibraries(wheel, addon);
+  onProgress('building the addon');
+  await buildAddon(draft, addon, signal);
+  onProgress('trying it');
+  await tryAddon(draft, signal);
+}
+
+/**
+ * Writes packages that the addon's files find: what loads the addon provides ours in their places (`bindTensorFlow`), so
+ * that their own, with browsers' backends and the like, are not needed.
+ */
+async function writeStubs(modules: string): Promise<void> {
+  for (const name of SHARED_PACKAGES) {
+    const folder = join(modules, name);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ name, main: 'index.js' }));
+    await writeFile(join(folder, 'index.js'), `throw new Error('unseam provides ${name}');\n`);
+  }
+}
+
+/** Loads the addon in a process of its own, which it may take down. @throws RequestError `setup-failed` */
+async function tryAddon(draft: string, signal: AbortSignal): Promise<void> {
+  const { binary } = findTensorFlow(draft)!;
+  const script = `console.log('version ' + require(${JSON.stringify(binary)}).TF_Version)`;
+  const { code, lines } = await runTool([process.execPath, '-e', script], { signal });
+  if (code === 0 && lines.includes(`version ${VERSIONS.tensorflow}`)) return;
+  const reason = lines.find((line) => /^Error: /.test(line)) ?? lines.at(-1);
+  throw new RequestError(
+    'setup-failed',
+    code === null
+      ? 'the addon was built, but ends when it is loaded; TensorFlow needs a processor with AVX'
+      : `the addon was built, but cannot be loaded: ${reason ?? 'no output'}`,
+  );
+}
+
+const manifestSchema = z.object({
+  form: z.literal(1),
+  addon: z.string(),
+  protobuf: z.string(),
+  tensorflow: z.string(),
+});
+
+async function isSetUp(folder: string): Promise<boolean> {
+  try {
+    const { form: _, ...versions } = manifestSchema.parse(
+      JSON.parse(await readFile(join(folder, MANIFEST), 'utf8')),
+    );
+    return (
+      isDeepStrictEqual(versions, VERSIONS) && findTensorFlow(folder)?.folder.startsWith(folder) === true
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** @throws RequestError `conflict` for a folder that holds anything but a set-up: it would be removed */
+async function requireOurs(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  if (names.length === 0 || names.includes(MANIFEST)) return;
+  throw new RequestError(
+    'conflict',
+    `"${folder}" holds other files than those of this set-up; remove it, or name another folder with --cache-dir`,
+  );
+}
