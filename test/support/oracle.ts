@@ -28,7 +28,7 @@ export function oneAtATime(model: FrozenModel): TestedNetwork {
 
 /** Runs a computation on one backend and returns the values of its tensors. */
 export async function valuesOn(
-  backend: 'cpu' | 'onnx',
+  backend: 'cpu' | 'onnx' | 'tensorflow',
   compute: () => tf.Tensor | tf.Tensor[],
 ): Promise<{ shape: number[]; dtype: string; values: number[] }[]> {
   await tf.setBackend(backend);
