@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { tryCuda } from '../../model/cuda/try-device.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
+import { makeFolder } from '../storage/folders.js';
 import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
 
 /** `unseam setup cuda`: lays down what NVIDIA's devices need, and tries the first of them. */
@@ -12,9 +13,13 @@ export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: Com
     .description("download NVIDIA's libraries for --device cuda: 1.3 GB, and 2.1 GB on the disk")
     .addOption(cacheDirOption())
     .action(async ({ cacheDir }: CacheDirFlags) => {
-      if (cacheDir === null) {
-        throw new RequestError('bad-request', '--cache-dir: this user has no home; name a folder');
+      if (!cacheDir) {
+        throw new RequestError(
+          'bad-request',
+          '--cache-dir: name a folder; there is no default for a user without a home',
+        );
       }
+      await makeFolder(cacheDir);
       const folder = resolve(cacheDir, 'cuda');
       const isNew = await setUpCuda(folder, { signal, onProgress: stderr });
       stdout(isNew ? `CUDA is set up in ${folder}` : `CUDA was set up already in ${folder}`);

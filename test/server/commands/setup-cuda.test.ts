@@ -99,6 +99,11 @@ describe.skipIf(`${process.platform} ${process.arch}` !== 'linux x64')('unseam s
     expect(result).toMatchObject({ code: 15, stderr: expect.stringContaining(`lack ${missing};`) });
   });
 
+  it('refuses a cache folder that cannot be made', async () => {
+    const result = await setUp('/proc/cache', layDownCuda(commit));
+    expect(result).toMatchObject({ code: 12, stderr: expect.stringMatching(/is not a writable folder/) });
+  });
+
   it('removes no files of others', async () => {
     const cache = join(folder, 'foreign');
     await mkdir(join(cache, 'cuda'), { recursive: true });
