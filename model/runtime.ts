@@ -68,6 +68,7 @@ export interface Runtime {
 export interface Recorder {
   /** Of the computations that are recorded, or run without being recorded, from now on. */
   precision: Precision;
+  facts(): Promise<Pick<RuntimeFacts, 'provider'>>;
   /**
    * @param inputs whose values each run provides; other tensors that are computed keep their values
    * @returns the recorded computation, which does not need the inputs any more

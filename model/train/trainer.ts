@@ -81,9 +81,7 @@ export class Trainer {
 
   /** @throws ModelConfigError, and CheckpointError if `from` has other layers */
   static async create(config: TrainerConfig): Promise<Trainer> {
-    if (config.precision === 'fp16' && recorderOf(tf.backend()) === null) {
-      throw new ModelConfigError('fp16 trains on --engine onnx only: choose that, or --precision fp32');
-    }
+    if (config.precision === 'fp16') await requireMixedPrecision();
     const trainer = new Trainer(config);
     if (config.from !== undefined) await trainer.#initialiseFrom(config.from);
     return trainer;
@@ -222,6 +220,20 @@ export class Trainer {
     } finally {
       model.dispose();
     }
+  }
+}
+
+/** @throws ModelConfigError, DeviceUnavailableError */
+async function requireMixedPrecision(): Promise<void> {
+  const recorder = recorderOf(tf.backend());
+  if (recorder === null) {
+    throw new ModelConfigError('fp16 trains on --engine onnx only: choose that, or --precision fp32');
+  }
+  // a filter's gradient is a sum over all pixels of a batch, of which small terms vanish in 16 bits
+  if ((await recorder.facts()).provider === 'webgpu') {
+    throw new ModelConfigError(
+      'webgpu adds in 16 bits, which is too coarse to train: choose --device cuda, or --precision fp32',
+    );
   }
 }
 

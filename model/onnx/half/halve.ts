@@ -50,7 +50,7 @@ function overflowOf(writer: HalfWriter): string {
     const flag = writer.op('Cast', [writer.op('Not', [fits])], { to: ElementType.float32 });
     return writer.op('ReduceMax', [flag], { keepdims: 0 });
   });
-  return flags.reduce((worst, flag) => writer.op('Max', [worst, flag]));
+  return flags.reduce((sum, flag) => writer.op('Add', [sum, flag]));
 }
 
 /** Without what no output depends on. */
