@@ -139,7 +139,8 @@ export class DeviceLanes<Batch extends LaneBatch> {
   #laneToFollow({ lanes, threads }: LaneUse, fits: (lane: Lane<Batch>) => boolean): number | null {
     const candidates = this.#lanes.flatMap((lane, index) => {
       const [running] = lane.batches;
-      if (index >= lanes || !running || running.place.threads < threads || !fits(lane)) return [];
+      const isUsable = index < lanes && !lane.isClosed;
+      if (!isUsable || !running || running.place.threads < threads || !fits(lane)) return [];
       const { since, expectedMs } = runningIn(lane);
       return [{ index, end: since + expectedMs }];
     });

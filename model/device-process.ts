@@ -6,6 +6,8 @@ import { startEngineThread } from './start-engine-thread.js';
  * between it and the engine, so that the next batch arrives meanwhile.
  */
 const data = JSON.parse(process.argv[2]!) as LaneData;
+// CUDA's libraries read it: they would round products of 32-bit floats to 19 bits by default.
+if (data.precision !== 'tf32') process.env.NVIDIA_TF32_OVERRIDE = '0';
 const lane = startEngineThread(data);
 
 process.on('message', (message) => void lane.then((thread) => thread.postMessage(message)));

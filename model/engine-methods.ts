@@ -1,5 +1,5 @@
 import type { Card } from './card.js';
-import type { Provider } from './device.js';
+import type { Precision, Provider } from './device.js';
 import type { Environment } from './environment.js';
 import type { BatchUse, TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
@@ -20,6 +20,10 @@ export interface LaneOptions {
   readonly tensorflow?: TensorFlowInstallation;
   /** Threads of a device, at least 1: its lanes share them. */
   readonly threads: number;
+  /** How numbers are rounded. Default `fp32`; others are for GPUs that have them. */
+  readonly precision?: Precision;
+  /** The folder that `unseam setup cuda` made, for provider `cuda`. Default none: it cannot be used. */
+  readonly cudaFolder?: string;
   /**
    * Limit of a lane's JavaScript heap, in MB, for an engine whose memory is limited: it releases sessions by their bytes
    * (`Engine.limit`). Default unlimited: sessions are bounded by their number.

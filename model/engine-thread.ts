@@ -2,10 +2,10 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { parentThread } from './channel.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import type { EngineMethods, LaneData } from './engine-methods.js';
-import { environmentOf } from './environment.js';
 import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
+import { openDevice } from './open-device.js';
 import { Calibrator } from './quantisation/calibrator.js';
 import { type Failure, serve } from './rpc.js';
 import { startRuntime } from './start-runtime.js';
@@ -30,9 +30,7 @@ function failureOf(error: unknown): Failure {
 
 const methods: EngineMethods = {
   async environment() {
-    const { provider, channelBlock, tensorflow } = await runtime.facts();
-    const addon = options.tensorflow ?? null;
-    return environmentOf(provider, channelBlock, addon && { ...addon, library: tensorflow });
+    return openDevice(options, runtime);
   },
 
   async load(id, folder, expected) {

@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
 import type { LaneUse } from './compute-choice.js';
+import type { Precision } from './device.js';
 import type { EngineKind } from './engine-kind.js';
 import { engineVersions, type TensorFlowVersions } from './versions.js';
+
+/** What is known of a GPU. */
+export interface GpuFacts {
+  readonly name: string;
+  /** The version of its driver; null where that is not known. */
+  readonly driver: string | null;
+  readonly memoryBytes: number | null;
+}
 
 /**
  * Everything but a network and its input that a result's bits depend on: where any of it differs, the last bits may
@@ -18,6 +27,8 @@ export interface Environment {
   readonly instructionSet: string;
   /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it has no blocked operators. */
   readonly channelBlock: number | null;
+  /** Where that is a GPU. */
+  readonly gpu?: GpuFacts & { readonly precision: Precision };
   /** Versions of unseam, Node, TensorFlow.js, and ONNX Runtime or TensorFlow. */
   readonly versions: Record<string, string>;
 }
@@ -38,15 +49,27 @@ export function environmentOf(
 
 /**
  * An environment as receipts and cards state it, with the part of the device that was in use; `device` is such as
- * `cpu (2 lanes of 1 thread): Xeon E5-2690, avx2, blocks of 8`, or `tensorflow cpu (2 threads): Xeon E5-2690, avx2`.
+ * `cpu (2 lanes of 1 thread): Xeon E5-2690, avx2, blocks of 8`, `tensorflow cpu (2 threads): Xeon E5-2690, avx2` or
+ * `cuda:0: NVIDIA H200, driver 580.65.06, fp32`.
+ *
+ * @param devices names of those that have a process of their own
  */
 export function deviceFacts(
-  { engine, provider, cpu, instructionSet, channelBlock, versions }: Environment,
+  { engine, provider, cpu, instructionSet, channelBlock, gpu, versions }: Environment,
   { lanes, threads }: LaneUse,
+  devices: readonly string[] = [],
 ): { device: string; versions: Record<string, string> } {
+  if (gpu) {
+    const { name, driver, precision } = gpu;
+    const known = [name, ...(driver === null ? [] : [`driver ${driver}`]), precision];
+    return { device: `${devices.join(', ')}: ${known.join(', ')}`, versions };
+  }
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
   const each = threads === 1 ? '1 thread' : `${threads} threads`;
   const used = lanes === 1 ? each : `${lanes} lanes of ${each}`;
+  if (devices.length > 0) {
+    return { device: `${devices.join(', ')} (${each} each): ${cpu}, ${instructionSet}, ${blocks}`, versions };
+  }
   const [name, details] = engine === 'onnx' ? [provider, `, ${blocks}`] : [`${engine} ${provider}`, ''];
   return { device: `${name} (${used}): ${cpu}, ${instructionSet}${details}`, versions };
 }

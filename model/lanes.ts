@@ -70,19 +70,9 @@ export class Lanes {
 
   /** A lane, which is started where it was not. */
   at(index: number): Lane {
-    const { provider, tensorflow, threads, diagnostics, heapMb, deviceModule } = this.options;
-    this.#lanes[index] ??= new Lane(
-      {
-        provider,
-        ...(tensorflow && { tensorflow }),
-        threads,
-        lane: index,
-        device: this.#devices[index] ?? 0,
-        ...(diagnostics && { diagnostics }),
-        ...(heapMb !== undefined && { heapMb }),
-      },
-      this.areDevices ? (deviceModule ?? DEVICE_PROCESS) : null,
-    );
+    const { devices = [], deviceModule = DEVICE_PROCESS, onDevice: _, ...options } = this.options;
+    const data = { ...options, lane: index, device: devices[index] ?? 0 };
+    this.#lanes[index] ??= new Lane(data, this.areDevices ? deviceModule : null);
     return this.#lanes[index];
   }
 

@@ -44,7 +44,7 @@ export interface RuntimeFacts {
 export interface Runtime {
   /** Threads of what runs from now on. A runtime that cannot divide them uses those that it was started with. */
   threads: number;
-  /** @throws DeviceUnavailableError where the device does not compute */
+  /** @throws where the device does not compute, with the reason as the runtime states it */
   facts(): Promise<RuntimeFacts>;
   /** Declares that tensors do not change any more until they are disposed of. */
   freeze(tensors: readonly tf.Tensor[]): Promise<void>;

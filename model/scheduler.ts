@@ -54,8 +54,8 @@ export interface SchedulerOptions<Item, Result> {
   readonly agingMs: number;
   /** Px that the device computes for an item. */
   readonly pixels: (item: Item) => number;
-  /** Called when a batch has run, with its number of items, and its share of the device's time: ms × threads of all. */
-  readonly onRan?: (items: number, deviceMs: number) => void;
+  /** Called when a batch has run, with its number of items, its share of the device's time (ms × threads of all) and its lane. */
+  readonly onRan?: (items: number, deviceMs: number, lane: number) => void;
   readonly clock: Clock;
 }
 
@@ -244,7 +244,7 @@ export class Scheduler<Item, Result> {
     }
     const spentMs = ranMs * place.threads;
     const { items } = selection;
-    this.options.onRan?.(items.length, spentMs / this.options.threads);
+    this.options.onRan?.(items.length, spentMs / this.options.threads, place.lane);
     this.#queues.settle(selection, 'error' in results ? null : spentMs);
     for (const [i, entry] of items.entries()) {
       if ('error' in results) entry.reject(results.error);

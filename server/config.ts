@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 export const ENVIRONMENT = {
   models: 'UNSEAM_MODELS',
   engine: 'UNSEAM_ENGINE',
+  device: 'UNSEAM_DEVICE',
+  precision: 'UNSEAM_PRECISION',
   threads: 'UNSEAM_THREADS',
   lanes: 'UNSEAM_LANES',
   batch: 'UNSEAM_BATCH',

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { EngineOptions } from '../model/engine.js';
+import type { EngineRequest } from '../model/open-engine.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
 import type { WorkerDiagnostics } from './worker/diagnostics.js';
@@ -25,7 +25,7 @@ export interface ServeOptions {
    */
   readonly hostNames: readonly string[] | null;
   /** The engine of the worker. Default: all cores. For example `{ provider: 'cpu', threads: 8 }`. */
-  readonly engine: EngineOptions;
+  readonly engine: EngineRequest;
   /** Largest image, width times height in px. Default 15,000,000,000; at least 1. */
   readonly maxPixels: number;
   /** Memory for one image without random access, decoded as a whole, in bytes. Default 1 GiB. */

@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { environmentOf } from '../model/environment.js';
+import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf.js';
 import { engineVersions } from '../model/versions.js';
 import { type BaseDependencies, createApp } from './http/app.js';
@@ -20,6 +21,7 @@ import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
+import { KnownDevices } from './worker/known-devices.js';
 import type { WorkerCalls } from './worker/methods.js';
 
 /** Interval between removals of abandoned uploads. */
@@ -27,7 +29,10 @@ const EXPIRY_MS = 600_000;
 
 /** The processes of a server: the worker, which runs networks, and the readers, which open images. */
 export interface Processes {
-  readonly worker: Pick<WorkerClient, 'run' | 'hold' | 'unready' | 'pid' | 'stop' | keyof WorkerCalls>;
+  readonly worker: Pick<
+    WorkerClient,
+    'run' | 'hold' | 'started' | 'unready' | 'pid' | 'stop' | keyof WorkerCalls
+  >;
   readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'close'>;
 }
 
@@ -86,17 +91,19 @@ export async function openServices(
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
   const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes } = options;
   const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
-  const device = tensorflow ? 'tensorflow' : engine.provider;
   const metrics = createMetrics(engineVersions(tensorflow));
   const memory = memoryOf(options);
   // What may fail comes before the processes, which would outlive the failure.
   const { store, ...stored } = await JobStore.open(data);
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
+  const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
+  const devices = new KnownDevices(environment, log);
   const { worker, readers } = start(options, {
-    onBatch: (tiles, deviceMs, waiting) => {
+    onBatch: ({ tiles, deviceMs, lane }, waiting) => {
       metrics.batchSize.observe(tiles);
-      metrics.engineBusy.inc({ device }, deviceMs / 1000);
+      const { names } = devices;
+      metrics.engineBusy.inc({ device: names[lane] ?? names[0]! }, (names.length * deviceMs) / 1000);
       metrics.queueDepth.set({ class: 'tiles' }, waiting);
     },
     onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
@@ -109,13 +116,20 @@ export async function openServices(
       metrics.laneThreads.set({ model }, choice.threads);
       metrics.tunedSpeed.set({ model }, choice.pixelsPerSecond);
     },
+    onDevices: (known) => devices.update(known),
     onLost: (reason) => {
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
       metrics.memoryBytes.reset();
-      metrics.engineRestarts.inc({ device });
+      metrics.engineRestarts.inc({ device: devices.names.join() });
       log.error(reason);
     },
   });
+  if (engine.provider !== 'cpu' || engine.devices !== undefined) {
+    await requireDevices(worker.started, devices).catch(async (error: unknown) => {
+      await Promise.all([worker.stop(), readers.close()]);
+      throw error;
+    });
+  }
   const shelf = new ModelShelf(models);
   const concurrency = Math.min(options.concurrency, maxConcurrentJobs(memory.jobs));
   const jobs = new Jobs(
@@ -129,9 +143,7 @@ export async function openServices(
       concurrency,
       limit: queueLimit,
       keepMs,
-      resultKeys: reusesResults
-        ? new ResultKeys(shelf, environmentOf(engine.provider, null, tensorflow))
-        : null,
+      resultKeys: reusesResults ? new ResultKeys(shelf, () => devices.environment) : null,
       responseCacheBytes: memory.responseCache,
       now: Date.now,
       recovery: options.recovery,
@@ -151,6 +163,7 @@ export async function openServices(
     bodies: { idleTimeoutMs, minRate },
     syncPixels,
     unready: () => worker.unready,
+    devices: () => devices.lines,
   });
   const expire = () => void uploads.expire().catch((err: unknown) => log.error({ err }, 'expiry failed'));
   const expiry = setInterval(expire, EXPIRY_MS).unref();
@@ -167,4 +180,15 @@ export async function openServices(
       await lock.release();
     },
   };
+}
+
+/**
+ * Resolves when the first worker has all devices that were requested: a server that starts without one would be
+ * noticed late. Later, it goes on with those that work.
+ * @throws DeviceUnavailableError, RemoteError `device-unavailable`
+ */
+async function requireDevices(started: Promise<void>, devices: KnownDevices): Promise<void> {
+  await started;
+  const [failed] = devices.failed;
+  if (failed) throw new DeviceUnavailableError(failed.failure!);
 }

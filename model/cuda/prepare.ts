@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
 import { onnxRuntimeFolder, PRELOADED, requireCudaPlatform } from './libraries.js';
 import { linkProviders } from './links.js';
-import { requireManifest } from './manifest.js';
+import { type Manifest, requireManifest } from './manifest.js';
 import { load, loadDriver } from './preload.js';
 
 /**
@@ -13,11 +13,12 @@ import { load, loadDriver } from './preload.js';
  *
  * @param folder of the set-up, `cuda/` in the cache folder
  * @param bin folder of npm's libraries. Default that of this installation
+ * @returns what is set up
  * @throws DeviceUnavailableError where CUDA is not set up, incomplete or of another commit, and where there is no driver
  */
-export async function prepareCuda(folder: string, bin: string = onnxRuntimeFolder()): Promise<void> {
+export async function prepareCuda(folder: string, bin: string = onnxRuntimeFolder()): Promise<Manifest> {
   requireCudaPlatform();
-  await requireManifest(folder, bin);
+  const manifest = await requireManifest(folder, bin);
   await linkProviders(folder, bin);
   loadDriver();
   for (const path of PRELOADED) {
@@ -27,4 +28,5 @@ export async function prepareCuda(folder: string, bin: string = onnxRuntimeFolde
       `a library of CUDA cannot be loaded: ${error}; run: unseam setup cuda --cache-dir ${dirname(folder)}`,
     );
   }
+  return manifest;
 }

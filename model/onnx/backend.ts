@@ -67,7 +67,7 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * What bits depend on besides the processor: among it, channels in a block of convolutions, null without blocks. Tries
    * the device before.
-   * @throws DeviceUnavailableError
+   * @throws what ONNX Runtime throws; DeviceUnavailableError where the device computes wrong values
    */
   async facts(): Promise<{ provider: string; channelBlock: number | null; tensorflow: null }> {
     if (this.#device.provider !== 'cpu') await tryDevice(this.#device);

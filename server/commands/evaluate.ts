@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { Engine, type EngineModel } from '../../model/engine.js';
+import type { Engine, EngineModel } from '../../model/engine.js';
+import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
@@ -56,7 +57,7 @@ export function evaluateCommand(program: Command, context: CommandContext): void
 
 async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<void> {
   const { folder } = await new ModelShelf(flags.models).find(flags.model);
-  const engine = Engine.start(engineOf(flags));
+  const { engine } = await openEngine(engineOf(flags));
   try {
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);

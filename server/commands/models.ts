@@ -13,13 +13,16 @@ import {
   type CacheDirFlags,
   type CommandContext,
   cacheDirOption,
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
   threadsOption,
 } from '../terminal/options.js';
 import { tuningSummary } from './bench.js';
 import { quantizeCommand } from './quantize.js';
 import { withModelHost } from './with-model-host.js';
 
-interface ShowFlags extends CacheDirFlags {
+interface ShowFlags extends CacheDirFlags, DeviceFlags {
   readonly models: string;
   readonly threads: number;
   readonly svg?: string;
@@ -47,6 +50,8 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .description('list the layers of a model, and how this machine was measured to compute it')
     .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .addOption(cacheDirOption())
     .option('--svg <file>', 'draw the network into an SVG file')
@@ -87,7 +92,7 @@ function summaryOf({ name, version, classes, architecture, scores, quantisation 
 
 /** Lists the layers of a model, and draws them where a file is named; and says how it is computed, if that was measured. */
 async function showModel(
-  { models, svg, cacheDir, threads }: ShowFlags,
+  { models, svg, cacheDir, device, precision, threads }: ShowFlags,
   name: string,
   context: CommandContext,
 ): Promise<void> {
@@ -100,7 +105,15 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const flags = { models, engine: 'onnx' as const, cacheDir, threads, memory: DEFAULTS.memoryBytes };
+  const flags = {
+    models,
+    engine: 'onnx' as const,
+    cacheDir,
+    device,
+    precision,
+    threads,
+    memory: DEFAULTS.memoryBytes,
+  };
   const tuning = await withModelHost(flags, context.stderr, (host) => host.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);

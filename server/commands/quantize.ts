@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
-import { Engine } from '../../model/engine.js';
+import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import {
@@ -56,7 +56,7 @@ async function quantize(name: string, flags: QuantizeFlags, context: CommandCont
   const model = await shelf.find(name);
   const { images: path, labels, maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
   const images = await findImages(path);
-  const engine = Engine.start(engineOf(flags));
+  const { engine } = await openEngine(engineOf(flags));
   try {
     await withScratch(flags.scratch, async (scratchDir) => {
       const open = { scratchDir, maxPixels, maxUnpackedBytes, signal: context.signal };

@@ -1,10 +1,14 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { tryCuda } from '../../model/cuda/try-device.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
 import { makeFolder } from '../storage/folders.js';
-import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
+import {
+  type CacheDirFlags,
+  type CommandContext,
+  cacheDirOption,
+  cudaFolderOf,
+} from '../terminal/options.js';
 
 /** `unseam setup cuda`: lays down what NVIDIA's devices need, and tries the first of them. */
 export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: CommandContext): void {
@@ -20,7 +24,7 @@ export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: Com
         );
       }
       await makeFolder(cacheDir);
-      const folder = resolve(cacheDir, 'cuda');
+      const folder = cudaFolderOf(cacheDir);
       const isNew = await setUpCuda(folder, { signal, onProgress: stderr });
       stdout(isNew ? `CUDA is set up in ${folder}` : `CUDA was set up already in ${folder}`);
       const wrong = await tryCuda(folder);

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
-import { Engine } from '../../model/engine.js';
+import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';
@@ -141,7 +141,7 @@ async function withData(
       },
       { scratchDir, maxPixels: flags.maxPixels, maxUnpackedBytes: flags.maxUnpacked, signal },
     );
-    const engine = Engine.start(engineOf(flags));
+    const { engine } = await openEngine(engineOf(flags));
     try {
       const split = splitPairs(dataset.pairs, config);
       for (const line of summaryOf(dataset, split, classes)) context.stderr(line);

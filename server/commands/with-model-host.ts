@@ -29,7 +29,7 @@ export async function withModelHost<Result>(
 ): Promise<Result> {
   collectLessOften();
   const cache = await cacheFiles(flags.cacheDir, log);
-  const host = new ModelHost({
+  const host = await ModelHost.open({
     modelsDir: flags.models,
     engine: {
       ...engineOf(flags),

@@ -30,11 +30,14 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly syncPixels: number;
   /** Why the server accepts no work at present; null if it does. */
   readonly unready: () => string | null;
+  /** What a person should know of the devices, in lines. */
+  readonly devices: () => readonly string[];
 }
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { jobs, shelf, uploads, metrics, log, hosts, drain, bodies, syncPixels, unready } = dependencies;
+  const { jobs, shelf, uploads, metrics, log, hosts, drain, bodies, syncPixels, unready, devices } =
+    dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
@@ -47,7 +50,7 @@ export function createApp(dependencies: AppDependencies): Express {
   app.use(uploads.path, uploadRoute(uploads));
   app.use('/v1/models', modelRoutes(shelf));
   app.use(webRoutes());
-  app.use(probeRoutes(() => (drain.draining ? 'draining' : unready())));
+  app.use(probeRoutes(() => (drain.draining ? 'draining' : unready()), devices));
   app.use(metricsRoute(metrics, () => jobs.gauge()));
 
   app.use((request) => {

@@ -9,27 +9,32 @@ export type Keyed = Pick<JobRecord, 'owner' | 'source' | 'request'>;
 
 /** Names results by everything that they depend on: jobs with the same name have the same results. */
 export class ResultKeys {
-  /** @param environment everything of the server that results depend on, as JSON: versions and processor */
+  /**
+   * @param environment everything of the server that results depend on, as JSON: versions and processor; null where that
+   *   is not known at present
+   */
   constructor(
     private readonly shelf: Pick<ModelShelf, 'find'>,
-    private readonly environment: unknown,
+    private readonly environment: () => unknown,
   ) {}
 
   /**
    * The name of a job's results, as its image, its model and its tissue mask are now; null for an image that cannot be
-   * identified without reading it: one on another server, a folder, an upload whose digest is not known.
+   * identified without reading it: one on another server, a folder, an upload whose digest is not known; and while the
+   * device is not known.
    * @throws CheckpointError, UnknownModelError where its model is gone
    */
   async of({ owner, source, request }: Keyed): Promise<string | null> {
+    const environment = this.environment();
     const image = await identityOf(source);
-    if (image === null) return null;
+    if (image === null || environment === null) return null;
     const { background } = request;
     const mask = typeof background === 'object' && background !== null ? background.mask : null;
     const tissue = mask === null ? null : await identityOfFile(mask);
     if (mask !== null && tissue === null) return null;
     const { folder } = await this.shelf.find(request.model);
     const network = await networkDigest(folder);
-    const parts = { owner, image, request, tissue, network, environment: this.environment };
+    const parts = { owner, image, request, tissue, network, environment };
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
   }
 }

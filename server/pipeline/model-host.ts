@@ -1,11 +1,7 @@
-import {
-  Engine,
-  type EngineMemory,
-  type EngineModel,
-  type EngineOptions,
-  type TestedModel,
-} from '../../model/engine.js';
-import { deviceFacts } from '../../model/environment.js';
+import type { Engine, EngineMemory, EngineModel, TestedModel } from '../../model/engine.js';
+import { deviceFacts, type Environment } from '../../model/environment.js';
+import type { DeviceState } from '../../model/lanes.js';
+import { type EngineRequest, type OpenedEngine, openEngine } from '../../model/open-engine.js';
 import { channelConversion } from '../../model/pixels.js';
 import type { Priority } from '../../model/scheduler.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
@@ -21,23 +17,34 @@ import type { Measurement, Tuning } from './tuning.js';
 
 export interface ModelHostOptions {
   readonly modelsDir: string;
-  readonly engine: EngineOptions;
+  readonly engine: EngineRequest;
   /** Bytes of memory that the process may take, the tile cache included. Default unlimited. */
   readonly memory?: number;
   /** Bytes of `memory` for the results of tiles that occur more than once. Default 0: every tile is computed. */
   readonly tileCacheBytes?: number;
+  /** How long a batch may run on a device, before its process is ended. Default `HUNG_AFTER`. */
+  readonly hungAfter?: HungAfter;
   /** File that persists what was measured of models, and chosen, in a folder that exists. Default none. */
   readonly tunings?: string;
   /** Called with a model before it is measured for a job. */
   readonly onSearch?: TunerOptions['onSearch'];
   /** Called with how a model is computed, when that was measured or read. */
   readonly onChoice?: TunerOptions['onChoice'];
-  /** Called after each batch: its tiles, and its share of the device's time, in ms. */
-  readonly onBatch?: (tiles: number, deviceMs: number) => void;
+  /** Called after each batch: its tiles, its share of the device's time in ms, and its lane. */
+  readonly onBatch?: (tiles: number, deviceMs: number, lane: number) => void;
 }
 
 /** The outcome of what there is no test of. */
 const UNTESTED: TilingOutcome = { exact: false, largestDifference: null };
+
+/** The limit of a batch in ms, or this many times its expected duration, whichever is longer. */
+export interface HungAfter {
+  readonly batchMs: number;
+  readonly batchFactor: number;
+}
+const HUNG_AFTER: HungAfter = { batchMs: 60_000, batchFactor: 20 };
+/** Interval in which batches are checked against their limits, in ms. */
+const WATCH_MS = 1000;
 
 /** Memory in bytes, by what it is for. */
 export interface ModelHostMemory extends EngineMemory {
@@ -58,12 +65,25 @@ export class ModelHost {
   readonly #models: LoadedModels;
   readonly #tuner: Tuner;
   readonly #jobs: JobMemory;
+  readonly #watch: NodeJS.Timeout | null;
+  /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
+  readonly fallback: string | null;
 
-  constructor(options: ModelHostOptions) {
+  /**
+   * Starts the engine on its devices.
+   * @throws DeviceUnavailableError where none of those that are requested works
+   */
+  static async open(options: ModelHostOptions): Promise<ModelHost> {
+    const isLimited = options.memory !== undefined && options.memory !== Number.POSITIVE_INFINITY;
+    const request = { ...options.engine, ...(isLimited && { heapMb: LANE_HEAP_MB }) };
+    return new ModelHost(options, await openEngine(request));
+  }
+
+  private constructor(options: ModelHostOptions, { engine, fallback }: OpenedEngine) {
     const { memory: limit = Number.POSITIVE_INFINITY, tileCacheBytes: tileCache = 0 } = options;
     const isLimited = limit !== Number.POSITIVE_INFINITY;
-    const engine = Engine.start({ ...options.engine, ...(isLimited && { heapMb: LANE_HEAP_MB }) });
     this.#engine = engine;
+    this.fallback = fallback;
     const shelf = new ModelShelf(options.modelsDir);
     this.#models = new LoadedModels(shelf, engine, loadedBytes(limit, engine.threads));
     const plannable = plannableBytes(limit);
@@ -76,18 +96,36 @@ export class ModelHost {
     });
     this.predictor = new TilePredictor(engine, options.onBatch);
     this.#tuner = new Tuner(this.predictor, {
-      ...options.engine,
+      threads: engine.threads,
+      lanes: engine.lanes,
       memory: plannable - tileCache,
       path: options.tunings ?? null,
       onSearch: options.onSearch,
       onChoice: options.onChoice,
     });
+    const watch = () => this.#endHungDevices(options.hungAfter ?? HUNG_AFTER);
+    this.#watch = engine.hasDevices ? setInterval(watch, WATCH_MS).unref() : null;
   }
 
-  /** The batches that run, in ms. */
+  /** The batches that run in threads of this process, in ms: those of devices are watched here. */
   get batches(): readonly { readonly ranMs: number; readonly expectedMs: number }[] {
+    if (this.#engine.hasDevices) return [];
     const now = performance.now();
     return this.predictor.running.map(({ since, expectedMs }) => ({ ranMs: now - since, expectedMs }));
+  }
+
+  /** What is known of the devices; none where lanes are threads of this process. */
+  get devices(): readonly DeviceState[] {
+    return this.#engine.devices;
+  }
+
+  get deviceNames(): readonly string[] {
+    return this.devices.map(({ name }) => name);
+  }
+
+  /** Everything about this machine that may change the bits of a result. */
+  environment(): Promise<Environment> {
+    return this.#engine.environment();
   }
 
   /** What is taken, as estimated. */
@@ -155,11 +193,19 @@ export class ModelHost {
       const model = await this.#models.load(found);
       const use = { output: 'labels', channels: model.card.inputChannels } as const;
       const tuning = await this.#tuner.measureAll(model, use, signal, onMeasured);
-      return { tuning, device: deviceFacts(model.environment, tuning.choice).device };
+      return { tuning, device: deviceFacts(model.environment, tuning.choice, this.deviceNames).device };
     });
   }
 
   async close(): Promise<void> {
+    if (this.#watch) clearInterval(this.#watch);
     await this.#engine.close();
+  }
+
+  #endHungDevices({ batchMs, batchFactor }: HungAfter): void {
+    const now = performance.now();
+    for (const { lane, since, expectedMs } of this.predictor.running) {
+      if (now - since > Math.max(batchMs, batchFactor * expectedMs)) void this.#engine.endDevice(lane);
+    }
   }
 }

@@ -46,10 +46,10 @@ export type PredictEngine = Pick<Engine, 'predict' | 'threads' | 'laneThreads' |
 export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
 
-  /** @param onBatch called after each batch with its tiles, and its share of the device's time in ms */
+  /** @param onBatch called after each batch with its tiles, its share of the device's time in ms, and its lane */
   constructor(
     private readonly engine: PredictEngine,
-    onBatch: (tiles: number, deviceMs: number) => void = () => {},
+    onBatch: (tiles: number, deviceMs: number, lane: number) => void = () => {},
   ) {
     this.#scheduler = new Scheduler<Item, MaskArray>({
       threads: engine.threads,

@@ -98,7 +98,11 @@ export class Segmenter {
         const receipt = await this.host.withMemory(need, priority, signal, () =>
           runJob(job, image, prepared, tools),
         );
-        return { ...receipt, ...deviceFacts(model.environment, choice), compute: computeFacts(choice) };
+        return {
+          ...receipt,
+          ...deviceFacts(model.environment, choice, this.host.deviceNames),
+          compute: computeFacts(choice),
+        };
       } finally {
         this.#previews.delete(job.id);
         await image.close();
@@ -126,7 +130,7 @@ export class Segmenter {
         simplify,
         plan: planFacts(plan),
         channels: conversion,
-        device: deviceFacts(model.environment, choice).device,
+        device: deviceFacts(model.environment, choice, this.host.deviceNames).device,
         compute: computeFacts(choice),
         warnings,
         expected: {

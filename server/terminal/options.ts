@@ -1,9 +1,18 @@
 import { resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_BATCH } from '../../model/compute-choice.js';
-import type { EngineOptions } from '../../model/engine.js';
+import {
+  DEVICE_SYNTAX,
+  type DeviceRequest,
+  nameOfDevices,
+  OWN_CPU,
+  PRECISIONS,
+  type Precision,
+  parseDevices,
+} from '../../model/device.js';
 import { ENGINES, type EngineKind } from '../../model/engine-kind.js';
 import { DeviceUnavailableError } from '../../model/errors.js';
+import type { EngineRequest } from '../../model/open-engine.js';
 import { findTensorFlow, type TensorFlowInstallation } from '../../model/tensorflow/installation.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
@@ -17,7 +26,7 @@ export interface CommandContext {
   readonly stderr: (line: string) => void;
 }
 
-export interface EngineFlags extends CacheDirFlags {
+export interface EngineFlags extends CacheDirFlags, DeviceFlags {
   readonly models: string;
   readonly engine: EngineKind;
   readonly threads: number;
@@ -47,8 +56,13 @@ export interface BatchFlags {
   readonly batch?: number;
 }
 
+export interface DeviceFlags {
+  readonly device: DeviceRequest;
+  readonly precision: Precision;
+}
+
 export interface CacheDirFlags {
-  /** Null for none: it is measured each time. */
+  /** Null for none: what would be in it is measured each time, and nothing is set up. */
   readonly cacheDir: string | null;
 }
 
@@ -58,11 +72,11 @@ export interface ScratchFlags {
 
 /**
  * The engine that a command's flags describe.
- * @throws RequestError for more lanes than threads, or what the engine does not have
+ * @throws RequestError for more lanes than threads, for lanes of devices, and for what the engine does not have
  * @throws DeviceUnavailableError for an engine that is not set up
  */
-export function engineOf(flags: EngineFlags): EngineOptions {
-  const { threads, lanes, dumpGraphs, profileGraphs } = flags;
+export function engineOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
+  const { device, precision, threads, lanes, cacheDir, dumpGraphs, profileGraphs } = flags;
   if (flags.engine === 'tensorflow') return tensorFlowOf(flags);
   if (lanes !== undefined && lanes > threads) {
     throw new RequestError(
@@ -74,12 +88,52 @@ export function engineOf(flags: EngineFlags): EngineOptions {
     ...(dumpGraphs !== undefined && { graphsDir: resolve(dumpGraphs) }),
     ...(profileGraphs !== undefined && { profileDir: resolve(profileGraphs) }),
   };
-  return {
-    provider: 'cpu',
-    threads,
-    ...(lanes !== undefined && { lanes }),
-    diagnostics,
-  };
+  if (precision !== 'fp32' && device !== 'auto' && device.provider === 'cpu') {
+    throw new RequestError(
+      'bad-request',
+      `--precision ${precision}: the CPU computes in fp32; it is for GPUs`,
+    );
+  }
+  if (precision === 'tf32' && device !== 'auto' && device.provider === 'webgpu') {
+    throw new RequestError('bad-request', '--precision tf32: WebGPU has fp32 and fp16');
+  }
+  const common = { diagnostics, precision, ...(cacheDir !== null && { cudaFolder: cudaFolderOf(cacheDir) }) };
+  const own = { ...common, threads, ...(lanes !== undefined && { lanes }) };
+  if (device === 'auto') return { ...own, provider: 'auto' };
+  const { provider, indices: devices } = device;
+  if (devices.length === 0) return { ...own, provider };
+  if (lanes !== undefined) {
+    throw new RequestError(
+      'bad-request',
+      `--lanes ${lanes}: each of several devices, and a GPU, has one lane`,
+    );
+  }
+  return { ...common, provider, devices, threads: provider === 'cpu' ? threads : 1 };
+}
+
+/** Where `unseam setup cuda` puts its libraries. */
+export const cudaFolderOf = (cacheDir: string): string => resolve(cacheDir, 'cuda');
+
+/** The option of every command that runs a network. */
+export const deviceOption = (): Option =>
+  new Option('--device <names>', `what runs networks: ${DEVICE_SYNTAX}`)
+    .env(ENVIRONMENT.device)
+    .argParser(devices)
+    .default('auto', 'auto: an NVIDIA GPU that is set up, or else the CPU');
+
+export const precisionOption = (): Option =>
+  new Option('--precision <name>', 'how a GPU rounds: masks differ slightly in fewer bits')
+    .env(ENVIRONMENT.precision)
+    .choices(PRECISIONS)
+    .default('fp32');
+
+/** Parses `--device`, for commander. */
+function devices(text: string): DeviceRequest {
+  try {
+    return parseDevices(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 /** The folder of what `unseam setup tensorflow` builds; null for a user without a cache folder. */
@@ -87,8 +141,11 @@ export const tensorFlowFolder = ({ cacheDir }: CacheDirFlags): string | null =>
   cacheDir === null ? null : resolve(cacheDir, 'tensorflow');
 
 /** TensorFlow shares its threads between all that it computes, and compiles no graphs that could be written. */
-function tensorFlowOf({ threads, lanes, dumpGraphs, profileGraphs, ...flags }: EngineFlags): EngineOptions {
+function tensorFlowOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
+  const { device, precision, threads, lanes, dumpGraphs, profileGraphs } = flags;
   const unknown = {
+    '--device': device === 'auto' || device === OWN_CPU ? undefined : nameOfDevices(device),
+    '--precision': precision === 'fp32' ? undefined : precision,
     '--lanes': lanes === 1 ? undefined : lanes,
     '--dump-graphs': dumpGraphs,
     '--profile-graphs': profileGraphs,
@@ -131,6 +188,8 @@ export function engineOptions(command: Command): Command {
         .choices(ENGINES)
         .default('onnx'),
     )
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(cacheDirOption())
     .addOption(threadsOption())
     .addOption(

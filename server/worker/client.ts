@@ -9,7 +9,16 @@ import type { MemoryUse } from '../pipeline/segmenter.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type { CallName, JobEvent, TunedModel, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
+import type {
+  BatchTime,
+  CallName,
+  JobEvent,
+  TunedModel,
+  WorkerCalls,
+  WorkerDevices,
+  WorkerMethods,
+  WorkerOptions,
+} from './methods.js';
 import { WorkerExit, WorkerProcess } from './process.js';
 import { Task } from './task.js';
 
@@ -19,13 +28,15 @@ export interface JobListener {
 }
 
 export interface WorkerEvents {
-  readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
+  readonly onBatch: (batch: BatchTime, waiting: number) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
   /** Called every beat with what the worker's memory is for, in bytes. */
   readonly onMemory: (use: MemoryUse) => void;
   /** Called when it was measured, or read, how a model is computed. */
   readonly onChoice: (choice: TunedModel) => void;
+  /** Called when a worker has started, and when a device of it is lost or back. */
+  readonly onDevices: (devices: WorkerDevices) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (reason: string) => void;
 }
@@ -41,6 +52,8 @@ const MAX_EXITS = 2;
  * are dispatched to the next one.
  */
 export class WorkerClient implements WorkerCalls {
+  /** Of the first worker: rejects where it cannot start, such as with the error of its device. */
+  readonly started: Promise<void>;
   readonly #tasks = new Set<Task>();
   readonly #limits: WorkerLimits;
   #worker: WorkerProcess;
@@ -59,6 +72,7 @@ export class WorkerClient implements WorkerCalls {
     this.#limits = limitsUnder({ ...WORKER_LIMITS, ...limits }, diagnostics);
     this.#backOffMs = this.#limits.restartMs.first;
     this.#worker = this.#start();
+    this.started = this.#worker.started;
   }
 
   /** Why the worker accepts no work at present; null where it is ready and responds. */
@@ -139,6 +153,7 @@ export class WorkerClient implements WorkerCalls {
       onTileCache: this.events.onTileCache,
       onMemory: this.events.onMemory,
       onChoice: this.events.onChoice,
+      onDevices: this.events.onDevices,
       onExit: (exit) => {
         if (!this.#isStopping) this.#replace(exit);
       },

@@ -18,12 +18,13 @@ interface Started {
   readonly segmenter: Segmenter;
   /** Reports the batches since the last report. */
   readonly batchReports: Coalescer;
+  readonly reportDevices: () => Promise<void>;
 }
 
 let started: Started | null = null;
 
 const methods: WorkerMethods = {
-  async start({ modelHost, ...options }, beatMs) {
+  async start({ modelHost, ...options }, { beatMs, ...hungAfter }) {
     collectLessOften();
     let batches: BatchTime[] = [];
     const batchReports = new Coalescer(() => {
@@ -31,15 +32,17 @@ const methods: WorkerMethods = {
       server.emit({ type: 'batches', batches, waiting: host.predictor.depth });
       batches = [];
     });
-    const host = new ModelHost({
+    const host: ModelHost = await ModelHost.open({
       ...modelHost,
+      engine: { ...modelHost.engine, onDevice: () => void started?.reportDevices() },
+      hungAfter,
       onChoice: ({ card }, tuning) => {
         const { tile, lanes, threads } = tuning.choice;
         const pixelsPerSecond = 1e6 * chosenSpeed(tuning);
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
-      onBatch: (tiles, deviceMs) => {
-        batches.push({ tiles, deviceMs });
+      onBatch: (tiles, deviceMs, lane) => {
+        batches.push({ tiles, deviceMs, lane });
         batchReports.request();
       },
     });
@@ -47,7 +50,13 @@ const methods: WorkerMethods = {
       ...options,
       onTileCache: (bytes) => server.emit({ type: 'tile-cache', bytes }),
     });
-    started = { host, segmenter, batchReports };
+    const reportDevices = async () => {
+      const environment = await host.environment();
+      const { devices, fallback } = host;
+      server.emit({ type: 'devices', devices: { environment, devices, fallback } });
+    };
+    await reportDevices();
+    started = { host, segmenter, batchReports, reportDevices };
     setInterval(() => {
       server.emit({ type: 'beat', batches: host.batches });
       server.emit({ type: 'memory', use: segmenter.memory });

@@ -1,3 +1,5 @@
+import type { Environment } from '../../model/environment.js';
+import type { DeviceState } from '../../model/lanes.js';
 import type { CallContext } from '../../model/rpc.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
@@ -6,12 +8,13 @@ import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import type { ModelHostOptions } from '../pipeline/model-host.js';
 import type { MemoryUse, SegmenterOptions } from '../pipeline/segmenter.js';
+import type { WorkerLimits } from './limits.js';
 import type { ImageLimits } from './read-limit.js';
 import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export interface WorkerOptions extends Omit<SegmenterOptions, 'onTileCache'> {
-  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice'>;
+  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice' | 'hungAfter'>;
 }
 
 /** Small calls, which are retried in the next worker when one is lost. */
@@ -26,8 +29,14 @@ export type CallName = keyof WorkerCalls;
 
 /** What a worker process is called for; calls run concurrently. */
 export interface WorkerMethods extends WorkerCalls {
-  /** The first call. A beat is emitted every `beatMs` from then on. */
-  start(options: WorkerOptions, beatMs: number): Promise<void>;
+  /**
+   * The first call. Devices, and then a beat every `beatMs`, are emitted from then on.
+   * @throws DeviceUnavailableError (by `code`) where none of those that are requested works
+   */
+  start(
+    options: WorkerOptions,
+    limits: Pick<WorkerLimits, 'beatMs' | 'batchMs' | 'batchFactor'>,
+  ): Promise<void>;
   /** When cancelled, the job stops at the next tile, and removes what it wrote. */
   run(job: JobSpec, limits: ImageLimits, context: CallContext<JobEvent>): Promise<Receipt>;
   /** The last call: releases the device. */
@@ -50,10 +59,11 @@ export type JobEvent =
   /** Native code does not return: this process has to be terminated. */
   | { readonly type: 'hung'; readonly reason: string };
 
-/** A batch that has run: its tiles, and its share of the device's time. */
+/** A batch that has run: its tiles, its share of the device's time, and its lane. */
 export interface BatchTime {
   readonly tiles: number;
   readonly deviceMs: number;
+  readonly lane: number;
 }
 
 /** How a model is computed, as chosen from measurements on this device. */
@@ -67,6 +77,16 @@ export interface TunedModel {
   readonly pixelsPerSecond: number;
 }
 
+/** What a worker computes with. */
+export interface WorkerDevices {
+  /** Everything that may change the bits of a result. */
+  readonly environment: Environment;
+  /** None where the worker's own threads compute. */
+  readonly devices: readonly DeviceState[];
+  /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
+  readonly fallback: string | null;
+}
+
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
@@ -74,4 +94,6 @@ export type WorkerEvent =
   | { readonly type: 'batches'; readonly batches: readonly BatchTime[]; readonly waiting: number }
   | { readonly type: 'tile-cache'; readonly bytes: number }
   | { readonly type: 'memory'; readonly use: MemoryUse }
-  | { readonly type: 'choice'; readonly choice: TunedModel };
+  | { readonly type: 'choice'; readonly choice: TunedModel }
+  /** When it has started, and when a device is lost or back. */
+  | { readonly type: 'devices'; readonly devices: WorkerDevices };

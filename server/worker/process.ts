@@ -7,7 +7,14 @@ import { heapBytes } from '../pipeline/memory.js';
 import type { MemoryUse } from '../pipeline/segmenter.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
-import type { TunedModel, WorkerEvent, WorkerMethods, WorkerOptions } from './methods.js';
+import type {
+  BatchTime,
+  TunedModel,
+  WorkerDevices,
+  WorkerEvent,
+  WorkerMethods,
+  WorkerOptions,
+} from './methods.js';
 import { Watchdog } from './watchdog.js';
 
 /** How a worker process exited. Calls that were pending in it reject with this. */
@@ -28,10 +35,11 @@ export class WorkerExit extends Error {
 export interface WorkerProcessEvents {
   /** Called once, when it can be given work. */
   readonly onReady: () => void;
-  readonly onBatch: (tiles: number, deviceMs: number, waiting: number) => void;
+  readonly onBatch: (batch: BatchTime, waiting: number) => void;
   readonly onTileCache: (bytes: number) => void;
   readonly onMemory: (use: MemoryUse) => void;
   readonly onChoice: (choice: TunedModel) => void;
+  readonly onDevices: (devices: WorkerDevices) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
 }
@@ -43,6 +51,8 @@ const heapFlags = ({ modelHost: { memory } }: WorkerOptions): string[] =>
 /** The life of one worker process, from its start to its end: it is watched, and terminated when it hangs. */
 export class WorkerProcess {
   readonly connection: Connection<WorkerMethods, WorkerEvent>;
+  /** Rejects where it cannot start, such as with the error of its device. */
+  readonly started: Promise<void>;
   readonly #startedAt = performance.now();
   readonly #child: ChildProcess;
   readonly #watchdog: Watchdog;
@@ -68,10 +78,11 @@ export class WorkerProcess {
       onEvent: (event) => this.#receive(event),
       onExit: (exit) => this.#exit(exit),
     });
-    const { beatMs, callMs } = limits;
+    const { beatMs, callMs, batchMs, batchFactor } = limits;
     const reason = `the worker did not start within ${callMs / 1000} s`;
     this.#startTimer = setTimeout(() => this.terminate(reason), callMs);
-    this.connection.call('start', [options, beatMs]).then(
+    this.started = this.connection.call('start', [options, { beatMs, batchMs, batchFactor }]);
+    this.started.then(
       () => this.#ready(),
       (error: Error) => this.terminate(`the worker did not start: ${error.message}`),
     );
@@ -135,7 +146,7 @@ export class WorkerProcess {
         this.#watchdog.beat(event);
         break;
       case 'batches':
-        for (const { tiles, deviceMs } of event.batches) this.events.onBatch(tiles, deviceMs, event.waiting);
+        for (const batch of event.batches) this.events.onBatch(batch, event.waiting);
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);
@@ -145,6 +156,9 @@ export class WorkerProcess {
         break;
       case 'choice':
         this.events.onChoice(event.choice);
+        break;
+      case 'devices':
+        this.events.onDevices(event.devices);
         break;
     }
   }

@@ -127,6 +127,8 @@ export class FakeWorker implements WorkerCalls {
     return { ...factsOf(header), isOneFile: this.isOneFile };
   }
 
+  readonly started = Promise.resolve();
+
   async estimate(): Promise<number> {
     return 1;
   }

@@ -2,10 +2,10 @@ import { ModelHost, type ModelHostOptions } from '../../server/pipeline/model-ho
 import { Segmenter, type SegmenterOptions } from '../../server/pipeline/segmenter.js';
 
 /** A segmenter of this process, with models of its own; `close` ends both. */
-export function startSegmenter(
+export async function startSegmenter(
   hostOptions: ModelHostOptions,
   options: SegmenterOptions,
-): { readonly segmenter: Segmenter; readonly close: () => Promise<void> } {
-  const host = new ModelHost(hostOptions);
+): Promise<{ readonly segmenter: Segmenter; readonly close: () => Promise<void> }> {
+  const host = await ModelHost.open(hostOptions);
   return { segmenter: new Segmenter(host, options), close: () => host.close() };
 }

@@ -4,8 +4,12 @@ import type { Metrics } from '../../metrics.js';
 /**
  * `/livez` and `/readyz`, the probes of an orchestrator.
  * @param unready why the server accepts no work at present; null if it does
+ * @param devices what a person should know of them, in lines, which follow. Default nothing
  */
-export function probeRoutes(unready: () => string | null): Router {
+export function probeRoutes(
+  unready: () => string | null,
+  devices: () => readonly string[] = () => [],
+): Router {
   const router = Router();
   router.get('/livez', (_request, response) => {
     response.type('text/plain').send('ok\n');
@@ -15,7 +19,7 @@ export function probeRoutes(unready: () => string | null): Router {
     response
       .status(reason === null ? 200 : 503)
       .type('text/plain')
-      .send(`${reason ?? 'ok'}\n`);
+      .send(`${[reason ?? 'ok', ...devices()].join('\n')}\n`);
   });
   return router;
 }

@@ -24,7 +24,7 @@ const request: JobRequest = {
 };
 const work: Keyed = { owner: EVERYONE, source: upload, request };
 const keyOf = (changes: Partial<Keyed> = {}, environment: unknown = { versions: { unseam: '1' } }) =>
-  new ResultKeys(new ModelShelf(models), environment).of({ ...work, ...changes });
+  new ResultKeys(new ModelShelf(models), () => environment).of({ ...work, ...changes });
 
 beforeEach(async () => {
   await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });

@@ -46,7 +46,7 @@ describe('intensities that fill less than a tenth of their range', () => {
     const input = await writeDim(join(folder, 'dim.png'));
     const models = join(folder, 'shapes-alone');
     await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
-    const { segmenter: shapes, close } = segmenterOf(models);
+    const { segmenter: shapes, close } = await segmenterOf(models);
     onTestFinished(close);
     expect(await run(shapes, input, 'empty')).toMatchObject({
       warnings: [
@@ -97,7 +97,7 @@ describe('unseam train --range auto', () => {
     const { normalisation } = JSON.parse(await readFile(join(folder, 'models/dim/1/card.json'), 'utf8'));
     expect(normalisation).toMatchObject({ range: [expect.any(Number), expect.any(Number)], type: 'uint16' });
 
-    const { segmenter: own, close } = segmenterOf(join(folder, 'models'));
+    const { segmenter: own, close } = await segmenterOf(join(folder, 'models'));
     onTestFinished(close);
     expect(await run(own, join(images, 'a.png'), 'own')).toMatchObject({
       warnings: [],

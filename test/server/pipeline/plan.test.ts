@@ -116,7 +116,7 @@ describe('a plan', () => {
   });
 
   it('is measured with a tile that fits into memory', async () => {
-    const { segmenter, close } = startSegmenter(
+    const { segmenter, close } = await startSegmenter(
       { modelsDir: models, memory: 5e8, engine: { provider: 'cpu', threads: 2 } },
       { maxPixels: 1e9 },
     );

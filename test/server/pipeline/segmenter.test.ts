@@ -9,7 +9,7 @@ afterEach(() => vi.restoreAllMocks());
 
 it('a plan is exact only if batches of its threads were tested, where memory leaves fewer lanes, too', async () => {
   const tested = vi.spyOn(Engine.prototype, 'tested');
-  const { segmenter, close } = startSegmenter(
+  const { segmenter, close } = await startSegmenter(
     { modelsDir: MODELS, engine: { provider: 'cpu', threads: 4 }, memory: 3 * 2 ** 30 },
     { maxPixels: 1e9 },
   );

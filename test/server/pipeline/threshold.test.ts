@@ -51,7 +51,7 @@ describe('a threshold', () => {
 });
 
 it('labels by threshold match the probabilities, for any tile', async () => {
-  const { segmenter, close } = startSegmenter(
+  const { segmenter, close } = await startSegmenter(
     { modelsDir: MODELS, memory: 4e9, engine: { provider: 'cpu', threads: 1 } },
     { maxPixels: 1e6 },
   );

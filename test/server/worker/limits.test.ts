@@ -44,6 +44,7 @@ function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
       onTileCache: () => {},
       onMemory: () => {},
       onChoice: () => {},
+      onDevices: () => {},
       onLost: (why) => lost.push(why),
     },
     { restartMs: { first: 20, last: 20 }, ...limits },

@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { noDriver } from './cuda/driver.js';
+import { isCudaSetUp } from './cuda/manifest.js';
+import type { Provider } from './device.js';
+import { Engine, type EngineOptions } from './engine.js';
+
+/** An engine as it is requested: `auto` is the first NVIDIA GPU where it works, and else the CPU. */
+export interface EngineRequest extends Omit<EngineOptions, 'provider'> {
+  readonly provider: Provider | 'auto';
+}
+
+export interface OpenedEngine {
+  readonly engine: Engine;
+  /** Why `auto` is no GPU; null where it is one, or was not requested. */
+  readonly fallback: string | null;
+}
+
+/** What a machine with NVIDIA's driver has: its devices, as Linux, and Linux within Windows, name them. */
+const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
+
+/**
+ * Starts an engine on the requested devices.
+ * @throws DeviceUnavailableError (by `code`) where none of them works; never for `auto`
+ */
+export async function openEngine({ provider, ...options }: EngineRequest): Promise<OpenedEngine> {
+  if (provider !== 'auto') return { engine: await Engine.open({ ...options, provider }), fallback: null };
+  const { lanes: _, ...ofDevice } = options;
+  let fallback = reasonAgainstCuda(options.cudaFolder);
+  if (fallback === null) {
+    try {
+      const engine = await Engine.open({ ...ofDevice, provider: 'cuda', devices: [0], threads: 1 });
+      return { engine, fallback: null };
+    } catch (error) {
+      fallback = (error as Error).message;
+    }
+  }
+  const { precision: __, ...onCpu } = options;
+  return { engine: await Engine.open({ ...onCpu, provider: 'cpu' }), fallback };
+}
+
+/** Why CUDA need not be tried, as far as the file system shows; null where it may work. */
+function reasonAgainstCuda(folder: string | undefined): string | null {
+  if (!DRIVER_FILES.some((path) => existsSync(path))) return noDriver();
+  if (folder === undefined || !isCudaSetUp(folder)) return 'CUDA is not set up: run unseam setup cuda';
+  return null;
+}

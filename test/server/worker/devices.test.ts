@@ -1,0 +1,100 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../../server/jobs/view.js';
+import type { RunningServer } from '../../../server/serve.js';
+import type { DeviceFault } from '../../support/faulty-device.js';
+import { testFolder } from '../../support/files.js';
+import { testServer, unseam } from '../../support/product.js';
+
+const FAULTY = fileURLToPath(new URL('../../support/faulty-device.js', import.meta.url));
+const folder = await testFolder();
+let image: Uint8Array<ArrayBuffer>;
+let expected: Buffer;
+let server: RunningServer | null = null;
+let count = 0;
+
+beforeAll(async () => {
+  await unseam(['samples', '-o', folder, '-n', '1', '-s', '600x500']);
+  const path = join(folder, 'images', 'shapes-0001.png');
+  const mask = join(folder, 'expected.tif');
+  const { code } = await unseam(['segment', path, '-m', 'shapes', '--tile', 'whole', '-o', mask]);
+  expect(code).toBe(0);
+  [image, expected] = [new Uint8Array(await readFile(path)), await readFile(mask)];
+});
+afterEach(async () => {
+  await server?.close();
+  server = null;
+});
+
+/** A server on CPU devices of one thread each, of which one may fail. */
+async function start(devices: readonly number[], fault: DeviceFault | null): Promise<RunningServer> {
+  process.env.DEVICE_FAULT = JSON.stringify(fault);
+  const engine = { provider: 'cpu', threads: 1, devices, deviceModule: FAULTY } as const;
+  server = await testServer(join(folder, `data-${count++}`), {
+    engine,
+    worker: { batchMs: 2000, batchFactor: 1 },
+  });
+  return server;
+}
+
+/** A job of many tiles: how it ended, and its mask. */
+async function segment({ url }: RunningServer): Promise<{ job: JobView; mask: Buffer }> {
+  const created = await fetch(`${url}/v1/jobs?model=shapes&tile=124`, { method: 'POST', body: image });
+  const { id } = (await created.json()) as JobView;
+  await (await fetch(`${url}/v1/jobs/${id}/events`)).text();
+  const job = (await (await fetch(`${url}/v1/jobs/${id}`)).json()) as JobView;
+  const result = await fetch(`${url}/v1/jobs/${id}/result?output=labels&format=tiff`);
+  return { job, mask: Buffer.from(await result.arrayBuffer()) };
+}
+const ready = async ({ url }: RunningServer) => (await fetch(`${url}/readyz`)).text();
+
+describe('a server on two devices', () => {
+  it('computes a slide on both, to the same mask', async () => {
+    const own = await start([0, 1], null);
+    const { job, mask } = await segment(own);
+    expect(job.receipt).toMatchObject({
+      exact: true,
+      compute: { lanes: 2, threads: 1 },
+      device: expect.stringMatching(/^cpu:0, cpu:1 \(1 thread each\): /),
+    });
+    expect(mask.equals(expected)).toBe(true);
+    expect(await ready(own)).toBe('ok\ncpu:0: ok\ncpu:1: ok\n');
+    const metrics = await (await fetch(`${own.url}/metrics`)).text();
+    const busy = /^unseam_engine_busy_seconds_total\{device="cpu:(\d)"\} ([\d.]+)$/gm;
+    const seconds = [...metrics.matchAll(busy)].map(([, device, value]) => [device, Number(value) > 0]);
+    expect(seconds.sort()).toEqual([
+      ['0', true],
+      ['1', true],
+    ]);
+  });
+
+  it.each(['exit', 'hang'] as const)('loses no job when one fails in a batch: %s', async (how) => {
+    const once = join(folder, how);
+    const own = await start([0, 1], { device: 1, how, batch: 10, once });
+    const { job, mask } = await segment(own);
+    expect(existsSync(once)).toBe(true);
+    expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
+    expect(mask.equals(expected)).toBe(true);
+  });
+
+  it('does not start without one of them', async () => {
+    await expect(start([0, 1], { device: 1, how: 'start' })).rejects.toMatchObject({
+      code: 'device-unavailable',
+      message: 'the process of cpu:1 ended (exit code 3)',
+    });
+  });
+});
+
+describe('a server on one device', () => {
+  it('waits for it when it fails, and loses no job', async () => {
+    const once = join(folder, 'alone');
+    const own = await start([0], { device: 0, how: 'exit', batch: 10, once });
+    const { job, mask } = await segment(own);
+    expect(existsSync(once)).toBe(true);
+    expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
+    expect(mask.equals(expected)).toBe(true);
+  });
+});
