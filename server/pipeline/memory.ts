@@ -1,5 +1,6 @@
 import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
+import type { LaneOptions } from '../../model/engine-methods.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import {
   arenaBytes,
@@ -14,6 +15,8 @@ import type { ImageFacts } from '../../tiling/source.js';
 
 /** A worker process before its first job, with the smallest heap limit of its JavaScript. */
 const WORKER_BYTES = 288 << 20;
+/** TensorFlow's library in addition, where it runs the networks (measured: 330 MB more than ONNX Runtime). */
+const TENSORFLOW_BYTES = 330 << 20;
 /** The least limit of a worker's JavaScript heap; pixels, bands and weights are outside of it. */
 const MIN_HEAP_BYTES = 128 << 20;
 /** The heap limit as a share of the worker's memory, where that is more. */
@@ -55,6 +58,10 @@ export const heapBytes = (memory: number): number =>
 
 /** Bytes of a worker's `memory` for models that are loaded, in each lane. */
 export const loadedBytes = (memory: number, lanes: number): number => (memory * MODELS_SHARE) / lanes;
+
+/** Bytes of a worker's `memory` without the library that runs its networks, beyond what every worker takes. */
+export const withoutLibrary = (memory: number, { tensorflow }: Pick<LaneOptions, 'tensorflow'>): number =>
+  Math.max(0, memory - (tensorflow ? TENSORFLOW_BYTES : 0));
 
 /** Bytes of a worker's `memory` that jobs are planned with: without other models, and the heap beyond its least limit. */
 export function plannableBytes(memory: number): number {

@@ -58,6 +58,8 @@ export async function* predictions(
   const predictor = new TilePredictor(engine);
   const { smallest, tileable } = geometry;
   const fixed = { width: smallest, height: smallest };
+  // Last bits of TensorFlow's depend on the tiles of a batch, and these on time: scores would not be repeatable.
+  const exact = tileable && (await engine.environment()).engine === 'onnx';
   for (const pair of pairs) {
     const { image } = pair;
     const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
@@ -69,7 +71,7 @@ export async function* predictions(
       output: scorer.needsProbabilities ? 'probabilities' : 'labels',
       classes,
       sink: scorer,
-      predict: predictor.for('evaluation', { id, exact: tileable, choice }, { symmetries }),
+      predict: predictor.for('evaluation', { id, exact, choice }, { symmetries }),
       lanes: choice.lanes,
       signal,
     });

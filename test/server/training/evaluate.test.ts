@@ -35,7 +35,7 @@ describe('validation', () => {
     const rule = (_id: number, value: number) => [0, 1, 2].map((c) => (c === value ? 0.8 : 0.1));
     const pair = { stem: 'long', image: memorySource(raster), labels: watched(reads) };
     const options = {
-      engine: predictBy(rule, asked) as Engine,
+      engine: { ...predictBy(rule, asked), environment: async () => ({ engine: 'onnx' }) } as Engine,
       model: { id: 0, geometry: POINTWISE },
       classes: 3,
       signal: new AbortController().signal,
