@@ -7,6 +7,8 @@ import { Engine, type EngineOptions } from './engine.js';
 /** An engine as it is requested: `auto` is the first NVIDIA GPU where it works, and else the CPU. */
 export interface EngineRequest extends Omit<EngineOptions, 'provider'> {
   readonly provider: Provider | 'auto';
+  /** Why `auto` is to be no GPU, such as one that has failed repeatedly. Default: it may be one. */
+  readonly avoidGpu?: string;
 }
 
 export interface OpenedEngine {
@@ -22,10 +24,10 @@ const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg
  * Starts an engine on the requested devices.
  * @throws DeviceUnavailableError (by `code`) where none of them works; never for `auto`
  */
-export async function openEngine({ provider, ...options }: EngineRequest): Promise<OpenedEngine> {
+export async function openEngine({ provider, avoidGpu, ...options }: EngineRequest): Promise<OpenedEngine> {
   if (provider !== 'auto') return { engine: await Engine.open({ ...options, provider }), fallback: null };
   const { lanes: _, ...ofDevice } = options;
-  let fallback = reasonAgainstCuda(options.cudaFolder);
+  let fallback = avoidGpu ?? reasonAgainstCuda(options.cudaFolder);
   if (fallback === null) {
     try {
       const engine = await Engine.open({ ...ofDevice, provider: 'cuda', devices: [0], threads: 1 });

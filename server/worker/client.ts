@@ -6,6 +6,7 @@ import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
 import type { MemoryUse } from '../pipeline/segmenter.js';
+import { DeviceLosses } from './device-losses.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
@@ -55,6 +56,7 @@ export class WorkerClient implements WorkerCalls {
   /** Of the first worker: rejects where it cannot start, such as with the error of its device. */
   readonly started: Promise<void>;
   readonly #tasks = new Set<Task>();
+  readonly #losses = new DeviceLosses();
   readonly #limits: WorkerLimits;
   #worker: WorkerProcess;
   #nextCall = 0;
@@ -147,13 +149,16 @@ export class WorkerClient implements WorkerCalls {
   }
 
   #start(): WorkerProcess {
-    return new WorkerProcess(this.options, this.#limits, this.diagnostics, {
+    return new WorkerProcess(this.#losses.optionsOf(this.options), this.#limits, this.diagnostics, {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
       onTileCache: this.events.onTileCache,
       onMemory: this.events.onMemory,
       onChoice: this.events.onChoice,
-      onDevices: this.events.onDevices,
+      onDevices: (devices) => {
+        this.#losses.update(devices);
+        this.events.onDevices(devices);
+      },
       onExit: (exit) => {
         if (!this.#isStopping) this.#replace(exit);
       },
@@ -224,7 +229,9 @@ export class WorkerClient implements WorkerCalls {
   #replace(exit: WorkerExit): void {
     this.events.onLost(exit.message);
     const { first, last } = this.#limits.restartMs;
-    if (this.#worker.uptimeMs > STEADY_MS) this.#backOffMs = first;
+    const isSteady = this.#worker.uptimeMs > STEADY_MS;
+    this.#losses.add(!isSteady);
+    if (isSteady) this.#backOffMs = first;
     this.#restart = setTimeout(() => {
       this.#restart = null;
       this.#worker = this.#start();
