@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
+import { nameOfDevices, OWN_CPU } from '../../model/device.js';
 import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
@@ -56,7 +57,7 @@ async function quantize(name: string, flags: QuantizeFlags, context: CommandCont
   const model = await shelf.find(name);
   const { images: path, labels, maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
   const images = await findImages(path);
-  const { engine } = await openEngine(engineOf(flags));
+  const { engine } = await openEngine(engineOf(onCpu(flags)));
   try {
     await withScratch(flags.scratch, async (scratchDir) => {
       const open = { scratchDir, maxPixels, maxUnpackedBytes, signal: context.signal };
@@ -109,4 +110,18 @@ function scoreTable(set: string, own: Scores, original: Scores): string[] {
   return [[set, 'original', 'int8'], ...rows].map(
     ([name, before, after]) => `${name!.padEnd(24)}${before!.padStart(10)}${after!.padStart(10)}`,
   );
+}
+
+/**
+ * The flags for the CPU, which computes with bytes.
+ * @throws RequestError for a GPU
+ */
+function onCpu(flags: QuantizeFlags): QuantizeFlags {
+  const { device, precision } = flags;
+  if (device !== 'auto' && device.provider !== 'cpu') {
+    throw new RequestError('bad-request', `--device ${nameOfDevices(device)}: 8-bit integers are for CPUs`);
+  }
+  if (precision !== 'fp32')
+    throw new RequestError('bad-request', '--precision: networks are quantised in fp32');
+  return { ...flags, device: device === 'auto' ? OWN_CPU : device };
 }
