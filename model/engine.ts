@@ -1,6 +1,7 @@
 import { Calibration } from './calibration.js';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
+import type { Precision, Provider } from './device.js';
 import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
 import type { TileBatch } from './frozen.js';
@@ -114,6 +115,14 @@ export class Engine {
       await engine.close();
       throw error;
     }
+  }
+
+  get provider(): Provider {
+    return this.options.provider;
+  }
+
+  get precision(): Precision {
+    return this.options.precision ?? 'fp32';
   }
 
   /** Of all lanes together. */

@@ -62,7 +62,7 @@ export function deviceFacts(
   if (gpu) {
     const { name, driver, precision } = gpu;
     const known = [name, ...(driver === null ? [] : [`driver ${driver}`]), precision];
-    return { device: `${devices.join(', ')}: ${known.join(', ')}`, versions };
+    return { device: `${devices.join(', ') || provider}: ${known.join(', ')}`, versions };
   }
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
   const each = threads === 1 ? '1 thread' : `${threads} threads`;

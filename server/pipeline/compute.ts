@@ -59,7 +59,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     classes: card.classes.length,
     sink,
     predict,
-    lanes: prepared.choice.lanes,
+    choice: prepared.choice,
     signal: job.signal,
     journal,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),

@@ -1,13 +1,17 @@
 import type { Card } from '../../model/card.js';
 import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js';
+import type { Provider } from '../../model/device.js';
+import type { Engine } from '../../model/engine.js';
 import { AUTO_OUTPUT_PX } from '../../tiling/plan.js';
 import { lanesFit } from './memory.js';
 
-/** Px of a batch for each thread of its lane: larger ones leave the caches, and are no faster. */
-const BATCH_PX = 100_000;
+/** Px of a batch for each thread of its lane: on a CPU, larger ones leave the caches, and are no faster. */
+const BATCH_PX: Readonly<Record<Provider, number>> = { cpu: 100_000, webgpu: 2_000_000, cuda: 8_000_000 };
 
-/** What is known of a device: its threads, and the number of lanes that was requested, if any. */
+/** What is known of a device: its kind, its threads, and the number of lanes that was requested, if any. */
 interface Device {
+  /** Default `cpu`. */
+  readonly provider?: Provider | undefined;
   readonly threads: number;
   /** At most one for each thread. */
   readonly lanes?: number | undefined;
@@ -21,7 +25,7 @@ interface Device {
  */
 export function defaultChoice(
   card: Pick<Card, 'architecture' | 'weights'>,
-  { threads, lanes }: Device,
+  { provider = 'cpu', threads, lanes }: Device,
   memory: number,
 ): ComputeChoice {
   const { top, left, bottom, right } = card.architecture.halo;
@@ -31,10 +35,13 @@ export function defaultChoice(
   while (lanes === undefined && use.lanes > 1 && !lanesFit(use.lanes, card, tilePx, memory)) {
     use = divideThreads(threads, use.lanes - 1);
   }
-  return { tile, batch: BATCH_PX * use.threads, ...use, isMeasured: false };
+  return { tile, batch: BATCH_PX[provider] * use.threads, ...use, isMeasured: false };
 }
 
 /** How a network is computed that only the first lane has: one in training. */
-export const oneLane = (threads: number): ComputeChoice => {
-  return { tile: AUTO_OUTPUT_PX, batch: BATCH_PX * threads, lanes: 1, threads, isMeasured: false };
+export const oneLane = ({
+  provider,
+  laneThreads: threads,
+}: Pick<Engine, 'provider' | 'laneThreads'>): ComputeChoice => {
+  return { tile: AUTO_OUTPUT_PX, batch: BATCH_PX[provider] * threads, lanes: 1, threads, isMeasured: false };
 };

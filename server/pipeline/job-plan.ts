@@ -46,6 +46,8 @@ export interface PlanOptions {
   readonly reserved?: number;
   /** Bytes of `memory` for the tile cache. Default 0. */
   readonly tileCache?: number;
+  /** Threads of a lane, at most. Default unlimited: all that there are. */
+  readonly laneThreads?: number;
   /** Tiles of a batch. Default: as many as suit the model and the memory. */
   readonly batch?: number | undefined;
   /** What the network computes. Default labels. */
@@ -71,6 +73,7 @@ export function planJob(
     memory = Number.POSITIVE_INFINITY,
     reserved = 0,
     tileCache = 0,
+    laneThreads = Number.POSITIVE_INFINITY,
     batch,
     preferred,
     output = 'labels',
@@ -91,7 +94,7 @@ export function planJob(
     return { plan, choice, memory: expected, jobMemory, computeMemory };
   };
   const plansOf = (chosen: TileChoice) =>
-    [...smallerChoices(suggested, chosen)].map((wanted) => planFor(wanted, chosen));
+    [...smallerChoices(suggested, chosen, laneThreads)].map((wanted) => planFor(wanted, chosen));
   const fittingOf = (plans: ReturnType<typeof plansOf>) =>
     plans.find((plan) => plan.memory <= available - INTERACTIVE_BYTES) ??
     plans.find((plan) => plan.memory <= available);
@@ -115,14 +118,27 @@ const accepts = ({ smallest, multiple }: TileGeometry, { width, height }: Size):
   [width, height].every((side) => side >= smallest && (side - smallest) % multiple === 0);
 
 /** A choice, and those that take less memory than the one before. */
-function* smallerChoices(choice: ComputeChoice, requested: TileChoice): Generator<ComputeChoice> {
-  for (let next: ComputeChoice | null = choice; next; next = smallerChoice(next, requested)) yield next;
+function* smallerChoices(
+  choice: ComputeChoice,
+  requested: TileChoice,
+  laneThreads: number,
+): Generator<ComputeChoice> {
+  for (let next: ComputeChoice | null = choice; next; next = smallerChoice(next, requested, laneThreads)) {
+    yield next;
+  }
 }
 
 /** A choice that takes less memory: fewer lanes of more threads, then smaller tiles where `auto` chooses them. */
-function smallerChoice(choice: ComputeChoice, requested: TileChoice): ComputeChoice | null {
+function smallerChoice(
+  choice: ComputeChoice,
+  requested: TileChoice,
+  laneThreads: number,
+): ComputeChoice | null {
   const { tile, lanes, threads } = choice;
-  if (lanes > 1) return { ...choice, ...divideThreads(lanes * threads, lanes - 1) };
+  if (lanes > 1) {
+    const fewer = divideThreads(lanes * threads, lanes - 1);
+    return { ...choice, lanes: fewer.lanes, threads: Math.min(fewer.threads, laneThreads) };
+  }
   if (requested !== 'auto' || tile / 2 < MIN_OUTPUT_PX) return null;
   return { ...choice, tile: tile / 2 };
 }

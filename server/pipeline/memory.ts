@@ -1,5 +1,5 @@
 import type { Card } from '../../model/card.js';
-import type { ComputeChoice } from '../../model/compute-choice.js';
+import { type ComputeChoice, MAX_BATCH } from '../../model/compute-choice.js';
 import type { LaneOptions } from '../../model/engine-methods.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import {
@@ -73,8 +73,14 @@ export function plannableBytes(memory: number): number {
 export const sharedBytes = (memory: number, tileCache: number): number =>
   Math.max(0, plannableBytes(memory) - WORKER_BYTES - tileCache);
 
-/** Tiles of a job that are read and not yet stitched, at most: each lane has one that runs and one that is ready. */
-export const tilesInFlight = (lanes: number): number => Math.max(6, 2 * lanes + 2);
+/**
+ * Tiles of a job that are read and not yet stitched, at most: each lane has a batch that runs and one that is ready.
+ * @param tilePx px of a tile
+ */
+export function tilesInFlight({ lanes, batch }: Computing['choice'], tilePx: number): number {
+  const each = Math.min(MAX_BATCH, Math.max(1, Math.floor(batch / tilePx)));
+  return Math.max(6, 2 * lanes * each + 2);
+}
 
 /** What lanes take of a model, besides the memory that they run in, in bytes. */
 const lanesBytes = (lanes: number, model: ModelSize): number =>
@@ -132,7 +138,9 @@ export function jobBytes(
   const tilePx = plan.tile.width * plan.tile.height;
   const lanes = Math.min(choice.lanes, plan.count);
   // Each lane's running batch and the next one hold copies of their tiles.
-  const tiles = (tilesInFlight(lanes) + 2 * lanes) * tilePx * channels * bytesOf(dtype);
+  const batchPx = Math.max(tilePx, choice.batch);
+  const inFlightPx = tilesInFlight({ lanes, batch: choice.batch }, tilePx) * tilePx + 2 * lanes * batchPx;
+  const tiles = inFlightPx * channels * bytesOf(dtype);
   const bandPx =
     Math.min(plan.image.width, COLUMN_BLOCK_PX) * Math.min(plan.image.height, plan.stride.height);
   const value = output === 'labels' ? 1 : 4;

@@ -59,7 +59,7 @@ export interface ModelHostMemory extends EngineMemory {
 export class ModelHost {
   readonly predictor: TilePredictor;
   /** What plans are made with. */
-  readonly planning: Required<Pick<PlanOptions, 'memory' | 'reserved' | 'tileCache'>> &
+  readonly planning: Required<Pick<PlanOptions, 'memory' | 'reserved' | 'tileCache' | 'laneThreads'>> &
     Pick<PlanOptions, 'batch'>;
   readonly #engine: Engine;
   readonly #models: LoadedModels;
@@ -89,7 +89,8 @@ export class ModelHost {
     const own = withoutLibrary(limit, options.engine);
     const plannable = plannableBytes(own);
     const { batch } = options.engine;
-    this.planning = { memory: limit, reserved: isLimited ? limit - plannable : 0, tileCache, batch };
+    const reserved = isLimited ? limit - plannable : 0;
+    this.planning = { memory: limit, reserved, tileCache, batch, laneThreads: engine.laneThreads };
     const shared = sharedBytes(own, tileCache);
     engine.limit = shared;
     this.#jobs = new JobMemory(shared, (jobBytes) => {
@@ -97,6 +98,7 @@ export class ModelHost {
     });
     this.predictor = new TilePredictor(engine, options.onBatch);
     this.#tuner = new Tuner(this.predictor, {
+      provider: engine.provider,
       threads: engine.threads,
       lanes: engine.lanes,
       memory: plannable - tileCache,

@@ -26,6 +26,8 @@ interface Item {
   readonly use: DeviceUse;
   /** The most tiles of its batch. */
   readonly maxBatch: number;
+  /** On a GPU: tiles of the batch that is computed for a number of tiles, which is filled up with zeros. */
+  readonly shape: (tiles: number) => number;
 }
 
 export interface PredictFor {
@@ -40,7 +42,10 @@ export interface PredictFor {
 }
 
 /** What batches need of an engine. */
-export type PredictEngine = Pick<Engine, 'predict' | 'threads' | 'laneThreads' | 'hasDevices' | 'recover'>;
+export type PredictEngine = Pick<
+  Engine,
+  'provider' | 'predict' | 'threads' | 'laneThreads' | 'hasDevices' | 'recover'
+>;
 
 /** Batches the tiles of all jobs that run on an engine. */
 export class TilePredictor {
@@ -81,6 +86,11 @@ export class TilePredictor {
     return this.#scheduler.running;
   }
 
+  /** Whether batches are filled up to few shapes: a GPU chooses its kernels by them, and takes its time to. */
+  get #pads(): boolean {
+    return this.engine.provider !== 'cpu';
+  }
+
   /** The function that predicts the tiles of one job with one model. */
   for(
     job: string,
@@ -95,8 +105,9 @@ export class TilePredictor {
       const { width, height, channels } = tile;
       const group = [id, output, symmetries, threshold, width, height, channels, kind, lanes, threads].join();
       const fitting = Math.max(1, Math.floor(batch / (width * height)));
-      const maxBatch = exact ? Math.min(MAX_BATCH, fitting) : 1;
-      const item = { id, tile, output, symmetries, threshold, use, maxBatch };
+      const maxBatch = exact || this.#pads ? Math.min(MAX_BATCH, fitting) : 1;
+      const shape = (tiles: number) => Math.min(maxBatch, exact ? nextPower(tiles) : maxBatch);
+      const item = { id, tile, output, symmetries, threshold, use, maxBatch, shape };
       const cost = [id, output, symmetries].join();
       return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
     };
@@ -110,7 +121,7 @@ export class TilePredictor {
     const { threads: all, laneThreads } = this.engine;
     return async (batch, output, { symmetries = false, threshold = null, threads = laneThreads }) => {
       const use = { lanes: Math.floor(all / threads), threads, canTakeAll: false };
-      const item = { id, tile: batch, output, symmetries, threshold, use, maxBatch: 1 };
+      const item = { id, tile: batch, output, symmetries, threshold, use, maxBatch: 1, shape: asIs };
       const cost = [id, output, symmetries].join();
       const test = { group: `test of ${id}`, model: cost, job: `test of ${id}`, item };
       return (await this.#scheduler.submit({ ...test, priority: 'interactive' })).result;
@@ -131,10 +142,14 @@ export class TilePredictor {
   }
 
   async #predict(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
-    const [{ id, output, symmetries, threshold }] = items as [Item];
-    const batch = join(items.map(({ tile }) => tile));
+    const [{ id, output, symmetries, threshold, shape }] = items as [Item];
+    const count = this.#pads ? shape(items.length) : items.length;
+    const batch = join(
+      items.map(({ tile }) => tile),
+      count,
+    );
     const result = await this.engine.predict(id, batch, output, { symmetries, threshold, ticket, ...place });
-    return split(result, items.length);
+    return split(result, count).slice(0, items.length);
   }
 }
 
@@ -142,14 +157,22 @@ export class TilePredictor {
 const isLoss = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'engine-lost';
 
-/** Copies tiles into one batch: it is transferred to the device, and its tiles may be requeued or halved after that. */
-function join(tiles: readonly TileBatch[]): TileBatch {
+/** Of an exact network, which computes the same bits in any batch: a GPU prepares itself for each new shape. */
+const nextPower = (tiles: number): number => 2 ** Math.ceil(Math.log2(tiles));
+/** Of a test, which chooses its own. */
+const asIs = (tiles: number): number => tiles;
+
+/**
+ * Copies tiles into one batch: it is transferred to the device, and its tiles may be requeued or halved after that.
+ * @param count of the batch's tiles, the missing ones zeros
+ */
+function join(tiles: readonly TileBatch[], count: number): TileBatch {
   const [first] = tiles as [TileBatch];
   const { length } = first.data;
   const Pixels = first.data.constructor as typeof Uint8Array;
-  const data = new Pixels(tiles.length * length);
+  const data = new Pixels(count * length);
   for (const [i, tile] of tiles.entries()) data.set(tile.data, i * length);
-  return { ...first, data, count: tiles.reduce((sum, { count }) => sum + count, 0) };
+  return { ...first, data, count: count * first.count };
 }
 
 function split(result: MaskArray, count: number): MaskArray[] {

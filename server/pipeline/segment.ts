@@ -1,3 +1,4 @@
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { TileBatch } from '../../model/frozen.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import type { Batched } from '../../model/scheduler.js';
@@ -31,8 +32,8 @@ export interface SegmentRequest {
   readonly classes: number;
   readonly sink: MaskSink;
   readonly predict: Predict;
-  /** Lanes that compute its tiles. Default 1. */
-  readonly lanes?: number;
+  /** How its tiles are computed. Default one by one in one lane. */
+  readonly choice?: Pick<ComputeChoice, 'lanes' | 'batch'>;
   readonly signal: AbortSignal;
   /** Records finished bands; those that it holds already are replayed instead of computed. */
   readonly journal?: BandJournal | null;
@@ -64,7 +65,8 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const sinks = journal ? new FanoutSink([journal, sink]) : sink;
   const outputWidth = within(plan.tile, plan.halo).width;
   const inFlight = new Set<Promise<void>>();
-  const mostInFlight = tilesInFlight(request.lanes ?? 1);
+  const { choice = { lanes: 1, batch: 0 } } = request;
+  const mostInFlight = tilesInFlight(choice, plan.tile.width * plan.tile.height);
   let stitcher: Stitcher | null = null;
 
   const work = async (band: Band, tile: Tile): Promise<void> => {

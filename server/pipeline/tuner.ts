@@ -1,4 +1,5 @@
 import type { ComputeChoice } from '../../model/compute-choice.js';
+import type { Provider } from '../../model/device.js';
 import type { EngineModel } from '../../model/engine.js';
 import { Outcomes } from '../../model/outcomes.js';
 import type { OutputKind } from '../../model/output-kind.js';
@@ -27,6 +28,8 @@ const BUDGET_MS = 6000;
 const WORTHWHILE_TILES = 32;
 
 export interface TunerOptions {
+  /** Default `cpu`. */
+  readonly provider?: Provider;
   /** Threads of the device, at least 1. */
   readonly threads: number;
   /** The requested number of lanes, at most `threads`. Default: every division is tried. */
@@ -172,7 +175,7 @@ export class Tuner {
   #computeSpace(model: EngineModel): ModelSpace {
     const { card, geometry, digest, environment } = model;
     const { threads, lanes, memory } = this.options;
-    const { isMeasured: _, ...start } = defaultChoice(card, { threads, lanes }, memory);
+    const { isMeasured: _, ...start } = defaultChoice(card, this.options, memory);
     const tilePx = (outputPx: number): number => {
       const tile = chooseTile({ width: outputPx, height: outputPx }, 'auto', geometry, outputPx);
       return tile.width * tile.height;

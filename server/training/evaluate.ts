@@ -47,7 +47,7 @@ export async function* predictions(
   {
     engine,
     model: { id, geometry },
-    choice = oneLane(engine.threads),
+    choice = oneLane(engine),
     classes,
     symmetries = false,
     thresholds = null,
@@ -72,7 +72,7 @@ export async function* predictions(
       classes,
       sink: scorer,
       predict: predictor.for('evaluation', { id, exact, choice }, { symmetries }),
-      lanes: choice.lanes,
+      choice,
       signal,
     });
     const { confusion, truth, labels } = scorer;

@@ -34,7 +34,9 @@ export async function setUpTraining(
   const { tile, loss, optimizer, batch, epochSteps, accumulate, augmentation, border } = settings;
   const unet = { ...settings.unet, classes: config.classes.length, seed };
   const start = from === null ? {} : { from };
-  const trainee = await engine.train({ unet, tile, loss, optimizer, freezeEncoder, ...start });
+  // of GPUs: products in 19 bits are the driver's choice, and the same network
+  const precision = engine.precision === 'fp16' ? 'fp16' : 'fp32';
+  const trainee = await engine.train({ unet, tile, loss, optimizer, freezeEncoder, precision, ...start });
   const { geometry } = trainee.facts;
   // refuses a crop size that the network cannot take, with the message that serving has for it
   planTiles({ width: 1, height: 1 }, { tile: { width: tile, height: tile }, rule: geometry });

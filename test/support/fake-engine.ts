@@ -24,6 +24,7 @@ export type PixelRule = (id: number, value: number) => readonly number[];
 /** A network that classifies each gray pixel independently by a rule: the `predict` of an engine, without one. */
 export function predictBy(rule: PixelRule, asked: OutputKind[] = []): PredictEngine {
   return {
+    provider: 'cpu',
     threads: 1,
     laneThreads: 1,
     hasDevices: false,

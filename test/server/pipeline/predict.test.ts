@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import type { Provider } from '../../../model/device.js';
 import type { Engine } from '../../../model/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
 import type { TileBatch } from '../../../model/frozen.js';
@@ -9,19 +10,20 @@ beforeAll(() => void vi.useFakeTimers());
 afterAll(() => void vi.useRealTimers());
 
 /** A device with memory for `capacity` tiles at a time; its labels are the pixels. */
-function smallDevice(capacity: number) {
+function smallDevice(capacity: number, provider: Provider = 'cpu') {
   const counts: number[] = [];
   const predict = async (_model: number, { data, count }: TileBatch) => {
     counts.push(count);
     if (count > capacity) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
     return new Uint8Array(data);
   };
-  return { counts, engine: { predict, threads: 1 } as unknown as Engine };
+  return { counts, engine: { provider, predict, threads: 1, laneThreads: 1 } as unknown as Engine };
 }
 
 /** Four tiles of 2×2 px, whose pixel value is their number. */
-const segmentFour = async (engine: Engine) => {
-  const predict = new TilePredictor(engine).for('job', { id: 0, exact: true, choice: oneLane(1) });
+const segmentFour = async (engine: Engine, exact = true, batch = 16) => {
+  const choice = { ...oneLane({ provider: 'cpu', laneThreads: 1 }), batch };
+  const predict = new TilePredictor(engine).for('job', { id: 0, exact, choice });
   const tile = (i: number) => ({
     data: new Uint8Array(4).fill(i),
     count: 1,
@@ -50,4 +52,17 @@ it('the tiles of a half that does not fit either fail with that as the cause', a
   const reasons = ends.map((end) => (end.status === 'rejected' ? end.reason.code : null));
   expect(reasons).toEqual(Array(4).fill('out-of-memory'));
   expect(counts).toEqual([4, 2]);
+});
+
+it.each([
+  { exact: true, batch: 12, sizes: [3, 1] },
+  { exact: true, batch: 16, sizes: [4] },
+  { exact: true, batch: 100, sizes: [4] },
+  { exact: false, batch: 12, sizes: [3, 3] },
+  { exact: false, batch: 24, sizes: [6] },
+])('a GPU computes batches of few sizes, filled up: %o', async ({ exact, batch, sizes }) => {
+  const { counts, engine } = smallDevice(100, 'cuda');
+  const ends = await segmentFour(engine, exact, batch);
+  expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
+  expect(counts).toEqual(sizes);
 });
