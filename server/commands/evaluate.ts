@@ -1,16 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Engine, EngineModel } from '../../model/engine.js';
-import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
 import { checkSymmetries } from '../pipeline/model-options.js';
+import { openEngineOf } from '../terminal/engine.js';
 import {
   type CommandContext,
   type EngineFlags,
-  engineOf,
   engineOptions,
   type ImageFlags,
   imageOptions,
@@ -57,7 +56,7 @@ export function evaluateCommand(program: Command, context: CommandContext): void
 
 async function evaluate(flags: EvaluateFlags, context: CommandContext): Promise<void> {
   const { folder } = await new ModelShelf(flags.models).find(flags.model);
-  const { engine } = await openEngine(engineOf(flags));
+  const engine = await openEngineOf(flags, context.stderr);
   try {
     const model = await engine.load(folder);
     if (flags.tta) checkSymmetries(model);

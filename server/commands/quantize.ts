@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import type { Card } from '../../model/card.js';
 import { nameOfDevices, OWN_CPU } from '../../model/device.js';
-import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
+import { openEngineOf } from '../terminal/engine.js';
 import {
   type CommandContext,
   type EngineFlags,
-  engineOf,
   engineOptions,
   type ImageFlags,
   imageOptions,
@@ -57,7 +56,7 @@ async function quantize(name: string, flags: QuantizeFlags, context: CommandCont
   const model = await shelf.find(name);
   const { images: path, labels, maxPixels, maxUnpacked: maxUnpackedBytes } = flags;
   const images = await findImages(path);
-  const { engine } = await openEngine(engineOf(onCpu(flags)));
+  const engine = await openEngineOf(onCpu(flags), context.stderr);
   try {
     await withScratch(flags.scratch, async (scratchDir) => {
       const open = { scratchDir, maxPixels, maxUnpackedBytes, signal: context.signal };
@@ -117,7 +116,7 @@ function scoreTable(set: string, own: Scores, original: Scores): string[] {
  * @throws RequestError for a GPU
  */
 function onCpu(flags: QuantizeFlags): QuantizeFlags {
-  const { device, precision } = flags;
+  const { device = 'auto', precision } = flags;
   if (device !== 'auto' && device.provider !== 'cpu') {
     throw new RequestError('bad-request', `--device ${nameOfDevices(device)}: 8-bit integers are for CPUs`);
   }

@@ -1,14 +1,13 @@
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
-import { openEngine } from '../../model/open-engine.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
+import { openEngineOf } from '../terminal/engine.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';
 import {
   type CommandContext,
   type EngineFlags,
-  engineOf,
   engineOptions,
   type ImageFlags,
   imageOptions,
@@ -141,7 +140,7 @@ async function withData(
       },
       { scratchDir, maxPixels: flags.maxPixels, maxUnpackedBytes: flags.maxUnpacked, signal },
     );
-    const { engine } = await openEngine(engineOf(flags));
+    const engine = await openEngineOf(flags, context.stderr);
     try {
       const split = splitPairs(dataset.pairs, config);
       for (const line of summaryOf(dataset, split, classes)) context.stderr(line);

@@ -57,7 +57,8 @@ export interface BatchFlags {
 }
 
 export interface DeviceFlags {
-  readonly device: DeviceRequest;
+  /** Default `auto`, without a word where that is the CPU. */
+  readonly device?: DeviceRequest | undefined;
   readonly precision: Precision;
 }
 
@@ -76,7 +77,7 @@ export interface ScratchFlags {
  * @throws DeviceUnavailableError for an engine that is not set up
  */
 export function engineOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
-  const { device, precision, threads, lanes, cacheDir, dumpGraphs, profileGraphs } = flags;
+  const { device = 'auto', precision, threads, lanes, cacheDir, dumpGraphs, profileGraphs } = flags;
   if (flags.engine === 'tensorflow') return tensorFlowOf(flags);
   if (lanes !== undefined && lanes > threads) {
     throw new RequestError(
@@ -116,10 +117,12 @@ export const cudaFolderOf = (cacheDir: string): string => resolve(cacheDir, 'cud
 
 /** The option of every command that runs a network. */
 export const deviceOption = (): Option =>
-  new Option('--device <names>', `what runs networks: ${DEVICE_SYNTAX}`)
+  new Option(
+    '--device <names>',
+    `what runs networks: ${DEVICE_SYNTAX} (default: auto, an NVIDIA GPU that is set up, or else the CPU)`,
+  )
     .env(ENVIRONMENT.device)
-    .argParser(devices)
-    .default('auto', 'auto: an NVIDIA GPU that is set up, or else the CPU');
+    .argParser(devices);
 
 export const precisionOption = (): Option =>
   new Option('--precision <name>', 'how a GPU rounds: masks differ slightly in fewer bits')
@@ -142,7 +145,7 @@ export const tensorFlowFolder = ({ cacheDir }: CacheDirFlags): string | null =>
 
 /** TensorFlow shares its threads between all that it computes, and compiles no graphs that could be written. */
 function tensorFlowOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
-  const { device, precision, threads, lanes, dumpGraphs, profileGraphs } = flags;
+  const { device = 'auto', precision, threads, lanes, dumpGraphs, profileGraphs } = flags;
   const unknown = {
     '--device': device === 'auto' || device === OWN_CPU ? undefined : nameOfDevices(device),
     '--precision': precision === 'fp32' ? undefined : precision,
