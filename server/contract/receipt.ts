@@ -76,8 +76,13 @@ export interface Receipt {
     /** Px of a batch of several tiles, at most. */
     readonly batchPx: number;
     readonly measured: boolean;
+    /** Why the requested device `auto` was no GPU; null where it was one, or was not requested. */
+    readonly fallback: string | null;
   };
-  /** What the last bits depend on: the processor, its instruction set, and the channel blocks it convolves in. */
+  /**
+   * What the last bits depend on: the processor, its instruction set, and the channel blocks it convolves in; or the GPU,
+   * its driver, and how it rounds.
+   */
   readonly device: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly classes: readonly { readonly name: string; readonly colour: string | null }[];

@@ -66,7 +66,13 @@ export function areaFacts(
   }));
 }
 
-/** How a job's tiles are computed, for its receipt. */
-export const computeFacts = ({ batch, lanes, threads, isMeasured }: ComputeChoice): Receipt['compute'] => {
-  return { lanes, threads, batchPx: batch, measured: isMeasured };
+/**
+ * How a job's tiles are computed, for its receipt.
+ * @param fallback why the requested `auto` is no GPU; null where it is one, or was not requested
+ */
+export const computeFacts = (
+  { batch, lanes, threads, isMeasured }: ComputeChoice,
+  fallback: string | null,
+): Receipt['compute'] => {
+  return { lanes, threads, batchPx: batch, measured: isMeasured, fallback };
 };

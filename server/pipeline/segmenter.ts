@@ -101,7 +101,7 @@ export class Segmenter {
         return {
           ...receipt,
           ...deviceFacts(model.environment, choice, this.host.deviceNames),
-          compute: computeFacts(choice),
+          compute: computeFacts(choice, this.host.fallback),
         };
       } finally {
         this.#previews.delete(job.id);
@@ -131,7 +131,7 @@ export class Segmenter {
         plan: planFacts(plan),
         channels: conversion,
         device: deviceFacts(model.environment, choice, this.host.deviceNames).device,
-        compute: computeFacts(choice),
+        compute: computeFacts(choice, this.host.fallback),
         warnings,
         expected: {
           memoryBytes: memory,

@@ -56,7 +56,7 @@ function factsOf(header: ImageHeader): JobFacts {
     plan: { tile: '8x8', halo: HALO, stride: '8x8', tiles: TILES, haloShare: 0 },
     channels: 'none',
     device: 'fake',
-    compute: { lanes: 1, threads: 1, batchPx: 64, measured: false },
+    compute: { lanes: 1, threads: 1, batchPx: 64, measured: false, fallback: null },
     warnings: [],
     expected: { memoryBytes: 0, diskBytes: 0, scratchBytes: 0 },
   };
