@@ -193,11 +193,12 @@ export class Engine {
    * @param predict computes a step; by default as the next batch of the first lane
    */
   tested(
-    { id, geometry, digest, environment }: EngineModel,
+    model: EngineModel,
     use: GraphUse,
     threads: number = this.laneThreads,
-    predict: PredictBatch = (batch, output, options) => this.predict(id, batch, output, options),
+    predict: PredictBatch = (batch, output, options) => this.predict(model.id, batch, output, options),
   ): Promise<TilingOutcome> {
+    const { geometry } = model;
     const threshold = use.threshold ? TEST_THRESHOLD : null;
     const network = (threads: number): TestedNetwork => {
       return {
@@ -205,9 +206,13 @@ export class Engine {
         predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold, threads }),
       };
     };
-    const most = this.laneThreads;
-    const dependencies = { digest, use, environment, threads: [threads, most] };
-    return this.#outcomes.of(dependencies, () => selfTest(network(threads), use, network(most)));
+    const test = () => selfTest(network(threads), use, network(this.laneThreads));
+    return this.#outcomes.of(this.#dependenciesOf(model, use, threads), test);
+  }
+
+  /** The outcome of that test, where it was made before; undefined where it was not. */
+  knownTiling(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome | undefined> {
+    return this.#outcomes.known(this.#dependenciesOf(model, use, threads));
   }
 
   /**
@@ -288,6 +293,12 @@ export class Engine {
 
   async close(): Promise<void> {
     await this.#lanes.close();
+  }
+
+  #dependenciesOf({ digest, environment }: EngineModel, graph: GraphUse, threads: number) {
+    const { output, symmetries, channels, threshold } = graph;
+    const use = { output, symmetries, channels, ...(threshold && { threshold }) }; // in one order: it is compared as JSON
+    return { digest, use, environment, threads: [threads, this.laneThreads] };
   }
 
   /** Of lanes beside the first, and of models in all of them: in each, at most. */

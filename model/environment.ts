@@ -13,6 +13,11 @@ export interface GpuFacts {
   readonly memoryBytes: number | null;
 }
 
+/** What networks run on, and how it rounds. */
+export interface DeviceFacts extends GpuFacts {
+  readonly precision: Precision;
+}
+
 /**
  * Everything but a network and its input that a result's bits depend on: where any of it differs, the last bits may
  * differ. Plain data, compared as JSON. Lanes and threads are not part of it: the self-test compares those in use.
@@ -28,7 +33,7 @@ export interface Environment {
   /** Channels in a block of ONNX Runtime's convolutions, as probed; null where it has no blocked operators. */
   readonly channelBlock: number | null;
   /** Where that is a GPU. */
-  readonly gpu?: GpuFacts & { readonly precision: Precision };
+  readonly gpu?: DeviceFacts;
   /** Versions of unseam, Node, TensorFlow.js, and ONNX Runtime or TensorFlow. */
   readonly versions: Record<string, string>;
 }
@@ -60,9 +65,7 @@ export function deviceFacts(
   devices: readonly string[] = [],
 ): { device: string; versions: Record<string, string> } {
   if (gpu) {
-    const { name, driver, precision } = gpu;
-    const known = [name, ...(driver === null ? [] : [`driver ${driver}`]), precision];
-    return { device: `${devices.join(', ') || provider}: ${known.join(', ')}`, versions };
+    return { device: `${devices.join(', ') || provider}: ${gpuText(gpu)}`, versions };
   }
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
   const each = threads === 1 ? '1 thread' : `${threads} threads`;
@@ -73,6 +76,14 @@ export function deviceFacts(
   const [name, details] = engine === 'onnx' ? [provider, `, ${blocks}`] : [`${engine} ${provider}`, ''];
   return { device: `${name} (${used}): ${cpu}, ${instructionSet}${details}`, versions };
 }
+
+/** The GPU of an environment; or its processor, which has no driver, and the memory of the machine. */
+export const computingDevice = ({ gpu, cpu }: Pick<Environment, 'gpu' | 'cpu'>): DeviceFacts =>
+  gpu ?? { name: cpu, driver: null, memoryBytes: null, precision: 'fp32' };
+
+/** A GPU as lines for people name it, such as `NVIDIA H200, driver 580.65.06, fp32`. */
+export const gpuText = ({ name, driver, precision }: DeviceFacts): string =>
+  [name, ...(driver === null ? [] : [`driver ${driver}`]), precision].join(', ');
 
 /** Instruction sets from widest to narrowest: the system's name, and ours. */
 const INSTRUCTION_SETS = [

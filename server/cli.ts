@@ -12,6 +12,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['models', async () => (await import('./commands/models.js')).modelsCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
   ['plan', async () => (await import('./commands/plan.js')).planCommand],
+  ['devices', async () => (await import('./commands/devices.js')).devicesCommand],
   ['setup', async () => (await import('./commands/setup.js')).setupCommand],
   ['samples', async () => (await import('./commands/samples.js')).samplesCommand],
 ]);

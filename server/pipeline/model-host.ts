@@ -163,6 +163,13 @@ export class ModelHost {
     return this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
   }
 
+  /** The outcome of the test that `tested` makes of a model and its use, where it was made before. */
+  async knownTiling(found: FoundModel, use: GraphUse): Promise<TilingOutcome | undefined> {
+    const loaded = await this.#models.load(found);
+    const { threads } = await this.#tuner.choiceFor(loaded, use, null);
+    return this.#engine.knownTiling(loaded, use, threads);
+  }
+
   /** Starts lanes for a model before its first batches; see `Engine.prepare`. */
   prepare(id: number, lanes: number): void {
     this.#engine.prepare(id, lanes);

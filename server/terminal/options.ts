@@ -131,7 +131,7 @@ export const precisionOption = (): Option =>
     .default('fp32');
 
 /** Parses `--device`, for commander. */
-function devices(text: string): DeviceRequest {
+export function devices(text: string): DeviceRequest {
   try {
     return parseDevices(text);
   } catch (error) {

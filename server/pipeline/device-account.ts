@@ -1,0 +1,80 @@
+import type { Card } from '../../model/card.js';
+import { computingDevice, type DeviceFacts } from '../../model/environment.js';
+import type { OutputKind } from '../../model/output-kind.js';
+import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
+import type { ModelHost } from './model-host.js';
+import type { Tuning } from './tuning.js';
+
+/** One graph of a model, and how nearly its tiles equal one pass over the whole image. */
+export interface GraphAccount {
+  readonly output: OutputKind;
+  readonly symmetries: boolean;
+  /** Null where it was not tested. */
+  readonly tiling: TilingOutcome | null;
+}
+
+/** What is known of a model on a device. */
+export interface ModelAccount {
+  readonly model: string;
+  readonly version: Card['version'];
+  /** None where it cannot be used. */
+  readonly graphs: readonly GraphAccount[];
+  /** Null where it was not measured. */
+  readonly tuning: Tuning | null;
+  /** Why it cannot be used on the device; null where it can. */
+  readonly failure: string | null;
+}
+
+/** What is known of a device that works. */
+export interface DeviceAccount extends DeviceFacts {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly models: readonly ModelAccount[];
+}
+
+/** The graphs that accounts list; each output is a graph of its own, and so is its mean over symmetries. */
+const GRAPHS = (['labels', 'probabilities'] as const).flatMap((output) =>
+  [false, true].map((symmetries) => ({ output, symmetries })),
+);
+
+/**
+ * What is known of a host's devices, and of models there.
+ * @param names of models, such as `shapes` or `shapes/1`
+ * @param test called with a model and its graph before it is tested; null to test nothing, and state what was found before
+ */
+export async function deviceAccount(
+  host: ModelHost,
+  names: readonly string[],
+  test: ((model: string, graph: Pick<GraphUse, 'output' | 'symmetries'>) => void) | null,
+): Promise<DeviceAccount> {
+  const environment = await host.environment();
+  const models: ModelAccount[] = [];
+  for (const name of names) models.push(await modelAccount(host, name, test));
+  return { ...computingDevice(environment), versions: environment.versions, models };
+}
+
+function modelAccount(
+  host: ModelHost,
+  name: string,
+  test: Parameters<typeof deviceAccount>[2],
+): Promise<ModelAccount> {
+  return host.use(name, async (found) => {
+    const { card } = found;
+    const tilingOf = async (use: GraphUse): Promise<TilingOutcome | null> => {
+      const known = await host.knownTiling(found, use);
+      if (known || test === null) return known ?? null;
+      test(name, use);
+      const { exact, largestDifference } = await host.tested(found, use, null);
+      return { exact, largestDifference };
+    };
+    const identity = { model: card.name, version: card.version };
+    try {
+      const graphs: GraphAccount[] = [];
+      for (const graph of GRAPHS) {
+        graphs.push({ ...graph, tiling: await tilingOf({ ...graph, channels: card.inputChannels }) });
+      }
+      return { ...identity, graphs, tuning: (await host.tuningOf(name)) ?? null, failure: null };
+    } catch (error) {
+      return { ...identity, graphs: [], tuning: null, failure: (error as Error).message };
+    }
+  });
+}

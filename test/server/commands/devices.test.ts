@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { testFolder } from '../../support/files.js';
+import { unseam } from '../../support/product.js';
+
+const folder = await testFolder();
+const MODEL = 'shapes-notebook';
+
+/** What programs read: a line of JSON for each device. */
+async function accounts(cache: string, ...args: string[]) {
+  const { code, stdout } = await unseam([
+    'devices',
+    '--model',
+    MODEL,
+    '--json',
+    '--cache-dir',
+    cache,
+    ...args,
+  ]);
+  expect(code).toBe(0);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+const exactness = (account: { models: { graphs: { tiling: unknown }[] }[] }) =>
+  account.models.flatMap(({ graphs }) => graphs.map(({ tiling }) => tiling));
+
+describe('unseam devices', () => {
+  it('lists what this machine may have, and says in a sentence what each device lacks', async () => {
+    const [cpu, ...others] = await accounts(join(folder, 'none'));
+    expect(cpu).toMatchObject({
+      device: 'cpu',
+      failure: null,
+      driver: null,
+      precision: 'fp32',
+      versions: { 'onnxruntime-node': '1.30.0' },
+    });
+    expect(others.map(({ device }) => device)).toEqual(expect.arrayContaining(['cuda:0', 'webgpu:0']));
+    const cuda = others.find(({ device }) => device === 'cuda:0');
+    expect(cuda.failure).toMatch(/^CUDA (is not set up|needs Linux)/);
+  });
+
+  it('states what was tested before, and tests the rest on request', { timeout: 120_000 }, async () => {
+    const cache = join(folder, 'tested');
+    const [untested] = await accounts(cache, '--device', 'cpu');
+    expect(untested.models).toMatchObject([{ model: MODEL, version: 1, tuning: null, failure: null }]);
+    expect(exactness(untested)).toEqual([null, null, null, null]);
+    const [tested] = await accounts(cache, '--device', 'cpu', '--test');
+    expect(exactness(tested)).toEqual(Array(4).fill({ exact: true, largestDifference: 0 }));
+    expect(await accounts(cache, '--device', 'cpu')).toEqual([tested]);
+  });
+
+  it('prints a table for people', async () => {
+    const { code, stdout } = await unseam([
+      'devices',
+      '--model',
+      MODEL,
+      '--device',
+      'cpu',
+      '--cache-dir',
+      join(folder, 'table'),
+    ]);
+    expect(code).toBe(0);
+    const [device, versions, head, row] = stdout.split('\n');
+    expect(device).toMatch(/^cpu: .+, fp32$/);
+    expect(versions).toMatch(/^ {2}unseam \S+, .*onnxruntime-commit [0-9a-f]+$/);
+    expect(head).toMatch(/^ {2}model +labels +with --tta +probabilities +with --tta +tuned$/);
+    expect(row).toMatch(/^ {2}shapes-notebook\/1 +(not tested +){4}not measured$/);
+  });
+
+  it('refuses a model that does not exist', async () => {
+    expect(await unseam(['devices', '--model', 'none'])).toMatchObject({ code: 3 });
+  });
+});
+
+describe('a plan', () => {
+  it('says why auto is no GPU, and nothing where the CPU was requested', async () => {
+    await unseam(['samples', '-o', folder, '-s', '100']);
+    const image = join(folder, 'images', 'shapes-0001.png');
+    const computeOn = async (device: string) => {
+      const { stdout } = await unseam([
+        'plan',
+        image,
+        '-m',
+        MODEL,
+        '--device',
+        device,
+        '--cache-dir',
+        join(folder, 'plan'),
+        '--json',
+      ]);
+      return JSON.parse(stdout).compute;
+    };
+    expect(await computeOn('cpu')).toMatchObject({ fallback: null });
+    expect(await computeOn('auto')).toMatchObject({
+      fallback: expect.stringMatching(/NVIDIA driver|CUDA is not set up/),
+    });
+  });
+});
