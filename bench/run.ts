@@ -7,6 +7,7 @@ const BENCHES: Record<string, () => Promise<{ bench: Bench }>> = {
   batching: () => import('./batching.js'),
   cache: () => import('./cache.js'),
   cancel: () => import('./cancel.js'),
+  devices: () => import('./devices.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
   int8: () => import('./int8.js'),

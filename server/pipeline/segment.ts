@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { TileBatch } from '../../model/frozen.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
@@ -61,6 +62,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
   const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
+  setMaxListeners(0, signal); // one for each tile in flight
   const channels = valuesPerPixel(output, request.classes);
   const sinks = journal ? new FanoutSink([journal, sink]) : sink;
   const outputWidth = within(plan.tile, plan.halo).width;

@@ -44,7 +44,7 @@ export interface WorkerEvents {
 
 /** A worker that ran for this long resets the back-off of restarts. */
 const STEADY_MS = 60_000;
-/** A call is rejected after this many exits. */
+/** A call is rejected after this many exits of workers, those that did not start among them. */
 const MAX_EXITS = 2;
 
 /**
@@ -237,7 +237,8 @@ export class WorkerClient implements WorkerCalls {
       this.#worker = this.#start();
     }, this.#backOffMs);
     this.#backOffMs = Math.min(2 * this.#backOffMs, last);
-    this.#blame(exit);
+    if (this.#worker.hasStarted) this.#blame(exit);
+    else for (const task of this.#tasks) if (task.name !== 'run') this.#countExit(task, exit.message);
   }
 
   /** Rejects jobs, each with its part in the exit, and requeues calls. */
@@ -252,10 +253,17 @@ export class WorkerClient implements WorkerCalls {
         this.#reject(task, new WorkerLostError(message, blame, isTerminated));
         continue;
       }
-      if (culprit === null || isCulprit) task.exits++;
-      if (isCulprit || task.exits >= MAX_EXITS) this.#reject(task, new EngineLostError(message));
+      if (isCulprit) this.#reject(task, new EngineLostError(message));
+      else if (culprit === null) this.#countExit(task, message);
       else task.requeue();
     }
+  }
+
+  /** Has a call wait for the next worker, unless it has waited for enough of them. */
+  #countExit(task: Task, message: string): void {
+    task.exits++;
+    if (task.exits >= MAX_EXITS) this.#reject(task, new EngineLostError(message));
+    else task.requeue();
   }
 
   #reject(task: Task, error: unknown): void {

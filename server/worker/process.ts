@@ -59,6 +59,7 @@ export class WorkerProcess {
   readonly #startTimer: NodeJS.Timeout;
   #ticking: NodeJS.Timeout | null = null;
   #isReady = false;
+  #hasStarted = false;
   #termination: { readonly reason: string; readonly culprit: string | null } | null = null;
 
   constructor(
@@ -95,6 +96,11 @@ export class WorkerProcess {
   /** Whether it can be given work. */
   get isReady(): boolean {
     return this.#isReady && this.#child.connected;
+  }
+
+  /** Whether it could be given work, at any time. */
+  get hasStarted(): boolean {
+    return this.#hasStarted;
   }
 
   /** Why it accepts no work at present; null where it is ready and responds. */
@@ -136,6 +142,7 @@ export class WorkerProcess {
   #ready(): void {
     clearTimeout(this.#startTimer);
     this.#isReady = true;
+    this.#hasStarted = true;
     this.#ticking = setInterval(() => this.#watchdog.tick(), this.limits.beatMs);
     this.events.onReady();
   }
