@@ -9,6 +9,6 @@ export function setThreads(threads: number): void {
   process.env.TF_NUM_INTRAOP_THREADS = String(threads);
   // operators of a U-Net run one after the other
   process.env.TF_NUM_INTEROP_THREADS = '1';
-  // errors only: what its library reports of itself is no concern of a command's user
-  process.env.TF_CPP_MIN_LOG_LEVEL = '2';
+  // what fails is thrown as well; a machine without a GPU is no failure
+  process.env.TF_CPP_MIN_LOG_LEVEL = '3';
 }

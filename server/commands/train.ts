@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
+import type { EngineKind } from '../../model/engine-kind.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { openEngineOf } from '../terminal/engine.js';
@@ -173,7 +174,8 @@ async function trainOne(
       prediction: (part, prediction) => recorder.prediction(part, prediction),
     });
     if (card === null) {
-      context.stderr(`interrupted; resume with: unseam ${resumeArguments(config.name, folder)}`);
+      const { engine: kind } = await engine.environment();
+      context.stderr(`interrupted; resume with: unseam ${resumeArguments(config.name, folder, kind)}`);
       process.exitCode = 130;
       return null;
     }
@@ -199,11 +201,14 @@ async function createRun(request: RunRequest): Promise<TrainingRun> {
   }
 }
 
-/** The arguments that resume a training; they name the folder of models unless it is the package's. */
-function resumeArguments(name: string, folder: string): string {
+/** The arguments that resume a training; they name the folder of models and the engine unless those are the defaults. */
+function resumeArguments(name: string, folder: string, engine: EngineKind): string {
   const models = dirname(dirname(folder));
-  const option = resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models];
-  return ['train', '--name', name, ...option, '--resume'].map(shellQuote).join(' ');
+  const options = [
+    ...(resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models]),
+    ...(engine === 'onnx' ? [] : ['--engine', engine]),
+  ];
+  return ['train', '--name', name, ...options, '--resume'].map(shellQuote).join(' ');
 }
 
 /** Cross-validation: each fold's network becomes a model named after the fold. */
