@@ -89,15 +89,16 @@ export class FrozenModel {
     threshold: number | null = null,
   ): Promise<Uint8Array | Float32Array> {
     const { data, count, height, width, channels } = batch;
-    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels });
-    const pixels = data instanceof Float32Array ? data : this.#floats(data);
+    const isOfBytes = this.runtime.takesBytes && data instanceof Uint8Array;
+    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels }, isOfBytes);
+    const pixels = isOfBytes || data instanceof Float32Array ? data : this.#floats(data);
     const inputs = [
       { values: pixels, shape: [count, height, width, channels] },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
       { values: Float32Array.of(threshold ?? 0), shape: [1] },
     ];
     const values = (await trace.run(inputs))[0]!;
-    if (pixels !== data) this.#spare = new Float32Array(pixels.buffer);
+    if (pixels !== data) this.#spare = new Float32Array(pixels.buffer as ArrayBuffer);
     if (output !== 'labels') return values as Float32Array;
     return values instanceof Uint8Array ? values : new Uint8Array(values);
   }
@@ -105,7 +106,8 @@ export class FrozenModel {
   /** Releases the session of one use and number of threads. */
   async release({ output, symmetries, isThresholded, channels }: BatchUse, threads: number): Promise<void> {
     this.#spare = null;
-    await this.#traces.get(JSON.stringify({ output, symmetries, isThresholded, channels }))?.release(threads);
+    const use = { output, symmetries, isThresholded, channels };
+    for (const isOfBytes of [false, true]) await this.#traces.get(keyOf(use, isOfBytes))?.release(threads);
   }
 
   dispose(): void {
@@ -123,16 +125,18 @@ export class FrozenModel {
   }
 
   /** The recorded computation of one use. */
-  #trace(use: BatchUse): Computation {
-    const key = JSON.stringify(use);
+  #trace(use: BatchUse, isOfBytes: boolean): Computation {
+    const key = keyOf(use, isOfBytes);
     const known = this.#traces.get(key);
     if (known) return known;
     const { smallest } = this.geometry;
     const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
-    const trace = this.runtime.trace(shapes, ([pixels, range, threshold]) => {
-      const x = normalise(pixels as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
+    const compute = ([pixels, range, threshold]: readonly tf.Tensor[]) => {
+      const floats = isOfBytes ? tf.cast(pixels!, 'float32') : pixels!;
+      const x = normalise(floats as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
       return this.#output(x, use, threshold!);
-    });
+    };
+    const trace = this.runtime.trace(shapes, compute, isOfBytes);
     this.#traces.set(key, trace);
     return trace;
   }
@@ -169,6 +173,8 @@ export class FrozenModel {
     return tf.mul(tf.addN(views), 1 / views.length) as tf.Tensor4D;
   }
 }
+
+const keyOf = (use: BatchUse, isOfBytes: boolean): string => JSON.stringify([use, isOfBytes]);
 
 /** @throws ModelChoiceError */
 function bytesOf({ bytes }: Runtime): NonNullable<Runtime['bytes']> {

@@ -4,7 +4,7 @@ import type { Precision } from './onnx/precision.js';
 
 /** Values of one input of a recorded computation. */
 export interface ComputationInput {
-  readonly values: Float32Array | Int32Array;
+  readonly values: Float32Array | Int32Array | Uint8Array;
   /**
    * Of a frozen network's images, whose number and size are free, with the channels that it was recorded with. Default:
    * the shape that it was recorded with.
@@ -51,11 +51,18 @@ export interface Runtime {
   /**
    * A computation of frozen tensors and of inputs that each run provides.
    * @param shapes of the inputs, such as the smallest image that the network takes
+   * @param isOfBytes whether the first input is of bytes, which `compute` casts, where the runtime takes them
    */
   trace(
     shapes: readonly (readonly number[])[],
     compute: (inputs: readonly tf.Tensor[]) => tf.Tensor,
+    isOfBytes?: boolean,
   ): Computation;
+  /**
+   * Whether images of 8 bits are better fed as bytes than as floats: to a device with memory of its own, a quarter has to
+   * be copied.
+   */
+  readonly takesBytes: boolean;
   /** What records networks whose feature maps are bytes; null where there are no such operators. */
   readonly bytes: OnnxBackend | null;
   /** Resolves once what disposed frozen tensors had is released. */

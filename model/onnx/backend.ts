@@ -47,6 +47,8 @@ export class OnnxBackend extends tf.KernelBackend {
   #traced: ReadonlySet<TensorData> = new Set();
   /** Inputs of recorded computations, which may remain after their tensors: their values are fed with each run. */
   readonly #fed = new WeakSet<TensorData>();
+  /** Whether images may be fed as bytes; see `Runtime.takesBytes`. */
+  takesBytes: boolean;
   #recorded = 0;
   #constants = 0;
 
@@ -55,6 +57,7 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#data = new tf.DataStorage<TensorData>(this, tf.engine());
     this.#sessions = new SessionCache(options);
     this.#device = options;
+    this.takesBytes = options.provider === 'cuda';
     this.threads = options.threads;
     this.precision = options.precision ?? 'fp32';
   }
@@ -129,9 +132,16 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * Records a computation of frozen tensors and of inputs that each run provides.
    * @param shapes of the inputs, such as the smallest image that the network takes
+   * @param isOfBytes whether the first input is of bytes, which `compute` casts; others are floats
    */
-  trace(shapes: readonly (readonly number[])[], compute: (inputs: readonly tf.Tensor[]) => tf.Tensor): Trace {
-    const inputs = shapes.map((shape) => tf.zeros([...shape]));
+  trace(
+    shapes: readonly (readonly number[])[],
+    compute: (inputs: readonly tf.Tensor[]) => tf.Tensor,
+    isOfBytes = false,
+  ): Trace {
+    const inputs = shapes.map((shape, i) =>
+      isOfBytes && i === 0 ? this.#bytes(shape) : tf.zeros([...shape]),
+    );
     try {
       return this.traceOf(inputs, () => [compute(inputs)]);
     } finally {
@@ -261,6 +271,13 @@ export class OnnxBackend extends tf.KernelBackend {
     const type = { shape: [...shape], dtype: dtype as ElementName };
     const scalar = shape.length === 0 && values !== null ? Number((values as Float32Array)[0]) : null;
     return { type, refCount: 1, values, source: null, constantId: null, scalar };
+  }
+
+  /** A tensor of bytes, to be cast: to TensorFlow.js, which has no name for them, it is one of integers. */
+  #bytes(shape: readonly number[]): tf.Tensor {
+    const values = new Uint8Array(shape.reduce((product, side) => product * side, 1));
+    const { dataId } = this.#info(this.#add(shape, 'uint8', values));
+    return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: 'int32' });
   }
 
   #info(data: TensorData): tf.TensorInfo {

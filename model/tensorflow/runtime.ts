@@ -39,6 +39,8 @@ export class TensorFlowRuntime implements Runtime {
     // weights are tensors of the library already, and computations refer to them
   }
 
+  readonly takesBytes = false;
+
   trace(
     shapes: readonly (readonly number[])[],
     compute: (inputs: readonly tf.Tensor[]) => tf.Tensor,

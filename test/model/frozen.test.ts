@@ -35,6 +35,28 @@ const first = async (
 ) => Array.from((await model.predict(tile(model.geometry.smallest), ...how)).subarray(0, 4));
 
 describe('a batch', () => {
+  it.each([
+    [false, 'fp32'],
+    [true, 'fp32'],
+    [false, 'fp16'],
+  ] as const)('of bytes is computed as one of floats: symmetries %s, %s', async (symmetries, precision) => {
+    backend.precision = precision;
+    const model = await FrozenModel.of(buildUnet(config), backend);
+    const side = model.geometry.smallest;
+    const bytes = () =>
+      tile(
+        side,
+        Uint8Array.from(noise(side * side, 1), (v) => 100 * v + 128),
+      );
+    const floats = await model.predict(bytes(), 'both', symmetries);
+    backend.takesBytes = true;
+    const before = tf.memory().numTensors;
+    expect(await model.predict(bytes(), 'both', symmetries)).toEqual(floats);
+    expect(tf.memory().numTensors).toBe(before);
+    [backend.takesBytes, backend.precision] = [false, 'fp32'];
+    model.dispose();
+  });
+
   it('has the same labels whatever was computed before, and at the same time', async () => {
     const model = await FrozenModel.of(buildUnet(config), backend);
     const { smallest, multiple } = model.geometry;
