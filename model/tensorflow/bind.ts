@@ -45,7 +45,7 @@ export async function bindTensorFlow({
   try {
     const require = createRequire(join(folder, 'package.json'));
     for (const name of SHARED_PACKAGES) share(require, name);
-    provideIsNullOrUndefined();
+    replaceDeprecated();
     require('./dist/register_all_kernels.js');
     const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as {
       readonly NodeJSKernelBackend: new (binary: Binary, name: string) => AddonBackend;
@@ -72,8 +72,9 @@ function share(require: NodeJS.Require, name: string): void {
   require.cache[path] = shared;
 }
 
-/** Node 23 removed a function that the addon calls. */
-function provideIsNullOrUndefined(): void {
-  const names = util as { isNullOrUndefined?: (value: unknown) => boolean };
-  names.isNullOrUndefined ??= (value) => value === null || value === undefined;
+/** The addon calls functions of Node that are removed in 23, or warn that they will be; this thread gets their like. */
+function replaceDeprecated(): void {
+  const names = util as unknown as Record<string, (value: unknown) => boolean>;
+  names.isNullOrUndefined = (value) => value === null || value === undefined;
+  names.isArray = Array.isArray;
 }

@@ -69,16 +69,26 @@ const headersOf = (addon: string): string => join(addon, 'deps', 'include');
  * @throws RequestError `setup-failed`; the signal's reason
  */
 export async function buildAddon(folder: string, addon: string, signal: AbortSignal): Promise<void> {
-  const prefix = dirname(dirname(process.execPath));
-  const ownHeaders = existsSync(join(prefix, 'include', 'node', 'node_api.h'))
-    ? ` --nodedir="${prefix}"`
-    : '';
+  const prefix = await findHeaders(signal);
+  const ownHeaders = prefix === null ? '' : ` --nodedir="${prefix}"`;
   const build = `node-gyp rebuild --module_name=tfjs_binding --module_path="$PWD/lib/napi-v8" --napi_build_version=8${ownHeaders}`;
   const manifest = { private: true, scripts: { addon: `cd ${relative(folder, addon)} && ${build}` } };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
   const { code, lines } = await runTool(['npm', 'run', 'addon'], { signal, cwd: folder });
   if (code !== 0) throw buildFailure(lines);
   for (const built of [headersOf(addon), join(addon, 'build')]) await rm(built, { recursive: true });
+}
+
+/**
+ * The prefix of a Node that has its headers beside it: the one that runs, or the one that is found first. Any will do, since
+ * the addon uses only what is the same in all of them.
+ * @returns null where there is none; node-gyp downloads them
+ */
+async function findHeaders(signal: AbortSignal): Promise<string | null> {
+  const { code, lines } = await runTool(['node', '-p', 'process.execPath'], { signal });
+  const found = code === 0 && lines[0] !== undefined ? [lines[0]] : [];
+  const prefixes = [process.execPath, ...found].map((path) => dirname(dirname(path)));
+  return prefixes.find((prefix) => existsSync(join(prefix, 'include', 'node', 'node_api.h'))) ?? null;
 }
 
 const NO_HEADERS = /nodejs\.org|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT/;
