@@ -135,6 +135,36 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       labelNames: ['device'] as const,
       registers,
     }),
+    deviceInfo: new Gauge({
+      name: 'unseam_device_info',
+      help: 'Name, driver and precision of each device, as labels of a constant 1.',
+      labelNames: ['device', 'name', 'driver', 'precision'] as const,
+      registers,
+    }),
+    deviceUp: new Gauge({
+      name: 'unseam_device_up',
+      help: 'Whether a device computes at present.',
+      labelNames: ['device'] as const,
+      registers,
+    }),
+    deviceMemory: new Gauge({
+      name: 'unseam_device_memory_bytes',
+      help: 'Memory of a GPU, where its driver states it.',
+      labelNames: ['device'] as const,
+      registers,
+    }),
+    tilingExact: new Gauge({
+      name: 'unseam_tiling_exact',
+      help: 'Whether tiles were bit for bit as one pass over the whole image in the test of a graph on these devices.',
+      labelNames: ['model', 'output', 'symmetries', 'threshold'] as const,
+      registers,
+    }),
+    tilingDifference: new Gauge({
+      name: 'unseam_tiling_largest_difference',
+      help: 'Largest difference between probabilities that this test saw, from 0 to 1.',
+      labelNames: ['model', 'output', 'symmetries', 'threshold'] as const,
+      registers,
+    }),
     buildInfo: new Gauge({
       name: 'unseam_build_info',
       help: 'Versions, as labels of a constant 1.',

@@ -21,6 +21,7 @@ import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
+import { setDeviceMetrics, setTilingMetrics } from './worker/device-metrics.js';
 import { KnownDevices } from './worker/known-devices.js';
 import type { WorkerCalls } from './worker/methods.js';
 
@@ -116,8 +117,14 @@ export async function openServices(
       metrics.laneThreads.set({ model }, choice.threads);
       metrics.tunedSpeed.set({ model }, choice.pixelsPerSecond);
     },
-    onDevices: (known) => devices.update(known),
+    onTiling: (tiling) => setTilingMetrics(metrics, tiling),
+    onDevices: (known) => {
+      devices.update(known);
+      setDeviceMetrics(metrics, devices);
+    },
     onLost: (reason) => {
+      devices.lose();
+      setDeviceMetrics(metrics, devices);
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
       metrics.memoryBytes.reset();
       metrics.engineRestarts.inc({ device: devices.names.join() });

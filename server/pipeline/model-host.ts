@@ -30,6 +30,8 @@ export interface ModelHostOptions {
   readonly onSearch?: TunerOptions['onSearch'];
   /** Called with how a model is computed, when that was measured or read. */
   readonly onChoice?: TunerOptions['onChoice'];
+  /** Called with a graph that an image needs, when the outcome of its test is known. */
+  readonly onTiling?: (model: EngineModel, use: GraphUse, outcome: TilingOutcome) => void;
   /** Called after each batch: its tiles, its share of the device's time in ms, and its lane. */
   readonly onBatch?: (tiles: number, deviceMs: number, lane: number) => void;
 }
@@ -66,6 +68,7 @@ export class ModelHost {
   readonly #tuner: Tuner;
   readonly #jobs: JobMemory;
   readonly #watch: NodeJS.Timeout | null;
+  readonly #onTiling: ModelHostOptions['onTiling'];
   /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
   readonly fallback: string | null;
 
@@ -96,6 +99,7 @@ export class ModelHost {
     this.#jobs = new JobMemory(shared, (jobBytes) => {
       engine.limit = shared - jobBytes;
     });
+    this.#onTiling = options.onTiling;
     this.predictor = new TilePredictor(engine, options.onBatch);
     this.#tuner = new Tuner(this.predictor, {
       provider: engine.provider,
@@ -159,8 +163,10 @@ export class ModelHost {
   }
 
   /** Tests the very graph on this device that an image and its outputs need, with a number of threads. */
-  tilingOf(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome> {
-    return this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
+  async tilingOf(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome> {
+    const outcome = await this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
+    this.#onTiling?.(model, use, outcome);
+    return outcome;
   }
 
   /** The outcome of the test that `tested` makes of a model and its use, where it was made before. */

@@ -14,6 +14,7 @@ import type {
   BatchTime,
   CallName,
   JobEvent,
+  TestedGraph,
   TunedModel,
   WorkerCalls,
   WorkerDevices,
@@ -36,6 +37,8 @@ export interface WorkerEvents {
   readonly onMemory: (use: MemoryUse) => void;
   /** Called when it was measured, or read, how a model is computed. */
   readonly onChoice: (choice: TunedModel) => void;
+  /** Called with a graph that a job needs, when the outcome of its test is known. */
+  readonly onTiling: (tiling: TestedGraph) => void;
   /** Called when a worker has started, and when a device of it is lost or back. */
   readonly onDevices: (devices: WorkerDevices) => void;
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
@@ -155,6 +158,7 @@ export class WorkerClient implements WorkerCalls {
       onTileCache: this.events.onTileCache,
       onMemory: this.events.onMemory,
       onChoice: this.events.onChoice,
+      onTiling: this.events.onTiling,
       onDevices: (devices) => {
         this.#losses.update(devices);
         this.events.onDevices(devices);

@@ -41,6 +41,10 @@ const methods: WorkerMethods = {
         const pixelsPerSecond = 1e6 * chosenSpeed(tuning);
         server.emit({ type: 'choice', choice: { model: card.name, tile, lanes, threads, pixelsPerSecond } });
       },
+      onTiling: ({ card }, { output, symmetries, threshold = false }, { exact, largestDifference }) => {
+        const tiling = { model: card.name, output, symmetries, threshold, exact, largestDifference };
+        server.emit({ type: 'tiling', tiling });
+      },
       onBatch: (tiles, deviceMs, lane) => {
         batches.push({ tiles, deviceMs, lane });
         batchReports.request();

@@ -1,6 +1,8 @@
 import type { Environment } from '../../model/environment.js';
 import type { DeviceState } from '../../model/lanes.js';
+import type { OutputKind } from '../../model/output-kind.js';
 import type { CallContext } from '../../model/rpc.js';
+import type { TilingOutcome } from '../../model/self-test.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
@@ -14,7 +16,7 @@ import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export interface WorkerOptions extends Omit<SegmenterOptions, 'onTileCache'> {
-  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice' | 'hungAfter'>;
+  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice' | 'onTiling' | 'hungAfter'>;
 }
 
 /** Small calls, which are retried in the next worker when one is lost. */
@@ -77,6 +79,16 @@ export interface TunedModel {
   readonly pixelsPerSecond: number;
 }
 
+/** A graph of a model whose tiles were compared with one pass over the whole image on this device. */
+export interface TestedGraph extends TilingOutcome {
+  /** Its name. */
+  readonly model: string;
+  readonly output: OutputKind;
+  readonly symmetries: boolean;
+  /** Whether its labels are those of a threshold. */
+  readonly threshold: boolean;
+}
+
 /** What a worker computes with. */
 export interface WorkerDevices {
   /** Everything that may change the bits of a result. */
@@ -95,5 +107,6 @@ export type WorkerEvent =
   | { readonly type: 'tile-cache'; readonly bytes: number }
   | { readonly type: 'memory'; readonly use: MemoryUse }
   | { readonly type: 'choice'; readonly choice: TunedModel }
+  | { readonly type: 'tiling'; readonly tiling: TestedGraph }
   /** When it has started, and when a device is lost or back. */
   | { readonly type: 'devices'; readonly devices: WorkerDevices };

@@ -9,6 +9,7 @@ import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
 import type {
   BatchTime,
+  TestedGraph,
   TunedModel,
   WorkerDevices,
   WorkerEvent,
@@ -39,6 +40,7 @@ export interface WorkerProcessEvents {
   readonly onTileCache: (bytes: number) => void;
   readonly onMemory: (use: MemoryUse) => void;
   readonly onChoice: (choice: TunedModel) => void;
+  readonly onTiling: (tiling: TestedGraph) => void;
   readonly onDevices: (devices: WorkerDevices) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
@@ -163,6 +165,9 @@ export class WorkerProcess {
         break;
       case 'choice':
         this.events.onChoice(event.choice);
+        break;
+      case 'tiling':
+        this.events.onTiling(event.tiling);
         break;
       case 'devices':
         this.events.onDevices(event.devices);

@@ -69,6 +69,13 @@ describe('a server on two devices', () => {
       ['0', true],
       ['1', true],
     ]);
+    expect(metrics).toMatch(
+      /^unseam_device_info\{device="cpu:1",name="[^"]+",driver="",precision="fp32"\} 1$/m,
+    );
+    expect(metrics).toContain('unseam_device_up{device="cpu:1"} 1\n');
+    const graph = 'model="shapes",output="labels",symmetries="0",threshold="0"';
+    expect(metrics).toContain(`unseam_tiling_exact{${graph}} 1\n`);
+    expect(metrics).toContain(`unseam_tiling_largest_difference{${graph}} 0\n`);
   });
 
   it.each(['exit', 'hang'] as const)('loses no job when one fails in a batch: %s', async (how) => {

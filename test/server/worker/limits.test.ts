@@ -44,6 +44,7 @@ function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
       onTileCache: () => {},
       onMemory: () => {},
       onChoice: () => {},
+      onTiling: () => {},
       onDevices: () => {},
       onLost: (why) => lost.push(why),
     },

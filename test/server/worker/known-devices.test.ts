@@ -1,0 +1,75 @@
+import { pino } from 'pino';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { environmentOf } from '../../../model/environment.js';
+import { createMetrics } from '../../../server/metrics.js';
+import { setDeviceMetrics, setTilingMetrics } from '../../../server/worker/device-metrics.js';
+import { KnownDevices } from '../../../server/worker/known-devices.js';
+
+const environment = {
+  ...environmentOf('cuda', null),
+  gpu: { name: 'NVIDIA H200', driver: '580.65.06', memoryBytes: 150e9, precision: 'fp16' },
+} as const;
+const works = { name: 'cuda:0', environment, failure: null };
+const lost = { name: 'cuda:1', environment, failure: 'it ended, and is started again' };
+
+let devices: KnownDevices;
+beforeEach(() => {
+  devices = new KnownDevices(null, pino({ level: 'silent' }));
+});
+
+/** The samples of a metric after devices are set, without its name. */
+async function samples(name: string): Promise<string[]> {
+  const metrics = createMetrics({});
+  setDeviceMetrics(metrics, devices);
+  const text = await metrics.registry.getSingleMetricAsString(name);
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(name))
+    .map((line) => line.slice(name.length));
+}
+
+describe('the devices that a server knows', () => {
+  it('are none before a worker has started', async () => {
+    expect([devices.lines, devices.accounts]).toEqual([[], []]);
+    expect(await samples('unseam_device_up')).toEqual([]);
+  });
+
+  it('are named with their drivers, and with what is wrong', async () => {
+    devices.update({ environment, devices: [works, lost], fallback: null });
+    expect(devices.lines).toEqual([
+      'cuda:0: ok (NVIDIA H200, driver 580.65.06, fp16)',
+      'cuda:1: it ended, and is started again',
+    ]);
+    expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 1', '{device="cuda:1"} 0']);
+    expect(await samples('unseam_device_info')).toContain(
+      '{device="cuda:0",name="NVIDIA H200",driver="580.65.06",precision="fp16"} 1',
+    );
+    expect(await samples('unseam_device_memory_bytes')).toContain('{device="cuda:0"} 150000000000');
+  });
+
+  it('compute nothing while there is no worker', async () => {
+    devices.update({ environment, devices: [works], fallback: null });
+    devices.lose();
+    expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 0']);
+    devices.update({ environment, devices: [works], fallback: null });
+    expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 1']);
+  });
+
+  it('are the CPU, and why, where auto finds no GPU', async () => {
+    const cpu = environmentOf('cpu', 8);
+    devices.update({ environment: cpu, devices: [], fallback: 'CUDA is not set up' });
+    expect(devices.lines).toEqual(['cpu: no GPU is used: CUDA is not set up']);
+    expect(await samples('unseam_device_up')).toEqual(['{device="cpu"} 1']);
+    expect(await samples('unseam_device_memory_bytes')).toEqual([]);
+  });
+});
+
+it('metrics state the outcome of a test of tiles', async () => {
+  const metrics = createMetrics({});
+  const graph = { model: 'shapes', output: 'labels', symmetries: true, threshold: false } as const;
+  setTilingMetrics(metrics, { ...graph, exact: false, largestDifference: 3e-7 });
+  const text = await metrics.registry.metrics();
+  const labels = '{model="shapes",output="labels",symmetries="1",threshold="0"}';
+  expect(text).toContain(`unseam_tiling_exact${labels} 0\n`);
+  expect(text).toContain(`unseam_tiling_largest_difference${labels} 3e-7\n`);
+});
