@@ -58,6 +58,7 @@ export class KnownDevices {
     if (!this.#known) return [];
     const { devices, fallback, environment } = this.#known;
     if (fallback !== null) return [`${environment.provider}: no GPU is used: ${fallback}`];
+    if (environment.engine !== 'onnx') return [`${environment.engine} ${environment.provider}: ok`];
     const { gpu } = environment;
     const ok = gpu ? `ok (${gpuText(gpu)})` : 'ok';
     return devices.map(({ name, failure }) => `${name}: ${failure ?? ok}`);

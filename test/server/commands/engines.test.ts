@@ -1,7 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
-import { unseam } from '../../support/product.js';
+import { testServer, unseam } from '../../support/product.js';
 import { tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
@@ -75,5 +76,21 @@ describe.skipIf(!tensorflow)(titled('a slide on TensorFlow'), () => {
     expect(receipt.exact).toBe(receipt.largestDifference === 0);
     // its own choice of a tile is not granted where tiles of other sizes could differ
     expect(receipt.plan.tile === '212x212').toBe(receipt.exact);
+  });
+
+  it('is served, and the probe and metrics name the engine', async () => {
+    const engine = { provider: 'cpu', tensorflow: tensorflow!, threads: 1, lanes: 1 } as const;
+    const server = await testServer(join(folder, 'data'), { engine });
+    try {
+      const body = await readFile(image);
+      const response = await fetch(`${server.url}/v1/segment?model=em-membrane`, { method: 'POST', body });
+      expect(response.status).toBe(200);
+      expect(JSON.parse(response.headers.get('unseam-receipt')!).device).toMatch(/^tensorflow /);
+      expect(await (await fetch(`${server.url}/readyz`)).text()).toMatch(/^ok\ntensorflow (cpu|gpu): ok\n$/);
+      const metrics = await (await fetch(`${server.url}/metrics`)).text();
+      expect(metrics).toContain('unseam_engine_busy_seconds_total{device="tensorflow"}');
+    } finally {
+      await server.close();
+    }
   });
 });
