@@ -9,3 +9,7 @@ const DRIVER = join(FOLDER, 'vk_swiftshader_icd.json');
 export const SOFTWARE_GPU: NodeJS.ProcessEnv | null = existsSync(DRIVER)
   ? { ...process.env, VK_ICD_FILENAMES: DRIVER, LD_LIBRARY_PATH: FOLDER }
   : null;
+
+/** A title that says, where tests are skipped, what they need. */
+export const titled = (title: string): string =>
+  SOFTWARE_GPU ? title : `${title} (skipped: Debian's chromium-common, with SwiftShader, is not installed)`;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { UnetConfig } from '../../../model/unet.js';
 import { difference } from '../../support/oracle.js';
 import type { PrintedGradients } from '../../support/print-gradients.js';
-import { SOFTWARE_GPU } from '../../support/software-gpu.js';
+import { SOFTWARE_GPU, titled } from '../../support/software-gpu.js';
 
 const PROGRAM = fileURLToPath(new URL('../../support/print-gradients.js', import.meta.url));
 
@@ -18,7 +18,7 @@ async function gradientsOn(provider: string, unet: UnetConfig): Promise<PrintedG
 }
 
 /** A GPU in software: the time is that of compiling shaders. */
-describe.skipIf(SOFTWARE_GPU === null)('a training on WebGPU', () => {
+describe.skipIf(SOFTWARE_GPU === null)(titled('a training on WebGPU'), () => {
   it('has the gradients of one on the CPU', { timeout: 240_000 }, async () => {
     const unet: UnetConfig = {
       channels: [4, 8],
