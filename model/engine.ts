@@ -4,6 +4,7 @@ import type { ComputeChoice } from './compute-choice.js';
 import type { Precision, Provider } from './device.js';
 import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
+import { DeviceUnavailableError } from './errors.js';
 import type { TileBatch } from './frozen.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
@@ -110,11 +111,19 @@ export class Engine {
     const engine = new Engine(options);
     try {
       await engine.#lanes.open();
+      if (options.tensorflow) await engine.#requireTensorFlow();
       return engine;
     } catch (error) {
       await engine.close();
       throw error;
     }
+  }
+
+  /** A library that cannot be loaded ends its lane: whoever opens the engine learns why. */
+  async #requireTensorFlow(): Promise<void> {
+    await this.environment().catch((cause: Error) => {
+      throw new DeviceUnavailableError(cause.message, { cause });
+    });
   }
 
   get provider(): Provider {

@@ -131,7 +131,7 @@ export async function openServices(
       log.error(reason);
     },
   });
-  if (engine.provider !== 'cpu' || engine.devices !== undefined) {
+  if (engine.provider !== 'cpu' || engine.devices !== undefined || tensorflow !== null) {
     await requireDevices(worker.started, devices).catch(async (error: unknown) => {
       await Promise.all([worker.stop(), readers.close()]);
       throw error;

@@ -57,7 +57,7 @@ export async function bindTensorFlow({
     return { version: loaded.TF_Version, isGpu: backend.isUsingGpuDevice };
   } catch (cause) {
     throw new DeviceUnavailableError(
-      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; remove that folder and run "unseam setup tensorflow"`,
+      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; run "unseam setup tensorflow" again`,
       { cause },
     );
   }

@@ -37,7 +37,7 @@ export async function setUpTensorFlow(folder: string, run: PipRun): Promise<bool
       `there is no set-up of TensorFlow for ${platform()} on ${arch()}; install ${ADDON} with npm where its own binaries exist`,
     );
   }
-  if (await isSetUp(folder)) return false;
+  if (await isSetUp(folder, run.signal)) return false;
   await requireOurs(folder);
   await requireBuildTools(run.signal);
   await createFolder(folder, async (draft) => {
@@ -86,8 +86,10 @@ async function writeStubs(modules: string): Promise<void> {
 }
 
 /** Loads the addon in a process of its own, which it may take down. @throws RequestError `setup-failed` */
-async function tryAddon(draft: string, signal: AbortSignal): Promise<void> {
-  const { binary } = findTensorFlow(draft)!;
+async function tryAddon(folder: string, signal: AbortSignal): Promise<void> {
+  const found = findTensorFlow(folder);
+  if (!found?.folder.startsWith(folder)) throw new RequestError('setup-failed', 'the build left no addon');
+  const { binary } = found;
   const script = `console.log('version ' + require(${JSON.stringify(binary)}).TF_Version)`;
   const { code, lines } = await runTool([process.execPath, '-e', script], { signal });
   if (code === 0 && lines.includes(`version ${VERSIONS.tensorflow}`)) return;
@@ -107,15 +109,17 @@ const manifestSchema = z.object({
   tensorflow: z.string(),
 });
 
-async function isSetUp(folder: string): Promise<boolean> {
+/** Whether a folder has a set-up of these versions that loads: it may be of another machine, or damaged. */
+async function isSetUp(folder: string, signal: AbortSignal): Promise<boolean> {
   try {
     const { form: _, ...versions } = manifestSchema.parse(
       JSON.parse(await readFile(join(folder, MANIFEST), 'utf8')),
     );
-    return (
-      isDeepStrictEqual(versions, VERSIONS) && findTensorFlow(folder)?.folder.startsWith(folder) === true
-    );
+    if (!isDeepStrictEqual(versions, VERSIONS)) return false;
+    await tryAddon(folder, signal);
+    return true;
   } catch {
+    signal.throwIfAborted();
     return false;
   }
 }
