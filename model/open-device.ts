@@ -6,6 +6,7 @@ import type { LaneData } from './engine-methods.js';
 import { type Environment, environmentOf } from './environment.js';
 import { DeviceUnavailableError } from './errors.js';
 import type { Runtime } from './runtime.js';
+import { vulkanGpu } from './vulkan.js';
 
 /**
  * Prepares the device of a lane, and has it compute something.
@@ -24,11 +25,9 @@ export async function openDevice(
   if (provider === 'cpu') return open();
   try {
     if (provider === 'webgpu') {
-      // ONNX Runtime says nothing of it
-      return {
-        ...(await open()),
-        gpu: { name: 'WebGPU adapter', driver: null, memoryBytes: null, precision },
-      };
+      const environment = await open();
+      const known = (await vulkanGpu()) ?? { name: 'WebGPU adapter', driver: null, memoryBytes: null };
+      return { ...environment, gpu: { ...known, precision } };
     }
     const { commit, packages } = await prepareCuda(requireFolder(cudaFolder));
     const { versions, ...environment } = await open();

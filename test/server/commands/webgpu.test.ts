@@ -32,7 +32,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
     const { mask, receipt } = await segment('--device', 'webgpu', '--cache-dir', cache);
     expect(mask.equals(expected)).toBe(true);
     expect(receipt).toMatchObject({
-      device: expect.stringMatching(/^webgpu:0: .+, fp32$/),
+      device: expect.stringMatching(/^webgpu:0: SwiftShader Device.*, driver [\d.]+, fp32$/),
       exact: expect.any(Boolean),
       largestDifference: expect.any(Number),
       compute: { lanes: 1, fallback: null },
