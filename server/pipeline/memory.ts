@@ -1,6 +1,6 @@
 import type { Card } from '../../model/card.js';
 import { type ComputeChoice, MAX_BATCH } from '../../model/compute-choice.js';
-import type { LaneOptions } from '../../model/engine-methods.js';
+import type { EngineRequest } from '../../model/open-engine.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import {
   arenaBytes,
@@ -17,6 +17,8 @@ import type { ImageFacts } from '../../tiling/source.js';
 const WORKER_BYTES = 288 << 20;
 /** TensorFlow's library in addition, where it runs the networks (measured: 330 MB more than ONNX Runtime). */
 const TENSORFLOW_BYTES = 330 << 20;
+/** The process of a device, with ONNX Runtime (measured: 117 MiB); what CUDA takes beside it is not known. */
+const DEVICE_BYTES = 120 << 20;
 /** The least limit of a worker's JavaScript heap; pixels, bands and weights are outside of it. */
 const MIN_HEAP_BYTES = 128 << 20;
 /** The heap limit as a share of the worker's memory, where that is more. */
@@ -59,9 +61,19 @@ export const heapBytes = (memory: number): number =>
 /** Bytes of a worker's `memory` for models that are loaded, in each lane. */
 export const loadedBytes = (memory: number, lanes: number): number => (memory * MODELS_SHARE) / lanes;
 
-/** Bytes of a worker's `memory` without the library that runs its networks, beyond what every worker takes. */
-export const withoutLibrary = (memory: number, { tensorflow }: Pick<LaneOptions, 'tensorflow'>): number =>
-  Math.max(0, memory - (tensorflow ? TENSORFLOW_BYTES : 0));
+/**
+ * Bytes of a worker's `memory` without what runs its networks, beyond what every worker takes: a library, or processes of
+ * devices.
+ */
+export function withoutEngine(
+  memory: number,
+  { tensorflow }: Pick<EngineRequest, 'tensorflow'>,
+  devices: number,
+): number {
+  // lanes beside the first are counted with models
+  const processes = devices * DEVICE_BYTES - Math.max(0, devices - 1) * LANE_BYTES;
+  return Math.max(0, memory - (tensorflow ? TENSORFLOW_BYTES : 0) - processes);
+}
 
 /** Bytes of a worker's `memory` that jobs are planned with: without other models, and the heap beyond its least limit. */
 export function plannableBytes(memory: number): number {

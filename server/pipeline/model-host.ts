@@ -10,7 +10,7 @@ import type { Size } from '../../tiling/geometry.js';
 import { JobMemory, type JobNeed } from './job-memory.js';
 import type { PlanOptions } from './job-plan.js';
 import { LoadedModels } from './loaded-models.js';
-import { LANE_HEAP_MB, loadedBytes, plannableBytes, sharedBytes, withoutLibrary } from './memory.js';
+import { LANE_HEAP_MB, loadedBytes, plannableBytes, sharedBytes, withoutEngine } from './memory.js';
 import { TilePredictor } from './predict.js';
 import { Tuner, type TunerOptions } from './tuner.js';
 import type { Measurement, Tuning } from './tuning.js';
@@ -89,7 +89,7 @@ export class ModelHost {
     this.fallback = fallback;
     const shelf = new ModelShelf(options.modelsDir);
     this.#models = new LoadedModels(shelf, engine, loadedBytes(limit, engine.threads));
-    const own = withoutLibrary(limit, options.engine);
+    const own = withoutEngine(limit, options.engine, engine.devices.length);
     const plannable = plannableBytes(own);
     const { batch } = options.engine;
     const reserved = isLimited ? limit - plannable : 0;
