@@ -1,5 +1,5 @@
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { RequestError } from '../contract/errors.js';
 import { runTool, type ToolOutcome } from './run-tool.js';
 
@@ -38,7 +38,7 @@ export async function unpackPackages(
 
 function npmFailure({ code, lines }: ToolOutcome, name: string, folder: string): RequestError {
   const text = lines.join('\n');
-  if (NO_SPACE.test(text)) return diskFull(folder);
+  if (NO_SPACE.test(text)) return diskFull(dirname(folder));
   if (code === null) {
     return new RequestError(
       'setup-failed',
@@ -56,7 +56,7 @@ function npmFailure({ code, lines }: ToolOutcome, name: string, folder: string):
 }
 
 function tarFailure({ code, lines }: ToolOutcome, folder: string): RequestError {
-  if (NO_SPACE.test(lines.join('\n'))) return diskFull(folder);
+  if (NO_SPACE.test(lines.join('\n'))) return diskFull(dirname(folder));
   const reason = lines.at(-1) ?? 'no output';
   if (code !== null) return new RequestError('setup-failed', `tar failed to unpack a package: ${reason}`);
   return new RequestError(

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { findTensorFlow, SHARED_PACKAGES } from '../../model/tensorflow/installation.js';
@@ -41,11 +41,20 @@ export async function setUpTensorFlow(folder: string, run: PipRun): Promise<bool
   await requireOurs(folder);
   await requireBuildTools(run.signal);
   await createFolder(folder, async (draft) => {
-    await build(draft, machine, run);
+    await build(draft, machine, run).catch((error: unknown) => {
+      throw named(error, draft, dirname(folder));
+    });
     await replaceFile(join(draft, MANIFEST), `${JSON.stringify({ form: 1, ...VERSIONS })}\n`);
     await rm(folder, { recursive: true, force: true });
   });
   return true;
+}
+
+/** An error whose message names a folder that the user knows, in place of the draft in it. */
+function named(error: unknown, draft: string, folder: string): unknown {
+  if (!(error instanceof RequestError)) return error;
+  const message = error.message.split(draft).join(folder);
+  return new RequestError(error.code, message, { cause: error });
 }
 
 async function build(draft: string, machine: string, { signal, onProgress }: PipRun): Promise<void> {
