@@ -8,6 +8,8 @@ import { startEngineThread } from './start-engine-thread.js';
 const data = JSON.parse(process.argv[2]!) as LaneData;
 // CUDA's libraries read it: they would round products of 32-bit floats to 19 bits by default.
 if (data.precision !== 'tf32') process.env.NVIDIA_TF32_OVERRIDE = '0';
+// Devices are numbered as nvidia-smi, which names them, numbers them; by default the fastest would come first.
+process.env.CUDA_DEVICE_ORDER = 'PCI_BUS_ID';
 const lane = startEngineThread(data);
 
 process.on('message', (message) => void lane.then((thread) => thread.postMessage(message)));
