@@ -47,6 +47,9 @@ export interface PredictOptions {
   readonly threads?: number;
 }
 
+/** Devices that may be lost while they load a model, before it is taken for the cause. */
+const MAX_LOSSES = 2;
+
 /** A model that the engine has loaded. */
 export interface EngineModel extends LoadedModel {
   readonly id: number;
@@ -167,9 +170,17 @@ export class Engine {
     return this.#lanes.areDevices ? this.#lanes.recover(lane) : null;
   }
 
-  /** Ends the process of a device that hangs: its calls reject. Does nothing where lanes are threads of this process. */
-  async endDevice(lane: number): Promise<void> {
-    if (this.#lanes.areDevices) await this.#lanes.at(lane).end();
+  /** Until when a lane computes nothing, since its device is lost; null where it works. */
+  lost(lane: number): Promise<void> | null {
+    return this.#lanes.lost(lane);
+  }
+
+  /**
+   * Ends the process of a device that hangs: its calls reject. Does nothing where lanes are threads of this process.
+   * @param reason what it did, for `devices`
+   */
+  async endDevice(lane: number, reason: string): Promise<void> {
+    if (this.#lanes.areDevices) await this.#lanes.end(lane, reason);
   }
 
   /** What lanes, models and sessions take, as estimated. */
@@ -179,7 +190,9 @@ export class Engine {
 
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
-    this.#environment ??= this.#lanes.first.call('environment', []);
+    // devices have said so when they were started, and again after each loss
+    const known = this.devices.find(({ environment }) => environment !== null)?.environment;
+    this.#environment ??= known ? Promise.resolve(known) : this.#lanes.at(0).call('environment', []);
     return this.#environment;
   }
 
@@ -189,7 +202,7 @@ export class Engine {
    */
   async load(folder: string): Promise<EngineModel> {
     const id = this.#nextId++;
-    const loaded = await this.#lanes.first.load(id, folder, null);
+    const loaded = await this.#onWorking((lane) => lane.load(id, folder, null));
     this.#models.set(id, { folder, model: loaded });
     return { ...loaded, id, environment: await this.environment() };
   }
@@ -240,10 +253,10 @@ export class Engine {
       threads = this.laneThreads,
     }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
-    const lane = this.#lanes.at(index);
     const known = this.#models.get(id);
-    const loading = known && lane.load(id, known.folder, known.model.digest);
     const compute = async () => {
+      const lane = this.#lanes.at(index); // another one where it was lost while this batch waited for memory
+      const loading = known && lane.load(id, known.folder, known.model.digest);
       const request = { id, batch, output, symmetries, threshold, threads, ticket };
       const predicted = lane.call('predict', [request], { transfer: [batch.data.buffer as ArrayBuffer] });
       const [, values] = await Promise.all([loading, predicted]);
@@ -256,7 +269,10 @@ export class Engine {
       model: id,
       sessionBytes: sessionBytes(known.model.card),
       arenaBytes: arenaBytes(known.model.card, batch.count * batch.width * batch.height),
-      release: () => lane.call('release', [id, use, threads]).catch(ignoreIfLost(lane)),
+      release: () => {
+        const lane = this.#lanes.at(index);
+        return lane.call('release', [id, use, threads]).catch(ignoreIfLost(lane));
+      },
     };
     return this.#sessions.run(need, compute);
   }
@@ -279,8 +295,8 @@ export class Engine {
   }
 
   /** The layers of a model folder, without loading it for use. */
-  describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
-    return this.#lanes.first.call('describe', [folder]);
+  async describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
+    return (await this.#lanes.working()).call('describe', [folder]);
   }
 
   /**
@@ -288,20 +304,32 @@ export class Engine {
    * @throws CheckpointError, UnquantisableLayerError (by `code`)
    */
   async calibrate(folder: string): Promise<Calibration> {
-    const lane = this.#lanes.first;
+    const lane = await this.#lanes.working();
     await lane.call('calibrate', [folder]);
     return new Calibration(lane);
   }
 
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
-    const lane = this.#lanes.first;
+    const lane = await this.#lanes.working();
     const facts = await lane.call('train', [config]);
     return new Trainee(lane, facts, () => this.#nextId++);
   }
 
   async close(): Promise<void> {
     await this.#lanes.close();
+  }
+
+  /** Calls a device that works; another one, or the same one again, where it is lost meanwhile. */
+  async #onWorking<Result>(call: (lane: Lane) => Promise<Result>): Promise<Result> {
+    for (let losses = 1; ; losses++) {
+      const lane = await this.#lanes.working();
+      try {
+        return await call(lane);
+      } catch (error) {
+        if (!this.hasDevices || !lane.isLost || losses === MAX_LOSSES) throw error;
+      }
+    }
   }
 
   #dependenciesOf({ digest, environment }: EngineModel, graph: GraphUse, threads: number) {

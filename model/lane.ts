@@ -5,6 +5,8 @@ import { type StartedLane, startProcess, startThread } from './start-lane.js';
 
 /** How long a lane may take to end by itself, in ms. */
 const CLOSE_MS = 5000;
+/** How long a device may take to load a model, with the batches before it, until it is ended, in ms. */
+const LOAD_MS = 300_000;
 
 /** One JavaScript thread of an engine, with its own copies of models and their sessions. No tensor leaves it. */
 export class Lane {
@@ -12,11 +14,16 @@ export class Lane {
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
   #isLost = false;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>;
 
   /** @param module what a process of its own runs; null for a thread of this process */
-  constructor(data: LaneData, module: string | null) {
+  constructor(
+    data: LaneData,
+    private readonly module: string | null,
+  ) {
     this.#started = module === null ? startThread(data) : Promise.resolve(startProcess(data, module));
-    this.#started
+    this.ended = this.#started
       .then(({ connection }) => connection.exited)
       .catch(() => undefined) // reported by the calls
       .finally(() => {
@@ -45,7 +52,9 @@ export class Lane {
     if (known) return known;
     const loading = this.call('load', [id, folder, digest]);
     this.#loading.set(id, loading);
-    loading.catch(() => this.#loading.delete(id));
+    // a thread that hangs cannot be ended
+    const timeout = this.module === null ? undefined : setTimeout(() => void this.end(), LOAD_MS);
+    loading.catch(() => this.#loading.delete(id)).finally(() => clearTimeout(timeout));
     return loading;
   }
 

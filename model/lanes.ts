@@ -63,9 +63,19 @@ export class Lanes {
     return this.#devices.map((_, index) => this.#stateOf(index));
   }
 
-  /** The first that works: it loads every model, and trains. */
-  get first(): Lane {
-    return this.#lanes.find((lane) => lane && !lane.isLost) ?? this.at(0);
+  /**
+   * The first that works: it loads every model, and trains. Where all devices are lost, that which is back first.
+   * @throws EngineLostError where none is left
+   */
+  async working(): Promise<Lane> {
+    if (!this.areDevices) return this.at(0);
+    const works = (lane: Lane | undefined, index: number) => lane !== undefined && this.#works(index);
+    const known = this.#lanes.find(works);
+    if (known) return known;
+    await Promise.any(this.#devices.map((_, index) => this.recover(index))).catch((error: AggregateError) => {
+      throw error.errors[0];
+    });
+    return this.#lanes.find(works) ?? this.at(0);
   }
 
   /** A lane, which is started where it was not. */
@@ -84,6 +94,21 @@ export class Lanes {
     const opened = await Promise.allSettled(this.#devices.map((_, index) => this.#open(index)));
     const failed = opened.filter((outcome) => outcome.status === 'rejected');
     if (this.areDevices && failed.length === opened.length) throw failed[0]!.reason;
+    for (const [index, { status }] of opened.entries()) if (status === 'rejected') this.#recoverSoon(index);
+  }
+
+  /** Until when a device computes nothing, since it is lost; null where it works. */
+  lost(index: number): Promise<void> | null {
+    return !this.areDevices || this.#works(index) ? null : this.recover(index);
+  }
+
+  /**
+   * Ends a device that hangs: its calls reject, and it is started again.
+   * @param reason what it did, for `states`
+   */
+  async end(index: number, reason: string): Promise<void> {
+    if (this.#works(index)) this.#update(index, { failure: reason });
+    await this.at(index).end();
   }
 
   /**
@@ -93,6 +118,7 @@ export class Lanes {
   recover(index: number): Promise<void> {
     const known = this.#recoveries.get(index);
     if (known) return known;
+    if (this.#works(index)) return Promise.resolve(); // what was lost was there before
     const recovery = this.#recover(index).finally(() => this.#recoveries.delete(index));
     this.#recoveries.set(index, recovery);
     return recovery;
@@ -105,17 +131,20 @@ export class Lanes {
 
   async #recover(index: number): Promise<void> {
     const { signal } = this.#closing;
-    this.#update(index, { failure: 'it ended, and is started again' });
+    if (this.#stateOf(index).failure === null) {
+      this.#update(index, { failure: 'it ended, and is started again' });
+    }
     let waitMs: number = RESTART_MS.first;
     for (let failures = 1; ; failures++) {
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) throw new EngineLostError('the engine is closed');
       try {
         await this.#lanes[index]!.end();
+        if (signal.aborted) throw new EngineLostError('the engine is closed');
         delete this.#lanes[index];
         await this.#open(index);
         return;
       } catch (error) {
+        if (signal.aborted) throw error;
         const isLast = this.#lanes.every((lane) => !lane || lane.isLost);
         if (failures < MAX_FAILURES || !isLast) waitMs = Math.min(2 * waitMs, RESTART_MS.last);
         else throw new EngineLostError((error as Error).message, { cause: error });
@@ -123,7 +152,15 @@ export class Lanes {
     }
   }
 
-  /** Starts a device and has it compute something: `environment` does. */
+  /** Recovers a device that nobody waits for, so that it is back when it is needed. */
+  #recoverSoon(index: number): void {
+    if (!this.#closing.signal.aborted) this.recover(index).catch(() => undefined); // it is in `states`
+  }
+
+  /**
+   * Starts a device and has it compute something: `environment` does.
+   * @throws DeviceUnavailableError
+   */
   async #open(index: number): Promise<void> {
     const lane = this.at(index);
     const { name } = this.#stateOf(index);
@@ -133,20 +170,28 @@ export class Lanes {
     });
     try {
       const environment = (await Promise.race([lane.call('environment', []), late])) as Environment;
-      const other = this.states.find((state) => state.name !== name && state.environment !== null);
+      const other = this.states.find((state) => state.environment !== null);
       if (other && !isDeepStrictEqual(environment, other.environment)) {
-        const message = `${name} is not like ${other.name}: which of them computed a tile would be seen in results`;
-        throw new DeviceUnavailableError(message);
+        const difference = other.name === name ? 'what it was before' : `like ${other.name}`;
+        throw new DeviceUnavailableError(
+          `${name} is not ${difference}: what computed a tile would be seen in results`,
+        );
       }
       this.#update(index, { environment, failure: null });
-    } catch (error) {
+      void lane.ended.then(() => this.#recoverSoon(index));
+    } catch (cause) {
       await lane.end();
-      this.#update(index, { failure: (error as Error).message });
-      throw error;
+      const { message } = cause as Error;
+      this.#update(index, { failure: message });
+      throw new DeviceUnavailableError(message, { cause });
     } finally {
       timeout.abort();
       late.catch(() => undefined);
     }
+  }
+
+  #works(index: number): boolean {
+    return this.#lanes[index]?.isLost === false && this.#stateOf(index).failure === null;
   }
 
   get #devices(): readonly number[] {

@@ -221,7 +221,10 @@ export class ModelHost {
   #endHungDevices({ batchMs, batchFactor }: HungAfter): void {
     const now = performance.now();
     for (const { lane, since, expectedMs } of this.predictor.running) {
-      if (now - since > Math.max(batchMs, batchFactor * expectedMs)) void this.#engine.endDevice(lane);
+      const limitMs = Math.max(batchMs, batchFactor * expectedMs);
+      if (now - since <= limitMs) continue;
+      const reason = `a batch took longer than ${Math.round(limitMs / 1000)} s: it hung, and is started again`;
+      void this.#engine.endDevice(lane, reason);
     }
   }
 }

@@ -90,10 +90,30 @@ describe('a device', () => {
       code: 'engine-lost',
     });
     await vi.waitFor(() => expect(existsSync(once)).toBe(true));
-    await engine.endDevice(0);
+    await engine.endDevice(0, 'it hung');
     await lost;
     await engine.recover(0);
     expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
+  });
+
+  it('that is lost between batches is started again by itself', async () => {
+    const engine = await open(null);
+    const { id } = await engine.load(MODEL);
+    await engine.endDevice(0, 'it hung');
+    expect(engine.devices.map(({ failure }) => failure)).toEqual(['it hung', null]);
+    await vi.waitFor(() => expect(engine.devices[0]).toMatchObject({ failure: null }), 20_000);
+    expect(engine.lost(0)).toBeNull();
+    await engine.recover(0); // for a batch that was lost before: it works, and is not ended
+    expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
+    expect(reported.map(({ failure }) => failure)).toEqual(['it hung', null]);
+  });
+
+  it('that is the only one is waited for by models that are loaded', async () => {
+    const engine = await open(null, { devices: [0] });
+    await engine.endDevice(0, 'it hung');
+    const { id, environment } = await engine.load(MODEL);
+    expect(environment).toEqual(engine.devices[0]!.environment);
+    expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
   });
 
   it('that does not start is reported, and the others compute', async () => {
@@ -108,6 +128,9 @@ describe('a device', () => {
 
   it('that is the only one, and does not start, is an error', async () => {
     const opening = open({ device: 0, how: 'start' }, { devices: [0] });
-    await expect(opening).rejects.toMatchObject({ message: 'the process of cpu:0 ended (exit code 3)' });
+    await expect(opening).rejects.toMatchObject({
+      code: 'device-unavailable',
+      message: 'the process of cpu:0 ended (exit code 3)',
+    });
   });
 });
