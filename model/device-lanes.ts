@@ -122,6 +122,11 @@ export class DeviceLanes<Batch extends LaneBatch> {
     return began;
   }
 
+  /** The first of the lanes that are not closed, as many as an item may take. */
+  #usable(lanes: number): readonly number[] {
+    return this.#lanes.flatMap(({ isClosed }, index) => (isClosed ? [] : [index])).slice(0, lanes);
+  }
+
   /** Threads that no batch takes. */
   get #freeThreads(): number {
     const used = this.#lanes.reduce((sum, { batches: [first] }) => sum + (first?.place.threads ?? 0), 0);
@@ -131,16 +136,15 @@ export class DeviceLanes<Batch extends LaneBatch> {
   /** The first of this many lanes that is idle; null where none is, or this many threads are not free. */
   #idleLane({ lanes, threads }: LaneUse): number | null {
     if (this.#freeThreads < threads) return null;
-    const index = this.#lanes.findIndex(({ batches, isClosed }) => batches.length === 0 && !isClosed);
-    return index >= 0 && index < lanes ? index : null;
+    return this.#usable(lanes).find((index) => this.#lanes[index]!.batches.length === 0) ?? null;
   }
 
   /** Of the lanes whose running batch one of this many threads may follow, the one that should be free first. */
   #laneToFollow({ lanes, threads }: LaneUse, fits: (lane: Lane<Batch>) => boolean): number | null {
-    const candidates = this.#lanes.flatMap((lane, index) => {
+    const candidates = this.#usable(lanes).flatMap((index) => {
+      const lane = this.#lanes[index]!;
       const [running] = lane.batches;
-      const isUsable = index < lanes && !lane.isClosed;
-      if (!isUsable || !running || running.place.threads < threads || !fits(lane)) return [];
+      if (!running || running.place.threads < threads || !fits(lane)) return [];
       const { since, expectedMs } = runningIn(lane);
       return [{ index, end: since + expectedMs }];
     });

@@ -46,6 +46,11 @@ export interface SchedulerOptions<Item, Result> {
    * when the promise resolves. Where it rejects no lane is left: every item does, from then on. Default: every error is the batch's own.
    */
   readonly recover?: (lane: number, error: unknown) => Promise<void> | null;
+  /**
+   * Until when a lane computes nothing, since it is lost: called before it gets a batch; null where it works. As `recover`
+   * otherwise. Default: all lanes work.
+   */
+  readonly lost?: (lane: number) => Promise<void> | null;
   /** The most items of a batch that this one leads, at least 1. */
   readonly maxBatch: (item: Item) => number;
   /** How long an item may wait for others to join its batch, in ms, such as 2; 0 waits for none. */
@@ -185,7 +190,9 @@ export class Scheduler<Item, Result> {
       }
       const place = this.#lanes.placeFor(this.options.use(next.first.item), this.depth);
       if (place === null) return;
-      this.#start(next, place);
+      const recovery = this.options.lost?.(place.lane);
+      if (recovery) this.#closeUntil(recovery, place.lane);
+      else this.#start(next, place);
     }
   }
 
@@ -258,20 +265,27 @@ export class Scheduler<Item, Result> {
 
   /** Queues the items of a batch again whose lane was lost; an item with which that happens again and again is rejected. */
   #lose({ selection, place }: Batch<Item, Result>, recovery: Promise<void>, error: unknown): void {
-    const wasRunning = this.#lanes.close(place.lane); // else it was ready behind the one that ran
+    const wasRunning = this.#closeUntil(recovery, place.lane); // else it was ready behind the one that ran
     this.#queues.restore(selection);
     for (const entry of selection.items) {
       if (wasRunning) entry.losses++;
-      if (entry.signal?.aborted) this.#withdraw(entry);
-      else if (entry.losses >= MAX_LOSSES && this.#queues.remove(entry)) entry.reject(error);
+      const reason = entry.signal?.aborted ? entry.signal.reason : error;
+      const isOver = entry.signal?.aborted || entry.losses >= MAX_LOSSES;
+      if (isOver && this.#queues.remove(entry)) entry.reject(reason);
     }
+    this.#dispatch();
+  }
+
+  /** Gives a lane no batches until it is recovered; returns false where it had been closed before. */
+  #closeUntil(recovery: Promise<void>, lane: number): boolean {
+    const wasOpen = this.#lanes.close(lane);
     recovery
       .then(
-        () => this.#lanes.open(place.lane),
+        () => this.#lanes.open(lane),
         (reason: unknown) => this.#rejectAll(reason),
       )
       .finally(() => this.#dispatch());
-    this.#dispatch();
+    return wasOpen;
   }
 
   /** Rejects whatever waits: no lane is left. */

@@ -44,7 +44,7 @@ export interface PredictFor {
 /** What batches need of an engine. */
 export type PredictEngine = Pick<
   Engine,
-  'provider' | 'predict' | 'threads' | 'laneThreads' | 'hasDevices' | 'recover'
+  'provider' | 'predict' | 'threads' | 'laneThreads' | 'hasDevices' | 'recover' | 'lost'
 >;
 
 /** Batches the tiles of all jobs that run on an engine. */
@@ -73,6 +73,7 @@ export class TilePredictor {
         return { results, revoke: () => isRevocable && revoke(ticket) };
       },
       recover: (lane, error) => (isLoss(error) ? engine.recover(lane) : null),
+      lost: (lane) => engine.lost(lane),
     });
   }
 

@@ -573,8 +573,11 @@ describe('a lane that is lost', () => {
   function twoLanes() {
     const lost = new Set<number>();
     const poison = new Set<string>();
+    /** Lanes that are lost before they get a batch. */
+    const dead = new Set<number>();
     const ran: string[] = [];
     const recoveries: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+    const recovery = () => new Promise<void>((resolve, reject) => recoveries.push({ resolve, reject }));
     const { names } = setup({
       threads: 2,
       start: (items, { lane }) => {
@@ -585,10 +588,18 @@ describe('a lane that is lost', () => {
         });
         return { results, revoke: () => false };
       },
-      recover: (_lane, error) =>
-        error === LOST ? new Promise<void>((resolve, reject) => recoveries.push({ resolve, reject })) : null,
+      recover: (_lane, error) => (error === LOST ? recovery() : null),
+      lost: (lane) => (dead.has(lane) ? recovery() : null),
     });
-    return { lost, poison, ran, recoveries, submit: (text: string) => names(text, { use: TWO }) };
+    return {
+      lost,
+      poison,
+      dead,
+      ran,
+      recoveries,
+      names,
+      submit: (text: string) => names(text, { use: TWO }),
+    };
   }
   const passed = async () => {
     for (let i = 0; i < 20; i++) await settle();
@@ -611,6 +622,25 @@ describe('a lane that is lost', () => {
     await passed();
     await submit('defg');
     expect(ran.some((name) => name.startsWith('1'))).toBe(true);
+  });
+
+  it('between batches is given none, and no item is blamed for it', async () => {
+    const { lost, ran, dead, recoveries, submit } = twoLanes();
+    dead.add(0).add(1);
+    const waiting = submit('ab');
+    await passed();
+    expect([recoveries.length, ran]).toEqual([2, []]);
+    dead.clear();
+    lost.add(1); // whose item is lost for the first time
+    for (const { resolve } of recoveries.splice(0)) resolve();
+    expect((await waiting).map(({ result }) => result)).toEqual(['a', 'b']);
+  });
+
+  it('is replaced by another one for items that take fewer', async () => {
+    const { dead, ran, names } = twoLanes();
+    dead.add(0);
+    await names('a', { use: { ...TWO, lanes: 1 } });
+    expect(ran).toEqual(['1a']);
   });
 
   it('leaves items waiting where it was the last, until it is recovered', async () => {

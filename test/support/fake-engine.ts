@@ -29,6 +29,7 @@ export function predictBy(rule: PixelRule, asked: OutputKind[] = []): PredictEng
     laneThreads: 1,
     hasDevices: false,
     recover: () => null,
+    lost: () => null,
     async predict(id: number, { data }: TileBatch, output: OutputKind) {
       asked.push(output);
       const each = Array.from(data, (value) => rule(id, value));

@@ -17,7 +17,8 @@ function smallDevice(capacity: number, provider: Provider = 'cpu') {
     if (count > capacity) throw new OutOfMemoryError('ONNX Runtime failed: bad allocation');
     return new Uint8Array(data);
   };
-  return { counts, engine: { provider, predict, threads: 1, laneThreads: 1 } as unknown as Engine };
+  const device = { threads: 1, laneThreads: 1, lost: () => null };
+  return { counts, engine: { ...device, provider, predict } as unknown as Engine };
 }
 
 /** Four tiles of 2×2 px, whose pixel value is their number. */
