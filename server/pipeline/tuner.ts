@@ -9,7 +9,7 @@ import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import { defaultChoice } from './default-choice.js';
 import { measureSpeed } from './measure-speed.js';
-import { lanesFit } from './memory.js';
+import { lanesFit, maxBatchPixels } from './memory.js';
 import type { TilePredictor } from './predict.js';
 import {
   type Choice,
@@ -174,20 +174,29 @@ export class Tuner {
 
   #computeSpace(model: EngineModel): ModelSpace {
     const { card, geometry, digest, environment } = model;
-    const { threads, lanes, memory } = this.options;
-    const { isMeasured: _, ...start } = defaultChoice(card, this.options, memory);
+    const { provider = 'cpu', threads, lanes, memory } = this.options;
+    const { isMeasured: _, ...byDefault } = defaultChoice(card, this.options, memory);
     const tilePx = (outputPx: number): number => {
       const tile = chooseTile({ width: outputPx, height: outputPx }, 'auto', geometry, outputPx);
       return tile.width * tile.height;
     };
+    // a GPU needs large batches, and is no faster with smaller ones
+    const isBatchGiven = provider !== 'cpu';
+    const fitting = Math.max(tilePx(byDefault.tile), maxBatchPixels(card, byDefault.lanes, memory));
+    const start = isBatchGiven
+      ? { ...byDefault, batch: Math.floor(Math.min(byDefault.batch, fitting)) }
+      : byDefault;
     const fits = (choice: Choice): boolean =>
       lanesFit(choice.lanes, card, Math.max(choice.batch, tilePx(choice.tile)), memory);
     const divisions =
       lanes === undefined ? divisionsOf(threads) : [{ lanes: start.lanes, threads: start.threads }];
-    const fitting = divisions.map((division) =>
+    const sides = divisions.map((division) =>
       AUTO_SIDES_PX.filter((tile) => fits({ ...division, tile, batch: 1 })),
     );
-    return { space: { start, divisions, fits, tilePx }, key: { digest, environment, divisions, fitting } };
+    return {
+      space: { start, divisions, fits, isBatchGiven, tilePx },
+      key: { digest, environment, divisions, fitting: sides },
+    };
   }
 }
 

@@ -54,6 +54,8 @@ export interface SearchSpace {
   readonly divisions: readonly LaneUse[];
   /** Whether a way to compute the model fits into the memory. */
   readonly fits: (choice: Choice) => boolean;
+  /** Whether `start` has the px of a batch that the device needs, as a GPU does: none is searched for. Default false. */
+  readonly isBatchGiven?: boolean;
   /** Px of a tile with this output side, its halo included. */
   readonly tilePx: (outputPx: number) => number;
 }
@@ -127,6 +129,7 @@ class Search {
 
   /** The most px of a batch, by which small tiles are computed one by one or together. */
   async fastestBatch(choice: Choice): Promise<number> {
+    if (this.space.isBatchGiven) return choice.batch;
     const px = this.space.tilePx(BATCH_SIDE_PX);
     const small = { ...choice, tile: BATCH_SIDE_PX };
     const alone = await this.#speedOf({ ...small, batch: px });
@@ -163,15 +166,16 @@ class Search {
  *   none are faster than by as much
  */
 export async function measureAll(
-  { start, divisions, fits, tilePx }: SearchSpace,
+  { start, divisions, fits, tilePx, isBatchGiven = false }: SearchSpace,
   measure: (choice: Choice) => Promise<number>,
   onMeasured: (measurement: Measurement) => void,
 ): Promise<Pick<Tuning, 'choice' | 'measurements'>> {
   const measurements: Measurement[] = [];
   for (const division of divisions) {
     for (const tile of AUTO_SIDES_PX.filter((px) => px >= SMALLEST_PX)) {
-      for (const tiles of tile === BATCH_SIDE_PX ? [1, BATCH_TILES] : [1]) {
-        const choice = { ...start, ...division, tile, batch: tiles * tilePx(tile) };
+      for (const tiles of tile === BATCH_SIDE_PX && !isBatchGiven ? [1, BATCH_TILES] : [1]) {
+        const batch = isBatchGiven ? start.batch : tiles * tilePx(tile);
+        const choice = { ...start, ...division, tile, batch };
         if (!fits(choice)) continue;
         const measurement = {
           ...choice,
@@ -183,9 +187,10 @@ export async function measureAll(
       }
     }
   }
-  const single = measurements.filter(({ tiles }) => tiles === 1);
+  const single = measurements.filter(({ tiles }) => isBatchGiven || tiles === 1);
   const started = single.find(({ tile, lanes }) => tile === start.tile && lanes === start.lanes);
   const best = single.length === 0 ? start : smallestOf(started, single);
+  if (isBatchGiven) return { choice: choiceOf(best), measurements };
   const small = measurements.filter(({ tile }) => tile === BATCH_SIDE_PX);
   const rated = small.map(({ mpxPerSecond, ...way }) => {
     return { ...way, mpxPerSecond: mpxPerSecond / (way.tiles > 1 ? MIN_BATCH_SPEEDUP : 1) };

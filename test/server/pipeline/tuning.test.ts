@@ -97,6 +97,17 @@ describe('a search', () => {
     expect((await measureAll(space, speed(1.3), () => undefined)).choice.batch).toBe(4 * px);
   });
 
+  it('keeps the batches that a GPU needs', async () => {
+    const gpu = { ...space, start: { ...start, batch: 8_000_000 }, isBatchGiven: true };
+    for (const found of [
+      await searchChoice(gpu, device({ tile: 768 }), never),
+      await measureAll(gpu, device({ tile: 768 }), () => undefined),
+    ]) {
+      expect(found.choice).toMatchObject({ tile: 768, batch: 8_000_000 });
+      expect(new Set(found.measurements.map(({ batch }) => batch))).toEqual(new Set([8_000_000]));
+    }
+  });
+
   it('stops when the time is up, with what it has: at least one measurement', async () => {
     let calls = 0;
     const measure = async (choice: Choice) => ++calls && device({ tile: 256 })(choice);
