@@ -58,7 +58,7 @@ const planOf = async (query: string, body: Uint8Array<ArrayBuffer>) => {
 
 describe('a plan', () => {
   it('is the same from the command line and the server, and names mismatches with the model', async () => {
-    const own = await run('plan', slide, '--json', '--threads', '2');
+    const own = await run('plan', slide, '--json', '--threads', '2', '--device', 'cpu');
     const response = await fetch(`${server.url}/v1/plan`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
