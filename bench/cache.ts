@@ -162,7 +162,7 @@ async function measureTile() {
     network: 'none',
     symmetries: false,
     threshold: null,
-    threads: null,
+    rounding: null,
     priority: 'normal',
   } as const;
   const cached = new TileCache(1 << 26).around(predict, use);

@@ -10,7 +10,7 @@ import { planFacts } from './receipt.js';
 import type { SegmentJob } from './segment-job.js';
 
 /** What the bits of a job's bands depend on, besides the job itself. */
-export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold'> {
+export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold' | 'choice'> {
   readonly model: TestedModel;
 }
 
@@ -20,7 +20,7 @@ export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'th
  */
 export async function fingerprintOf(
   job: SegmentJob,
-  { model, plan, output, threshold }: Fingerprinted,
+  { model, plan, output, threshold, choice: compute }: Fingerprinted,
 ): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
@@ -28,8 +28,12 @@ export async function fingerprintOf(
   return JSON.stringify({
     // Its layers and weights, and the normalisation and classes of its card.
     network: sha256(`${model.digest} ${JSON.stringify(model.card)}`),
-    // Where tiles do not agree in every bit, threads may matter, too. Lanes never do.
-    device: { ...device, ...(!model.exact && { threads: model.choice.threads }) },
+    // Where tiles do not agree in every bit, threads may matter, too, and on a GPU the size of batches. Lanes never do.
+    device: {
+      ...device,
+      ...(!model.exact && { threads: model.choice.threads }),
+      ...(!model.exact && device.gpu && { batch: compute.batch }),
+    },
     versions,
     image: { ...plan.image, identity: await identityOf(job.input, signal) },
     tissue:

@@ -104,9 +104,11 @@ export class TilePredictor {
     return (tile, output, signal) => {
       const kind = tile.data.constructor.name;
       const { width, height, channels } = tile;
-      const group = [id, output, symmetries, threshold, width, height, channels, kind, lanes, threads].join();
       const fitting = Math.max(1, Math.floor(batch / (width * height)));
       const maxBatch = exact || this.#pads ? Math.min(MAX_BATCH, fitting) : 1;
+      const rounding = exact ? null : maxBatch; // where the last bits depend on it, it is not that of another job
+      const graph = [id, output, symmetries, threshold, width, height, channels, kind];
+      const group = [...graph, lanes, threads, rounding].join();
       const shape = (tiles: number) => Math.min(maxBatch, exact ? nextPower(tiles) : maxBatch);
       const item = { id, tile, output, symmetries, threshold, use, maxBatch, shape };
       const cost = [id, output, symmetries].join();

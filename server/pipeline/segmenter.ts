@@ -84,7 +84,7 @@ export class Segmenter {
               ...job,
               network: model.digest,
               threshold,
-              threads: model.exact ? null : choice.threads,
+              rounding: model.exact ? null : { threads: choice.threads, batch: choice.batch },
             },
           ),
           preview: ({ size }: Pick<ImageHeader, 'size'>) => {

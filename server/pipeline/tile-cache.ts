@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import { PRIORITIES, type Priority } from '../../model/scheduler.js';
@@ -14,8 +15,8 @@ export interface TileUse {
   readonly network: string;
   readonly symmetries: boolean;
   readonly threshold: number | null;
-  /** Threads of a batch, for a network whose last bits may depend on them; null for one that is exact. */
-  readonly threads: number | null;
+  /** Of batches, for a network whose last bits may depend on them; null for one that is exact. */
+  readonly rounding: Pick<ComputeChoice, 'threads' | 'batch'> | null;
   readonly priority: Priority;
 }
 
@@ -146,13 +147,13 @@ export class TileCache {
 }
 
 /** Names what tiles have in common that have the same result if their pixels are the same. */
-function groups({ network, symmetries, threshold, threads }: TileUse) {
+function groups({ network, symmetries, threshold, rounding }: TileUse) {
   // Those of a job have one shape: hashed once, which takes longer than to look at a tile.
   const known = new Map<string, string>();
   return ({ data, ...shape }: TileBatch, output: OutputKind): string => {
     const facts = JSON.stringify({ ...shape, type: data.constructor.name, output });
     const group =
-      known.get(facts) ?? sha256(JSON.stringify([network, symmetries, threshold, threads, facts]));
+      known.get(facts) ?? sha256(JSON.stringify([network, symmetries, threshold, rounding, facts]));
     known.set(facts, group);
     return group;
   };

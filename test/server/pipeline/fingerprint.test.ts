@@ -30,11 +30,20 @@ interface Case {
   readonly environment?: object;
   readonly job?: object;
   readonly side?: number;
+  /** Px of a batch. */
+  readonly batch?: number;
   /** Modification times of the image and the mask. */
   readonly times?: readonly [Date, Date];
 }
 
-async function fingerprint({ model, environment: other, job, side = 40, times }: Case): Promise<string> {
+async function fingerprint({
+  model,
+  environment: other,
+  job,
+  side = 40,
+  batch = 500_000,
+  times,
+}: Case): Promise<string> {
   const [image, tissue] = times ?? [written, written];
   await utimes(input, image, image);
   await utimes(mask, tissue, tissue);
@@ -54,6 +63,7 @@ async function fingerprint({ model, environment: other, job, side = 40, times }:
     plan: planTiles({ width: 300, height: 200 }, { tile: { width: side, height: side }, rule }),
     output: 'labels',
     threshold: null,
+    choice: { ...choice, batch },
   });
 }
 
@@ -79,6 +89,13 @@ describe('the fingerprint of bands', () => {
   it('does not include lanes and threads where tiles agree: a job resumes with others', async () => {
     const choice = { tile: 640, batch: 500_000, lanes: 1, threads: 8 };
     expect(await fingerprint({ model: { choice } })).toBe(await fingerprint({}));
+  });
+
+  it('includes the size of batches on a GPU where tiles do not agree', async () => {
+    const of = (exact: boolean, batch: number) =>
+      fingerprint({ environment: { gpu: {} }, model: { exact }, batch });
+    expect(await of(false, 1)).not.toBe(await of(false, 2));
+    expect(await of(true, 1)).toBe(await of(true, 2));
   });
 
   it('names the tile, with which a job goes on', async () => {

@@ -67,3 +67,23 @@ it.each([
   expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
   expect(counts).toEqual(sizes);
 });
+
+it.each([
+  [true, [2]],
+  [false, [2, 4]],
+])(
+  'jobs whose batches differ in size share them only if that changes no bit: exact is %s',
+  async (exact, sizes) => {
+    const { counts, engine } = smallDevice(100, 'cuda');
+    const predictor = new TilePredictor(engine);
+    const tile = { data: new Uint8Array(4), count: 1, height: 2, width: 2, channels: 1 };
+    const ends = [8, 16].map((batch) => {
+      const choice = { ...oneLane({ provider: 'cuda', laneThreads: 1 }), batch };
+      const predict = predictor.for(`job ${batch}`, { id: 0, exact, choice });
+      return predict(tile, 'labels', new AbortController().signal);
+    });
+    await vi.advanceTimersByTimeAsync(10);
+    await Promise.all(ends);
+    expect(counts).toEqual(sizes);
+  },
+);

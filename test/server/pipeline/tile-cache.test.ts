@@ -9,7 +9,7 @@ const USE: TileUse = {
   network: 'a network',
   symmetries: false,
   threshold: null,
-  threads: null,
+  rounding: null,
   priority: 'normal',
 };
 const SIDE = 64;
@@ -77,7 +77,7 @@ describe('tiles of one value', () => {
       { network: 'another' },
       { symmetries: true },
       { threshold: 0.5 },
-      { threads: 2 },
+      { rounding: { threads: 2, batch: 1 } },
     ];
     for (const use of uses)
       await cache.around(device.predict, { ...USE, ...use })(flat(1, 1, 1), 'labels', ongoing);
