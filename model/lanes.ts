@@ -172,9 +172,10 @@ export class Lanes {
       const environment = (await Promise.race([lane.call('environment', []), late])) as Environment;
       const other = this.states.find((state) => state.environment !== null);
       if (other && !isDeepStrictEqual(environment, other.environment)) {
-        const difference = other.name === name ? 'what it was before' : `like ${other.name}`;
         throw new DeviceUnavailableError(
-          `${name} is not ${difference}: what computed a tile would be seen in results`,
+          other.name === name
+            ? `${name} is not what it was before: when a tile was computed would be seen in results`
+            : `${name} is not like ${other.name}: which of them computed a tile would be seen in results`,
         );
       }
       this.#update(index, { environment, failure: null });
