@@ -1,9 +1,11 @@
 import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
+import { nameOfDevices } from '../../model/device.js';
 import type { EngineKind } from '../../model/engine-kind.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS } from '../config.js';
+import { RequestError } from '../contract/errors.js';
 import { openEngineOf } from '../terminal/engine.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';
 import {
@@ -124,6 +126,7 @@ async function withData(
   config: RunConfig,
   work: (session: TrainSession) => Promise<unknown>,
 ): Promise<void> {
+  requireOneDevice(flags);
   await withScratch(flags.scratch, async (scratchDir) => {
     const { signal } = context;
     const { images, labels, ignore, instances, legend, classes, range, settings } = config;
@@ -151,6 +154,13 @@ async function withData(
       await dataset.close();
     }
   });
+}
+
+/** @throws RequestError for several devices, of which one would train */
+function requireOneDevice({ device = 'auto' }: EngineFlags): void {
+  if (device === 'auto' || device.indices.length < 2) return;
+  const names = nameOfDevices(device);
+  throw new RequestError('bad-request', `--device ${names}: a network is trained on one device`);
 }
 
 /** Trains one model; returns its card, or null if it was interrupted. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { defaultTileCache } from '../pipeline/memory.js';
 import { ModelHost } from '../pipeline/model-host.js';
-import { sayFallback } from '../terminal/engine.js';
+import { sayUnused } from '../terminal/engine.js';
 import {
   type BatchFlags,
   type CacheFlags,
@@ -43,7 +43,7 @@ export async function withModelHost<Result>(
     memory: flags.memory,
     tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
   });
-  sayFallback(flags, host.fallback, log);
+  sayUnused(flags, host, log);
   try {
     return await work(host);
   } finally {

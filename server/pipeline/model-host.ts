@@ -126,8 +126,9 @@ export class ModelHost {
     return this.#engine.devices;
   }
 
+  /** Of the devices that have started. */
   get deviceNames(): readonly string[] {
-    return this.devices.map(({ name }) => name);
+    return this.devices.filter(({ environment }) => environment !== null).map(({ name }) => name);
   }
 
   /** Everything about this machine that may change the bits of a result. */

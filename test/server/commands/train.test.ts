@@ -423,6 +423,7 @@ describe('invalid training data', () => {
     ],
     ['an unknown image in the split', ['--validation', 'nothing'], /no image is named "nothing"/],
     ['an invalid tile size for the network', ['--tile', '71'], /71 px is not a valid tile side/],
+    ['several devices', ['--device', 'cpu:0,cpu:1'], /cpu:0,cpu:1: a network is trained on one device/],
     ['fewer images than folds', ['--folds', '9'], /--folds selects the validation images/],
     ['an unknown augmentation', ['--augment', 'twirl'], /unknown augmentation "twirl": expected flip/],
     ['class weights for other classes', ['--class-weights', '1,2'], /needs 3 numbers/],
