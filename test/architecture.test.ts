@@ -166,7 +166,6 @@ describe('the dependency graph', () => {
     const entries = [
       ...starts,
       'model/engine-thread.ts',
-      'model/cuda/try-process.ts',
       'model/device-process.ts',
       'server/web/page.ts',
       'loadtest/main.ts',

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { tryCuda } from '../../model/cuda/try-device.js';
+import { Engine } from '../../model/engine.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
 import { makeFolder } from '../storage/folders.js';
@@ -27,11 +27,21 @@ export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: Com
       const folder = cudaFolderOf(cacheDir);
       const isNew = await setUpCuda(folder, { signal, onProgress: stderr });
       stdout(isNew ? `CUDA is set up in ${folder}` : `CUDA was set up already in ${folder}`);
-      const wrong = await tryCuda(folder);
+      const failure = await failureOfGpu(folder);
       stdout(
-        wrong === null
+        failure === null
           ? 'the first GPU works: a convolution ran on it'
-          : `no GPU can be used yet, and --device auto goes on without: ${wrong}`,
+          : `no GPU can be used yet, and --device auto goes on without: ${failure}`,
       );
     });
+}
+
+/** Why the first GPU cannot be used, which is tried; null where it works. */
+async function failureOfGpu(cudaFolder: string): Promise<string | null> {
+  try {
+    await (await Engine.open({ provider: 'cuda', devices: [0], threads: 1, cudaFolder })).close();
+    return null;
+  } catch (error) {
+    return (error as Error).message.replace('cuda:0: ', '');
+  }
 }
