@@ -50,11 +50,8 @@ function requireFolder(cudaFolder: string | undefined): string {
 
 /** An error of ONNX Runtime in the terms of its reader. */
 function meaningOf(provider: Provider, message: string): string {
-  const known = provider === 'cuda' ? cudaFailure(message) : webgpuFailure(message);
-  return known ?? message;
-}
-
-const webgpuFailure = (message: string): string | null =>
-  /adapter|Vulkan/i.test(message)
+  if (provider === 'cuda') return cudaFailure(message);
+  return /adapter|Vulkan/i.test(message)
     ? "the system has no WebGPU adapter; install the GPU's Vulkan driver and Debian's libvulkan1"
-    : null;
+    : message;
+}

@@ -53,11 +53,10 @@ const RULES: readonly Rule[] = [
 ];
 
 /**
- * What an error of ONNX Runtime or CUDA means for its reader, in a sentence that says what to do.
- *
- * @param message of the error; where it is known, with what was written to standard error before it
- * @returns null for other errors, such as that a device is out of memory
+ * What an error of ONNX Runtime or CUDA means for its reader: where it is known, a sentence that says what to do; else
+ * what CUDA or cuDNN calls it, such as `CUDA failure 2: out of memory`, or the message of another error as it is.
  */
-export function cudaFailure(message: string): string | null {
-  return RULES.find(({ pattern }) => pattern.test(message))?.sentence() ?? null;
+export function cudaFailure(message: string): string {
+  const known = RULES.find(({ pattern }) => pattern.test(message));
+  return known?.sentence() ?? /CUD(A|NN) failure [^;]*[^; ]/.exec(message)?.[0] ?? message;
 }

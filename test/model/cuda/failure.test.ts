@@ -31,11 +31,11 @@ describe('cudaFailure', () => {
   });
 
   it.each([
-    cuda('2: out of memory'),
-    'CUDNN failure 4000: CUDNN_STATUS_ALLOC_FAILED',
-    'Invalid rank for input',
-  ])('leaves other errors as they are: %s', (message) => {
-    expect(cudaFailure(message)).toBeNull();
+    [cuda('2: out of memory'), 'CUDA failure 2: out of memory'],
+    ['CUDNN failure 4000: CUDNN_STATUS_ALLOC_FAILED', 'CUDNN failure 4000: CUDNN_STATUS_ALLOC_FAILED'],
+    ['Invalid rank for input', 'Invalid rank for input'],
+  ])('leaves other errors as they are called: %s', (message, name) => {
+    expect(cudaFailure(message)).toBe(name);
   });
 
   it('tells a machine without a driver from a container that is not given it', () => {
