@@ -8,7 +8,7 @@ import { startEngineThread } from './start-engine-thread.js';
 const data = JSON.parse(process.argv[2]!) as LaneData;
 // CUDA's libraries read it: they would round products of 32-bit floats to 19 bits by default.
 if (data.precision !== 'tf32') process.env.NVIDIA_TF32_OVERRIDE = '0';
-// Devices are numbered as nvidia-smi, which names them, numbers them; by default the fastest would come first.
+// Devices are numbered as nvidia-smi numbers them for people; by default the fastest would come first.
 process.env.CUDA_DEVICE_ORDER = 'PCI_BUS_ID';
 const lane = startEngineThread(data);
 

@@ -11,6 +11,8 @@ export interface GpuFacts {
   /** The version of its driver; null where that is not known. */
   readonly driver: string | null;
   readonly memoryBytes: number | null;
+  /** Of NVIDIA's, such as `9.0`: what decides which kernels there are. */
+  readonly computeCapability?: string;
 }
 
 /** What networks run on, and how it rounds. */

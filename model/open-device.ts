@@ -31,10 +31,12 @@ export async function openDevice(
     }
     const { commit, packages } = await prepareCuda(requireFolder(cudaFolder));
     const { versions, ...environment } = await open();
-    const libraries = { ...packages, 'onnxruntime-commit': commit };
+    // Last: what calls the driver here is itself a library, and must not come before those of ONNX Runtime.
+    const { gpu, cuda } = await nvidiaGpu(device);
+    const libraries = { ...packages, 'onnxruntime-commit': commit, 'cuda-driver': cuda };
     return {
       ...environment,
-      gpu: { ...(await nvidiaGpu(device)), precision },
+      gpu: { ...gpu, precision },
       versions: { ...versions, ...libraries },
     };
   } catch (error) {

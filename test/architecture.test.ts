@@ -167,6 +167,7 @@ describe('the dependency graph', () => {
       ...starts,
       'model/engine-thread.ts',
       'model/device-process.ts',
+      'model/cuda/count-process.ts',
       'server/web/page.ts',
       'loadtest/main.ts',
     ];

@@ -34,7 +34,9 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /CUDA failure 101\b|cudaErrorInvalidDevice\b|invalid device ordinal/,
-    sentence: always('there is no GPU of this number; nvidia-smi -L lists them from 0'),
+    sentence: always(
+      'there is no GPU of this number; nvidia-smi -L lists them from 0, or CUDA_VISIBLE_DEVICES selects some of them',
+    ),
   },
   {
     pattern: /CUDA failure 209\b|cudaErrorNoKernelImageForDevice|no kernel image is available/,

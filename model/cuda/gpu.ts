@@ -1,34 +1,96 @@
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { GpuFacts } from '../environment.js';
 import { kernelDriver } from './driver.js';
+import { type DriverFunctions, driverFunctions } from './driver-functions.js';
 
-const QUERY = ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader,nounits'];
-const TIMEOUT_MS = 10_000;
+/** Of `CUdevice_attribute`. */
+const ATTRIBUTES = { computeCapabilityMajor: 75, computeCapabilityMinor: 76 } as const;
+const GIB = 2 ** 30;
 
-/** The GPUs that NVIDIA's driver lists; the first, which may not be there, where its tool `nvidia-smi` is not. */
-export async function nvidiaIndices(): Promise<number[]> {
-  try {
-    const { stdout } = await ask(['--query-gpu=index', '--format=csv,noheader']);
-    const indices = stdout.split('\n').filter((line) => /^\d+$/.test(line.trim()));
-    return indices.length === 0 ? [0] : indices.map(Number);
-  } catch {
-    return [0];
-  }
+/** What NVIDIA's driver says of a GPU, and of itself. */
+export interface NvidiaGpu {
+  readonly gpu: GpuFacts;
+  /** The newest CUDA that the driver has, such as `13.0`: its compiler, and so the last bits, may change with it. */
+  readonly cuda: string;
 }
 
 /**
- * What NVIDIA's driver says of a GPU, by its tool `nvidia-smi`.
- * @param index among those that the driver lists
+ * What NVIDIA's driver says of a GPU. `nvidia-smi` would say the same, but is missing in some containers, and numbers all
+ * GPUs of the machine, whichever of them `CUDA_VISIBLE_DEVICES` selects.
+ *
+ * Cards of one model have equal facts. So their memory is stated to the nearest GiB: of two, one with a display has some
+ * MB less.
+ *
+ * @param ordinal among the GPUs that CUDA lists to this process
+ * @throws Error such as `CUDA failure 101: cuDeviceGet`
  */
-export async function nvidiaGpu(index: number): Promise<GpuFacts> {
+export async function nvidiaGpu(
+  ordinal: number,
+  open: () => Promise<DriverFunctions> = driverFunctions,
+): Promise<NvidiaGpu> {
+  const driver = await started(open);
+  const device = read32((value) => driver.cuDeviceGet(value, ordinal), 'cuDeviceGet');
+  const name = Buffer.alloc(256);
+  require0(driver.cuDeviceGetName(name, name.length, device), 'cuDeviceGetName');
+  const memory = Buffer.alloc(8);
+  require0(driver.cuDeviceTotalMem(memory, device), 'cuDeviceTotalMem');
+  const attribute = (which: number) =>
+    read32((value) => driver.cuDeviceGetAttribute(value, which, device), 'cuDeviceGetAttribute');
+  const { computeCapabilityMajor, computeCapabilityMinor } = ATTRIBUTES;
+  const version = read32((value) => driver.cuDriverGetVersion(value), 'cuDriverGetVersion');
+  const cuda = `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
+  return {
+    gpu: {
+      name: name.toString('utf8', 0, name.indexOf(0)),
+      // Windows, of which Linux is a guest, shows none of its kernel's.
+      driver: kernelDriver() ?? `of CUDA ${cuda}`,
+      memoryBytes: Math.round(Number(memory.readBigUInt64LE()) / GIB) * GIB,
+      computeCapability: `${attribute(computeCapabilityMajor)}.${attribute(computeCapabilityMinor)}`,
+    },
+    cuda,
+  };
+}
+
+/** The number of GPUs that CUDA lists to this process. @throws Error such as `CUDA failure 100: cuInit` */
+export async function countGpus(open: () => Promise<DriverFunctions> = driverFunctions): Promise<number> {
+  const driver = await started(open);
+  return read32((value) => driver.cuDeviceGetCount(value), 'cuDeviceGetCount');
+}
+
+const COUNT_PROCESS = fileURLToPath(new URL('./count-process.js', import.meta.url));
+const COUNT_MS = 10_000;
+
+/**
+ * The GPUs that CUDA lists; the first, which may not be there, where it lists none. A process of its own counts them: what
+ * a driver that hangs or crashes takes down, or keeps, is that process.
+ */
+export async function nvidiaIndices(): Promise<number[]> {
   try {
-    const { stdout } = await ask([...QUERY, `--id=${index}`]);
-    const [name = 'NVIDIA GPU', driver = null, mib] = stdout.trim().split(', ');
-    return { name, driver, memoryBytes: Number(mib) * 2 ** 20 || null };
+    const { stdout } = await promisify(execFile)(process.execPath, [COUNT_PROCESS], {
+      timeout: COUNT_MS,
+      killSignal: 'SIGKILL',
+    });
+    return Array.from({ length: Math.max(1, Number(stdout)) }, (_, index) => index);
   } catch {
-    return { name: 'NVIDIA GPU', driver: kernelDriver(), memoryBytes: null }; // the tool is not in every container
+    return [0]; // no driver, or no GPU
   }
 }
 
-const ask = (args: readonly string[]) => promisify(execFile)('nvidia-smi', args, { timeout: TIMEOUT_MS });
+async function started(open: () => Promise<DriverFunctions>): Promise<DriverFunctions> {
+  const driver = await open();
+  require0(driver.cuInit(0), 'cuInit');
+  return driver;
+}
+
+function read32(call: (value: Buffer) => number, name: string): number {
+  const value = Buffer.alloc(4);
+  require0(call(value), name);
+  return value.readInt32LE();
+}
+
+/** @throws Error in the form of ONNX Runtime's own, which `cudaFailure` explains */
+function require0(status: number, name: string): void {
+  if (status !== 0) throw new Error(`CUDA failure ${status}: ${name}`);
+}

@@ -12,13 +12,14 @@ export type ListedDevice = { readonly device: string } & (
 /** A device as lines for people: itself, its libraries, and a table of models. */
 export function accountLines(listed: ListedDevice): string[] {
   if (listed.failure !== null) return [`${listed.device}: cannot be used: ${listed.failure}`];
-  const { device, memoryBytes, versions, models } = listed;
+  const { device, memoryBytes, computeCapability, versions, models } = listed;
   const memory = memoryBytes === null ? '' : `, ${formatBytes(memoryBytes)}`;
+  const capability = computeCapability === undefined ? '' : `, compute capability ${computeCapability}`;
   const usable = models.filter(({ failure }) => failure === null);
   const graphs = usable[0]?.graphs ?? [];
   const table = [['model', ...graphs.map(graphName), 'tuned'], ...usable.map(rowOf)];
   return [
-    `${device}: ${gpuText(listed)}${memory}`,
+    `${device}: ${gpuText(listed)}${memory}${capability}`,
     `  ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
