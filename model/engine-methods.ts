@@ -16,7 +16,7 @@ import type { StepOptions, TrainerConfig } from './train/trainer.js';
 /** What the lanes of an engine have in common. */
 export interface LaneOptions {
   readonly provider: Provider;
-  /** TensorFlow, where it runs the networks: in one lane, on a device of its own choice. Default: ONNX Runtime does. */
+  /** TensorFlow, where it runs the networks: in one lane, on the CPU. Default: ONNX Runtime does. */
   readonly tensorflow?: TensorFlowInstallation;
   /** Threads of a device, at least 1: its lanes share them. */
   readonly threads: number;

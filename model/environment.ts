@@ -26,7 +26,7 @@ export interface DeviceFacts extends GpuFacts {
  */
 export interface Environment {
   readonly engine: EngineKind;
-  /** ONNX Runtime's execution provider; or the kind of TensorFlow's device, `cpu` or `gpu`. */
+  /** ONNX Runtime's execution provider; `cpu` for TensorFlow. */
   readonly provider: string;
   /** The processor's name, as the system reports it. */
   readonly cpu: string;

@@ -24,7 +24,7 @@ interface AddonBackend extends tf.KernelBackend {
 export interface BoundTensorFlow {
   /** Of TensorFlow. */
   readonly version: string;
-  /** Whether its first device is a GPU. */
+  /** Whether it computes on a GPU. */
   readonly isGpu: boolean;
 }
 

@@ -1,7 +1,7 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import { createRequire } from 'node:module';
-import { graphError } from '../errors.js';
+import { DeviceUnavailableError, graphError } from '../errors.js';
 import type { Computation, ComputationInput, Runtime, RuntimeFacts } from '../runtime.js';
 import { type BoundTensorFlow, bindTensorFlow } from './bind.js';
 import type { TensorFlowInstallation } from './installation.js';
@@ -23,7 +23,7 @@ export class TensorFlowRuntime implements Runtime {
 
   /**
    * Loads TensorFlow and selects it in this thread's TensorFlow.js. To be called once a thread.
-   * @param threads those of the process; see `setThreads`
+   * @param threads those of the process; see `prepareTensorFlow`
    * @throws DeviceUnavailableError where it cannot be loaded
    */
   static async start(installation: TensorFlowInstallation, threads: number): Promise<TensorFlowRuntime> {
@@ -32,7 +32,12 @@ export class TensorFlowRuntime implements Runtime {
 
   async facts(): Promise<RuntimeFacts> {
     const { version, isGpu } = this.bound;
-    return { provider: isGpu ? 'gpu' : 'cpu', channelBlock: null, tensorflow: version };
+    if (isGpu) {
+      throw new DeviceUnavailableError(
+        'TensorFlow computes on a GPU, which receipts could not name; set CUDA_VISIBLE_DEVICES=-1',
+      );
+    }
+    return { provider: 'cpu', channelBlock: null, tensorflow: version };
   }
 
   async freeze(): Promise<void> {

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { setThreads } from '../../../model/tensorflow/set-threads.js';
+import { prepareTensorFlow } from '../../../model/tensorflow/prepare.js';
 import { cases, compute } from '../../support/kernel-cases.js';
 import { difference, valuesOn } from '../../support/oracle.js';
 import { tensorflow, titled } from '../../support/tensorflow.js';
 
 describe.skipIf(!tensorflow)(titled("TensorFlow's kernels agree with the cpu backend"), () => {
   beforeAll(async () => {
-    setThreads(1);
+    prepareTensorFlow(1);
     const { TensorFlowRuntime } = await import('../../../model/tensorflow/runtime.js');
     await TensorFlowRuntime.start(tensorflow!, 1);
   });
