@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Card } from '../model/card.js';
+import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf.js';
 import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
@@ -22,7 +23,10 @@ export interface RunningServer {
   readonly workerPid: () => number | undefined;
   /** Process ids of the readers of headers. */
   readonly headerPids: () => readonly number[];
-  /** Rejects when the server cannot continue: another one has taken its data folder, which must not be written to. */
+  /**
+   * Rejects when the server cannot continue: a device that takes long to start does not work, or another server has taken
+   * the data folder, which must not be written to.
+   */
   readonly failed: Promise<never>;
   /**
    * Shuts down gracefully: refuses new requests, requeues the jobs, finishes the requests in flight, aborts
@@ -31,12 +35,15 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** How long the processes may take to start before the server listens, and says that it waits for them, in ms. */
+const START_MS = 3000;
 /** How long aborted requests may take to send their response, in ms. */
 const LAST_RESPONSE_MS = 1000;
 
 /**
  * Starts the HTTP server and its processes; resolves when it listens. While a server of another machine may
- * still hold the data folder, it listens and responds 503 until that lease has expired.
+ * still hold the data folder, it listens and responds 503 until that lease has expired; and so it does while devices
+ * start that take long.
  *
  * @param start starts the processes; tests start others
  * @throws RequestError `folder-in-use` if a process of this machine holds the data folder
@@ -54,23 +61,31 @@ export async function startServer(
   const drain = new Drain();
   const base = { hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
+  const stopping = new AbortController();
   let services: Services | null = null;
   const opened = folder.lock.then(async (lock) => {
-    services = await openServices(options, base, lock, start).catch(async (error: unknown) => {
-      await lock.release();
-      throw error;
-    });
+    services = await openServices(options, base, lock, stopping.signal, start).catch(
+      async (error: unknown) => {
+        await lock.release();
+        throw error;
+      },
+    );
     return services;
   });
   const unopened = new Promise<never>((_, reject) => opened.catch(reject));
   const failed = Promise.race([folder.lost, unopened]);
   failed.catch(() => undefined); // handled by whoever runs the server
-  if (folder.holder === null) await opened;
+  if (folder.holder === null) await Promise.race([opened, after(START_MS, null)]);
 
-  const waiting = createWaitingApp(`waiting for the data folder: ${folder.holder} held it last`, base);
+  const reason =
+    folder.holder === null
+      ? new DeviceUnavailableError('waiting for the devices to start')
+      : new RequestError('folder-in-use', `waiting for the data folder: ${folder.holder} held it last`);
+  const waiting = createWaitingApp(reason, base);
   const server = createHttpServer((request, response) => (services?.app ?? waiting)(request, response));
   const release = async () => {
     folder.stop();
+    stopping.abort(new RequestError('draining', 'the server is stopping'));
     await opened.then(
       (ours) => ours.close(),
       () => undefined,

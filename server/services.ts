@@ -20,6 +20,7 @@ import {
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
+import { untilAborted } from './storage/until-aborted.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
 import { setDeviceMetrics, setTilingMetrics } from './worker/device-metrics.js';
 import { KnownDevices } from './worker/known-devices.js';
@@ -82,11 +83,13 @@ export interface Services extends Processes {
 /**
  * Opens the data folder, starts the processes and builds the app on them.
  * @param lock of the data folder; released by `close`
+ * @param signal stops waiting for devices to start
  */
 export async function openServices(
   options: ServeOptions,
   base: BaseDependencies,
   lock: FolderLock,
+  signal: AbortSignal,
   start: typeof startProcesses = startProcesses,
 ): Promise<Services> {
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
@@ -132,7 +135,7 @@ export async function openServices(
     },
   });
   if (engine.provider !== 'cpu' || engine.devices !== undefined || tensorflow !== null) {
-    await requireDevices(worker.started, devices).catch(async (error: unknown) => {
+    await untilAborted(requireDevices(worker.started, devices), signal).catch(async (error: unknown) => {
       await Promise.all([worker.stop(), readers.close()]);
       throw error;
     });

@@ -60,14 +60,14 @@ export function createApp(dependencies: AppDependencies): Express {
   return app;
 }
 
-/** The app of a server that waits for its data folder: it responds 503 with the reason. */
-export function createWaitingApp(reason: string, { hosts, drain, log }: BaseDependencies): Express {
+/** The app of a server that waits for its data folder or its devices: it responds 503 with the reason. */
+export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(boundRequests(), guard(hosts), drain.handler());
-  app.use(probeRoutes(() => (drain.draining ? 'draining' : reason)));
+  app.use(probeRoutes(() => (drain.draining ? 'draining' : reason.message)));
   app.use(() => {
-    throw new RequestError('folder-in-use', reason);
+    throw reason;
   });
   app.use(problemHandler(log));
   return app;

@@ -1,9 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { DeviceUnavailableError } from '../../model/errors.js';
 import type { ServeOptions } from '../../server/serve-options.js';
+import { fakeServer } from '../support/fake-server.js';
 import { testFolder } from '../support/files.js';
+import { expectProblem } from '../support/problem.js';
 import { testServer, unseam } from '../support/product.js';
 
 const folder = await testFolder();
@@ -61,5 +64,36 @@ describe('an unusable configuration fails at startup with its reason:', () => {
       12,
       expect.stringMatching(/"\/proc\/nope" is not a writable folder.*ENOENT/),
     ]);
+  });
+});
+
+describe.concurrent('a server whose devices take long to start', () => {
+  const engine = { provider: 'cuda', threads: 1 } as const;
+
+  it('listens meanwhile, is alive and not ready, and then serves', async () => {
+    let start = () => {};
+    const started = new Promise<void>((resolve) => (start = resolve));
+    const server = await fakeServer(join(folder, 'slow'), { engine }, started);
+    const status = async (path: string) => (await fetch(`${server.url}${path}`)).status;
+    expect([await status('/livez'), await status('/readyz')]).toEqual([200, 503]);
+    const detail = /^waiting for the devices to start$/;
+    await expectProblem(await fetch(`${server.url}/v1/jobs`), 503, 'device-unavailable', detail, folder);
+    start();
+    await vi.waitFor(async () => expect(await status('/readyz')).toBe(200));
+    await server.close();
+  });
+
+  it('fails when they do not work', async () => {
+    let fail: (error: Error) => void = () => {};
+    const started = new Promise<void>((_, reject) => (fail = reject));
+    const server = await fakeServer(join(folder, 'broken'), { engine }, started);
+    fail(new DeviceUnavailableError('cuda:0: there is no GPU of this number'));
+    await expect(server.failed).rejects.toMatchObject({ code: 'device-unavailable' });
+    await server.close();
+  });
+
+  it('stops at once when it is closed', async () => {
+    const server = await fakeServer(join(folder, 'closed'), { engine }, new Promise(() => {}));
+    await server.close();
   });
 });

@@ -127,7 +127,7 @@ export class FakeWorker implements WorkerCalls {
     return { ...factsOf(header), isOneFile: this.isOneFile };
   }
 
-  readonly started = Promise.resolve();
+  started: Promise<void> = Promise.resolve();
 
   async estimate(): Promise<number> {
     return 1;
@@ -173,9 +173,15 @@ export interface FakeServer extends RunningServer {
 /**
  * A real server whose worker and readers are fakes: for tests of HTTP, which need no network and no image. It takes
  * the images of `fakeImage`.
+ * @param started resolves when the devices of its worker have. Default: at once
  */
-export async function fakeServer(data: string, options: Partial<ServeOptions> = {}): Promise<FakeServer> {
+export async function fakeServer(
+  data: string,
+  options: Partial<ServeOptions> = {},
+  started = Promise.resolve(),
+): Promise<FakeServer> {
   const worker = new FakeWorker();
+  worker.started = started;
   const server = await startServer(
     {
       ...DEFAULTS,
