@@ -131,7 +131,7 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
     }),
     engineRestarts: new Counter({
       name: 'unseam_engine_restarts_total',
-      help: 'Worker processes that crashed and were replaced.',
+      help: 'Times that a device was lost and started again, alone or with the worker process.',
       labelNames: ['device'] as const,
       registers,
     }),
@@ -151,6 +151,12 @@ export function createMetrics(build: Readonly<Record<string, string>>) {
       name: 'unseam_device_memory_bytes',
       help: 'Memory of a GPU, where its driver states it.',
       labelNames: ['device'] as const,
+      registers,
+    }),
+    libraryInfo: new Gauge({
+      name: 'unseam_library_info',
+      help: "Versions and commits of what the devices' results depend on, as labels of a constant 1.",
+      labelNames: ['name', 'version'] as const,
       registers,
     }),
     tilingExact: new Gauge({

@@ -114,23 +114,29 @@ export async function openServices(
     onMemory: (use) => {
       for (const [owner, bytes] of Object.entries(use)) metrics.memoryBytes.set({ owner }, bytes);
     },
-    onChoice: ({ model, ...choice }) => {
+    onChoice: (tuned) => {
+      devices.choose(tuned);
+      const { model, ...choice } = tuned;
       metrics.tilePixels.set({ model }, choice.tile);
       metrics.lanes.set({ model }, choice.lanes);
       metrics.laneThreads.set({ model }, choice.threads);
       metrics.tunedSpeed.set({ model }, choice.pixelsPerSecond);
     },
-    onTiling: (tiling) => setTilingMetrics(metrics, tiling),
+    onTiling: (tiling) => {
+      devices.test(tiling);
+      setTilingMetrics(metrics, tiling);
+    },
     onDevices: (known) => {
-      devices.update(known);
+      for (const device of devices.update(known)) metrics.engineRestarts.inc({ device });
       setDeviceMetrics(metrics, devices);
     },
     onLost: (reason) => {
       devices.lose();
       setDeviceMetrics(metrics, devices);
       metrics.cacheBytes.set({ cache: 'tiles' }, 0);
-      metrics.memoryBytes.reset();
-      metrics.engineRestarts.inc({ device: devices.names.join() });
+      // the next worker may have other devices
+      for (const gauge of [metrics.memoryBytes, metrics.tilingExact, metrics.tilingDifference]) gauge.reset();
+      for (const device of devices.names) metrics.engineRestarts.inc({ device });
       log.error(reason);
     },
   });
@@ -172,7 +178,7 @@ export async function openServices(
     idleTimeoutMs,
     bodies: { idleTimeoutMs, minRate },
     syncPixels,
-    unready: () => worker.unready,
+    unready: () => worker.unready ?? devices.unready,
     devices: () => devices.lines,
   });
   const expire = () => void uploads.expire().catch((err: unknown) => log.error({ err }, 'expiry failed'));

@@ -1,19 +1,25 @@
 import type { Logger } from 'pino';
-import { computingDevice, type DeviceFacts, type Environment, gpuText } from '../../model/environment.js';
+import { computingDevice, type DeviceFacts, type Environment } from '../../model/environment.js';
 import type { DeviceState } from '../../model/lanes.js';
-import type { WorkerDevices } from './methods.js';
+import { deviceText, outcomeText, tuningText, versionsText } from '../pipeline/device-text.js';
+import type { TestedGraph, TunedModel, WorkerDevices } from './methods.js';
+
+const RESTARTED = 'its worker process is started again';
 
 /** A device as metrics state it. */
 export interface KnownDevice {
   /** Such as `cuda:0`, or `cpu` for the threads of the worker. */
   readonly device: string;
-  readonly isUp: boolean;
+  /** Why it computes nothing at present; null where it does. */
+  readonly failure: string | null;
   readonly facts: DeviceFacts;
 }
 
 /** What the server knows of the devices of its worker. */
 export class KnownDevices {
   #known: WorkerDevices | null = null;
+  /** What the worker has said of each model since it started, as lines. */
+  readonly #models = new Map<string, string>();
   /** Whether there is no worker at present, and so no device. */
   #isLost = false;
 
@@ -46,31 +52,61 @@ export class KnownDevices {
     if (!this.#known) return [];
     const { devices, environment } = this.#known;
     const facts = computingDevice(environment);
-    if (devices.length === 0) return [{ device: this.names[0]!, isUp: !this.#isLost, facts }];
+    const lost = this.#isLost ? RESTARTED : null;
+    if (devices.length === 0) return [{ device: this.names[0]!, failure: lost, facts }];
     return devices.map(({ name, failure, environment: own }) => {
-      const isUp = failure === null && !this.#isLost;
-      return { device: name, isUp, facts: own ? computingDevice(own) : facts };
+      return { device: name, failure: lost ?? failure, facts: own ? computingDevice(own) : facts };
     });
   }
 
-  /** What a person should know of them, in lines; none where the CPU was requested and is used. */
+  /** Why no image can be computed at present; null where one can, or where no worker has said on what it computes. */
+  get unready(): string | null {
+    const { accounts } = this;
+    const isDown = accounts.length > 0 && accounts.every(({ failure }) => failure !== null);
+    return isDown ? 'no device computes at present' : null;
+  }
+
+  /** What a person should know of them, in lines: each device, why it is no GPU, libraries, and models that were used. */
   get lines(): readonly string[] {
     if (!this.#known) return [];
-    const { devices, fallback, environment } = this.#known;
-    if (fallback !== null) return [`${environment.provider}: no GPU is used: ${fallback}`];
-    if (environment.engine !== 'onnx') return [`${environment.engine} ${environment.provider}: ok`];
-    const { gpu } = environment;
-    const ok = gpu ? `ok (${gpuText(gpu)})` : 'ok';
-    return devices.map(({ name, failure }) => `${name}: ${failure ?? ok}`);
+    const { fallback, environment } = this.#known;
+    return [
+      ...this.accounts.map(
+        ({ device, failure, facts }) => `${device}: ${failure ?? `ok (${deviceText(facts)})`}`,
+      ),
+      ...(fallback === null ? [] : [`no GPU is used: ${fallback}`]),
+      versionsText(environment.versions),
+      ...[...this.#models.values()].sort(),
+    ];
+  }
+
+  /** The tiles of a model were tested. */
+  test({ model, output, symmetries, threshold, ...outcome }: TestedGraph): void {
+    const graph = [
+      model,
+      output,
+      ...(symmetries ? ['with tta'] : []),
+      ...(threshold ? ['by a threshold'] : []),
+    ].join(' ');
+    this.#models.set(graph, `${graph}: ${outcomeText(outcome)}`);
+  }
+
+  /** How a model is computed was chosen. */
+  choose({ model, ...choice }: TunedModel): void {
+    this.#models.set(model, `${model}: ${tuningText(choice)}`);
   }
 
   /** The worker is lost: its devices compute nothing until the next one has started. */
   lose(): void {
     this.#isLost = true;
+    this.#models.clear();
   }
 
-  /** A worker has started, or one of its devices is lost or back. */
-  update(known: WorkerDevices): void {
+  /**
+   * A worker has started, or one of its devices is lost or back.
+   * @returns the names of those that are lost now
+   */
+  update(known: WorkerDevices): string[] {
     const { devices, fallback, environment } = known;
     const before = this.#known;
     this.#known = known;
@@ -78,11 +114,17 @@ export class KnownDevices {
     if (before?.fallback !== fallback || before.environment.provider !== environment.provider) {
       this.log.info({ provider: environment.provider, ...(fallback !== null && { fallback }) }, 'device');
     }
+    const lost: string[] = [];
     for (const { name, failure } of devices) {
       const earlier = before?.devices.find((device) => device.name === name)?.failure ?? null;
       if (failure === earlier) continue;
-      if (failure === null) this.log.info({ device: name }, 'device is back');
-      else this.log.error({ device: name, failure }, 'device lost');
+      if (failure === null) {
+        this.log.info({ device: name }, 'device is back');
+        continue;
+      }
+      this.log.error({ device: name, failure }, 'device lost');
+      if (earlier === null) lost.push(name);
     }
+    return lost;
   }
 }

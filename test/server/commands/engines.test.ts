@@ -86,7 +86,9 @@ describe.skipIf(!tensorflow)(titled('a slide on TensorFlow'), () => {
       const response = await fetch(`${server.url}/v1/segment?model=em-membrane`, { method: 'POST', body });
       expect(response.status).toBe(200);
       expect(JSON.parse(response.headers.get('unseam-receipt')!).device).toMatch(/^tensorflow /);
-      expect(await (await fetch(`${server.url}/readyz`)).text()).toMatch(/^ok\ntensorflow cpu: ok\n$/);
+      expect(await (await fetch(`${server.url}/readyz`)).text()).toMatch(
+        /^ok\ntensorflow: ok \(.+, fp32\)\n/,
+      );
       const metrics = await (await fetch(`${server.url}/metrics`)).text();
       expect(metrics).toContain('unseam_engine_busy_seconds_total{device="tensorflow"}');
     } finally {

@@ -36,10 +36,11 @@ describe('the devices that a server knows', () => {
 
   it('are named with their drivers, and with what is wrong', async () => {
     devices.update({ environment, devices: [works, lost], fallback: null });
-    expect(devices.lines).toEqual([
-      'cuda:0: ok (NVIDIA H200, driver 580.65.06, fp16)',
+    expect(devices.lines.slice(0, 2)).toEqual([
+      'cuda:0: ok (NVIDIA H200, driver 580.65.06, fp16, 150.0 GB)',
       'cuda:1: it ended, and is started again',
     ]);
+    expect(devices.unready).toBeNull();
     expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 1', '{device="cuda:1"} 0']);
     expect(await samples('unseam_device_info')).toContain(
       '{device="cuda:0",name="NVIDIA H200",driver="580.65.06",precision="fp16"} 1',
@@ -47,9 +48,37 @@ describe('the devices that a server knows', () => {
     expect(await samples('unseam_device_memory_bytes')).toContain('{device="cuda:0"} 150000000000');
   });
 
+  it('are named with the libraries and models that they use, until their worker is lost', async () => {
+    devices.update({ environment, devices: [works], fallback: null });
+    const tested = { model: 'shapes', output: 'labels', threshold: false } as const;
+    devices.test({ ...tested, symmetries: false, exact: true, largestDifference: 0 });
+    devices.test({ ...tested, symmetries: true, exact: false, largestDifference: 1.26e-7 });
+    devices.choose({ model: 'shapes', tile: 692, lanes: 2, threads: 1, pixelsPerSecond: 2.65e6 });
+    const [, libraries, ...models] = devices.lines;
+    expect(libraries).toMatch(/^unseam .+, onnxruntime-node 1\.30\.0/);
+    expect(models).toEqual([
+      'shapes labels with tta: within 1.3e-7',
+      'shapes labels: exact',
+      'shapes: 692 px, 2 × 1 threads, 2.65 Mpx/s',
+    ]);
+    expect(await samples('unseam_library_info')).toContain('{name="onnxruntime-node",version="1.30.0"} 1');
+    devices.lose();
+    expect(devices.lines).toHaveLength(2);
+  });
+
+  it('say which of them were lost, once', () => {
+    expect(devices.update({ environment, devices: [works, works], fallback: null })).toEqual([]);
+    const oneLost = { environment, devices: [works, lost], fallback: null };
+    expect([devices.update(oneLost), devices.update(oneLost)]).toEqual([['cuda:1'], []]);
+    expect(devices.unready).toBeNull();
+    devices.update({ environment, devices: [lost, lost], fallback: null });
+    expect(devices.unready).toBe('no device computes at present');
+  });
+
   it('compute nothing while there is no worker', async () => {
     devices.update({ environment, devices: [works], fallback: null });
     devices.lose();
+    expect(devices.lines[0]).toBe('cuda:0: its worker process is started again');
     expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 0']);
     devices.update({ environment, devices: [works], fallback: null });
     expect(await samples('unseam_device_up')).toEqual(['{device="cuda:0"} 1']);
@@ -58,7 +87,10 @@ describe('the devices that a server knows', () => {
   it('are the CPU, and why, where auto finds no GPU', async () => {
     const cpu = environmentOf('cpu', 8);
     devices.update({ environment: cpu, devices: [], fallback: 'CUDA is not set up' });
-    expect(devices.lines).toEqual(['cpu: no GPU is used: CUDA is not set up']);
+    expect(devices.lines.slice(0, 2)).toEqual([
+      `cpu: ok (${cpu.cpu}, fp32)`,
+      'no GPU is used: CUDA is not set up',
+    ]);
     expect(await samples('unseam_device_up')).toEqual(['{device="cpu"} 1']);
     expect(await samples('unseam_device_memory_bytes')).toEqual([]);
   });

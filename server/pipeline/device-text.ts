@@ -1,0 +1,39 @@
+import { type DeviceFacts, gpuText } from '../../model/environment.js';
+import type { TilingOutcome } from '../../model/self-test.js';
+import { formatBytes } from '../contract/byte-size.js';
+
+/** A device in a line for people, such as `NVIDIA H200, driver 580.65.06, fp32, 150.0 GB, compute capability 9.0`. */
+export function deviceText(facts: DeviceFacts): string {
+  const { memoryBytes, computeCapability } = facts;
+  const memory = memoryBytes === null ? [] : [formatBytes(memoryBytes)];
+  const capability = computeCapability === undefined ? [] : [`compute capability ${computeCapability}`];
+  return [gpuText(facts), ...memory, ...capability].join(', ');
+}
+
+/** Libraries in a line for people. */
+export const versionsText = (versions: Readonly<Record<string, string>>): string =>
+  Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(', ');
+
+/** How nearly tiles equal one pass over the whole image. */
+export function outcomeText({ exact, largestDifference }: TilingOutcome): string {
+  if (exact) return 'exact';
+  return largestDifference === null ? 'one tile' : `within ${Number(largestDifference.toPrecision(2))}`;
+}
+
+/** How a model is computed, as it was measured. */
+export function tuningText({
+  tile,
+  lanes,
+  threads,
+  pixelsPerSecond,
+}: {
+  /** Side of the output of tiles, in px. */
+  readonly tile: number;
+  readonly lanes: number;
+  readonly threads: number;
+  readonly pixelsPerSecond: number;
+}): string {
+  return `${tile} px, ${lanes} × ${threads} threads, ${(pixelsPerSecond / 1e6).toFixed(2)} Mpx/s`;
+}
