@@ -22,6 +22,8 @@ export interface LaneOptions {
   readonly threads: number;
   /** How numbers are rounded. Default `fp32`; others are for GPUs that have them. */
   readonly precision?: Precision;
+  /** Identifies the run of the engine, where nothing identifies its device. Default: each lane is a run of its own. */
+  readonly run?: string;
   /** The folder that `unseam setup cuda` made, for provider `cuda`. Default none: it cannot be used. */
   readonly cudaFolder?: string;
   /**

@@ -36,6 +36,8 @@ export interface Environment {
   readonly channelBlock: number | null;
   /** Where that is a GPU. */
   readonly gpu?: DeviceFacts;
+  /** The run of a GPU that cannot be identified: what was found of it is not taken for that of the next run's. */
+  readonly run?: string;
   /** Versions of unseam, Node, TensorFlow.js, and ONNX Runtime or TensorFlow. */
   readonly versions: Record<string, string>;
 }

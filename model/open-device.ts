@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { cudaFailure } from './cuda/failure.js';
 import { nvidiaGpu } from './cuda/gpu.js';
 import { prepareCuda } from './cuda/prepare.js';
-import { deviceName, type Provider } from './device.js';
+import { deviceName } from './device.js';
 import type { LaneData } from './engine-methods.js';
-import { type Environment, environmentOf } from './environment.js';
+import { type Environment, environmentOf, type GpuFacts } from './environment.js';
 import { DeviceUnavailableError } from './errors.js';
 import type { Runtime } from './runtime.js';
-import { vulkanGpu } from './vulkan.js';
+import { requireWebGpuPlatform, webGpuAdapter, webGpuFailure } from './webgpu.js';
+
+const UNIDENTIFIED: GpuFacts = { name: 'WebGPU adapter', driver: null, memoryBytes: null };
 
 /**
  * Prepares the device of a lane, and has it compute something.
@@ -14,9 +17,10 @@ import { vulkanGpu } from './vulkan.js';
  * @throws DeviceUnavailableError with what it lacks
  */
 export async function openDevice(
-  { provider, device, precision = 'fp32', tensorflow, cudaFolder }: LaneData,
+  { provider, device, precision = 'fp32', tensorflow, cudaFolder, run = randomUUID() }: LaneData,
   runtime: Pick<Runtime, 'facts'>,
 ): Promise<Environment> {
+  const failureOf = provider === 'cuda' ? cudaFailure : webGpuFailure;
   const open = async () => {
     const facts = await runtime.facts();
     const addon = tensorflow && { ...tensorflow, library: facts.tensorflow };
@@ -25,9 +29,11 @@ export async function openDevice(
   if (provider === 'cpu') return open();
   try {
     if (provider === 'webgpu') {
+      requireWebGpuPlatform();
       const environment = await open();
-      const known = (await vulkanGpu()) ?? { name: 'WebGPU adapter', driver: null, memoryBytes: null };
-      return { ...environment, gpu: { ...known, precision } };
+      const known = await webGpuAdapter();
+      if (known) return { ...environment, gpu: { ...known, precision } };
+      return { ...environment, gpu: { ...UNIDENTIFIED, precision }, run };
     }
     const { commit, packages } = await prepareCuda(requireFolder(cudaFolder));
     const { versions, ...environment } = await open();
@@ -41,19 +47,11 @@ export async function openDevice(
     };
   } catch (error) {
     const { message } = error as Error;
-    throw new DeviceUnavailableError(`${deviceName(provider, device)}: ${meaningOf(provider, message)}`);
+    throw new DeviceUnavailableError(`${deviceName(provider, device)}: ${failureOf(message)}`);
   }
 }
 
 function requireFolder(cudaFolder: string | undefined): string {
   if (cudaFolder !== undefined) return cudaFolder;
   throw new DeviceUnavailableError('no folder has the CUDA libraries; name it by --cache-dir');
-}
-
-/** An error of ONNX Runtime in the terms of its reader. */
-function meaningOf(provider: Provider, message: string): string {
-  if (provider === 'cuda') return cudaFailure(message);
-  return /adapter|Vulkan/i.test(message)
-    ? "the system has no WebGPU adapter; install the GPU's Vulkan driver and Debian's libvulkan1"
-    : message;
 }

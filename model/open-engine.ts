@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { noDriver } from './cuda/driver.js';
+import { reasonAgainstPlatform } from './cuda/libraries.js';
 import { isCudaSetUp } from './cuda/manifest.js';
 import type { Provider } from './device.js';
 import { Engine, type EngineOptions } from './engine.js';
+import { OWN_PLATFORM, type Platform } from './platform.js';
 
 /** An engine as it is requested: `auto` is the first NVIDIA GPU where it works, and else the CPU. */
 export interface EngineRequest extends Omit<EngineOptions, 'provider'> {
@@ -24,7 +27,8 @@ const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg
  * Starts an engine on the requested devices.
  * @throws DeviceUnavailableError (by `code`) where none of them works; never for `auto`
  */
-export async function openEngine({ provider, avoidGpu, ...options }: EngineRequest): Promise<OpenedEngine> {
+export async function openEngine({ provider, avoidGpu, ...request }: EngineRequest): Promise<OpenedEngine> {
+  const options = { run: randomUUID(), ...request };
   if (provider !== 'auto') return { engine: await Engine.open({ ...options, provider }), fallback: null };
   const { lanes: _, ...ofDevice } = options;
   let fallback = avoidGpu ?? reasonAgainstCuda(options.cudaFolder);
@@ -40,8 +44,10 @@ export async function openEngine({ provider, avoidGpu, ...options }: EngineReque
   return { engine: await Engine.open({ ...onCpu, provider: 'cpu' }), fallback };
 }
 
-/** Why CUDA need not be tried, as far as the file system shows; null where it may work. */
-function reasonAgainstCuda(folder: string | undefined): string | null {
+/** Why CUDA need not be tried, as far as the platform and the file system show; null where it may work. */
+export function reasonAgainstCuda(folder: string | undefined, own: Platform = OWN_PLATFORM): string | null {
+  const reason = reasonAgainstPlatform(own);
+  if (reason !== null) return reason;
   if (!DRIVER_FILES.some((path) => existsSync(path))) return noDriver();
   if (folder === undefined || !isCudaSetUp(folder)) return 'CUDA is not set up: run unseam setup cuda';
   return null;

@@ -10,10 +10,9 @@ const MAX_DEVICES = 16;
 /**
  * The GPU that WebGPU computes on, according to the system's Vulkan, of which ONNX Runtime says nothing: the first of the
  * type that is preferred. Results may change with it, and with its driver.
- * @returns null where there is no Vulkan, as on systems whose WebGPU is made of something else
+ * @returns null where there is no Vulkan
  */
 export async function vulkanGpu(): Promise<GpuFacts | null> {
-  if (process.platform !== 'linux') return null;
   try {
     const devices = await listDevices();
     const rank = ({ type }: VulkanDevice) => PREFERRED_TYPES.indexOf(type) + 1 || Number.POSITIVE_INFINITY;

@@ -2,6 +2,7 @@ import { open, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
+import { nameOfPlatform, OWN_PLATFORM, type Platform } from '../platform.js';
 
 /**
  * What is loaded before ONNX Runtime's CUDA provider, in this order, since each needs those before it, and none is where
@@ -39,10 +40,16 @@ export const npmCommit = (bin: string): Promise<string | null> => commitIn(bin);
 /** The commit that the wheel's library is compiled of; null where it states none. */
 export const wheelCommit = (folder: string): Promise<string | null> => commitIn(join(folder, CAPI));
 
+/** Why there is no CUDA on a platform, whatever is installed there; null where there may be. */
+export function reasonAgainstPlatform(own: Platform = OWN_PLATFORM): string | null {
+  if (own.platform === 'linux' && own.arch === 'x64') return null;
+  return `CUDA needs Linux on x64, and this machine is ${nameOfPlatform(own)}`;
+}
+
 /** @throws DeviceUnavailableError where NVIDIA's libraries do not exist */
-export function requireCudaPlatform(platform: string = process.platform, arch: string = process.arch): void {
-  if (platform === 'linux' && arch === 'x64') return;
-  throw new DeviceUnavailableError(`CUDA needs Linux on x64, and this machine is ${platform} on ${arch}`);
+export function requireCudaPlatform(own: Platform = OWN_PLATFORM): void {
+  const reason = reasonAgainstPlatform(own);
+  if (reason !== null) throw new DeviceUnavailableError(reason);
 }
 
 /** Finds ONNX Runtime's library in a folder, and its commit. Providers do not state theirs. */

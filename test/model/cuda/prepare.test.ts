@@ -106,8 +106,8 @@ describe.skipIf(!isLinux)('prepareCuda', () => {
 });
 
 it('CUDA is for Linux on x64 alone', () => {
-  requireCudaPlatform('linux', 'x64');
-  expect(() => requireCudaPlatform('darwin', 'arm64')).toThrow(
-    'CUDA needs Linux on x64, and this machine is darwin on arm64',
+  requireCudaPlatform({ platform: 'linux', arch: 'x64' });
+  expect(() => requireCudaPlatform({ platform: 'darwin', arch: 'arm64' })).toThrow(
+    'CUDA needs Linux on x64, and this machine is macOS on arm64',
   );
 });

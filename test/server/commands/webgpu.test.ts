@@ -98,7 +98,7 @@ describe.skipIf(process.platform !== 'linux')('--device webgpu', () => {
       expect(await unseam(['segment', ...args])).toMatchObject({
         code: 9,
         stderr: expect.stringContaining(
-          "webgpu:0: the system has no WebGPU adapter; install the GPU's Vulkan driver and Debian's libvulkan1\n",
+          "webgpu:0: the system has no WebGPU adapter; install the GPU's Vulkan driver, and the loader (Debian: libvulkan1; RHEL: vulkan-loader)\n",
         ),
       });
     } finally {
