@@ -9,8 +9,8 @@ import { Engine } from '../model/engine.js';
 import { encodeModel } from '../model/onnx/proto.js';
 import { GraphWriter } from '../model/onnx/writer.js';
 import { buildUnet, type UnetConfig } from '../model/unet.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, medians } from './bench.js';
-import { writeUntrained } from './untrained.js';
 
 const SIDE = 572;
 const OUT = 388;

@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { Engine, type EngineModel } from '../model/engine.js';
 import { type OutputKind, valuesPerPixel } from '../model/output-kind.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { type Size, within } from '../tiling/geometry.js';
 import { chooseTile, planTiles } from '../tiling/plan.js';
 import { pixelArray, type Raster } from '../tiling/raster.js';
 import { readTile } from '../tiling/reader.js';
 import { hash } from '../tiling/samples/random.js';
 import { memorySource } from '../tiling/sources/memory.js';
-import { writeUntrained } from './untrained.js';
 
 /** One way to use a network: the graph that runs, and the type of the images. */
 interface Use {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Engine, type EngineModel } from '../model/engine.js';
 import type { UnetConfig } from '../model/unet.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { within } from '../tiling/geometry.js';
 import { chooseTile, planTiles, type Tile, type TilePlan, type TileRule } from '../tiling/plan.js';
 import type { Raster } from '../tiling/raster.js';
@@ -12,7 +13,6 @@ import { hash } from '../tiling/samples/random.js';
 import { memorySource } from '../tiling/sources/memory.js';
 import type { Bench } from './bench.js';
 import { compareUses } from './exactness-uses.js';
-import { writeUntrained } from './untrained.js';
 
 const MODELS = ['shapes/1', 'em-membrane/1', 'em-membrane/1-int8'];
 const SIZES = [

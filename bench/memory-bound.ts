@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
 import { DEFAULTS } from '../server/config.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import type { Bench } from './bench.js';
 import { BenchServer, pause, proportionalBytes } from './server.js';
 import { writeSlide } from './slide.js';
-import { writeUntrained } from './untrained.js';
 
 /** Channels of the first level of the untrained models, beside one of the package. */
 const WIDTHS = [8, 16, 32];

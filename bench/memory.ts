@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { Engine } from '../model/engine.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { levelSizes } from '../tiling/sinks/tiff/level.js';
 import type { Bench } from './bench.js';
 import { BenchServer, residentBytes } from './server.js';
 import { writeSlide } from './slide.js';
-import { writeUntrained } from './untrained.js';
 
 const SIDES = [5_000, 20_000, 40_000];
 const LIMITS = { growthMb: 150, peakMb: 1500 };

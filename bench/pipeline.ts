@@ -7,13 +7,13 @@ import { z } from 'zod';
 import { Engine, type EngineModel } from '../model/engine.js';
 import type { TileBatch } from '../model/frozen.js';
 import type { JobView } from '../server/jobs/view.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { parseTileChoice, planTiles } from '../tiling/plan.js';
 import { readTile } from '../tiling/reader.js';
 import { openImage } from '../tiling/sources/open.js';
 import { type Bench, median } from './bench.js';
 import { BenchServer } from './server.js';
 import { writeSlide } from './slide.js';
-import { writeUntrained } from './untrained.js';
 
 const MODELS = ['em-membrane', 'untrained'] as const;
 const TINY = { channels: [4, 8], inputChannels: 1, classes: 2, seed: 1 } as const;

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Engine } from '../model/engine.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, median } from './bench.js';
 import { Packages } from './rivals/python.js';
 import { networkOf } from './train-step/network.js';
 import { Torch, type TorchLayout } from './train-step/torch.js';
 import { Training } from './train-step/training.js';
-import { writeUntrained } from './untrained.js';
 
 const SIDE = 572;
 const BASES = [16, 32] as const;

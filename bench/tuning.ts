@@ -8,8 +8,8 @@ import { measureSpeed } from '../server/pipeline/measure-speed.js';
 import { TilePredictor } from '../server/pipeline/predict.js';
 import { Tuner } from '../server/pipeline/tuner.js';
 import { type Choice, fastestTile } from '../server/pipeline/tuning.js';
+import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, median } from './bench.js';
-import { writeUntrained } from './untrained.js';
 
 /** The paper's tile, in px of input, and the fixed output side that `auto` once had. */
 const PAPER_PX = 572;

@@ -1,17 +1,28 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { Engine } from '../../../model/engine.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
+import { writeUntrained } from '../../support/untrained.js';
 
 const folder = await testFolder();
+const models = join(folder, 'models');
+/** A network that is small enough to be computed in every way within seconds. */
+const SMALL = { channels: [2, 4], convolutions: 1, inputChannels: 1, classes: 2, seed: 1 } as const;
+
+beforeAll(async () => {
+  const engine = await Engine.open({ provider: 'cpu', threads: 1 });
+  await writeUntrained(engine, join(models, 'small', '1'), SMALL, 'small');
+  await engine.close();
+});
 
 it('measures a model in every way, and what it stores is used', async () => {
-  const cache = ['--cache-dir', join(folder, 'measured')];
-  const before = await unseam(['models', 'show', 'shapes-notebook', ...cache]);
-  expect(before.stdout).toMatch(/\nnot measured on this machine: unseam bench shapes-notebook\n$/);
+  const cache = ['--cache-dir', join(folder, 'measured'), '--models', models];
+  const before = await unseam(['models', 'show', 'small', ...cache]);
+  expect(before.stdout).toMatch(/\nnot measured on this machine: unseam bench small\n$/);
 
-  const measured = await unseam(['bench', 'shapes-notebook', '--threads', '2', '--json', ...cache]);
+  const measured = await unseam(['bench', 'small', '--threads', '2', '--json', ...cache]);
   expect(measured).toMatchObject({ code: 0, stderr: '' });
   const { choice, measurements, device } = JSON.parse(measured.stdout);
   expect(device).toMatch(/^cpu \(.*thread/);
@@ -21,7 +32,7 @@ it('measures a model in every way, and what it stores is used', async () => {
   const samples = join(folder, 'samples');
   await unseam(['samples', '-o', samples, '-s', '300x200', '-n', '1']);
   const image = join(samples, 'images', 'shapes-0001.png');
-  const plan = await unseam(['plan', image, '-m', 'shapes-notebook', '--threads', '2', '--json', ...cache]);
+  const plan = await unseam(['plan', image, '-m', 'small', '--threads', '2', '--json', ...cache]);
   expect(JSON.parse(plan.stdout).compute).toMatchObject({
     lanes: choice.lanes,
     threads: choice.threads,
@@ -31,7 +42,7 @@ it('measures a model in every way, and what it stores is used', async () => {
   const requested = await unseam([
     'plan',
     image,
-    ...['-m', 'shapes-notebook', '--threads', '2', '--lanes', '1', '--batch', '3', '--tile', '340'],
+    ...['-m', 'small', '--threads', '2', '--lanes', '1', '--batch', '3', '--tile', '340'],
     ...['--json', ...cache],
   ]);
   expect(JSON.parse(requested.stdout).compute).toMatchObject({
@@ -40,17 +51,17 @@ it('measures a model in every way, and what it stores is used', async () => {
     batchPx: 3 * 340 * 340,
     measured: false,
   });
-}, 240_000); // every way takes its time
+});
 
 it('prints a table for people, and the choice with the model', async () => {
-  const cache = ['--cache-dir', join(folder, 'printed')];
-  const { code, stdout } = await unseam(['bench', 'shapes-notebook', '--threads', '1', ...cache]);
+  const cache = ['--cache-dir', join(folder, 'printed'), '--models', models];
+  const { code, stdout } = await unseam(['bench', 'small', '--threads', '1', ...cache]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^ +output +tiles +lanes +threads +Mpx\/s\n +192 +1 +1 +1 +\d+\.\d{3}\n/);
   expect(stdout).toMatch(
     /\nchosen: outputs of \d+ px, 1 lane of 1 thread, \d+\.\d\d Mpx\/s\ncpu \(1 thread\)/,
   );
-  const shown = await unseam(['models', 'show', 'shapes-notebook', '--threads', '1', ...cache]);
+  const shown = await unseam(['models', 'show', 'small', '--threads', '1', ...cache]);
   expect(shown.stdout).toContain(/\nchosen: .*\n/.exec(stdout)![0]);
 });
 
