@@ -24,6 +24,9 @@ export const OWN_CPU: DeviceSet = { provider: 'cpu', indices: [] };
 /** What `--device` takes, for messages. */
 export const DEVICE_SYNTAX = 'auto, cpu, cuda, webgpu, or several of a kind, such as cuda:0,cuda:1';
 
+/** Whether images of 8 bits are fed as bytes: to a device with memory of its own, a quarter has to be copied. */
+export const takesBytes = (provider: Provider): boolean => provider === 'cuda';
+
 /** The name of one device, such as `cuda:0`. */
 export const deviceName = (provider: Provider, index: number): string => `${provider}:${index}`;
 

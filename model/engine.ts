@@ -1,11 +1,11 @@
 import { Calibration } from './calibration.js';
 import type { Card } from './card.js';
 import type { ComputeChoice } from './compute-choice.js';
-import type { Precision, Provider } from './device.js';
+import { type Precision, type Provider, takesBytes } from './device.js';
 import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
 import { DeviceUnavailableError } from './errors.js';
-import type { TileBatch } from './frozen.js';
+import type { BatchUse, TileBatch } from './frozen.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
 import type { LayerFacts } from './layers.js';
@@ -19,8 +19,8 @@ import {
   type TilingOutcome,
   tilingOutcome,
 } from './self-test.js';
-import { SessionBudget, type SessionNeed } from './session-budget.js';
-import { arenaBytes, LANE_BYTES, modelBytes, sessionBytes } from './session-bytes.js';
+import { gpuBytesOf, LANE_BYTES, modelBytes } from './session-bytes.js';
+import { type BatchNeed, SessionMemory } from './session-memory.js';
 import type { Ticket } from './ticket.js';
 import type { TrainerConfig } from './train/trainer.js';
 import { Trainee } from './trainee.js';
@@ -88,7 +88,10 @@ export class Engine {
   readonly #lanes: Lanes;
   /** Those that were loaded from folders: any lane may have them. */
   readonly #models = new Map<number, { readonly folder: string; readonly model: LoadedModel }>();
-  readonly #sessions = new SessionBudget(() => this.limit - this.#weightBytes);
+  readonly #sessions = new SessionMemory({
+    host: () => this.limit - this.#weightBytes,
+    gpu: () => this.gpuBytes,
+  });
   /** Bytes that lanes, models and sessions may take; changes hold from the next batch on. */
   limit = Number.POSITIVE_INFINITY;
   readonly #outcomes: Outcomes<TilingOutcome>;
@@ -157,6 +160,13 @@ export class Engine {
     return this.#lanes.areDevices;
   }
 
+  /** Bytes of each GPU's memory that models may take, infinite where it is not known; undefined on the CPU. */
+  get gpuBytes(): number | undefined {
+    if (this.provider === 'cpu') return undefined;
+    const known = this.devices.find(({ environment }) => environment !== null)?.environment;
+    return gpuBytesOf(known?.gpu?.memoryBytes ?? null);
+  }
+
   /** What is known of the devices; none where lanes are threads of this process. */
   get devices(): readonly DeviceState[] {
     return this.#lanes.states;
@@ -183,7 +193,7 @@ export class Engine {
     if (this.#lanes.areDevices) await this.#lanes.end(lane, reason);
   }
 
-  /** What lanes, models and sessions take, as estimated. */
+  /** What lanes, models and sessions take of the host's memory, as estimated. */
   get memory(): EngineMemory {
     return { weights: this.#weightBytes, ...this.#sessions.bytes };
   }
@@ -262,13 +272,19 @@ export class Engine {
       const [, values] = await Promise.all([loading, predicted]);
       return values;
     };
-    if (!known || this.limit === Number.POSITIVE_INFINITY) return compute();
-    const use = { output, symmetries, isThresholded: threshold !== null, channels: batch.channels };
-    const need: SessionNeed = {
+    const isUnlimited = [this.limit, this.gpuBytes ?? this.limit].every(
+      (limit) => limit === Number.POSITIVE_INFINITY,
+    );
+    if (!known || isUnlimited) return compute();
+    const isOfBytes = takesBytes(this.provider) && batch.data instanceof Uint8Array;
+    const { channels } = batch;
+    const use: BatchUse = { output, symmetries, isThresholded: threshold !== null, channels, isOfBytes };
+    const need: BatchNeed = {
+      lane: index,
       key: JSON.stringify([index, id, threads, use]),
       model: id,
-      sessionBytes: sessionBytes(known.model.card),
-      arenaBytes: arenaBytes(known.model.card, batch.count * batch.width * batch.height),
+      card: known.model.card,
+      px: batch.count * batch.width * batch.height,
       release: () => {
         const lane = this.#lanes.at(index);
         return lane.call('release', [id, use, threads]).catch(ignoreIfLost(lane));

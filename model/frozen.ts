@@ -20,13 +20,15 @@ export interface TileBatch {
   readonly channels: number;
 }
 
-/** How a batch is computed: one graph for each, whatever the tiles' size and type. */
+/** How a batch is computed: one graph for each, whatever the tiles' size. */
 export interface BatchUse {
   readonly output: OutputKind;
   readonly symmetries: boolean;
   /** Whether a threshold decides labels. */
   readonly isThresholded: boolean;
   readonly channels: number;
+  /** Whether images are fed as bytes; see `Runtime.takesBytes`. */
+  readonly isOfBytes: boolean;
 }
 
 /** A network whose weights are constants of the compiled graph; for serving and validation. */
@@ -90,7 +92,7 @@ export class FrozenModel {
   ): Promise<Uint8Array | Float32Array> {
     const { data, count, height, width, channels } = batch;
     const isOfBytes = this.runtime.takesBytes && data instanceof Uint8Array;
-    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels }, isOfBytes);
+    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels, isOfBytes });
     const pixels = isOfBytes || data instanceof Float32Array ? data : this.#floats(data);
     const inputs = [
       { values: pixels, shape: [count, height, width, channels] },
@@ -104,10 +106,9 @@ export class FrozenModel {
   }
 
   /** Releases the session of one use and number of threads. */
-  async release({ output, symmetries, isThresholded, channels }: BatchUse, threads: number): Promise<void> {
+  async release(use: BatchUse, threads: number): Promise<void> {
     this.#spare = null;
-    const use = { output, symmetries, isThresholded, channels };
-    for (const isOfBytes of [false, true]) await this.#traces.get(keyOf(use, isOfBytes))?.release(threads);
+    await this.#traces.get(keyOf(use))?.release(threads);
   }
 
   dispose(): void {
@@ -125,18 +126,18 @@ export class FrozenModel {
   }
 
   /** The recorded computation of one use. */
-  #trace(use: BatchUse, isOfBytes: boolean): Computation {
-    const key = keyOf(use, isOfBytes);
+  #trace(use: BatchUse): Computation {
+    const key = keyOf(use);
     const known = this.#traces.get(key);
     if (known) return known;
     const { smallest } = this.geometry;
     const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
     const compute = ([pixels, range, threshold]: readonly tf.Tensor[]) => {
-      const floats = isOfBytes ? tf.cast(pixels!, 'float32') : pixels!;
+      const floats = use.isOfBytes ? tf.cast(pixels!, 'float32') : pixels!;
       const x = normalise(floats as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
       return this.#output(x, use, threshold!);
     };
-    const trace = this.runtime.trace(shapes, compute, isOfBytes);
+    const trace = this.runtime.trace(shapes, compute, use.isOfBytes);
     this.#traces.set(key, trace);
     return trace;
   }
@@ -174,7 +175,8 @@ export class FrozenModel {
   }
 }
 
-const keyOf = (use: BatchUse, isOfBytes: boolean): string => JSON.stringify([use, isOfBytes]);
+const keyOf = ({ output, symmetries, isThresholded, channels, isOfBytes }: BatchUse): string =>
+  JSON.stringify([output, symmetries, isThresholded, channels, isOfBytes]);
 
 /** @throws ModelChoiceError */
 function bytesOf({ bytes }: Runtime): NonNullable<Runtime['bytes']> {

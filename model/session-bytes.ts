@@ -13,6 +13,10 @@ const MODEL_COPIES = 2;
 const ACTIVATION_BYTES = 22;
 /** The same for the pixels and the values of a batch, as floats. */
 const VALUES_BYTES = 48;
+/** Copies of the weights in a GPU's memory: those that kernels read, and those that they pack. */
+const GPU_COPIES = 2;
+/** The share of a GPU's memory that models may take: its driver, libraries, their workspaces and other processes have the rest. */
+const GPU_SHARE = 0.7;
 /** A lane beside the first: its thread, with the libraries that it loads, and its heap. */
 export const LANE_BYTES = 64 << 20;
 
@@ -22,6 +26,16 @@ export const sessionBytes = ({ weights }: ModelSize): number =>
 
 /** Memory of a loaded model in one lane, in bytes, without its sessions. */
 export const modelBytes = ({ weights }: ModelSize): number => MODEL_COPIES * weights.bytes;
+
+/** Memory of a session in its GPU, in bytes, without what it runs in. */
+export const gpuSessionBytes = ({ weights }: ModelSize): number => SESSION_BYTES + GPU_COPIES * weights.bytes;
+
+/** Bytes of a GPU's memory that models may take; infinite where it is not known: batches that are too large are halved. */
+export const gpuBytesOf = (memoryBytes: number | null): number =>
+  memoryBytes === null ? Number.POSITIVE_INFINITY : GPU_SHARE * memoryBytes;
+
+/** Memory in bytes of the pixels and the values of a batch, where it is computed in another memory. */
+export const batchBytes = (px: number): number => px * VALUES_BYTES;
 
 /** Memory in bytes that a session takes for a batch of this many px: its arena, which is kept for the next batch. */
 export const arenaBytes = ({ architecture }: ModelSize, px: number): number =>

@@ -1,6 +1,7 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import * as ort from 'onnxruntime-node';
+import { takesBytes } from '../device.js';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
 import { refuseOverflow } from './half/halve.js';
@@ -57,7 +58,7 @@ export class OnnxBackend extends tf.KernelBackend {
     this.#data = new tf.DataStorage<TensorData>(this, tf.engine());
     this.#sessions = new SessionCache(options);
     this.#device = options;
-    this.takesBytes = options.provider === 'cuda';
+    this.takesBytes = takesBytes(options.provider);
     this.threads = options.threads;
     this.precision = options.precision ?? 'fp32';
   }

@@ -95,7 +95,7 @@ async function score(
   const names = card.classes.map(({ name }) => name);
   const evaluation = new Evaluation(names, thresholds);
   const images: Record<string, Record<string, number>> = {};
-  const choice = defaultChoice(card, engine, DEFAULTS.memoryBytes);
+  const choice = defaultChoice(card, engine, { memory: DEFAULTS.memoryBytes, gpuBytes: engine.gpuBytes });
   const options = { engine, model, choice, classes: names.length, symmetries, thresholds, signal };
   for await (const prediction of predictions(pairs, dataset, options)) {
     const { stem } = prediction.pair;

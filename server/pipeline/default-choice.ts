@@ -3,7 +3,7 @@ import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js
 import type { Provider } from '../../model/device.js';
 import type { Engine } from '../../model/engine.js';
 import { AUTO_OUTPUT_PX } from '../../tiling/plan.js';
-import { lanesFit } from './memory.js';
+import { lanesFit, type Memories, maxBatchPixels } from './memory.js';
 
 /** Px of a batch for each thread of its lane: on a CPU, larger ones leave the caches, and are no faster. */
 const BATCH_PX: Readonly<Record<Provider, number>> = { cpu: 100_000, webgpu: 2_000_000, cuda: 8_000_000 };
@@ -20,22 +20,22 @@ interface Device {
 /**
  * How a model is computed where nothing was measured: in as many lanes as fit into the memory, of as few threads as
  * possible.
- *
- * @param memory bytes that the process may take
  */
 export function defaultChoice(
   card: Pick<Card, 'architecture' | 'weights'>,
   { provider = 'cpu', threads, lanes }: Device,
-  memory: number,
+  memories: Memories,
 ): ComputeChoice {
   const { top, left, bottom, right } = card.architecture.halo;
   const tile = AUTO_OUTPUT_PX;
   const tilePx = (tile + left + right) * (tile + top + bottom);
   let use = lanes === undefined ? divideThreads(threads) : { lanes, threads: Math.floor(threads / lanes) };
-  while (lanes === undefined && use.lanes > 1 && !lanesFit(use.lanes, card, tilePx, memory)) {
+  while (lanes === undefined && use.lanes > 1 && !lanesFit(use.lanes, card, tilePx, memories)) {
     use = divideThreads(threads, use.lanes - 1);
   }
-  return { tile, batch: BATCH_PX[provider] * use.threads, ...use, isMeasured: false };
+  const batch = BATCH_PX[provider] * use.threads;
+  const fitting = Math.max(tilePx, maxBatchPixels(card, use.lanes, memories));
+  return { tile, batch: provider === 'cpu' ? batch : Math.min(batch, fitting), ...use, isMeasured: false };
 }
 
 /** How a network is computed that only the first lane has: one in training. */

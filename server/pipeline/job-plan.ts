@@ -14,6 +14,7 @@ import type { ImageHeader } from '../contract/image-header.js';
 import {
   computeBytes,
   expectedMemory,
+  gpuFits,
   INTERACTIVE_BYTES,
   jobBytes,
   MIN_OUTPUT_PX,
@@ -44,6 +45,8 @@ export interface PlanOptions {
   readonly memory?: number;
   /** Bytes of `memory` for what is not the job's: other models, JavaScript's heap. Default 0. */
   readonly reserved?: number;
+  /** Bytes of each GPU's memory that models may take. Default: they are computed in the process. */
+  readonly gpuBytes?: number | undefined;
   /** Bytes of `memory` for the tile cache. Default 0. */
   readonly tileCache?: number;
   /** Threads of a lane, at most. Default unlimited: all that there are. */
@@ -72,6 +75,7 @@ export function planJob(
     tile,
     memory = Number.POSITIVE_INFINITY,
     reserved = 0,
+    gpuBytes,
     tileCache = 0,
     laneThreads = Number.POSITIVE_INFINITY,
     batch,
@@ -85,25 +89,34 @@ export function planJob(
   const planFor = (wanted: ComputeChoice, tileChoice: TileChoice) => {
     const chosen = chooseTile(size, tileChoice, geometry, wanted.tile);
     const plan = planTiles(size, { tile: chosen, rule: geometry });
-    const fitting = Math.min(wanted.batch, maxBatchPixels(card, wanted.lanes, available - tileCache));
+    const fitting = Math.min(
+      wanted.batch,
+      maxBatchPixels(card, wanted.lanes, { memory: available - tileCache, gpuBytes }),
+    );
     const requested = batch && batch * plan.tile.width * plan.tile.height;
     const choice = { ...wanted, batch: requested ?? fitting };
-    const expected = expectedMemory(plan, facts, card, { output, choice, tileCache });
+    const expected = expectedMemory(plan, facts, card, { output, choice, tileCache, gpuBytes });
     const jobMemory = jobBytes(plan, facts, card, { output, choice });
-    const computeMemory = computeBytes(plan, card, choice);
+    const computeMemory = computeBytes(plan, card, { choice, gpuBytes });
     return { plan, choice, memory: expected, jobMemory, computeMemory };
   };
   const plansOf = (chosen: TileChoice) =>
     [...smallerChoices(suggested, chosen, laneThreads)].map((wanted) => planFor(wanted, chosen));
+  const fitsGpu = ({ plan: { tile } }: ReturnType<typeof planFor>) =>
+    gpuFits(card, tile.width * tile.height, gpuBytes);
   const fittingOf = (plans: ReturnType<typeof plansOf>) =>
-    plans.find((plan) => plan.memory <= available - INTERACTIVE_BYTES) ??
-    plans.find((plan) => plan.memory <= available);
+    plans.filter(fitsGpu).find(({ memory }) => memory <= available - INTERACTIVE_BYTES) ??
+    plans.filter(fitsGpu).find(({ memory }) => memory <= available);
   const earlier = usable === 'auto' && preferred && accepts(geometry, preferred) ? preferred : null;
   const plans = plansOf(usable);
   const best = (earlier && fittingOf(plansOf(earlier))) ?? fittingOf(plans);
   if (!best) {
     const smallest = plans.at(-1)!;
     const { width, height } = smallest.plan.tile;
+    if (!fitsGpu(smallest)) {
+      const message = `tiles of ${width}×${height} px do not fit into the ${formatBytes(gpuBytes!)} of the GPU's memory that models may take`;
+      throw new RequestError('too-little-memory', `${message}: take smaller tiles, or --device cpu`);
+    }
     throw new RequestError(
       'too-little-memory',
       `tiles of ${width}×${height} px take about ${formatBytes(smallest.memory + reserved)}, and ${formatBytes(memory)} are allowed` +

@@ -4,6 +4,8 @@ import type { EngineRequest } from '../../model/open-engine.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import {
   arenaBytes,
+  batchBytes,
+  gpuSessionBytes,
   LANE_BYTES,
   type ModelSize,
   modelBytes,
@@ -98,16 +100,40 @@ export function tilesInFlight({ lanes, batch }: Computing['choice'], tilePx: num
 const lanesBytes = (lanes: number, model: ModelSize): number =>
   (lanes - 1) * LANE_BYTES + lanes * (modelBytes(model) + sessionBytes(model));
 
-/** Whether this many lanes fit into `memory` bytes with a tile of this many px each. */
-export function lanesFit(lanes: number, model: ModelSize, tilePx: number, memory: number): boolean {
-  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
-  return lanesBytes(lanes, model) + lanes * arenaBytes(model, tilePx) <= available;
+/** The memory that models are computed in. */
+export interface Memories {
+  /** Bytes that the process may take. */
+  readonly memory: number;
+  /** Bytes of each GPU's memory that models may take; undefined on the CPU, which computes in the process. */
+  readonly gpuBytes?: number | undefined;
 }
 
-/** Px that a batch may have in each of these lanes, at most, to fit into `memory` bytes. */
-export function maxBatchPixels(model: ModelSize, lanes: number, memory: number): number {
+/** What a lane's batch of this many px takes of the process's memory, in bytes. */
+const laneBatchBytes = (model: ModelSize, px: number, gpuBytes: number | undefined): number =>
+  gpuBytes === undefined ? arenaBytes(model, px) : batchBytes(px);
+
+/** Whether a GPU's memory suffices for a batch of this many px. */
+export const gpuFits = (model: ModelSize, px: number, gpuBytes: number | undefined): boolean =>
+  gpuBytes === undefined || gpuSessionBytes(model) + arenaBytes(model, px) <= gpuBytes;
+
+/** Whether this many lanes fit into the memory with a batch of this many px each. */
+export function lanesFit(
+  lanes: number,
+  model: ModelSize,
+  px: number,
+  { memory, gpuBytes }: Memories,
+): boolean {
+  const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE;
+  const taken = lanesBytes(lanes, model) + lanes * laneBatchBytes(model, px, gpuBytes);
+  return taken <= available && gpuFits(model, px, gpuBytes);
+}
+
+/** Px that a batch may have in each of these lanes, at most, to fit into the memory. */
+export function maxBatchPixels(model: ModelSize, lanes: number, { memory, gpuBytes }: Memories): number {
   const available = (memory - WORKER_BYTES - JOB_BYTES) * BATCH_SHARE - lanesBytes(lanes, model);
-  return available / arenaBytes(model, 1) / lanes;
+  const onHost = available / laneBatchBytes(model, 1, gpuBytes) / lanes;
+  if (gpuBytes === undefined) return onHost;
+  return Math.floor(Math.min(onHost, (gpuBytes - gpuSessionBytes(model)) / arenaBytes(model, 1)));
 }
 
 /** How a job is computed. */
@@ -115,6 +141,8 @@ interface Computing {
   readonly output: OutputKind;
   /** How its model is computed: batches are limited to its size, down to one tile. */
   readonly choice: Pick<ComputeChoice, 'batch' | 'lanes'>;
+  /** See `Memories`. */
+  readonly gpuBytes?: number | undefined;
 }
 
 /**
@@ -129,15 +157,19 @@ export function expectedMemory(
   card: ModelSize & Pick<Card, 'classes'>,
   { tileCache = 0, ...computing }: Computing & { readonly tileCache?: number },
 ): number {
-  const compute = computeBytes(plan, card, computing.choice);
+  const compute = computeBytes(plan, card, computing);
   return WORKER_BYTES + tileCache + compute + jobBytes(plan, facts, card, computing);
 }
 
-/** Memory of what computes a job, in bytes: its model, a session in each lane, and what that runs in. */
-export function computeBytes(plan: TilePlan, card: ModelSize, choice: Computing['choice']): number {
+/** The process's memory for what computes a job, in bytes: its model, a session in each lane, and what that runs in. */
+export function computeBytes(
+  plan: TilePlan,
+  card: ModelSize,
+  { choice, gpuBytes }: Pick<Computing, 'choice' | 'gpuBytes'>,
+): number {
   const lanes = Math.min(choice.lanes, plan.count);
   const px = Math.max(plan.tile.width * plan.tile.height, choice.batch);
-  return lanesBytes(lanes, card) + lanes * arenaBytes(card, px);
+  return lanesBytes(lanes, card) + lanes * laneBatchBytes(card, px, gpuBytes);
 }
 
 /** Memory of a job by itself, in bytes: its image's chunks, its tiles, its bands, and rows of its files. */

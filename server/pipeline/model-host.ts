@@ -62,7 +62,7 @@ export class ModelHost {
   readonly predictor: TilePredictor;
   /** What plans are made with. */
   readonly planning: Required<Pick<PlanOptions, 'memory' | 'reserved' | 'tileCache' | 'laneThreads'>> &
-    Pick<PlanOptions, 'batch'>;
+    Pick<PlanOptions, 'batch' | 'gpuBytes'>;
   readonly #engine: Engine;
   readonly #models: LoadedModels;
   readonly #tuner: Tuner;
@@ -93,7 +93,8 @@ export class ModelHost {
     const plannable = plannableBytes(own);
     const { batch } = options.engine;
     const reserved = isLimited ? limit - plannable : 0;
-    this.planning = { memory: limit, reserved, tileCache, batch, laneThreads: engine.laneThreads };
+    const { gpuBytes, laneThreads } = engine;
+    this.planning = { memory: limit, reserved, tileCache, batch, laneThreads, gpuBytes };
     const shared = sharedBytes(own, tileCache);
     engine.limit = shared;
     this.#jobs = new JobMemory(shared, (jobBytes) => {
@@ -106,6 +107,7 @@ export class ModelHost {
       threads: engine.threads,
       lanes: engine.lanes,
       memory: plannable - tileCache,
+      gpuBytes,
       path: options.tunings ?? null,
       onSearch: options.onSearch,
       onChoice: options.onChoice,

@@ -6,6 +6,8 @@ import type { OutputKind } from '../../model/output-kind.js';
 import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
+import { AS_IT_IS, type BatchSizes, FittingBatches, sizesUpTo, tilesOf } from './batch-sizes.js';
+import { isOutOfMemory, predictInOneSize } from './one-size.js';
 import type { Predict } from './segment.js';
 
 /** Delay of a batch that is not full, for more tiles of its shape. */
@@ -14,7 +16,13 @@ const MAX_DELAY_MS = 2;
 const AGING_MS = 2000;
 
 /** What batches depend on of a model. */
-export type PredictModel = Pick<TestedModel, 'id' | 'exact' | 'choice'>;
+export interface PredictModel extends Pick<TestedModel, 'id' | 'exact' | 'choice'> {
+  /**
+   * On a GPU, the numbers of tiles that batches may have, ascending from 1, at present; of a network that is exact, where
+   * these were tested. Default: `sizesUpTo` those of the choice, for what no result depends on.
+   */
+  readonly sizes?: (() => readonly number[]) | undefined;
+}
 
 /** A tile, or a batch of a self-test, and how it is computed. */
 interface Item {
@@ -24,10 +32,9 @@ interface Item {
   readonly symmetries: boolean;
   readonly threshold: number | null;
   readonly use: DeviceUse;
-  /** The most tiles of its batch. */
-  readonly maxBatch: number;
-  /** On a GPU: tiles of the batch that is computed for a number of tiles, which is filled up with zeros. */
-  readonly shape: (tiles: number) => number;
+  /** What takes the same time and memory for each px. */
+  readonly cost: string;
+  readonly sizes: BatchSizes;
 }
 
 export interface PredictFor {
@@ -39,6 +46,18 @@ export interface PredictFor {
   readonly threshold?: number | null;
   /** Whether a tile has the whole device where few tiles wait. Default true, for models that are exact. */
   readonly canTakeAll?: boolean;
+  /**
+   * Of a network that is not exact, on a GPU: whether batches may be smaller than its choice states, if these do not fit.
+   * A job has batches of one size all the same. Default false: what outlives it states them.
+   */
+  readonly canShrink?: boolean;
+}
+
+export interface TestOptions {
+  /** Default `interactive`. */
+  readonly priority?: Priority;
+  /** Aborting it withdraws what has not begun. Default: it is computed. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What batches need of an engine. */
@@ -50,6 +69,7 @@ export type PredictEngine = Pick<
 /** Batches the tiles of all jobs that run on an engine. */
 export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
+  readonly #fitting = new FittingBatches();
 
   /** @param onBatch called after each batch with its tiles, its share of the device's time in ms, and its lane */
   constructor(
@@ -59,7 +79,7 @@ export class TilePredictor {
     this.#scheduler = new Scheduler<Item, MaskArray>({
       threads: engine.threads,
       use: ({ use }) => use,
-      maxBatch: ({ maxBatch }) => maxBatch,
+      maxBatch: ({ sizes }) => sizes.most(),
       maxDelayMs: MAX_DELAY_MS,
       agingMs: AGING_MS,
       pixels: ({ tile }) => tile.width * tile.height * tile.count,
@@ -95,58 +115,99 @@ export class TilePredictor {
   /** The function that predicts the tiles of one job with one model. */
   for(
     job: string,
-    { id, exact, choice }: PredictModel,
-    { priority = 'normal', symmetries = false, threshold = null, canTakeAll = true }: PredictFor = {},
+    { id, exact, choice, sizes }: PredictModel,
+    {
+      priority = 'normal',
+      symmetries = false,
+      threshold = null,
+      canTakeAll = true,
+      canShrink = false,
+    }: PredictFor = {},
   ): Predict {
     const { lanes, threads, batch } = choice;
     const isDivided = this.engine.laneThreads < this.engine.threads;
     const use = { lanes, threads, canTakeAll: exact && canTakeAll && !isDivided };
-    return (tile, output, signal) => {
-      const kind = tile.data.constructor.name;
+    const submit = (tile: TileBatch, output: OutputKind, batches: BatchSizes, signal: AbortSignal) => {
       const { width, height, channels } = tile;
-      const fitting = Math.max(1, Math.floor(batch / (width * height)));
-      const maxBatch = exact || this.#pads ? Math.min(MAX_BATCH, fitting) : 1;
-      const rounding = exact ? null : maxBatch; // where the last bits depend on it, it is not that of another job
+      const kind = tile.data.constructor.name;
+      const cost = costOf(id, output, symmetries);
+      const rounding = exact ? null : batches.most(); // where the last bits depend on it, it is not that of another job
       const graph = [id, output, symmetries, threshold, width, height, channels, kind];
       const group = [...graph, lanes, threads, rounding].join();
-      const shape = (tiles: number) => Math.min(maxBatch, exact ? nextPower(tiles) : maxBatch);
-      const item = { id, tile, output, symmetries, threshold, use, maxBatch, shape };
-      const cost = [id, output, symmetries].join();
+      const item = { id, tile, output, symmetries, threshold, use, cost, sizes: batches };
       return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
+    };
+    const fittingOf = (output: OutputKind, tilePx: number, wanted: number): number =>
+      this.#fitting.most(costOf(id, output, symmetries), wanted, tilePx);
+    if (!exact && this.#pads) {
+      const fitting = canShrink ? fittingOf : null;
+      return predictInOneSize(submit, { batch, fitting });
+    }
+    return (tile, output, signal) => {
+      const tilePx = tile.width * tile.height;
+      const fitting = (wanted: number) => fittingOf(output, tilePx, wanted);
+      const usable = () =>
+        (sizes?.() ?? sizesUpTo(tilesOf(batch, tilePx))).filter((size) => size <= fitting(MAX_BATCH));
+      const padded: BatchSizes = {
+        most: () => usable().at(-1)!,
+        padded: (tiles) => usable().find((size) => size >= tiles)!,
+        isFixed: false,
+      };
+      const onCpu = exact
+        ? { ...AS_IT_IS, most: () => fitting(tilesOf(batch, tilePx)), isFixed: false }
+        : AS_IT_IS;
+      return submit(tile, output, this.#pads ? padded : onCpu, signal);
     };
   }
 
   /**
    * The function that computes the steps of a model's self-test: batches of one or several tiles, which are not joined
-   * with others. They are few and small, and scheduled as interactive: an image may wait for the outcome.
+   * with others. They are few, and scheduled as interactive: an image may wait for the outcome.
    */
-  testing(id: number): PredictBatch {
+  testing(id: number, { priority = 'interactive', signal }: TestOptions = {}): PredictBatch {
     const { threads: all, laneThreads } = this.engine;
     return async (batch, output, { symmetries = false, threshold = null, threads = laneThreads }) => {
       const use = { lanes: Math.floor(all / threads), threads, canTakeAll: false };
-      const item = { id, tile: batch, output, symmetries, threshold, use, maxBatch: 1, shape: asIs };
-      const cost = [id, output, symmetries].join();
-      const test = { group: `test of ${id}`, model: cost, job: `test of ${id}`, item };
-      return (await this.#scheduler.submit({ ...test, priority: 'interactive' })).result;
+      const cost = costOf(id, output, symmetries);
+      const item = { id, tile: batch, output, symmetries, threshold, use, cost, sizes: AS_IT_IS };
+      const test = {
+        group: `test of ${id}`,
+        model: cost,
+        job: `test of ${id}`,
+        item,
+        ...(signal && { signal }),
+      };
+      return (await this.#scheduler.submit({ ...test, priority })).result;
     };
   }
 
-  /** Runs a batch. One that runs out of memory is retried once, in halves. */
+  /** Runs a batch. One that runs out of memory is retried in parts of half its size, down to single tiles. */
   async #run(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
+    const [{ tile, cost, sizes }] = items as [Item];
+    const count = this.#pads ? sizes.padded(items.length) : items.length;
     try {
-      return await this.#predict(items, place, ticket);
+      return await this.#predict(items, count, place, ticket);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'out-of-memory')) throw error;
-      if (items.length === 1) throw error;
-      const middle = Math.ceil(items.length / 2);
-      const first = await this.#predict(items.slice(0, middle), place, null);
-      return [...first, ...(await this.#predict(items.slice(middle), place, null))];
+      const tiles = count * tile.count;
+      if (!isOutOfMemory(error) || tiles === 1) throw error;
+      this.#fitting.exceed(cost, tiles, tile.width * tile.height);
+      if (sizes.isFixed) throw error;
+      const results: MaskArray[] = [];
+      while (results.length < items.length) {
+        const part = Math.min(sizes.most(), Math.ceil(items.length / 2)); // fewer after each that does not fit
+        results.push(...(await this.#run(items.slice(results.length).slice(0, part), place, null)));
+      }
+      return results;
     }
   }
 
-  async #predict(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
-    const [{ id, output, symmetries, threshold, shape }] = items as [Item];
-    const count = this.#pads ? shape(items.length) : items.length;
+  async #predict(
+    items: readonly Item[],
+    count: number,
+    place: Place,
+    ticket: Ticket | null,
+  ): Promise<readonly MaskArray[]> {
+    const [{ id, output, symmetries, threshold }] = items as [Item];
     const batch = join(
       items.map(({ tile }) => tile),
       count,
@@ -160,10 +221,9 @@ export class TilePredictor {
 const isLoss = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'engine-lost';
 
-/** Of an exact network, which computes the same bits in any batch: a GPU prepares itself for each new shape. */
-const nextPower = (tiles: number): number => 2 ** Math.ceil(Math.log2(tiles));
-/** Of a test, which chooses its own. */
-const asIs = (tiles: number): number => tiles;
+/** What costs the same time and memory for each px. */
+const costOf = (id: number, output: OutputKind, symmetries: boolean): string =>
+  [id, output, symmetries].join();
 
 /**
  * Copies tiles into one batch: it is transferred to the device, and its tiles may be requeued or halved after that.

@@ -30,7 +30,7 @@ export function prepareJob(
     output,
     ...memory
   }: Required<Pick<PlanOptions, 'output' | 'memory'>> &
-    Pick<PlanOptions, 'reserved' | 'tileCache' | 'batch' | 'preferred'>,
+    Pick<PlanOptions, 'reserved' | 'tileCache' | 'batch' | 'preferred' | 'gpuBytes'>,
 ): PreparedJob {
   const scale = spec.scale ? modelScale(image, model) : null;
   if (spec.symmetries) checkSymmetries(model);

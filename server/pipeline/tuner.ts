@@ -9,7 +9,7 @@ import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import { defaultChoice } from './default-choice.js';
 import { measureSpeed } from './measure-speed.js';
-import { lanesFit, maxBatchPixels } from './memory.js';
+import { lanesFit, type Memories } from './memory.js';
 import type { TilePredictor } from './predict.js';
 import {
   type Choice,
@@ -27,15 +27,13 @@ const BUDGET_MS = 6000;
 /** An image of at least this many tiles repays a search at once. */
 const WORTHWHILE_TILES = 32;
 
-export interface TunerOptions {
+export interface TunerOptions extends Memories {
   /** Default `cpu`. */
   readonly provider?: Provider;
   /** Threads of the device, at least 1. */
   readonly threads: number;
   /** The requested number of lanes, at most `threads`. Default: every division is tried. */
   readonly lanes?: number | undefined;
-  /** Bytes that the process may take for jobs. */
-  readonly memory: number;
   /** File that persists what was found, in a folder that exists; null for none. */
   readonly path: string | null;
   /** Called with a model before it is measured for a job. */
@@ -82,7 +80,7 @@ export class Tuner {
     now: { readonly size: Size; readonly signal: AbortSignal } | null,
   ): Promise<ComputeChoice> {
     const { space, key } = this.#spaceOf(model);
-    const byDefault = defaultChoice(model.card, this.options, this.options.memory);
+    const byDefault = defaultChoice(model.card, this.options, this.options);
     if (!model.geometry.tileable) return byDefault;
     const known = await this.#tunings.known(key);
     if (known) return this.#found(model, known);
@@ -174,20 +172,16 @@ export class Tuner {
 
   #computeSpace(model: EngineModel): ModelSpace {
     const { card, geometry, digest, environment } = model;
-    const { provider = 'cpu', threads, lanes, memory } = this.options;
-    const { isMeasured: _, ...byDefault } = defaultChoice(card, this.options, memory);
+    const { provider = 'cpu', threads, lanes } = this.options;
+    const { isMeasured: _, ...start } = defaultChoice(card, this.options, this.options);
     const tilePx = (outputPx: number): number => {
       const tile = chooseTile({ width: outputPx, height: outputPx }, 'auto', geometry, outputPx);
       return tile.width * tile.height;
     };
     // a GPU needs large batches, and is no faster with smaller ones
     const isBatchGiven = provider !== 'cpu';
-    const fitting = Math.max(tilePx(byDefault.tile), maxBatchPixels(card, byDefault.lanes, memory));
-    const start = isBatchGiven
-      ? { ...byDefault, batch: Math.floor(Math.min(byDefault.batch, fitting)) }
-      : byDefault;
     const fits = (choice: Choice): boolean =>
-      lanesFit(choice.lanes, card, Math.max(choice.batch, tilePx(choice.tile)), memory);
+      lanesFit(choice.lanes, card, Math.max(choice.batch, tilePx(choice.tile)), this.options);
     const divisions =
       lanes === undefined ? divisionsOf(threads) : [{ lanes: start.lanes, threads: start.threads }];
     const sides = divisions.map((division) =>

@@ -65,7 +65,10 @@ async function scoreParts(
   for (const part of ['validation', 'test'] as const) {
     if (split[part].length === 0) continue;
     const evaluation = new Evaluation(names);
-    const choice = defaultChoice(model.card, engine, DEFAULTS.memoryBytes);
+    const choice = defaultChoice(model.card, engine, {
+      memory: DEFAULTS.memoryBytes,
+      gpuBytes: engine.gpuBytes,
+    });
     const options = { engine, model, choice, classes: names.length, thresholds: THRESHOLDS };
     for await (const prediction of predictions(split[part], dataset, options)) {
       evaluation.add(prediction);

@@ -213,7 +213,7 @@ async function compare(
 
 /** How a version is computed: as it would be served where nothing was measured. */
 const choiceOf = ({ engine }: QuantiseRequest, { card }: EngineModel): ComputeChoice =>
-  defaultChoice(card, engine, DEFAULTS.memoryBytes);
+  defaultChoice(card, engine, { memory: DEFAULTS.memoryBytes });
 
 async function score(
   request: QuantiseRequest,

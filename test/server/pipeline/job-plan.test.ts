@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/card.js';
+import { arenaBytes } from '../../../model/session-bytes.js';
 import { planJob } from '../../../server/pipeline/job-plan.js';
 import { maxConcurrentJobs, plannableBytes, sharedBytes } from '../../../server/pipeline/memory.js';
 import { atModelScale, modelScale } from '../../../server/pipeline/model-scale.js';
@@ -23,6 +24,7 @@ const source = {
 };
 /** The default image with the given properties. */
 const imageOf = (facts: Partial<ImageFacts>) => ({ ...source, facts: { ...source.facts, ...facts } });
+const GIB = 2 ** 30;
 const whole = { width: 2000, height: 572 };
 
 describe('planJob', () => {
@@ -37,6 +39,20 @@ describe('planJob', () => {
     expect(tileOf({ preferred: { width: 350, height: 412 } })).toEqual(auto);
     const memory = planJob(source, model, { tile: 'auto' }).memory;
     expect(tileOf({ preferred: { width: 8100, height: 8100 }, memory })).toEqual(auto);
+  });
+
+  it('plans batches of a GPU by its own memory, and the copies of them by that of the process', () => {
+    const gpu = { card, geometry, exact: true, choice: { ...choice, batch: 8e6, threads: 1 } };
+    const planOf = (gpuGib: number, memory = 4 * GIB) =>
+      planJob(source, gpu, { tile: 'auto', memory, gpuBytes: gpuGib * GIB });
+    expect(planOf(20)).toMatchObject({ choice: { batch: 8e6 } });
+    expect(planOf(20).memory).toBeLessThan(2 * GIB);
+    const small = planOf(1);
+    expect(small.choice.batch).toBeGreaterThan(1e6);
+    expect(arenaBytes(card, small.choice.batch)).toBeLessThan(GIB);
+    expect(planOf(0.1).plan.tile.width).toBeLessThan(small.plan.tile.width);
+    expect(() => planOf(0.001)).toThrow('of the GPU');
+    expect(() => planOf(20, GIB / 4)).toThrow('raise --memory');
   });
 
   it.each([1, 1.25, 1.5, 1.75, 2, 3])(

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Provider } from '../../../model/device.js';
 import type { Engine } from '../../../model/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
@@ -21,10 +21,22 @@ function smallDevice(capacity: number, provider: Provider = 'cpu') {
   return { counts, engine: { ...device, provider, predict } as unknown as Engine };
 }
 
+interface Four {
+  readonly predictor?: TilePredictor;
+  readonly exact?: boolean;
+  /** Px of a batch. */
+  readonly batch?: number;
+  readonly sizes?: () => readonly number[];
+  readonly canShrink?: boolean;
+}
+
 /** Four tiles of 2×2 px, whose pixel value is their number. */
-const segmentFour = async (engine: Engine, exact = true, batch = 16) => {
+const segmentFour = async (
+  engine: Engine,
+  { predictor = new TilePredictor(engine), exact = true, batch = 16, sizes, canShrink = false }: Four = {},
+) => {
   const choice = { ...oneLane({ provider: 'cpu', laneThreads: 1 }), batch };
-  const predict = new TilePredictor(engine).for('job', { id: 0, exact, choice });
+  const predict = predictor.for('job', { id: 0, exact, choice, sizes }, { canShrink });
   const tile = (i: number) => ({
     data: new Uint8Array(4).fill(i),
     count: 1,
@@ -47,12 +59,58 @@ it('a batch that does not fit into device memory is split in halves', async () =
   expect(counts).toEqual([4, 2, 2]);
 });
 
-it('the tiles of a half that does not fit either fail with that as the cause', async () => {
+it('halves are split again, and what did not fit is not tried again', async () => {
   const { counts, engine } = smallDevice(1);
-  const ends = await segmentFour(engine);
+  const predictor = new TilePredictor(engine);
+  for (const batches of [
+    [4, 2, 1, 1, 1, 1],
+    [1, 1, 1, 1],
+  ]) {
+    const ends = await segmentFour(engine, { predictor });
+    expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
+    expect(counts.splice(0)).toEqual(batches);
+  }
+});
+
+it('a tile that does not fit alone fails with that as the cause', async () => {
+  const { counts, engine } = smallDevice(0);
+  const ends = await segmentFour(engine, { batch: 1 });
   const reasons = ends.map((end) => (end.status === 'rejected' ? end.reason.code : null));
   expect(reasons).toEqual(Array(4).fill('out-of-memory'));
-  expect(counts).toEqual([4, 2]);
+  expect(counts).toEqual([1, 1, 1, 1]);
+});
+
+it('halves on a GPU have no more tiles than are known to fit, and none that were not tested', async () => {
+  const { counts, engine } = smallDevice(3, 'cuda');
+  const ends = await segmentFour(engine, { sizes: () => [1, 2, 4] });
+  expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
+  expect(counts).toEqual([4, 2, 2]);
+});
+
+describe('where last bits depend on the size of batches', () => {
+  it('a job whose batches do not fit fails, and says what helps', async () => {
+    const { counts, engine } = smallDevice(3, 'cuda');
+    const ends = await segmentFour(engine, { exact: false });
+    const message = expect.stringMatching(
+      /^the device's memory does not suffice for batches of 4 tiles .* --batch/,
+    );
+    const reason = expect.objectContaining({ code: 'out-of-memory', message });
+    expect(ends).toEqual(Array(4).fill({ status: 'rejected', reason }));
+    expect(counts).toEqual([4]);
+  });
+
+  it('one that leaves nothing but scores goes on with a smaller size, for all of its tiles', async () => {
+    const { counts, engine } = smallDevice(3, 'cuda');
+    const predictor = new TilePredictor(engine);
+    for (const batches of [
+      [4, 2, 2],
+      [2, 2],
+    ]) {
+      const ends = await segmentFour(engine, { predictor, exact: false, canShrink: true });
+      expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
+      expect(counts.splice(0)).toEqual(batches);
+    }
+  });
 });
 
 it.each([
@@ -63,7 +121,7 @@ it.each([
   { exact: false, batch: 24, sizes: [6] },
 ])('a GPU computes batches of few sizes, filled up: %o', async ({ exact, batch, sizes }) => {
   const { counts, engine } = smallDevice(100, 'cuda');
-  const ends = await segmentFour(engine, exact, batch);
+  const ends = await segmentFour(engine, { exact, batch });
   expect(ends).toEqual([1, 2, 3, 4].map((value) => ({ status: 'fulfilled', value })));
   expect(counts).toEqual(sizes);
 });

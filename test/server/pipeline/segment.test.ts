@@ -25,7 +25,7 @@ beforeAll(async () => {
   const loaded = await engine.load(
     fileURLToPath(new URL('../../../../models/em-membrane/1', import.meta.url)),
   );
-  const choice = defaultChoice(loaded.card, engine, Number.POSITIVE_INFINITY);
+  const choice = defaultChoice(loaded.card, engine, { memory: Number.POSITIVE_INFINITY });
   model = { ...loaded, choice, ...(await engine.tested(loaded, use, choice.threads)) };
 });
 afterAll(() => engine.close());
