@@ -58,20 +58,28 @@ export async function* predictions(
   const predictor = new TilePredictor(engine);
   const { smallest, tileable } = geometry;
   const fixed = { width: smallest, height: smallest };
-  // Last bits of TensorFlow's depend on the tiles of a batch, and these on time: scores would not be repeatable.
-  const exact = tileable && (await engine.environment()).engine === 'onnx';
+  // Last bits of TensorFlow's, and of a GPU's, depend on the tiles of a batch, and these on time: scores would not be
+  // repeatable.
+  const exact = tileable && engine.provider === 'cpu' && (await engine.environment()).engine === 'onnx';
   for (const pair of pairs) {
     const { image } = pair;
     const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
     const scorer = new ImageScorer(pair, dataset, options);
     const tile = tileable ? chooseTile(image.size, 'auto', geometry, choice.tile) : fixed;
+    const plan = planTiles(image.size, { tile, rule: geometry });
+    // on a GPU, a batch is filled up: those of a small image have no more tiles than it has
+    const batch = Math.min(choice.batch, plan.count * tile.width * tile.height);
     await segment({
       source: image,
-      plan: planTiles(image.size, { tile, rule: geometry }),
+      plan,
       output: scorer.needsProbabilities ? 'probabilities' : 'labels',
       classes,
       sink: scorer,
-      predict: predictor.for('evaluation', { id, exact, choice }, { symmetries }),
+      predict: predictor.for(
+        'evaluation',
+        { id, exact, choice: { ...choice, batch } },
+        { symmetries, canShrink: true },
+      ),
       choice,
       signal,
     });
