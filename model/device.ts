@@ -7,6 +7,8 @@ export type Provider = (typeof PROVIDERS)[number];
  */
 export const PRECISIONS = ['fp32', 'tf32', 'fp16'] as const;
 export type Precision = (typeof PRECISIONS)[number];
+/** Of the floats in a graph. How a device rounds their products, as `tf32` is, is no matter of the graph. */
+export type GraphPrecision = Exclude<Precision, 'tf32'>;
 
 /** Devices of one kind, which share a queue: they are expected to be alike, so that a slide may be computed by all. */
 export interface DeviceSet {

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
+import type { GraphPrecision } from './device.js';
 import type { OnnxBackend } from './onnx/backend.js';
-import type { Precision } from './onnx/precision.js';
 
 /** Values of one input of a recorded computation. */
 export interface ComputationInput {
@@ -74,7 +74,7 @@ export interface Runtime {
 /** A backend that records a computation of any tensors, which then runs without TensorFlow.js. */
 export interface Recorder {
   /** Of the computations that are recorded, or run without being recorded, from now on. */
-  precision: Precision;
+  precision: GraphPrecision;
   facts(): Promise<Pick<RuntimeFacts, 'provider'>>;
   /**
    * @param inputs whose values each run provides; other tensors that are computed keep their values

@@ -1,12 +1,11 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import * as ort from 'onnxruntime-node';
-import { takesBytes } from '../device.js';
+import { type GraphPrecision, takesBytes } from '../device.js';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
 import { refuseOverflow } from './half/halve.js';
 import type { AnyOperator, Inputs } from './operator.js';
-import type { Precision } from './precision.js';
 import type { ElementName } from './proto.js';
 import { type DeviceOptions, tryDevice } from './providers.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
@@ -41,7 +40,7 @@ export class OnnxBackend extends tf.KernelBackend {
   /** Threads of the graphs that are run from now on. */
   threads: number;
   /** Of the computations that are recorded, or run without being recorded, from now on. */
-  precision: Precision;
+  precision: GraphPrecision;
   #flushing: Promise<void> = Promise.resolve();
   #releasing: Promise<void> = Promise.resolve();
   /** Inputs of the computation that is being recorded. */

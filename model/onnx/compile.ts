@@ -1,4 +1,4 @@
-import type { Precision } from './precision.js';
+import type { GraphPrecision } from '../device.js';
 import type { Graph } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
 import { type Deferred, type Layout, NCHW, type Shape, Value } from './value.js';
@@ -12,13 +12,13 @@ export interface Program {
   /** Frozen tensors that the nodes read; their values are part of the graph. */
   readonly constants: readonly TensorData[];
   readonly outputs: readonly TensorData[];
-  readonly precision: Precision;
+  readonly precision: GraphPrecision;
   /** The structure: programs with equal keys compile to the same graph and share a session. */
   readonly key: string;
 }
 
 /** Collects the operators that `outputs` depend on, and derives the key of their structure. */
-export function gather(outputs: readonly TensorData[], precision: Precision = 'fp32'): Program {
+export function gather(outputs: readonly TensorData[], precision: GraphPrecision = 'fp32'): Program {
   const reached = new Set<Recorded>();
   const feeds = new Map<TensorData, number>();
   const constants = new Map<TensorData, number>();

@@ -1,11 +1,11 @@
 import './no-telemetry.js';
 import * as ort from 'onnxruntime-node';
+import type { GraphPrecision } from '../device.js';
 import { graphError, ModelError, PrecisionError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';
 import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
 import { halve } from './half/halve.js';
-import type { Precision } from './precision.js';
 import { encodeModel, type Graph } from './proto.js';
 import { type DeviceOptions, executionProviders } from './providers.js';
 
@@ -18,7 +18,7 @@ export interface SessionOptions extends DeviceOptions {
    */
   readonly maxSessions: number;
   /** Of the graphs of frozen networks. Default: fp32. */
-  readonly precision?: Precision;
+  readonly precision?: GraphPrecision;
   /** Default: nothing is written. */
   readonly diagnostics?: Diagnostics;
   /** The lane that has these sessions, from 0, as names of profiles state it. Default 0. */

@@ -1,9 +1,9 @@
 import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
+import type { GraphPrecision } from '../device.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
 import { convertChannels } from '../normalise.js';
-import type { Precision } from '../onnx/precision.js';
 import { type Computation, type Recorder, recorderOf } from '../runtime.js';
 import type { UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
@@ -38,7 +38,7 @@ export class Differentiator {
       readonly unet: UnetConfig;
       readonly loss: LossKind;
       /** fp16 for mixed precision: inputs and results are floats of 32 bits. Default: fp32. */
-      readonly precision?: Precision;
+      readonly precision?: GraphPrecision;
     },
   ) {
     const end = model.getLayer(config.unet.outputSize ? 'resized' : 'logits');

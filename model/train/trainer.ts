@@ -2,10 +2,10 @@ import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
 import { loadCheckpoint } from '../checkpoint.js';
+import type { GraphPrecision } from '../device.js';
 import { SeededDropout } from '../dropout.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
 import { type TileGeometry, tileGeometryOf } from '../geometry.js';
-import type { Precision } from '../onnx/precision.js';
 import { recorderOf } from '../runtime.js';
 import { buildUnet, type UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
@@ -28,7 +28,7 @@ export interface TrainerConfig {
    * fp16 for mixed precision: forward and backward passes in floats of 16 bits, weights in 32, with dynamic loss scaling.
    * Default: fp32.
    */
-  readonly precision?: Precision;
+  readonly precision?: GraphPrecision;
   /** Excludes the contracting path from training. Default false. */
   readonly freezeEncoder?: boolean;
 }

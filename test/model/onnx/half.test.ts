@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GraphPrecision } from '../../../model/device.js';
 import { FrozenModel, type TileBatch } from '../../../model/frozen.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { floatsOf, halvesOf } from '../../../model/onnx/half/float16.js';
-import type { Precision } from '../../../model/onnx/precision.js';
 import { useOnnxBackend } from '../../../model/onnx/register.js';
 import type { OutputKind } from '../../../model/output-kind.js';
 import { Calibrator } from '../../../model/quantisation/calibrator.js';
@@ -98,7 +98,7 @@ describe('a frozen network in fp16', async () => {
   }
 
   async function computed(
-    precision: Precision,
+    precision: GraphPrecision,
     model: tfl.LayersModel,
     output: OutputKind,
     { symmetries = false, threshold }: { symmetries?: boolean; threshold?: number } = {},
