@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { type GraphPrecision, takesBytes } from '../device.js';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
-import { refuseOverflow } from './half/halve.js';
+import { refuseOverflow } from './half/overflow.js';
 import type { AnyOperator, Inputs } from './operator.js';
 import type { ElementName } from './proto.js';
 import { type DeviceOptions, tryDevice } from './providers.js';

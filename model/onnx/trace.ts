@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
 import { feedShape, type Program } from './compile.js';
-import { refuseOverflow } from './half/halve.js';
+import { refuseOverflow } from './half/overflow.js';
 import type { TensorData } from './record.js';
 
 /** Values of one input of a recorded computation. */

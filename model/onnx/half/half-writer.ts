@@ -2,6 +2,7 @@ import { PrecisionError } from '../../errors.js';
 import { type Attributes, ElementType, type Graph, type NodeProto, type TensorProto } from '../proto.js';
 import { elementsOf } from './elements.js';
 import { areHalves, halvesOf, isNormalHalf, MAX_HALF } from './float16.js';
+import { overflowing } from './overflowing-operators.js';
 import { DECISIONS, dataInputs, FULL, HALF, MOVES } from './policy.js';
 
 /** Writes a graph anew, in which some floats have 16 bits. Values keep their names in the precision that they have. */
@@ -52,7 +53,8 @@ export class HalfWriter {
       this.nodes.push(castTo('float16', isPositive, output[0]!));
       return;
     }
-    this.nodes.push({ ...node, input: this.#halfInputs(node) });
+    const halved = { ...node, input: this.#halfInputs(node) };
+    this.nodes.push(overflowing(halved, (...written) => this.op(...written)));
   }
 
   /** Writes a further node, and returns the name of its output. */

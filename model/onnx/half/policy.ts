@@ -17,11 +17,13 @@ export const FULL = new Set([
 ]);
 
 /**
- * Decisions of a frozen network. They are made in 32 bits, which changes none of them and costs little, but so all that
- * leaves the 16 bits is a float, and can be tested for overflow. In training, the gradient of pooling compares, too.
+ * Decisions of a frozen network, and other functions of which an infinite number, or NaN, has a finite value. They are
+ * computed in 32 bits, which changes no decision and costs little, since few networks have any; but so what they read has
+ * left the 16 bits, and is tested for overflow. In training, the gradient of pooling compares, too.
  */
 export const DECISIONS = new Set([
   ...['ArgMax', 'ArgMin', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'],
+  ...['Clip', 'Max', 'Min', 'HardSigmoid', 'Sign', 'Div'],
 ]);
 
 /** Operators that only move values, and so may as well move rounded ones. */
