@@ -1,9 +1,7 @@
 import { constants } from 'node:os';
+import { RTLD_NODELETE } from '../dlopen-flags.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { DRIVER_LIBRARY, noDriver } from './driver.js';
-
-/** glibc's `RTLD_NODELETE`: Node closes a library that is no addon, which is then not unloaded. */
-const RTLD_NODELETE = 0x1000;
 
 /** Loads NVIDIA's driver into this process. @throws DeviceUnavailableError */
 export function loadDriver(): void {

@@ -1,9 +1,11 @@
 import { createRequire, Module } from 'node:module';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 
 import tf = require('@tensorflow/tfjs-core');
 import util = require('node:util');
 
+import { RTLD_NODELETE } from '../dlopen-flags.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { SHARED_PACKAGES, type TensorFlowInstallation } from './installation.js';
 
@@ -50,7 +52,7 @@ export async function bindTensorFlow({
     const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as {
       readonly NodeJSKernelBackend: new (binary: Binary, name: string) => AddonBackend;
     };
-    const loaded = require(binary) as Binary;
+    const loaded = loadBinary(binary);
     const backend = new NodeJSKernelBackend(loaded, name);
     tf.registerBackend(BACKEND, () => backend);
     await tf.setBackend(BACKEND);
@@ -61,6 +63,13 @@ export async function bindTensorFlow({
       { cause },
     );
   }
+}
+
+/** Unloaded with its lane, TensorFlow would end the process by a fault, where it has not computed anything yet. */
+function loadBinary(path: string): Binary {
+  const addon = { exports: {} };
+  process.dlopen(addon, path, constants.dlopen.RTLD_LAZY | RTLD_NODELETE);
+  return addon.exports as Binary;
 }
 
 /** Has a package's module be our core, for all that import it from the addon's folder. */
