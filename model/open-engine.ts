@@ -10,6 +10,11 @@ import { OWN_PLATFORM, type Platform } from './platform.js';
 /** An engine as it is requested: `auto` is the first NVIDIA GPU where it works, and else the CPU. */
 export interface EngineRequest extends Omit<EngineOptions, 'provider'> {
   readonly provider: Provider | 'auto';
+  /**
+   * What is requested of the CPU alone, as a person names it, such as `--lanes 2`: a GPU that `auto` finds does not use it
+   * (`unusedText` says so). Default nothing.
+   */
+  readonly cpuOptions?: readonly string[];
   /** Why `auto` is to be no GPU, such as one that has failed repeatedly. Default: it may be one. */
   readonly avoidGpu?: string;
 }
@@ -28,9 +33,9 @@ const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg
  * @throws DeviceUnavailableError (by `code`) where none of them works; never for `auto`
  */
 export async function openEngine({ provider, avoidGpu, ...request }: EngineRequest): Promise<OpenedEngine> {
-  const options = { run: randomUUID(), ...request };
+  const { cpuOptions: _, ...options } = { run: randomUUID(), ...request };
   if (provider !== 'auto') return { engine: await Engine.open({ ...options, provider }), fallback: null };
-  const { lanes: _, ...ofDevice } = options;
+  const { lanes: __, ...ofDevice } = options;
   let fallback = avoidGpu ?? reasonAgainstCuda(options.cudaFolder);
   if (fallback === null) {
     try {
@@ -40,7 +45,7 @@ export async function openEngine({ provider, avoidGpu, ...request }: EngineReque
       fallback = (error as Error).message;
     }
   }
-  const { precision: __, ...onCpu } = options;
+  const { precision: ___, ...onCpu } = options;
   return { engine: await Engine.open({ ...onCpu, provider: 'cpu' }), fallback };
 }
 

@@ -102,7 +102,7 @@ export async function openServices(
   const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
-  const devices = new KnownDevices(environment, log);
+  const devices = new KnownDevices(environment, log, engine);
   const { worker, readers } = start(options, {
     onBatch: ({ tiles, deviceMs, lane }, waiting) => {
       metrics.batchSize.observe(tiles);

@@ -1,15 +1,11 @@
 import { type Command, Option } from 'commander';
 import { nvidiaIndices } from '../../model/cuda/gpu.js';
 import { npmCommit, onnxRuntimeFolder } from '../../model/cuda/libraries.js';
-import {
-  DEVICE_SYNTAX,
-  type DeviceRequest,
-  type DeviceSet,
-  nameOfDevices,
-  OWN_CPU,
-} from '../../model/device.js';
+import { DEVICE_SYNTAX, type DeviceSet, nameOfDevices, OWN_CPU, type Precision } from '../../model/device.js';
+import type { EngineKind } from '../../model/engine-kind.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
+import { RequestError } from '../contract/errors.js';
 import { type DeviceAccount, deviceAccount } from '../pipeline/device-account.js';
 import { requireFolder } from '../storage/folders.js';
 import { untilAborted } from '../storage/until-aborted.js';
@@ -17,9 +13,12 @@ import { accountLines, type ListedDevice } from '../terminal/device-table.js';
 import {
   type CacheDirFlags,
   type CommandContext,
+  type CpuFlags,
   cacheDirOption,
   type DeviceFlags,
   devices,
+  engineOf,
+  engineOption,
   type MemoryFlags,
   memoryOption,
   precisionOption,
@@ -27,10 +26,11 @@ import {
 } from '../terminal/options.js';
 import { withModelHost } from './with-model-host.js';
 
-interface DevicesFlags extends CacheDirFlags, DeviceFlags, MemoryFlags {
+interface DevicesFlags extends CacheDirFlags, DeviceFlags, CpuFlags, MemoryFlags {
   readonly models: string;
   readonly model?: string;
-  readonly threads: number;
+  /** Default: the devices of all engines. */
+  readonly engine?: EngineKind;
   readonly test?: true;
   readonly json?: true;
 }
@@ -46,10 +46,14 @@ export function devicesCommand(program: Command, context: CommandContext): void 
         .default(DEFAULTS.models, 'those of the package'),
     )
     .option('-m, --model <name>', 'NAME or NAME/VERSION of the only model to list')
+    .addOption(engineOption())
     .addOption(
-      new Option('--device <names>', `the devices to list: ${DEVICE_SYNTAX}`)
-        .argParser(devices)
-        .default('auto', 'auto: all that this machine may have'),
+      new Option(
+        '--device <names>',
+        `the devices to list: ${DEVICE_SYNTAX} (default: auto, all that this machine may have)`,
+      )
+        .env(ENVIRONMENT.device)
+        .argParser(devices),
     )
     .addOption(precisionOption())
     .addOption(threadsOption())
@@ -65,7 +69,7 @@ async function listDevices(flags: DevicesFlags, context: CommandContext): Promis
   const shelf = new ModelShelf(flags.models);
   if (flags.model !== undefined) await shelf.find(flags.model);
   const models = flags.model === undefined ? (await shelf.list()).map(({ name }) => name) : [flags.model];
-  for (const device of await devicesOf(flags.device ?? 'auto')) {
+  for (const device of await devicesOf(flags)) {
     context.signal.throwIfAborted();
     const listed = await listedDevice(device, models, flags, context);
     if (flags.json) context.stdout(JSON.stringify(listed));
@@ -73,38 +77,64 @@ async function listDevices(flags: DevicesFlags, context: CommandContext): Promis
   }
 }
 
-/** The devices to list, one by one. */
-async function devicesOf(request: DeviceRequest): Promise<DeviceSet[]> {
-  if (request !== 'auto') {
-    const { provider, indices } = request;
-    return indices.length === 0 ? [request] : indices.map((index) => ({ provider, indices: [index] }));
+const WEBGPU: DeviceSet = { provider: 'webgpu', indices: [0] };
+
+/** A device to list, and the options that it is listed with. */
+interface Candidate extends CpuFlags {
+  readonly name: string;
+  readonly engine: EngineKind;
+  readonly device: DeviceSet;
+  readonly precision: Precision;
+}
+
+/**
+ * The devices to list, one by one. Those that are named have all options that were given; of all that the machine may
+ * have, each has those that concern it.
+ * @throws RequestError for what the named devices, or the named engine, do not have
+ */
+async function devicesOf({ engine, device = 'auto', ...flags }: DevicesFlags): Promise<Candidate[]> {
+  const { precision, threads, cacheDir } = flags;
+  const ofCpu = threads === undefined ? {} : { threads };
+  const tensorflow = { ...ofCpu, name: 'tensorflow', engine: 'tensorflow', device: OWN_CPU } as const;
+  if (device !== 'auto' && device !== OWN_CPU && engine === 'tensorflow') {
+    throw new RequestError('bad-request', `--device ${nameOfDevices(device)} is for --engine onnx`);
   }
-  const gpus = await nvidiaIndices();
+  if (engine === 'tensorflow') return [{ ...tensorflow, precision }];
+  if (device !== 'auto') {
+    const named = { ...ofCpu, engine: 'onnx', precision } as const;
+    engineOf({ ...named, device, cacheDir });
+    const { provider, indices } = device;
+    const each = indices.map((index): DeviceSet => ({ provider, indices: [index] }));
+    return (indices.length === 0 ? [device] : each).map((own) => {
+      return { ...named, name: nameOfDevices(own), device: own };
+    });
+  }
+  const gpus = (await nvidiaIndices()).map((index): DeviceSet => ({ provider: 'cuda', indices: [index] }));
   return [
-    OWN_CPU,
-    ...gpus.map((index): DeviceSet => ({ provider: 'cuda', indices: [index] })),
-    { provider: 'webgpu', indices: [0] },
+    { ...ofCpu, name: nameOfDevices(OWN_CPU), engine: 'onnx', device: OWN_CPU, precision: 'fp32' },
+    ...[...gpus, WEBGPU].map((gpu): Candidate => {
+      return { name: nameOfDevices(gpu), engine: 'onnx', device: gpu, precision };
+    }),
+    // Last, since it hides GPUs from what this process starts.
+    ...(engine === undefined ? [{ ...tensorflow, precision: 'fp32' } as const] : []),
   ];
 }
 
 /** What is known of a device; or why it cannot be used, which ends nothing. */
 async function listedDevice(
-  device: DeviceSet,
+  { name, ...candidate }: Candidate,
   models: readonly string[],
-  flags: DevicesFlags,
+  { models: folder, memory, cacheDir, test: isTesting }: DevicesFlags,
   { signal, stderr }: CommandContext,
 ): Promise<ListedDevice> {
-  const name = nameOfDevices(device);
   const test = (model: string, { output, symmetries }: { output: string; symmetries: boolean }) =>
     stderr(`testing ${model} on ${name}: ${output}${symmetries ? ' over symmetries' : ''}`);
-  // the CPU has one precision
-  const precision = device.provider === 'cpu' ? 'fp32' : flags.precision;
-  const engine = { ...flags, engine: 'onnx', device, precision } as const;
   try {
-    const account = await withModelHost(engine, stderr, (host) =>
-      untilAborted(deviceAccount(host, models, flags.test ? test : null), signal),
+    const account = await withModelHost({ ...candidate, models: folder, memory, cacheDir }, stderr, (host) =>
+      untilAborted(deviceAccount(host, models, isTesting ? test : null), signal),
     );
-    return { device: name, failure: null, ...(await withCommit(account)) };
+    const isOnnx = candidate.engine === 'onnx';
+    return { device: name, failure: null, ...(isOnnx ? await withCommit(account) : account) };
   } catch (error) {
     signal.throwIfAborted();
     const { message } = error as Error;

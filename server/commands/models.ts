@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
 import { Engine } from '../../model/engine.js';
+import type { EngineKind } from '../../model/engine-kind.js';
 import type { LayerFacts } from '../../model/layers.js';
 import { cardOf, ModelShelf, type Survey } from '../../model/shelf.js';
 import { haloText } from '../../tiling/plan.js';
@@ -12,9 +13,11 @@ import { netSvg } from '../svg/net-picture.js';
 import {
   type CacheDirFlags,
   type CommandContext,
+  type CpuFlags,
   cacheDirOption,
   type DeviceFlags,
   deviceOption,
+  engineOption,
   precisionOption,
   threadsOption,
 } from '../terminal/options.js';
@@ -22,9 +25,9 @@ import { tuningSummary } from './bench.js';
 import { quantizeCommand } from './quantize.js';
 import { withModelHost } from './with-model-host.js';
 
-interface ShowFlags extends CacheDirFlags, DeviceFlags {
+interface ShowFlags extends CacheDirFlags, DeviceFlags, CpuFlags {
   readonly models: string;
-  readonly threads: number;
+  readonly engine: EngineKind;
   readonly svg?: string;
 }
 
@@ -50,6 +53,7 @@ export function modelsCommand(program: Command, context: CommandContext): void {
     .description('list the layers of a model, and how this machine was measured to compute it')
     .argument('<name>', 'model, NAME or NAME/VERSION')
     .addOption(folder())
+    .addOption(engineOption().default('onnx'))
     .addOption(deviceOption())
     .addOption(precisionOption())
     .addOption(threadsOption())
@@ -91,12 +95,8 @@ function summaryOf({ name, version, classes, architecture, scores, quantisation 
 }
 
 /** Lists the layers of a model, and draws them where a file is named; and says how it is computed, if that was measured. */
-async function showModel(
-  { models, svg, cacheDir, device, precision, threads }: ShowFlags,
-  name: string,
-  context: CommandContext,
-): Promise<void> {
-  const { folder } = await new ModelShelf(models).find(name);
+async function showModel({ svg, ...flags }: ShowFlags, name: string, context: CommandContext): Promise<void> {
+  const { folder } = await new ModelShelf(flags.models).find(name);
   const engine = Engine.start({ provider: 'cpu', threads: 1 });
   try {
     const { card, layers } = await engine.describe(folder);
@@ -105,16 +105,8 @@ async function showModel(
   } finally {
     await engine.close();
   }
-  const flags = {
-    models,
-    engine: 'onnx' as const,
-    cacheDir,
-    device,
-    precision,
-    threads,
-    memory: DEFAULTS.memoryBytes,
-  };
-  const tuning = await withModelHost(flags, context.stderr, (host) => host.tuningOf(name));
+  const request = { ...flags, memory: DEFAULTS.memoryBytes };
+  const tuning = await withModelHost(request, context.stderr, (host) => host.tuningOf(name));
   context.stdout('');
   context.stdout(tuning ? tuningSummary(tuning) : `not measured on this machine: unseam bench ${name}`);
 }

@@ -1,4 +1,5 @@
 import { type DeviceFacts, gpuText } from '../../model/environment.js';
+import type { EngineRequest } from '../../model/open-engine.js';
 import type { TilingOutcome } from '../../model/self-test.js';
 import { formatBytes } from '../contract/byte-size.js';
 
@@ -36,4 +37,17 @@ export function tuningText({
   readonly pixelsPerSecond: number;
 }): string {
   return `${tile} px, ${lanes} × ${threads} threads, ${(pixelsPerSecond / 1e6).toFixed(2)} Mpx/s`;
+}
+
+/**
+ * What was requested, and is not used on what `auto` has chosen; null for nothing.
+ * @param isGpu what it has chosen
+ */
+export function unusedText(
+  { precision = 'fp32', cpuOptions = [] }: Pick<EngineRequest, 'precision' | 'cpuOptions'>,
+  isGpu: boolean,
+): string | null {
+  if (isGpu)
+    return cpuOptions.length === 0 ? null : `${cpuOptions.join(' and ')}: for the CPU, and a GPU is used`;
+  return precision === 'fp32' ? null : `the CPU computes in fp32, not in ${precision}`;
 }

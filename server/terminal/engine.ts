@@ -1,7 +1,8 @@
 import type { Engine } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { openEngine } from '../../model/open-engine.js';
-import { type DeviceFlags, type EngineFlags, engineOf } from './options.js';
+import { unusedText } from '../pipeline/device-text.js';
+import { type CpuFlags, cpuOptionsOf, type DeviceFlags, type EngineFlags, engineOf } from './options.js';
 
 /**
  * Starts the engine that a command's flags describe.
@@ -18,16 +19,22 @@ export async function openEngineOf(
 }
 
 /**
- * Says what is not used of what was requested, and why: named devices, `--device auto`, or a precision that only GPUs have.
- * Where none was requested, the CPU is no news.
+ * Says what is not used of what was requested, and why: named devices, `--device auto`, or an option that what it has
+ * chosen does not have. Where none was requested, the CPU is no news.
  */
 export function sayUnused(
-  { device, precision }: DeviceFlags,
+  flags: DeviceFlags & CpuFlags,
   { fallback, devices }: { readonly fallback: string | null; readonly devices: readonly DeviceState[] },
   log: (line: string) => void,
 ): void {
-  const onCpu = precision === 'fp32' ? '' : `; the CPU computes in fp32, not in ${precision}`;
-  if (fallback !== null && (device === 'auto' || onCpu !== '')) log(`no GPU is used: ${fallback}${onCpu}`);
+  const { device = null, precision } = flags;
+  const isAuto = device === null || device === 'auto';
+  const unused = isAuto
+    ? unusedText({ precision, cpuOptions: cpuOptionsOf(flags) }, fallback === null)
+    : null;
+  if (fallback !== null && (device === 'auto' || unused !== null)) {
+    log(['no GPU is used: ', fallback, ...(unused === null ? [] : ['; ', unused])].join(''));
+  } else if (unused !== null) log(`not used: ${unused}`);
   for (const { name, failure } of devices) {
     if (failure !== null) log(`${name} is not used: ${failure.replace(`${name}: `, '')}`);
   }

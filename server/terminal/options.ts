@@ -26,11 +26,9 @@ export interface CommandContext {
   readonly stderr: (line: string) => void;
 }
 
-export interface EngineFlags extends CacheDirFlags, DeviceFlags {
+export interface EngineFlags extends CacheDirFlags, DeviceFlags, CpuFlags {
   readonly models: string;
   readonly engine: EngineKind;
-  readonly threads: number;
-  readonly lanes?: number;
   readonly dumpGraphs?: string;
   readonly profileGraphs?: string;
 }
@@ -62,6 +60,13 @@ export interface DeviceFlags {
   readonly precision: Precision;
 }
 
+/** What only the CPU has. */
+export interface CpuFlags {
+  /** Default: all cores. */
+  readonly threads?: number;
+  readonly lanes?: number;
+}
+
 export interface CacheDirFlags {
   /** Null for none: what would be in it is measured each time, and nothing is set up. */
   readonly cacheDir: string | null;
@@ -73,11 +78,12 @@ export interface ScratchFlags {
 
 /**
  * The engine that a command's flags describe.
- * @throws RequestError for more lanes than threads, for lanes of devices, and for what the engine does not have
+ * @throws RequestError for more lanes than threads, for lanes of devices, and for what the engine or the device does not have
  * @throws DeviceUnavailableError for an engine that is not set up
  */
-export function engineOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
-  const { device = 'auto', precision, threads, lanes, cacheDir, dumpGraphs, profileGraphs } = flags;
+export function engineOf(flags: Omit<EngineFlags, 'models'> & BatchFlags): EngineRequest {
+  const { device = 'auto', precision, lanes, cacheDir, dumpGraphs, profileGraphs } = flags;
+  const { threads = DEFAULTS.threads } = flags;
   if (flags.engine === 'tensorflow') return tensorFlowOf(flags);
   if (lanes !== undefined && lanes > threads) {
     throw new RequestError(
@@ -100,7 +106,7 @@ export function engineOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
   }
   const common = { diagnostics, precision, ...(cacheDir !== null && { cudaFolder: cudaFolderOf(cacheDir) }) };
   const own = { ...common, threads, ...(lanes !== undefined && { lanes }) };
-  if (device === 'auto') return { ...own, provider: 'auto' };
+  if (device === 'auto') return { ...own, provider: 'auto', cpuOptions: cpuOptionsOf(flags) };
   const { provider, indices: devices } = device;
   if (devices.length === 0) return { ...own, provider };
   if (lanes !== undefined) {
@@ -109,11 +115,26 @@ export function engineOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
       `--lanes ${lanes}: each of several devices, and a GPU, has one lane`,
     );
   }
+  if (provider !== 'cpu' && flags.threads !== undefined) {
+    throw new RequestError('bad-request', `--threads ${threads}: those of the CPU, of which a GPU uses none`);
+  }
   return { ...common, provider, devices, threads: provider === 'cpu' ? threads : 1 };
 }
 
+/** The options that were given for the CPU, such as `--lanes 2`. */
+export const cpuOptionsOf = ({ threads, lanes }: CpuFlags): readonly string[] => [
+  ...(threads === undefined ? [] : [`--threads ${threads}`]),
+  ...(lanes === undefined ? [] : [`--lanes ${lanes}`]),
+];
+
 /** Where `unseam setup cuda` puts its libraries. */
 export const cudaFolderOf = (cacheDir: string): string => resolve(cacheDir, 'cuda');
+
+/** Without a default: `unseam devices` lists those of all engines. */
+export const engineOption = (): Option =>
+  new Option('--engine <name>', 'what runs networks: onnx, or tensorflow after unseam setup tensorflow')
+    .env(ENVIRONMENT.engine)
+    .choices(ENGINES);
 
 /** The option of every command that runs a network. */
 export const deviceOption = (): Option =>
@@ -144,12 +165,14 @@ export const tensorFlowFolder = ({ cacheDir }: CacheDirFlags): string | null =>
   cacheDir === null ? null : resolve(cacheDir, 'tensorflow');
 
 /** TensorFlow shares its threads between all that it computes, and compiles no graphs that could be written. */
-function tensorFlowOf(flags: Omit<EngineFlags, 'models'>): EngineRequest {
-  const { device = 'auto', precision, threads, lanes, dumpGraphs, profileGraphs } = flags;
+function tensorFlowOf(flags: Omit<EngineFlags, 'models'> & BatchFlags): EngineRequest {
+  const { device = 'auto', precision, lanes, batch, dumpGraphs, profileGraphs } = flags;
+  const { threads = DEFAULTS.threads } = flags;
   const unknown = {
     '--device': device === 'auto' || device === OWN_CPU ? undefined : nameOfDevices(device),
     '--precision': precision === 'fp32' ? undefined : precision,
     '--lanes': lanes === 1 ? undefined : lanes,
+    '--batch': batch === 1 ? undefined : batch,
     '--dump-graphs': dumpGraphs,
     '--profile-graphs': profileGraphs,
   };
@@ -171,26 +194,20 @@ function installedTensorFlow(flags: CacheDirFlags): TensorFlowInstallation {
 }
 
 export const threadsOption = (): Option =>
-  new Option('--threads <n>', 'threads of the engine')
+  new Option('--threads <n>', 'threads of the CPU that compute (default: all cores)')
     .env(ENVIRONMENT.threads)
-    .argParser(integer(1, 1024))
-    .default(DEFAULTS.threads, 'all cores');
+    .argParser(integer(1, 1024));
 
 /** The options of every command that runs a network; those for developers are in CONTRIBUTING.md, not in the help. */
 export function engineOptions(command: Command): Command {
-  const { models, engine, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
+  const { models, lanes, dumpGraphs, profileGraphs } = ENVIRONMENT;
   return command
     .addOption(
       new Option('--models <folder>', 'folder of models')
         .env(models)
         .default(DEFAULTS.models, 'those of the package'),
     )
-    .addOption(
-      new Option('--engine <name>', 'what runs networks: onnx, or tensorflow after unseam setup tensorflow')
-        .env(engine)
-        .choices(ENGINES)
-        .default('onnx'),
-    )
+    .addOption(engineOption().default('onnx'))
     .addOption(deviceOption())
     .addOption(precisionOption())
     .addOption(cacheDirOption())

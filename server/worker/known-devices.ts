@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { computingDevice, type DeviceFacts, type Environment } from '../../model/environment.js';
 import type { DeviceState } from '../../model/lanes.js';
-import { deviceText, outcomeText, tuningText, versionsText } from '../pipeline/device-text.js';
+import type { EngineRequest } from '../../model/open-engine.js';
+import { deviceText, outcomeText, tuningText, unusedText, versionsText } from '../pipeline/device-text.js';
 import type { TestedGraph, TunedModel, WorkerDevices } from './methods.js';
 
 const RESTARTED = 'its worker process is started again';
@@ -23,10 +24,14 @@ export class KnownDevices {
   /** Whether there is no worker at present, and so no device. */
   #isLost = false;
 
-  /** @param own everything that results depend on beside models and images; null where it is for the worker to say */
+  /**
+   * @param own everything that results depend on beside models and images; null where it is for the worker to say
+   * @param requested the engine
+   */
   constructor(
     private readonly own: Environment | null,
     private readonly log: Logger,
+    private readonly requested: Pick<EngineRequest, 'provider' | 'precision' | 'cpuOptions'>,
   ) {}
 
   /** Everything that results depend on beside models and images; null until a worker has said on what it computes. */
@@ -75,9 +80,16 @@ export class KnownDevices {
         ({ device, failure, facts }) => `${device}: ${failure ?? `ok (${deviceText(facts)})`}`,
       ),
       ...(fallback === null ? [] : [`no GPU is used: ${fallback}`]),
+      ...(this.#unused === null ? [] : [`not used: ${this.#unused}`]),
       versionsText(environment.versions),
       ...[...this.#models.values()].sort(),
     ];
+  }
+
+  /** What was requested, and what `auto` has chosen does not use; null for nothing. */
+  get #unused(): string | null {
+    if (this.requested.provider !== 'auto' || !this.#known) return null;
+    return unusedText(this.requested, this.#known.environment.gpu !== undefined);
   }
 
   /** The tiles of a model were tested. */
@@ -112,7 +124,13 @@ export class KnownDevices {
     this.#known = known;
     this.#isLost = false;
     if (before?.fallback !== fallback || before.environment.provider !== environment.provider) {
-      this.log.info({ provider: environment.provider, ...(fallback !== null && { fallback }) }, 'device');
+      const { provider } = environment;
+      const { precision } = computingDevice(environment);
+      const reasons = {
+        ...(fallback !== null && { fallback }),
+        ...(this.#unused && { unused: this.#unused }),
+      };
+      this.log.info({ provider, precision, ...reasons }, 'device');
     }
     const lost: string[] = [];
     for (const { name, failure } of devices) {

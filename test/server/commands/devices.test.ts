@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
+import { tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
 const MODEL = 'shapes-notebook';
@@ -39,6 +40,46 @@ describe('unseam devices', () => {
     expect(others.map(({ device }) => device)).toEqual(expect.arrayContaining(['cuda:0', 'webgpu:0']));
     const cuda = others.find(({ device }) => device === 'cuda:0');
     expect(cuda.failure).toMatch(/^CUDA (is not set up|needs Linux)/);
+    const last = others.at(-1);
+    expect(last.device).toBe('tensorflow');
+    if (!tensorflow) expect(last.failure).toMatch(/is not set up.*: run "unseam setup tensorflow"/);
+  });
+
+  it('lists the devices of one engine, and those that are named', async () => {
+    const names = async (...args: string[]) =>
+      (await accounts(join(folder, 'none'), ...args)).map(({ device }) => device);
+    expect(await names('--engine', 'tensorflow')).toEqual(['tensorflow']);
+    expect(await names('--device', 'cuda:0,cuda:1')).toEqual(['cuda:0', 'cuda:1']);
+    process.env.UNSEAM_DEVICE = 'cpu';
+    try {
+      expect(await names()).toEqual(['cpu']);
+    } finally {
+      delete process.env.UNSEAM_DEVICE;
+    }
+  });
+
+  it.each([
+    ['--threads 2: those of the CPU, of which a GPU uses none', ['--device', 'cuda', '--threads', '2']],
+    [
+      '--precision fp16: the CPU computes in fp32; it is for GPUs',
+      ['--device', 'cpu', '--precision', 'fp16'],
+    ],
+    ['--device cuda:0 is for --engine onnx', ['--device', 'cuda', '--engine', 'tensorflow']],
+  ])('drops no option: %s', async (message, args) => {
+    const result = await unseam(['devices', '--model', MODEL, ...args]);
+    expect(result).toMatchObject({ code: 2, stderr: `unseam: ${message}\n` });
+  });
+
+  it.skipIf(!tensorflow)(titled('states what computes with TensorFlow'), async () => {
+    const cache = join(tensorflow!.folder, '../../../..');
+    const [account] = await accounts(cache, '--engine', 'tensorflow');
+    expect(account).toMatchObject({
+      device: 'tensorflow',
+      failure: null,
+      precision: 'fp32',
+      versions: { tensorflow: expect.any(String) },
+    });
+    expect(account.versions).not.toHaveProperty('onnxruntime-commit');
   });
 
   it('states what was tested before, and tests the rest on request', { timeout: 120_000 }, async () => {

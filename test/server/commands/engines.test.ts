@@ -31,6 +31,8 @@ describe('--engine', () => {
 
   it.each([
     ['--lanes', '2'],
+    ['--batch', '2'],
+    ['--precision', 'fp16'],
     ['--dump-graphs', 'graphs'],
   ])('ignores no option of the other engine: %s', async (...option) => {
     const result = await segment('--engine', 'tensorflow', '--threads', '2', ...option);

@@ -2,10 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { OWN_CPU } from '../../../model/device.js';
 import type { DeviceState } from '../../../model/lanes.js';
 import { sayUnused } from '../../../server/terminal/engine.js';
-import type { DeviceFlags } from '../../../server/terminal/options.js';
+import type { CpuFlags, DeviceFlags } from '../../../server/terminal/options.js';
 
 /** What a command says of its devices. */
-function said(flags: Partial<DeviceFlags>, fallback: string | null, devices: readonly DeviceState[] = []) {
+function said(
+  flags: Partial<DeviceFlags & CpuFlags>,
+  fallback: string | null,
+  devices: readonly DeviceState[] = [],
+) {
   const lines: string[] = [];
   sayUnused({ precision: 'fp32', ...flags }, { fallback, devices }, (line) => lines.push(line));
   return lines;
@@ -25,6 +29,15 @@ describe('a command that uses other devices than were requested', () => {
     expect(said({ precision: 'fp16' }, 'there is no driver')).toEqual([
       'no GPU is used: there is no driver; the CPU computes in fp32, not in fp16',
     ]);
+  });
+
+  it('says what a GPU does not use, where auto finds one', () => {
+    const flags = { threads: 4, lanes: 2 };
+    expect(said(flags, null)).toEqual([
+      'not used: --threads 4 and --lanes 2: for the CPU, and a GPU is used',
+    ]);
+    expect(said(flags, 'there is no driver')).toEqual([]);
+    expect(said({ ...flags, device: OWN_CPU }, null)).toEqual([]);
   });
 
   it('names the devices that do not work', () => {

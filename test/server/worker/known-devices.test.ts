@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { environmentOf } from '../../../model/environment.js';
+import type { EngineRequest } from '../../../model/open-engine.js';
 import { createMetrics } from '../../../server/metrics.js';
 import { setDeviceMetrics, setTilingMetrics } from '../../../server/worker/device-metrics.js';
 import { KnownDevices } from '../../../server/worker/known-devices.js';
@@ -12,9 +13,13 @@ const environment = {
 const works = { name: 'cuda:0', environment, failure: null };
 const lost = { name: 'cuda:1', environment, failure: 'it ended, and is started again' };
 
+/** What a server knows of which these engines were requested. */
+const known = (requested: Partial<EngineRequest>): KnownDevices =>
+  new KnownDevices(null, pino({ level: 'silent' }), { provider: 'auto', ...requested });
+
 let devices: KnownDevices;
 beforeEach(() => {
-  devices = new KnownDevices(null, pino({ level: 'silent' }));
+  devices = known({});
 });
 
 /** The samples of a metric after devices are set, without its name. */
@@ -46,6 +51,22 @@ describe('the devices that a server knows', () => {
       '{device="cuda:0",name="NVIDIA H200",driver="580.65.06",precision="fp16"} 1',
     );
     expect(await samples('unseam_device_memory_bytes')).toContain('{device="cuda:0"} 150000000000');
+  });
+
+  it('are named with what they do not use of what was requested', () => {
+    const requested = { precision: 'fp16', cpuOptions: ['--threads 4', '--lanes 2'] } as const;
+    devices = known(requested);
+    devices.update({ environment, devices: [works], fallback: null });
+    expect(devices.lines[1]).toBe('not used: --threads 4 and --lanes 2: for the CPU, and a GPU is used');
+    devices.update({ environment: environmentOf('cpu', 16), devices: [], fallback: 'there is no driver' });
+    expect(devices.lines.slice(0, 3)).toEqual([
+      expect.stringMatching(/^cpu: ok \(.+, fp32\)$/),
+      'no GPU is used: there is no driver',
+      'not used: the CPU computes in fp32, not in fp16',
+    ]);
+    devices = known({ ...requested, provider: 'cuda' });
+    devices.update({ environment, devices: [works], fallback: null });
+    expect(devices.lines[1]).toMatch(/^unseam /);
   });
 
   it('are named with the libraries and models that they use, until their worker is lost', async () => {
