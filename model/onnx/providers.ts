@@ -26,6 +26,13 @@ export function executionProviders({
   }
 }
 
+/**
+ * What ONNX Runtime's binding passes on as entries of a session's configuration. A GPU's kernels are to add in the same order
+ * in each run, where there is one that does; those of the CPU do so anyway.
+ */
+export const configOf = (provider: Provider): Readonly<Record<string, string>> =>
+  provider === 'cpu' ? {} : { use_deterministic_compute: '1' };
+
 /** What `tryDevice` computes: sums of nine numbers that every precision has. */
 const SUMS = '45, 54, 81, 90';
 

@@ -7,7 +7,7 @@ import { compile, type Program } from './compile.js';
 import { type Diagnostics, dumpGraph, profileOptions } from './diagnostics.js';
 import { halve } from './half/halve.js';
 import { encodeModel, type Graph } from './proto.js';
-import { type DeviceOptions, executionProviders } from './providers.js';
+import { configOf, type DeviceOptions, executionProviders } from './providers.js';
 
 export interface SessionOptions extends DeviceOptions {
   /** Threads that share one operator's work where a run does not say otherwise, at least 1. */
@@ -133,7 +133,9 @@ export class SessionCache {
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
         logSeverityLevel: 3,
-        extra: { session: { ...FLUSH_DENORMALS.session, ...STOP_SPINNING } },
+        extra: {
+          session: { ...FLUSH_DENORMALS.session, ...STOP_SPINNING, ...configOf(this.options.provider) },
+        },
       });
     } catch (cause) {
       if (program.precision === 'fp16' && LACKS_HALVES.test(String(cause))) {
