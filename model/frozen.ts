@@ -137,7 +137,8 @@ export class FrozenModel {
       const x = normalise(floats as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
       return this.#output(x, use, threshold!);
     };
-    const trace = this.runtime.trace(shapes, compute, use.isOfBytes);
+    const isOutput = this.runtime.takesBytes && use.output === 'labels';
+    const trace = this.runtime.trace(shapes, compute, { isInput: use.isOfBytes, isOutput });
     this.#traces.set(key, trace);
     return trace;
   }

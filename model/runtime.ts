@@ -27,6 +27,14 @@ export interface Computation {
   release(threads: number): Promise<void>;
 }
 
+/** What is of bytes in a computation. */
+export interface ByteTensors {
+  /** The first input, which `compute` casts. */
+  readonly isInput: boolean;
+  /** The output, if it is of integers, which are from 0 to 255. */
+  readonly isOutput: boolean;
+}
+
 /** What bits depend on besides the processor and the versions. */
 export interface RuntimeFacts {
   /** The kind of device, as the runtime names it, such as `cpu`. */
@@ -51,16 +59,16 @@ export interface Runtime {
   /**
    * A computation of frozen tensors and of inputs that each run provides.
    * @param shapes of the inputs, such as the smallest image that the network takes
-   * @param isOfBytes whether the first input is of bytes, which `compute` casts, where the runtime takes them
+   * @param bytes where the runtime takes them. Default: none
    */
   trace(
     shapes: readonly (readonly number[])[],
     compute: (inputs: readonly tf.Tensor[]) => tf.Tensor,
-    isOfBytes?: boolean,
+    bytes?: ByteTensors,
   ): Computation;
   /**
-   * Whether images of 8 bits are better fed as bytes than as floats: to a device with memory of its own, a quarter has to
-   * be copied.
+   * Whether images of 8 bits are better fed as bytes than as floats, and labels returned as such: from and to a device with
+   * memory of its own, a quarter has to be copied.
    */
   readonly takesBytes: boolean;
   /** What records networks whose feature maps are bytes; null where there are no such operators. */

@@ -5,7 +5,7 @@ import { type GraphPrecision, takesBytes } from '../device.js';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
 import { refuseOverflow } from './half/overflow.js';
-import type { AnyOperator, Inputs } from './operator.js';
+import type { AnyOperator, Inputs, Operator } from './operator.js';
 import type { ElementName } from './proto.js';
 import { type DeviceOptions, tryDevice } from './providers.js';
 import { isRecordOf, type Recorded, type TensorData } from './record.js';
@@ -16,6 +16,11 @@ export const BACKEND = 'onnx';
 
 /** Bytes are computed by operators that TensorFlow.js does not know: see `kernels/bytes.ts`. */
 const ELEMENTS = new Set<string>(['float32', 'int32', 'bool', 'uint8', 'int8'] satisfies ElementName[]);
+
+const toBytes: Operator = {
+  name: 'ToBytes',
+  emit: (g, [x], _attributes, output) => output.value(g.cast(x.plain, 'uint8')),
+};
 
 /** One tensor of TensorFlow.js for each input of an operator. */
 type TensorsOf<I extends Inputs> = { readonly [K in keyof I]: tf.TensorInfo } & readonly tf.TensorInfo[];
@@ -132,18 +137,20 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * Records a computation of frozen tensors and of inputs that each run provides.
    * @param shapes of the inputs, such as the smallest image that the network takes
-   * @param isOfBytes whether the first input is of bytes, which `compute` casts; others are floats
+   * @param bytes whether the first input is of bytes, which `compute` casts, while others are floats; and whether an output
+   * of integers is returned as bytes, which must hold them
    */
   trace(
     shapes: readonly (readonly number[])[],
     compute: (inputs: readonly tf.Tensor[]) => tf.Tensor,
-    isOfBytes = false,
+    { isInput, isOutput } = { isInput: false, isOutput: false },
   ): Trace {
-    const inputs = shapes.map((shape, i) =>
-      isOfBytes && i === 0 ? this.#bytes(shape) : tf.zeros([...shape]),
-    );
+    const inputs = shapes.map((shape, i) => (isInput && i === 0 ? this.#bytes(shape) : tf.zeros([...shape])));
     try {
-      return this.traceOf(inputs, () => [compute(inputs)]);
+      return this.traceOf(inputs, () => {
+        const output = compute(inputs);
+        return [isOutput && output.dtype === 'int32' ? this.#toBytes(output) : output];
+      });
     } finally {
       tf.dispose(inputs);
     }
@@ -278,6 +285,12 @@ export class OnnxBackend extends tf.KernelBackend {
     const values = new Uint8Array(shape.reduce((product, side) => product * side, 1));
     const { dataId } = this.#info(this.#add(shape, 'uint8', values));
     return tf.engine().makeTensorFromTensorInfo({ dataId, shape: [...shape], dtype: 'int32' });
+  }
+
+  /** To TensorFlow.js, the bytes are integers still. */
+  #toBytes(integers: tf.Tensor): tf.Tensor {
+    const { dataId, shape } = this.record(toBytes, [integers], {}, integers.shape, 'uint8');
+    return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'int32' });
   }
 
   #info(data: TensorData): tf.TensorInfo {

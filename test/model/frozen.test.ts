@@ -57,6 +57,32 @@ describe('a batch', () => {
     model.dispose();
   });
 
+  it.each([2, 3])('has the same labels where they leave the device as bytes: %d classes', async (classes) => {
+    const model = () => FrozenModel.of(buildUnet({ ...config, classes }), backend);
+    const [first, second] = [await model(), await model()];
+    const { smallest, multiple } = first.geometry;
+    const side = smallest + 8 * multiple;
+    const batch = () => tile(side, noise(side * side, 1, -1, 1));
+    const labels = await first.predict(batch(), 'labels');
+    expect(new Set(labels).size).toBeGreaterThan(1);
+    backend.takesBytes = true;
+    const before = tf.memory().numTensors;
+    expect(await second.predict(batch(), 'labels')).toEqual(labels);
+    expect(tf.memory().numTensors).toBe(before);
+    backend.takesBytes = false;
+    first.dispose();
+    second.dispose();
+  });
+
+  it('returns integers as bytes where that is requested', async () => {
+    const scores = Float32Array.of(1, 2, 3, 3, 2, 1);
+    const greatest = ([x]: readonly tf.Tensor[]) => tf.argMax(x!, 1);
+    const integers = backend.trace([[2, 3]], greatest);
+    expect(await integers.run([{ values: scores }])).toEqual([Int32Array.of(2, 0)]);
+    const bytes = backend.trace([[2, 3]], greatest, { isInput: false, isOutput: true });
+    expect(await bytes.run([{ values: scores }])).toEqual([Uint8Array.of(2, 0)]);
+  });
+
   it('has the same labels whatever was computed before, and at the same time', async () => {
     const model = await FrozenModel.of(buildUnet(config), backend);
     const { smallest, multiple } = model.geometry;
