@@ -23,7 +23,7 @@ export const PRELOADED = [
 const CAPI = 'onnxruntime/capi';
 
 /** ONNX Runtime looks for these beside its own library. */
-export const PROVIDERS = [
+export const PROVIDER_LIBRARIES = [
   `${CAPI}/libonnxruntime_providers_shared.so`,
   `${CAPI}/libonnxruntime_providers_cuda.so`,
 ] as const;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
-import { PROVIDERS } from './libraries.js';
+import { PROVIDER_LIBRARIES } from './libraries.js';
 
 /**
  * Links the CUDA provider to where ONNX Runtime looks for it: beside its own library. Links that are right are left;
@@ -13,7 +13,7 @@ import { PROVIDERS } from './libraries.js';
  * @throws DeviceUnavailableError where this user may not write there
  */
 export async function linkProviders(folder: string, bin: string): Promise<void> {
-  for (const provider of PROVIDERS) {
+  for (const provider of PROVIDER_LIBRARIES) {
     const target = resolve(folder, provider);
     const link = join(bin, basename(provider));
     if ((await readlink(link).catch(() => null)) === target) continue;

@@ -4,17 +4,18 @@ import {
   npmCommit,
   onnxRuntimeFolder,
   PRELOADED,
-  PROVIDERS,
+  PROVIDER_LIBRARIES,
   requireCudaPlatform,
   wheelCommit,
 } from '../../model/cuda/libraries.js';
 import { linkProviders } from '../../model/cuda/links.js';
-import { isCudaSetUp, MANIFEST, type Manifest, requireManifest } from '../../model/cuda/manifest.js';
+import { MANIFEST, type Manifest, requireManifest } from '../../model/cuda/manifest.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
 import { replaceFile } from '../storage/durable.js';
 import { CUDA_WHEELS } from './cuda-packages.js';
 import { installWheels, type PipRun } from './pip.js';
+import { requireReplaceable } from './replaceable.js';
 
 /**
  * Lays down NVIDIA's libraries and ONNX Runtime's CUDA provider, and links the provider beside npm's ONNX Runtime. What is
@@ -32,7 +33,7 @@ export async function setUpCuda(folder: string, run: PipRun): Promise<boolean> {
     await linkProviders(folder, bin);
     return false;
   }
-  await requireOurs(folder);
+  await requireReplaceable(folder, MANIFEST);
   await createFolder(folder, async (draft) => {
     await installWheels(CUDA_WHEELS, draft, run);
     const manifest = await describe(draft, bin);
@@ -50,23 +51,13 @@ const isComplete = (folder: string, bin: string): Promise<boolean> =>
     () => false,
   );
 
-/** @throws RequestError for a folder that holds anything but a set-up: it would be removed */
-async function requireOurs(folder: string): Promise<void> {
-  const names = await readdir(folder).catch(() => []);
-  if (names.length === 0 || isCudaSetUp(folder)) return;
-  throw new RequestError(
-    'conflict',
-    `"${folder}" holds other files than those of this set-up; remove it, or name another folder with --cache-dir`,
-  );
-}
-
 /**
  * The manifest of freshly installed wheels.
  * @throws RequestError `setup-failed` where they lack a library, or are of another commit than npm's ONNX Runtime
  */
 async function describe(draft: string, bin: string): Promise<Manifest> {
   const names = await readdir(draft, { recursive: true });
-  const lacking = [...PRELOADED, ...PROVIDERS].find((path) => !names.includes(path));
+  const lacking = [...PRELOADED, ...PROVIDER_LIBRARIES].find((path) => !names.includes(path));
   if (lacking !== undefined) {
     throw new RequestError(
       'setup-failed',

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -10,6 +10,7 @@ import { replaceFile } from '../storage/durable.js';
 import { buildAddon, placeLibraries, requireBuildTools } from './addon.js';
 import { unpackPackages } from './npm.js';
 import { installWheels, type PipRun } from './pip.js';
+import { requireReplaceable } from './replaceable.js';
 import { runTool } from './run-tool.js';
 
 const ADDON = '@tensorflow/tfjs-node';
@@ -38,7 +39,7 @@ export async function setUpTensorFlow(folder: string, run: PipRun): Promise<bool
     );
   }
   if (await isSetUp(folder, run.signal)) return false;
-  await requireOurs(folder);
+  await requireReplaceable(folder, MANIFEST);
   await requireBuildTools(run.signal);
   await createFolder(folder, async (draft) => {
     await build(draft, machine, run).catch((error: unknown) => {
@@ -131,14 +132,4 @@ async function isSetUp(folder: string, signal: AbortSignal): Promise<boolean> {
     signal.throwIfAborted();
     return false;
   }
-}
-
-/** @throws RequestError `conflict` for a folder that holds anything but a set-up: it would be removed */
-async function requireOurs(folder: string): Promise<void> {
-  const names = await readdir(folder).catch(() => [] as string[]);
-  if (names.length === 0 || names.includes(MANIFEST)) return;
-  throw new RequestError(
-    'conflict',
-    `"${folder}" holds other files than those of this set-up; remove it, or name another folder with --cache-dir`,
-  );
 }

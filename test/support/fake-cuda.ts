@@ -1,14 +1,14 @@
 import { cp, mkdir, readdir, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onnxRuntimeFolder, PRELOADED, PROVIDERS } from '../../model/cuda/libraries.js';
+import { onnxRuntimeFolder, PRELOADED, PROVIDER_LIBRARIES } from '../../model/cuda/libraries.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Shell commands that lay down the files of CUDA's wheels in `$target`, a few bytes each. */
 export function layDownCuda(commit: string, without: readonly string[] = []): string {
   const library = 'onnxruntime/capi/libonnxruntime.so.1.30.0';
-  const files = [...PRELOADED, ...PROVIDERS, 'nvidia/cudnn/lib/libcudnn_ops.so.9'];
+  const files = [...PRELOADED, ...PROVIDER_LIBRARIES, 'nvidia/cudnn/lib/libcudnn_ops.so.9'];
   const made = files.filter((file) => !without.includes(file));
   return [
     ...['nvidia_cublas-13.0.2.14', 'onnxruntime_gpu-1.30.0'].map(

@@ -2,7 +2,7 @@ import { copyFile, mkdir, readFile, readlink, rm, symlink, writeFile } from 'nod
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PRELOADED, PROVIDERS, requireCudaPlatform } from '../../../model/cuda/libraries.js';
+import { PRELOADED, PROVIDER_LIBRARIES, requireCudaPlatform } from '../../../model/cuda/libraries.js';
 import { isCudaSetUp, MANIFEST, type Manifest } from '../../../model/cuda/manifest.js';
 import { load } from '../../../model/cuda/preload.js';
 import { prepareCuda } from '../../../model/cuda/prepare.js';
@@ -20,7 +20,7 @@ async function setUp(npmCommit = 'aaaaaaa') {
   // The commit lies across the boundary of two pieces that are read.
   const padding = 'x'.repeat((1 << 20) - 20);
   await writeFile(join(bin, 'libonnxruntime.so.1'), `${padding}git-commit-id=${npmCommit}, build`);
-  const files = [...PRELOADED, ...PROVIDERS];
+  const files = [...PRELOADED, ...PROVIDER_LIBRARIES];
   for (const path of files) {
     await mkdir(dirname(join(cuda, path)), { recursive: true });
     await writeFile(join(cuda, path), 'fake\n');
