@@ -140,6 +140,20 @@ describe('the dependency graph', () => {
     expect(arrows('model/onnx/', isOurs)).toEqual([]);
   });
 
+  it('cuda/ and tensorflow/ know no networks, and only what opens or sets up devices knows them', () => {
+    const isOurs = (name: string) =>
+      /^model\/(?!cuda\/|(errors|environment|platform|dlopen-flags)\.ts)/.test(name);
+    expect(arrows('model/cuda/', isOurs)).toEqual([]);
+    const isOther = (name: string) => /^model\/(?!tensorflow\/|(errors|runtime|dlopen-flags)\.ts)/.test(name);
+    expect(arrows('model/tensorflow/', isOther)).toEqual([]);
+    const setUps = ['server/setup/', 'server/terminal/options.ts', 'server/commands/devices.ts'];
+    const cuda = ['model/cuda/', 'model/open-device.ts', 'model/open-engine.ts'];
+    expect(outside(importers(/^model\/cuda\//), ...cuda, ...setUps)).toEqual([]);
+    // Those that start it import it later; the others know where it is installed.
+    const tensorflow = ['model/tensorflow/', 'model/engine-methods.ts', 'model/versions.ts'];
+    expect(outside(importers(/^model\/tensorflow\//), ...tensorflow, ...setUps)).toEqual([]);
+  });
+
   it('only server imports express, prom-client and p-queue', () => {
     expect(outside(importers(/^(express|prom-client|p-queue)$/), 'server/')).toEqual([]);
   });
@@ -203,6 +217,12 @@ describe('the rooms of server/', () => {
 
   it('storage/ imports only contract/', () => {
     expect(arrows('server/storage/', (name) => /^server\/(?!storage\/|contract\/)/.test(name))).toEqual([]);
+  });
+
+  it('setup/ loads no network, no image, and nothing of the HTTP server', () => {
+    const loaded = filesIn('server/setup/').flatMap(loadedLaterBy);
+    expect(loaded).toContain('model/cuda/links.ts');
+    for (const what of [IMAGES, ENGINE, HTTP]) expect(matching(loaded, what)).toEqual([]);
   });
 
   it('web/, which runs in browsers, imports nothing from outside', () => {
