@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type * as tfl from '@tensorflow/tfjs-layers';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GraphPrecision } from '../../../model/device.js';
 import { FrozenModel, type TileBatch } from '../../../model/frozen.js';
@@ -180,6 +180,23 @@ describe('a frozen network in fp16', async () => {
       });
     },
   );
+
+  it('refuses a feature map whose numbers a further layer would bound', async () => {
+    const network = (factor: number) => {
+      const input = tfl.input({ shape: [8, 8, 1] });
+      const bounded = tfl.layers.reLU({ maxValue: 6 });
+      const first = tfl.layers.conv2d({ filters: 4, kernelSize: 3, name: 'first' });
+      const scores = tfl.layers.conv2d({ filters: 2, kernelSize: 1 });
+      const softmax = tfl.layers.activation({ activation: 'softmax' });
+      const layers = [first, bounded, scores, softmax];
+      const output = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input);
+      first.setWeights([tf.fill([3, 3, 1, 4], factor), tf.zeros([4])]);
+      return tfl.model({ inputs: input, outputs: output });
+    };
+    expect(await computed('fp32', network(3e4), 'probabilities')).toContainEqual(expect.any(Number));
+    expect(await halved('probabilities', network(3))).toContainEqual(expect.any(Number));
+    await expect(halved('probabilities', network(3e4))).rejects.toMatchObject({ code: 'bad-precision' });
+  });
 
   it('normalises with statistics that 16 bits do not hold', async () => {
     // tiny and huge variances, as of dead and of unscaled channels
