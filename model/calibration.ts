@@ -8,11 +8,11 @@ export class Calibration {
 
   /** Widens the ranges to the values of a batch. Its pixels are transferred. */
   observe(batch: TileBatch): Promise<void> {
-    return this.lane.call('observe', [batch], { transfer: [batch.data.buffer as ArrayBuffer] });
+    return this.lane.callLimited('observe', [batch], { transfer: [batch.data.buffer as ArrayBuffer] });
   }
 
   /** Ends the search; at least one batch must have been observed. */
   ranges(): Promise<Ranges> {
-    return this.lane.call('ranges', []);
+    return this.lane.callLimited('ranges', []);
   }
 }

@@ -4,7 +4,7 @@ import type { ComputeChoice } from './compute-choice.js';
 import { type Precision, type Provider, takesBytes } from './device.js';
 import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
-import { DeviceUnavailableError } from './errors.js';
+import { DeviceKillerError, DeviceUnavailableError } from './errors.js';
 import type { BatchUse, TileBatch } from './frozen.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
@@ -47,8 +47,8 @@ export interface PredictOptions {
   readonly threads?: number;
 }
 
-/** Devices that may be lost while they load a model, before it is taken for the cause. */
-const MAX_LOSSES = 2;
+/** Devices that are lost while they load a model, before it is taken for the cause: one tile alone costs two of them. */
+const MAX_LOSSES = 3;
 
 /** A model that the engine has loaded. */
 export interface EngineModel extends LoadedModel {
@@ -88,6 +88,8 @@ export class Engine {
   readonly #lanes: Lanes;
   /** Those that were loaded from folders: any lane may have them. */
   readonly #models = new Map<number, { readonly folder: string; readonly model: LoadedModel }>();
+  /** Copies of networks in training: the lane that trains has them, and no other. */
+  readonly #snapshots = new Map<number, Lane>();
   readonly #sessions = new SessionMemory({
     host: () => this.limit - this.#weightBytes,
     gpu: () => this.gpuBytes,
@@ -209,6 +211,7 @@ export class Engine {
   /**
    * Loads a model folder and freezes it.
    * @throws CheckpointError, InexactModelError, UnquantisableLayerError (by `code`)
+   * @throws DeviceKillerError where devices are lost with it; EngineLostError where none is left
    */
   async load(folder: string): Promise<EngineModel> {
     const id = this.#nextId++;
@@ -250,6 +253,7 @@ export class Engine {
   /**
    * Segments a batch; its pixels are transferred. See `FrozenModel.predict` for the result's shape.
    * A batch whose ticket is revoked before it begins is not computed: its result is empty.
+   * @throws EngineLostError where its device is lost; DeviceUnavailableError where that had the only copy of the model
    */
   async predict(
     id: number,
@@ -264,6 +268,9 @@ export class Engine {
     }: PredictOptions = {},
   ): Promise<Uint8Array | Float32Array> {
     const known = this.#models.get(id);
+    if (this.#snapshots.get(id)?.isLost) {
+      throw new DeviceUnavailableError('the device was lost, and with it the network that was trained');
+    }
     const compute = async () => {
       const lane = this.#lanes.at(index); // another one where it was lost while this batch waited for memory
       const loading = known && lane.load(id, known.folder, known.model.digest);
@@ -306,6 +313,7 @@ export class Engine {
 
   async unload(id: number): Promise<void> {
     this.#models.delete(id);
+    this.#snapshots.delete(id);
     await Promise.all(this.#lanes.started.map((lane) => lane.unload(id).catch(ignoreIfLost(lane))));
     this.#sessions.forget(id);
   }
@@ -321,29 +329,37 @@ export class Engine {
    */
   async calibrate(folder: string): Promise<Calibration> {
     const lane = await this.#lanes.working();
-    await lane.call('calibrate', [folder]);
+    await lane.callLimited('calibrate', [folder]);
     return new Calibration(lane);
   }
 
   /** Builds a network to be trained on this device; one at a time. */
   async train(config: TrainerConfig): Promise<Trainee> {
     const lane = await this.#lanes.working();
-    const facts = await lane.call('train', [config]);
-    return new Trainee(lane, facts, () => this.#nextId++);
+    const facts = await lane.callLimited('train', [config]);
+    return new Trainee(lane, facts, () => {
+      const id = this.#nextId++;
+      this.#snapshots.set(id, lane);
+      return id;
+    });
   }
 
   async close(): Promise<void> {
     await this.#lanes.close();
   }
 
-  /** Calls a device that works; another one, or the same one again, where it is lost meanwhile. */
+  /**
+   * Calls a device that works; another one, or the same one again, where it is lost meanwhile.
+   * @throws DeviceKillerError where that happens repeatedly
+   */
   async #onWorking<Result>(call: (lane: Lane) => Promise<Result>): Promise<Result> {
     for (let losses = 1; ; losses++) {
       const lane = await this.#lanes.working();
       try {
         return await call(lane);
       } catch (error) {
-        if (!this.hasDevices || !lane.isLost || losses === MAX_LOSSES) throw error;
+        if (!this.hasDevices || !lane.isLost) throw error;
+        if (losses === MAX_LOSSES) throw new DeviceKillerError('a model', error);
       }
     }
   }

@@ -42,6 +42,15 @@ export class DeviceUnavailableError extends ModelError {
   readonly code = 'device-unavailable';
 }
 
+/** Something with which devices were lost again and again, each time that it was computed. */
+export class DeviceKillerError extends ModelError {
+  readonly code = 'device-killer';
+  /** @param what such as `a tile` */
+  constructor(what: string, cause: unknown) {
+    super(`a device failed repeatedly with ${what}: ${(cause as Error).message}`, { cause });
+  }
+}
+
 /** A precision that a network's numbers exceed, or that the device lacks. */
 export class PrecisionError extends ModelError {
   readonly code = 'bad-precision';

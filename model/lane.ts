@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineMethods, LaneData, LoadedModel } from './engine-methods.js';
+import { EngineLostError } from './errors.js';
 import type { ArgsOf, CallOptions, ResultOf } from './rpc.js';
 import { type StartedLane, startProcess, startThread } from './start-lane.js';
 
 /** How long a lane may take to end by itself, in ms. */
 const CLOSE_MS = 5000;
-/** How long a device may take to load a model, with the batches before it, until it is ended, in ms. */
-const LOAD_MS = 300_000;
+/** How long a device may take for a call whose duration is not known, with the batches before it, until it is ended, in ms. */
+const CALL_MS = 300_000;
 
 /** One JavaScript thread of an engine, with its own copies of models and their sessions. No tensor leaves it. */
 export class Lane {
@@ -14,7 +15,7 @@ export class Lane {
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
   #isLost = false;
-  /** Resolves when it has ended. */
+  /** Resolves when it has ended, or was abandoned. */
   readonly ended: Promise<void>;
 
   /** @param module what a process of its own runs; null for a thread of this process */
@@ -46,15 +47,27 @@ export class Lane {
     return connection.call(name, args, options as never);
   }
 
+  /** As `call`; a device that does not return within `CALL_MS` is ended. A thread that hangs cannot be. */
+  callLimited<Name extends keyof EngineMethods>(
+    name: Name,
+    args: ArgsOf<EngineMethods[Name]>,
+    options?: CallOptions<never>,
+  ): Promise<ResultOf<EngineMethods[Name]>> {
+    const called = this.call(name, args, options);
+    if (this.module === null) return called;
+    const hung = () =>
+      void this.end(`it did not return from "${name}" within ${CALL_MS / 1000} s`).catch(() => {});
+    const timeout = setTimeout(hung, CALL_MS);
+    return called.finally(() => clearTimeout(timeout));
+  }
+
   /** Loads a model, unless it is loaded or being loaded; see `EngineMethods.load`. */
   load(id: number, folder: string, digest: string | null): Promise<LoadedModel> {
     const known = this.#loading.get(id);
     if (known) return known;
-    const loading = this.call('load', [id, folder, digest]);
+    const loading = this.callLimited('load', [id, folder, digest]);
     this.#loading.set(id, loading);
-    // a thread that hangs cannot be ended
-    const timeout = this.module === null ? undefined : setTimeout(() => void this.end(), LOAD_MS);
-    loading.catch(() => this.#loading.delete(id)).finally(() => clearTimeout(timeout));
+    loading.catch(() => this.#loading.delete(id));
     return loading;
   }
 
@@ -63,11 +76,16 @@ export class Lane {
     await this.call('unload', [id]);
   }
 
-  /** Ends it at once, whatever it does: calls that are pending reject. */
-  async end(): Promise<void> {
-    const { connection, end } = await this.#started;
-    end();
+  /**
+   * Ends it at once, whatever it does: calls that are pending reject.
+   * @param reason what it did, for their errors. Default how it ended
+   * @throws EngineLostError where its process does not end; pending calls have rejected then, too
+   */
+  async end(reason?: string): Promise<void> {
+    const { connection, end, isStuck } = await this.#started;
+    end(reason);
     await connection.exited;
+    if (isStuck()) throw new EngineLostError('its process cannot be ended: the driver waits for the device');
   }
 
   async close(): Promise<void> {

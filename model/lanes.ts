@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { deviceName } from './device.js';
-import type { LaneOptions } from './engine-methods.js';
+import type { LaneData, LaneOptions } from './engine-methods.js';
 import type { Environment } from './environment.js';
 import { DeviceUnavailableError, EngineLostError } from './errors.js';
 import { Lane } from './lane.js';
@@ -31,7 +31,7 @@ export interface DeviceState {
 
 /** From the loss of a device to its start: doubled after each failure, up to the last; in ms. */
 const RESTART_MS = { first: 500, last: 30_000 } as const;
-/** Failures to start after which the only device is given up. */
+/** Failures to start after which a device is no longer waited for, where all others have failed as often. */
 const MAX_FAILURES = 3;
 
 /** How long a device may take to start, and to compute something, in ms. */
@@ -44,6 +44,8 @@ export class Lanes {
   readonly #lanes: Lane[] = [];
   readonly #states = new Map<number, DeviceState>();
   readonly #recoveries = new Map<number, Promise<void>>();
+  /** Of devices that are lost: how often they have failed to start since then. */
+  readonly #failures = new Map<number, number>();
   readonly #closing = new AbortController();
 
   constructor(private readonly options: LanesOptions) {}
@@ -72,17 +74,14 @@ export class Lanes {
     const works = (lane: Lane | undefined, index: number) => lane !== undefined && this.#works(index);
     const known = this.#lanes.find(works);
     if (known) return known;
-    await Promise.any(this.#devices.map((_, index) => this.recover(index))).catch((error: AggregateError) => {
-      throw error.errors[0];
-    });
+    await Promise.race(this.#devices.map((_, index) => this.recover(index))); // one rejects where none is left
     return this.#lanes.find(works) ?? this.at(0);
   }
 
   /** A lane, which is started where it was not. */
   at(index: number): Lane {
-    const { devices = [], deviceModule = DEVICE_PROCESS, onDevice: _, ...options } = this.options;
-    const data = { ...options, lane: index, device: devices[index] ?? 0 };
-    this.#lanes[index] ??= new Lane(data, this.areDevices ? deviceModule : null);
+    const { deviceModule = DEVICE_PROCESS } = this.options;
+    this.#lanes[index] ??= new Lane(this.#dataOf(index), this.areDevices ? deviceModule : null);
     return this.#lanes[index];
   }
 
@@ -103,17 +102,19 @@ export class Lanes {
   }
 
   /**
-   * Ends a device that hangs: its calls reject, and it is started again.
-   * @param reason what it did, for `states`
+   * Ends a device that hangs: its calls reject, and it is started again once its process has ended.
+   * @param reason what it did, for `states` and the errors of its calls
    */
   async end(index: number, reason: string): Promise<void> {
-    if (this.#works(index)) this.#update(index, { failure: reason });
-    await this.at(index).end();
+    if (this.#works(index)) this.#update(index, { failure: `${reason}, and is started again` });
+    await this.at(index)
+      .end(reason)
+      .catch(({ message }: Error) => this.#update(index, { failure: message }));
   }
 
   /**
    * Starts a lost device again, and again where that fails, and resolves when it works.
-   * @throws EngineLostError where no device is left, and it has failed repeatedly
+   * @throws EngineLostError where no device is left: each is lost, and has failed repeatedly
    */
   recover(index: number): Promise<void> {
     const known = this.#recoveries.get(index);
@@ -134,20 +135,24 @@ export class Lanes {
     if (this.#stateOf(index).failure === null) {
       this.#update(index, { failure: 'it ended, and is started again' });
     }
+    this.#failures.set(index, 0);
     let waitMs: number = RESTART_MS.first;
-    for (let failures = 1; ; failures++) {
+    for (;;) {
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
       try {
         await this.#lanes[index]!.end();
         if (signal.aborted) throw new EngineLostError('the engine is closed');
         delete this.#lanes[index];
         await this.#open(index);
+        this.#failures.delete(index);
         return;
       } catch (error) {
         if (signal.aborted) throw error;
-        const isLast = this.#lanes.every((lane) => !lane || lane.isLost);
-        if (failures < MAX_FAILURES || !isLast) waitMs = Math.min(2 * waitMs, RESTART_MS.last);
-        else throw new EngineLostError((error as Error).message, { cause: error });
+        const { message } = error as Error;
+        this.#update(index, { failure: message });
+        this.#failures.set(index, this.#failures.get(index)! + 1);
+        if (this.#isNoneLeft) throw new EngineLostError(message, { cause: error });
+        waitMs = Math.min(2 * waitMs, RESTART_MS.last);
       }
     }
   }
@@ -181,7 +186,7 @@ export class Lanes {
       this.#update(index, { environment, failure: null });
       void lane.ended.then(() => this.#recoverSoon(index));
     } catch (cause) {
-      await lane.end();
+      await lane.end().catch(() => undefined); // where it is started again, it is reported then
       const { message } = cause as Error;
       this.#update(index, { failure: message });
       throw new DeviceUnavailableError(message, { cause });
@@ -189,6 +194,27 @@ export class Lanes {
       timeout.abort();
       late.catch(() => undefined);
     }
+  }
+
+  get #isNoneLeft(): boolean {
+    const hasFailed = (index: number) => (this.#failures.get(index) ?? 0) >= MAX_FAILURES;
+    return this.#devices.every((_, index) => !this.#works(index) && hasFailed(index));
+  }
+
+  /** What a lane's thread or process gets: nothing else of the engine's options concerns it. */
+  #dataOf(index: number): LaneData {
+    const { provider, tensorflow, threads, precision, cudaFolder, heapMb, diagnostics } = this.options;
+    return {
+      provider,
+      threads,
+      lane: index,
+      device: this.#devices[index] ?? 0,
+      ...(tensorflow && { tensorflow }),
+      ...(precision && { precision }),
+      ...(cudaFolder !== undefined && { cudaFolder }),
+      ...(heapMb !== undefined && { heapMb }),
+      ...(diagnostics && { diagnostics }),
+    };
   }
 
   #works(index: number): boolean {

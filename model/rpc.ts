@@ -80,26 +80,32 @@ interface PendingCall {
 
 /** The calling end of a channel. */
 export class Connection<Methods, Event = never> {
-  /** Resolves once the far end has exited. */
+  /** Resolves once the far end has exited, or is lost. */
   readonly exited: Promise<void>;
   readonly #pending = new Map<number, PendingCall>();
   #nextId = 0;
   #lost: Error | null = null;
+  #resolveExited = () => {};
 
   constructor(
     private readonly channel: Channel,
     private readonly options: ConnectionOptions<Event>,
   ) {
     this.exited = new Promise((resolve) => {
-      channel.listen(
-        (message) => this.#receive(message as ToClient),
-        (exit) => {
-          this.#lost = options.onExit(exit);
-          for (const { reject } of this.#pending.values()) reject(this.#lost);
-          resolve();
-        },
-      );
+      this.#resolveExited = resolve;
     });
+    channel.listen(
+      (message) => this.#receive(message as ToClient),
+      (exit) => this.lose(exit),
+    );
+  }
+
+  /** Takes the far end for exited, though it may not be: calls reject, and what it still sends is ignored. */
+  lose(exit: Exit): void {
+    if (this.#lost) return;
+    this.#lost = this.options.onExit(exit);
+    for (const { reject } of this.#pending.values()) reject(this.#lost);
+    this.#resolveExited();
   }
 
   /** @throws RemoteError with the code of what the handler threw; the error of `onExit` */
@@ -124,6 +130,7 @@ export class Connection<Methods, Event = never> {
   }
 
   #receive(message: ToClient): void {
+    if (this.#lost) return;
     if (message.type === 'event') {
       this.options.onEvent?.(message.event as Event);
       return;

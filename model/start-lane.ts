@@ -6,11 +6,19 @@ import { EngineLostError } from './errors.js';
 import { Connection } from './rpc.js';
 import { startEngineThread } from './start-engine-thread.js';
 
+/** How long a process may take to end once it was killed: one whose driver waits for its device does not; in ms. */
+const KILL_MS = 5000;
+
 /** Where a lane runs. */
 export interface StartedLane {
   readonly connection: Connection<EngineMethods>;
-  /** Ends it at once, whatever it does. */
-  readonly end: () => void;
+  /**
+   * Ends it at once, whatever it does. A process that does not end within `KILL_MS` is abandoned: its connection ends.
+   * @param reason for the errors of its calls. Default how it ended
+   */
+  readonly end: (reason?: string) => void;
+  /** Whether it was abandoned, and has not ended yet. */
+  readonly isStuck: () => boolean;
 }
 
 /** Starts a lane in a thread of this process. */
@@ -20,19 +28,40 @@ export async function startThread(data: LaneData): Promise<StartedLane> {
     onExit: ({ error }) =>
       new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
   });
-  return { connection, end: () => void worker.terminate() };
+  return { connection, end: () => void worker.terminate(), isStuck: () => false };
 }
 
 /**
  * Starts a lane in a process of its own: what breaks there, in a driver, breaks nothing else, and it can be ended when it
  * hangs.
- * @param module that the process runs
+ * @param module that the process runs; its first message is the lane's data
  */
 export function startProcess(data: LaneData, module: string): StartedLane {
-  const child = fork(module, [JSON.stringify(data)], { serialization: 'advanced' });
   const name = deviceName(data.provider, data.device);
-  const connection = new Connection<EngineMethods>(childProcess(child), {
-    onExit: ({ status }) => new EngineLostError(`the process of ${name} ended (${status})`),
+  const child = fork(module, [name], { serialization: 'advanced' }); // the name is for lists of processes
+  const channel = childProcess(child);
+  let why: string | null = null;
+  const connection = new Connection<EngineMethods>(channel, {
+    onExit: ({ status }) =>
+      new EngineLostError(why === null ? `the process of ${name} ended (${status})` : `${name}: ${why}`),
   });
-  return { connection, end: () => void child.kill('SIGKILL') };
+  channel.post(data);
+  let isAbandoned = false;
+  let timeout: NodeJS.Timeout | null = null;
+  void connection.exited.then(() => clearTimeout(timeout ?? undefined));
+  const abandon = () => {
+    isAbandoned = true;
+    connection.lose({ status: 'it does not end', error: null });
+    if (child.connected) child.disconnect();
+    child.unref();
+  };
+  return {
+    connection,
+    end: (reason) => {
+      why ??= reason ?? null;
+      child.kill('SIGKILL');
+      timeout ??= setTimeout(abandon, KILL_MS);
+    },
+    isStuck: () => isAbandoned && child.exitCode === null && child.signalCode === null,
+  };
 }

@@ -75,6 +75,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'permission-denied': { status: 500, exitCode: 13, title: 'Permission denied' },
   'too-many-files': { status: 503, exitCode: 14, title: 'Too many open files' },
   'worker-hung': { status: 500, exitCode: 9, title: 'Worker hung repeatedly' },
+  'device-killer': { status: 500, exitCode: 9, title: 'Device lost repeatedly' },
   'worker-killer': { status: 500, exitCode: 9, title: 'Worker crashed repeatedly' },
   'setup-failed': { status: 500, exitCode: 15, title: 'Set-up failed' },
   cancelled: { status: 499, exitCode: 130, title: 'Request cancelled' },

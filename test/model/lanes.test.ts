@@ -1,14 +1,21 @@
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Engine, type EngineOptions } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
+import { PLAIN_TRAINING, type TrainerConfig } from '../../model/train/trainer.js';
+import '../support/fake-machine.js';
 import type { DeviceFault } from '../support/faulty-device.js';
 import { testFolder } from '../support/files.js';
 
 const MODEL = fileURLToPath(new URL('../../../models/shapes-notebook/1', import.meta.url));
 const FAULTY = fileURLToPath(new URL('../support/faulty-device.js', import.meta.url));
+const TRAINER: TrainerConfig = {
+  unet: { channels: [2, 2], inputChannels: 1, classes: 2, seed: 1 },
+  ...PLAIN_TRAINING,
+};
 const use = { output: 'labels', symmetries: false, channels: 1 } as const;
 
 const folder = await testFolder();
@@ -88,6 +95,7 @@ describe('a device', () => {
     const { id } = await engine.load(MODEL);
     const lost = expect(engine.predict(id, tile(), 'labels', { lane: 0 })).rejects.toMatchObject({
       code: 'engine-lost',
+      message: 'cpu:0: it hung',
     });
     await vi.waitFor(() => expect(existsSync(once)).toBe(true));
     await engine.endDevice(0, 'it hung');
@@ -100,12 +108,12 @@ describe('a device', () => {
     const engine = await open(null);
     const { id } = await engine.load(MODEL);
     await engine.endDevice(0, 'it hung');
-    expect(engine.devices.map(({ failure }) => failure)).toEqual(['it hung', null]);
+    expect(engine.devices.map(({ failure }) => failure)).toEqual(['it hung, and is started again', null]);
     await vi.waitFor(() => expect(engine.devices[0]).toMatchObject({ failure: null }), 20_000);
     expect(engine.lost(0)).toBeNull();
     await engine.recover(0); // for a batch that was lost before: it works, and is not ended
     expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
-    expect(reported.map(({ failure }) => failure)).toEqual(['it hung', null]);
+    expect(reported.map(({ failure }) => failure)).toEqual(['it hung, and is started again', null]);
   });
 
   it('that is the only one is waited for by models that are loaded', async () => {
@@ -114,6 +122,70 @@ describe('a device', () => {
     const { id, environment } = await engine.load(MODEL);
     expect(environment).toEqual(engine.devices[0]!.environment);
     expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
+  });
+
+  it('that cannot be ended is abandoned, and started again once it has ended', async () => {
+    const once = join(folder, 'stuck');
+    const engine = await open({ device: 0, how: 'stuck', once });
+    const { id } = await engine.load(MODEL);
+    const lost = expect(engine.predict(id, tile(), 'labels', { lane: 0 })).rejects.toMatchObject({
+      code: 'engine-lost',
+      message: 'cpu:0: it hung',
+    });
+    await vi.waitFor(() => expect(existsSync(once)).toBe(true), 20_000);
+    await engine.endDevice(0, 'it hung');
+    await lost;
+    expect(engine.devices.map(({ failure }) => failure)).toEqual([
+      'its process cannot be ended: the driver waits for the device',
+      null,
+    ]);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 1 })).toHaveLength(10 * 10);
+    process.kill(Number(readFileSync(once, 'utf8')), 'SIGKILL');
+    await engine.recover(0);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
+  });
+
+  it('that does not return from a call of a training is ended', async () => {
+    const once = join(folder, 'training');
+    const engine = await open({ device: 0, how: 'hang', call: 'train', once }, { devices: [0] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const training = engine.train(TRAINER);
+      const lost = expect(training).rejects.toMatchObject({
+        code: 'engine-lost',
+        message: 'cpu:0: it did not return from "train" within 300 s',
+      });
+      while (!existsSync(once)) await new Promise(setImmediate);
+      await vi.advanceTimersByTimeAsync(300_000);
+      await lost;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('that was lost has no network in training any more', async () => {
+    const engine = await open(null, { devices: [0] });
+    const trainee = await engine.train(TRAINER);
+    const id = await trainee.snapshot();
+    expect(await engine.predict(id, tile(), 'labels')).toHaveLength(16 * 16);
+    await engine.endDevice(0, 'it hung');
+    await expect(trainee.snapshot()).rejects.toMatchObject({
+      code: 'engine-lost',
+      message: 'cpu:0: it hung',
+    });
+    await engine.recover(0);
+    await expect(engine.predict(id, tile(), 'labels')).rejects.toMatchObject({
+      code: 'device-unavailable',
+      message: 'the device was lost, and with it the network that was trained',
+    });
+  });
+
+  it('that a model kills is not blamed: the model is refused', async () => {
+    const engine = await open({ device: 0, how: 'exit', call: 'load' }, { devices: [0] });
+    await expect(engine.load(MODEL)).rejects.toMatchObject({
+      code: 'device-killer',
+      message: 'a device failed repeatedly with a model: the process of cpu:0 ended (SIGKILL)',
+    });
   });
 
   it('that does not start is reported, and the others compute', async () => {
@@ -132,5 +204,36 @@ describe('a device', () => {
       code: 'device-unavailable',
       message: 'the process of cpu:0 ended (exit code 3)',
     });
+  });
+});
+
+describe('devices that are lost', () => {
+  it('are waited for while another is only being restarted', { timeout: 60_000 }, async () => {
+    const engine = await open({ device: 0, how: 'start' });
+    let outcome = 'failed to start';
+    void engine.recover(0)!.then(
+      () => (outcome = 'works'),
+      () => (outcome = 'is not waited for'),
+    );
+    const until = Date.now() + 9000; // after half a second, one, two and four
+    while (Date.now() < until) {
+      await engine.endDevice(1, 'it hung');
+      await engine.recover(1);
+    }
+    expect(outcome).toBe('failed to start');
+    process.env.DEVICE_FAULT = 'null';
+    await expect.poll(() => outcome, { timeout: 30_000 }).toBe('works');
+  });
+});
+
+describe('the process of a device', () => {
+  it('has nothing of its options on its command line', async () => {
+    await open(null, { outcomes: join(folder, 'secret.json') });
+    const lists = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
+    const own = lists.filter((line) => line.includes(FAULTY));
+    expect(own.map((line) => line.slice(line.indexOf(FAULTY)))).toEqual(
+      expect.arrayContaining([`${FAULTY} cpu:0`, `${FAULTY} cpu:1`]),
+    );
+    expect(own.join()).not.toContain('secret');
   });
 });

@@ -1,39 +1,75 @@
-import { closeSync, openSync } from 'node:fs';
-import type { LaneData } from '../../model/engine-methods.js';
+import { writeFileSync } from 'node:fs';
+import '../../model/device-process.js';
+import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
+import type { Environment } from '../../model/environment.js';
 
 /** How a device fails, as the environment of its process states it in `DEVICE_FAULT`, in JSON. */
 export interface DeviceFault {
   /** The index of the device. */
   readonly device: number;
-  readonly how: 'start' | 'exit' | 'hang';
-  /** The batch in which it fails, from 1; for `exit` and `hang`. */
+  /**
+   * What it does: its process ends when it is started, or in a call; or it hangs there, and may be ended; or it is stuck,
+   * and cannot be, on a machine as in `fake-machine.ts`.
+   */
+  readonly how: 'start' | 'exit' | 'hang' | 'stuck';
+  /** The call in which it fails. Default `predict`. */
+  readonly call?: string;
+  /** Which of these calls, from 1. Default the first. */
   readonly batch?: number;
-  /** A file that is made with the first failure, after which it works; default none: it fails each time. */
+  /** Of batches, only those whose tiles are at least this wide, in px, are counted. Default all. */
+  readonly width?: number;
+  /** A file that is made with the first failure, of its process's id, after which it works. Default none: it fails each time. */
   readonly once?: string;
 }
 
-/** The process of a device, with a fault: for what cannot be caused without a device to be broken. */
+type Message =
+  | LaneData
+  | { readonly type: 'call'; readonly id: number; readonly name: string; readonly args: readonly unknown[] };
+
+/**
+ * The process of a device, with a fault: for what cannot be caused without a device to be broken. One of CUDA is the CPU
+ * under another name.
+ */
 const fault = JSON.parse(process.env.DEVICE_FAULT ?? 'null') as DeviceFault | null;
-const { device } = JSON.parse(process.argv[2]!) as LaneData;
+let isFaulty = false;
+let counted = 0;
+
+// before `device-process.ts` receives it
+process.prependListener('message' as never, (message: Message) => {
+  if (!('type' in message)) {
+    isFaulty = fault?.device === message.device;
+    if (message.provider === 'cuda') pretend(message);
+    if (isFaulty && fault!.how === 'start' && isDue(fault!)) process.exit(3);
+  } else if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1) && isDue(fault!)) {
+    if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
+    else for (;;); // it neither responds nor ends, as a driver that waits for its device
+  }
+});
+
+function isCounted(message: Message): boolean {
+  if (!('type' in message) || message.type !== 'call' || message.name !== (fault!.call ?? 'predict'))
+    return false;
+  return fault!.width === undefined || (message.args as [PredictRequest])[0].batch.width >= fault!.width;
+}
 
 /** Whether it is to fail now. */
 function isDue({ once }: DeviceFault): boolean {
   if (once === undefined) return true;
   try {
-    closeSync(openSync(once, 'wx'));
+    writeFileSync(once, String(process.pid), { flag: 'wx' });
     return true;
   } catch {
     return false;
   }
 }
 
-if (fault?.device === device && fault.how === 'start' && isDue(fault)) process.exit(3);
-await import('../../model/device-process.js');
-if (fault?.device === device) {
-  let batches = 0;
-  process.on('message', ({ name }: { readonly name?: string }) => {
-    if (name !== 'predict' || ++batches !== fault.batch || !isDue(fault)) return;
-    if (fault.how === 'exit') process.kill(process.pid, 'SIGKILL');
-    else for (;;); // it neither responds nor ends, as a driver that waits for its device
-  });
+/** Has the CPU compute for a GPU, and say that it is one. */
+function pretend(data: LaneData): void {
+  Object.assign(data, { provider: 'cpu' });
+  const send = process.send!.bind(process);
+  process.send = (message: { readonly value?: Partial<Environment> }, ...rest: never[]) => {
+    if (message.value?.instructionSet === undefined) return send(message, ...rest);
+    const gpu = { name: 'Fake GPU', driver: null, memoryBytes: null, precision: 'fp32' };
+    return send({ ...message, value: { ...message.value, provider: 'cuda', gpu } }, ...rest);
+  };
 }
