@@ -5,6 +5,7 @@ import {
   type Place,
   type RunningBatch,
 } from './device-lanes.js';
+import { DeviceKillerError } from './errors.js';
 import { JobQueues, type Selection, type Turn, type Waiting } from './job-queues.js';
 
 /** Time and timers, injected so that tests need not wait. */
@@ -43,7 +44,8 @@ export interface SchedulerOptions<Item, Result> {
   readonly start: (items: readonly Item[], place: Place) => DeviceBatch<Result>;
   /**
    * Called with the error of a batch. Null where it is the batch's own; else its lane was lost, and gets batches again
-   * when the promise resolves. Where it rejects no lane is left: every item does, from then on. Default: every error is the batch's own.
+   * when the promise resolves. Where it rejects no lane is left: every item does, from then on. Default: every error is
+   * the batch's own.
    */
   readonly recover?: (lane: number, error: unknown) => Promise<void> | null;
   /**
@@ -85,10 +87,12 @@ export interface Batched<Result> {
   readonly ranMs: number;
 }
 
-/** Lanes that an item may have been lost with, before it is taken for the cause. */
+/** Lanes that are lost with an item, the last ones with it alone, before it is taken for the cause. */
 const MAX_LOSSES = 2;
 
 interface Entry<Item, Result> extends Waiting {
+  /** Its own after a loss, so that it is computed alone. */
+  group: string;
   readonly item: Item;
   /** Lanes that were lost while they computed it. */
   losses: number;
@@ -117,6 +121,7 @@ export class Scheduler<Item, Result> {
   readonly #lanes: DeviceLanes<Batch<Item, Result>>;
   #cancelTimer: (() => void) | null = null;
   #started = 0;
+  #lost = 0;
   /** Why no lane is left; null where there are some. */
   #failure: { readonly reason: unknown } | null = null;
 
@@ -142,7 +147,10 @@ export class Scheduler<Item, Result> {
     return this.#lanes.running;
   }
 
-  /** Queues an item. Rejects with the signal's reason where it is withdrawn, or with its batch's error. */
+  /**
+   * Queues an item. Rejects with the signal's reason where it is withdrawn, or with its batch's error.
+   * @throws DeviceKillerError where lanes were lost with its batch, and then with it alone
+   */
   submit({ group, model, job, priority, item, signal }: Submission<Item>): Promise<Batched<Result>> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -263,13 +271,16 @@ export class Scheduler<Item, Result> {
     this.#dispatch();
   }
 
-  /** Queues the items of a batch again whose lane was lost; an item with which that happens again and again is rejected. */
+  /** Queues the items of a batch again whose lane was lost: each alone, for one of them may be the cause. */
   #lose({ selection, place }: Batch<Item, Result>, recovery: Promise<void>, error: unknown): void {
     const wasRunning = this.#closeUntil(recovery, place.lane); // else it was ready behind the one that ran
     this.#queues.restore(selection);
     for (const entry of selection.items) {
-      if (wasRunning) entry.losses++;
-      const reason = entry.signal?.aborted ? entry.signal.reason : error;
+      if (wasRunning) {
+        entry.losses++;
+        entry.group = `lost ${this.#lost++}`;
+      }
+      const reason = entry.signal?.aborted ? entry.signal.reason : new DeviceKillerError('a tile', error);
       const isOver = entry.signal?.aborted || entry.losses >= MAX_LOSSES;
       if (isOver && this.#queues.remove(entry)) entry.reject(reason);
     }

@@ -21,7 +21,7 @@ import type {
   WorkerMethods,
   WorkerOptions,
 } from './methods.js';
-import { WorkerExit, WorkerProcess } from './process.js';
+import { DEVICES, WorkerExit, WorkerProcess } from './process.js';
 import { Task } from './task.js';
 
 export interface JobListener {
@@ -59,7 +59,7 @@ export class WorkerClient implements WorkerCalls {
   /** Of the first worker: rejects where it cannot start, such as with the error of its device. */
   readonly started: Promise<void>;
   readonly #tasks = new Set<Task>();
-  readonly #losses = new DeviceLosses();
+  readonly #losses: DeviceLosses;
   readonly #limits: WorkerLimits;
   #worker: WorkerProcess;
   #nextCall = 0;
@@ -69,13 +69,14 @@ export class WorkerClient implements WorkerCalls {
   #isStopping = false;
 
   constructor(
-    private readonly options: WorkerOptions,
+    options: WorkerOptions,
     private readonly events: WorkerEvents,
     limits: Partial<WorkerLimits> = {},
     private readonly diagnostics: WorkerDiagnostics = {},
   ) {
     this.#limits = limitsUnder({ ...WORKER_LIMITS, ...limits }, diagnostics);
     this.#backOffMs = this.#limits.restartMs.first;
+    this.#losses = new DeviceLosses(options);
     this.#worker = this.#start();
     this.started = this.#worker.started;
   }
@@ -152,7 +153,7 @@ export class WorkerClient implements WorkerCalls {
   }
 
   #start(): WorkerProcess {
-    return new WorkerProcess(this.#losses.optionsOf(this.options), this.#limits, this.diagnostics, {
+    return new WorkerProcess(this.#losses.nextOptions, this.#limits, this.diagnostics, {
       onReady: () => this.#dispatchAll(),
       onBatch: this.events.onBatch,
       onTileCache: this.events.onTileCache,
@@ -214,9 +215,16 @@ export class WorkerClient implements WorkerCalls {
         task.resolve(value);
       },
       (error: unknown) => {
-        if (!(error instanceof WorkerExit)) this.#reject(task, error); // else `#replace` handles it
+        if (!(error instanceof WorkerExit) && this.#tasks.has(task)) this.#fail(task, error); // else `#replace` handles it
       },
     );
+  }
+
+  /** Rejects a task, unless its error is that of its worker's engine: then it is dispatched to the next worker. */
+  #fail(task: Task, error: unknown): void {
+    const loss = this.#losses.lossBy(error);
+    if (loss === null) this.#reject(task, error);
+    else this.#worker.discard(loss.reason, loss.isOfDevices ? DEVICES : null);
   }
 
   /** A dispatched task is cancelled by its connection, and has a while to stop. */
@@ -234,7 +242,6 @@ export class WorkerClient implements WorkerCalls {
     this.events.onLost(exit.message);
     const { first, last } = this.#limits.restartMs;
     const isSteady = this.#worker.uptimeMs > STEADY_MS;
-    this.#losses.add(!isSteady);
     if (isSteady) this.#backOffMs = first;
     this.#restart = setTimeout(() => {
       this.#restart = null;
@@ -246,7 +253,7 @@ export class WorkerClient implements WorkerCalls {
   }
 
   /** Rejects jobs, each with its part in the exit, and requeues calls. */
-  #blame({ message, culprit, isTerminated }: WorkerExit): void {
+  #blame({ message, culprit, isHung }: WorkerExit): void {
     const dispatched = [...this.#tasks].filter(({ isDispatched }) => isDispatched);
     const isOnlySuspect = dispatched.filter(({ isSuspect }) => isSuspect).length === 1;
     for (const task of dispatched) {
@@ -254,7 +261,7 @@ export class WorkerClient implements WorkerCalls {
       if (task.name === 'run') {
         const unknown: Blame = isOnlySuspect ? 'certain' : 'possible';
         const blame = culprit === null ? unknown : isCulprit ? 'certain' : 'none';
-        this.#reject(task, new WorkerLostError(message, blame, isTerminated));
+        this.#reject(task, new WorkerLostError(message, blame, isHung));
         continue;
       }
       if (isCulprit) this.#reject(task, new EngineLostError(message));

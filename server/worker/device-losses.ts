@@ -1,36 +1,43 @@
 import type { WorkerDevices, WorkerOptions } from './methods.js';
 
-/** Workers that may be lost with a device, in a row, before `auto` avoids it. */
-const MAX_LOSSES = 2;
+/** How a worker is to be ended, with which nothing can be computed any more. */
+export interface EngineLoss {
+  readonly reason: string;
+  /** Whether its devices failed: nothing that was computed is to blame. */
+  readonly isOfDevices: boolean;
+}
 
-/** Counts the workers that were lost with their device: `auto` goes on without one that starts, but does not compute. */
+/**
+ * What the errors of calls say about the engine of their worker: whether another worker is needed, and whether `auto` is
+ * to go on without a GPU that starts, but does not compute.
+ */
 export class DeviceLosses {
-  #devices: WorkerDevices['devices'] = [];
-  #losses = 0;
-  #reason: string | null = null;
+  #hasDevices = false;
+  /** Why `auto` avoids the GPU; null while it does not. */
+  #avoidGpu: string | null = null;
 
-  /** A worker has said how its devices are. */
+  constructor(private readonly options: WorkerOptions) {}
+
+  /** A worker has said what it computes with. */
   update({ devices }: WorkerDevices): void {
-    this.#devices = devices;
+    this.#hasDevices = devices.length > 0;
   }
 
-  /**
-   * A worker was lost.
-   * @param isEarly whether that was soon after its start
-   */
-  add(isEarly: boolean): void {
-    const failed = this.#devices.find(({ failure }) => failure !== null);
-    this.#losses = failed && isEarly ? this.#losses + 1 : 0;
-    if (failed && this.#losses >= MAX_LOSSES) this.#reason = `${failed.name} failed repeatedly`;
+  /** How to go on after an error of a call: null where it is the call's own. */
+  lossBy(error: unknown): EngineLoss | null {
+    const { code, message } = error as Error & { readonly code?: unknown };
+    if (code === 'engine-lost') return { reason: message, isOfDevices: this.#hasDevices };
+    const isAuto = this.options.modelHost.engine.provider === 'auto';
+    if (code !== 'device-killer' || !isAuto || !this.#hasDevices) return null;
+    this.#avoidGpu = message;
+    return { reason: message, isOfDevices: true };
   }
 
   /** What the next worker is started with. */
-  optionsOf(options: WorkerOptions): WorkerOptions {
-    const { engine } = options.modelHost;
-    if (this.#reason === null || engine.provider !== 'auto') return options;
-    return {
-      ...options,
-      modelHost: { ...options.modelHost, engine: { ...engine, avoidGpu: this.#reason } },
-    };
+  get nextOptions(): WorkerOptions {
+    const { options } = this;
+    if (this.#avoidGpu === null) return options;
+    const engine = { ...options.modelHost.engine, avoidGpu: this.#avoidGpu };
+    return { ...options, modelHost: { ...options.modelHost, engine } };
   }
 }

@@ -1,5 +1,5 @@
 import { parentProcess } from '../../model/channel.js';
-import { type Failure, serve } from '../../model/rpc.js';
+import { serve } from '../../model/rpc.js';
 import { failureOf } from '../contract/failure.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';
@@ -87,14 +87,7 @@ const methods: WorkerMethods = {
   stop: async () => started?.host.close(),
 };
 
-/** Without its engine this process is of no use: the server starts another, and its jobs go on there. */
-function failureUnlessLost(error: unknown): Failure {
-  const failure = failureOf(error);
-  if (failure.code === 'engine-lost') process.exit(1);
-  return failure;
-}
-
-const server = serve<WorkerMethods, WorkerEvent>(parentProcess(), methods, { failureOf: failureUnlessLost });
+const server = serve<WorkerMethods, WorkerEvent>(parentProcess(), methods, { failureOf });
 
 // Ctrl-C reaches the whole group; the server decides when its worker stops.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);

@@ -18,16 +18,19 @@ import type {
 } from './methods.js';
 import { Watchdog } from './watchdog.js';
 
+/** What a worker is terminated for where its devices were lost: no task has this id. */
+export const DEVICES = 'devices';
+
 /** How a worker process exited. Calls that were pending in it reject with this. */
 export class WorkerExit extends Error {
   /**
-   * @param culprit the id of the task for which it was terminated; null where it is not known
-   * @param isTerminated whether it was terminated from here, because it hung
+   * @param culprit the id of the task for which it was terminated, or `DEVICES`; null where it is not known
+   * @param isHung whether it was terminated from here, because it hung
    */
   constructor(
     message: string,
     readonly culprit: string | null,
-    readonly isTerminated: boolean,
+    readonly isHung: boolean,
   ) {
     super(message);
   }
@@ -62,7 +65,7 @@ export class WorkerProcess {
   #ticking: NodeJS.Timeout | null = null;
   #isReady = false;
   #hasStarted = false;
-  #termination: { readonly reason: string; readonly culprit: string | null } | null = null;
+  #termination: WorkerExit | null = null;
 
   constructor(
     options: WorkerOptions,
@@ -120,9 +123,12 @@ export class WorkerProcess {
    * @param culprit the id of the task that hangs. Default not known
    */
   terminate(reason: string, culprit: string | null = null): void {
-    if (this.#termination) return;
-    this.#termination = { reason, culprit };
-    this.#child.kill('SIGKILL');
+    this.#kill(new WorkerExit(reason, culprit, true));
+  }
+
+  /** Kills the process, of which the engine is lost, so that it is of no use. As `terminate` otherwise. */
+  discard(reason: string, culprit: string | null): void {
+    this.#kill(new WorkerExit(reason, culprit, false));
   }
 
   /** Stops the process; after `graceMs` it is killed. */
@@ -175,12 +181,17 @@ export class WorkerProcess {
     }
   }
 
+  #kill(exit: WorkerExit): void {
+    if (this.#termination) return;
+    this.#termination = exit;
+    this.#child.kill('SIGKILL');
+  }
+
   #exit({ error, status }: Exit): WorkerExit {
     this.#isReady = false;
     this.#unwatch();
     const what = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
-    const { reason, culprit } = this.#termination ?? { reason: what, culprit: null };
-    const exit = new WorkerExit(reason, culprit, this.#termination !== null);
+    const exit = this.#termination ?? new WorkerExit(what, null, false);
     this.events.onExit(exit);
     return exit;
   }

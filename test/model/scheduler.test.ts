@@ -570,7 +570,7 @@ describe('a lane that is lost', () => {
   const TWO: DeviceUse = { lanes: 2, threads: 1, canTakeAll: false };
 
   /** Two lanes: those in `lost`, and each that computes an item in `poison`, are lost. */
-  function twoLanes() {
+  function twoLanes(options: Partial<SchedulerOptions<Item, string>> = {}) {
     const lost = new Set<number>();
     const poison = new Set<string>();
     /** Lanes that are lost before they get a batch. */
@@ -590,6 +590,7 @@ describe('a lane that is lost', () => {
       },
       recover: (_lane, error) => (error === LOST ? recovery() : null),
       lost: (lane) => (dead.has(lane) ? recovery() : null),
+      ...options,
     });
     return {
       lost,
@@ -661,8 +662,23 @@ describe('a lane that is lost', () => {
     await passed();
     recoveries.splice(0).forEach(({ resolve }) => void resolve());
     await passed();
+    const codes = (await outcomes).map((outcome) =>
+      outcome.status === 'rejected' ? outcome.reason.code : null,
+    );
+    expect(codes).toEqual([null, null, 'device-killer', null, null, null]);
+  });
+
+  it('has the items of its batch computed alone, so that only the one to blame is rejected', async () => {
+    const { poison, ran, recoveries, submit } = twoLanes({ maxBatch: () => 3 });
+    poison.add('e');
+    const outcomes = Promise.allSettled([...'abcdef'].map((name) => submit(name)));
+    for (let i = 0; i < 3; i++) {
+      await passed();
+      recoveries.splice(0).forEach(({ resolve }) => void resolve());
+    }
     const rejected = (await outcomes).map(({ status }) => status === 'rejected');
-    expect(rejected).toEqual([false, false, true, false, false, false]);
+    expect(rejected).toEqual([false, false, false, false, true, false]);
+    expect(ran.map((name) => name[1]).sort()).toEqual([...'abcdf']); // each once
   });
 
   it('rejects all items where none is left, and later ones, too', async () => {

@@ -1,39 +1,50 @@
 import { describe, expect, it } from 'vitest';
+import type { Provider } from '../../../model/device.js';
+import { DeviceKillerError, EngineLostError, RemoteError } from '../../../model/errors.js';
 import { DeviceLosses } from '../../../server/worker/device-losses.js';
-import type { WorkerDevices, WorkerOptions } from '../../../server/worker/methods.js';
+import type { WorkerDevices } from '../../../server/worker/methods.js';
 
-const devices = (failure: string | null) =>
-  ({ devices: [{ name: 'cuda:0', environment: null, failure }], fallback: null }) as unknown as WorkerDevices;
-const options = (provider: 'auto' | 'cuda'): WorkerOptions => {
-  return { modelHost: { modelsDir: '', engine: { provider, threads: 1 } }, maxPixels: 1 };
-};
-const engineAfter = (losses: DeviceLosses, provider: 'auto' | 'cuda' = 'auto') =>
-  losses.optionsOf(options(provider)).modelHost.engine;
+/** A worker whose devices have started: a GPU, or the threads of its own process. */
+function started(provider: Provider | 'auto', on: 'gpu' | 'threads') {
+  const losses = new DeviceLosses({
+    modelHost: { modelsDir: '', engine: { provider, threads: 1 } },
+    maxPixels: 1,
+  });
+  const devices = on === 'gpu' ? [{ name: 'cuda:0', environment: null, failure: null }] : [];
+  losses.update({ devices, fallback: null } as unknown as WorkerDevices);
+  return losses;
+}
+const killer = new DeviceKillerError('a tile', new EngineLostError('the process of cuda:0 ended (SIGKILL)'));
+const REASON = 'a device failed repeatedly with a tile: the process of cuda:0 ended (SIGKILL)';
+const gone = new RemoteError('engine-lost', 'CUDA failure 100');
+const nextEngine = (losses: DeviceLosses) => losses.nextOptions.modelHost.engine;
 
-describe('a GPU with which workers are lost', () => {
-  it('is avoided by auto after the second in a row', () => {
-    const losses = new DeviceLosses();
-    losses.update(devices('it ended, and is started again'));
-    losses.add(true);
-    expect(engineAfter(losses)).not.toHaveProperty('avoidGpu');
-    losses.add(true);
-    expect(engineAfter(losses)).toMatchObject({ provider: 'auto', avoidGpu: 'cuda:0 failed repeatedly' });
+describe('the error of a call', () => {
+  it('is its own where it says nothing of devices', () => {
+    const losses = started('auto', 'gpu');
+    expect(losses.lossBy(new RemoteError('corrupt-image', 'cut off'))).toBeNull();
+    expect(nextEngine(losses)).not.toHaveProperty('avoidGpu');
   });
 
-  it('is used where it was requested', () => {
-    const losses = new DeviceLosses();
-    losses.update(devices('it ended, and is started again'));
-    losses.add(true);
-    losses.add(true);
-    expect(engineAfter(losses, 'cuda')).not.toHaveProperty('avoidGpu');
+  it('is that of the devices where none is left', () => {
+    expect(started('cuda', 'gpu').lossBy(gone)).toEqual({ reason: 'CUDA failure 100', isOfDevices: true });
   });
 
-  it('is used where they had computed for long, or the GPU was not lost', () => {
-    const losses = new DeviceLosses();
-    losses.update(devices('it ended, and is started again'));
-    for (let i = 0; i < 5; i++) losses.add(false);
-    losses.update(devices(null));
-    for (let i = 0; i < 5; i++) losses.add(true);
-    expect(engineAfter(losses)).not.toHaveProperty('avoidGpu');
+  it('may be that of a job where the lost engine is threads of the worker', () => {
+    expect(started('auto', 'threads').lossBy(gone)).toMatchObject({ isOfDevices: false });
+  });
+});
+
+describe('a GPU that was lost with a tile, and again with it alone', () => {
+  it('is avoided by auto from then on', () => {
+    const losses = started('auto', 'gpu');
+    expect(losses.lossBy(killer)).toEqual({ reason: REASON, isOfDevices: true });
+    expect(nextEngine(losses)).toMatchObject({ provider: 'auto', avoidGpu: REASON });
+  });
+
+  it('is used where it was requested: the tile is to blame', () => {
+    const losses = started('cuda', 'gpu');
+    expect(losses.lossBy(killer)).toBeNull();
+    expect(nextEngine(losses)).not.toHaveProperty('avoidGpu');
   });
 });

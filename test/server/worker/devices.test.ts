@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { EngineRequest } from '../../../model/open-engine.js';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
+import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
@@ -17,6 +20,7 @@ let server: RunningServer | null = null;
 let count = 0;
 
 beforeAll(async () => {
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} ${ON_FAKE_MACHINE}`;
   await unseam(['samples', '-o', folder, '-n', '1', '-s', '600x500']);
   const path = join(folder, 'images', 'shapes-0001.png');
   const mask = join(folder, 'expected.tif');
@@ -30,19 +34,31 @@ afterEach(async () => {
 });
 
 /** A server on CPU devices of one thread each, of which one may fail. */
-async function start(devices: readonly number[], fault: DeviceFault | null): Promise<RunningServer> {
+const start = (devices: readonly number[], fault: DeviceFault | null) =>
+  startOn({ provider: 'cpu', threads: 1, devices, deviceModule: FAULTY }, fault);
+
+/** A server on the GPU of this machine, which may fail, or on a thread of the CPU. */
+async function startOnAuto(fault: DeviceFault | null): Promise<RunningServer> {
+  const cudaFolder = join(folder, 'cuda');
+  await mkdir(cudaFolder, { recursive: true });
+  await writeFile(join(cudaFolder, 'manifest.json'), '');
+  return startOn({ provider: 'auto', threads: 1, cudaFolder, deviceModule: FAULTY }, fault);
+}
+
+async function startOn(engine: EngineRequest, fault: DeviceFault | null): Promise<RunningServer> {
   process.env.DEVICE_FAULT = JSON.stringify(fault);
-  const engine = { provider: 'cpu', threads: 1, devices, deviceModule: FAULTY } as const;
   server = await testServer(join(folder, `data-${count++}`), {
     engine,
     worker: { batchMs: 2000, batchFactor: 1 },
   });
+  const { url, failed } = server;
+  while ((await fetch(`${url}/readyz`)).status !== 200) await Promise.race([failed, delay(50)]);
   return server;
 }
 
 /** A job of many tiles: how it ended, and its mask. */
-async function segment({ url }: RunningServer): Promise<{ job: JobView; mask: Buffer }> {
-  const created = await fetch(`${url}/v1/jobs?model=shapes&tile=124`, { method: 'POST', body: image });
+async function segment({ url }: RunningServer, tile = 124): Promise<{ job: JobView; mask: Buffer }> {
+  const created = await fetch(`${url}/v1/jobs?model=shapes&tile=${tile}`, { method: 'POST', body: image });
   const { id } = (await created.json()) as JobView;
   await (await fetch(`${url}/v1/jobs/${id}/events`)).text();
   const job = (await (await fetch(`${url}/v1/jobs/${id}`)).json()) as JobView;
@@ -89,6 +105,21 @@ describe('a server on two devices', () => {
     expect(mask.equals(expected)).toBe(true);
   });
 
+  it('leaves one alone whose process cannot even be ended', async () => {
+    const once = join(folder, 'stuck');
+    const own = await start([0, 1], { device: 1, how: 'stuck', batch: 10, once });
+    try {
+      const { job, mask } = await segment(own);
+      expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
+      expect(mask.equals(expected)).toBe(true);
+      await expect
+        .poll(() => ready(own), { timeout: 20_000 })
+        .toContain('\ncpu:1: its process cannot be ended: the driver waits for the device\n');
+    } finally {
+      process.kill(Number(await readFile(once, 'utf8')), 'SIGKILL');
+    }
+  });
+
   it('does not start without one of them', async () => {
     await expect(start([0, 1], { device: 1, how: 'start' })).rejects.toMatchObject({
       code: 'device-unavailable',
@@ -105,5 +136,56 @@ describe('a server on one device', () => {
     expect(existsSync(once)).toBe(true);
     expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
     expect(mask.equals(expected)).toBe(true);
+  });
+
+  it('fails the job of a tile with which it is lost, and no other', async () => {
+    const own = await start([0], { device: 0, how: 'exit', width: 380 });
+    const [large, small] = await Promise.all([segment(own, 380), segment(own)]);
+    expect(large.job).toMatchObject({
+      state: 'failed',
+      restarts: 0,
+      error: {
+        code: 'device-killer',
+        detail: 'a device failed repeatedly with a tile: the process of cpu:0 ended (SIGKILL)',
+      },
+    });
+    expect([small.job.state, small.job.restarts]).toEqual(['succeeded', 0]);
+    expect(small.mask.equals(expected)).toBe(true);
+  });
+});
+
+describe('a server on automatic devices', () => {
+  const onCpu = /^cpu \(1 thread\): /;
+
+  it('computes on the GPU', async () => {
+    const own = await startOnAuto(null);
+    const { job, mask } = await segment(own);
+    expect(job.receipt).toMatchObject({ device: 'cuda:0: Fake GPU, fp32' });
+    expect(mask.equals(expected)).toBe(true);
+  });
+
+  it('goes on with the CPU where the GPU does not start', async () => {
+    const own = await startOnAuto({ device: 0, how: 'start' });
+    const { job, mask } = await segment(own);
+    expect(job.receipt).toMatchObject({ device: expect.stringMatching(onCpu) });
+    expect(mask.equals(expected)).toBe(true);
+    expect(await ready(own)).toContain('\nno GPU is used: the process of cuda:0 ended (exit code 3)\n');
+  });
+
+  it.each([
+    ['exit', 'the process of cuda:0 ended (SIGKILL)'],
+    ['hang', 'cuda:0: a batch took longer than 2 s: it hung'],
+  ] as const)('goes on with the CPU where the GPU starts, but not computes: %s', async (how, reason) => {
+    const own = await startOnAuto({ device: 0, how, width: 124 });
+    const jobs = await Promise.all([segment(own), segment(own)]);
+    for (const { job, mask } of jobs) {
+      expect(job).toMatchObject({ state: 'succeeded', receipt: { device: expect.stringMatching(onCpu) } });
+      expect(mask.equals(expected)).toBe(true);
+    }
+    expect(await ready(own)).toContain(
+      `\nno GPU is used: a device failed repeatedly with a tile: ${reason}\n`,
+    );
+    const later = await segment(own);
+    expect([later.job.state, later.job.restarts]).toEqual(['succeeded', 0]);
   });
 });

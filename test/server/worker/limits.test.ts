@@ -181,7 +181,7 @@ describe('an engine that is lost during a call', () => {
     try {
       const client = worker();
       await expect(client.plan(spec, header)).rejects.toMatchObject({ code: 'engine-lost' });
-      expect(lost[0]).toBe('the worker process ended (exit code 1)');
+      expect(lost[0]).toBe('the worker did not start: a lane of the engine failed: gone');
     } finally {
       process.env.NODE_OPTIONS = NODE_OPTIONS;
     }
