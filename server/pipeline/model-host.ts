@@ -7,6 +7,7 @@ import type { Priority } from '../../model/scheduler.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
+import { DeviceWatch, type HungAfter } from './device-watch.js';
 import { JobMemory, type JobNeed } from './job-memory.js';
 import type { PlanOptions } from './job-plan.js';
 import { LoadedModels } from './loaded-models.js';
@@ -22,7 +23,7 @@ export interface ModelHostOptions {
   readonly memory?: number;
   /** Bytes of `memory` for the results of tiles that occur more than once. Default 0: every tile is computed. */
   readonly tileCacheBytes?: number;
-  /** How long a batch may run on a device, before its process is ended. Default `HUNG_AFTER`. */
+  /** How long a batch may run on a device, before its process is ended. Default 60 s, or twenty times its expected time. */
   readonly hungAfter?: HungAfter;
   /** File that persists what was measured of models, and chosen, in a folder that exists. Default none. */
   readonly tunings?: string;
@@ -38,15 +39,6 @@ export interface ModelHostOptions {
 
 /** The outcome of what there is no test of. */
 const UNTESTED: TilingOutcome = { exact: false, largestDifference: null };
-
-/** The limit of a batch in ms, or this many times its expected duration, whichever is longer. */
-export interface HungAfter {
-  readonly batchMs: number;
-  readonly batchFactor: number;
-}
-const HUNG_AFTER: HungAfter = { batchMs: 60_000, batchFactor: 20 };
-/** Interval in which batches are checked against their limits, in ms. */
-const WATCH_MS = 1000;
 
 /** Memory in bytes, by what it is for. */
 export interface ModelHostMemory extends EngineMemory {
@@ -67,7 +59,7 @@ export class ModelHost {
   readonly #models: LoadedModels;
   readonly #tuner: Tuner;
   readonly #jobs: JobMemory;
-  readonly #watch: NodeJS.Timeout | null;
+  readonly #watch: DeviceWatch;
   readonly #onTiling: ModelHostOptions['onTiling'];
   /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
   readonly fallback: string | null;
@@ -112,8 +104,7 @@ export class ModelHost {
       onSearch: options.onSearch,
       onChoice: options.onChoice,
     });
-    const watch = () => this.#endHungDevices(options.hungAfter ?? HUNG_AFTER);
-    this.#watch = engine.hasDevices ? setInterval(watch, WATCH_MS).unref() : null;
+    this.#watch = new DeviceWatch(engine, this.predictor, options.hungAfter);
   }
 
   /** The batches that run in threads of this process, in ms: those of devices are watched here. */
@@ -217,17 +208,7 @@ export class ModelHost {
   }
 
   async close(): Promise<void> {
-    if (this.#watch) clearInterval(this.#watch);
+    this.#watch.stop();
     await this.#engine.close();
-  }
-
-  #endHungDevices({ batchMs, batchFactor }: HungAfter): void {
-    const now = performance.now();
-    for (const { lane, since, expectedMs } of this.predictor.running) {
-      const limitMs = Math.max(batchMs, batchFactor * expectedMs);
-      if (now - since <= limitMs) continue;
-      const reason = `a batch took longer than ${Math.round(limitMs / 1000)} s: it hung, and is started again`;
-      void this.#engine.endDevice(lane, reason);
-    }
   }
 }

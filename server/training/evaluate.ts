@@ -4,6 +4,7 @@ import type { BorderScores } from '../../model/train/border-scores.js';
 import type { Confusion } from '../../model/train/scores.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
 import { oneLane } from '../pipeline/default-choice.js';
+import { DeviceWatch } from '../pipeline/device-watch.js';
 import { TilePredictor } from '../pipeline/predict.js';
 import { segment } from '../pipeline/segment.js';
 import type { Dataset, Pair } from './data/dataset.js';
@@ -61,29 +62,34 @@ export async function* predictions(
   // Last bits of TensorFlow's, and of a GPU's, depend on the tiles of a batch, and these on time: scores would not be
   // repeatable.
   const exact = tileable && engine.provider === 'cpu' && (await engine.environment()).engine === 'onnx';
-  for (const pair of pairs) {
-    const { image } = pair;
-    const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
-    const scorer = new ImageScorer(pair, dataset, options);
-    const tile = tileable ? chooseTile(image.size, 'auto', geometry, choice.tile) : fixed;
-    const plan = planTiles(image.size, { tile, rule: geometry });
-    // on a GPU, a batch is filled up: those of a small image have no more tiles than it has
-    const batch = Math.min(choice.batch, plan.count * tile.width * tile.height);
-    await segment({
-      source: image,
-      plan,
-      output: scorer.needsProbabilities ? 'probabilities' : 'labels',
-      classes,
-      sink: scorer,
-      predict: predictor.for(
-        'evaluation',
-        { id, exact, choice: { ...choice, batch } },
-        { symmetries, canShrink: true },
-      ),
-      choice,
-      signal,
-    });
-    const { confusion, truth, labels } = scorer;
-    yield { pair, confusion, truth, labels, borders: scorer.borderScores() };
+  const watch = new DeviceWatch(engine, predictor);
+  try {
+    for (const pair of pairs) {
+      const { image } = pair;
+      const options = { classes, thresholds: classes === 2 ? thresholds : null, loss };
+      const scorer = new ImageScorer(pair, dataset, options);
+      const tile = tileable ? chooseTile(image.size, 'auto', geometry, choice.tile) : fixed;
+      const plan = planTiles(image.size, { tile, rule: geometry });
+      // on a GPU, a batch is filled up: those of a small image have no more tiles than it has
+      const batch = Math.min(choice.batch, plan.count * tile.width * tile.height);
+      await segment({
+        source: image,
+        plan,
+        output: scorer.needsProbabilities ? 'probabilities' : 'labels',
+        classes,
+        sink: scorer,
+        predict: predictor.for(
+          'evaluation',
+          { id, exact, choice: { ...choice, batch } },
+          { symmetries, canShrink: true },
+        ),
+        choice,
+        signal,
+      });
+      const { confusion, truth, labels } = scorer;
+      yield { pair, confusion, truth, labels, borders: scorer.borderScores() };
+    }
+  } finally {
+    watch.stop();
   }
 }
