@@ -144,13 +144,16 @@ async function withData(
       },
       { scratchDir, maxPixels: flags.maxPixels, maxUnpackedBytes: flags.maxUnpacked, signal },
     );
-    const engine = await openEngineOf(flags, context.stderr);
     try {
-      const split = splitPairs(dataset.pairs, config);
-      for (const line of summaryOf(dataset, split, classes)) context.stderr(line);
-      await work({ context, engine, dataset, split, config });
+      const engine = await openEngineOf(flags, context.stderr);
+      try {
+        const split = splitPairs(dataset.pairs, config);
+        for (const line of summaryOf(dataset, split, classes)) context.stderr(line);
+        await work({ context, engine, dataset, split, config });
+      } finally {
+        await engine.close();
+      }
     } finally {
-      await engine.close();
       await dataset.close();
     }
   });
