@@ -146,7 +146,7 @@ describe('the dependency graph', () => {
     expect(arrows('model/cuda/', isOurs)).toEqual([]);
     const isOther = (name: string) => /^model\/(?!tensorflow\/|(errors|runtime|dlopen-flags)\.ts)/.test(name);
     expect(arrows('model/tensorflow/', isOther)).toEqual([]);
-    const setUps = ['server/setup/', 'server/terminal/options.ts', 'server/commands/devices.ts'];
+    const setUps = ['server/setup/', 'server/terminal/requested-engine.ts', 'server/commands/devices.ts'];
     const cuda = ['model/cuda/', 'model/open-device.ts', 'model/open-engine.ts'];
     expect(outside(importers(/^model\/cuda\//), ...cuda, ...setUps)).toEqual([]);
     // Those that start it import it later; the others know where it is installed.

@@ -17,13 +17,13 @@ import {
   cacheDirOption,
   type DeviceFlags,
   devices,
-  engineOf,
   engineOption,
   type MemoryFlags,
   memoryOption,
   precisionOption,
   threadsOption,
 } from '../terminal/options.js';
+import { engineOf } from '../terminal/requested-engine.js';
 import { withModelHost } from './with-model-host.js';
 
 interface DevicesFlags extends CacheDirFlags, DeviceFlags, CpuFlags, MemoryFlags {
@@ -138,7 +138,8 @@ async function listedDevice(
   } catch (error) {
     signal.throwIfAborted();
     const { message } = error as Error;
-    return { device: name, failure: message.replace(`${name}: `, '') };
+    const own = `${name}: `;
+    return { device: name, failure: message.startsWith(own) ? message.slice(own.length) : message };
   }
 }
 

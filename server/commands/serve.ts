@@ -12,7 +12,6 @@ import {
   type CacheFlags,
   type CommandContext,
   type EngineFlags,
-  engineOf,
   engineOptions,
   type ImageFlags,
   imageOptions,
@@ -21,6 +20,7 @@ import {
   tileCacheOf,
   tileCacheOption,
 } from '../terminal/options.js';
+import { engineOf } from '../terminal/requested-engine.js';
 
 interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags {
   readonly host: string;

@@ -3,12 +3,8 @@ import { Engine } from '../../model/engine.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
 import { makeFolder } from '../storage/folders.js';
-import {
-  type CacheDirFlags,
-  type CommandContext,
-  cacheDirOption,
-  cudaFolderOf,
-} from '../terminal/options.js';
+import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
+import { cudaFolderOf } from '../terminal/requested-engine.js';
 
 /** `unseam setup cuda`: lays down what NVIDIA's devices need, and tries the first of them. */
 export function setupCudaCommand(setup: Command, { signal, stdout, stderr }: CommandContext): void {

@@ -1,12 +1,8 @@
 import type { Command } from 'commander';
 import { RequestError } from '../contract/errors.js';
 import { setUpTensorFlow } from '../setup/tensorflow.js';
-import {
-  type CacheDirFlags,
-  type CommandContext,
-  cacheDirOption,
-  tensorFlowFolder,
-} from '../terminal/options.js';
+import { type CacheDirFlags, type CommandContext, cacheDirOption } from '../terminal/options.js';
+import { tensorFlowFolder } from '../terminal/requested-engine.js';
 
 /** `unseam setup tensorflow`: builds what `--engine tensorflow` loads. */
 export function setupTensorFlowCommand(setup: Command, { signal, stdout, stderr }: CommandContext): void {

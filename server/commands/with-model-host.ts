@@ -8,10 +8,10 @@ import {
   type BatchFlags,
   type CacheFlags,
   type EngineFlags,
-  engineOf,
   type MemoryFlags,
   tileCacheOf,
 } from '../terminal/options.js';
+import { engineOf } from '../terminal/requested-engine.js';
 
 /** The flags of commands that only plan have no caches: their plan is that of the defaults. */
 const DEFAULT_CACHES: CacheFlags = { cache: true };

@@ -2,7 +2,8 @@ import type { Engine } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { openEngine } from '../../model/open-engine.js';
 import { unusedText } from '../pipeline/device-text.js';
-import { type CpuFlags, cpuOptionsOf, type DeviceFlags, type EngineFlags, engineOf } from './options.js';
+import type { CpuFlags, DeviceFlags, EngineFlags } from './options.js';
+import { cpuOptionsOf, engineOf } from './requested-engine.js';
 
 /**
  * Starts the engine that a command's flags describe.

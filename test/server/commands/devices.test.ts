@@ -42,7 +42,11 @@ describe('unseam devices', () => {
     expect(cuda.failure).toMatch(/^CUDA (is not set up|needs Linux)/);
     const last = others.at(-1);
     expect(last.device).toBe('tensorflow');
-    if (!tensorflow) expect(last.failure).toMatch(/is not set up.*: run "unseam setup tensorflow"/);
+    if (!tensorflow) {
+      expect(last.failure).toMatch(
+        /^TensorFlow is not set up in \S+\/none\/tensorflow: run "unseam setup tensorflow"/,
+      );
+    }
   });
 
   it('lists the devices of one engine, and those that are named', async () => {
