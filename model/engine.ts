@@ -9,19 +9,12 @@ import type { BatchUse, TileBatch } from './frozen.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
 import type { LayerFacts } from './layers.js';
-import { Outcomes } from './outcomes.js';
 import type { OutputKind } from './output-kind.js';
-import {
-  type GraphUse,
-  selfTest,
-  TEST_THRESHOLD,
-  type TestedNetwork,
-  type TilingOutcome,
-  tilingOutcome,
-} from './self-test.js';
+import type { PredictBatch, PredictOptions } from './predict-batch.js';
+import type { GraphUse, TilingOutcome } from './self-test.js';
 import { gpuBytesOf, LANE_BYTES, modelBytes } from './session-bytes.js';
 import { type BatchNeed, SessionMemory } from './session-memory.js';
-import type { Ticket } from './ticket.js';
+import { TilingTests } from './tiling-tests.js';
 import type { TrainerConfig } from './train/trainer.js';
 import { Trainee } from './trainee.js';
 
@@ -32,19 +25,6 @@ export interface EngineOptions extends LanesOptions {
   readonly batch?: number;
   /** File that persists the outcomes of self-tests. Default none: they last as long as the engine. */
   readonly outcomes?: string;
-}
-
-export interface PredictOptions {
-  /** Average over the eight symmetries of the square. Default false. */
-  readonly symmetries?: boolean;
-  /** Of two classes: the least probability of label 1, from 0 to 1. Default null: the more probable label. */
-  readonly threshold?: number | null;
-  /** Allows the batch to be revoked until it begins. Default null: it cannot be, as none that devices compute. */
-  readonly ticket?: Ticket | null;
-  /** The lane that computes it, from 0. Default the first. */
-  readonly lane?: number;
-  /** Threads that compute it. Default all of the lane's device. */
-  readonly threads?: number;
 }
 
 /** Devices that are lost while they load a model, before it is taken for the cause: one tile alone costs two of them. */
@@ -61,13 +41,6 @@ export interface EngineModel extends LoadedModel {
 export interface TestedModel extends EngineModel, TilingOutcome {
   readonly choice: ComputeChoice;
 }
-
-/** Computes a batch of a model. */
-export type PredictBatch = (
-  batch: TileBatch,
-  output: OutputKind,
-  options: PredictOptions,
-) => Promise<Uint8Array | Float32Array>;
 
 /** Memory of an engine in bytes, by what it is for: see `unseam_memory_bytes`. */
 export interface EngineMemory {
@@ -96,12 +69,13 @@ export class Engine {
   });
   /** Bytes that lanes, models and sessions may take; changes hold from the next batch on. */
   limit = Number.POSITIVE_INFINITY;
-  readonly #outcomes: Outcomes<TilingOutcome>;
+  readonly tests: TilingTests;
   #nextId = 0;
   #environment: Promise<Environment> | null = null;
 
   private constructor(private readonly options: EngineOptions) {
-    this.#outcomes = new Outcomes(options.outcomes ?? null, tilingOutcome);
+    const { provider, threads } = options;
+    this.tests = new TilingTests({ provider, threads }, options.outcomes ?? null);
     this.#lanes = new Lanes(options);
     this.#lanes.at(0);
   }
@@ -221,10 +195,9 @@ export class Engine {
   }
 
   /**
-   * Whether, or how nearly, a network tiles exactly in one use: tested once for the network, the use, the device and the
-   * numbers of threads. The steps of a test are batches like any other, so that jobs go on between them.
+   * Whether, or how nearly, a network tiles exactly in one use; see `TilingTests.tiling`.
    *
-   * @param threads of a batch in a lane; a batch of as many as a lane can have is tested, too
+   * @param threads of a batch in a lane
    * @param predict computes a step; by default as the next batch of the first lane
    */
   tested(
@@ -233,21 +206,7 @@ export class Engine {
     threads: number = this.laneThreads,
     predict: PredictBatch = (batch, output, options) => this.predict(model.id, batch, output, options),
   ): Promise<TilingOutcome> {
-    const { geometry } = model;
-    const threshold = use.threshold ? TEST_THRESHOLD : null;
-    const network = (threads: number): TestedNetwork => {
-      return {
-        geometry,
-        predict: (batch, output, symmetries) => predict(batch, output, { symmetries, threshold, threads }),
-      };
-    };
-    const test = () => selfTest(network(threads), use, network(this.laneThreads));
-    return this.#outcomes.of(this.#dependenciesOf(model, use, threads), test);
-  }
-
-  /** The outcome of that test, where it was made before; undefined where it was not. */
-  knownTiling(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome | undefined> {
-    return this.#outcomes.known(this.#dependenciesOf(model, use, threads));
+    return this.tests.tiling(model, use, threads, predict);
   }
 
   /**
@@ -362,12 +321,6 @@ export class Engine {
         if (losses === MAX_LOSSES) throw new DeviceKillerError('a model', error);
       }
     }
-  }
-
-  #dependenciesOf({ digest, environment }: EngineModel, graph: GraphUse, threads: number) {
-    const { output, symmetries, channels, threshold } = graph;
-    const use = { output, symmetries, channels, ...(threshold && { threshold }) }; // in one order: it is compared as JSON
-    return { digest, use, environment, threads: [threads, this.laneThreads] };
   }
 
   /** Of lanes beside the first, and of models in all of them: in each, at most. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { OutputKind } from './output-kind.js';
-import { type Place, TileComparison } from './tile-comparison.js';
+import { follow, type Place, TileComparison } from './tile-comparison.js';
 
 /** How a network is used. Each use compiles to a separate graph, whose kernels could round differently. */
 export interface GraphUse {
@@ -13,19 +13,24 @@ export interface GraphUse {
   readonly threshold?: true;
   /** Channels of the tiles. */
   readonly channels: number;
+  /** Set where tiles are of 8 bits: to a device that takes bytes, they are another graph. */
+  readonly isOfBytes?: true;
 }
 
-/** The threshold in the test of a graph that has one; its value is an input of the graph. */
-export const TEST_THRESHOLD = 0.5;
-
 /** An outcome as it is stored. */
-export const tilingOutcome: z.ZodType<TilingOutcome> = z.object({
+export const storedOutcome: z.ZodType<StoredOutcome> = z.object({
   exact: z.boolean(),
   largestDifference: z.number().min(0).nullable(),
+  repeats: z.boolean().optional(),
 });
 
+export interface StoredOutcome extends TilingOutcome {
+  /** Of a shape; see `ShapeOutcome`. */
+  readonly repeats?: boolean | undefined;
+}
+
 /** Tiles of the largest batch that is tested. */
-const MANY = 8;
+export const MANY = 8;
 
 /** The network under test, on its device. */
 export interface TestedNetwork {
@@ -48,10 +53,11 @@ export interface TilingOutcome {
  * Compares tiles with one pass over the whole image on this device.
  *
  * The tiles are square and oblong in both directions, the smallest size among them, alone and in batches of several
- * sizes: kernels that compute one tile, or three, as part of an image do not always do so with more. Their type does not
- * matter to the graph, which reads floats. Some are computed by the threads of a lane, some by all of the
- * device. Kernels may differ between sizes and threads, so none of this is ever assumed. All calls of `predict` are made
- * at once, and each is short, so that other jobs' batches run in between.
+ * sizes: kernels that compute one tile, or three, as part of an image do not always do so with more. Some are computed by
+ * the threads of a lane, some by all of the device. Kernels may differ between sizes and threads, so none of this is ever
+ * assumed. All calls of `predict` are made at once, and each is short, so that other jobs' batches run in between.
+ *
+ * Where kernels are chosen by shape, as on a GPU, each shape that is used is compared with these; see `testShape`.
  *
  * @param network computed by the threads of a lane
  * @param whole the same network, computed by all threads of the device
@@ -64,13 +70,13 @@ export async function selfTest(
   const { multiple, smallest, tileable } = network.geometry;
   if (!tileable) return { exact: false, largestDifference: null };
   const { output, symmetries, channels } = use;
-  // oblong, since rows and columns could be confused
-  const full = { x: 0, y: 0, width: smallest + 12 * multiple, height: smallest + 9 * multiple };
-  const image = noise(full.width * full.height * channels);
+  const full = { x: 0, y: 0, ...testImageSize(network.geometry) };
+  const image = noiseOf(use, full.width * full.height * channels);
 
   const predict = (kind: OutputKind, places: readonly Place[], by: Pick<TestedNetwork, 'predict'>) => {
     const [{ width, height }] = places as [Place];
-    const data = new Uint16Array(places.length * width * height * channels);
+    const Values = image.constructor as typeof Uint8Array;
+    const data = new Values(places.length * width * height * channels);
     for (const [i, { x, y }] of places.entries()) {
       for (let row = 0; row < height; row++) {
         const from = ((y + row) * full.width + x) * channels;
@@ -112,7 +118,7 @@ export async function selfTest(
     ...outputs.map((tiles) => [tiles, pass!] as const),
   ];
   const isRight =
-    pass === null || followFrom(reference, pass, { classes, isThresholded: use.threshold === true });
+    pass === null || follow(reference, pass, { classes, isThresholded: use.threshold === true });
   return {
     exact: isRight && compared.every(([tiles, expected]) => comparison.agree(tiles, expected)),
     largestDifference: Math.max(
@@ -121,31 +127,15 @@ export async function selfTest(
   };
 }
 
-/**
- * Whether each label is a class of the greatest probability, or 1 exactly where that of the second is high enough; and
- * whether probabilities beside labels are those without them.
- *
- * @param output labels, or for each pixel its probabilities and its label
- */
-function followFrom(
-  probabilities: Float32Array,
-  output: Uint8Array | Float32Array,
-  { classes, isThresholded }: { readonly classes: number; readonly isThresholded: boolean },
-): boolean {
-  const pixels = probabilities.length / classes;
-  const values = output.length / pixels;
-  for (let at = 0; at < pixels; at++) {
-    const own = probabilities.subarray(at * classes, (at + 1) * classes);
-    const label = output[(at + 1) * values - 1]!;
-    const isRight = isThresholded
-      ? label === (own[1]! >= TEST_THRESHOLD ? 1 : 0)
-      : label < classes && own.every((probability) => probability <= own[label]!);
-    if (!isRight) return false;
-    for (let k = 0; k < values - 1; k++) if (output[at * values + k] !== own[k]) return false;
-  }
-  return true;
+/** Pseudorandom values over the full range of their type, which is that of the images that a graph is for. */
+export function noiseOf({ isOfBytes }: GraphUse, length: number): Uint8Array | Uint16Array {
+  const values = isOfBytes ? new Uint8Array(length) : new Uint16Array(length);
+  const shift = isOfBytes ? 24 : 16;
+  for (let i = 0; i < length; i++) values[i] = Math.imul(i + 1, 0x9e3779b1) >>> shift;
+  return values;
 }
 
-/** Pseudorandom values over the full range of 16 bits. */
-const noise = (length: number): Uint16Array =>
-  Uint16Array.from({ length }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 16);
+/** The size in px of the image of which one pass is compared with tiles. */
+export const testImageSize = ({ smallest, multiple }: TileGeometry) => {
+  return { width: smallest + 12 * multiple, height: smallest + 9 * multiple }; // oblong, since rows and columns could be confused
+};

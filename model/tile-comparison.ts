@@ -8,6 +8,9 @@ export interface Place {
   readonly height: number;
 }
 
+/** The threshold in the test of a graph that has one; its value is an input of the graph. */
+export const TEST_THRESHOLD = 0.5;
+
 /** Outputs of a network: labels, or probabilities of each px, with its label or without. */
 export type Outputs = Uint8Array | Float32Array;
 
@@ -81,6 +84,31 @@ export class TileComparison {
     const { top, left, bottom, right } = this.#halo;
     return { width: width - left - right, height: height - top - bottom };
   }
+}
+
+/**
+ * Whether each label is a class of the greatest probability, or 1 exactly where that of the second is high enough; and
+ * whether probabilities beside labels are those without them.
+ *
+ * @param output labels, or for each pixel its probabilities and its label
+ */
+export function follow(
+  probabilities: Float32Array,
+  output: Outputs,
+  { classes, isThresholded }: { readonly classes: number; readonly isThresholded: boolean },
+): boolean {
+  const pixels = probabilities.length / classes;
+  const values = output.length / pixels;
+  for (let at = 0; at < pixels; at++) {
+    const own = probabilities.subarray(at * classes, (at + 1) * classes);
+    const label = output[(at + 1) * values - 1]!;
+    const isRight = isThresholded
+      ? label === (own[1]! >= TEST_THRESHOLD ? 1 : 0)
+      : label < classes && own.every((probability) => probability <= own[label]!);
+    if (!isRight) return false;
+    for (let k = 0; k < values - 1; k++) if (output[at * values + k] !== own[k]) return false;
+  }
+  return true;
 }
 
 function bitsOf(values: Outputs): Uint8Array | Uint32Array {

@@ -60,10 +60,11 @@ function modelAccount(
   return host.use(name, async (found) => {
     const { card } = found;
     const tilingOf = async (use: GraphUse): Promise<TilingOutcome | null> => {
-      const known = await host.knownTiling(found, use);
+      const known =
+        (await host.knownTiling(found, { ...use, isOfBytes: true })) ?? (await host.knownTiling(found, use));
       if (known || test === null) return known ?? null;
       test(name, use);
-      const { exact, largestDifference } = await host.tested(found, use, null);
+      const { exact, largestDifference } = await host.tested(found, { ...use, isOfBytes: true }, null);
       return { exact, largestDifference };
     };
     const identity = { model: card.name, version: card.version };

@@ -7,6 +7,7 @@ import type { Priority } from '../../model/scheduler.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
+import { BatchShapes, type ShapeChoice, type ShapedJob, type Turn } from './batch-shapes.js';
 import { DeviceWatch, type HungAfter } from './device-watch.js';
 import { JobMemory, type JobNeed } from './job-memory.js';
 import type { PlanOptions } from './job-plan.js';
@@ -58,6 +59,8 @@ export class ModelHost {
   readonly #engine: Engine;
   readonly #models: LoadedModels;
   readonly #tuner: Tuner;
+  readonly #shapes: BatchShapes;
+  readonly #closing = new AbortController();
   readonly #jobs: JobMemory;
   readonly #watch: DeviceWatch;
   readonly #onTiling: ModelHostOptions['onTiling'];
@@ -94,6 +97,7 @@ export class ModelHost {
     });
     this.#onTiling = options.onTiling;
     this.predictor = new TilePredictor(engine, options.onBatch);
+    this.#shapes = new BatchShapes(engine, this.predictor, this.#jobs, this.#closing.signal);
     this.#tuner = new Tuner(this.predictor, {
       provider: engine.provider,
       threads: engine.threads,
@@ -163,11 +167,18 @@ export class ModelHost {
     return outcome;
   }
 
+  /** Tests the shapes of batches that a job needs on a GPU; see `BatchShapes.of`. */
+  async shapesOf(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice | null> {
+    const found = await this.#shapes.of(job, use, turn);
+    if (found && job.model.exact && !found.exact) this.#onTiling?.(job.model, use, found);
+    return found;
+  }
+
   /** The outcome of the test that `tested` makes of a model and its use, where it was made before. */
   async knownTiling(found: FoundModel, use: GraphUse): Promise<TilingOutcome | undefined> {
     const loaded = await this.#models.load(found);
     const { threads } = await this.#tuner.choiceFor(loaded, use, null);
-    return this.#engine.knownTiling(loaded, use, threads);
+    return this.#engine.tests.known(loaded, use, threads);
   }
 
   /** Starts lanes for a model before its first batches; see `Engine.prepare`. */
@@ -208,6 +219,7 @@ export class ModelHost {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
     this.#watch.stop();
     await this.#engine.close();
   }

@@ -11,7 +11,7 @@ export interface OneSizeOptions {
    * The most tiles of a batch that fit, as far as is known. Null where batches must not be smaller than stated: what
    * outlives the job states their size.
    */
-  readonly fitting: ((output: OutputKind, tilePx: number, wanted: number) => number) | null;
+  readonly fitting: ((tilePx: number, wanted: number) => number) | null;
 }
 
 /** Computes a tile in a batch of one of these sizes. */
@@ -33,7 +33,7 @@ export function predictInOneSize(submit: Submit, { batch, fitting }: OneSizeOpti
     const tilePx = tile.width * tile.height;
     const wanted = tilesOf(batch, tilePx);
     for (;;) {
-      chosen ??= fitting?.(output, tilePx, wanted) ?? wanted;
+      chosen ??= fitting?.(tilePx, wanted) ?? wanted;
       const tiles = chosen;
       try {
         const sizes = { most: () => tiles, padded: () => tiles, isFixed: true };

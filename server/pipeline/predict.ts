@@ -1,8 +1,9 @@
 import { MAX_BATCH } from '../../model/compute-choice.js';
 import type { DeviceUse, Place, RunningBatch } from '../../model/device-lanes.js';
-import type { Engine, PredictBatch, TestedModel } from '../../model/engine.js';
+import type { Engine, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
+import type { PredictBatch } from '../../model/predict-batch.js';
 import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
@@ -32,8 +33,6 @@ interface Item {
   readonly symmetries: boolean;
   readonly threshold: number | null;
   readonly use: DeviceUse;
-  /** What takes the same time and memory for each px. */
-  readonly cost: string;
   readonly sizes: BatchSizes;
 }
 
@@ -133,19 +132,19 @@ export class TilePredictor {
       const cost = costOf(id, output, symmetries);
       const rounding = exact ? null : batches.most(); // where the last bits depend on it, it is not that of another job
       const graph = [id, output, symmetries, threshold, width, height, channels, kind];
-      const group = [...graph, lanes, threads, rounding].join();
-      const item = { id, tile, output, symmetries, threshold, use, cost, sizes: batches };
+      // what is measured, in any shape, is no part of a batch of results
+      const group = [...graph, lanes, threads, rounding, sizes !== undefined].join();
+      const item = { id, tile, output, symmetries, threshold, use, sizes: batches };
       return this.#scheduler.submit({ group, model: cost, job, priority, item, signal });
     };
-    const fittingOf = (output: OutputKind, tilePx: number, wanted: number): number =>
-      this.#fitting.most(costOf(id, output, symmetries), wanted, tilePx);
+    const fittingOf = (tilePx: number, wanted: number) => this.fitting(id, symmetries, tilePx, wanted);
     if (!exact && this.#pads) {
       const fitting = canShrink ? fittingOf : null;
       return predictInOneSize(submit, { batch, fitting });
     }
     return (tile, output, signal) => {
       const tilePx = tile.width * tile.height;
-      const fitting = (wanted: number) => fittingOf(output, tilePx, wanted);
+      const fitting = (wanted: number) => fittingOf(tilePx, wanted);
       const usable = () =>
         (sizes?.() ?? sizesUpTo(tilesOf(batch, tilePx))).filter((size) => size <= fitting(MAX_BATCH));
       const padded: BatchSizes = {
@@ -160,6 +159,11 @@ export class TilePredictor {
     };
   }
 
+  /** The most tiles of a batch that fit into the device's memory, at least 1, as far as is known. */
+  fitting(id: number, symmetries: boolean, tilePx: number, wanted: number): number {
+    return this.#fitting.most(memoryOf(id, symmetries), wanted, tilePx);
+  }
+
   /**
    * The function that computes the steps of a model's self-test: batches of one or several tiles, which are not joined
    * with others. They are few, and scheduled as interactive: an image may wait for the outcome.
@@ -169,7 +173,7 @@ export class TilePredictor {
     return async (batch, output, { symmetries = false, threshold = null, threads = laneThreads }) => {
       const use = { lanes: Math.floor(all / threads), threads, canTakeAll: false };
       const cost = costOf(id, output, symmetries);
-      const item = { id, tile: batch, output, symmetries, threshold, use, cost, sizes: AS_IT_IS };
+      const item = { id, tile: batch, output, symmetries, threshold, use, sizes: AS_IT_IS };
       const test = {
         group: `test of ${id}`,
         model: cost,
@@ -183,14 +187,14 @@ export class TilePredictor {
 
   /** Runs a batch. One that runs out of memory is retried in parts of half its size, down to single tiles. */
   async #run(items: readonly Item[], place: Place, ticket: Ticket | null): Promise<readonly MaskArray[]> {
-    const [{ tile, cost, sizes }] = items as [Item];
+    const [{ id, symmetries, tile, sizes }] = items as [Item];
     const count = this.#pads ? sizes.padded(items.length) : items.length;
     try {
       return await this.#predict(items, count, place, ticket);
     } catch (error) {
       const tiles = count * tile.count;
       if (!isOutOfMemory(error) || tiles === 1) throw error;
-      this.#fitting.exceed(cost, tiles, tile.width * tile.height);
+      this.#fitting.exceed(memoryOf(id, symmetries), tiles, tile.width * tile.height);
       if (sizes.isFixed) throw error;
       const results: MaskArray[] = [];
       while (results.length < items.length) {
@@ -221,7 +225,10 @@ export class TilePredictor {
 const isLoss = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'engine-lost';
 
-/** What costs the same time and memory for each px. */
+/** What takes the same memory for each px. */
+const memoryOf = (id: number, symmetries: boolean): string => [id, symmetries].join();
+
+/** What takes the same time for each px. */
 const costOf = (id: number, output: OutputKind, symmetries: boolean): string =>
   [id, output, symmetries].join();
 

@@ -2,6 +2,7 @@ import type { TestedModel } from '../../model/engine.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { WorkSpec } from '../contract/job-spec.js';
+import type { ShapeChoice } from './batch-shapes.js';
 import { type JobPlan, type PlanOptions, planJob } from './job-plan.js';
 import { checkSymmetries, thresholdOf } from './model-options.js';
 import { type ModelScale, modelScale } from './model-scale.js';
@@ -13,6 +14,8 @@ export interface PreparedJob extends JobPlan {
   readonly output: OutputKind;
   /** The probability from which a pixel has the second of two classes; null where the greater one decides. */
   readonly threshold: number | null;
+  /** See `ShapeChoice`; undefined on a CPU, for plans, and where the model is not exact. */
+  readonly sizes?: ShapeChoice['sizes'] | undefined;
   /** The image in the model's pixel size, where that is requested; null where it is segmented as it is. */
   readonly scale: ModelScale | null;
 }
@@ -37,4 +40,23 @@ export function prepareJob(
   const threshold = thresholdOf(spec, model, output);
   const plan = planJob(scale ?? image, model, { tile: spec.tile, output, ...memory });
   return { ...plan, model, output, threshold, scale };
+}
+
+/**
+ * A job that is run: on a GPU, with batches of shapes that were tested.
+ * @param prepare plans the job anew, where an exact model turns out not to be
+ * @param test null on a CPU, whose kernels do not depend on shapes
+ */
+export async function withTestedShapes(
+  prepare: (model: TestedModel) => PreparedJob,
+  prepared: PreparedJob,
+  test: (job: PreparedJob) => Promise<ShapeChoice | null>,
+): Promise<PreparedJob> {
+  const shapes = await test(prepared);
+  if (shapes === null) return prepared;
+  const { model, choice } = prepared;
+  const { exact, largestDifference, sizes, batch = choice.batch } = shapes;
+  const tested = { ...model, exact, largestDifference };
+  if (model.exact && !exact) return withTestedShapes(prepare, prepare(tested), test);
+  return { ...prepared, model: tested, choice: { ...choice, batch }, sizes };
 }

@@ -19,7 +19,7 @@ import type { Receipt } from '../contract/receipt.js';
 import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
 import type { ModelHost, ModelHostMemory } from './model-host.js';
-import { type PreparedJob, prepareJob } from './prepare.js';
+import { type PreparedJob, prepareJob, withTestedShapes } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
@@ -79,7 +79,7 @@ export class Segmenter {
         const { id, priority, signal } = job;
         const tools = {
           predict: this.#tiles.around(
-            this.host.predictor.for(id, { ...model, choice }, { ...job, threshold }),
+            this.host.predictor.for(id, { ...model, choice, sizes: prepared.sizes }, { ...job, threshold }),
             {
               ...job,
               network: model.digest,
@@ -203,7 +203,10 @@ export class Segmenter {
       prepareJob(spec, image, tested, { output, preferred, ...this.host.planning });
     const prepared = prepare(model);
     const { threads } = prepared.choice;
-    if (!model.exact || threads === model.choice.threads) return prepared;
+    if (!model.exact || threads === model.choice.threads) {
+      const test = (planned: PreparedJob) => this.host.shapesOf(planned, use, job!);
+      return job === null ? prepared : withTestedShapes(prepare, prepared, test);
+    }
     // the memory has room for fewer lanes, of more threads than were tested
     const outcome = await this.host.tilingOf(model, use, threads);
     return outcome.exact ? prepared : prepare({ ...model, ...outcome });
@@ -220,12 +223,19 @@ export class Segmenter {
 /** The graph that an image and its outputs need. */
 function graphUseOf(
   { card }: FoundModel,
-  { facts: { channels } }: ImageHeader,
+  { facts: { channels, dtype } }: ImageHeader,
   output: OutputKind,
   { symmetries, threshold = null }: WorkSpec,
 ): GraphUse {
   const isThresholded = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
-  return { output, symmetries, channels, ...(isThresholded && { threshold: true }) };
+  const isOfBytes = dtype === 'uint8';
+  return {
+    output,
+    symmetries,
+    channels,
+    ...(isThresholded && { threshold: true }),
+    ...(isOfBytes && { isOfBytes }),
+  };
 }
 
 /** The tile of the run that a journal is of, so that `auto` goes on with it, whatever was measured meanwhile. */

@@ -1,0 +1,172 @@
+import type { Engine, EngineModel, TestedModel } from '../../model/engine.js';
+import type { Priority } from '../../model/scheduler.js';
+import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
+import type { ShapeOutcome } from '../../model/shape-test.js';
+import type { Size } from '../../tiling/geometry.js';
+import { sizesUpTo, tilesOf } from './batch-sizes.js';
+import type { JobMemory } from './job-memory.js';
+import type { JobPlan } from './job-plan.js';
+import { isOutOfMemory } from './one-size.js';
+import type { TilePredictor } from './predict.js';
+
+/** How the batches of a job are computed on a GPU. */
+export interface ShapeChoice extends TilingOutcome {
+  /** Tiles of a batch, ascending from 1, as they were tested so far; undefined where they are not exact. */
+  readonly sizes?: () => readonly number[];
+  /** Px of the batches that all jobs have, where they are not exact. */
+  readonly batch?: number;
+}
+
+/** What decides how a job's batches are computed. */
+export interface ShapedJob extends Pick<JobPlan, 'plan' | 'choice' | 'jobMemory' | 'computeMemory'> {
+  readonly model: TestedModel;
+}
+
+/** Whose turn it is, and what ends the wait. */
+export interface Turn {
+  readonly priority: Priority;
+  readonly signal: AbortSignal;
+}
+
+/** The shapes of one graph and one tile. */
+interface TileShapes {
+  /** Tiles of a batch, ascending, whose results equal those of the self-test. */
+  readonly sizes: number[];
+  /** Whether a further size is being tested beside jobs, or was and failed. */
+  isBusy: boolean;
+}
+
+/**
+ * The shapes of batches on a GPU, whose libraries choose kernels by them. Where a model is exact, each is tested before
+ * it is first used: for a job, few sizes up to the number of its tiles. Each later job of the tile has another size tested
+ * beside it, so that images of one tile come to share batches, but a small one waits for no test of large ones. Where a model is not exact, its batches have one shape, of which it is tested that results can be repeated.
+ */
+export class BatchShapes {
+  readonly #known = new Map<string, TileShapes>();
+
+  /** @param stop aborts tests that no job waits for */
+  constructor(
+    private readonly engine: Pick<Engine, 'provider' | 'tests'>,
+    private readonly predictor: Pick<TilePredictor, 'testing' | 'fitting'>,
+    private readonly memory: Pick<JobMemory, 'withMemory'>,
+    private readonly stop: AbortSignal,
+  ) {}
+
+  /**
+   * Tests what a job needs. Where an exact model turns out not to be, the job has to be planned anew.
+   * @returns null on a CPU, whose kernels do not depend on shapes
+   */
+  async of(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice | null> {
+    if (this.engine.provider === 'cpu') return null;
+    return job.model.exact ? this.#testSizes(job, use, turn) : this.#fixSize(job, use, turn);
+  }
+
+  async #testSizes(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice> {
+    const { model, plan, choice } = job;
+    const shapes = this.#shapesOf(model, use, plan.tile);
+    const isNew = shapes.sizes.length === 0;
+    const allowed = sizesUpTo(tilesOf(choice.batch, plan.tile.width * plan.tile.height));
+    for (const size of neededOf(allowed, plan.count)) {
+      const outcome = await this.#testSize(shapes, size, job, use, turn);
+      if (outcome === null) break;
+      if (!outcome.exact) return outcome;
+    }
+    if (!isNew) void this.#testNext(shapes, allowed, job, use);
+    const most = allowed.at(-1)!;
+    const sizes = () => shapes.sizes.filter((size) => size <= most);
+    return { exact: true, largestDifference: model.largestDifference, sizes };
+  }
+
+  /** Tests a size beside jobs, after theirs; its failure is nobody's. */
+  async #testNext(
+    shapes: TileShapes,
+    allowed: readonly number[],
+    job: ShapedJob,
+    use: GraphUse,
+  ): Promise<void> {
+    const next = allowed.find((size) => !shapes.sizes.includes(size));
+    if (next === undefined || shapes.isBusy) return;
+    shapes.isBusy = true;
+    const turn = { priority: 'bulk', signal: this.stop } as const;
+    const outcome = await this.#testSize(shapes, next, job, use, turn).catch(() => null);
+    shapes.isBusy = outcome === null;
+  }
+
+  /** Tests batches of this many tiles, unless they were; null for more than one tile that do not fit. */
+  async #testSize(
+    shapes: TileShapes,
+    size: number,
+    job: ShapedJob,
+    use: GraphUse,
+    turn: Turn,
+  ): Promise<TilingOutcome | null> {
+    const { model } = job;
+    const { exact, largestDifference } = model;
+    if (shapes.sizes.includes(size)) return { exact, largestDifference };
+    const outcome = await this.#test(size, job, use, turn);
+    if (outcome === null) return null;
+    if (!outcome.exact) {
+      await this.engine.tests.refute(model, use, outcome.largestDifference);
+      return outcome;
+    }
+    if (!shapes.sizes.includes(size)) shapes.sizes.push(size);
+    shapes.sizes.sort((a, b) => a - b);
+    return outcome;
+  }
+
+  /** The largest batches that fit, and whose results can be repeated: of one tile where those of more cannot. */
+  async #fixSize(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice> {
+    const { model, plan, choice } = job;
+    const tilePx = plan.tile.width * plan.tile.height;
+    for (let size = tilesOf(choice.batch, tilePx); ; size = Math.max(1, Math.floor(size / 2))) {
+      const outcome = await this.#test(size, job, use, turn);
+      if (outcome === null) continue;
+      if (!outcome.repeats && size > 1) {
+        size = 1;
+        continue;
+      }
+      const differences = [model.largestDifference, outcome.largestDifference].filter(
+        (found) => found !== null,
+      );
+      const largestDifference = differences.length === 0 ? null : Math.max(...differences);
+      return { exact: false, largestDifference, batch: size * tilePx };
+    }
+  }
+
+  /** The outcome of a test; null for a batch of several tiles that does not fit. */
+  async #test(
+    count: number,
+    { model, plan, jobMemory, computeMemory }: ShapedJob,
+    use: GraphUse,
+    { priority, signal }: Turn,
+  ): Promise<ShapeOutcome | null> {
+    const { width, height } = plan.tile;
+    const { id } = model;
+    if (this.predictor.fitting(id, use.symmetries, width * height, count) < count) return null;
+    const shape = { width, height, count };
+    const known = await this.engine.tests.knownShape(model, use, shape);
+    if (known) return known;
+    // one that a job waits for may be that of others, too, who do not leave with it
+    const predict = this.predictor.testing(id, signal === this.stop ? { priority, signal } : {});
+    const test = () => this.engine.tests.shape(model, use, shape, predict);
+    try {
+      return await this.memory.withMemory({ own: jobMemory, shared: computeMemory }, priority, signal, test);
+    } catch (error) {
+      if (count > 1 && isOutOfMemory(error)) return null;
+      throw error;
+    }
+  }
+
+  #shapesOf({ digest }: EngineModel, use: GraphUse, { width, height }: Size): TileShapes {
+    const key = JSON.stringify([digest, use, width, height]);
+    const known = this.#known.get(key) ?? { sizes: [], isBusy: false };
+    this.#known.set(key, known);
+    return known;
+  }
+}
+
+/** Of the sizes that batches may have, those that a job of this many tiles needs: each four times the one before, and the last. */
+function neededOf(allowed: readonly number[], tiles: number): readonly number[] {
+  const usable = allowed.filter((size) => size <= tiles);
+  return usable.filter((size, i) => i === usable.length - 1 || Math.log2(size) % 2 === 0);
+}
