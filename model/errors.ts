@@ -58,7 +58,7 @@ export class PrecisionError extends ModelError {
 
 /** Messages of ONNX Runtime, its providers, TensorFlow and V8 when memory is exhausted. */
 const OUT_OF_MEMORY =
-  /bad.?alloc|failed to allocate|out of memory|OOM when allocating|allocation failed|cudaErrorMemoryAllocation/i;
+  /bad.?alloc|failed to allocate|out of memory|OOM when allocating|allocation failed|alloc_failed|cudaErrorMemoryAllocation/i;
 
 /** Converts what ONNX Runtime or TensorFlow threw into a `ModelError`. */
 export function graphError(what: string, cause: unknown): ModelError {

@@ -30,7 +30,7 @@ export interface ShapeOutcome extends TilingOutcome {
  * that pass agree with each other.
  *
  * Each tile has a part, at a corner or within, that is computed by itself in a shape of the self-test: that of its whole
- * image, or the smallest where the tile is smaller. All labels must follow from the probabilities. Where parts differ,
+ * image, or the smallest where the tile is smaller. All labels must follow from the probabilities, too. Where parts differ,
  * the batch is computed again in reverse, to see whether its results can be repeated at least. One batch is computed
  * at a time, so that the memory is that of a few.
  *
@@ -43,11 +43,14 @@ export async function testShape(
 ): Promise<ShapeOutcome> {
   const test = new ShapeTest(network, use, shape);
   const probabilities = (await test.predict('probabilities')) as Float32Array;
-  const { agree, largestDifference } = await test.compareParts(probabilities);
-  const exact = agree && (await test.outputFollows(probabilities));
+  const { agree, largestDifference } = await test.compareParts(probabilities, 'probabilities');
+  const exact = agree && (use.output === 'probabilities' || (await test.outputAgrees(probabilities)));
   const repeats = exact || (await test.repeats(probabilities));
   return { exact, largestDifference, repeats };
 }
+
+/** Px whose labels are compared at a time: some milliseconds. */
+const CHUNK_PX = 1 << 16;
 
 /** Where parts of tiles lie, as shares of the room that they have: corners first, from opposite ones. */
 const POSITIONS = [
@@ -87,7 +90,8 @@ class ShapeTest {
 
   /** Compares parts of the batch's tiles with the same parts computed by themselves; of networks that have any. */
   async compareParts(
-    batch: Float32Array,
+    batch: Outputs,
+    output: GraphUse['output'],
   ): Promise<{ readonly agree: boolean; readonly largestDifference: number | null }> {
     if (!this.#geometry.tileable) return { agree: false, largestDifference: null };
     const { size, together, parts } = this.#parts();
@@ -96,7 +100,7 @@ class ShapeTest {
     let largestDifference = 0;
     for (let from = 0; from < parts.length; from += together) {
       const some = parts.slice(from, from + together);
-      const found = await this.#predictParts(some, size);
+      const found = await this.#predictParts(some, size, output);
       for (const [i, { tile, place }] of some.entries()) {
         const whole = this.#outputOf(batch, tile);
         const own = { places: [place], found: part(found, i, some.length) };
@@ -108,16 +112,21 @@ class ShapeTest {
     return { agree, largestDifference };
   }
 
-  /** Whether the output that is used follows from the probabilities, in every px. */
-  async outputFollows(probabilities: Float32Array): Promise<boolean> {
+  /** Whether the output that is used agrees in the same parts, and follows from the probabilities in every px. */
+  async outputAgrees(probabilities: Float32Array): Promise<boolean> {
     const { output, threshold } = this.use;
-    if (output === 'probabilities') return true;
     const outputs = await this.predict(output);
+    if (!(await this.compareParts(outputs, output)).agree) return false;
     const comparison = new TileComparison({ ...this.shape, x: 0, y: 0 }, this.#geometry);
-    for (let tile = 0; tile < this.shape.count; tile++) {
-      const own = this.#outputOf(probabilities, tile) as Float32Array;
-      const how = { classes: comparison.valuesOf(own), isThresholded: threshold === true };
-      if (!follow(own, this.#outputOf(outputs, tile), how)) return false;
+    const classes = comparison.valuesOf(this.#outputOf(probabilities, 0));
+    const pixels = probabilities.length / classes;
+    const values = outputs.length / pixels;
+    for (let from = 0; from < pixels; from += CHUNK_PX) {
+      const to = from + CHUNK_PX;
+      const own = probabilities.subarray(from * classes, to * classes);
+      const isThresholded = threshold === true;
+      if (!follow(own, outputs.subarray(from * values, to * values), { classes, isThresholded }))
+        return false;
       await setImmediate(); // other jobs go on
     }
     return true;
@@ -152,6 +161,7 @@ class ShapeTest {
   #predictParts(
     parts: readonly { readonly tile: number; readonly place: Place }[],
     size: Pick<BatchShape, 'width' | 'height'>,
+    output: GraphUse['output'],
   ): Promise<Outputs> {
     const { channels, symmetries } = this.use;
     const length = size.width * channels;
@@ -164,7 +174,7 @@ class ShapeTest {
       }
     }
     const batch: TileBatch = { ...size, data, channels, count: parts.length };
-    return this.network.predict(batch, 'probabilities', symmetries);
+    return this.network.predict(batch, output, symmetries);
   }
 
   get #tileLength(): number {
