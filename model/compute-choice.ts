@@ -1,4 +1,4 @@
-/** How a model is computed on a device: what results never depend on, only their time and memory. */
+/** How a model is computed on a device: what results depend on only where tiles are not exact, besides time and memory. */
 export interface ComputeChoice {
   /** The side in px of the output that tiles of `auto` aim at, such as 640. */
   readonly tile: number;

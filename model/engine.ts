@@ -54,8 +54,8 @@ export interface EngineMemory {
  * its CPU; or devices, each in a process of its own. A lane runs one batch at a time, of any number of threads; who calls
  * it sees that all of them together do not exceed those that there are.
  *
- * The first lane is started with the engine; it loads every model, and trains. Another is started, and loads a model,
- * with the first batch that is computed there.
+ * The first lane is started with the engine, and devices are all; the first that works loads every model, and trains.
+ * Another lane is started, and loads a model, with the first batch that is computed there.
  */
 export class Engine {
   readonly #lanes: Lanes;

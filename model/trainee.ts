@@ -18,7 +18,7 @@ export class Trainee {
     return this.lane.callLimited('step', [batch, options], { transfer });
   }
 
-  /** Freezes a copy for validation, in the first lane; returns its id, for `Engine.predict` and `Engine.unload`. */
+  /** Freezes a copy for validation, in the lane that trains; returns its id, for `Engine.predict` and `Engine.unload`. */
   async snapshot(): Promise<number> {
     const id = this.newId();
     await this.lane.callLimited('snapshot', [id]);

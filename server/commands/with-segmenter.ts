@@ -10,7 +10,7 @@ export function withSegmenter<Result>(
   work: (segmenter: Segmenter, scratchDir: string) => Promise<Result>,
 ): Promise<Result> {
   return withModelHost(flags, log, async (host) => {
-    // What decodes images takes as long to load as the engine takes to start, so both do at the same time.
+    // What decodes images is loaded while lanes start in their threads.
     const { Segmenter } = await import('../pipeline/segmenter.js');
     const segmenter = new Segmenter(host, {
       maxPixels: flags.maxPixels,

@@ -68,7 +68,7 @@ export interface Receipt {
    * test, for a model that resizes its output.
    */
   readonly largestDifference: number | null;
-  /** How the tiles were computed, which no bit depends on: as measured on this device, or by default. */
+  /** How the tiles were computed, which no bit depends on where `exact`: as measured on this device, or by default. */
   readonly compute: {
     readonly lanes: number;
     /** Of each lane. */
