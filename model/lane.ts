@@ -18,12 +18,12 @@ export class Lane {
   /** Resolves when it has ended, or was abandoned. */
   readonly ended: Promise<void>;
 
-  /** @param module what a process of its own runs; null for a thread of this process */
+  /** @param isDevice whether it has a process of its own, instead of a thread of this one */
   constructor(
     data: LaneData,
-    private readonly module: string | null,
+    private readonly isDevice: boolean,
   ) {
-    this.#started = module === null ? startThread(data) : Promise.resolve(startProcess(data, module));
+    this.#started = isDevice ? Promise.resolve(startProcess(data)) : startThread(data);
     this.ended = this.#started
       .then(({ connection }) => connection.exited)
       .catch(() => undefined) // reported by the calls
@@ -54,7 +54,7 @@ export class Lane {
     options?: CallOptions<never>,
   ): Promise<ResultOf<EngineMethods[Name]>> {
     const called = this.call(name, args, options);
-    if (this.module === null) return called;
+    if (!this.isDevice) return called;
     const hung = () =>
       void this.end(`it did not return from "${name}" within ${CALL_MS / 1000} s`).catch(() => {});
     const timeout = setTimeout(hung, CALL_MS);

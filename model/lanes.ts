@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { deviceName } from './device.js';
 import type { LaneData, LaneOptions } from './engine-methods.js';
@@ -13,8 +12,6 @@ export interface LanesOptions extends LaneOptions {
    * process, and share the CPU.
    */
   readonly devices?: readonly number[];
-  /** The module that the process of a device runs. Default that of the package. */
-  readonly deviceModule?: string;
   /** Called when a device is lost, fails to start, or is back. */
   readonly onDevice?: (state: DeviceState) => void;
 }
@@ -36,8 +33,6 @@ const MAX_FAILURES = 3;
 
 /** How long a device may take to start, and to compute something, in ms. */
 const START_MS = 120_000;
-
-const DEVICE_PROCESS = fileURLToPath(new URL('./device-process.js', import.meta.url));
 
 /** The lanes of an engine. Those of devices are started again when they end. */
 export class Lanes {
@@ -80,8 +75,7 @@ export class Lanes {
 
   /** A lane, which is started where it was not. */
   at(index: number): Lane {
-    const { deviceModule = DEVICE_PROCESS } = this.options;
-    this.#lanes[index] ??= new Lane(this.#dataOf(index), this.areDevices ? deviceModule : null);
+    this.#lanes[index] ??= new Lane(this.#dataOf(index), this.areDevices);
     return this.#lanes[index];
   }
 

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { childProcess, workerThread } from './channel.js';
 import { deviceName } from './device.js';
 import type { EngineMethods, LaneData } from './engine-methods.js';
@@ -8,6 +9,8 @@ import { startEngineThread } from './start-engine-thread.js';
 
 /** How long a process may take to end once it was killed: one whose driver waits for its device does not; in ms. */
 const KILL_MS = 5000;
+
+const DEVICE_PROCESS = fileURLToPath(new URL('./device-process.js', import.meta.url));
 
 /** Where a lane runs. */
 export interface StartedLane {
@@ -34,11 +37,10 @@ export async function startThread(data: LaneData): Promise<StartedLane> {
 /**
  * Starts a lane in a process of its own: what breaks there, in a driver, breaks nothing else, and it can be ended when it
  * hangs.
- * @param module that the process runs; its first message is the lane's data
  */
-export function startProcess(data: LaneData, module: string): StartedLane {
+export function startProcess(data: LaneData): StartedLane {
   const name = deviceName(data.provider, data.device);
-  const child = fork(module, [name], { serialization: 'advanced' }); // the name is for lists of processes
+  const child = fork(DEVICE_PROCESS, [name], { serialization: 'advanced' }); // the name is for lists of processes
   const channel = childProcess(child);
   let why: string | null = null;
   const connection = new Connection<EngineMethods>(channel, {

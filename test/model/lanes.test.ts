@@ -2,16 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Engine, type EngineOptions } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { PLAIN_TRAINING, type TrainerConfig } from '../../model/train/trainer.js';
-import '../support/fake-machine.js';
+import { ON_FAKE_MACHINE } from '../support/fake-machine.js';
 import type { DeviceFault } from '../support/faulty-device.js';
 import { testFolder } from '../support/files.js';
 
 const MODEL = fileURLToPath(new URL('../../../models/shapes-notebook/1', import.meta.url));
-const FAULTY = fileURLToPath(new URL('../support/faulty-device.js', import.meta.url));
 const TRAINER: TrainerConfig = {
   unet: { channels: [2, 2], inputChannels: 1, classes: 2, seed: 1 },
   ...PLAIN_TRAINING,
@@ -26,12 +25,13 @@ const reported: DeviceState[] = [];
 async function open(fault: DeviceFault | null, options: Partial<EngineOptions> = {}): Promise<Engine> {
   process.env.DEVICE_FAULT = JSON.stringify(fault);
   const onDevice = (state: DeviceState) => void reported.push(state);
-  const devices = { devices: [0, 1], deviceModule: FAULTY, onDevice };
+  const devices = { devices: [0, 1], onDevice };
   const engine = await Engine.open({ provider: 'cpu', threads: 1, ...devices, ...options });
   engines.push(engine);
   return engine;
 }
 
+beforeAll(() => void (process.env.NODE_OPTIONS = ON_FAKE_MACHINE));
 afterEach(async () => {
   reported.length = 0;
   await Promise.all(engines.splice(0).map((engine) => engine.close()));
@@ -230,10 +230,8 @@ describe('the process of a device', () => {
   it('has nothing of its options on its command line', async () => {
     await open(null, { outcomes: join(folder, 'secret.json') });
     const lists = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
-    const own = lists.filter((line) => line.includes(FAULTY));
-    expect(own.map((line) => line.slice(line.indexOf(FAULTY)))).toEqual(
-      expect.arrayContaining([`${FAULTY} cpu:0`, `${FAULTY} cpu:1`]),
-    );
+    const own = lists.flatMap((line) => /device-process\.js (.*)/.exec(line)?.[1] ?? []);
+    expect(own).toEqual(expect.arrayContaining(['cpu:0', 'cpu:1']));
     expect(own.join()).not.toContain('secret');
   });
 });

@@ -2,13 +2,15 @@ import { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type { DeviceFault } from './faulty-device.js';
 
 /**
- * A machine with NVIDIA's driver, as far as the file system shows, and on which the process of a device may be stuck: for
- * what a test cannot cause. To be imported into a process that starts devices, as `ON_FAKE_MACHINE` has it.
+ * A machine with NVIDIA's driver, as far as the file system shows, and with a device that may fail: for what a test cannot
+ * cause. To be imported into each process, as `ON_FAKE_MACHINE` has it.
  */
 const DRIVER = '/dev/nvidiactl';
+const DEVICE_PROCESS = 'device-process.js';
 /** For `NODE_OPTIONS`: processes of Node are on such a machine. */
 export const ON_FAKE_MACHINE = `--import=${import.meta.url}`;
 
@@ -20,6 +22,8 @@ const { kill } = ChildProcess.prototype;
 ChildProcess.prototype.kill = function (this: ChildProcess, signal) {
   const { how, device } = (JSON.parse(process.env.DEVICE_FAULT ?? 'null') ?? {}) as Partial<DeviceFault>;
   const [module = '', name = ''] = this.spawnargs.slice(-2);
-  const isStuck = how === 'stuck' && basename(module) === 'faulty-device.js' && name.endsWith(`:${device}`);
+  const isStuck = how === 'stuck' && basename(module) === DEVICE_PROCESS && name.endsWith(`:${device}`);
   return isStuck || kill.call(this, signal); // one that waits for its device in the kernel ends when that returns
 };
+
+if (isMainThread && basename(process.argv[1] ?? '') === DEVICE_PROCESS) await import('./faulty-device.js');

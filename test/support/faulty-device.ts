@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs';
-import '../../model/device-process.js';
 import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
 import type { Environment } from '../../model/environment.js';
 
@@ -27,15 +26,23 @@ type Message =
   | { readonly type: 'call'; readonly id: number; readonly name: string; readonly args: readonly unknown[] };
 
 /**
- * The process of a device, with a fault: for what cannot be caused without a device to be broken. One of CUDA is the CPU
- * under another name.
+ * Gives the process of a device a fault: for what cannot be caused without a device to be broken. One of CUDA is the CPU
+ * under another name. To be imported before its module, as `fake-machine.ts` does.
  */
 const fault = JSON.parse(process.env.DEVICE_FAULT ?? 'null') as DeviceFault | null;
 let isFaulty = false;
 let counted = 0;
 
-// before `device-process.ts` receives it
-process.prependListener('message' as never, (message: Message) => {
+process.on('newListener', precede);
+
+/** Receives each message before the process itself does. */
+function precede(event: string): void {
+  if (event !== 'message') return;
+  process.off('newListener', precede);
+  process.on('message', receive as () => void);
+}
+
+function receive(message: Message): void {
   if (!('type' in message)) {
     isFaulty = fault?.device === message.device;
     if (message.provider === 'cuda') pretend(message);
@@ -44,7 +51,7 @@ process.prependListener('message' as never, (message: Message) => {
     if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
     else for (;;); // it neither responds nor ends, as a driver that waits for its device
   }
-});
+}
 
 function isCounted(message: Message): boolean {
   if (!('type' in message) || message.type !== 'call' || message.name !== (fault!.call ?? 'predict'))

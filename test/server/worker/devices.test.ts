@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineRequest } from '../../../model/open-engine.js';
 import type { JobView } from '../../../server/jobs/view.js';
@@ -12,7 +11,6 @@ import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
 
-const FAULTY = fileURLToPath(new URL('../../support/faulty-device.js', import.meta.url));
 const folder = await testFolder();
 let image: Uint8Array<ArrayBuffer>;
 let expected: Buffer;
@@ -20,7 +18,7 @@ let server: RunningServer | null = null;
 let count = 0;
 
 beforeAll(async () => {
-  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} ${ON_FAKE_MACHINE}`;
+  process.env.NODE_OPTIONS = ON_FAKE_MACHINE;
   await unseam(['samples', '-o', folder, '-n', '1', '-s', '600x500']);
   const path = join(folder, 'images', 'shapes-0001.png');
   const mask = join(folder, 'expected.tif');
@@ -35,14 +33,14 @@ afterEach(async () => {
 
 /** A server on CPU devices of one thread each, of which one may fail. */
 const start = (devices: readonly number[], fault: DeviceFault | null) =>
-  startOn({ provider: 'cpu', threads: 1, devices, deviceModule: FAULTY }, fault);
+  startOn({ provider: 'cpu', threads: 1, devices }, fault);
 
 /** A server on the GPU of this machine, which may fail, or on a thread of the CPU. */
 async function startOnAuto(fault: DeviceFault | null): Promise<RunningServer> {
   const cudaFolder = join(folder, 'cuda');
   await mkdir(cudaFolder, { recursive: true });
   await writeFile(join(cudaFolder, 'manifest.json'), '');
-  return startOn({ provider: 'auto', threads: 1, cudaFolder, deviceModule: FAULTY }, fault);
+  return startOn({ provider: 'auto', threads: 1, cudaFolder }, fault);
 }
 
 async function startOn(engine: EngineRequest, fault: DeviceFault | null): Promise<RunningServer> {
