@@ -1,10 +1,7 @@
-import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { Card } from '../../model/card.js';
 import { nameOfDevices } from '../../model/device.js';
-import type { EngineKind } from '../../model/engine-kind.js';
 import { ModelShelf } from '../../model/shelf.js';
-import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { openEngineOf } from '../terminal/engine.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';
@@ -31,7 +28,8 @@ import { summaryOf } from '../training/recording/summary.js';
 import { type RunRequest, TrainingRun } from '../training/run.js';
 import { type RunConfig, readRunConfig, writeRunConfig } from '../training/run-config.js';
 import type { TrainSession } from '../training/session.js';
-import { configOf, rejectOverrides, shellQuote, type TrainFlags } from './train-config.js';
+import { isDeviceLoss, resumeCommand } from './resume-command.js';
+import { configOf, rejectOverrides, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
 import { parseClasses, parseList, parseRange } from './training-values.js';
 
@@ -187,8 +185,7 @@ async function trainOne(
       prediction: (part, prediction) => recorder.prediction(part, prediction),
     });
     if (card === null) {
-      const { engine: kind } = await engine.environment();
-      context.stderr(`interrupted; resume with: unseam ${resumeArguments(config.name, folder, kind)}`);
+      context.stderr(`interrupted; resume with: ${await resumeCommand(config.name, folder, engine)}`);
       process.exitCode = 130;
       return null;
     }
@@ -198,6 +195,12 @@ async function trainOne(
     }
     context.stderr(`${card.name}/${card.version} is in ${folder}`);
     return card;
+  } catch (error) {
+    if (isDeviceLoss(error)) {
+      const command = await resumeCommand(config.name, folder, engine);
+      context.stderr(`resume from the last checkpoint with: ${command}`);
+    }
+    throw error;
   } finally {
     view.close();
     await recorder.close();
@@ -212,16 +215,6 @@ async function createRun(request: RunRequest): Promise<TrainingRun> {
   } finally {
     bar.stop();
   }
-}
-
-/** The arguments that resume a training; they name the folder of models and the engine unless those are the defaults. */
-function resumeArguments(name: string, folder: string, engine: EngineKind): string {
-  const models = dirname(dirname(folder));
-  const options = [
-    ...(resolve(models) === resolve(DEFAULTS.models) ? [] : ['--models', models]),
-    ...(engine === 'onnx' ? [] : ['--engine', engine]),
-  ];
-  return ['train', '--name', name, ...options, '--resume'].map(shellQuote).join(' ');
 }
 
 /** Cross-validation: each fold's network becomes a model named after the fold. */

@@ -23,6 +23,8 @@ export interface CommandResult {
 export interface CommandOptions {
   /** Called with the process once it is spawned. */
   readonly started?: (child: ChildProcess) => void;
+  /** Environment variables beside those of the test. Default none. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Timeout after which the process is killed; default: none. */
   readonly timeoutMs?: number;
 }
@@ -30,10 +32,10 @@ export interface CommandOptions {
 /** Runs the command line like a user, in a separate process. */
 export async function unseam(
   args: readonly string[],
-  { started, timeoutMs }: CommandOptions = {},
+  { started, env, timeoutMs }: CommandOptions = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [BIN, ...args], {
-    env: { ...process.env, UNSEAM_CACHE_DIR: CACHE_DIR },
+    env: { ...process.env, UNSEAM_CACHE_DIR: CACHE_DIR, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Card, cardSchema } from '../../../model/card.js';
+import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
+import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
 
@@ -28,6 +30,7 @@ const resume = (models: string, ...args: string[]) =>
     '--resume',
     ...args,
   ]);
+const quoted = (text: string) => text.replace(/[()]/g, '\\$&');
 const version = (models: string) => join(folder, models, 'net', '1');
 const cardOf = async (models: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(version(models), 'card.json'), 'utf8')));
@@ -92,6 +95,37 @@ describe('a training that is killed', () => {
       });
     };
     expect(await log(`killed-${name}`)).toEqual(await log(`straight-${name}`));
+  });
+});
+
+describe('a training whose device is lost', () => {
+  const onDevice = ['--device', 'cpu:0'];
+
+  it.each([
+    ['in a step of its fourth epoch', { call: 'step', batch: 14 }, 'the process of cpu:0 ended (SIGKILL)'],
+    [
+      'in its third validation',
+      { call: 'predict', batch: 3 },
+      'the device was lost, and with it the network that was trained',
+    ],
+  ])('%s ends with its last checkpoint, and is resumed to the same weights', async (name, where, message) => {
+    const models = `lost-${name.length}`;
+    const fault: DeviceFault = { device: 0, how: 'exit', ...where };
+    const env = { NODE_OPTIONS: ON_FAKE_MACHINE, DEVICE_FAULT: JSON.stringify(fault) };
+    expect(await unseam(begin(models, ...onDevice), { env })).toMatchObject({
+      code: 9,
+      stderr: expect.stringMatching(
+        new RegExp(
+          `resume from the last checkpoint with: unseam train .+ --device cpu:0 --resume\\nunseam: ${quoted(message)}`,
+        ),
+      ),
+    });
+    expect(await resume(models, ...onDevice)).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/resumed after [23] epochs/),
+    });
+    await unseam(begin(`${models}-straight`, ...onDevice));
+    expect((await cardOf(models)).weights).toEqual((await cardOf(`${models}-straight`)).weights);
   });
 });
 
