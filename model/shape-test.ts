@@ -165,7 +165,8 @@ class ShapeTest {
   ): Promise<Outputs> {
     const { channels, symmetries } = this.use;
     const length = size.width * channels;
-    const data = this.#pixels.slice(0, parts.length * size.height * length);
+    const Values = this.#pixels.constructor as typeof Uint8Array;
+    const data = new Values(parts.length * size.height * length); // which may be more than the batch has
     for (const [i, { tile, place }] of parts.entries()) {
       const pixels = this.#tile(tile);
       for (let row = 0; row < size.height; row++) {

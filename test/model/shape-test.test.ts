@@ -51,6 +51,7 @@ describe('the test of a shape', () => {
     expect(await testShape(own, bytes, SMALL)).toMatchObject({ exact: true });
     expect(await testShape(own, bytes, { ...SMALL, count: 12 })).toMatchObject({ exact: true });
     expect(shapes).toEqual(['3x20x30', '8x4x4', '12x20x30', '8x4x4', '8x4x4']);
+    expect(await testShape(own, bytes, { width: 6, height: 4, count: 1 })).toMatchObject({ exact: true });
   });
 
   it.each([LARGE, SMALL, { ...LARGE, count: 1 }])(
