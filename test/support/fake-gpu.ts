@@ -1,0 +1,58 @@
+import '../../model/device-process.js';
+import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
+import type { Environment } from '../../model/environment.js';
+
+/** What a GPU is like, as the environment of its process states it in `FAKE_GPU`, in JSON. */
+export interface FakeGpu {
+  /** Of its memory. Default: not known. */
+  readonly memoryBytes?: number;
+  /** Px of a batch for which its memory suffices, at most. Default all. */
+  readonly fittingPx?: number;
+  /** The least tiles of a batch whose last bits differ, if they are at least this wide, in px. Default: all are exact. */
+  readonly differs?: { readonly count: number; readonly width: number };
+}
+
+/** The CPU under the name of a GPU: for what depends on a GPU's memory and kernels. */
+const { memoryBytes = null, fittingPx, differs } = JSON.parse(process.env.FAKE_GPU ?? '{}') as FakeGpu;
+
+type Received = LaneData | { readonly type: string; readonly id: number; readonly args: readonly unknown[] };
+type Sent = { readonly id?: number; readonly value?: unknown };
+
+/** Of batches that are being computed, by the ids of their calls. */
+const batches = new Map<number, PredictRequest['batch']>();
+
+// before `device-process.ts` receives it
+process.prependListener('message' as never, (message: Received) => {
+  if (!('type' in message)) Object.assign(message, { provider: 'cpu' });
+  else if (message.type === 'call' && isBatch(message.args[0]))
+    batches.set(message.id, message.args[0].batch);
+});
+
+const send = process.send!.bind(process);
+process.send = (message: Sent, ...rest: never[]) => send(answer(message), ...rest);
+
+function answer(message: Sent): Sent {
+  const batch = batches.get(message.id ?? -1);
+  if (isEnvironment(message.value)) return { ...message, value: asGpu(message.value) };
+  if (!batch || !(message.value instanceof Uint8Array || message.value instanceof Float32Array))
+    return message;
+  batches.delete(message.id!);
+  const { count, width, height } = batch;
+  if (fittingPx !== undefined && count * width * height > fittingPx) {
+    return { ...message, type: 'error', code: 'out-of-memory', message: 'no memory' } as Sent;
+  }
+  const isOff = differs && count >= differs.count && width >= differs.width;
+  if (!isOff || message.value instanceof Uint8Array) return message;
+  return { ...message, value: message.value.map((value) => value * (1 - 2 ** -20)) };
+}
+
+const isBatch = (value: unknown): value is PredictRequest =>
+  typeof value === 'object' && value !== null && 'batch' in value;
+
+const isEnvironment = (value: unknown): value is Environment =>
+  typeof value === 'object' && value !== null && 'instructionSet' in value;
+
+function asGpu(environment: Environment): Environment {
+  const gpu = { name: 'Fake GPU', driver: null, memoryBytes, precision: 'fp32' } as const;
+  return { ...environment, provider: 'cuda', gpu };
+}
