@@ -9,7 +9,7 @@ export interface EngineLoss {
 
 /**
  * What the errors of calls say about the engine of their worker: whether another worker is needed, and whether `auto` is
- * to go on without a GPU that starts, but does not compute.
+ * to go on without a GPU that has started, but does not compute.
  */
 export class DeviceLosses {
   #hasDevices = false;
@@ -26,11 +26,11 @@ export class DeviceLosses {
   /** How to go on after an error of a call: null where it is the call's own. */
   lossBy(error: unknown): EngineLoss | null {
     const { code, message } = error as Error & { readonly code?: unknown };
-    if (code === 'engine-lost') return { reason: message, isOfDevices: this.#hasDevices };
-    const isAuto = this.options.modelHost.engine.provider === 'auto';
-    if (code !== 'device-killer' || !isAuto || !this.#hasDevices) return null;
-    this.#avoidGpu = message;
-    return { reason: message, isOfDevices: true };
+    const isOfDevices = this.#hasDevices;
+    const isOfGpu = isOfDevices && this.options.modelHost.engine.provider === 'auto';
+    if (code !== 'engine-lost' && !(code === 'device-killer' && isOfGpu)) return null;
+    if (isOfGpu) this.#avoidGpu = message;
+    return { reason: message, isOfDevices };
   }
 
   /** What the next worker is started with. */

@@ -35,11 +35,14 @@ describe('the error of a call', () => {
   });
 });
 
-describe('a GPU that was lost with a tile, and again with it alone', () => {
-  it('is avoided by auto from then on', () => {
+describe('a GPU that was lost with a tile, and again with it alone, or does not start again', () => {
+  it.each([
+    [killer, REASON],
+    [gone, 'CUDA failure 100'],
+  ])('is avoided by auto from then on: %s', (error, reason) => {
     const losses = started('auto', 'gpu');
-    expect(losses.lossBy(killer)).toEqual({ reason: REASON, isOfDevices: true });
-    expect(nextEngine(losses)).toMatchObject({ provider: 'auto', avoidGpu: REASON });
+    expect(losses.lossBy(error)).toEqual({ reason, isOfDevices: true });
+    expect(nextEngine(losses)).toMatchObject({ provider: 'auto', avoidGpu: reason });
   });
 
   it('is used where it was requested: the tile is to blame', () => {

@@ -171,19 +171,20 @@ describe('a server on automatic devices', () => {
   });
 
   it.each([
-    ['exit', 'the process of cuda:0 ended (SIGKILL)'],
-    ['hang', 'cuda:0: a batch took longer than 2 s: it hung'],
+    ['exit', 'a device failed repeatedly with a tile: the process of cuda:0 ended (SIGKILL)'],
+    ['hang', 'a device failed repeatedly with a tile: cuda:0: a batch took longer than 2 s: it hung'],
+    ['stuck', 'its process cannot be ended: the driver waits for the device'],
   ] as const)('goes on with the CPU where the GPU starts, but not computes: %s', async (how, reason) => {
-    const own = await startOnAuto({ device: 0, how, width: 124 });
+    const once = join(folder, `auto-${how}`);
+    const own = await startOnAuto({ device: 0, how, width: 124, ...(how === 'stuck' && { once }) });
     const jobs = await Promise.all([segment(own), segment(own)]);
     for (const { job, mask } of jobs) {
       expect(job).toMatchObject({ state: 'succeeded', receipt: { device: expect.stringMatching(onCpu) } });
       expect(mask.equals(expected)).toBe(true);
     }
-    expect(await ready(own)).toContain(
-      `\nno GPU is used: a device failed repeatedly with a tile: ${reason}\n`,
-    );
+    expect(await ready(own)).toContain(`\nno GPU is used: ${reason}\n`);
     const later = await segment(own);
     expect([later.job.state, later.job.restarts]).toEqual(['succeeded', 0]);
+    if (how === 'stuck') process.kill(Number(await readFile(once, 'utf8')), 'SIGKILL');
   });
 });
