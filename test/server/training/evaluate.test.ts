@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Engine } from '../../../model/engine.js';
+import { EngineLostError } from '../../../model/errors.js';
 import type { OutputKind } from '../../../model/output-kind.js';
 import { countLabels, LabelCodec } from '../../../server/training/data/labels.js';
 import { predictions } from '../../../server/training/evaluate.js';
@@ -43,5 +44,47 @@ describe('validation', () => {
     for await (const _ of predictions([pair], { codec }, options)) void _;
     expect(new Set(asked)).toEqual(new Set(['labels']));
     expect(Math.max(...reads.map((rect) => rect.height))).toBeLessThan(height / 2);
+  });
+});
+
+describe('a device that hangs in an evaluation', () => {
+  it('is ended after a minute, and its tiles are computed when it is back', async () => {
+    vi.useFakeTimers();
+    const computing = predictBy((_id, value) => [0, 1, 2].map((c) => (c === value ? 0.8 : 0.1)));
+    const ended: string[] = [];
+    let hang = (_lost: Error) => {};
+    const hung = new Promise<never>((_, reject) => (hang = reject));
+    let batches = 0;
+    const engine = {
+      ...computing,
+      hasDevices: true,
+      recover: () => Promise.resolve(),
+      environment: async () => ({ engine: 'onnx' }),
+      predict: (...args: Parameters<Engine['predict']>) =>
+        batches++ === 0 ? hung : computing.predict(...args),
+      endDevice: async (lane: number, reason: string) => {
+        ended.push(`${lane}: ${reason}`);
+        hang(new EngineLostError('cuda:0: it hung'));
+      },
+    } as unknown as Engine;
+    const pair = { stem: 'long', image: memorySource(raster), labels: memorySource(raster) };
+    const found = predictions(
+      [pair],
+      { codec },
+      { engine, model: { id: 0, geometry: POINTWISE }, classes: 3 },
+    );
+    try {
+      const first = found.next();
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(ended).toEqual([]);
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(ended).toEqual(['0: a batch took longer than 60 s: it hung']);
+      const { value } = await first;
+      expect(value?.pair).toBe(pair);
+      await found.return(undefined);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
