@@ -1,4 +1,5 @@
-import '../../model/device-process.js';
+import { basename } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
 import type { Environment } from '../../model/environment.js';
 
@@ -12,7 +13,9 @@ export interface FakeGpu {
   readonly differs?: { readonly count: number; readonly width: number };
 }
 
-/** The CPU under the name of a GPU: for what depends on a GPU's memory and kernels. */
+/** For `NODE_OPTIONS`: the processes of GPUs have the CPU under that name, for what depends on a GPU's memory and kernels. */
+export const WITH_FAKE_GPU = `--import=${import.meta.url}`;
+
 const { memoryBytes = null, fittingPx, differs } = JSON.parse(process.env.FAKE_GPU ?? '{}') as FakeGpu;
 
 type Received = LaneData | { readonly type: string; readonly id: number; readonly args: readonly unknown[] };
@@ -21,15 +24,26 @@ type Sent = { readonly id?: number; readonly value?: unknown };
 /** Of batches that are being computed, by the ids of their calls. */
 const batches = new Map<number, PredictRequest['batch']>();
 
-// before `device-process.ts` receives it
-process.prependListener('message' as never, (message: Received) => {
+if (isMainThread && basename(process.argv[1] ?? '') === 'device-process.js') pretend();
+
+function pretend(): void {
+  process.on('newListener', precede);
+  const send = process.send!.bind(process);
+  process.send = (message: Sent, ...rest: never[]) => send(answer(message), ...rest);
+}
+
+/** Receives each message before the process itself does. */
+function precede(event: string): void {
+  if (event !== 'message') return;
+  process.off('newListener', precede);
+  process.on('message', receive as () => void);
+}
+
+function receive(message: Received): void {
   if (!('type' in message)) Object.assign(message, { provider: 'cpu' });
   else if (message.type === 'call' && isBatch(message.args[0]))
     batches.set(message.id, message.args[0].batch);
-});
-
-const send = process.send!.bind(process);
-process.send = (message: Sent, ...rest: never[]) => send(answer(message), ...rest);
+}
 
 function answer(message: Sent): Sent {
   const batch = batches.get(message.id ?? -1);

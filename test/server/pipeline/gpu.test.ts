@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EngineRequest } from '../../../model/open-engine.js';
 import type { Receipt } from '../../../server/contract/receipt.js';
 import type { TileChoice } from '../../../tiling/plan.js';
-import type { FakeGpu } from '../../support/fake-gpu.js';
+import { type FakeGpu, WITH_FAKE_GPU } from '../../support/fake-gpu.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
@@ -21,7 +20,6 @@ await sharp(data, { raw: { width, height, channels: 1 } })
   .toFile(input);
 
 const SMALL_TILE = { width: 120, height: 120 };
-const deviceModule = fileURLToPath(new URL('../../support/fake-gpu.js', import.meta.url));
 
 interface Segmented {
   readonly receipt: Receipt;
@@ -70,7 +68,8 @@ const segmentOn = (
   { batch, times }: { batch?: number; times?: number } = {},
 ) => {
   process.env.FAKE_GPU = JSON.stringify(gpu);
-  const devices = { provider: 'cuda', devices: [0], deviceModule } as const;
+  process.env.NODE_OPTIONS = WITH_FAKE_GPU;
+  const devices = { provider: 'cuda', devices: [0] } as const;
   return segment({ ...devices, ...(batch && { batch }) }, tile, times);
 };
 
