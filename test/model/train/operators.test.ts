@@ -12,7 +12,18 @@ import { testFolder } from '../../support/files.js';
  */
 const OPERATORS = [
   ...['Abs', 'Add', 'AveragePool', 'BatchNormalization', 'Cast', 'Concat', 'Conv', 'DepthToSpace', 'Div'],
-  ...['Einsum', 'Equal', 'Exp', 'Gather', 'Gemm', 'Greater', 'GreaterOrEqual', 'HardSigmoid', 'Identity'],
+  ...[
+    'Einsum',
+    'Equal',
+    'Exp',
+    'Gather',
+    'Gemm',
+    'Greater',
+    'GreaterOrEqual',
+    'HardSigmoid',
+    'Identity',
+    'LeakyRelu',
+  ],
   ...['Log', 'MaxPool', 'Mul', 'Neg', 'Pad', 'Reciprocal', 'ReduceMax', 'ReduceMean', 'ReduceSum', 'Relu'],
   ...['Reshape', 'Resize', 'Slice', 'Sqrt', 'Sub', 'Tile', 'Transpose', 'Unsqueeze', 'Where'],
 ];

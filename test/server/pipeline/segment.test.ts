@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Engine, type TestedModel } from '../../../model/engine.js';
 import { defaultChoice } from '../../../server/pipeline/default-choice.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
@@ -69,13 +69,16 @@ describe('the pipeline', () => {
     const predict = new TilePredictor(engine).for('job', model);
     let predicted = 0;
     const attempt = async (most: number) => {
+      const journal = await BandJournal.open(join(folder, 'bands'), 'both');
+      const write = vi.spyOn(journal, 'writeBand');
       const more: Partial<SegmentRequest> = {
         output: 'both',
         sink: new SplitSink(2, both, bothLabels),
-        journal: await BandJournal.open(join(folder, 'bands'), 'both'),
-        predict: (...args) => {
-          if (predicted++ >= most) throw new Error('enough');
-          return predict(...args);
+        journal,
+        predict: async (...args) => {
+          if (predicted++ < most) return predict(...args);
+          await vi.waitFor(() => expect(write).toHaveResolved(), 20_000);
+          throw new Error('enough');
         },
       };
       const { whole } = request(tile, more);
