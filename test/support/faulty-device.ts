@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
-import type { Environment } from '../../model/environment.js';
+import type { DeviceFacts, Environment } from '../../model/environment.js';
 
 /** How a device fails, as the environment of its process states it in `DEVICE_FAULT`, in JSON. */
 export interface DeviceFault {
@@ -21,9 +21,18 @@ export interface DeviceFault {
   readonly once?: string;
 }
 
-type Message =
-  | LaneData
-  | { readonly type: 'call'; readonly id: number; readonly name: string; readonly args: readonly unknown[] };
+interface Call {
+  readonly type: 'call';
+  readonly id: number;
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+type Message = LaneData | Call | { readonly type: 'cancel' };
+interface Reply {
+  readonly type: string;
+  readonly id: number;
+  readonly value?: Partial<Environment>;
+}
 
 /**
  * Gives the process of a device a fault: for what cannot be caused without a device to be broken. One of CUDA is the CPU
@@ -32,8 +41,20 @@ type Message =
 const fault = JSON.parse(process.env.DEVICE_FAULT ?? 'null') as DeviceFault | null;
 let isFaulty = false;
 let counted = 0;
+/** The calls that the device has, in their order: it runs the first. */
+const calls: number[] = [];
+/** The call in which it fails. */
+let last: number | null = null;
+let isCuda = false;
 
 process.on('newListener', precede);
+const send = process.send!.bind(process);
+process.send = (message: Reply, ...rest: never[]) => {
+  const isSent = send(isCuda ? asOfCuda(message) : message, ...rest);
+  if (message.type === 'result' || message.type === 'error') calls.splice(calls.indexOf(message.id), 1);
+  setImmediate(failIfDue);
+  return isSent;
+};
 
 /** Receives each message before the process itself does. */
 function precede(event: string): void {
@@ -45,22 +66,32 @@ function precede(event: string): void {
 function receive(message: Message): void {
   if (!('type' in message)) {
     isFaulty = fault?.device === message.device;
-    if (message.provider === 'cuda') pretend(message);
-    if (isFaulty && fault!.how === 'start' && isDue(fault!)) process.exit(3);
-  } else if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1) && isDue(fault!)) {
-    if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
-    else for (;;); // it neither responds nor ends, as a driver that waits for its device
+    isCuda = message.provider === 'cuda';
+    if (isCuda) Object.assign(message, { provider: 'cpu' });
+    if (isFaulty && fault!.how === 'start' && isFirst(fault!)) process.exit(3);
+  } else if (message.type === 'call') {
+    calls.push(message.id);
+    if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1)) last = message.id;
+    failIfDue();
   }
 }
 
-function isCounted(message: Message): boolean {
-  if (!('type' in message) || message.type !== 'call' || message.name !== (fault!.call ?? 'predict'))
-    return false;
-  return fault!.width === undefined || (message.args as [PredictRequest])[0].batch.width >= fault!.width;
+function isCounted({ name, args }: Call): boolean {
+  if (name !== (fault!.call ?? 'predict')) return false;
+  return fault!.width === undefined || (args as [PredictRequest])[0].batch.width >= fault!.width;
 }
 
-/** Whether it is to fail now. */
-function isDue({ once }: DeviceFault): boolean {
+/** Fails once the calls before the one in which it does are answered. */
+function failIfDue(): void {
+  if (last === null || calls[0] !== last) return;
+  last = null;
+  if (!isFirst(fault!)) return;
+  if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
+  else for (;;); // it neither responds nor ends, as a driver that waits for its device
+}
+
+/** Whether it has not failed before; always where each time is one. */
+function isFirst({ once }: DeviceFault): boolean {
   if (once === undefined) return true;
   try {
     writeFileSync(once, String(process.pid), { flag: 'wx' });
@@ -70,13 +101,9 @@ function isDue({ once }: DeviceFault): boolean {
   }
 }
 
-/** Has the CPU compute for a GPU, and say that it is one. */
-function pretend(data: LaneData): void {
-  Object.assign(data, { provider: 'cpu' });
-  const send = process.send!.bind(process);
-  process.send = (message: { readonly value?: Partial<Environment> }, ...rest: never[]) => {
-    if (message.value?.instructionSet === undefined) return send(message, ...rest);
-    const gpu = { name: 'Fake GPU', driver: null, memoryBytes: null, precision: 'fp32' };
-    return send({ ...message, value: { ...message.value, provider: 'cuda', gpu } }, ...rest);
-  };
+/** What the CPU says of itself, as a GPU would. */
+function asOfCuda(message: Reply): Reply {
+  if (message.value?.instructionSet === undefined) return message;
+  const gpu: DeviceFacts = { name: 'Fake GPU', driver: null, memoryBytes: null, precision: 'fp32' };
+  return { ...message, value: { ...message.value, provider: 'cuda', gpu } };
 }

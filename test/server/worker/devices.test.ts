@@ -97,7 +97,7 @@ describe('a server on two devices', () => {
   it.each(['exit', 'hang'] as const)('loses no job when one fails in a batch: %s', async (how) => {
     const once = join(folder, how);
     const own = await start([0, 1], { device: 1, how, batch: 10, once });
-    const { job, mask } = await segment(own);
+    const { job, mask } = await segment(own, 108);
     expect(existsSync(once)).toBe(true);
     expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
     expect(mask.equals(expected)).toBe(true);
@@ -107,7 +107,7 @@ describe('a server on two devices', () => {
     const once = join(folder, 'stuck');
     const own = await start([0, 1], { device: 1, how: 'stuck', batch: 10, once });
     try {
-      const { job, mask } = await segment(own);
+      const { job, mask } = await segment(own, 108);
       expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
       expect(mask.equals(expected)).toBe(true);
       await expect
@@ -130,7 +130,7 @@ describe('a server on one device', () => {
   it('waits for it when it fails, and loses no job', async () => {
     const once = join(folder, 'alone');
     const own = await start([0], { device: 0, how: 'exit', batch: 10, once });
-    const { job, mask } = await segment(own);
+    const { job, mask } = await segment(own, 108);
     expect(existsSync(once)).toBe(true);
     expect([job.state, job.restarts]).toEqual(['succeeded', 0]);
     expect(mask.equals(expected)).toBe(true);
