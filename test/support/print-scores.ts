@@ -80,26 +80,29 @@ function widen(graph: Graph): Graph {
   return { ...graph, initializers, nodes };
 }
 
-async function compute(graph: Graph, provider: Provider, image: Float32Array) {
+/** Compiles a graph; a session for all images, since a GPU in software takes seconds for one. */
+async function compiled(graph: Graph, provider: Provider) {
   const session = await ort.InferenceSession.create(encodeModel(graph), {
     executionProviders: executionProviders({ provider }),
     logSeverityLevel: 3,
   });
-  const results = await session.run({ image: new ort.Tensor('float32', image, [1, 2, SIDE, SIDE]) });
-  await session.release();
-  const flag = results[OVERFLOW]?.data[0];
-  return {
-    scores: [...(results.scores!.data as Float32Array)],
-    isRefused: flag === undefined ? null : flag !== 0,
+  return async (image: Float32Array) => {
+    const results = await session.run({ image: new ort.Tensor('float32', image, [1, 2, SIDE, SIDE]) });
+    const flag = results[OVERFLOW]?.data[0];
+    return {
+      scores: [...(results.scores!.data as Float32Array)],
+      isRefused: flag === undefined ? null : flag !== 0,
+    };
   };
 }
 
 // A program: `print-scores.js PROVIDER frozen|training`
 const [provider, use] = process.argv.slice(2) as [Provider, 'frozen' | 'training'];
 const printed: Record<string, PrintedScores> = {};
+const plain = await compiled(network(), provider);
+const halved = await compiled(widen(halve(network(), use === 'frozen')), provider);
 for (const [name, image] of Object.entries(images)) {
-  const { scores: expected } = await compute(network(), provider, image);
-  const halved = widen(halve(network(), use === 'frozen'));
-  printed[name] = { expected, ...(await compute(halved, provider, image)) };
+  const { scores: expected } = await plain(image);
+  printed[name] = { expected, ...(await halved(image)) };
 }
 process.stdout.write(JSON.stringify(printed satisfies Record<ImageName, PrintedScores>));
