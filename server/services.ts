@@ -140,7 +140,9 @@ export async function openServices(
       log.error(reason);
     },
   });
-  if (engine.provider !== 'cpu' || engine.devices !== undefined || tensorflow !== null) {
+  // What was not named cannot be missing: `auto` is the CPU at last, and requests wait for it.
+  const isNamed = !['auto', 'cpu'].includes(engine.provider) || engine.devices !== undefined;
+  if (isNamed || tensorflow !== null) {
     await untilAborted(requireDevices(worker.started, devices), signal).catch(async (error: unknown) => {
       await Promise.all([worker.stop(), readers.close()]);
       throw error;
