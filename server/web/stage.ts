@@ -16,6 +16,8 @@ export class Stage {
   #opacity = 0.55;
   #lastPreview = 0;
   #loading = false;
+  /** The finished mask, while a preview is loading. */
+  #next: string | null = null;
 
   constructor(element: HTMLElement, onZoom: (imageZoom: number) => void) {
     // OpenSeadragon inserts an inline style, which the page's policy forbids, unless it finds an element of this name.
@@ -56,7 +58,10 @@ export class Stage {
     this.#job = job;
     if (job.state === 'succeeded' && !this.#finished) {
       this.#finished = true;
-      this.#showMask(`/v1/jobs/${job.id}/mask.dzi`);
+      const mask = `/v1/jobs/${job.id}/mask.dzi`;
+      // One at a time: OpenSeadragon forgets an image that is ready before an earlier one fails.
+      if (this.#loading) this.#next = mask;
+      else this.#showMask(mask);
     } else if (job.state === 'running') this.#preview(job);
   }
 
@@ -98,6 +103,8 @@ export class Stage {
     this.#mask = null;
     this.#finished = false;
     this.#lastPreview = 0;
+    this.#loading = false;
+    this.#next = null;
     this.#viewer.close();
     if (job.state === 'failed' || job.state === 'cancelled') return;
     this.#viewer.open(`/v1/jobs/${job.id}/image.dzi` as never);
@@ -129,18 +136,25 @@ export class Stage {
         width: 1,
         opacity: this.#opacity,
         success: (event: unknown) => {
-          this.#loading = false;
           const { item } = event as { item: Osd.TiledImage };
           if (this.#job?.id !== id) return this.#viewer.world.removeItem(item);
           const before = this.#mask;
           this.#mask = item;
           if (before) this.#viewer.world.removeItem(before);
+          this.#loaded();
         },
         error: () => {
-          this.#loading = false; // a job that has just ended has no preview
+          if (this.#job?.id === id) this.#loaded(); // a job that has just ended has no preview
         },
       });
     };
     add();
+  }
+
+  /** A mask is shown, or has failed: shows the one that waits. */
+  #loaded(): void {
+    this.#loading = false;
+    if (this.#next !== null) this.#showMask(this.#next);
+    this.#next = null;
   }
 }
