@@ -1,13 +1,12 @@
 import { dirname, resolve } from 'node:path';
 import type { Engine } from '../../model/engine.js';
 import { DEFAULTS } from '../config.js';
+import { codeOf } from '../contract/problems.js';
 import { shellQuote } from './train-config.js';
 
 /** Whether an error says that the device of a training is lost, and with it the network since its last checkpoint. */
 export const isDeviceLoss = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  (error.code === 'engine-lost' || error.code === 'device-unavailable');
+  ['engine-lost', 'device-unavailable'].includes(codeOf(error));
 
 /** The command that resumes a training on the same device; the folder of models is named unless it is the default. */
 export async function resumeCommand(name: string, folder: string, engine: Engine): Promise<string> {

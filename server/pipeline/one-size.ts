@@ -1,6 +1,7 @@
 import { OutOfMemoryError } from '../../model/errors.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
+import { codeOf } from '../contract/problems.js';
 import { type BatchSizes, tilesOf } from './batch-sizes.js';
 import type { Predict, Predicted } from './segment.js';
 
@@ -51,8 +52,7 @@ export function predictInOneSize(submit: Submit, { batch, fitting }: OneSizeOpti
   };
 }
 
-export const isOutOfMemory = (error: unknown): error is Error =>
-  error instanceof Error && 'code' in error && error.code === 'out-of-memory';
+export const isOutOfMemory = (error: unknown): error is Error => codeOf(error) === 'out-of-memory';
 
 const tooLarge = (tiles: number, cause: Error): OutOfMemoryError =>
   new OutOfMemoryError(

@@ -7,6 +7,7 @@ import type { PredictBatch } from '../../model/predict-batch.js';
 import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
+import { codeOf } from '../contract/problems.js';
 import { AS_IT_IS, type BatchSizes, FittingBatches, sizesUpTo, tilesOf } from './batch-sizes.js';
 import { isOutOfMemory, predictInOneSize } from './one-size.js';
 import type { Predict } from './segment.js';
@@ -222,8 +223,7 @@ export class TilePredictor {
 }
 
 /** Whether an error is the end of a lane. */
-const isLoss = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'engine-lost';
+const isLoss = (error: unknown): boolean => codeOf(error) === 'engine-lost';
 
 /** What takes the same memory for each px. */
 const memoryOf = (id: number, symmetries: boolean): string => [id, symmetries].join();

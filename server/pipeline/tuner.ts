@@ -7,6 +7,7 @@ import type { Size } from '../../tiling/geometry.js';
 import { AUTO_SIDES_PX, chooseTile } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
+import { codeOf } from '../contract/problems.js';
 import { defaultChoice } from './default-choice.js';
 import { measureSpeed } from './measure-speed.js';
 import { lanesFit, type Memories } from './memory.js';
@@ -91,7 +92,7 @@ export class Tuner {
     } catch (error) {
       now.signal.throwIfAborted();
       // the job that searched was cancelled, or a tile did not fit after all: the default is known to work
-      if (error instanceof Error && 'code' in error && error.code === 'engine-lost') throw error;
+      if (codeOf(error) === 'engine-lost') throw error;
       return byDefault;
     }
   }
