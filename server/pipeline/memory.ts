@@ -1,5 +1,5 @@
 import type { Card } from '../../model/card.js';
-import { type ComputeChoice, MAX_BATCH } from '../../model/compute-choice.js';
+import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { EngineRequest } from '../../model/open-engine.js';
 import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
 import {
@@ -14,6 +14,7 @@ import {
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageFacts } from '../../tiling/source.js';
+import { tilesOf } from './batch-sizes.js';
 
 /** A worker process before its first job, with the smallest heap limit of its JavaScript. */
 const WORKER_BYTES = 288 << 20;
@@ -92,8 +93,7 @@ export const sharedBytes = (memory: number, tileCache: number): number =>
  * @param tilePx px of a tile
  */
 export function tilesInFlight({ lanes, batch }: Computing['choice'], tilePx: number): number {
-  const each = Math.min(MAX_BATCH, Math.max(1, Math.floor(batch / tilePx)));
-  return Math.max(6, 2 * lanes * each + 2);
+  return Math.max(6, 2 * lanes * tilesOf(batch, tilePx) + 2);
 }
 
 /** What lanes take of a model, besides the memory that they run in, in bytes. */
