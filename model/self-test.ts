@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { OutputKind } from './output-kind.js';
-import { follow, type Place, TileComparison } from './tile-comparison.js';
+import { cut, follow, type Place, TileComparison } from './tile-comparison.js';
 
 /** How a network is used. Each use compiles to a separate graph, whose kernels could round differently. */
 export interface GraphUse {
@@ -77,11 +77,8 @@ export async function selfTest(
     const [{ width, height }] = places as [Place];
     const Values = image.constructor as typeof Uint8Array;
     const data = new Values(places.length * width * height * channels);
-    for (const [i, { x, y }] of places.entries()) {
-      for (let row = 0; row < height; row++) {
-        const from = ((y + row) * full.width + x) * channels;
-        data.set(image.subarray(from, from + width * channels), (i * height + row) * width * channels);
-      }
+    for (const [i, place] of places.entries()) {
+      cut({ data: image, width: full.width, channels }, place, data, i);
     }
     const batch = { data, count: places.length, width, height, channels };
     return by.predict(batch, kind, symmetries);

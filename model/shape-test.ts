@@ -10,7 +10,7 @@ import {
   type TilingOutcome,
   testImageSize,
 } from './self-test.js';
-import { follow, type Outputs, type Place, TileComparison } from './tile-comparison.js';
+import { cut, follow, type Outputs, type Place, TileComparison } from './tile-comparison.js';
 
 /** Tiles of a batch, and their size in px: a GPU's libraries choose kernels by them. */
 export interface BatchShape {
@@ -164,15 +164,10 @@ class ShapeTest {
     output: GraphUse['output'],
   ): Promise<Outputs> {
     const { channels, symmetries } = this.use;
-    const length = size.width * channels;
     const Values = this.#pixels.constructor as typeof Uint8Array;
-    const data = new Values(parts.length * size.height * length); // which may be more than the batch has
+    const data = new Values(parts.length * size.width * size.height * channels); // which may be more than the batch has
     for (const [i, { tile, place }] of parts.entries()) {
-      const pixels = this.#tile(tile);
-      for (let row = 0; row < size.height; row++) {
-        const from = ((place.y + row) * this.shape.width + place.x) * channels;
-        data.set(pixels.subarray(from, from + length), (i * size.height + row) * length);
-      }
+      cut({ data: this.#tile(tile), width: this.shape.width, channels }, place, data, i);
     }
     const batch: TileBatch = { ...size, data, channels, count: parts.length };
     return this.network.predict(batch, output, symmetries);

@@ -1,4 +1,6 @@
+import type { TileBatch } from './frozen.js';
 import type { Margins, TileGeometry } from './geometry.js';
+import type { Pixels } from './pixels.js';
 
 /** The px that a tile reads, in those of the whole image. */
 export interface Place {
@@ -6,6 +8,20 @@ export interface Place {
   readonly y: number;
   readonly width: number;
   readonly height: number;
+}
+
+/** Copies a part of an image into a batch, as its tile of this index. */
+export function cut(
+  { data, width: stride, channels }: Pick<TileBatch, 'data' | 'width' | 'channels'>,
+  { x, y, width, height }: Place,
+  batch: Pixels,
+  index: number,
+): void {
+  const length = width * channels;
+  for (let row = 0; row < height; row++) {
+    const from = ((y + row) * stride + x) * channels;
+    batch.set(data.subarray(from, from + length), (index * height + row) * length);
+  }
 }
 
 /** The threshold in the test of a graph that has one; its value is an input of the graph. */
