@@ -1,12 +1,17 @@
 import type { RunningBatch } from '../../model/device-lanes.js';
 import type { Engine } from '../../model/engine.js';
 
-/** The limit of a batch in ms, or this many times its expected duration, whichever is longer. */
+/** The limit of a batch in ms, or this many times its expected duration, whichever is longer. Default 60 s and 20. */
 export interface HungAfter {
   readonly batchMs: number;
   readonly batchFactor: number;
 }
-const HUNG_AFTER: HungAfter = { batchMs: 60_000, batchFactor: 20 };
+export const HUNG_AFTER: HungAfter = { batchMs: 60_000, batchFactor: 20 };
+
+/** Until when a batch is not hung, in ms from its start. */
+export const batchLimit = ({ batchMs, batchFactor }: HungAfter, expectedMs: number): number =>
+  Math.max(batchMs, batchFactor * expectedMs);
+
 /** Interval in which batches are checked against their limits, in ms. */
 const WATCH_MS = 1000;
 
@@ -28,10 +33,9 @@ export class DeviceWatch {
   }
 
   #check(): void {
-    const { batchMs, batchFactor } = this.hungAfter;
     const now = performance.now();
     for (const { lane, since, expectedMs } of this.batches.running) {
-      const limitMs = Math.max(batchMs, batchFactor * expectedMs);
+      const limitMs = batchLimit(this.hungAfter, expectedMs);
       if (now - since <= limitMs) continue;
       const reason = `a batch took longer than ${Math.round(limitMs / 1000)} s: it hung`;
       void this.engine.endDevice(lane, reason);

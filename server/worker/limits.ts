@@ -1,18 +1,16 @@
 import { limitsFor } from '../../tiling/decode-limits.js';
 import type { Size } from '../../tiling/geometry.js';
+import { HUNG_AFTER, type HungAfter } from '../pipeline/device-watch.js';
 import type { ImageLimits } from './read-limit.js';
 
 /** How long a worker may take for what, in ms: beyond, it is hung, and is terminated and replaced. */
-export interface WorkerLimits {
+export interface WorkerLimits extends HungAfter {
   /** Interval of the beats by which it shows that its event loop runs. Default 1 s. */
   readonly beatMs: number;
   /** Silence after which the server is not ready. Default 10 s. */
   readonly silentMs: number;
   /** Silence after which the worker is hung. Default 30 s. */
   readonly hungMs: number;
-  /** A batch's limit, or this many times its expected duration, whichever is longer. Default 60 s and 20. */
-  readonly batchMs: number;
-  readonly batchFactor: number;
   /**
    * The limit for opening an image, plus this many times its decoder's own limit: some are unpacked as a whole,
    * several at a time. Default 2 min and 2.
@@ -30,11 +28,10 @@ export interface WorkerLimits {
 }
 
 export const WORKER_LIMITS: WorkerLimits = {
+  ...HUNG_AFTER,
   beatMs: 1000,
   silentMs: 10_000,
   hungMs: 30_000,
-  batchMs: 60_000,
-  batchFactor: 20,
   openMs: 120_000,
   openFactor: 2,
   readMs: 120_000,

@@ -1,3 +1,4 @@
+import { batchLimit, type HungAfter } from '../pipeline/device-watch.js';
 import type { WorkerLimits } from './limits.js';
 
 /** A worker's heartbeat: how long each of its current batches has run, and is expected to run, in ms. */
@@ -13,7 +14,7 @@ export class Watchdog {
   #ticks = 0;
 
   constructor(
-    private readonly limits: Pick<WorkerLimits, 'beatMs' | 'silentMs' | 'hungMs' | 'batchMs' | 'batchFactor'>,
+    private readonly limits: Pick<WorkerLimits, 'beatMs' | 'silentMs' | 'hungMs' | keyof HungAfter>,
     /** Called with the reason once the worker is hung, and again for as long as it is. */
     private readonly onHung: (reason: string) => void,
   ) {}
@@ -38,9 +39,8 @@ export class Watchdog {
   }
 
   beat({ batches }: Beat): void {
-    const { batchMs, batchFactor } = this.limits;
     for (const { ranMs, expectedMs } of batches) {
-      const limit = Math.max(batchMs, batchFactor * expectedMs);
+      const limit = batchLimit(this.limits, expectedMs);
       if (ranMs > limit) this.onHung(`a batch took longer than ${Math.round(limit / 1000)} s`);
     }
   }
