@@ -139,8 +139,7 @@ export class Engine {
   /** Bytes of each GPU's memory that models may take, infinite where it is not known; undefined on the CPU. */
   get gpuBytes(): number | undefined {
     if (this.provider === 'cpu') return undefined;
-    const known = this.devices.find(({ environment }) => environment !== null)?.environment;
-    return gpuBytesOf(known?.gpu?.memoryBytes ?? null);
+    return gpuBytesOf(this.#ofDevices?.gpu?.memoryBytes ?? null);
   }
 
   /** What is known of the devices; none where lanes are threads of this process. */
@@ -176,8 +175,7 @@ export class Engine {
 
   /** Everything about this machine that may change the bits of a result. */
   environment(): Promise<Environment> {
-    // devices have said so when they were started, and again after each loss
-    const known = this.devices.find(({ environment }) => environment !== null)?.environment;
+    const known = this.#ofDevices;
     this.#environment ??= known ? Promise.resolve(known) : this.#lanes.at(0).call('environment', []);
     return this.#environment;
   }
@@ -321,6 +319,11 @@ export class Engine {
         if (losses === MAX_LOSSES) throw new DeviceKillerError('a model', error);
       }
     }
+  }
+
+  /** The environment that devices have stated when they were started; undefined for threads of this process. */
+  get #ofDevices(): Environment | undefined {
+    return this.devices.find(({ environment }) => environment !== null)?.environment ?? undefined;
   }
 
   /** Of lanes beside the first, and of models in all of them: in each, at most. */
