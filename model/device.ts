@@ -57,3 +57,7 @@ export function parseDevices(text: string): DeviceRequest {
   }
   return { provider, indices };
 }
+
+/** The message of a device's error without its name, for where that is said already. */
+export const withoutName = (name: string, message: string): string =>
+  message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;

@@ -1,7 +1,14 @@
 import { type Command, Option } from 'commander';
 import { nvidiaIndices } from '../../model/cuda/gpu.js';
 import { npmCommit, onnxRuntimeFolder } from '../../model/cuda/libraries.js';
-import { DEVICE_SYNTAX, type DeviceSet, nameOfDevices, OWN_CPU, type Precision } from '../../model/device.js';
+import {
+  DEVICE_SYNTAX,
+  type DeviceSet,
+  nameOfDevices,
+  OWN_CPU,
+  type Precision,
+  withoutName,
+} from '../../model/device.js';
 import type { EngineKind } from '../../model/engine-kind.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
@@ -137,9 +144,7 @@ async function listedDevice(
     return { device: name, failure: null, ...(isOnnx ? await withCommit(account) : account) };
   } catch (error) {
     signal.throwIfAborted();
-    const { message } = error as Error;
-    const own = `${name}: `;
-    return { device: name, failure: message.startsWith(own) ? message.slice(own.length) : message };
+    return { device: name, failure: withoutName(name, (error as Error).message) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { withoutName } from '../../model/device.js';
 import { Engine } from '../../model/engine.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
@@ -38,6 +39,6 @@ async function failureOfGpu(cudaFolder: string): Promise<string | null> {
     await (await Engine.open({ provider: 'cuda', devices: [0], threads: 1, cudaFolder })).close();
     return null;
   } catch (error) {
-    return (error as Error).message.replace('cuda:0: ', '');
+    return withoutName('cuda:0', (error as Error).message);
   }
 }

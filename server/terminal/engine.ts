@@ -1,3 +1,4 @@
+import { withoutName } from '../../model/device.js';
 import type { Engine } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { openEngine } from '../../model/open-engine.js';
@@ -37,6 +38,6 @@ export function sayUnused(
     log(['no GPU is used: ', fallback, ...(unused === null ? [] : ['; ', unused])].join(''));
   } else if (unused !== null) log(`not used: ${unused}`);
   for (const { name, failure } of devices) {
-    if (failure !== null) log(`${name} is not used: ${failure.replace(`${name}: `, '')}`);
+    if (failure !== null) log(`${name} is not used: ${withoutName(name, failure)}`);
   }
 }
