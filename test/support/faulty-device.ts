@@ -50,10 +50,11 @@ let isCuda = false;
 process.on('newListener', precede);
 const send = process.send!.bind(process);
 process.send = (message: Reply, ...rest: never[]) => {
-  const isSent = send(isCuda ? asOfCuda(message) : message, ...rest);
-  if (message.type === 'result' || message.type === 'error') calls.splice(calls.indexOf(message.id), 1);
+  const isReply = message.type === 'result' || message.type === 'error';
   setImmediate(failIfDue);
-  return isSent;
+  if (isReply && message.id === last) return true; // it was computed before those before it were answered: it fails now
+  if (isReply) calls.splice(calls.indexOf(message.id), 1);
+  return send(isCuda ? asOfCuda(message) : message, ...rest);
 };
 
 /** Receives each message before the process itself does. */
@@ -71,7 +72,8 @@ function receive(message: Message): void {
     if (isFaulty && fault!.how === 'start' && isFirst(fault!)) process.exit(3);
   } else if (message.type === 'call') {
     calls.push(message.id);
-    if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1)) last = message.id;
+    if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1) && isFirst(fault!))
+      last = message.id;
     failIfDue();
   }
 }
@@ -84,8 +86,6 @@ function isCounted({ name, args }: Call): boolean {
 /** Fails once the calls before the one in which it does are answered. */
 function failIfDue(): void {
   if (last === null || calls[0] !== last) return;
-  last = null;
-  if (!isFirst(fault!)) return;
   if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
   else for (;;); // it neither responds nor ends, as a driver that waits for its device
 }
