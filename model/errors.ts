@@ -131,3 +131,9 @@ export class RemoteError extends ModelError {
 export class EngineLostError extends ModelError {
   readonly code = 'engine-lost';
 }
+
+/** Whether devices were lost: they, or what was computed with them, are to blame. */
+export const isLossOfDevice = (error: unknown): boolean => {
+  const { code } = error as { readonly code?: unknown };
+  return code === 'engine-lost' || code === 'device-killer';
+};

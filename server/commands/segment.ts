@@ -1,5 +1,6 @@
 import { parse } from 'node:path';
 import type { Command } from 'commander';
+import { isLossOfDevice } from '../../model/errors.js';
 import { RequestError } from '../contract/errors.js';
 import { type Format, formatOfFile, OUTPUTS, type Output, parseOutput } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
@@ -92,10 +93,12 @@ async function segmentAll(
   if (also.length > 0 && tasks.length > 1) {
     throw new RequestError('bad-request', 'with several images, each result needs a run of its own');
   }
-  return withSegmenter(flags, context.stderr, async (segmenter, scratchDir) => {
-    const codes: string[] = [];
-    for (const [i, { input, format, result: path }] of tasks.entries()) {
+  const codes: string[] = [];
+  let next = 0;
+  await withSegmenter(flags, context.stderr, async (segmenter, scratchDir) => {
+    for (; next < tasks.length; next++) {
       context.signal.throwIfAborted();
+      const { input, format, result: path } = tasks[next]!;
       const bar = new ProgressBar(
         `${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} remaining`,
       );
@@ -103,7 +106,7 @@ async function segmentAll(
       try {
         const receipt = await segmenter.run({
           ...work,
-          id: `${i}`,
+          id: `${next}`,
           priority: 'normal',
           input,
           results: [{ output, format, path, simplify }, ...also],
@@ -116,17 +119,18 @@ async function segmentAll(
           },
         });
         bar.stop();
-        report(context, flags.json === true, tasks[i]!, receipt);
+        report(context, flags.json === true, tasks[next]!, receipt);
       } catch (error) {
         bar.stop();
-        if (context.signal.aborted || tasks.length === 1) throw error;
+        const isLost = segmenter.host.isAutoGpu && isLossOfDevice(error); // the CPU goes on with this image
+        if (context.signal.aborted || tasks.length === 1 || isLost) throw error;
         const { code, message } = messageForUser(error);
         codes.push(code);
         context.stderr(message.startsWith(input) ? message : `${input}: ${message}`);
       }
     }
-    return codes;
   });
+  return codes;
 }
 
 function report(context: CommandContext, json: boolean, task: Task, receipt: Receipt): void {

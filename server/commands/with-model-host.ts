@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isLossOfDevice } from '../../model/errors.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { defaultTileCache } from '../pipeline/memory.js';
-import { ModelHost } from '../pipeline/model-host.js';
+import { ModelHost, type ModelHostOptions } from '../pipeline/model-host.js';
 import { sayUnused } from '../terminal/engine.js';
 import {
   type BatchFlags,
@@ -20,7 +21,8 @@ const DEFAULT_CACHES: CacheFlags = { cache: true };
 export type ModelHostFlags = EngineFlags & MemoryFlags & BatchFlags & Partial<CacheFlags>;
 
 /**
- * Runs `work` with a host of models, which ends with it.
+ * Runs `work` with a host of models, which ends with it. Where `auto` has a GPU that is lost in it, it is run again with
+ * a host on the CPU.
  * @param log called with what a user should know of it
  */
 export async function withModelHost<Result>(
@@ -29,8 +31,40 @@ export async function withModelHost<Result>(
   work: (host: ModelHost) => Promise<Result>,
 ): Promise<Result> {
   collectLessOften();
+  const request = await requestOf(flags, log);
+  let isAutoGpu = false;
+  try {
+    return await runWith(request, async (host) => {
+      isAutoGpu = host.isAutoGpu;
+      sayUnused(flags, host, log);
+      return work(host);
+    });
+  } catch (error) {
+    if (!isAutoGpu || !isLossOfDevice(error)) throw error;
+    const avoidGpu = (error as Error).message;
+    return runWith({ ...request, engine: { ...request.engine, avoidGpu } }, async (host) => {
+      sayUnused({ ...flags, device: 'auto' }, host, log);
+      return work(host);
+    });
+  }
+}
+
+/** Runs `work` with a host of models, which ends with it. */
+async function runWith<Result>(
+  request: ModelHostOptions,
+  work: (host: ModelHost) => Promise<Result>,
+): Promise<Result> {
+  const host = await ModelHost.open(request);
+  try {
+    return await work(host);
+  } finally {
+    await host.close();
+  }
+}
+
+async function requestOf(flags: ModelHostFlags, log: (line: string) => void): Promise<ModelHostOptions> {
   const cache = await cacheFiles(flags.cacheDir, log);
-  const host = await ModelHost.open({
+  return {
     modelsDir: flags.models,
     engine: {
       ...engineOf(flags),
@@ -42,13 +76,7 @@ export async function withModelHost<Result>(
       log(`measuring how ${card.name} is computed fastest here: about six seconds${cache ? ', once' : ''}`),
     memory: flags.memory,
     tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
-  });
-  sayUnused(flags, host, log);
-  try {
-    return await work(host);
-  } finally {
-    await host.close();
-  }
+  };
 }
 
 /** The files for what was measured of this machine; null without a folder that can be made: it is measured each time. */

@@ -66,6 +66,8 @@ export class ModelHost {
   readonly #onTiling: ModelHostOptions['onTiling'];
   /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
   readonly fallback: string | null;
+  /** Whether the devices are a GPU that `auto` has chosen: where it is lost, the CPU goes on. */
+  readonly isAutoGpu: boolean;
 
   /**
    * Starts the engine on its devices.
@@ -82,6 +84,7 @@ export class ModelHost {
     const isLimited = limit !== Number.POSITIVE_INFINITY;
     this.#engine = engine;
     this.fallback = fallback;
+    this.isAutoGpu = options.engine.provider === 'auto' && fallback === null;
     const shelf = new ModelShelf(options.modelsDir);
     this.#models = new LoadedModels(shelf, engine, loadedBytes(limit, engine.threads));
     const own = withoutEngine(limit, options.engine, engine.devices.length);

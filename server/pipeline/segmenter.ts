@@ -52,7 +52,7 @@ export class Segmenter {
   readonly #previews = new Map<string, () => Promise<Buffer>>();
 
   constructor(
-    private readonly host: ModelHost,
+    readonly host: ModelHost,
     private readonly options: SegmenterOptions,
   ) {
     this.#tiles = new TileCache(host.planning.tileCache, options.onTileCache);

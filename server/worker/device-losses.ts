@@ -1,3 +1,4 @@
+import { isLossOfDevice } from '../../model/errors.js';
 import type { WorkerDevices, WorkerOptions } from './methods.js';
 
 /** How a worker is to be ended, with which nothing can be computed any more. */
@@ -28,7 +29,7 @@ export class DeviceLosses {
     const { code, message } = error as Error & { readonly code?: unknown };
     const isOfDevices = this.#hasDevices;
     const isOfGpu = isOfDevices && this.options.modelHost.engine.provider === 'auto';
-    if (code !== 'engine-lost' && !(code === 'device-killer' && isOfGpu)) return null;
+    if (isOfGpu ? !isLossOfDevice(error) : code !== 'engine-lost') return null;
     if (isOfGpu) this.#avoidGpu = message;
     return { reason: message, isOfDevices };
   }

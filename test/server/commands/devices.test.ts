@@ -1,5 +1,8 @@
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
+import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
 import { tensorflow, titled } from '../../support/tensorflow.js';
@@ -141,5 +144,37 @@ describe('a plan', () => {
     expect(await computeOn('auto')).toMatchObject({
       fallback: expect.stringMatching(/NVIDIA driver|CUDA is not set up/),
     });
+  });
+});
+
+describe('segment on automatic devices', () => {
+  it('goes on with the CPU where the GPU is lost, with the image in which that happens', async () => {
+    const cache = join(folder, 'lost');
+    await mkdir(join(cache, 'cuda'), { recursive: true });
+    await writeFile(join(cache, 'cuda', 'manifest.json'), '');
+    const inputs: string[] = [];
+    for (const size of ['150', '300']) {
+      await unseam(['samples', '-o', join(folder, size), '-s', size]);
+      inputs.push(join(folder, `${size}.png`));
+      await copyFile(join(folder, size, 'images', 'shapes-0001.png'), inputs.at(-1)!);
+    }
+    const segment = (out: string, args: string[], env: NodeJS.ProcessEnv = {}) =>
+      unseam(['segment', ...inputs, '-m', 'shapes', '-o', join(folder, out), '--tile', 'whole', ...args], {
+        env,
+      });
+    await segment('by-cpu', ['--device', 'cpu']);
+    const fault: DeviceFault = { device: 0, how: 'exit', width: 350 };
+    const env = { NODE_OPTIONS: ON_FAKE_MACHINE, DEVICE_FAULT: JSON.stringify(fault) };
+    const { code, stdout, stderr } = await segment('by-auto', ['--json', '--cache-dir', cache], env);
+    expect(stderr).toContain(
+      'no GPU is used: a device failed repeatedly with a tile: the process of cuda:0 ended (SIGKILL)\n',
+    );
+    expect(code).toBe(0);
+    const devices = stdout.split('\n', 2).map((line) => JSON.parse(line).device);
+    expect(devices).toEqual(['cuda:0: Fake GPU, fp32', expect.stringMatching(/^cpu /)]);
+    for (const name of ['150.png', '300.png']) {
+      const mask = await readFile(join(folder, 'by-auto', name));
+      expect(mask.equals(await readFile(join(folder, 'by-cpu', name)))).toBe(true);
+    }
   });
 });
