@@ -197,7 +197,7 @@ export class Lanes {
 
   /** What a lane's thread or process gets: nothing else of the engine's options concerns it. */
   #dataOf(index: number): LaneData {
-    const { provider, tensorflow, threads, precision, cudaFolder, heapMb, diagnostics } = this.options;
+    const { provider, tensorflow, threads, precision, run, cudaFolder, heapMb, diagnostics } = this.options;
     return {
       provider,
       threads,
@@ -205,6 +205,7 @@ export class Lanes {
       device: this.#devices[index] ?? 0,
       ...(tensorflow && { tensorflow }),
       ...(precision && { precision }),
+      ...(run !== undefined && { run }),
       ...(cudaFolder !== undefined && { cudaFolder }),
       ...(heapMb !== undefined && { heapMb }),
       ...(diagnostics && { diagnostics }),

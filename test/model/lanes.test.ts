@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Engine, type EngineOptions } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
+import { openEngine } from '../../model/open-engine.js';
 import { PLAIN_TRAINING, type TrainerConfig } from '../../model/train/trainer.js';
 import { ON_FAKE_MACHINE } from '../support/fake-machine.js';
 import type { DeviceFault } from '../support/faulty-device.js';
@@ -122,6 +123,15 @@ describe('a device', () => {
     const { id, environment } = await engine.load(MODEL);
     expect(environment).toEqual(engine.devices[0]!.environment);
     expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
+  });
+
+  it('that nothing identifies is the same one when it is started again', async () => {
+    process.env.DEVICE_FAULT = 'null';
+    const { engine } = await openEngine({ provider: 'cuda', threads: 1, devices: [0] });
+    engines.push(engine);
+    await engine.endDevice(0, 'it hung');
+    await engine.recover(0);
+    expect(engine.devices).toMatchObject([{ failure: null, environment: { run: expect.any(String) } }]);
   });
 
   it('that cannot be ended is abandoned, and started again once it has ended', async () => {

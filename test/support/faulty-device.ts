@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
 import type { DeviceFacts, Environment } from '../../model/environment.js';
@@ -36,7 +37,7 @@ interface Reply {
 
 /**
  * Gives the process of a device a fault: for what cannot be caused without a device to be broken. One of CUDA is the CPU
- * under another name. To be imported before its module, as `fake-machine.ts` does.
+ * under another name, which nothing else identifies. To be imported before its module, as `fake-machine.ts` does.
  */
 const fault = JSON.parse(process.env.DEVICE_FAULT ?? 'null') as DeviceFault | null;
 let isFaulty = false;
@@ -46,6 +47,8 @@ const calls: number[] = [];
 /** The call in which it fails. */
 let last: number | null = null;
 let isCuda = false;
+/** Of the engine, which identifies the GPU: nothing else does. */
+let run: string = randomUUID();
 
 process.on('newListener', precede);
 const send = process.send!.bind(process);
@@ -68,6 +71,7 @@ function receive(message: Message): void {
   if (!('type' in message)) {
     isFaulty = fault?.device === message.device;
     isCuda = message.provider === 'cuda';
+    run = message.run ?? run;
     if (isCuda) Object.assign(message, { provider: 'cpu' });
     if (isFaulty && fault!.how === 'start' && isFirst(fault!)) process.exit(3);
   } else if (message.type === 'call') {
@@ -105,5 +109,5 @@ function isFirst({ once }: DeviceFault): boolean {
 function asOfCuda(message: Reply): Reply {
   if (message.value?.instructionSet === undefined) return message;
   const gpu: DeviceFacts = { name: 'Fake GPU', driver: null, memoryBytes: null, precision: 'fp32' };
-  return { ...message, value: { ...message.value, provider: 'cuda', gpu } };
+  return { ...message, value: { ...message.value, provider: 'cuda', gpu, run } };
 }
