@@ -5,8 +5,9 @@ import { RequestError } from '../contract/errors.js';
 import type { EngineFlags, ImageFlags, ScratchFlags } from '../terminal/options.js';
 import { MONITORS } from '../training/monitor.js';
 import type { RunConfig } from '../training/run-config.js';
+import { optionsOf } from './command-line.js';
 import { type SettingFlags, settingsOf } from './training-flags.js';
-import { classesOf, formatClasses, parseLegend } from './training-values.js';
+import { classesOf, parseLegend } from './training-values.js';
 
 /** The options of `unseam train`. */
 export interface TrainFlags extends EngineFlags, ImageFlags, ScratchFlags, SettingFlags {
@@ -81,7 +82,7 @@ export async function configOf(flags: TrainFlags, command: Command, shelf: Model
     from: parent?.folder ?? null,
     freezeEncoder: flags.freezeEncoder ?? false,
     seed: flags.seed,
-    command: commandLine(command),
+    command: ['unseam train', ...optionsOf(command, (key) => !LOCAL.includes(key))].join(' '),
     description: flags.description,
     micronsPerPixel: flags.mpp ?? null,
     data: { description: flags.data, citation: flags.citation ?? null, terms: flags.terms },
@@ -116,6 +117,9 @@ function netOf(card: Card, command: Command, settings: RunConfig['settings']) {
   return { ...net, ...(dropout !== undefined && { dropout }) };
 }
 
+/** Options that concern this machine alone: a card does not repeat them. */
+const LOCAL = ['models', 'scratch', 'dumpGraphs', 'profileGraphs'];
+
 /** Options that a resumed training may change: where files are, and resources. */
 const RESUMABLE = [
   'name',
@@ -128,6 +132,7 @@ const RESUMABLE = [
   'precision',
   'cacheDir',
   'threads',
+  'lanes',
   'resume',
   'dumpGraphs',
   'profileGraphs',
@@ -148,31 +153,3 @@ export function rejectOverrides(command: Command): void {
 
 const longOf = (command: Command, key: string): string =>
   command.options.find((option) => option.attributeName() === key)!.long!;
-
-/** The command line that repeats this training, with options in the order of the help. */
-function commandLine(command: Command): string {
-  const words = command.options.flatMap((option) => {
-    const key = option.attributeName();
-    if (
-      command.getOptionValueSource(key) !== 'cli' ||
-      ['models', 'scratch', 'dumpGraphs', 'profileGraphs'].includes(key)
-    )
-      return [];
-    const value = command.getOptionValue(key) as unknown;
-    if (value === true) return [option.long!];
-    const text = key === 'classes' ? formatClasses(value as Card['classes']) : textOf(value);
-    return [`${option.long} ${shellQuote(text)}`];
-  });
-  return `unseam train ${words.join(' ')}`;
-}
-
-/** The text of a parsed option. An augmentation is written as a list. */
-function textOf(value: unknown): string {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return String(value);
-  const enabled = Object.entries(value).filter(([, amount]) => amount !== 0 && amount !== false);
-  return enabled.map(([name, amount]) => (amount === true ? name : `${name}:${amount}`)).join(',') || 'none';
-}
-
-/** Quotes text for a shell if necessary. */
-export const shellQuote = (text: string): string =>
-  /^[\w./,:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -9,9 +9,7 @@ import {
   type CommandContext,
   type EngineFlags,
   engineOptions,
-  type ImageFlags,
   imageOptions,
-  type ScratchFlags,
   scratchOption,
 } from '../terminal/options.js';
 import { ProgressBar } from '../terminal/progress.js';
@@ -99,13 +97,13 @@ export function trainCommand(program: Command, context: CommandContext): void {
       if (flags.resume) {
         rejectOverrides(self);
         const { folder } = await shelf.unfinished(flags.name);
-        await withData(context, flags, await readRunConfig(folder), (session) =>
+        await withData(context, self, await readRunConfig(folder), (session) =>
           trainOne(session, { folder, resume: true }),
         );
         return;
       }
       const config = await configOf(flags, self, shelf);
-      await withData(context, flags, config, async (session) => {
+      await withData(context, self, config, async (session) => {
         if (flags.preview !== undefined) return writePreview(session, flags.preview);
         if (flags.findLr !== undefined) {
           const range = { low: flags.lrMin, high: flags.lrMax, steps: flags.lrSteps };
@@ -120,10 +118,11 @@ export function trainCommand(program: Command, context: CommandContext): void {
 
 async function withData(
   context: CommandContext,
-  flags: EngineFlags & ImageFlags & ScratchFlags,
+  command: Command,
   config: RunConfig,
   work: (session: TrainSession) => Promise<unknown>,
 ): Promise<void> {
+  const flags = command.opts<TrainFlags>();
   requireOneDevice(flags);
   await withScratch(flags.scratch, async (scratchDir) => {
     const { signal } = context;
@@ -147,7 +146,8 @@ async function withData(
       try {
         const split = splitPairs(dataset.pairs, config);
         for (const line of summaryOf(dataset, split, classes)) context.stderr(line);
-        await work({ context, engine, dataset, split, config });
+        const resume = (name: string, folder: string) => resumeCommand(name, folder, engine, command);
+        await work({ context, engine, dataset, split, config, resumeCommand: resume });
       } finally {
         await engine.close();
       }
@@ -166,7 +166,7 @@ function requireOneDevice({ device = 'auto' }: EngineFlags): void {
 
 /** Trains one model; returns its card, or null if it was interrupted. */
 async function trainOne(
-  { context, engine, dataset, split, config }: TrainSession,
+  { context, engine, dataset, split, config, ...session }: TrainSession,
   { folder, resume }: { readonly folder: string; readonly resume: boolean },
 ): Promise<Card | null> {
   const run = await createRun({ engine, dataset, split, config, folder, resume, signal: context.signal });
@@ -185,7 +185,7 @@ async function trainOne(
       prediction: (part, prediction) => recorder.prediction(part, prediction),
     });
     if (card === null) {
-      context.stderr(`interrupted; resume with: ${await resumeCommand(config.name, folder, engine)}`);
+      context.stderr(`interrupted; resume with: ${session.resumeCommand(config.name, folder)}`);
       process.exitCode = 130;
       return null;
     }
@@ -197,8 +197,7 @@ async function trainOne(
     return card;
   } catch (error) {
     if (isDeviceLoss(error)) {
-      const command = await resumeCommand(config.name, folder, engine);
-      context.stderr(`resume from the last checkpoint with: ${command}`);
+      context.stderr(`resume from the last checkpoint with: ${session.resumeCommand(config.name, folder)}`);
     }
     throw error;
   } finally {

@@ -11,4 +11,6 @@ export interface TrainSession {
   readonly dataset: Dataset;
   readonly split: Split;
   readonly config: RunConfig;
+  /** The command that resumes the training of a model in a folder. */
+  readonly resumeCommand: (name: string, folder: string) => string;
 }

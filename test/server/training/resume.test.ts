@@ -125,7 +125,9 @@ describe('a training whose device is lost', () => {
       stderr: expect.stringMatching(/resumed after [23] epochs/),
     });
     await unseam(begin(`${models}-straight`, ...onDevice));
-    expect((await cardOf(models)).weights).toEqual((await cardOf(`${models}-straight`)).weights);
+    const straight = await cardOf(`${models}-straight`);
+    expect((await cardOf(models)).weights).toEqual(straight.weights);
+    expect(straight.training.command).toContain(' --device cpu:0 ');
   });
 });
 
@@ -136,7 +138,7 @@ describe('Ctrl-C', () => {
     expect(stopped).toMatchObject({
       code: 130,
       stderr: expect.stringContaining(
-        `interrupted; resume with: unseam train --name net --models ${join(folder, 'stopped')} --resume`,
+        `interrupted; resume with: unseam train --name net --models ${join(folder, 'stopped')} --threads 1 --scratch ${folder} --resume\n`,
       ),
     });
     const other = await resume('stopped', '--epochs', '3');
