@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { DeviceUnavailableError } from '../errors.js';
-import { npmCommit } from './libraries.js';
+import { onnxRuntimeCommit } from '../onnx-package.js';
 
 /** The file of a folder that is written last: what has none is not set up. */
 export const MANIFEST = 'manifest.json';
@@ -11,6 +11,8 @@ export const MANIFEST = 'manifest.json';
 /** What `unseam setup cuda` has laid down. */
 export const manifestSchema = z.object({
   form: z.literal(1),
+  /** What was asked for, as pip names it. */
+  requirements: z.array(z.string()).readonly(),
   /** Commit that the wheel's ONNX Runtime is compiled of. */
   commit: z.string(),
   /** Versions of the packages. */
@@ -47,7 +49,7 @@ export async function requireManifest(folder: string, bin: string): Promise<Mani
       `the set-up of CUDA in "${folder}" is damaged: ${path} ${wrong}; ${setup}`,
     );
   }
-  const commit = await npmCommit(bin);
+  const commit = await onnxRuntimeCommit(bin);
   if (commit !== manifest.commit) {
     throw new DeviceUnavailableError(
       `CUDA was set up for another ONNX Runtime: its libraries in "${folder}" are of commit ${manifest.commit}, ` +

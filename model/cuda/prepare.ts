@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
-import { onnxRuntimeFolder, PRELOADED, requireCudaPlatform } from './libraries.js';
+import { onnxRuntimeFolder } from '../onnx-package.js';
+import { PRELOADED, requireCudaPlatform } from './libraries.js';
 import { linkProviders } from './links.js';
 import { type Manifest, requireManifest } from './manifest.js';
 import { load, loadDriver } from './preload.js';

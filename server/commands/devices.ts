@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander';
 import { nvidiaIndices } from '../../model/cuda/gpu.js';
-import { npmCommit, onnxRuntimeFolder } from '../../model/cuda/libraries.js';
 import {
   DEVICE_SYNTAX,
   type DeviceSet,
@@ -10,6 +9,7 @@ import {
   withoutName,
 } from '../../model/device.js';
 import type { EngineKind } from '../../model/engine-kind.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/onnx-package.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
@@ -150,6 +150,6 @@ async function listedDevice(
 
 /** With the commit of ONNX Runtime's npm package, where its library states one. */
 async function withCommit(account: DeviceAccount): Promise<DeviceAccount> {
-  const commit = await npmCommit(onnxRuntimeFolder()).catch(() => null);
+  const commit = await onnxRuntimeCommit(onnxRuntimeFolder()).catch(() => null);
   return { ...account, versions: { ...account.versions, ...(commit && { 'onnxruntime-commit': commit }) } };
 }

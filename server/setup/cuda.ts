@@ -1,8 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import {
-  npmCommit,
-  onnxRuntimeFolder,
   PRELOADED,
   PROVIDER_LIBRARIES,
   requireCudaPlatform,
@@ -10,6 +9,7 @@ import {
 } from '../../model/cuda/libraries.js';
 import { linkProviders } from '../../model/cuda/links.js';
 import { MANIFEST, type Manifest, requireManifest } from '../../model/cuda/manifest.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/onnx-package.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
 import { replaceFile } from '../storage/durable.js';
@@ -19,7 +19,7 @@ import { requireReplaceable } from './replaceable.js';
 
 /**
  * Lays down NVIDIA's libraries and ONNX Runtime's CUDA provider, and links the provider beside npm's ONNX Runtime. What is
- * complete, and of the same commit, stays; another set-up in its place is replaced once its successor is complete.
+ * complete, and of these versions, stays; another set-up in its place is replaced once its successor is complete.
  *
  * @param folder appears when it is complete
  * @returns whether anything was downloaded
@@ -45,9 +45,10 @@ export async function setUpCuda(folder: string, run: PipRun): Promise<boolean> {
   return true;
 }
 
+/** Whether a folder has all that would be laid down, of the same versions. */
 const isComplete = (folder: string, bin: string): Promise<boolean> =>
   requireManifest(folder, bin).then(
-    () => true,
+    ({ requirements }) => isDeepStrictEqual(requirements, CUDA_WHEELS.requirements),
     () => false,
   );
 
@@ -65,7 +66,7 @@ async function describe(draft: string, bin: string): Promise<Manifest> {
     );
   }
   const packages = packagesOf(names);
-  const [wheel, npm] = [await wheelCommit(draft), await npmCommit(bin)];
+  const [wheel, npm] = [await wheelCommit(draft), await onnxRuntimeCommit(bin)];
   if (wheel === null || wheel !== npm) {
     throw new RequestError(
       'setup-failed',
@@ -77,7 +78,7 @@ async function describe(draft: string, bin: string): Promise<Manifest> {
   const files = await Promise.all(
     libraries.map(async (path) => ({ path, bytes: (await stat(join(draft, path))).size })),
   );
-  return { form: 1, commit: wheel, packages, files };
+  return { form: 1, requirements: CUDA_WHEELS.requirements, commit: wheel, packages, files };
 }
 
 /** The versions of installed packages, by the folders that state them: `nvidia_cublas-13.0.2.14.dist-info`. */

@@ -27,6 +27,7 @@ async function setUp(npmCommit = 'aaaaaaa') {
   }
   const manifest: Manifest = {
     form: 1,
+    requirements: [],
     commit: 'aaaaaaa',
     packages: {},
     files: files.map((path) => ({ path, bytes: 5 })),

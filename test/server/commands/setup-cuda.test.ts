@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, readlink, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { npmCommit, onnxRuntimeFolder } from '../../../model/cuda/libraries.js';
 import { manifestSchema } from '../../../model/cuda/manifest.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../../model/onnx-package.js';
 import { copyInstallation, layDownCuda } from '../../support/fake-cuda.js';
 import { writeFakePip } from '../../support/fake-pip.js';
 import { testFolder } from '../../support/files.js';
@@ -31,7 +31,7 @@ async function setUp(cache: string, install?: string) {
 describe.skipIf(`${process.platform} ${process.arch}` !== 'linux x64')('unseam setup cuda', () => {
   beforeAll(async () => {
     ({ bin, libraries } = await copyInstallation(program));
-    commit = (await npmCommit(onnxRuntimeFolder())) ?? '';
+    commit = (await onnxRuntimeCommit(onnxRuntimeFolder())) ?? '';
     expect(commit).toMatch(/^[0-9a-f]{7,}$/);
   });
 
@@ -80,6 +80,20 @@ describe.skipIf(`${process.platform} ${process.arch}` !== 'linux x64')('unseam s
     expect(await readFile(library, 'utf8')).toBe('fa');
     expect(await setUp(cache, layDownCuda(commit))).toMatchObject({ code: 0 });
     expect(await readFile(library, 'utf8')).toBe('fake\n');
+  });
+
+  it('replaces a set-up of other versions', async () => {
+    const cache = join(folder, 'older');
+    await setUp(cache, layDownCuda(commit));
+    const path = join(cache, 'cuda', 'manifest.json');
+    const manifest = manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    expect(manifest.requirements).toContain('nvidia-cudnn-cu13==9.28.*');
+    await writeFile(path, JSON.stringify({ ...manifest, requirements: ['nvidia-cudnn-cu13==9.27.*'] }));
+    expect(await setUp(cache, layDownCuda(commit))).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^CUDA is set up in /),
+    });
+    expect(manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')))).toEqual(manifest);
   });
 
   it('refuses libraries of another commit than npm has, and leaves nothing', async () => {
