@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { cudaFailure } from './cuda/failure.js';
-import { nvidiaGpu } from './cuda/gpu.js';
+import { nvidiaGpu, requirePrecision } from './cuda/gpu.js';
 import { prepareCuda } from './cuda/prepare.js';
 import { deviceName } from './device.js';
 import type { LaneData } from './engine-methods.js';
@@ -39,6 +39,7 @@ export async function openDevice(
     const { versions, ...environment } = await open();
     // Last: what calls the driver here is itself a library, and must not come before those of ONNX Runtime.
     const { gpu, cuda } = await nvidiaGpu(device);
+    requirePrecision(precision, gpu);
     const libraries = { ...packages, 'onnxruntime-commit': commit, 'cuda-driver': cuda };
     return {
       ...environment,

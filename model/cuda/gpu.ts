@@ -1,12 +1,16 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Precision } from '../device.js';
 import type { GpuFacts } from '../environment.js';
+import { DeviceUnavailableError } from '../errors.js';
 import { kernelDriver } from './driver.js';
 import { type DriverFunctions, driverFunctions } from './driver-functions.js';
 
 /** Of `CUdevice_attribute`. */
 const ATTRIBUTES = { computeCapabilityMajor: 75, computeCapabilityMinor: 76 } as const;
+/** Compute capability from which GPUs have products of 19 bits: that of Ampere. */
+const TF32_CAPABILITY = 8;
 const GIB = 2 ** 30;
 
 /** What NVIDIA's driver says of a GPU, and of itself. */
@@ -53,6 +57,14 @@ export async function nvidiaGpu(
   };
 }
 
+/** @throws DeviceUnavailableError for `tf32` on a GPU that rounds to 32 bits whatever is asked of it */
+export function requirePrecision(precision: Precision, { name, computeCapability = '' }: GpuFacts): void {
+  if (precision !== 'tf32' || Number.parseFloat(computeCapability) >= TF32_CAPABILITY) return;
+  throw new DeviceUnavailableError(
+    `--precision tf32 is for GPUs from Ampere on; ${name} has compute capability ${computeCapability}`,
+  );
+}
+
 /** The number of GPUs that CUDA lists to this process. @throws Error such as `CUDA failure 100: cuInit` */
 export async function countGpus(open: () => Promise<DriverFunctions> = driverFunctions): Promise<number> {
   const driver = await started(open);
@@ -66,9 +78,9 @@ const COUNT_MS = 10_000;
  * The GPUs that CUDA lists; the first, which may not be there, where it lists none. A process of its own counts them: what
  * a driver that hangs or crashes takes down, or keeps, is that process.
  */
-export async function nvidiaIndices(): Promise<number[]> {
+export async function nvidiaIndices(countProcess: string = COUNT_PROCESS): Promise<number[]> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [COUNT_PROCESS], {
+    const { stdout } = await promisify(execFile)(process.execPath, [countProcess], {
       timeout: COUNT_MS,
       killSignal: 'SIGKILL',
     });

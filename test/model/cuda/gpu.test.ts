@@ -1,8 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { kernelDriver } from '../../../model/cuda/driver.js';
 import type { DriverFunctions } from '../../../model/cuda/driver-functions.js';
 import { cudaFailure } from '../../../model/cuda/failure.js';
-import { countGpus, nvidiaGpu, nvidiaIndices } from '../../../model/cuda/gpu.js';
+import { countGpus, nvidiaGpu, nvidiaIndices, requirePrecision } from '../../../model/cuda/gpu.js';
+import { testFolder } from '../../support/files.js';
 
 interface Card {
   readonly name: string;
@@ -58,6 +61,16 @@ describe("a GPU of NVIDIA's", () => {
     expect(await nvidiaGpu(2, cards)).not.toEqual(await nvidiaGpu(0, cards));
   });
 
+  it('is refused for a precision that it does not have', async () => {
+    const cards = driver(A100, T4);
+    const [{ gpu: a100 }, { gpu: t4 }] = [await nvidiaGpu(0, cards), await nvidiaGpu(1, cards)];
+    expect(() => requirePrecision('tf32', a100)).not.toThrow();
+    expect(() => requirePrecision('fp16', t4)).not.toThrow();
+    expect(() => requirePrecision('tf32', t4)).toThrow(
+      '--precision tf32 is for GPUs from Ampere on; Tesla T4 has compute capability 7.5',
+    );
+  });
+
   it('is refused in the terms of its reader where there is none of this number', async () => {
     const error = await nvidiaGpu(2, driver(A100, T4)).catch((e) => e);
     expect(cudaFailure(error.message)).toMatch(/^there is no GPU of this number/);
@@ -68,5 +81,12 @@ describe("a GPU of NVIDIA's", () => {
 
 it('GPUs are counted as CUDA lists them; where it lists none, the first is there to be tried', async () => {
   expect(await countGpus(driver(A100, T4))).toBe(2);
-  expect((await nvidiaIndices())[0]).toBe(0);
+  const processOf = async (script: string) => {
+    const path = join(await testFolder(), 'count.js');
+    await writeFile(path, script);
+    return path;
+  };
+  expect(await nvidiaIndices(await processOf('console.log(2)'))).toEqual([0, 1]);
+  expect(await nvidiaIndices(await processOf('console.log(0)'))).toEqual([0]);
+  expect(await nvidiaIndices(await processOf('process.exit(1)'))).toEqual([0]);
 });
