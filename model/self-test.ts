@@ -125,7 +125,10 @@ export async function selfTest(
 }
 
 /** Pseudorandom values over the full range of their type, which is that of the images that a graph is for. */
-export function noiseOf({ isOfBytes }: GraphUse, length: number): Uint8Array | Uint16Array {
+export function noiseOf(
+  { isOfBytes }: Pick<GraphUse, 'isOfBytes'>,
+  length: number,
+): Uint8Array | Uint16Array {
   const values = isOfBytes ? new Uint8Array(length) : new Uint16Array(length);
   const shift = isOfBytes ? 24 : 16;
   for (let i = 0; i < length; i++) values[i] = Math.imul(i + 1, 0x9e3779b1) >>> shift;

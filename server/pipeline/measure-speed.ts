@@ -1,8 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import type { TileGeometry } from '../../model/geometry.js';
 import type { OutputKind } from '../../model/output-kind.js';
+import { noiseOf } from '../../model/self-test.js';
 import { within } from '../../tiling/geometry.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
+import { tilesOf } from './batch-sizes.js';
 import type { Predict } from './segment.js';
 import type { Choice } from './tuning.js';
 
@@ -40,8 +42,8 @@ export async function measureSpeed(
   const tile = chooseTile(image, 'auto', geometry, outputPx);
   const { stride } = planTiles(within(tile, geometry.halo), { tile, rule: geometry });
   const px = tile.width * tile.height;
-  const pixels = Uint8Array.from({ length: px * channels }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
-  const perBatch = Math.max(1, Math.floor(batch / px));
+  const pixels = noiseOf({ isOfBytes: true }, px * channels);
+  const perBatch = tilesOf(batch, px);
   const round = async (tiles: number): Promise<number> => {
     signal.throwIfAborted();
     const started = performance.now();

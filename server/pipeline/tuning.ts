@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { LaneUse } from '../../model/compute-choice.js';
 import { AUTO_SIDES_PX } from '../../tiling/plan.js';
+import { tilesOf } from './batch-sizes.js';
 
 const choiceSchema = z.object({
   tile: z.int().positive(),
@@ -145,7 +146,7 @@ class Search {
     const mpxPerSecond = await this.measure(choiceOf(choice));
     const known = this.#known(choice);
     if (known) known.mpxPerSecond = Math.max(known.mpxPerSecond, mpxPerSecond);
-    else this.measurements.push({ ...choice, tiles: tilesOf(choice, tilePx), mpxPerSecond });
+    else this.measurements.push({ ...choice, tiles: tilesIn(choice, tilePx), mpxPerSecond });
     return known?.mpxPerSecond ?? mpxPerSecond;
   }
 
@@ -179,7 +180,7 @@ export async function measureAll(
         if (!fits(choice)) continue;
         const measurement = {
           ...choice,
-          tiles: tilesOf(choice, tilePx),
+          tiles: tilesIn(choice, tilePx),
           mpxPerSecond: await measure(choice),
         };
         measurements.push(measurement);
@@ -217,5 +218,5 @@ const choiceOf = ({ tile, batch, lanes, threads }: Choice): Choice => ({ tile, b
 const isSame = (a: Choice, b: Choice): boolean =>
   a.tile === b.tile && a.batch === b.batch && a.lanes === b.lanes && a.threads === b.threads;
 
-const tilesOf = ({ tile, batch }: Choice, tilePx: SearchSpace['tilePx']): number =>
-  Math.max(1, Math.floor(batch / tilePx(tile)));
+const tilesIn = ({ tile, batch }: Choice, tilePx: SearchSpace['tilePx']): number =>
+  tilesOf(batch, tilePx(tile));
