@@ -5,23 +5,12 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { Stage } from '../contract/stages.js';
-import type { MemoryUse } from '../pipeline/segmenter.js';
 import { DeviceLosses } from './device-losses.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { type Blame, WorkerLostError } from './lost.js';
-import type {
-  BatchTime,
-  CallName,
-  JobEvent,
-  TestedGraph,
-  TunedModel,
-  WorkerCalls,
-  WorkerDevices,
-  WorkerMethods,
-  WorkerOptions,
-} from './methods.js';
-import { DEVICES, WorkerExit, WorkerProcess } from './process.js';
+import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
+import { DEVICES, WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
 import { Task } from './task.js';
 
 export interface JobListener {
@@ -29,18 +18,7 @@ export interface JobListener {
   readonly onProgress: (progress: JobProgress) => void;
 }
 
-export interface WorkerEvents {
-  readonly onBatch: (batch: BatchTime, waiting: number) => void;
-  /** Called with the bytes of the worker's tile cache, after each change. */
-  readonly onTileCache: (bytes: number) => void;
-  /** Called every beat with what the worker's memory is for, in bytes. */
-  readonly onMemory: (use: MemoryUse) => void;
-  /** Called when it was measured, or read, how a model is computed. */
-  readonly onChoice: (choice: TunedModel) => void;
-  /** Called with a graph that a job needs, when the outcome of its test is known. */
-  readonly onTiling: (tiling: TestedGraph) => void;
-  /** Called when a worker has started, and when a device of it is lost or back. */
-  readonly onDevices: (devices: WorkerDevices) => void;
+export interface WorkerEvents extends WorkerReports {
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
   readonly onLost: (reason: string) => void;
 }
@@ -154,12 +132,8 @@ export class WorkerClient implements WorkerCalls {
 
   #start(): WorkerProcess {
     return new WorkerProcess(this.#losses.nextOptions, this.#limits, this.diagnostics, {
+      ...this.events,
       onReady: () => this.#dispatchAll(),
-      onBatch: this.events.onBatch,
-      onTileCache: this.events.onTileCache,
-      onMemory: this.events.onMemory,
-      onChoice: this.events.onChoice,
-      onTiling: this.events.onTiling,
       onDevices: (devices) => {
         this.#losses.update(devices);
         this.events.onDevices(devices);

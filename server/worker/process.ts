@@ -36,15 +36,24 @@ export class WorkerExit extends Error {
   }
 }
 
-export interface WorkerProcessEvents {
+/** What a worker reports of its own accord. */
+export interface WorkerReports {
+  readonly onBatch: (batch: BatchTime, waiting: number) => void;
+  /** Called with the bytes of the worker's tile cache, after each change. */
+  readonly onTileCache: (bytes: number) => void;
+  /** Called every beat with what the worker's memory is for, in bytes. */
+  readonly onMemory: (use: MemoryUse) => void;
+  /** Called when it was measured, or read, how a model is computed. */
+  readonly onChoice: (choice: TunedModel) => void;
+  /** Called with a graph that a job needs, when the outcome of its test is known. */
+  readonly onTiling: (tiling: TestedGraph) => void;
+  /** Called when a worker has started, and when a device of it is lost or back. */
+  readonly onDevices: (devices: WorkerDevices) => void;
+}
+
+export interface WorkerProcessEvents extends WorkerReports {
   /** Called once, when it can be given work. */
   readonly onReady: () => void;
-  readonly onBatch: (batch: BatchTime, waiting: number) => void;
-  readonly onTileCache: (bytes: number) => void;
-  readonly onMemory: (use: MemoryUse) => void;
-  readonly onChoice: (choice: TunedModel) => void;
-  readonly onTiling: (tiling: TestedGraph) => void;
-  readonly onDevices: (devices: WorkerDevices) => void;
   /** Called once, before its pending calls reject. */
   readonly onExit: (exit: WorkerExit) => void;
 }
