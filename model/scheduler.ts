@@ -1,3 +1,4 @@
+import type { Clock } from './clock.js';
 import {
   DeviceLanes,
   type DeviceUse,
@@ -7,25 +8,7 @@ import {
 } from './device-lanes.js';
 import { DeviceKillerError } from './errors.js';
 import { JobQueues, type Selection, type Turn, type Waiting } from './job-queues.js';
-
-/** Time and timers, injected so that tests need not wait. */
-export interface Clock {
-  now(): number;
-  /** Calls back after `delayMs`; returns a function that cancels it. */
-  after(delayMs: number, callback: () => void): () => void;
-}
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
-
-/** Priority classes, the most urgent first. */
-export const PRIORITIES = ['interactive', 'normal', 'bulk'] as const;
-export type Priority = (typeof PRIORITIES)[number];
+import { PRIORITIES, type Priority } from './priority.js';
 
 /** A batch that was handed to the device. */
 export interface DeviceBatch<Result> {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Priority } from '../../model/scheduler.js';
+import type { Priority } from '../../model/priority.js';
 import type { ModelShelf } from '../../model/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { JobFacts } from '../contract/job-facts.js';

@@ -1,5 +1,5 @@
 import type { Engine, EngineModel, TestedModel } from '../../model/engine.js';
-import type { Priority } from '../../model/scheduler.js';
+import type { Priority } from '../../model/priority.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import type { ShapeOutcome } from '../../model/shape-test.js';
 import type { Size } from '../../tiling/geometry.js';

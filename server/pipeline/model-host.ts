@@ -3,7 +3,7 @@ import { deviceFacts, type Environment } from '../../model/environment.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { type EngineRequest, type OpenedEngine, openEngine } from '../../model/open-engine.js';
 import { channelConversion } from '../../model/pixels.js';
-import type { Priority } from '../../model/scheduler.js';
+import type { Priority } from '../../model/priority.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';

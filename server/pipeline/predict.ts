@@ -1,10 +1,12 @@
+import { systemClock } from '../../model/clock.js';
 import { MAX_BATCH } from '../../model/compute-choice.js';
 import type { DeviceUse, Place, RunningBatch } from '../../model/device-lanes.js';
 import type { Engine, TestedModel } from '../../model/engine.js';
 import type { TileBatch } from '../../model/frozen.js';
 import type { OutputKind } from '../../model/output-kind.js';
 import type { PredictBatch } from '../../model/predict-batch.js';
-import { type Priority, Scheduler, systemClock } from '../../model/scheduler.js';
+import type { Priority } from '../../model/priority.js';
+import { Scheduler } from '../../model/scheduler.js';
 import { newTicket, revoke, type Ticket } from '../../model/ticket.js';
 import type { MaskArray } from '../../tiling/sink.js';
 import { codeOf } from '../contract/problems.js';

@@ -1,14 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../model/clock.js';
 import type { DeviceUse, Place } from '../../model/device-lanes.js';
-import {
-  type Batched,
-  type Clock,
-  PRIORITIES,
-  type Priority,
-  Scheduler,
-  type SchedulerOptions,
-} from '../../model/scheduler.js';
+import { PRIORITIES, type Priority } from '../../model/priority.js';
+import { type Batched, Scheduler, type SchedulerOptions } from '../../model/scheduler.js';
 
 /** A manual clock, which advances from timer to timer. */
 class ManualClock implements Clock {
