@@ -63,7 +63,7 @@ export const pipEnvironment = (temporary: string | null): NodeJS.ProcessEnv => (
 });
 
 /**
- * A user's folder for what was measured of this machine; null for a user who has none, such as a number that a container
+ * A user's folder for what was measured of this machine, and for what is set up on it; null for a user who has none, such as a number that a container
  * runs as.
  * @param cache `XDG_CACHE_HOME`
  * @param home throws where there is none
@@ -82,7 +82,7 @@ export const DEFAULTS = {
   models: fileURLToPath(new URL('../../models', import.meta.url)),
   threads: availableParallelism(),
   scratch: tmpdir(),
-  /** What was measured of this machine, for commands; a server has it in its data folder. */
+  /** What is set up; and, for commands, what was measured of this machine: a server has that in its data folder. */
   cacheDir: cacheDirOf(process.env.XDG_CACHE_HOME, homedir),
   /** Relative to the working directory. */
   data: 'unseam-data',

@@ -5,7 +5,9 @@ import { setupTensorFlowCommand } from './setup-tensorflow.js';
 
 /** `unseam setup`: downloads what some devices and engines need beyond npm's packages. Each has a file of its own. */
 export function setupCommand(program: Command, context: CommandContext): void {
-  const setup = program.command('setup').description("download what some devices need beyond npm's packages");
+  const setup = program
+    .command('setup')
+    .description("download what some devices and engines need beyond npm's packages");
   setupCudaCommand(setup, context);
   setupTensorFlowCommand(setup, context);
 }

@@ -71,7 +71,10 @@ export interface ScratchFlags {
 
 /** Without a default: `unseam devices` lists those of all engines. */
 export const engineOption = (): Option =>
-  new Option('--engine <name>', 'what runs networks: onnx, or tensorflow after unseam setup tensorflow')
+  new Option(
+    '--engine <name>',
+    'library that computes networks: onnx, or tensorflow after unseam setup tensorflow',
+  )
     .env(ENVIRONMENT.engine)
     .choices(ENGINES);
 
@@ -79,7 +82,7 @@ export const engineOption = (): Option =>
 export const deviceOption = (): Option =>
   new Option(
     '--device <names>',
-    `what runs networks: ${DEVICE_SYNTAX} (default: auto, an NVIDIA GPU that is set up, or else the CPU)`,
+    `hardware that computes networks: ${DEVICE_SYNTAX} (default: auto, an NVIDIA GPU that is set up, or else the CPU)`,
   )
     .env(ENVIRONMENT.device)
     .argParser(devices);
