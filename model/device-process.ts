@@ -19,7 +19,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => un
 
 async function start(data: LaneData): Promise<Worker> {
   // CUDA's libraries read it: they would round products of 32-bit floats to 19 bits by default.
-  if (data.precision !== 'tf32') process.env.NVIDIA_TF32_OVERRIDE = '0';
+  if (data.precision === 'tf32') delete process.env.NVIDIA_TF32_OVERRIDE;
+  else process.env.NVIDIA_TF32_OVERRIDE = '0';
   // Devices are numbered as nvidia-smi numbers them for people; by default the fastest would come first.
   process.env.CUDA_DEVICE_ORDER = 'PCI_BUS_ID';
   const thread = await startEngineThread(data);

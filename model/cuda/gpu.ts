@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import type { Precision } from '../device.js';
 import type { GpuFacts } from '../environment.js';
 import { DeviceUnavailableError } from '../errors.js';
@@ -76,18 +75,25 @@ const COUNT_MS = 10_000;
 
 /**
  * The GPUs that CUDA lists; the first, which may not be there, where it lists none. A process of its own counts them: what
- * a driver that hangs or crashes takes down, or keeps, is that process.
+ * a driver that hangs or crashes takes down, or keeps, is that process, which is not waited for where it cannot be ended.
  */
-export async function nvidiaIndices(countProcess: string = COUNT_PROCESS): Promise<number[]> {
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, [countProcess], {
-      timeout: COUNT_MS,
-      killSignal: 'SIGKILL',
-    });
-    return Array.from({ length: Math.max(1, Number(stdout)) }, (_, index) => index);
-  } catch {
-    return [0]; // no driver, or no GPU
-  }
+export function nvidiaIndices(countProcess: string = COUNT_PROCESS, limitMs = COUNT_MS): Promise<number[]> {
+  return new Promise((resolve) => {
+    const settle = (count: number) => {
+      clearTimeout(timer);
+      resolve(Array.from({ length: Math.max(1, count) }, (_, index) => index));
+    };
+    const child = execFile(process.execPath, [countProcess], (error, stdout) =>
+      settle(error ? 0 : Number(stdout)),
+    );
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      child.unref();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      settle(0);
+    }, limitMs);
+  });
 }
 
 async function started(open: () => Promise<DriverFunctions>): Promise<DriverFunctions> {

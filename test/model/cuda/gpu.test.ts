@@ -89,4 +89,9 @@ it('GPUs are counted as CUDA lists them; where it lists none, the first is there
   expect(await nvidiaIndices(await processOf('console.log(2)'))).toEqual([0, 1]);
   expect(await nvidiaIndices(await processOf('console.log(0)'))).toEqual([0]);
   expect(await nvidiaIndices(await processOf('process.exit(1)'))).toEqual([0]);
+  // One whose output stays open when it is killed, as that of a process that a driver keeps.
+  const kept = `require('child_process').spawn('sleep', ['20'], { stdio: 'inherit' }); setInterval(() => {}, 1000);`;
+  const started = performance.now();
+  expect(await nvidiaIndices(await processOf(kept), 500)).toEqual([0]);
+  expect(performance.now() - started).toBeLessThan(15_000);
 });
