@@ -18,6 +18,14 @@ export const MAX_BATCH = 16;
 /** The part of a device that a model's batches take. */
 export type LaneUse = Pick<ComputeChoice, 'lanes' | 'threads'>;
 
+/** Such as `2 lanes of 1 thread`, or `2 threads` of a single one. */
+export function laneText({ lanes, threads }: LaneUse): string {
+  const each = threadText(threads);
+  return lanes === 1 ? each : `${lanes} lanes of ${each}`;
+}
+
+export const threadText = (threads: number): string => (threads === 1 ? '1 thread' : `${threads} threads`);
+
 /**
  * Lanes of a device, at most, where nothing else is known. Lanes of one thread are the fastest: there is no barrier
  * between operators, and a core's caches hold its own tile. But each takes a copy of the weights and the activations

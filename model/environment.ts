@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
-import type { LaneUse } from './compute-choice.js';
+import { type LaneUse, laneText, threadText } from './compute-choice.js';
 import type { Precision } from './device.js';
 import type { EngineKind } from './engine-kind.js';
 import { engineVersions, type TensorFlowVersions } from './versions.js';
@@ -65,20 +65,21 @@ export function environmentOf(
  */
 export function deviceFacts(
   { engine, provider, cpu, instructionSet, channelBlock, gpu, versions }: Environment,
-  { lanes, threads }: LaneUse,
+  use: LaneUse,
   devices: readonly string[] = [],
 ): { device: string; versions: Record<string, string> } {
   if (gpu) {
     return { device: `${devices.join(', ') || provider}: ${gpuText(gpu)}`, versions };
   }
   const blocks = channelBlock === null ? 'no blocks' : `blocks of ${channelBlock}`;
-  const each = threads === 1 ? '1 thread' : `${threads} threads`;
-  const used = lanes === 1 ? each : `${lanes} lanes of ${each}`;
   if (devices.length > 0) {
-    return { device: `${devices.join(', ')} (${each} each): ${cpu}, ${instructionSet}, ${blocks}`, versions };
+    return {
+      device: `${devices.join(', ')} (${threadText(use.threads)} each): ${cpu}, ${instructionSet}, ${blocks}`,
+      versions,
+    };
   }
   const [name, details] = engine === 'onnx' ? [provider, `, ${blocks}`] : [`${engine} ${provider}`, ''];
-  return { device: `${name} (${used}): ${cpu}, ${instructionSet}${details}`, versions };
+  return { device: `${name} (${laneText(use)}): ${cpu}, ${instructionSet}${details}`, versions };
 }
 
 /** The GPU of an environment; or its processor, which has no driver, and the memory of the machine. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { laneText } from '../../model/compute-choice.js';
 import { chosenSpeed, type Measurement, type Tuning } from '../pipeline/tuning.js';
 import {
   type CommandContext,
@@ -40,9 +41,8 @@ export function benchCommand(program: Command, context: CommandContext): void {
 
 /** The chosen way to compute a model, in one line. */
 export function tuningSummary(tuning: Tuning): string {
-  const { tile, lanes, threads } = tuning.choice;
-  const each = threads === 1 ? '1 thread' : `${threads} threads`;
-  return `chosen: outputs of ${tile} px, ${lanes} ${lanes === 1 ? 'lane' : 'lanes'} of ${each}, ${chosenSpeed(tuning).toFixed(2)} Mpx/s`;
+  const { choice } = tuning;
+  return `chosen: outputs of ${choice.tile} px, ${laneText(choice)}, ${chosenSpeed(tuning).toFixed(2)} Mpx/s`;
 }
 
 const columns = (cells: readonly string[]): string => cells.map((cell) => cell.padStart(8)).join('');

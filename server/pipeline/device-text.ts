@@ -1,3 +1,4 @@
+import { type ComputeChoice, type LaneUse, laneText } from '../../model/compute-choice.js';
 import { type DeviceFacts, gpuText } from '../../model/environment.js';
 import type { EngineRequest } from '../../model/open-engine.js';
 import type { TilingOutcome } from '../../model/self-test.js';
@@ -23,21 +24,11 @@ export function outcomeText({ exact, largestDifference }: TilingOutcome): string
   return largestDifference === null ? 'one tile' : `within ${Number(largestDifference.toPrecision(2))}`;
 }
 
-/** How a model is computed, as it was measured. */
-export function tuningText({
-  tile,
-  lanes,
-  threads,
-  pixelsPerSecond,
-}: {
-  /** Side of the output of tiles, in px. */
-  readonly tile: number;
-  readonly lanes: number;
-  readonly threads: number;
-  readonly pixelsPerSecond: number;
-}): string {
-  return `${tile} px, ${lanes} × ${threads} threads, ${(pixelsPerSecond / 1e6).toFixed(2)} Mpx/s`;
-}
+/** How a model is computed, as it was measured; the tile is the side of its output in px. */
+export const tuningText = ({ tile, pixelsPerSecond, ...use }: TunedSpeed): string =>
+  `${tile} px, ${laneText(use)}, ${(pixelsPerSecond / 1e6).toFixed(2)} Mpx/s`;
+
+type TunedSpeed = LaneUse & Pick<ComputeChoice, 'tile'> & { readonly pixelsPerSecond: number };
 
 /**
  * What was requested, and is not used on what `auto` has chosen; null for nothing.

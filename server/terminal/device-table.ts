@@ -25,7 +25,7 @@ export function accountLines(listed: ListedDevice): string[] {
   ];
 }
 
-const graphName = ({ output, symmetries }: GraphAccount): string => (symmetries ? 'with --tta' : output);
+const graphName = ({ output, symmetries }: GraphAccount): string => (symmetries ? `${output} --tta` : output);
 
 const rowOf = ({ model, version, graphs, tuning }: ModelAccount): string[] => [
   `${model}/${version}`,

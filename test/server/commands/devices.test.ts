@@ -113,7 +113,7 @@ describe('unseam devices', () => {
     const [device, versions, head, row] = stdout.split('\n');
     expect(device).toMatch(/^cpu: .+, fp32$/);
     expect(versions).toMatch(/^ {2}unseam \S+, .*onnxruntime-commit [0-9a-f]+$/);
-    expect(head).toMatch(/^ {2}model +labels +with --tta +probabilities +with --tta +tuned$/);
+    expect(head).toMatch(/^ {2}model +labels +labels --tta +probabilities +probabilities --tta +tuned$/);
     expect(row).toMatch(/^ {2}shapes-notebook\/1 +(not tested +){4}not measured$/);
   });
 

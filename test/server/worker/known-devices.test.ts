@@ -80,7 +80,7 @@ describe('the devices that a server knows', () => {
     expect(models).toEqual([
       'shapes labels with tta: within 1.3e-7',
       'shapes labels: exact',
-      'shapes: 692 px, 2 × 1 threads, 2.65 Mpx/s',
+      'shapes: 692 px, 2 lanes of 1 thread, 2.65 Mpx/s',
     ]);
     expect(await samples('unseam_library_info')).toContain('{name="onnxruntime-node",version="1.30.0"} 1');
     devices.lose();
