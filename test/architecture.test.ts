@@ -191,7 +191,9 @@ describe('the dependency graph', () => {
   });
 
   it('reads environment variables in server/config.ts only', () => {
-    const readers = [...graph.keys()].filter((file) => /(?<!delete )process\.env(?!\.\w+ = )/.test(text(file)));
+    const readers = [...graph.keys()].filter((file) =>
+      /(?<!delete )process\.env(?!\.\w+ = )/.test(text(file)),
+    );
     expect(outside(readers, 'server/config.ts')).toEqual([]);
   });
 });

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import { findTensorFlow, type TensorFlowInstallation } from '../../model/tensorflow/installation.js';
 import { DEFAULTS, ENVIRONMENT } from '../../server/config.js';
 
-/** Where `unseam setup tensorflow` puts it by default. */
-const cacheDir = process.env[ENVIRONMENT.cacheDir] ?? DEFAULTS.cacheDir;
+/** The cache folder that commands have where a test names none: `unseam setup tensorflow` puts it there. */
+export const ownCacheDir = process.env[ENVIRONMENT.cacheDir] ?? DEFAULTS.cacheDir;
 
 /** TensorFlow; null where it is not set up, and its tests are skipped. */
 export const tensorflow: TensorFlowInstallation | null = findTensorFlow(
-  cacheDir === null ? null : join(cacheDir, 'tensorflow'),
+  ownCacheDir === null ? null : join(ownCacheDir, 'tensorflow'),
 );
 
 /** The title of a suite, which says why it is skipped. */

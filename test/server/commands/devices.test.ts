@@ -5,7 +5,7 @@ import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
-import { tensorflow, titled } from '../../support/tensorflow.js';
+import { ownCacheDir, tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
 const MODEL = 'shapes-notebook';
@@ -78,8 +78,7 @@ describe('unseam devices', () => {
   });
 
   it.skipIf(!tensorflow)(titled('states what computes with TensorFlow'), async () => {
-    const cache = join(tensorflow!.folder, '../../../..');
-    const [account] = await accounts(cache, '--engine', 'tensorflow');
+    const [account] = await accounts(ownCacheDir!, '--engine', 'tensorflow');
     expect(account).toMatchObject({
       device: 'tensorflow',
       failure: null,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
-import { tensorflow, titled } from '../../support/tensorflow.js';
+import { ownCacheDir, tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
 const image = join(folder, 'images', 'membranes-0001.png');
@@ -58,12 +58,11 @@ describe('--engine', () => {
 
 describe.skipIf(!tensorflow)(titled('a slide on TensorFlow'), () => {
   it('has a receipt that states the engine, and how much tiles differ', async () => {
-    const cacheDir = join(tensorflow!.folder, '../../../..');
     const result = await segment(
       '--engine',
       'tensorflow',
       '--cache-dir',
-      cacheDir,
+      ownCacheDir!,
       '--tile',
       '212',
       '--json',
