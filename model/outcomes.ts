@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { writeWhole } from './whole-file.js';
 
 const FORMAT_VERSION = 1;
-/** The most outcomes in a file; the oldest are evicted. */
+/** The most outcomes in memory and in a file; those that were found, or replaced, first are evicted. */
 const MAX_STORED = 1000;
 
 /**
@@ -13,7 +13,8 @@ const MAX_STORED = 1000;
  * counts as empty.
  */
 export class Outcomes<Outcome> {
-  readonly #known = new Map<string, Promise<Outcome>>();
+  /** Of tests that run. */
+  readonly #pending = new Map<string, Promise<Outcome>>();
   readonly #schema: z.ZodType<{ readonly outcomes: Record<string, Outcome> }>;
   #stored: Promise<Map<string, Outcome>> | null = null;
   #writing: Promise<void> = Promise.resolve();
@@ -35,11 +36,10 @@ export class Outcomes<Outcome> {
    */
   of(dependencies: unknown, test: () => Promise<Outcome>): Promise<Outcome> {
     const key = keyOf(dependencies);
-    const known = this.#known.get(key);
-    if (known) return known;
-    const outcome = this.#find(key, test);
-    this.#known.set(key, outcome);
-    outcome.catch(() => this.#known.delete(key)); // a test that failed to run has no outcome
+    const pending = this.#pending.get(key);
+    if (pending) return pending;
+    const outcome = this.#find(key, test).finally(() => this.#pending.delete(key));
+    this.#pending.set(key, outcome);
     return outcome;
   }
 
@@ -53,9 +53,7 @@ export class Outcomes<Outcome> {
   async set(dependencies: unknown, outcome: Outcome): Promise<void> {
     this.#stored ??= this.#read();
     const stored = await this.#stored;
-    const key = keyOf(dependencies);
-    this.#known.set(key, Promise.resolve(outcome));
-    await this.#store(stored, key, outcome);
+    await this.#store(stored, keyOf(dependencies), outcome);
   }
 
   async #find(key: string, test: () => Promise<Outcome>): Promise<Outcome> {
@@ -63,12 +61,15 @@ export class Outcomes<Outcome> {
     const stored = await this.#stored;
     const found = stored.get(key);
     if (found !== undefined) return found;
-    const outcome = await test();
+    const outcome = await test(); // one that failed to run has no outcome
+    const replaced = stored.get(key);
+    if (replaced !== undefined) return replaced; // meanwhile
     await this.#store(stored, key, outcome);
     return outcome;
   }
 
   async #store(stored: Map<string, Outcome>, key: string, outcome: Outcome): Promise<void> {
+    stored.delete(key); // the newest is the last
     stored.set(key, outcome);
     for (const oldest of stored.keys()) if (stored.size > MAX_STORED) stored.delete(oldest);
     // a file that cannot be written costs further tests, but fails no job

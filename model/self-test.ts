@@ -17,18 +17,6 @@ export interface GraphUse {
   readonly isOfBytes?: true;
 }
 
-/** An outcome as it is stored. */
-export const storedOutcome: z.ZodType<StoredOutcome> = z.object({
-  exact: z.boolean(),
-  largestDifference: z.number().min(0).nullable(),
-  repeats: z.boolean().optional(),
-});
-
-export interface StoredOutcome extends TilingOutcome {
-  /** Of a shape; see `ShapeOutcome`. */
-  readonly repeats?: boolean | undefined;
-}
-
 /** Tiles of the largest batch that is tested. */
 export const MANY = 8;
 
@@ -48,6 +36,12 @@ export interface TilingOutcome {
    */
   readonly largestDifference: number | null;
 }
+
+/** An outcome as it is stored. */
+export const tilingOutcome = z.object({
+  exact: z.boolean(),
+  largestDifference: z.number().min(0).nullable(),
+}) satisfies z.ZodType<TilingOutcome>;
 
 /**
  * Compares tiles with one pass over the whole image on this device.

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
 import type { TileBatch } from './frozen.js';
 import type { TileGeometry } from './geometry.js';
 import type { Pixels } from './pixels.js';
@@ -9,6 +10,7 @@ import {
   type TestedNetwork,
   type TilingOutcome,
   testImageSize,
+  tilingOutcome,
 } from './self-test.js';
 import { cut, follow, type Outputs, type Place, TileComparison } from './tile-comparison.js';
 
@@ -24,6 +26,11 @@ export interface ShapeOutcome extends TilingOutcome {
   /** Whether a tile has the same bits in any place of a batch, and beside any others. */
   readonly repeats: boolean;
 }
+
+/** An outcome as it is stored. */
+export const shapeOutcome = tilingOutcome.extend({
+  repeats: z.boolean(),
+}) satisfies z.ZodType<ShapeOutcome>;
 
 /**
  * Compares a batch of one shape with what the self-test has compared with one pass over a whole image: so all shapes

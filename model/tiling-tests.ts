@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { type Provider, takesBytes } from './device.js';
 import type { LoadedModel } from './engine-methods.js';
 import type { Environment } from './environment.js';
@@ -5,14 +6,16 @@ import { Outcomes } from './outcomes.js';
 import type { PredictBatch } from './predict-batch.js';
 import {
   type GraphUse,
-  type StoredOutcome,
   selfTest,
-  storedOutcome,
   type TestedNetwork,
   type TilingOutcome,
+  tilingOutcome,
 } from './self-test.js';
-import { type BatchShape, type ShapeOutcome, testShape } from './shape-test.js';
+import { type BatchShape, type ShapeOutcome, shapeOutcome, testShape } from './shape-test.js';
 import { TEST_THRESHOLD } from './tile-comparison.js';
+
+/** The file of the shapes' outcomes. */
+const SHAPES_FILE = 'shape-tests.json';
 
 /** What is tested: a loaded model, on its device. */
 type ModelOnDevice = Pick<LoadedModel, 'digest' | 'geometry'> & { readonly environment: Environment };
@@ -22,17 +25,20 @@ type ModelOnDevice = Pick<LoadedModel, 'digest' | 'geometry'> & { readonly envir
  * batches like any other, so that jobs go on between them.
  */
 export class TilingTests {
-  readonly #outcomes: Outcomes<StoredOutcome>;
+  readonly #outcomes: Outcomes<TilingOutcome>;
+  /** By themselves: a graph has many, which must not evict that it is not exact. */
+  readonly #shapes: Outcomes<ShapeOutcome>;
 
   /**
    * @param device its kind, and the threads of a lane at most
-   * @param path of the file that persists outcomes; null for none
+   * @param path of the file that persists outcomes, and those of shapes in one beside it; null for none
    */
   constructor(
     private readonly device: { readonly provider: Provider; readonly threads: number },
     path: string | null,
   ) {
-    this.#outcomes = new Outcomes(path, storedOutcome);
+    this.#outcomes = new Outcomes(path, tilingOutcome);
+    this.#shapes = new Outcomes(path && join(dirname(path), SHAPES_FILE), shapeOutcome);
   }
 
   /**
@@ -60,7 +66,7 @@ export class TilingTests {
    * Whether, or how nearly, batches of one shape equal those of the test above, on a device that chooses kernels by shape.
    * @throws OutOfMemoryError (by `code`) for a batch that does not fit; that is no outcome
    */
-  async shape(
+  shape(
     model: ModelOnDevice,
     use: GraphUse,
     shape: BatchShape,
@@ -68,18 +74,12 @@ export class TilingTests {
   ): Promise<ShapeOutcome> {
     const network = networkOf(model, use, this.device.threads, predict);
     const test = () => testShape(network, this.#graphOf(use), shape);
-    const { repeats = false, ...outcome } = await this.#outcomes.of(this.#shapeOf(model, use, shape), test);
-    return { ...outcome, repeats };
+    return this.#shapes.of(this.#shapeOf(model, use, shape), test);
   }
 
   /** The outcome of that test, where it was made before; undefined where it was not. */
-  async knownShape(
-    model: ModelOnDevice,
-    use: GraphUse,
-    shape: BatchShape,
-  ): Promise<ShapeOutcome | undefined> {
-    const known = await this.#outcomes.known(this.#shapeOf(model, use, shape));
-    return known && { ...known, repeats: known.repeats ?? false };
+  knownShape(model: ModelOnDevice, use: GraphUse, shape: BatchShape): Promise<ShapeOutcome | undefined> {
+    return this.#shapes.known(this.#shapeOf(model, use, shape));
   }
 
   /** Has a graph count as inexact from now on, since a shape of it is. */

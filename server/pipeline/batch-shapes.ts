@@ -28,6 +28,9 @@ export interface Turn {
   readonly signal: AbortSignal;
 }
 
+/** Graphs and tiles whose shapes are held at most, the most recently used ones: of others, outcomes are looked up again. */
+const MAX_HELD = 1000;
+
 /** The shapes of one graph and one tile. */
 interface TileShapes {
   /** Tiles of a batch, ascending, whose results equal those of the self-test. */
@@ -160,7 +163,9 @@ export class BatchShapes {
   #shapesOf({ digest }: EngineModel, use: GraphUse, { width, height }: Size): TileShapes {
     const key = JSON.stringify([digest, use, width, height]);
     const known = this.#known.get(key) ?? { sizes: [], isBusy: false };
+    this.#known.delete(key); // the most recently used is the last
     this.#known.set(key, known);
+    for (const oldest of this.#known.keys()) if (this.#known.size > MAX_HELD) this.#known.delete(oldest);
     return known;
   }
 }

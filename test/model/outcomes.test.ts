@@ -45,4 +45,25 @@ describe('outcomes of tests', () => {
     await expect(outcomes.of('c', () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
     expect(await outcomes.of('c', async () => true)).toBe(true);
   });
+
+  it('are bounded, in memory, too: the oldest are found anew', async () => {
+    const outcomes = new Outcomes(null, z.number());
+    for (let i = 0; i <= 1000; i++) await outcomes.of(i, async () => i);
+    expect(await outcomes.of(1000, async () => -1)).toBe(1000);
+    expect(await outcomes.of(0, async () => -1)).toBe(-1);
+  });
+
+  it('are as new as they were replaced, also while their test runs', async () => {
+    const outcomes = new Outcomes(null, z.number());
+    for (let i = 0; i < 1000; i++) await outcomes.of(i, async () => i);
+    await outcomes.set(0, -1);
+    await outcomes.of(1000, async () => 1000);
+    expect(await outcomes.known(0)).toBe(-1);
+
+    const replaced = outcomes.of('a', async () => {
+      await outcomes.set('a', 1);
+      return 2;
+    });
+    expect([await replaced, await outcomes.known('a')]).toEqual([1, 1]);
+  });
 });
