@@ -77,6 +77,11 @@ export interface EngineMethods {
    */
   environment(): Promise<Environment>;
   /**
+   * Has a device that was tried compute the same again.
+   * @throws DeviceUnavailableError where it does not any more
+   */
+  tryAgain(): Promise<void>;
+  /**
    * @param digest that of the model as other lanes have it; null in the first
    */
   load(id: number, folder: string, digest: string | null): Promise<LoadedModel>;

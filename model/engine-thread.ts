@@ -5,7 +5,7 @@ import type { EngineMethods, LaneData } from './engine-methods.js';
 import { CheckpointError } from './errors.js';
 import { FrozenModel } from './frozen.js';
 import { layersOf } from './layers.js';
-import { openDevice } from './open-device.js';
+import { openDevice, retryDevice } from './open-device.js';
 import { Calibrator } from './quantisation/calibrator.js';
 import { type Failure, serve } from './rpc.js';
 import { startRuntime } from './start-runtime.js';
@@ -32,6 +32,8 @@ const methods: EngineMethods = {
   async environment() {
     return openDevice(options, runtime);
   },
+
+  tryAgain: () => retryDevice(options, runtime),
 
   async load(id, folder, expected) {
     const { model, card, ranges, digest } = await loadCheckpoint(folder);

@@ -32,6 +32,15 @@ export class GraphError extends ModelError {
   readonly code = 'graph-failed';
 }
 
+/**
+ * Whether a computation failed by an error of the graph, or of the engine, by its code in any thread or process. The cause
+ * may be the device.
+ */
+export const isFailureOfGraph = (error: unknown): boolean => {
+  const { code } = error as { readonly code?: unknown };
+  return code === 'graph-failed' || code === 'engine-failed';
+};
+
 /** The device lacks the memory for a graph or its tensors. */
 export class OutOfMemoryError extends ModelError {
   readonly code = 'out-of-memory';

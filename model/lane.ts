@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineMethods, LaneData, LoadedModel } from './engine-methods.js';
-import { EngineLostError } from './errors.js';
+import { EngineLostError, isFailureOfGraph } from './errors.js';
 import type { ArgsOf, CallOptions, ResultOf } from './rpc.js';
 import { type StartedLane, startProcess, startThread } from './start-lane.js';
 
@@ -15,6 +15,9 @@ export class Lane {
   /** Of the models that it has loaded, or is loading, by their ids. */
   readonly #loading = new Map<number, Promise<LoadedModel>>();
   #isLost = false;
+  #reason: string | null = null;
+  /** While it is found out whether it works still. */
+  #trial: Promise<void> | null = null;
   /** Resolves when it has ended, or was abandoned. */
   readonly ended: Promise<void>;
 
@@ -37,14 +40,32 @@ export class Lane {
     return this.#isLost;
   }
 
-  /** Calls run one after the other, in the order of their arrival. */
+  /** Why it was ended; null where it was not, or ended by itself. */
+  get reason(): string | null {
+    return this.#reason;
+  }
+
+  /**
+   * Calls run one after the other, in the order of their arrival.
+   * @throws EngineLostError where it ends meanwhile, as does a device that fails and computes nothing any more
+   */
   async call<Name extends keyof EngineMethods>(
     name: Name,
     args: ArgsOf<EngineMethods[Name]>,
     options?: CallOptions<never>,
   ): Promise<ResultOf<EngineMethods[Name]>> {
     const { connection } = await this.#started;
-    return connection.call(name, args, options as never);
+    try {
+      return await connection.call(name, args, options as never);
+    } catch (error) {
+      if (this.isDevice && isFailureOfGraph(error)) {
+        this.#trial ??= this.#endIfBroken().finally(() => {
+          this.#trial = null;
+        });
+        await this.#trial;
+      }
+      throw error;
+    }
   }
 
   /** As `call`; a device that does not return within `CALL_MS` is ended. A thread that hangs cannot be. */
@@ -83,9 +104,24 @@ export class Lane {
    */
   async end(reason?: string): Promise<void> {
     const { connection, end, isStuck } = await this.#started;
+    this.#reason ??= this.#isLost ? null : (reason ?? null);
     end(reason);
     await connection.exited;
     if (isStuck()) throw new EngineLostError('its process cannot be ended: the driver waits for the device');
+  }
+
+  /**
+   * Tries a device with which a graph has failed, and ends it where it computes nothing any more.
+   * @throws EngineLostError then; otherwise the failure was that of the graph
+   */
+  async #endIfBroken(): Promise<void> {
+    try {
+      await this.callLimited('tryAgain', []);
+    } catch (error) {
+      await this.end(`it computes nothing any more (${(error as Error).message})`).catch(() => undefined);
+      await this.ended;
+      await this.call('tryAgain', []); // rejects, as all calls do
+    }
   }
 
   async close(): Promise<void> {

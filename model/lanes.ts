@@ -127,7 +127,7 @@ export class Lanes {
   async #recover(index: number): Promise<void> {
     const { signal } = this.#closing;
     if (this.#stateOf(index).failure === null) {
-      this.#update(index, { failure: 'it ended, and is started again' });
+      this.#update(index, { failure: `${this.#lanes[index]?.reason ?? 'it ended'}, and is started again` });
     }
     this.#failures.set(index, 0);
     let waitMs: number = RESTART_MS.first;

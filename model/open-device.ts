@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { cudaFailure } from './cuda/failure.js';
 import { nvidiaGpu, requirePrecision } from './cuda/gpu.js';
 import { prepareCuda } from './cuda/prepare.js';
-import { deviceName } from './device.js';
+import { deviceName, type Provider } from './device.js';
 import type { LaneData } from './engine-methods.js';
 import { type Environment, environmentOf, type GpuFacts } from './environment.js';
-import { DeviceUnavailableError } from './errors.js';
+import { DeviceUnavailableError, graphError, OutOfMemoryError } from './errors.js';
 import type { Runtime } from './runtime.js';
 import { requireWebGpuPlatform, webGpuAdapter, webGpuFailure } from './webgpu.js';
 
@@ -20,7 +20,6 @@ export async function openDevice(
   { provider, device, precision = 'fp32', tensorflow, cudaFolder, run = randomUUID() }: LaneData,
   runtime: Pick<Runtime, 'facts'>,
 ): Promise<Environment> {
-  const failureOf = provider === 'cuda' ? cudaFailure : webGpuFailure;
   const open = async () => {
     const facts = await runtime.facts();
     const addon = tensorflow && { ...tensorflow, library: facts.tensorflow };
@@ -48,9 +47,29 @@ export async function openDevice(
     };
   } catch (error) {
     const { message } = error as Error;
-    throw new DeviceUnavailableError(`${deviceName(provider, device)}: ${failureOf(message)}`);
+    throw new DeviceUnavailableError(`${deviceName(provider, device)}: ${failureOf(provider, message)}`);
   }
 }
+
+/**
+ * Has an open device compute something again, after a graph has failed there: CUDA, once it has failed, fails whatever its
+ * process computes. A device that has no memory at present is not broken.
+ * @throws DeviceUnavailableError with what it fails with
+ */
+export async function retryDevice(
+  { provider }: Pick<LaneData, 'provider'>,
+  runtime: Pick<Runtime, 'facts'>,
+): Promise<void> {
+  try {
+    await runtime.facts();
+  } catch (error) {
+    if (graphError('', error) instanceof OutOfMemoryError) return;
+    throw new DeviceUnavailableError(failureOf(provider, (error as Error).message));
+  }
+}
+
+const failureOf = (provider: Provider, message: string): string =>
+  provider === 'cuda' ? cudaFailure(message) : webGpuFailure(message);
 
 function requireFolder(cudaFolder: string | undefined): string {
   if (cudaFolder !== undefined) return cudaFolder;

@@ -105,6 +105,47 @@ describe('a device', () => {
     expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
   });
 
+  it('that breaks is ended by the first call that it fails, and started again', async () => {
+    const once = join(folder, 'broken');
+    const engine = await open({ device: 0, how: 'break', once });
+    const { id } = await engine.load(MODEL);
+    const why = 'it computes nothing any more (CUDA failure 700: an illegal memory access was encountered)';
+    const lost = [1, 2].map(() => engine.predict(id, tile(), 'labels', { lane: 0 }));
+    expect(await Promise.allSettled(lost)).toMatchObject(
+      lost.map(() => ({ reason: { code: 'engine-lost', message: `cpu:0: ${why}` } })),
+    );
+    await engine.recover(0);
+    expect(reported.map(({ failure }) => failure)).toEqual([`${why}, and is started again`, null]);
+    expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
+  });
+
+  it('that breaks while it loads a model loads it once it is back', async () => {
+    const once = join(folder, 'broken-load');
+    const engine = await open({ device: 0, how: 'break', call: 'load', once }, { devices: [0] });
+    const { id } = await engine.load(MODEL);
+    expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
+    expect(reported).toHaveLength(2);
+  });
+
+  it('that breaks ends its training', async () => {
+    const once = join(folder, 'broken-training');
+    const engine = await open({ device: 0, how: 'break', call: 'snapshot', once }, { devices: [0] });
+    const trainee = await engine.train(TRAINER);
+    await expect(trainee.snapshot()).rejects.toMatchObject({
+      code: 'engine-lost',
+      message: expect.stringMatching(/^cpu:0: it computes nothing any more \(CUDA failure 700: /),
+    });
+  });
+
+  it('that works after an error has none of its own', async () => {
+    const engine = await open({ device: 0, how: 'fail' }, { devices: [0] });
+    const { id } = await engine.load(MODEL);
+    const failed = engine.predict(id, tile(), 'labels');
+    await expect(failed).rejects.toMatchObject({ code: 'graph-failed' });
+    expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
+    expect(reported).toEqual([]);
+  });
+
   it('that is lost between batches is started again by itself', async () => {
     const engine = await open(null);
     const { id } = await engine.load(MODEL);

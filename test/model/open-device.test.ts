@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { openDevice } from '../../model/open-device.js';
+import { openDevice, retryDevice } from '../../model/open-device.js';
 
 /** A GPU that computes, and that nothing identifies. */
 async function unidentified(run?: string) {
@@ -38,3 +38,30 @@ describe.skipIf(`${process.platform} ${process.arch}` !== 'linux x64')(
     });
   },
 );
+
+describe('a GPU that is tried again', () => {
+  const retry = (message?: string) =>
+    retryDevice(
+      { provider: 'cuda' },
+      {
+        facts: async () => {
+          if (message !== undefined) throw new Error(message);
+          return { provider: 'cuda', channelBlock: null, tensorflow: null };
+        },
+      },
+    );
+
+  it('is broken where it computes nothing', async () => {
+    await expect(retry()).resolves.toBeUndefined();
+    await expect(
+      retry('CUDA failure 700: an illegal memory access was encountered ; GPU=0'),
+    ).rejects.toMatchObject({
+      code: 'device-unavailable',
+      message: 'CUDA failure 700: an illegal memory access was encountered',
+    });
+  });
+
+  it('is not where others have its memory at present', async () => {
+    await expect(retry('CUDA failure 2: out of memory ; GPU=0')).resolves.toBeUndefined();
+  });
+});

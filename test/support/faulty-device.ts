@@ -9,9 +9,10 @@ export interface DeviceFault {
   readonly device: number;
   /**
    * What it does: its process ends when it is started, or in a call; or it hangs there, and may be ended; or it is stuck,
-   * and cannot be, on a machine as in `fake-machine.ts`.
+   * and cannot be, on a machine as in `fake-machine.ts`; or this call fails; or it is broken: this call fails, and whatever
+   * its process computes after it.
    */
-  readonly how: 'start' | 'exit' | 'hang' | 'stuck';
+  readonly how: 'start' | 'exit' | 'hang' | 'stuck' | 'fail' | 'break';
   /** The call in which it fails. Default `predict`. */
   readonly call?: string;
   /** Which of these calls, from 1. Default the first. */
@@ -47,6 +48,10 @@ const calls: number[] = [];
 /** The call in which it fails. */
 let last: number | null = null;
 let isCuda = false;
+/** Whether nothing is computed any more. */
+let isBroken = false;
+/** What it is tried by once a call has failed. */
+let trial: number | null = null;
 /** Of the engine, which identifies the GPU: nothing else does. */
 let run: string = randomUUID();
 
@@ -55,8 +60,12 @@ const send = process.send!.bind(process);
 process.send = (message: Reply, ...rest: never[]) => {
   const isReply = message.type === 'result' || message.type === 'error';
   setImmediate(failIfDue);
-  if (isReply && message.id === last) return true; // it was computed before those before it were answered: it fails now
+  const isFailure = isReply && message.id === last;
+  // it was computed before those before it were answered: it fails now
+  if (isFailure && !answers(fault!)) return true;
   if (isReply) calls.splice(calls.indexOf(message.id), 1);
+  if (isFailure) isBroken = fault!.how === 'break';
+  if (isFailure || (isReply && isBroken)) return send(failureOf(message), ...rest);
   return send(isCuda ? asOfCuda(message) : message, ...rest);
 };
 
@@ -76,6 +85,7 @@ function receive(message: Message): void {
     if (isFaulty && fault!.how === 'start' && isFirst(fault!)) process.exit(3);
   } else if (message.type === 'call') {
     calls.push(message.id);
+    if (message.name === 'tryAgain') trial = message.id;
     if (isFaulty && isCounted(message) && ++counted === (fault!.batch ?? 1) && isFirst(fault!))
       last = message.id;
     failIfDue();
@@ -89,9 +99,18 @@ function isCounted({ name, args }: Call): boolean {
 
 /** Fails once the calls before the one in which it does are answered. */
 function failIfDue(): void {
-  if (last === null || calls[0] !== last) return;
+  if (last === null || calls[0] !== last || answers(fault!)) return;
   if (fault!.how === 'exit') process.kill(process.pid, 'SIGKILL');
   else for (;;); // it neither responds nor ends, as a driver that waits for its device
+}
+
+/** Whether a call that fails is answered: by its error. */
+const answers = ({ how }: DeviceFault): boolean => how === 'fail' || how === 'break';
+
+/** What a call is answered with that fails. */
+function failureOf({ id }: Reply) {
+  const code = id === trial ? 'device-unavailable' : 'graph-failed';
+  return { type: 'error', id, code, message: 'CUDA failure 700: an illegal memory access was encountered' };
 }
 
 /** Whether it has not failed before; always where each time is one. */
