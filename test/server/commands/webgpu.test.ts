@@ -1,15 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../../model/engine.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
 import { SOFTWARE_GPU, titled } from '../../support/software-gpu.js';
+import { writeUntrained } from '../../support/untrained.js';
 
 const folder = await testFolder();
 const image = join(folder, 'images', 'shapes-0001.png');
 /** Where both the command line and the server store the outcomes of tests. */
 const cache = join(folder, 'data');
-const model = ['-m', 'shapes-notebook'];
+const models = join(folder, 'models');
+const model = ['--models', models, '-m', 'untrained'];
 let expected: Buffer;
 
 /** The mask of the image in a file, and its receipt. */
@@ -24,8 +28,18 @@ async function segment(...args: string[]) {
 describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => {
   beforeAll(async () => {
     Object.assign(process.env, SOFTWARE_GPU); // of this process's children
+    const engine = Engine.start({ provider: 'cpu', threads: 1 });
+    await writeUntrained(engine, join(models, 'untrained', '1'), {
+      channels: [4, 8],
+      inputChannels: 1,
+      classes: 2,
+      seed: 1,
+    });
+    await engine.close();
     await unseam(['samples', '-o', folder, '-s', '130x100']);
     expected = (await segment('--device', 'cpu')).mask;
+    const { channels } = await sharp(expected).stats();
+    expect(channels[0]!.stdev).toBeGreaterThan(0); // it has both classes
   });
 
   it('has the mask of the CPU, and a receipt that names the device, whose test is listed', {
@@ -59,10 +73,11 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
 
   it('has the same mask from a server, which states the device', { timeout: 240_000 }, async () => {
     const server = await testServer(cache, {
+      models,
       engine: { provider: 'webgpu', devices: [0], threads: 1 },
     });
     try {
-      const response = await fetch(`${server.url}/v1/segment?model=shapes-notebook`, {
+      const response = await fetch(`${server.url}/v1/segment?model=untrained`, {
         method: 'POST',
         body: new Uint8Array(await readFile(image)),
         headers: { accept: 'image/png' },
@@ -79,7 +94,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
       );
       const metrics = await (await fetch(`${server.url}/metrics`)).text();
       expect(metrics).toMatch(/^unseam_device_up\{device="webgpu:0"\} 1$/m);
-      expect(metrics).toMatch(/^unseam_tiling_exact\{model="shapes-notebook",output="labels",.*\} [01]$/m);
+      expect(metrics).toMatch(/^unseam_tiling_exact\{model="untrained",output="labels",.*\} [01]$/m);
     } finally {
       await server.close();
     }
@@ -94,7 +109,15 @@ describe.skipIf(process.platform !== 'linux')('--device webgpu', () => {
     process.env.VK_ICD_FILENAMES = join(folder, 'none.json');
     try {
       const mask = join(own, 'mask.png');
-      const args = [join(own, 'images', 'shapes-0001.png'), ...model, '-o', mask, '--device', 'webgpu'];
+      const args = [
+        join(own, 'images', 'shapes-0001.png'),
+        '-m',
+        'shapes-notebook',
+        '-o',
+        mask,
+        '--device',
+        'webgpu',
+      ];
       expect(await unseam(['segment', ...args])).toMatchObject({
         code: 9,
         stderr: expect.stringContaining(
@@ -108,7 +131,17 @@ describe.skipIf(process.platform !== 'linux')('--device webgpu', () => {
   });
 
   it('has no precision of 19 bits', async () => {
-    const args = ['any.png', ...model, '-o', 'mask.png', '--device', 'webgpu', '--precision', 'tf32'];
+    const args = [
+      'any.png',
+      '-m',
+      'shapes-notebook',
+      '-o',
+      'mask.png',
+      '--device',
+      'webgpu',
+      '--precision',
+      'tf32',
+    ];
     expect(await unseam(['segment', ...args])).toMatchObject({
       code: 2,
       stderr: 'unseam: --precision tf32: WebGPU has fp32 and fp16\n',
