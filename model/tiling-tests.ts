@@ -64,17 +64,23 @@ export class TilingTests {
 
   /**
    * Whether, or how nearly, batches of one shape equal those of the test above, on a device that chooses kernels by shape.
+   * @param isShared whether others that need the outcome meanwhile wait for this very test, and fail with it
    * @throws OutOfMemoryError (by `code`) for a batch that does not fit; that is no outcome
    */
-  shape(
+  async shape(
     model: ModelOnDevice,
     use: GraphUse,
     shape: BatchShape,
     predict: PredictBatch,
+    { isShared = true } = {},
   ): Promise<ShapeOutcome> {
     const network = networkOf(model, use, this.device.threads, predict);
     const test = () => testShape(network, this.#graphOf(use), shape);
-    return this.#shapes.of(this.#shapeOf(model, use, shape), test);
+    const dependencies = this.#shapeOf(model, use, shape);
+    if (isShared) return this.#shapes.of(dependencies, test);
+    const outcome = await test();
+    await this.#shapes.set(dependencies, outcome);
+    return outcome;
   }
 
   /** The outcome of that test, where it was made before; undefined where it was not. */

@@ -2,10 +2,12 @@ import type { Engine, EngineModel, TestedModel } from '../../model/engine.js';
 import type { Priority } from '../../model/priority.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import type { ShapeOutcome } from '../../model/shape-test.js';
+import type { FoundModel } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { sizesUpTo, tilesOf } from './batch-sizes.js';
 import type { JobMemory } from './job-memory.js';
 import type { JobPlan } from './job-plan.js';
+import type { LoadedModels } from './loaded-models.js';
 import { isOutOfMemory } from './one-size.js';
 import type { TilePredictor } from './predict.js';
 
@@ -20,6 +22,8 @@ export interface ShapeChoice extends TilingOutcome {
 /** What decides how a job's batches are computed. */
 export interface ShapedJob extends Pick<JobPlan, 'plan' | 'choice' | 'jobMemory' | 'computeMemory'> {
   readonly model: TestedModel;
+  /** What its model is loaded from. */
+  readonly found: FoundModel;
 }
 
 /** Whose turn it is, and what ends the wait. */
@@ -28,6 +32,14 @@ export interface Turn {
   readonly signal: AbortSignal;
 }
 
+interface TestTurn extends Turn {
+  /** Whether no job waits for the test: it has the turn's priority and signal, and nobody shares it. */
+  readonly isBeside: boolean;
+}
+
+/** Tests beside jobs that may fail for a tile, before there are no more: what fails them may be the tile. */
+const MAX_FAILURES = 3;
+
 /** Graphs and tiles whose shapes are held at most, the most recently used ones: of others, outcomes are looked up again. */
 const MAX_HELD = 1000;
 
@@ -35,14 +47,18 @@ const MAX_HELD = 1000;
 interface TileShapes {
   /** Tiles of a batch, ascending, whose results equal those of the self-test. */
   readonly sizes: number[];
-  /** Whether a further size is being tested beside jobs, or was and failed. */
-  isBusy: boolean;
+  /** The size that is being tested beside jobs, and what ends that; null where none is. */
+  beside: { readonly size: number; readonly stop: AbortController } | null;
+  /** Tests beside jobs that failed. */
+  failures: number;
 }
 
 /**
  * The shapes of batches on a GPU, whose libraries choose kernels by them. Where a model is exact, each is tested before
  * it is first used: for a job, few sizes up to the number of its tiles. Each later job of the tile has another size tested
- * beside it, so that images of one tile come to share batches, but a small one waits for no test of large ones. Where a model is not exact, its batches have one shape, of which it is tested that results can be repeated.
+ * beside it, so that images of one tile come to share batches, but a small one waits for no test of large ones: a job
+ * that needs a size which is being tested so tests it itself. Where a model is not exact, its batches have one shape, of
+ * which it is tested that results can be repeated.
  */
 export class BatchShapes {
   readonly #known = new Map<string, TileShapes>();
@@ -52,6 +68,7 @@ export class BatchShapes {
     private readonly engine: Pick<Engine, 'provider' | 'tests'>,
     private readonly predictor: Pick<TilePredictor, 'testing' | 'fitting'>,
     private readonly memory: Pick<JobMemory, 'withMemory'>,
+    private readonly models: Pick<LoadedModels, 'hold'>,
     private readonly stop: AbortSignal,
   ) {}
 
@@ -59,12 +76,13 @@ export class BatchShapes {
    * Tests what a job needs. Where an exact model turns out not to be, the job has to be planned anew.
    * @returns null on a CPU, whose kernels do not depend on shapes
    */
-  async of(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice | null> {
+  async of(job: ShapedJob, use: GraphUse, { priority, signal }: Turn): Promise<ShapeChoice | null> {
     if (this.engine.provider === 'cpu') return null;
-    return job.model.exact ? this.#testSizes(job, use, turn) : this.#fixSize(job, use, turn);
+    const own = { priority, signal, isBeside: false };
+    return job.model.exact ? this.#testSizes(job, use, own) : this.#fixSize(job, use, own);
   }
 
-  async #testSizes(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice> {
+  async #testSizes(job: ShapedJob, use: GraphUse, turn: TestTurn): Promise<ShapeChoice> {
     const { model, plan, choice } = job;
     const shapes = this.#shapesOf(model, use, plan.tile);
     const isNew = shapes.sizes.length === 0;
@@ -88,11 +106,14 @@ export class BatchShapes {
     use: GraphUse,
   ): Promise<void> {
     const next = allowed.find((size) => !shapes.sizes.includes(size));
-    if (next === undefined || shapes.isBusy) return;
-    shapes.isBusy = true;
-    const turn = { priority: 'bulk', signal: this.stop } as const;
+    if (next === undefined || shapes.beside !== null || shapes.failures === MAX_FAILURES) return;
+    const stop = new AbortController();
+    shapes.beside = { size: next, stop };
+    const signal = AbortSignal.any([this.stop, stop.signal]);
+    const turn = { priority: 'bulk', signal, isBeside: true } as const;
     const outcome = await this.#testSize(shapes, next, job, use, turn).catch(() => null);
-    shapes.isBusy = outcome === null;
+    if (outcome === null && !signal.aborted) shapes.failures++;
+    shapes.beside = null;
   }
 
   /** Tests batches of this many tiles, unless they were; null for more than one tile that do not fit. */
@@ -101,7 +122,7 @@ export class BatchShapes {
     size: number,
     job: ShapedJob,
     use: GraphUse,
-    turn: Turn,
+    turn: TestTurn,
   ): Promise<TilingOutcome | null> {
     const { model } = job;
     const { exact, largestDifference } = model;
@@ -118,7 +139,7 @@ export class BatchShapes {
   }
 
   /** The largest batches that fit, and whose results can be repeated: of one tile where those of more cannot. */
-  async #fixSize(job: ShapedJob, use: GraphUse, turn: Turn): Promise<ShapeChoice> {
+  async #fixSize(job: ShapedJob, use: GraphUse, turn: TestTurn): Promise<ShapeChoice> {
     const { model, plan, choice } = job;
     const tilePx = plan.tile.width * plan.tile.height;
     for (let size = tilesOf(choice.batch, tilePx); ; size = Math.max(1, Math.floor(size / 2))) {
@@ -137,32 +158,35 @@ export class BatchShapes {
   }
 
   /** The outcome of a test; null for a batch of several tiles that does not fit. */
-  async #test(
-    count: number,
-    { model, plan, jobMemory, computeMemory }: ShapedJob,
-    use: GraphUse,
-    { priority, signal }: Turn,
-  ): Promise<ShapeOutcome | null> {
-    const { width, height } = plan.tile;
-    const { id } = model;
-    if (this.predictor.fitting(id, use.symmetries, width * height, count) < count) return null;
-    const shape = { width, height, count };
-    const known = await this.engine.tests.knownShape(model, use, shape);
-    if (known) return known;
-    // one that a job waits for may be that of others, too, who do not leave with it
-    const predict = this.predictor.testing(id, signal === this.stop ? { priority, signal } : {});
-    const test = () => this.engine.tests.shape(model, use, shape, predict);
-    try {
-      return await this.memory.withMemory({ own: jobMemory, shared: computeMemory }, priority, signal, test);
-    } catch (error) {
-      if (count > 1 && isOutOfMemory(error)) return null;
-      throw error;
-    }
+  #test(count: number, job: ShapedJob, use: GraphUse, turn: TestTurn): Promise<ShapeOutcome | null> {
+    // a test beside jobs is done when none of them uses the model any more
+    return this.models.hold(job.found, async () => {
+      const { model, plan, jobMemory, computeMemory } = job;
+      const { width, height } = plan.tile;
+      const { id } = model;
+      if (this.predictor.fitting(id, use.symmetries, width * height, count) < count) return null;
+      const shape = { width, height, count };
+      const known = await this.engine.tests.knownShape(model, use, shape);
+      if (known) return known;
+      const { priority, signal, isBeside } = turn;
+      const { beside } = this.#shapesOf(model, use, plan.tile);
+      if (!isBeside && beside?.size === count) beside.stop.abort(); // it could take as long as its priority
+      // one that a job waits for may be that of others, too, who do not leave with it
+      const predict = this.predictor.testing(id, isBeside ? { priority, signal } : {});
+      const test = () => this.engine.tests.shape(model, use, shape, predict, { isShared: !isBeside });
+      try {
+        const need = { own: jobMemory, shared: computeMemory };
+        return await this.memory.withMemory(need, priority, signal, test);
+      } catch (error) {
+        if (count > 1 && isOutOfMemory(error)) return null;
+        throw error;
+      }
+    });
   }
 
   #shapesOf({ digest }: EngineModel, use: GraphUse, { width, height }: Size): TileShapes {
     const key = JSON.stringify([digest, use, width, height]);
-    const known = this.#known.get(key) ?? { sizes: [], isBusy: false };
+    const known = this.#known.get(key) ?? { sizes: [], beside: null, failures: 0 };
     this.#known.delete(key); // the most recently used is the last
     this.#known.set(key, known);
     for (const oldest of this.#known.keys()) if (this.#known.size > MAX_HELD) this.#known.delete(oldest);

@@ -29,10 +29,14 @@ export class LoadedModels {
    */
   async use<Result>(name: string | undefined, work: (model: FoundModel) => Promise<Result>): Promise<Result> {
     const model = await this.shelf.find(name);
-    const { folder } = model;
+    return this.hold(model, () => work(model));
+  }
+
+  /** Has what is loaded of a model stay loaded for the time of `work`, which may outlive the `use` that it is called in. */
+  async hold<Result>({ folder }: FoundModel, work: () => Promise<Result>): Promise<Result> {
     this.#users.set(folder, (this.#users.get(folder) ?? 0) + 1);
     try {
-      return await work(model);
+      return await work();
     } finally {
       const users = this.#users.get(folder)! - 1;
       if (users === 0) this.#users.delete(folder);

@@ -100,7 +100,7 @@ export class ModelHost {
     });
     this.#onTiling = options.onTiling;
     this.predictor = new TilePredictor(engine, options.onBatch);
-    this.#shapes = new BatchShapes(engine, this.predictor, this.#jobs, this.#closing.signal);
+    this.#shapes = new BatchShapes(engine, this.predictor, this.#jobs, this.#models, this.#closing.signal);
     this.#tuner = new Tuner(this.predictor, {
       provider: engine.provider,
       threads: engine.threads,

@@ -204,7 +204,7 @@ export class Segmenter {
     const prepared = prepare(model);
     const { threads } = prepared.choice;
     if (!model.exact || threads === model.choice.threads) {
-      const test = (planned: PreparedJob) => this.host.shapesOf(planned, use, job!);
+      const test = (planned: PreparedJob) => this.host.shapesOf({ ...planned, found }, use, job!);
       return job === null ? prepared : withTestedShapes(prepare, prepared, test);
     }
     // the memory has room for fewer lanes, of more threads than were tested

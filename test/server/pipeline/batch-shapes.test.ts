@@ -3,9 +3,11 @@ import type { TestedModel } from '../../../model/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
 import type { TileBatch } from '../../../model/frozen.js';
 import type { GraphUse } from '../../../model/self-test.js';
+import type { FoundModel } from '../../../model/shelf.js';
 import { TilingTests } from '../../../model/tiling-tests.js';
 import { BatchShapes, type ShapedJob } from '../../../server/pipeline/batch-shapes.js';
 import { FittingBatches } from '../../../server/pipeline/batch-sizes.js';
+import type { TestOptions } from '../../../server/pipeline/predict.js';
 import { planTiles } from '../../../tiling/plan.js';
 import { even } from '../../support/rasters.js';
 
@@ -17,19 +19,34 @@ const environment = { provider: 'cuda' };
 
 /** Tiles of the batches that were computed, in order, but for those of the self-test's shapes. */
 let counts: number[];
+/** Whether the model was held while each of them began. */
+let held: boolean[];
 beforeEach(() => {
   counts = [];
+  held = [];
 });
 
-/** A GPU with memory for batches of `capacity` tiles, whose bits differ where `isOff`. */
-function gpu({ capacity = 16, isOff = (_batch: TileBatch, _place: number): boolean => false } = {}) {
+interface FakeGpu {
+  /** Tiles of the largest batch that fits. */
+  readonly capacity?: number;
+  /** Where bits differ. */
+  readonly isOff?: (batch: TileBatch, place: number) => boolean;
+  /** Called before each batch of a test, with its turn. */
+  readonly before?: (turn: TestOptions) => Promise<void>;
+}
+
+function gpu({ capacity = 16, isOff = () => false, before = async () => {} }: FakeGpu = {}) {
   const fitting = new FittingBatches();
   const predictor = {
     fitting: (_id: number, _symmetries: boolean, tilePx: number, wanted: number) =>
       fitting.most('', wanted, tilePx),
-    testing: () => async (batch: TileBatch) => {
+    testing: (_id: number, testTurn: TestOptions) => async (batch: TileBatch) => {
       const { data, count, width, height } = batch;
-      if (width === SIDE) counts.push(count);
+      if (width === SIDE) {
+        counts.push(count);
+        held.push(users > 0);
+      }
+      await before(testTurn);
       if (count > capacity) {
         fitting.exceed('', count, width * height);
         throw new OutOfMemoryError('out of memory');
@@ -46,9 +63,17 @@ function gpu({ capacity = 16, isOff = (_batch: TileBatch, _place: number): boole
   const memory = {
     withMemory: (_need: object, _priority: string, _signal: object, work: () => never) => work(),
   };
+  let users = 0;
+  const models = {
+    hold: (_found: object, work: () => Promise<never>) => {
+      users++;
+      return work().finally(() => users--);
+    },
+  };
   const engine = { provider: 'cuda', tests } as const;
   const stop = new AbortController().signal;
-  return { tests, shapes: new BatchShapes(engine, predictor as never, memory as never, stop) };
+  const shapes = new BatchShapes(engine, predictor as never, memory as never, models, stop);
+  return { tests, shapes };
 }
 
 /** A job of an image of this many tiles. */
@@ -57,7 +82,8 @@ function jobOf(tiles: number, exact = true): ShapedJob {
   const plan = planTiles({ width: tiles * (SIDE - 2), height: SIDE - 2 }, { tile, rule: geometry });
   const model = { id: 0, digest: 'a', environment, geometry, exact, largestDifference: exact ? 0 : 0.5 };
   const choice = { tile: 40, batch: 12 * SIDE * SIDE, lanes: 1, threads: 1, isMeasured: false };
-  return { model: model as unknown as TestedModel, plan, choice, jobMemory: 0, computeMemory: 0 };
+  const found = { folder: '/models/a/1' } as FoundModel;
+  return { model: model as unknown as TestedModel, found, plan, choice, jobMemory: 0, computeMemory: 0 };
 }
 
 /** Lets tests end that no job waits for. */
@@ -103,6 +129,53 @@ describe('the shapes of an exact model', () => {
     const { model } = jobOf(1);
     expect(await tests.known(model, use, 1)).toMatchObject({ exact: false });
     expect(await tests.known(model, { ...use, isOfBytes: true }, 1)).toBe(undefined);
+  });
+});
+
+describe('the test of a size beside jobs', () => {
+  /** Whether a batch is one of such a test. */
+  const isBeside = ({ priority }: TestOptions) => priority === 'bulk';
+
+  it('has its model stay loaded, whatever jobs do meanwhile', async () => {
+    const { shapes } = gpu();
+    await shapes.of(jobOf(1), use, turn);
+    await shapes.of(jobOf(1), use, turn);
+    await settle();
+    expect({ counts, held }).toEqual({ counts: [1, 2], held: [true, true] });
+  });
+
+  it('ends where a job needs that size, which tests it itself, in its own turn', async () => {
+    let aborted = 0;
+    const before = (test: TestOptions) =>
+      new Promise<void>((resolve, reject) => {
+        if (!isBeside(test)) return resolve();
+        test.signal!.addEventListener('abort', () => reject(++aborted));
+      });
+    const { shapes } = gpu({ before });
+    await shapes.of(jobOf(1), use, turn);
+    await shapes.of(jobOf(1), use, turn);
+    await settle();
+    const found = await shapes.of(jobOf(2), use, turn);
+    expect(found!.sizes!()).toEqual([1, 2]);
+    expect({ counts: counts.slice(0, 3), aborted }).toEqual({ counts: [1, 2, 2], aborted: 1 });
+  });
+
+  it('is made again by a later job where it failed, but not for ever', async () => {
+    let failures = 1;
+    const before = async (test: TestOptions) => {
+      if (isBeside(test) && failures-- > 0) throw new Error('the driver is busy');
+    };
+    const { shapes } = gpu({ before });
+    const next = async () => {
+      const found = await shapes.of(jobOf(1), use, turn);
+      await settle();
+      return [...found!.sizes!()];
+    };
+    await next();
+    expect([await next(), await next()]).toEqual([[1], [1, 2]]);
+    failures = 10;
+    for (let i = 0; i < 5; i++) await next();
+    expect(failures).toBe(8);
   });
 });
 

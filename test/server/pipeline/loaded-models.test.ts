@@ -25,6 +25,7 @@ function modelsOf(weights: Record<string, string>, maxBytes: number) {
   return {
     loaded,
     unloaded,
+    models,
     idOf: (name: string) => models.use(name, async (m) => (await models.load(m)).id),
   };
 }
@@ -34,6 +35,21 @@ it('a model is loaded once, and evicted when others need its memory', async () =
   expect([await idOf('a'), await idOf('b'), await idOf('a')]).toEqual([0, 1, 0]);
   expect(await idOf('c')).toBe(2);
   expect({ loaded, unloaded }).toEqual({ loaded: ['a x', 'b y', 'c z'], unloaded: [1] });
+});
+
+it('a model stays loaded while it is held, whether or not whoever loaded it uses it still', async () => {
+  const { models, unloaded, idOf } = modelsOf({ a: 'x', b: 'y' }, 4);
+  let release = () => {};
+  const held = await models.use('a', async (found) => {
+    await models.load(found);
+    return { until: models.hold(found, () => new Promise<void>((resolve) => (release = resolve))) };
+  });
+  await idOf('b');
+  expect(unloaded).toEqual([]);
+  release();
+  await held.until;
+  await idOf('b');
+  expect(unloaded).toEqual([0]);
 });
 
 it('a version that was removed and made anew is loaded anew', async () => {
