@@ -4,6 +4,7 @@ import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import type { ShapeOutcome } from '../../model/shape-test.js';
 import type { FoundModel } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
+import { untilAborted } from '../storage/until-aborted.js';
 import { sizesUpTo, tilesOf } from './batch-sizes.js';
 import type { JobMemory } from './job-memory.js';
 import type { JobPlan } from './job-plan.js';
@@ -159,8 +160,8 @@ export class BatchShapes {
 
   /** The outcome of a test; null for a batch of several tiles that does not fit. */
   #test(count: number, job: ShapedJob, use: GraphUse, turn: TestTurn): Promise<ShapeOutcome | null> {
-    // a test beside jobs is done when none of them uses the model any more
-    return this.models.hold(job.found, async () => {
+    // the test may be that of other jobs, too, and goes on where this one is cancelled: it needs its model
+    const outcome = this.models.hold(job.found, async () => {
       const { model, plan, jobMemory, computeMemory } = job;
       const { width, height } = plan.tile;
       const { id } = model;
@@ -171,7 +172,6 @@ export class BatchShapes {
       const { priority, signal, isBeside } = turn;
       const { beside } = this.#shapesOf(model, use, plan.tile);
       if (!isBeside && beside?.size === count) beside.stop.abort(); // it could take as long as its priority
-      // one that a job waits for may be that of others, too, who do not leave with it
       const predict = this.predictor.testing(id, isBeside ? { priority, signal } : {});
       const test = () => this.engine.tests.shape(model, use, shape, predict, { isShared: !isBeside });
       try {
@@ -182,6 +182,7 @@ export class BatchShapes {
         throw error;
       }
     });
+    return untilAborted(outcome, turn.signal);
   }
 
   #shapesOf({ digest }: EngineModel, use: GraphUse, { width, height }: Size): TileShapes {

@@ -31,6 +31,9 @@ export interface DeviceAccount extends DeviceFacts {
   readonly models: readonly ModelAccount[];
 }
 
+/** Whoever waits for an account leaves all of it. */
+const NEVER = new AbortController().signal;
+
 /** The graphs that accounts list; each output is a graph of its own, and so is its mean over symmetries. */
 const GRAPHS = (['labels', 'probabilities'] as const).flatMap((output) =>
   [false, true].map((symmetries) => ({ output, symmetries })),
@@ -64,7 +67,7 @@ function modelAccount(
         (await host.knownTiling(found, { ...use, isOfBytes: true })) ?? (await host.knownTiling(found, use));
       if (known || test === null) return known ?? null;
       test(name, use);
-      const { exact, largestDifference } = await host.tested(found, { ...use, isOfBytes: true }, null);
+      const { exact, largestDifference } = await host.tested(found, { ...use, isOfBytes: true }, null, NEVER);
       return { exact, largestDifference };
     };
     const identity = { model: card.name, version: card.version };

@@ -7,6 +7,7 @@ import type { Priority } from '../../model/priority.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
+import { untilAborted } from '../storage/until-aborted.js';
 import { BatchShapes, type ShapeChoice, type ShapedJob, type Turn } from './batch-shapes.js';
 import { DeviceWatch, type HungAfter } from './device-watch.js';
 import { JobMemory, type JobNeed } from './job-memory.js';
@@ -148,26 +149,41 @@ export class ModelHost {
 
   /**
    * Loads a model, chooses how it is computed, and tests it so. Called within `use`.
-   * @param now the image that is to be segmented, and the signal that interrupts a search; null to search for nothing
+   * @param size of the image that is to be segmented; null to search for nothing
+   * @param signal interrupts a search, and ends the wait for a test; see `tilingOf`
    */
   async tested(
     found: FoundModel,
     use: GraphUse,
-    now: { readonly size: Size; readonly signal: AbortSignal } | null,
+    size: Size | null,
+    signal: AbortSignal,
   ): Promise<TestedModel> {
     const loaded = await this.#models.load(found);
     const isUsable = channelConversion(use.channels, loaded.card.inputChannels) !== null;
-    const choice = await this.#tuner.choiceFor(loaded, use, isUsable ? now : null);
+    const now = isUsable && size ? { size, signal } : null;
+    const choice = await this.#tuner.choiceFor(loaded, use, now);
     // What the model cannot take is refused where the job is prepared: there is no graph of it to be tested.
-    const outcome = isUsable ? await this.tilingOf(loaded, use, choice.threads) : UNTESTED;
+    const outcome = isUsable ? await this.tilingOf(found, loaded, use, choice.threads, signal) : UNTESTED;
     return { ...loaded, choice, ...outcome };
   }
 
-  /** Tests the very graph on this device that an image and its outputs need, with a number of threads. */
-  async tilingOf(model: EngineModel, use: GraphUse, threads: number): Promise<TilingOutcome> {
-    const outcome = await this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
-    this.#onTiling?.(model, use, outcome);
-    return outcome;
+  /**
+   * Tests the very graph on this device that an image and its outputs need, with a number of threads.
+   * @param signal ends the wait: the test, which may be that of other jobs, too, goes on, and its model stays loaded
+   */
+  tilingOf(
+    found: FoundModel,
+    model: EngineModel,
+    use: GraphUse,
+    threads: number,
+    signal: AbortSignal,
+  ): Promise<TilingOutcome> {
+    const outcome = this.#models.hold(found, async () => {
+      const tiling = await this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
+      this.#onTiling?.(model, use, tiling);
+      return tiling;
+    });
+    return untilAborted(outcome, signal);
   }
 
   /** Tests the shapes of batches that a job needs on a GPU; see `BatchShapes.of`. */

@@ -42,6 +42,9 @@ export interface MemoryUse extends ModelHostMemory {
   readonly tiles: number;
 }
 
+/** Of plans: none is cancelled. */
+const NEVER = new AbortController().signal;
+
 /** The results of a plan whose request names none. */
 const DEFAULT_OUTPUTS: NonNullable<PlanSpec['outputs']> = [{ output: 'labels', format: 'tiff' }];
 
@@ -196,8 +199,9 @@ export class Segmenter {
     const output = outputKindOf(outputs);
     const use = graphUseOf(found, image, output, spec);
     // a search chooses the tile, too, so none is made where a tile is requested
-    const now = job && spec.tile === 'auto' ? { size: image.size, signal: job.signal } : null;
-    const model = await this.host.tested(found, use, now);
+    const searched = job && spec.tile === 'auto' ? image.size : null;
+    const signal = job?.signal ?? NEVER;
+    const model = await this.host.tested(found, use, searched, signal);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;
     const prepare = (tested: TestedModel) =>
       prepareJob(spec, image, tested, { output, preferred, ...this.host.planning });
@@ -208,7 +212,7 @@ export class Segmenter {
       return job === null ? prepared : withTestedShapes(prepare, prepared, test);
     }
     // the memory has room for fewer lanes, of more threads than were tested
-    const outcome = await this.host.tilingOf(model, use, threads);
+    const outcome = await this.host.tilingOf(found, model, use, threads, signal);
     return outcome.exact ? prepared : prepare({ ...model, ...outcome });
   }
 

@@ -2,8 +2,9 @@
 export function untilAborted<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
+    if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
+    // also where nobody waits any more: a rejection that is not handled would end the process
     pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -61,7 +61,10 @@ function gpu({ capacity = 16, isOff = () => false, before = async () => {} }: Fa
   };
   const tests = new TilingTests({ provider: 'cuda', threads: 1 }, null);
   const memory = {
-    withMemory: (_need: object, _priority: string, _signal: object, work: () => never) => work(),
+    withMemory: async (_need: object, _priority: string, signal: AbortSignal, work: () => never) => {
+      signal.throwIfAborted();
+      return work();
+    },
   };
   let users = 0;
   const models = {
@@ -73,7 +76,7 @@ function gpu({ capacity = 16, isOff = () => false, before = async () => {} }: Fa
   const engine = { provider: 'cuda', tests } as const;
   const stop = new AbortController().signal;
   const shapes = new BatchShapes(engine, predictor as never, memory as never, models, stop);
-  return { tests, shapes };
+  return { tests, shapes, isHeld: () => users > 0 };
 }
 
 /** A job of an image of this many tiles. */
@@ -176,6 +179,32 @@ describe('the test of a size beside jobs', () => {
     failures = 10;
     for (let i = 0; i < 5; i++) await next();
     expect(failures).toBe(8);
+  });
+});
+
+describe('a job that is cancelled', () => {
+  it('leaves the test of its shape at once, which goes on with its model loaded', async () => {
+    let compute = () => {};
+    const computed = new Promise<void>((resolve) => (compute = resolve));
+    const { shapes, isHeld } = gpu({ before: () => computed });
+    const leaving = new AbortController();
+    const left = shapes.of(jobOf(1), use, { priority: 'normal', signal: leaving.signal });
+    await settle();
+    leaving.abort(new Error('cancelled'));
+    await expect(left).rejects.toThrow('cancelled');
+    expect(isHeld()).toBe(true);
+    const later = shapes.of(jobOf(1), use, turn);
+    await settle();
+    compute();
+    expect((await later)!.sizes!()).toEqual([1]);
+    expect({ counts, isHeld: isHeld() }).toEqual({ counts: [1], isHeld: false });
+  });
+
+  it('begins none', async () => {
+    const cancelled = AbortSignal.abort(new Error('cancelled'));
+    const { shapes } = gpu();
+    await expect(shapes.of(jobOf(1), use, { ...turn, signal: cancelled })).rejects.toThrow('cancelled');
+    expect(counts).toEqual([]);
   });
 });
 

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Engine } from '../../../model/engine.js';
 import { testFolder } from '../../support/files.js';
@@ -27,6 +29,52 @@ it('a plan is exact only if batches of its threads were tested, where memory lea
       { lanes: 2, threads: 2 },
     ]);
     expect(tested.mock.calls.map(([, , threads]) => threads)).toEqual([1, 1, 2]);
+  } finally {
+    await close();
+  }
+});
+
+it('a job that is cancelled leaves the test of tiles at once, which goes on', async () => {
+  const input = join(scratchDir, 'image.png');
+  await sharp({ create: { width: 100, height: 80, channels: 3, background: 'grey' } })
+    .toColourspace('b-w')
+    .png()
+    .toFile(input);
+  const cancel = new AbortController();
+  const cancelled = new Error('cancelled');
+  const ended: string[] = [];
+  const { segmenter, close } = await startSegmenter(
+    {
+      modelsDir: MODELS,
+      engine: { provider: 'cpu', threads: 1 },
+      onBatch: () => cancel.abort(cancelled), // the first is one of the test
+      onTiling: () => ended.push('test'),
+    },
+    { maxPixels: 1e6 },
+  );
+  try {
+    const path = join(scratchDir, 'mask.tif');
+    const options = {
+      symmetries: false,
+      scale: false,
+      background: null,
+      threshold: null,
+      tile: 'auto',
+    } as const;
+    const job = {
+      id: 'job',
+      model: 'shapes-notebook',
+      input,
+      scratchDir,
+      singleFile: true,
+      choice: {},
+      ...options,
+    };
+    const results = [{ output: 'labels', format: 'tiff', path }] as const;
+    const { signal } = cancel;
+    const running = segmenter.run({ ...job, priority: 'normal', journal: null, results, signal });
+    await running.catch((error: Error) => ended.push(error.message));
+    await vi.waitFor(() => expect(ended).toEqual(['cancelled', 'test']), { timeout: 10_000 });
   } finally {
     await close();
   }
