@@ -90,11 +90,14 @@ export class DeviceLanes<Batch extends LaneBatch> {
     return lane === null ? null : this.#lanes[lane]!.batches[1]!;
   }
 
-  /** Gives a lane no more batches until it is opened; returns false where it had been closed before. */
-  close(lane: number): boolean {
-    const wasOpen = !this.#lanes[lane]!.isClosed;
+  /** The batch that runs in a lane, and the one that is ready. */
+  batchesOf(lane: number): readonly Batch[] {
+    return this.#lanes[lane]!.batches;
+  }
+
+  /** Gives a lane no more batches until it is opened. */
+  close(lane: number): void {
     this.#lanes[lane]!.isClosed = true;
-    return wasOpen;
   }
 
   open(lane: number): void {

@@ -105,6 +105,8 @@ export class Scheduler<Item, Result> {
   #cancelTimer: (() => void) | null = null;
   #started = 0;
   #lost = 0;
+  /** Batches that were ready in a lane when it was lost with another one. */
+  readonly #unbegun = new WeakSet<Batch<Item, Result>>();
   /** Why no lane is left; null where there are some. */
   #failure: { readonly reason: unknown } | null = null;
 
@@ -255,8 +257,11 @@ export class Scheduler<Item, Result> {
   }
 
   /** Queues the items of a batch again whose lane was lost: each alone, for one of them may be the cause. */
-  #lose({ selection, place }: Batch<Item, Result>, recovery: Promise<void>, error: unknown): void {
-    const wasRunning = this.#closeUntil(recovery, place.lane); // else it was ready behind the one that ran
+  #lose(batch: Batch<Item, Result>, recovery: Promise<void>, error: unknown): void {
+    const { selection, place } = batch;
+    this.#closeUntil(recovery, place.lane);
+    const wasRunning = !this.#unbegun.has(batch);
+    for (const behind of this.#lanes.batchesOf(place.lane)) this.#unbegun.add(behind);
     this.#queues.restore(selection);
     for (const entry of selection.items) {
       if (wasRunning) {
@@ -270,16 +275,15 @@ export class Scheduler<Item, Result> {
     this.#dispatch();
   }
 
-  /** Gives a lane no batches until it is recovered; returns false where it had been closed before. */
-  #closeUntil(recovery: Promise<void>, lane: number): boolean {
-    const wasOpen = this.#lanes.close(lane);
+  /** Gives a lane no batches until it is recovered. */
+  #closeUntil(recovery: Promise<void>, lane: number): void {
+    this.#lanes.close(lane);
     recovery
       .then(
         () => this.#lanes.open(lane),
         (reason: unknown) => this.#rejectAll(reason),
       )
       .finally(() => this.#dispatch());
-    return wasOpen;
   }
 
   /** Rejects whatever waits: no lane is left. */

@@ -663,6 +663,37 @@ describe('a lane that is lost', () => {
     expect(codes).toEqual([null, null, 'device-killer', null, null, null]);
   });
 
+  it('while it hung is blamed on what it computed, whatever is submitted until its process has ended', async () => {
+    let end = (_: Error) => {};
+    let recover = () => {};
+    let recovery: Promise<void> | null = null;
+    const { names } = twoLanes({
+      threads: 1,
+      start: (items) => {
+        const [{ name }] = items as [Item];
+        const hang = () => new Promise<never>((_, reject) => (end = reject));
+        return { results: name === 'a' ? hang() : Promise.resolve([name]), revoke: () => false };
+      },
+      recover: () => recovery,
+      lost: () => recovery,
+    });
+    const use = { lanes: 1, threads: 1, canTakeAll: false };
+    const killer = expect(names('a', { use })).rejects.toMatchObject({ code: 'device-killer' });
+    const others: Promise<unknown>[] = [];
+    for (const other of ['b', 'c']) {
+      await passed();
+      recovery = new Promise((resolve) => (recover = resolve));
+      others.push(names(other, { use }));
+      await passed();
+      end(LOST);
+      await passed();
+      recovery = null;
+      recover();
+    }
+    await killer;
+    await Promise.all(others);
+  });
+
   it('has the items of its batch computed alone, so that only the one to blame is rejected', async () => {
     const { poison, ran, recoveries, submit } = twoLanes({ maxBatch: () => 3 });
     poison.add('e');
