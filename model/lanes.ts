@@ -75,7 +75,7 @@ export class Lanes {
 
   /** A lane, which is started where it was not. */
   at(index: number): Lane {
-    this.#lanes[index] ??= new Lane(this.#dataOf(index), this.areDevices);
+    this.#lanes[index] ??= this.#start(index);
     return this.#lanes[index];
   }
 
@@ -124,6 +124,11 @@ export class Lanes {
     await Promise.all(this.started.map((lane) => lane.close()));
   }
 
+  /** @throws what the system does where it starts no process */
+  #start(index: number): Lane {
+    return new Lane(this.#dataOf(index), this.areDevices);
+  }
+
   async #recover(index: number): Promise<void> {
     const { signal } = this.#closing;
     if (this.#stateOf(index).failure === null) {
@@ -134,9 +139,9 @@ export class Lanes {
     for (;;) {
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
       try {
-        await this.#lanes[index]!.end();
+        await this.#lanes[index]?.end();
         if (signal.aborted) throw new EngineLostError('the engine is closed');
-        delete this.#lanes[index];
+        this.#lanes[index] = this.#start(index); // where that throws, there is the one that has ended
         await this.#open(index);
         this.#failures.delete(index);
         return;
@@ -161,13 +166,13 @@ export class Lanes {
    * @throws DeviceUnavailableError
    */
   async #open(index: number): Promise<void> {
-    const lane = this.at(index);
     const { name } = this.#stateOf(index);
     const timeout = new AbortController();
     const late = delay(START_MS, undefined, timeout).then(() => {
       throw new DeviceUnavailableError(`${name} did not start within ${START_MS / 1000} s`);
     });
     try {
+      const lane = this.at(index);
       const environment = (await Promise.race([lane.call('environment', []), late])) as Environment;
       const other = this.states.find((state) => state.environment !== null);
       if (other && !isDeepStrictEqual(environment, other.environment)) {
@@ -180,7 +185,7 @@ export class Lanes {
       this.#update(index, { environment, failure: null });
       void lane.ended.then(() => this.#recoverSoon(index));
     } catch (cause) {
-      await lane.end().catch(() => undefined); // where it is started again, it is reported then
+      await this.#lanes[index]?.end().catch(() => undefined); // where it is started again, it is reported then
       const { message } = cause as Error;
       this.#update(index, { failure: message });
       throw new DeviceUnavailableError(message, { cause });

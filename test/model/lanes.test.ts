@@ -166,6 +166,20 @@ describe('a device', () => {
     expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
   });
 
+  it('is started again once processes can be started', async () => {
+    const engine = await open(null, { devices: [0] });
+    process.env.UNSEAM_TEST_ARGUMENTS = 'x'.repeat(2_000_000); // no system starts a process with as much
+    try {
+      await engine.endDevice(0, 'it hung');
+      await vi.waitFor(() => expect(engine.devices).toMatchObject([{ failure: 'spawn E2BIG' }]), 20_000);
+    } finally {
+      delete process.env.UNSEAM_TEST_ARGUMENTS;
+    }
+    await engine.recover(0);
+    const { id } = await engine.load(MODEL);
+    expect(await engine.predict(id, tile(), 'labels')).toHaveLength(10 * 10);
+  });
+
   it('that nothing identifies is the same one when it is started again', async () => {
     process.env.DEVICE_FAULT = 'null';
     const { engine } = await openEngine({ provider: 'cuda', threads: 1, devices: [0] });
