@@ -251,7 +251,7 @@ export class Engine {
       px: batch.count * batch.width * batch.height,
       release: () => {
         const lane = this.#lanes.at(index);
-        return lane.call('release', [id, use, threads]).catch(ignoreIfLost(lane));
+        return lane.callLimited('release', [id, use, threads]).catch(ignoreIfLost(lane));
       },
     };
     return this.#sessions.run(need, compute);
@@ -277,7 +277,7 @@ export class Engine {
 
   /** The layers of a model folder, without loading it for use. */
   async describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
-    return (await this.#lanes.working()).call('describe', [folder]);
+    return (await this.#lanes.working()).callLimited('describe', [folder]);
   }
 
   /**

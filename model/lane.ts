@@ -94,7 +94,7 @@ export class Lane {
 
   async unload(id: number): Promise<void> {
     this.#loading.delete(id);
-    await this.call('unload', [id]);
+    await this.callLimited('unload', [id]);
   }
 
   /**

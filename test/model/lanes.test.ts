@@ -38,6 +38,19 @@ afterEach(async () => {
   await Promise.all(engines.splice(0).map((engine) => engine.close()));
 });
 
+/** How a call ends that hangs, once its limit has passed. */
+async function afterLimit(once: string, call: () => Promise<unknown>): Promise<unknown> {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const called = call().catch((error: Error) => error);
+    while (!existsSync(once)) await new Promise(setImmediate);
+    await vi.advanceTimersByTimeAsync(300_000);
+    return await called;
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
 const tile = () => {
   const data = Uint8Array.from({ length: 32 * 32 }, (_, i) => (i * 7919) % 251);
   return { data, count: 1, width: 32, height: 32, channels: 1 };
@@ -210,23 +223,33 @@ describe('a device', () => {
     expect(await engine.predict(id, tile(), 'labels', { lane: 0 })).toHaveLength(10 * 10);
   });
 
-  it('that does not return from a call of a training is ended', async () => {
-    const once = join(folder, 'training');
-    const engine = await open({ device: 0, how: 'hang', call: 'train', once }, { devices: [0] });
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    try {
-      const training = engine.train(TRAINER);
-      const lost = expect(training).rejects.toMatchObject({
-        code: 'engine-lost',
-        message: 'cpu:0: it did not return from "train" within 300 s',
-      });
-      while (!existsSync(once)) await new Promise(setImmediate);
-      await vi.advanceTimersByTimeAsync(300_000);
-      await lost;
-    } finally {
-      vi.useRealTimers();
-    }
+  it.each([
+    ['train', (engine: Engine) => engine.train(TRAINER)],
+    ['describe', (engine: Engine) => engine.describe(MODEL)],
+  ] as const)('that does not return from a call is ended: %s', async (call, begin) => {
+    const once = join(folder, call);
+    const engine = await open({ device: 0, how: 'hang', call, once }, { devices: [0] });
+    expect(await afterLimit(once, () => begin(engine))).toMatchObject({
+      code: 'engine-lost',
+      message: `cpu:0: it did not return from "${call}" within 300 s`,
+    });
   });
+
+  it.each(['unload', 'release'])(
+    'that does not return from a call keeps no one waiting: %s',
+    async (call) => {
+      const once = join(folder, call);
+      const engine = await open({ device: 0, how: 'hang', call, once }, { devices: [0], heapMb: 64 });
+      const { id } = await engine.load(MODEL);
+      engine.limit = 1;
+      await engine.predict(id, tile(), 'labels');
+      await afterLimit(once, () =>
+        call === 'unload' ? engine.unload(id) : engine.predict(id, tile(), 'labels', { symmetries: true }),
+      );
+      const failure = `it did not return from "${call}" within 300 s, and is started again`;
+      await vi.waitFor(() => expect(reported[0]).toMatchObject({ failure }));
+    },
+  );
 
   it('that was lost has no network in training any more', async () => {
     const engine = await open(null, { devices: [0] });
