@@ -49,8 +49,12 @@ export function startProcess(data: LaneData): StartedLane {
   });
   channel.post(data);
   let isAbandoned = false;
+  let hasExited = false;
   let timeout: NodeJS.Timeout | null = null;
-  void connection.exited.then(() => clearTimeout(timeout ?? undefined));
+  void connection.exited.then(() => {
+    hasExited = true;
+    clearTimeout(timeout ?? undefined);
+  });
   const abandon = () => {
     isAbandoned = true;
     connection.lose({ status: 'it does not end', error: null });
@@ -62,7 +66,7 @@ export function startProcess(data: LaneData): StartedLane {
     end: (reason) => {
       why ??= reason ?? null;
       child.kill('SIGKILL');
-      timeout ??= setTimeout(abandon, KILL_MS);
+      if (!hasExited) timeout ??= setTimeout(abandon, KILL_MS);
     },
     isStuck: () => isAbandoned && child.exitCode === null && child.signalCode === null,
   };

@@ -6,6 +6,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Engine, type EngineOptions } from '../../model/engine.js';
 import type { DeviceState } from '../../model/lanes.js';
 import { openEngine } from '../../model/open-engine.js';
+import { startProcess } from '../../model/start-lane.js';
 import { PLAIN_TRAINING, type TrainerConfig } from '../../model/train/trainer.js';
 import { ON_FAKE_MACHINE } from '../support/fake-machine.js';
 import type { DeviceFault } from '../support/faulty-device.js';
@@ -315,6 +316,16 @@ describe('devices that are lost', () => {
 });
 
 describe('the process of a device', () => {
+  it('that ends by itself keeps nothing running', async () => {
+    process.env.DEVICE_FAULT = JSON.stringify({ device: 0, how: 'start' } satisfies DeviceFault);
+    const { connection, end } = startProcess({ provider: 'cpu', threads: 1, lane: 0, device: 0 });
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    await connection.exited;
+    const before = timers();
+    end(); // by whoever closes it
+    expect(timers()).toBe(before);
+  });
+
   it('has nothing of its options on its command line', async () => {
     await open(null, { outcomes: join(folder, 'secret.json') });
     const lists = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
