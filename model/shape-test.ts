@@ -23,7 +23,7 @@ export interface BatchShape {
 
 /** What the test of a shape found. */
 export interface ShapeOutcome extends TilingOutcome {
-  /** Whether a tile has the same bits in any place of a batch, and beside any others. */
+  /** Whether a tile has the same bits each time, in any place of a batch, and beside any others. */
   readonly repeats: boolean;
 }
 
@@ -38,7 +38,7 @@ export const shapeOutcome = tilingOutcome.extend({
  *
  * Each tile has a part, at a corner or within, that is computed by itself in a shape of the self-test: that of its whole
  * image, or the smallest where the tile is smaller. All labels must follow from the probabilities, too. Where parts differ,
- * the batch is computed again in reverse, to see whether its results can be repeated at least. One batch is computed
+ * the batch is computed again in reverse, to see whether its results, of each graph, can be repeated at least. One batch is computed
  * at a time, so that the memory is that of a few.
  *
  * @throws OutOfMemoryError (by `code`) for a batch that does not fit
@@ -52,7 +52,10 @@ export async function testShape(
   const probabilities = (await test.predict('probabilities')) as Float32Array;
   const { agree, largestDifference } = await test.compareParts(probabilities, 'probabilities');
   const exact = agree && (use.output === 'probabilities' || (await test.outputAgrees(probabilities)));
-  const repeats = exact || (await test.repeats(probabilities));
+  const repeats =
+    exact ||
+    ((await test.repeats('probabilities', probabilities)) &&
+      (use.output === 'probabilities' || (await test.repeats(use.output, await test.predict(use.output)))));
   return { exact, largestDifference, repeats };
 }
 
@@ -139,12 +142,12 @@ class ShapeTest {
     return true;
   }
 
-  /** Whether tiles have the same bits in another place of the batch. */
-  async repeats(probabilities: Float32Array): Promise<boolean> {
-    const again = await this.predict('probabilities', true);
+  /** Whether tiles have the same bits again, in another place of the batch. */
+  async repeats(output: GraphUse['output'], once: Outputs): Promise<boolean> {
+    const again = await this.predict(output, true);
     const { count } = this.shape;
     return Array.from({ length: count }).every((_, i) =>
-      bytesOf(this.#outputOf(again, i)).equals(bytesOf(this.#outputOf(probabilities, count - 1 - i))),
+      bytesOf(this.#outputOf(again, i)).equals(bytesOf(this.#outputOf(once, count - 1 - i))),
     );
   }
 

@@ -68,6 +68,8 @@ export interface Receipt {
    * test, for a model that resizes its output.
    */
   readonly largestDifference: number | null;
+  /** Whether the same tile has the same bits each time: where it has not, nothing of this run is used for another. */
+  readonly repeatable: boolean;
   /** How the tiles were computed, which no bit depends on where `exact`: as measured on this device, or by default. */
   readonly compute: {
     readonly lanes: number;

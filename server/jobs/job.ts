@@ -46,7 +46,7 @@ export type JobSource =
   | { readonly kind: 'url'; readonly url: string };
 
 /** A receipt read from a record, perhaps of an earlier version: the fields that the server reads, among all others. */
-export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'stagesMs' | 'cached'>;
+export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'repeatable' | 'stagesMs' | 'cached'>;
 
 /** A file as it was written: another size or time tells that it was changed. */
 export interface FileStamp {

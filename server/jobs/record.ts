@@ -77,6 +77,7 @@ const progress = z.object({
 const receipt: z.ZodType<NonNullable<JobRecord['receipt']>> = z.looseObject({
   model: z.looseObject({ name: z.string(), version: z.union([count, z.string()]), sha256: z.string() }),
   exact: z.boolean(),
+  repeatable: z.boolean().default(true),
   stagesMs: z.partialRecord(z.enum(STAGES), z.number()),
   cached: z.object({ computedAt: time }).nullable().default(null),
 });

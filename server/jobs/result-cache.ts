@@ -82,12 +82,12 @@ export class ResultCache {
 
   /**
    * Has the results of a job found by later ones, unless its image, its model or its tissue mask was changed while it
-   * ran.
+   * ran, or its device would not compute the same again.
    * @param isAwaited whether its files are about to be removed: they are held in memory
    * @returns what its record is to say about it. Never rejects
    */
   async add(record: JobRecord, receipt: RecordedReceipt, isAwaited: boolean): Promise<JobRecord['cache']> {
-    if (record.cache === null) return null;
+    if (record.cache === null || !receipt.repeatable) return null;
     try {
       const { key } = record.cache;
       if ((await this.keyOf(record)) !== key) return null;

@@ -18,6 +18,8 @@ export interface ShapeChoice extends TilingOutcome {
   readonly sizes?: () => readonly number[];
   /** Px of the batches that all jobs have, where they are not exact. */
   readonly batch?: number;
+  /** Whether the same tile has the same bits in each of these batches. */
+  readonly repeats?: boolean;
 }
 
 /** What decides how a job's batches are computed. */
@@ -154,7 +156,7 @@ export class BatchShapes {
         (found) => found !== null,
       );
       const largestDifference = differences.length === 0 ? null : Math.max(...differences);
-      return { exact: false, largestDifference, batch: size * tilePx };
+      return { exact: false, largestDifference, batch: size * tilePx, repeats: outcome.repeats };
     }
   }
 

@@ -74,12 +74,16 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
   return { progress: tracker.progress, warnings };
 }
 
-/** Opens the journal of a job that has one and more than one band: a mask of one band is there at once, or not at all. */
+/**
+ * Opens the journal of a job that has one, more than one band, and results that can be repeated: a mask of one band is
+ * there at once, or not at all, and bands that cannot be repeated would be those of two runs.
+ */
 async function openJournal(
   job: SegmentJob,
   prepared: PreparedJob,
 ): Promise<{ readonly journal: BandJournal | null; readonly warnings: readonly string[] }> {
-  if (job.journal === null || !hasSeveralBands(prepared.plan)) return { journal: null, warnings: [] };
+  const hasJournal = job.journal !== null && prepared.repeatable && hasSeveralBands(prepared.plan);
+  if (!hasJournal) return { journal: null, warnings: [] };
   const fingerprint = await fingerprintOf(job, prepared);
   const journal = await BandJournal.open(job.journal, fingerprint);
   return { journal, warnings: journal.discarded ? [restartWarning(journal.discarded, fingerprint)] : [] };

@@ -16,9 +16,15 @@ export interface PreparedJob extends JobPlan {
   readonly threshold: number | null;
   /** See `ShapeChoice`; undefined on a CPU, for plans, and where the model is not exact. */
   readonly sizes?: ShapeChoice['sizes'] | undefined;
+  /** Whether the same tile has the same bits each time; where it has not, no result is used for another run. */
+  readonly repeatable: boolean;
   /** The image in the model's pixel size, where that is requested; null where it is segmented as it is. */
   readonly scale: ModelScale | null;
 }
+
+const NOT_REPEATABLE =
+  'this device does not compute the same bits each time: the image may have other last bits when it is segmented again, ' +
+  'and no tile, band or result of this run is used for another';
 
 /**
  * Prepares what is run, planned or estimated: the same for all three.
@@ -39,7 +45,7 @@ export function prepareJob(
   if (spec.symmetries) checkSymmetries(model);
   const threshold = thresholdOf(spec, model, output);
   const plan = planJob(scale ?? image, model, { tile: spec.tile, output, ...memory });
-  return { ...plan, model, output, threshold, scale };
+  return { ...plan, model, output, threshold, repeatable: true, scale };
 }
 
 /**
@@ -55,8 +61,10 @@ export async function withTestedShapes(
   const shapes = await test(prepared);
   if (shapes === null) return prepared;
   const { model, choice } = prepared;
-  const { exact, largestDifference, sizes, batch = choice.batch } = shapes;
+  const { exact, largestDifference, sizes, batch = choice.batch, repeats = true } = shapes;
   const tested = { ...model, exact, largestDifference };
   if (model.exact && !exact) return withTestedShapes(prepare, prepare(tested), test);
-  return { ...prepared, model: tested, choice: { ...choice, batch }, sizes };
+  const warnings = repeats ? prepared.warnings : [...prepared.warnings, NOT_REPEATABLE];
+  const own = { ...prepared, warnings, repeatable: repeats };
+  return { ...own, model: tested, choice: { ...choice, batch }, sizes };
 }

@@ -78,6 +78,7 @@ export async function runJob(
     channels: prepared.conversion,
     symmetries: job.symmetries,
     threshold: prepared.threshold,
+    repeatable: prepared.repeatable,
     warnings: [...prepared.warnings, ...intensities, ...computed.warnings],
     cached: null,
     stagesMs: stages.totals,

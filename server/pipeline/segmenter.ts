@@ -80,16 +80,16 @@ export class Segmenter {
         this.host.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
         const need = { own: prepared.jobMemory, shared: prepared.computeMemory };
         const { id, priority, signal } = job;
+        const predictor = { ...model, choice, sizes: prepared.sizes };
+        const predict = this.host.predictor.for(id, predictor, { ...job, threshold });
+        const reuse = {
+          ...job,
+          network: model.digest,
+          threshold,
+          rounding: model.exact ? null : { threads: choice.threads, batch: choice.batch },
+        };
         const tools = {
-          predict: this.#tiles.around(
-            this.host.predictor.for(id, { ...model, choice, sizes: prepared.sizes }, { ...job, threshold }),
-            {
-              ...job,
-              network: model.digest,
-              threshold,
-              rounding: model.exact ? null : { threads: choice.threads, batch: choice.batch },
-            },
-          ),
+          predict: prepared.repeatable ? this.#tiles.around(predict, reuse) : predict,
           preview: ({ size }: Pick<ImageHeader, 'size'>) => {
             const preview = new Preview(size);
             this.#previews.set(id, () => preview.png(coloursOf(model.card)));

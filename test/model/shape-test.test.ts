@@ -77,6 +77,13 @@ describe('the test of a shape', () => {
     expect(await testShape(own, use, LARGE)).toEqual({ exact: false, largestDifference: 0, repeats: true });
   });
 
+  it('says that labels cannot be repeated, though probabilities can', async () => {
+    let batches = 0;
+    const { own } = network((_batch, output) => (output === 'labels' ? batches++ % 2 : 1e-6 * LARGE.count));
+    const one = { ...LARGE, count: 1 };
+    expect(await testShape(own, use, one)).toMatchObject({ repeats: false });
+  });
+
   it('compares nothing of a network that has no smaller tiles', async () => {
     const { own } = network(EXACT);
     const resizing = { ...own, geometry: { ...geometry, tileable: false } };

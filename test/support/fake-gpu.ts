@@ -11,16 +11,25 @@ export interface FakeGpu {
   readonly fittingPx?: number;
   /** The least tiles of a batch whose last bits differ, if they are at least this wide, in px. Default: all are exact. */
   readonly differs?: { readonly count: number; readonly width: number };
+  /** Whether last bits differ from batch to batch. */
+  readonly flickers?: boolean;
 }
 
 /** For `NODE_OPTIONS`: the processes of GPUs have the CPU under that name, for what depends on a GPU's memory and kernels. */
 export const WITH_FAKE_GPU = `--import=${import.meta.url}`;
 
-const { memoryBytes = null, fittingPx, differs } = JSON.parse(process.env.FAKE_GPU ?? '{}') as FakeGpu;
+const {
+  memoryBytes = null,
+  fittingPx,
+  differs,
+  flickers,
+} = JSON.parse(process.env.FAKE_GPU ?? '{}') as FakeGpu;
 
 type Received = LaneData | { readonly type: string; readonly id: number; readonly args: readonly unknown[] };
 type Sent = { readonly id?: number; readonly value?: unknown };
 
+/** Batches so far. */
+let computed = 0;
 /** Of batches that are being computed, by the ids of their calls. */
 const batches = new Map<number, PredictRequest['batch']>();
 
@@ -54,6 +63,10 @@ function answer(message: Sent): Sent {
   const { count, width, height } = batch;
   if (fittingPx !== undefined && count * width * height > fittingPx) {
     return { ...message, type: 'error', code: 'out-of-memory', message: 'no memory' } as Sent;
+  }
+  computed++;
+  if (flickers && message.value instanceof Float32Array) {
+    return { ...message, value: message.value.map((value) => value * (1 - (computed % 8) * 2 ** -20)) };
   }
   const isOff = differs && count >= differs.count && width >= differs.width;
   if (!isOff || message.value instanceof Uint8Array) return message;

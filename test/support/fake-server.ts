@@ -64,6 +64,7 @@ function factsOf(header: ImageHeader): JobFacts {
 
 const receiptOf = (facts: JobFacts): Receipt => ({
   ...facts,
+  repeatable: true,
   tiles: { computed: TILES, constant: 0, identical: 0, skipped: 0, replayed: 0 },
   scale: null,
   background: null,
@@ -87,6 +88,8 @@ export class FakeWorker implements WorkerCalls {
   runs = 0;
   /** What it says of every image. */
   isOneFile = true;
+  /** What it says of every result. */
+  repeatable = true;
   #gate: Promise<void> = Promise.resolve();
 
   /** Blocks jobs before their first tile; returns a function that releases them. */
@@ -120,7 +123,7 @@ export class FakeWorker implements WorkerCalls {
     listener.onProgress(progress(TILES / 2));
     for (const { path } of job.results) await writeFile(path, FAKE_RESULT);
     listener.onProgress(progress(TILES));
-    return receiptOf(facts);
+    return { ...receiptOf(facts), repeatable: this.repeatable };
   }
 
   async plan(_spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {

@@ -136,6 +136,19 @@ describe('anything else is computed', () => {
     expect((await run('model=shapes', {}, other)).status).toBe(MISS);
   });
 
+  it('a slide on a device that would not compute the same again', async () => {
+    server.worker.repeatable = false;
+    const { job } = await run().finally(() => (server.worker.repeatable = true));
+    expect(job.receipt).toMatchObject({ repeatable: false });
+    expect((await run()).status).toBe(MISS);
+    server.worker.repeatable = false;
+    await post('/v1/segment?model=shapes', fakeImage(9, tests)).finally(
+      () => (server.worker.repeatable = true),
+    );
+    const again = await post('/v1/segment?model=shapes', fakeImage(9, tests));
+    expect(again.headers.get('cache-status')).toBe(MISS);
+  });
+
   it('a slide whose job has not succeeded', async () => {
     const release = server.worker.block();
     const { id } = (await (await submit()).json()) as JobView;

@@ -212,18 +212,24 @@ describe('the one shape of a model that is not exact', () => {
   it('is the largest, where results can be repeated, with the largest difference', async () => {
     const { shapes } = gpu({ isOff: ({ count }) => count > 1 });
     const found = await shapes.of(jobOf(1, false), use, turn);
-    expect(found).toEqual({ exact: false, largestDifference: 1, batch: 12 * SIDE * SIDE });
+    expect(found).toEqual({ exact: false, largestDifference: 1, batch: 12 * SIDE * SIDE, repeats: true });
     expect(counts).toEqual([12, 12]);
   });
 
   it('is the largest that fits', async () => {
     const found = await gpu({ capacity: 5 }).shapes.of(jobOf(100, false), use, turn);
-    expect(found).toEqual({ exact: false, largestDifference: 0.5, batch: 3 * SIDE * SIDE });
+    expect(found).toEqual({ exact: false, largestDifference: 0.5, batch: 3 * SIDE * SIDE, repeats: true });
   });
 
   it('has one tile where the place in a batch changes bits', async () => {
     const { shapes } = gpu({ isOff: ({ width }, place) => width === SIDE && place > 0 });
     const found = await shapes.of(jobOf(100, false), use, turn);
-    expect(found).toEqual({ exact: false, largestDifference: 0.5, batch: SIDE * SIDE });
+    expect(found).toEqual({ exact: false, largestDifference: 0.5, batch: SIDE * SIDE, repeats: true });
+  });
+
+  it('has one tile, and is known not to repeat, where bits change each time', async () => {
+    const { shapes } = gpu({ isOff: ({ width }) => width === SIDE && counts.length % 2 === 1 });
+    const found = await shapes.of(jobOf(100, false), use, turn);
+    expect(found).toMatchObject({ exact: false, batch: SIDE * SIDE, repeats: false });
   });
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -19,6 +20,13 @@ await sharp(data, { raw: { width, height, channels: 1 } })
   .png()
   .toFile(input);
 
+/** Of one value, and so are its tiles. */
+const grey = join(folder, 'grey.png');
+await sharp({ create: { width: 600, height: 600, channels: 3, background: 'grey' } })
+  .toColourspace('b-w')
+  .png()
+  .toFile(grey);
+
 const SMALL_TILE = { width: 120, height: 120 };
 
 interface Segmented {
@@ -26,14 +34,25 @@ interface Segmented {
   readonly mask: Buffer;
 }
 
+interface Run {
+  readonly times?: number;
+  readonly image?: string;
+  readonly journal?: string | null;
+}
+
 /** Segments the image several times with one engine. */
 async function segment(
   engine: Partial<EngineRequest>,
   tile: TileChoice,
-  times = 1,
+  { times = 1, image = input, journal = null }: Run = {},
 ): Promise<readonly Segmented[]> {
   const { segmenter, close } = await startSegmenter(
-    { modelsDir: MODELS, memory: 4e9, engine: { provider: 'cpu', threads: 1, ...engine } },
+    {
+      modelsDir: MODELS,
+      memory: 4e9,
+      tileCacheBytes: 16e6,
+      engine: { provider: 'cpu', threads: 1, ...engine },
+    },
     { maxPixels: 1e6 },
   );
   try {
@@ -44,12 +63,12 @@ async function segment(
       const receipt = await segmenter.run({
         id: `job ${i}`,
         model: 'shapes-notebook',
-        input,
+        input: image,
         singleFile: true,
         choice: {},
         scratchDir: folder,
         priority: 'normal',
-        journal: null,
+        journal,
         results: [{ output: 'probabilities', format: 'tiff', path }],
         signal: new AbortController().signal,
         ...work,
@@ -62,15 +81,11 @@ async function segment(
   }
 }
 
-const segmentOn = (
-  gpu: FakeGpu,
-  tile: TileChoice,
-  { batch, times }: { batch?: number; times?: number } = {},
-) => {
+const segmentOn = (gpu: FakeGpu, tile: TileChoice, { batch, ...run }: Run & { batch?: number } = {}) => {
   process.env.FAKE_GPU = JSON.stringify(gpu);
   process.env.NODE_OPTIONS = WITH_FAKE_GPU;
   const devices = { provider: 'cuda', devices: [0] } as const;
-  return segment({ ...devices, ...(batch && { batch }) }, tile, times);
+  return segment({ ...devices, ...(batch && { batch }) }, tile, run);
 };
 
 let expected: Buffer;
@@ -81,7 +96,8 @@ beforeAll(async () => {
 describe('a GPU', () => {
   it('has the mask of one pass where each shape that is used passed its test', async () => {
     const [{ receipt, mask }] = (await segmentOn({}, SMALL_TILE)) as [Segmented];
-    expect(receipt).toMatchObject({ exact: true, largestDifference: 0, plan: { tile: '120x120' } });
+    const facts = { exact: true, repeatable: true, largestDifference: 0, warnings: [] };
+    expect(receipt).toMatchObject({ ...facts, plan: { tile: '120x120' } });
     expect(mask.equals(expected)).toBe(true);
   });
 
@@ -95,6 +111,21 @@ describe('a GPU', () => {
     expect(first!.receipt.compute.batchPx).toBe(2 * side * side);
     expect(second!.mask.equals(first!.mask)).toBe(true);
     expect(first!.mask.equals(expected)).toBe(false);
+  });
+
+  it('says that results do not repeat, and reuses none, where the same tile differs each time', async () => {
+    const journal = join(folder, 'bands');
+    const [{ receipt }] = (await segmentOn({ flickers: true }, SMALL_TILE, {
+      batch: 2,
+      image: grey,
+      journal,
+    })) as [Segmented];
+    const { tile, tiles } = receipt.plan;
+    const [side] = tile.split('x').map(Number) as [number];
+    expect(receipt).toMatchObject({ exact: false, repeatable: false, compute: { batchPx: side * side } });
+    expect(receipt.warnings).toContainEqual(expect.stringContaining('not compute the same bits each time'));
+    expect(receipt.tiles).toMatchObject({ computed: tiles, constant: 0, replayed: 0 });
+    expect(existsSync(journal)).toBe(false);
   });
 
   it('has smaller batches where its memory is less than was planned for', async () => {

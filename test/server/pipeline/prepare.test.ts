@@ -10,7 +10,8 @@ function prepare({
 }: Pick<TestedModel, 'exact' | 'largestDifference'>): PreparedJob {
   const tile = exact ? 'requested' : 'fixed';
   const choice = { tile: 512, batch: 8e6, lanes: 1, threads: 1, isMeasured: false };
-  return { model: { exact, largestDifference }, choice, plan: { tile } } as unknown as PreparedJob;
+  const job = { model: { exact, largestDifference }, choice, plan: { tile }, repeatable: true, warnings: [] };
+  return job as unknown as PreparedJob;
 }
 const planned = prepare({ exact: true, largestDifference: 0 });
 const inexact: ShapeChoice = { exact: false, largestDifference: 1e-6 };
@@ -33,6 +34,14 @@ describe('a job whose shapes are tested', () => {
       model: { exact: false, largestDifference: 1e-5 },
       plan: { tile: 'fixed' },
       choice: { batch: 4e6 },
+    });
+  });
+
+  it('says where batches of one tile do not repeat', async () => {
+    const test = async () => ({ ...inexact, batch: 1e6, repeats: false });
+    expect(await withTestedShapes(prepare, prepare(inexact), test)).toMatchObject({
+      repeatable: false,
+      warnings: [expect.stringContaining('does not compute the same bits each time')],
     });
   });
 });
