@@ -36,6 +36,8 @@ export interface SchedulerOptions<Item, Result> {
    * otherwise. Default: all lanes work.
    */
   readonly lost?: (lane: number) => Promise<void> | null;
+  /** Called when no lane is left, before items reject, with the jobs of those that wait and with which one was lost. */
+  readonly onGone?: (suspects: readonly string[]) => void;
   /** The most items of a batch that this one leads, at least 1. */
   readonly maxBatch: (item: Item) => number;
   /** How long an item may wait for others to join its batch, in ms, such as 2; 0 waits for none. */
@@ -288,6 +290,10 @@ export class Scheduler<Item, Result> {
 
   /** Rejects whatever waits: no lane is left. */
   #rejectAll(reason: unknown): void {
+    if (this.#failure === null) {
+      const suspects = this.#queues.waiting.filter(({ losses }) => losses > 0).map(({ job }) => job);
+      this.options.onGone?.([...new Set(suspects)]);
+    }
     this.#failure = { reason };
     for (const entry of this.#queues.waiting) {
       this.#queues.remove(entry);

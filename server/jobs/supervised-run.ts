@@ -1,3 +1,4 @@
+import { DeviceKillerError } from '../../model/errors.js';
 import { RequestError } from '../contract/errors.js';
 import type { JobProgress, JobSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
@@ -57,7 +58,7 @@ export class SupervisedRun {
 
   /**
    * Runs the job to its end.
-   * @throws RequestError `worker-killer`, `worker-hung` for a job that crashed too many workers
+   * @throws RequestError `worker-killer`, `worker-hung`, DeviceKillerError for a job that crashed too many workers
    */
   async toEnd(): Promise<Receipt> {
     let last: WorkerLostError | null = null;
@@ -141,9 +142,11 @@ export class SupervisedRun {
   }
 }
 
-function tooManyCrashes(strikes: number, last: WorkerLostError | null): RequestError {
-  const what = last?.hung ? 'the worker hung' : 'the worker crashed';
+function tooManyCrashes(strikes: number, last: WorkerLostError | null): Error {
+  if (last?.loss === 'devices') return new DeviceKillerError('this job', last);
+  const isHung = last?.loss === 'hang';
+  const what = isHung ? 'the worker hung' : 'the worker crashed';
   const cause = last ? ` (${last.message})` : '';
   const message = `${what} ${strikes} times while it ran this job${cause}: it is not retried`;
-  return new RequestError(last?.hung ? 'worker-hung' : 'worker-killer', message, { cause: last });
+  return new RequestError(isHung ? 'worker-hung' : 'worker-killer', message, { cause: last });
 }

@@ -37,6 +37,8 @@ export interface ModelHostOptions {
   readonly onTiling?: (model: EngineModel, use: GraphUse, outcome: TilingOutcome) => void;
   /** Called after each batch: its tiles, its share of the device's time in ms, and its lane. */
   readonly onBatch?: (tiles: number, deviceMs: number, lane: number) => void;
+  /** Called when no device is left, with the jobs, or tests, that have tiles with which one was lost. */
+  readonly onGone?: (suspects: readonly string[]) => void;
 }
 
 /** The outcome of what there is no test of. */
@@ -100,7 +102,7 @@ export class ModelHost {
       engine.limit = shared - jobBytes;
     });
     this.#onTiling = options.onTiling;
-    this.predictor = new TilePredictor(engine, options.onBatch);
+    this.predictor = new TilePredictor(engine, options.onBatch, options.onGone);
     this.#shapes = new BatchShapes(engine, this.predictor, this.#jobs, this.#models, this.#closing.signal);
     this.#tuner = new Tuner(this.predictor, {
       provider: engine.provider,

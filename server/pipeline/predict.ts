@@ -73,10 +73,14 @@ export class TilePredictor {
   readonly #scheduler: Scheduler<Item, MaskArray>;
   readonly #fitting = new FittingBatches();
 
-  /** @param onBatch called after each batch with its tiles, its share of the device's time in ms, and its lane */
+  /**
+   * @param onBatch called after each batch with its tiles, its share of the device's time in ms, and its lane
+   * @param onGone called when no device is left, with the jobs, or tests, that have tiles with which one was lost
+   */
   constructor(
     private readonly engine: PredictEngine,
     onBatch: (tiles: number, deviceMs: number, lane: number) => void = () => {},
+    onGone: (suspects: readonly string[]) => void = () => {},
   ) {
     this.#scheduler = new Scheduler<Item, MaskArray>({
       threads: engine.threads,
@@ -96,6 +100,7 @@ export class TilePredictor {
       },
       recover: (lane, error) => (isLoss(error) ? engine.recover(lane) : null),
       lost: (lane) => engine.lost(lane),
+      onGone,
     });
   }
 

@@ -8,9 +8,9 @@ import type { Stage } from '../contract/stages.js';
 import { DeviceLosses } from './device-losses.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
-import { type Blame, WorkerLostError } from './lost.js';
+import { blameOf, WorkerLostError } from './lost.js';
 import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
-import { DEVICES, WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
+import { WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
 import { Task } from './task.js';
 
 export interface JobListener {
@@ -198,7 +198,7 @@ export class WorkerClient implements WorkerCalls {
   #fail(task: Task, error: unknown): void {
     const loss = this.#losses.lossBy(error);
     if (loss === null) this.#reject(task, error);
-    else this.#worker.discard(loss.reason, loss.isOfDevices ? DEVICES : null);
+    else this.#worker.discard(loss);
   }
 
   /** A dispatched task is cancelled by its connection, and has a while to stop. */
@@ -227,19 +227,18 @@ export class WorkerClient implements WorkerCalls {
   }
 
   /** Rejects jobs, each with its part in the exit, and requeues calls. */
-  #blame({ message, culprit, isHung }: WorkerExit): void {
+  #blame({ message, suspects, loss }: WorkerExit): void {
     const dispatched = [...this.#tasks].filter(({ isDispatched }) => isDispatched);
-    const isOnlySuspect = dispatched.filter(({ isSuspect }) => isSuspect).length === 1;
+    const ran = dispatched.filter(({ isSuspect }) => isSuspect).map(({ id }) => id);
+    // a self-test or an estimate, with which devices may have been lost, is that of any task
+    const areTasks = loss !== 'devices' || suspects?.every((id) => ran.includes(id));
+    const blamed = suspects !== null && areTasks ? suspects : ran;
     for (const task of dispatched) {
-      const isCulprit = culprit === task.id;
       if (task.name === 'run') {
-        const unknown: Blame = isOnlySuspect ? 'certain' : 'possible';
-        const blame = culprit === null ? unknown : isCulprit ? 'certain' : 'none';
-        this.#reject(task, new WorkerLostError(message, blame, isHung));
-        continue;
-      }
-      if (isCulprit) this.#reject(task, new EngineLostError(message));
-      else if (culprit === null) this.#countExit(task, message);
+        this.#reject(task, new WorkerLostError(message, blameOf(task.id, blamed), loss));
+      } else if (loss === 'hang' && suspects?.includes(task.id)) {
+        this.#reject(task, new EngineLostError(message));
+      } else if (suspects === null || loss === 'devices') this.#countExit(task, message);
       else task.requeue();
     }
   }

@@ -4,8 +4,11 @@ import type { WorkerDevices, WorkerOptions } from './methods.js';
 /** How a worker is to be ended, with which nothing can be computed any more. */
 export interface EngineLoss {
   readonly reason: string;
-  /** Whether its devices failed: nothing that was computed is to blame. */
-  readonly isOfDevices: boolean;
+  /**
+   * Who may have caused it: what the worker ran, where the engine was threads of it; what its devices were lost with; or
+   * nothing that was computed, where a GPU is to blame, which is avoided from now on.
+   */
+  readonly by: 'any' | 'suspects' | 'gpu';
 }
 
 /**
@@ -27,11 +30,10 @@ export class DeviceLosses {
   /** How to go on after an error of a call: null where it is the call's own. */
   lossBy(error: unknown): EngineLoss | null {
     const { code, message } = error as Error & { readonly code?: unknown };
-    const isOfDevices = this.#hasDevices;
-    const isOfGpu = isOfDevices && this.options.modelHost.engine.provider === 'auto';
+    const isOfGpu = this.#hasDevices && this.options.modelHost.engine.provider === 'auto';
     if (isOfGpu ? !isLossOfDevice(error) : code !== 'engine-lost') return null;
     if (isOfGpu) this.#avoidGpu = message;
-    return { reason: message, isOfDevices };
+    return { reason: message, by: isOfGpu ? 'gpu' : this.#hasDevices ? 'suspects' : 'any' };
   }
 
   /** What the next worker is started with. */

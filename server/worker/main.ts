@@ -49,6 +49,7 @@ const methods: WorkerMethods = {
         batches.push({ tiles, deviceMs, lane });
         batchReports.request();
       },
+      onGone: (suspects) => server.emit({ type: 'gone', suspects }),
     });
     const segmenter = new Segmenter(host, {
       ...options,

@@ -16,7 +16,10 @@ import type { Beat } from './watchdog.js';
 
 /** What a worker process is started with. */
 export interface WorkerOptions extends Omit<SegmenterOptions, 'onTileCache'> {
-  readonly modelHost: Omit<ModelHostOptions, 'onBatch' | 'onSearch' | 'onChoice' | 'onTiling' | 'hungAfter'>;
+  readonly modelHost: Omit<
+    ModelHostOptions,
+    'onBatch' | 'onGone' | 'onSearch' | 'onChoice' | 'onTiling' | 'hungAfter'
+  >;
 }
 
 /** Small calls, which are retried in the next worker when one is lost. */
@@ -109,4 +112,6 @@ export type WorkerEvent =
   | { readonly type: 'choice'; readonly choice: TunedModel }
   | { readonly type: 'tiling'; readonly tiling: TestedGraph }
   /** When it has started, and when a device is lost or back. */
-  | { readonly type: 'devices'; readonly devices: WorkerDevices };
+  | { readonly type: 'devices'; readonly devices: WorkerDevices }
+  /** No device is left, and before, one was lost with tiles of these jobs, or tests: sent before jobs fail for it. */
+  | { readonly type: 'gone'; readonly suspects: readonly string[] };

@@ -5,8 +5,10 @@ import { Connection } from '../../model/rpc.js';
 import { childEnvironment } from '../config.js';
 import { heapBytes } from '../pipeline/memory.js';
 import type { MemoryUse } from '../pipeline/segmenter.js';
+import type { EngineLoss } from './device-losses.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
+import type { Loss } from './lost.js';
 import type {
   BatchTime,
   TestedGraph,
@@ -18,19 +20,16 @@ import type {
 } from './methods.js';
 import { Watchdog } from './watchdog.js';
 
-/** What a worker is terminated for where its devices were lost: no task has this id. */
-export const DEVICES = 'devices';
-
 /** How a worker process exited. Calls that were pending in it reject with this. */
 export class WorkerExit extends Error {
   /**
-   * @param culprit the id of the task for which it was terminated, or `DEVICES`; null where it is not known
-   * @param isHung whether it was terminated from here, because it hung
+   * @param suspects ids of what it was terminated for, tasks among them; null where it is not known
+   * @param loss how it was lost
    */
   constructor(
     message: string,
-    readonly culprit: string | null,
-    readonly isHung: boolean,
+    readonly suspects: readonly string[] | null,
+    readonly loss: Loss,
   ) {
     super(message);
   }
@@ -75,6 +74,8 @@ export class WorkerProcess {
   #isReady = false;
   #hasStarted = false;
   #termination: WorkerExit | null = null;
+  /** What its devices were lost with. */
+  #suspects: readonly string[] = [];
 
   constructor(
     options: WorkerOptions,
@@ -132,12 +133,13 @@ export class WorkerProcess {
    * @param culprit the id of the task that hangs. Default not known
    */
   terminate(reason: string, culprit: string | null = null): void {
-    this.#kill(new WorkerExit(reason, culprit, true));
+    this.#kill(new WorkerExit(reason, culprit === null ? null : [culprit], 'hang'));
   }
 
   /** Kills the process, of which the engine is lost, so that it is of no use. As `terminate` otherwise. */
-  discard(reason: string, culprit: string | null): void {
-    this.#kill(new WorkerExit(reason, culprit, false));
+  discard({ reason, by }: EngineLoss): void {
+    const suspects = { any: null, suspects: this.#suspects, gpu: [] }[by];
+    this.#kill(new WorkerExit(reason, suspects, by === 'any' ? 'crash' : 'devices'));
   }
 
   /** Stops the process; after `graceMs` it is killed. */
@@ -187,6 +189,9 @@ export class WorkerProcess {
       case 'devices':
         this.events.onDevices(event.devices);
         break;
+      case 'gone':
+        this.#suspects = event.suspects;
+        break;
     }
   }
 
@@ -200,7 +205,7 @@ export class WorkerProcess {
     this.#isReady = false;
     this.#unwatch();
     const what = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
-    const exit = this.#termination ?? new WorkerExit(what, null, false);
+    const exit = this.#termination ?? new WorkerExit(what, null, 'crash');
     this.events.onExit(exit);
     return exit;
   }

@@ -717,4 +717,16 @@ describe('a lane that is lost', () => {
     await outcome;
     await expect(submit('g')).rejects.toThrow('gone');
   });
+
+  it('is reported with the job that it computed where none is left', async () => {
+    const reports: (readonly string[])[] = [];
+    const { lost, recoveries, names } = twoLanes({ threads: 1, onGone: (jobs) => reports.push(jobs) });
+    lost.add(0);
+    const jobs = ['running', 'ready', 'waiting'];
+    const outcomes = Promise.allSettled(jobs.map((job) => names('a', { job, use: ONE })));
+    await passed();
+    for (const { reject } of recoveries) reject(new Error('gone'));
+    await outcomes;
+    expect(reports).toEqual([['running']]);
+  });
 });

@@ -27,11 +27,14 @@ describe('the error of a call', () => {
   });
 
   it('is that of the devices where none is left', () => {
-    expect(started('cuda', 'gpu').lossBy(gone)).toEqual({ reason: 'CUDA failure 100', isOfDevices: true });
+    expect(started('cuda', 'gpu').lossBy(gone)).toEqual({
+      reason: 'CUDA failure 100',
+      by: 'suspects',
+    });
   });
 
   it('may be that of a job where the lost engine is threads of the worker', () => {
-    expect(started('auto', 'threads').lossBy(gone)).toMatchObject({ isOfDevices: false });
+    expect(started('auto', 'threads').lossBy(gone)).toMatchObject({ by: 'any' });
   });
 });
 
@@ -41,7 +44,7 @@ describe('a GPU that was lost with a tile, and again with it alone, or does not 
     [gone, 'CUDA failure 100'],
   ])('is avoided by auto from then on: %s', (error, reason) => {
     const losses = started('auto', 'gpu');
-    expect(losses.lossBy(error)).toEqual({ reason, isOfDevices: true });
+    expect(losses.lossBy(error)).toEqual({ reason, by: 'gpu' });
     expect(nextEngine(losses)).toMatchObject({ provider: 'auto', avoidGpu: reason });
   });
 

@@ -91,7 +91,7 @@ describe('an image that does not open', () => {
     expect(await run(worker({ openMs: 1, openFactor: 0 }))).toMatchObject({
       message: 'opening the image took longer than 0.001 s',
       blame: 'certain',
-      hung: true,
+      loss: 'hang',
     });
   });
 
@@ -158,7 +158,7 @@ describe('the exit of a worker', () => {
     const running = run(client);
     client.plan(spec, header).catch(() => null); // it stays pending, since there is no next worker
     process.kill(pid, 'SIGKILL');
-    expect(await running).toMatchObject({ blame: 'possible', hung: false });
+    expect(await running).toMatchObject({ blame: 'possible', loss: 'crash' });
   });
 
   it('is blamed on a job that ran in it alone', async () => {
@@ -168,7 +168,7 @@ describe('the exit of a worker', () => {
     process.kill(pid, 'SIGSTOP');
     const running = run(client);
     process.kill(pid, 'SIGKILL');
-    expect(await running).toMatchObject({ blame: 'certain', hung: false });
+    expect(await running).toMatchObject({ blame: 'certain', loss: 'crash' });
   });
 });
 

@@ -2,12 +2,18 @@ import { describe, expect, it } from 'vitest';
 import type { JobSpec } from '../../../server/contract/job-spec.js';
 import type { Receipt } from '../../../server/contract/receipt.js';
 import { JobRunner } from '../../../server/jobs/runner.js';
-import { type Blame, WorkerLostError } from '../../../server/worker/lost.js';
+import { type Blame, blameOf, type Loss, WorkerLostError } from '../../../server/worker/lost.js';
 
 /** Worker exits, as reported to the runner. */
-const lost = (blame: Blame, hung = false) => new WorkerLostError('the worker ended', blame, hung);
+const lost = (blame: Blame, loss: Loss = 'crash') => new WorkerLostError('the worker ended', blame, loss);
 
 describe('a job whose worker exits', () => {
+  it('is to blame where nothing else may be', () => {
+    expect(blameOf('a', ['a'])).toBe('certain');
+    expect(blameOf('a', ['a', 'b'])).toBe('possible');
+    expect(blameOf('a', ['b'])).toBe('none');
+  });
+
   const { signal } = new AbortController();
   const options = { signal, onStart: async () => {}, onStage: () => {}, onProgress: () => {} };
   /** Runs a job in successive workers that exit as given; the last one completes the job. */
@@ -40,8 +46,10 @@ describe('a job whose worker exits', () => {
   it('fails after three crashes that it caused, with the code of the crash', async () => {
     const certain = lost('certain');
     expect(await run([certain, certain, certain])).toMatchObject({ ended: 'worker-killer', tries: 3 });
-    const hung = lost('certain', true);
+    const hung = lost('certain', 'hang');
     expect(await run([hung, hung, hung])).toMatchObject({ ended: 'worker-hung', tries: 3 });
+    const killed = lost('certain', 'devices');
+    expect(await run([killed, killed, killed])).toMatchObject({ ended: 'device-killer', tries: 3 });
   });
 
   it('counts only exits during which it ran, not those while it was queued', async () => {
