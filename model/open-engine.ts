@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { noDriver } from './cuda/driver.js';
 import { reasonAgainstPlatform } from './cuda/libraries.js';
 import { isCudaSetUp } from './cuda/manifest.js';
@@ -17,6 +18,11 @@ export interface EngineRequest extends Omit<EngineOptions, 'provider'> {
   readonly cpuOptions?: readonly string[];
   /** Why `auto` is to be no GPU, such as one that has failed repeatedly. Default: it may be one. */
   readonly avoidGpu?: string;
+  /**
+   * Whether `auto` had a GPU in this run: one that does not start may still be releasing what an earlier process had, and is
+   * tried again for `RETRY_MS`. Default false.
+   */
+  readonly hadGpu?: boolean;
 }
 
 export interface OpenedEngine {
@@ -25,6 +31,9 @@ export interface OpenedEngine {
   readonly fallback: string | null;
 }
 
+/** How long a GPU that has started before is tried again, and the first pause, which is doubled after each; in ms. */
+const RETRY_MS = { until: 8000, first: 500 } as const;
+
 /** What a machine with NVIDIA's driver has: its devices, as Linux, and Linux within Windows, name them. */
 const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'];
 
@@ -32,21 +41,39 @@ const DRIVER_FILES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg
  * Starts an engine on the requested devices.
  * @throws DeviceUnavailableError (by `code`) where none of them works; never for `auto`
  */
-export async function openEngine({ provider, avoidGpu, ...request }: EngineRequest): Promise<OpenedEngine> {
+export async function openEngine({
+  provider,
+  avoidGpu,
+  hadGpu = false,
+  ...request
+}: EngineRequest): Promise<OpenedEngine> {
   const { cpuOptions: _, ...options } = { run: randomUUID(), ...request };
   if (provider !== 'auto') return { engine: await Engine.open({ ...options, provider }), fallback: null };
   const { lanes: __, ...ofDevice } = options;
   let fallback = avoidGpu ?? reasonAgainstCuda(options.cudaFolder);
   if (fallback === null) {
+    const open = () => Engine.open({ ...ofDevice, provider: 'cuda', devices: [0], threads: 1 });
     try {
-      const engine = await Engine.open({ ...ofDevice, provider: 'cuda', devices: [0], threads: 1 });
-      return { engine, fallback: null };
+      return { engine: await (hadGpu ? retried(open) : open()), fallback: null };
     } catch (error) {
       fallback = (error as Error).message;
     }
   }
   const { precision: ___, ...onCpu } = options;
   return { engine: await Engine.open({ ...onCpu, provider: 'cpu' }), fallback };
+}
+
+/** Opens a GPU, and again where that fails within `RETRY_MS`. */
+async function retried(open: () => Promise<Engine>): Promise<Engine> {
+  const until = performance.now() + RETRY_MS.until;
+  for (let pauseMs: number = RETRY_MS.first; ; pauseMs *= 2) {
+    try {
+      return await open();
+    } catch (error) {
+      if (performance.now() + pauseMs > until) throw error;
+      await delay(pauseMs);
+    }
+  }
 }
 
 /** Why CUDA need not be tried, as far as the platform and the file system show; null where it may work. */

@@ -17,6 +17,7 @@ export interface EngineLoss {
  */
 export class DeviceLosses {
   #hasDevices = false;
+  #hadGpu = false;
   /** Why `auto` avoids the GPU; null while it does not. */
   #avoidGpu: string | null = null;
 
@@ -25,12 +26,13 @@ export class DeviceLosses {
   /** A worker has said what it computes with. */
   update({ devices }: WorkerDevices): void {
     this.#hasDevices = devices.length > 0;
+    this.#hadGpu ||= this.#hasDevices && this.#isAuto;
   }
 
   /** How to go on after an error of a call: null where it is the call's own. */
   lossBy(error: unknown): EngineLoss | null {
     const { code, message } = error as Error & { readonly code?: unknown };
-    const isOfGpu = this.#hasDevices && this.options.modelHost.engine.provider === 'auto';
+    const isOfGpu = this.#hasDevices && this.#isAuto;
     if (isOfGpu ? !isLossOfDevice(error) : code !== 'engine-lost') return null;
     if (isOfGpu) this.#avoidGpu = message;
     return { reason: message, by: isOfGpu ? 'gpu' : this.#hasDevices ? 'suspects' : 'any' };
@@ -39,8 +41,15 @@ export class DeviceLosses {
   /** What the next worker is started with. */
   get nextOptions(): WorkerOptions {
     const { options } = this;
-    if (this.#avoidGpu === null) return options;
-    const engine = { ...options.modelHost.engine, avoidGpu: this.#avoidGpu };
+    const engine = {
+      ...options.modelHost.engine,
+      ...(this.#hadGpu && { hadGpu: true }),
+      ...(this.#avoidGpu !== null && { avoidGpu: this.#avoidGpu }),
+    };
     return { ...options, modelHost: { ...options.modelHost, engine } };
+  }
+
+  get #isAuto(): boolean {
+    return this.options.modelHost.engine.provider === 'auto';
   }
 }

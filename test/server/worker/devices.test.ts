@@ -155,11 +155,18 @@ describe('a server on one device', () => {
 describe('a server on automatic devices', () => {
   const onCpu = /^cpu \(1 thread\): /;
 
-  it('computes on the GPU', async () => {
+  it('computes on the GPU, also after a crash of the worker, whose device is still busy', async () => {
     const own = await startOnAuto(null);
     const { job, mask } = await segment(own);
     expect(job.receipt).toMatchObject({ device: 'cuda:0: Fake GPU, fp32' });
     expect(mask.equals(expected)).toBe(true);
+    const once = join(folder, 'busy');
+    process.env.DEVICE_FAULT = JSON.stringify({ device: 0, how: 'start', once } satisfies DeviceFault);
+    process.kill(own.workerPid()!, 'SIGKILL');
+    const later = await segment(own, 108);
+    expect(existsSync(once)).toBe(true);
+    expect(later.job.receipt).toMatchObject({ device: 'cuda:0: Fake GPU, fp32' });
+    expect(later.mask.equals(expected)).toBe(true);
   });
 
   it('goes on with the CPU where the GPU does not start', async () => {
