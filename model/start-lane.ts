@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { childProcess, workerThread } from './channel.js';
 import { deviceName } from './device.js';
 import type { EngineMethods, LaneData } from './engine-methods.js';
-import { EngineLostError } from './errors.js';
+import { DeviceUnavailableError, EngineLostError } from './errors.js';
 import { Connection } from './rpc.js';
 import { startEngineThread } from './start-engine-thread.js';
 
@@ -28,11 +28,19 @@ export interface StartedLane {
 export async function startThread(data: LaneData): Promise<StartedLane> {
   const worker = await startEngineThread(data);
   const connection = new Connection<EngineMethods>(workerThread(worker), {
-    onExit: ({ error }) =>
-      new EngineLostError(error ? `a lane of the engine failed: ${error.message}` : 'the engine is closed'),
+    onExit: ({ error }) => exitError(error),
   });
   return { connection, end: () => void worker.terminate(), isStuck: () => false };
 }
+
+function exitError(error: Error | null | undefined): Error {
+  if (!error) return new EngineLostError('the engine is closed');
+  if (codeOf(error) === 'device-unavailable')
+    return new DeviceUnavailableError(error.message, { cause: error });
+  return new EngineLostError(`a lane of the engine failed: ${error.message}`);
+}
+
+const codeOf = (error: Error): unknown => (error as { readonly code?: unknown }).code;
 
 /**
  * Starts a lane in a process of its own: what breaks there, in a driver, breaks nothing else, and it can be ended when it

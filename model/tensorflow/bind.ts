@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { createRequire, Module } from 'node:module';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import util = require('node:util');
 
 import { RTLD_NODELETE } from '../dlopen-flags.js';
 import { DeviceUnavailableError } from '../errors.js';
-import { SHARED_PACKAGES, type TensorFlowInstallation } from './installation.js';
+import { SHARED_PACKAGES, setUpCommand, type TensorFlowInstallation } from './installation.js';
 
 /** The name of the backend that the addon's kernels are registered for. */
 export const BACKEND = 'tensorflow';
@@ -43,8 +44,10 @@ export async function bindTensorFlow({
   folder,
   name,
   binary,
+  setUp,
 }: TensorFlowInstallation): Promise<BoundTensorFlow> {
   try {
+    if (setUp) await requireWhole(setUp);
     const require = createRequire(join(folder, 'package.json'));
     for (const name of SHARED_PACKAGES) share(require, name);
     replaceDeprecated();
@@ -59,9 +62,19 @@ export async function bindTensorFlow({
     return { version: loaded.TF_Version, isGpu: backend.isUsingGpuDevice };
   } catch (cause) {
     throw new DeviceUnavailableError(
-      `TensorFlow in ${folder} cannot be loaded: ${(cause as Error).message}; run "unseam setup tensorflow" again`,
+      `TensorFlow in ${setUp?.folder ?? folder} cannot be loaded: ${(cause as Error).message}; ` +
+        (setUp ? `run "${setUpCommand(setUp.folder)}" again` : `install ${name} again`),
       { cause },
     );
+  }
+}
+
+/** @throws Error for a file that is missing or cut off: loading it would end the process by a fault */
+async function requireWhole({ folder, files }: NonNullable<TensorFlowInstallation['setUp']>): Promise<void> {
+  for (const { path, bytes } of files) {
+    const found = await stat(join(folder, path)).catch(() => null);
+    if (found === null) throw new Error(`${path} is missing`);
+    if (found.size !== bytes) throw new Error(`${path} has ${found.size} bytes instead of ${bytes}`);
   }
 }
 

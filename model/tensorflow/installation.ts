@@ -19,6 +19,30 @@ export interface TensorFlowInstallation {
   readonly version: string;
   /** The path of the binary. */
   readonly binary: string;
+  /** Of a set-up: what it has laid down. Null for an installed package. */
+  readonly setUp: { readonly folder: string; readonly files: SetUp['files'] } | null;
+}
+
+/** The file of a folder that `unseam setup tensorflow` writes last. */
+export const MANIFEST = 'tensorflow.json';
+
+export const setUpSchema = z.object({
+  form: z.literal(1),
+  addon: z.string(),
+  protobuf: z.string(),
+  tensorflow: z.string(),
+  /** The binary and its libraries: their paths in the folder, and their sizes. */
+  files: z.array(z.object({ path: z.string(), bytes: z.int() })),
+});
+export type SetUp = z.output<typeof setUpSchema>;
+
+/** The manifest of a set-up; null for a folder without one, or with a damaged one. */
+export function readSetUp(folder: string): SetUp | null {
+  try {
+    return setUpSchema.parse(JSON.parse(readFileSync(join(folder, MANIFEST), 'utf8')));
+  } catch {
+    return null;
+  }
 }
 
 const packageSchema = z.object({ name: z.string(), version: z.string() });
@@ -28,16 +52,17 @@ const packageSchema = z.object({ name: z.string(), version: z.string() });
  * @param folder of the set-up; null for none
  */
 export function findTensorFlow(folder: string | null): TensorFlowInstallation | null {
-  const places = folder === null ? [] : [join(folder, 'node_modules', '@tensorflow/tfjs-node')];
-  for (const place of [...places, ...installedPackages()]) {
+  const own = folder === null ? null : installationIn(join(folder, 'node_modules', '@tensorflow/tfjs-node'));
+  if (own) return { ...own, setUp: { folder: folder!, files: readSetUp(folder!)?.files ?? [] } };
+  for (const place of installedPackages()) {
     const found = installationIn(place);
-    if (found) return found;
+    if (found) return { ...found, setUp: null };
   }
   return null;
 }
 
 /** The addon of a package's folder; null where it is incomplete, or was never built. */
-function installationIn(folder: string): TensorFlowInstallation | null {
+function installationIn(folder: string): Omit<TensorFlowInstallation, 'setUp'> | null {
   const path = join(folder, 'package.json');
   const binary = ABI_VERSIONS.map((abi) => join(folder, 'lib', `napi-v${abi}`, 'tfjs_binding.node')).find(
     (each) => existsSync(each),
@@ -57,3 +82,7 @@ function installedPackages(): string[] {
     }
   });
 }
+
+/** The command that sets a folder up, where it is missing or damaged. */
+export const setUpCommand = (folder: string): string =>
+  `unseam setup tensorflow --cache-dir ${dirname(folder)}`;

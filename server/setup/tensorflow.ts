@@ -1,9 +1,14 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
-import { findTensorFlow, SHARED_PACKAGES } from '../../model/tensorflow/installation.js';
+import {
+  findTensorFlow,
+  MANIFEST,
+  readSetUp,
+  type SetUp,
+  SHARED_PACKAGES,
+} from '../../model/tensorflow/installation.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
 import { replaceFile } from '../storage/durable.js';
@@ -16,7 +21,6 @@ import { runTool } from './run-tool.js';
 const ADDON = '@tensorflow/tfjs-node';
 /** What is set up. A folder of other versions is replaced. */
 const VERSIONS = { addon: '4.22.0', protobuf: '3.21.4', tensorflow: '2.21.0' } as const;
-const MANIFEST = 'tensorflow.json';
 /** While it is set up: the wheel, and what is in it. */
 const DISK_BYTES = 2_600_000_000;
 /** The names that the wheels' platforms have for Node's. */
@@ -45,7 +49,8 @@ export async function setUpTensorFlow(folder: string, run: PipRun): Promise<bool
     await build(draft, machine, run).catch((error: unknown) => {
       throw named(error, draft, dirname(folder));
     });
-    await replaceFile(join(draft, MANIFEST), `${JSON.stringify({ form: 1, ...VERSIONS })}\n`);
+    const setUp: SetUp = { form: 1, ...VERSIONS, files: await binariesIn(draft) };
+    await replaceFile(join(draft, MANIFEST), `${JSON.stringify(setUp)}\n`);
     await rm(folder, { recursive: true, force: true });
   });
   return true;
@@ -112,20 +117,19 @@ async function tryAddon(folder: string, signal: AbortSignal): Promise<void> {
   );
 }
 
-const manifestSchema = z.object({
-  form: z.literal(1),
-  addon: z.string(),
-  protobuf: z.string(),
-  tensorflow: z.string(),
-});
+/** What would end the process by a fault where it is cut off. */
+async function binariesIn(folder: string): Promise<SetUp['files']> {
+  const names = await readdir(folder, { recursive: true });
+  const paths = names.filter((name) => /\.(node|so(\.\d+)*)$/.test(name)).sort();
+  return Promise.all(paths.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })));
+}
 
 /** Whether a folder has a set-up of these versions that loads: it may be of another machine, or damaged. */
 async function isSetUp(folder: string, signal: AbortSignal): Promise<boolean> {
   try {
-    const { form: _, ...versions } = manifestSchema.parse(
-      JSON.parse(await readFile(join(folder, MANIFEST), 'utf8')),
-    );
-    if (!isDeepStrictEqual(versions, VERSIONS)) return false;
+    const setUp = readSetUp(folder);
+    const expected = setUp && { form: 1, ...VERSIONS, files: await binariesIn(folder) };
+    if (!expected || !isDeepStrictEqual(setUp, expected)) return false;
     await tryAddon(folder, signal);
     return true;
   } catch {

@@ -2,7 +2,11 @@ import { resolve } from 'node:path';
 import { nameOfDevices, OWN_CPU } from '../../model/device.js';
 import { DeviceUnavailableError } from '../../model/errors.js';
 import type { EngineRequest } from '../../model/open-engine.js';
-import { findTensorFlow, type TensorFlowInstallation } from '../../model/tensorflow/installation.js';
+import {
+  findTensorFlow,
+  setUpCommand,
+  type TensorFlowInstallation,
+} from '../../model/tensorflow/installation.js';
 import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import type { BatchFlags, CacheDirFlags, CpuFlags, EngineFlags } from './options.js';
@@ -27,10 +31,7 @@ export function engineOf(flags: Omit<EngineFlags, 'models'> & BatchFlags): Engin
     ...(profileGraphs !== undefined && { profileDir: resolve(profileGraphs) }),
   };
   if (precision !== 'fp32' && device !== 'auto' && device.provider === 'cpu') {
-    throw new RequestError(
-      'bad-request',
-      `--precision ${precision}: the CPU computes in fp32; it is for GPUs`,
-    );
+    throw new RequestError('bad-request', `--precision ${precision} is for GPUs: the CPU computes in fp32`);
   }
   if (precision === 'tf32' && device !== 'auto' && device.provider === 'webgpu') {
     throw new RequestError('bad-request', '--precision tf32: WebGPU has fp32 and fp16');
@@ -47,7 +48,10 @@ export function engineOf(flags: Omit<EngineFlags, 'models'> & BatchFlags): Engin
     );
   }
   if (provider !== 'cpu' && flags.threads !== undefined) {
-    throw new RequestError('bad-request', `--threads ${threads}: those of the CPU, of which a GPU uses none`);
+    throw new RequestError(
+      'bad-request',
+      `--threads ${threads} is for --device cpu: a GPU uses none of them`,
+    );
   }
   return { ...common, provider, devices, threads: provider === 'cpu' ? threads : 1 };
 }
@@ -88,8 +92,9 @@ function installedTensorFlow(flags: CacheDirFlags): TensorFlowInstallation {
   const folder = tensorFlowFolder(flags);
   const found = findTensorFlow(folder);
   if (found) return found;
-  const place = folder === null ? '' : ` in ${folder}`;
   throw new DeviceUnavailableError(
-    `TensorFlow is not set up${place}: run "unseam setup tensorflow", or take --engine onnx`,
+    folder === null
+      ? 'no folder has TensorFlow: name it by --cache-dir, or take --engine onnx'
+      : `TensorFlow is not set up in ${folder}: run "${setUpCommand(folder)}", or take --engine onnx`,
   );
 }

@@ -25,7 +25,7 @@ describe('--engine', () => {
     const result = await segment('--engine', 'tensorflow', '--cache-dir', join(folder, 'none'));
     expect(result).toMatchObject({
       code: 9,
-      stderr: `unseam: TensorFlow is not set up in ${join(folder, 'none', 'tensorflow')}: run "unseam setup tensorflow", or take --engine onnx\n`,
+      stderr: `unseam: TensorFlow is not set up in ${join(folder, 'none', 'tensorflow')}: run "unseam setup tensorflow --cache-dir ${join(folder, 'none')}", or take --engine onnx\n`,
     });
   });
 
