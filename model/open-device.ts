@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { cudaFailure } from './cuda/failure.js';
 import { nvidiaGpu, requirePrecision } from './cuda/gpu.js';
 import { prepareCuda } from './cuda/prepare.js';
-import { deviceName, type Provider } from './device.js';
+import { deviceName } from './device.js';
 import type { LaneData } from './engine-methods.js';
 import { type Environment, environmentOf, type GpuFacts } from './environment.js';
 import { DeviceUnavailableError, graphError, OutOfMemoryError } from './errors.js';
@@ -47,7 +47,9 @@ export async function openDevice(
     };
   } catch (error) {
     const { message } = error as Error;
-    throw new DeviceUnavailableError(`${deviceName(provider, device)}: ${failureOf(provider, message)}`);
+    throw new DeviceUnavailableError(
+      `${deviceName(provider, device)}: ${failureOf({ provider, cudaFolder }, message)}`,
+    );
   }
 }
 
@@ -56,20 +58,22 @@ export async function openDevice(
  * process computes. A device that has no memory at present is not broken.
  * @throws DeviceUnavailableError with what it fails with
  */
-export async function retryDevice(
-  { provider }: Pick<LaneData, 'provider'>,
-  runtime: Pick<Runtime, 'facts'>,
-): Promise<void> {
+export async function retryDevice(lane: Failing, runtime: Pick<Runtime, 'facts'>): Promise<void> {
   try {
     await runtime.facts();
   } catch (error) {
     if (graphError('', error) instanceof OutOfMemoryError) return;
-    throw new DeviceUnavailableError(failureOf(provider, (error as Error).message));
+    throw new DeviceUnavailableError(failureOf(lane, (error as Error).message));
   }
 }
 
-const failureOf = (provider: Provider, message: string): string =>
-  provider === 'cuda' ? cudaFailure(message) : webGpuFailure(message);
+interface Failing {
+  readonly provider: LaneData['provider'];
+  readonly cudaFolder?: string | undefined;
+}
+
+const failureOf = ({ provider, cudaFolder }: Failing, message: string): string =>
+  provider === 'cuda' ? cudaFailure(message, cudaFolder) : webGpuFailure(message);
 
 function requireFolder(cudaFolder: string | undefined): string {
   if (cudaFolder !== undefined) return cudaFolder;

@@ -16,6 +16,17 @@ export function kernelDriver(): string | null {
   }
 }
 
+/** Whether a driver is older than CUDA 13 needs. */
+const isTooOld = (kernel: string): boolean => Number.parseInt(kernel, 10) < 580;
+
+/** What to do where the driver is too old, if it is: where it is not known, null. */
+export const oldDriver = (kernel: string | null = kernelDriver()): string | null =>
+  kernel !== null && isTooOld(kernel) ? tooOld(kernel) : null;
+
+/** What to do where a driver has turned out to be too old. */
+export const tooOld = (kernel: string | null = kernelDriver()): string =>
+  `NVIDIA's driver${kernel === null ? '' : ` ${kernel}`} is too old for CUDA 13; update it to ${OLDEST_DRIVER} or later`;
+
 /** What to do where there is no driver, by whether the machine has one that this container is not given. */
 export function noDriver(kernel: string | null = kernelDriver()): string {
   return kernel === null

@@ -1,9 +1,11 @@
-import { DRIVER_LIBRARY, kernelDriver, noDriver, OLDEST_DRIVER } from './driver.js';
+import { DRIVER_LIBRARY, noDriver, oldDriver, tooOld } from './driver.js';
+import { setUpCommand } from './libraries.js';
 
 /** What an error of ONNX Runtime or CUDA means. */
 interface Rule {
   readonly pattern: RegExp;
-  readonly sentence: () => string;
+  /** @param setUp the command that lays CUDA down */
+  readonly sentence: (setUp: string) => string;
 }
 
 const always = (sentence: string) => () => sentence;
@@ -14,17 +16,17 @@ const RULES: readonly Rule[] = [
     sentence: () => noDriver(),
   },
   {
-    pattern: /Failed to load (shared )?library/,
-    sentence: always(
-      'ONNX Runtime cannot load its CUDA provider; its line before this one names the library that is missing; run: unseam setup cuda',
-    ),
+    // An old driver lacks functions that the provider is linked with.
+    pattern:
+      /CUDA failure 35\b|cudaErrorInsufficientDriver|driver version is insufficient|undefined symbol: cu[A-Z]/,
+    sentence: () => tooOld(),
   },
   {
-    pattern: /CUDA failure 35\b|cudaErrorInsufficientDriver|driver version is insufficient/,
-    sentence: () => {
-      const version = kernelDriver();
-      return `NVIDIA's driver${version === null ? '' : ` ${version}`} is too old for CUDA 13; update it to ${OLDEST_DRIVER} or later`;
-    },
+    pattern: /Failed to load (shared )?library/,
+    sentence: (setUp) =>
+      oldDriver() ??
+      'ONNX Runtime cannot load its CUDA provider; its line before this one names what is missing. A symbol: update ' +
+        `NVIDIA's driver. A library: run ${setUp}`,
   },
   {
     pattern: /CUDA failure 100\b|cudaErrorNoDevice|no CUDA-capable device/,
@@ -50,15 +52,19 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /CUDNN_STATUS_(NOT_INITIALIZED|SUBLIBRARY_LOADING_FAILED|SUBLIBRARY_VERSION_MISMATCH)/,
-    sentence: always('cuDNN cannot load its libraries; remove LD_LIBRARY_PATH, and run: unseam setup cuda'),
+    sentence: (setUp) => `cuDNN cannot load its libraries; remove LD_LIBRARY_PATH, and run: ${setUp}`,
   },
 ];
 
 /**
  * What an error of ONNX Runtime or CUDA means for its reader: where it is known, a sentence that says what to do; else
  * what CUDA or cuDNN calls it, such as `CUDA failure 2: out of memory`, or the message of another error as it is.
+ *
+ * @param folder of the set-up, `cuda/` in the cache folder. Default: it is not known
  */
-export function cudaFailure(message: string): string {
+export function cudaFailure(message: string, folder?: string): string {
   const known = RULES.find(({ pattern }) => pattern.test(message));
-  return known?.sentence() ?? /CUD(A|NN) failure [^;]*[^; ]/.exec(message)?.[0] ?? message;
+  return (
+    known?.sentence(setUpCommand(folder)) ?? /CUD(A|NN) failure [^;]*[^; ]/.exec(message)?.[0] ?? message
+  );
 }

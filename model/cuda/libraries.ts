@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
 import { onnxRuntimeCommit } from '../onnx-package.js';
 import { nameOfPlatform, OWN_PLATFORM, type Platform } from '../platform.js';
@@ -29,6 +29,10 @@ export const PROVIDER_LIBRARIES = [
 
 /** The commit that the wheel's library is compiled of; null where it states none. */
 export const wheelCommit = (folder: string): Promise<string | null> => onnxRuntimeCommit(join(folder, CAPI));
+
+/** The command that lays down the libraries of a folder, where they are missing or damaged. */
+export const setUpCommand = (folder: string | undefined): string =>
+  folder === undefined ? 'unseam setup cuda' : `unseam setup cuda --cache-dir ${dirname(folder)}`;
 
 /** Why there is no CUDA on a platform, whatever is installed there; null where there may be. */
 export function reasonAgainstPlatform(own: Platform = OWN_PLATFORM): string | null {

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { DeviceUnavailableError } from '../errors.js';
 import { onnxRuntimeCommit } from '../onnx-package.js';
+import { setUpCommand } from './libraries.js';
 
 /** The file of a folder that is written last: what has none is not set up. */
 export const MANIFEST = 'manifest.json';
@@ -33,7 +34,7 @@ export const isCudaSetUp = (folder: string): boolean => existsSync(join(folder, 
  * @throws DeviceUnavailableError where CUDA is not set up, incomplete, or of another commit
  */
 export async function requireManifest(folder: string, bin: string): Promise<Manifest> {
-  const setup = `run: unseam setup cuda --cache-dir ${dirname(folder)}`;
+  const setup = `run: ${setUpCommand(folder)}`;
   if (!isCudaSetUp(folder)) {
     throw new DeviceUnavailableError(`CUDA is not set up: there is no "${join(folder, MANIFEST)}"; ${setup}`);
   }

@@ -1,7 +1,7 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { DeviceUnavailableError } from '../errors.js';
 import { onnxRuntimeFolder } from '../onnx-package.js';
-import { PRELOADED, requireCudaPlatform } from './libraries.js';
+import { PRELOADED, requireCudaPlatform, setUpCommand } from './libraries.js';
 import { linkProviders } from './links.js';
 import { type Manifest, requireManifest } from './manifest.js';
 import { load, loadDriver } from './preload.js';
@@ -26,7 +26,7 @@ export async function prepareCuda(folder: string, bin: string = onnxRuntimeFolde
     const error = load(join(folder, path));
     if (error === null) continue;
     throw new DeviceUnavailableError(
-      `a library of CUDA cannot be loaded: ${error}; run: unseam setup cuda --cache-dir ${dirname(folder)}`,
+      `a library of CUDA cannot be loaded: ${error}; run: ${setUpCommand(folder)}`,
     );
   }
   return manifest;

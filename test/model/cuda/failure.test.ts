@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { noDriver } from '../../../model/cuda/driver.js';
+import { noDriver, oldDriver } from '../../../model/cuda/driver.js';
 import { cudaFailure } from '../../../model/cuda/failure.js';
 
 /** As ONNX Runtime 1.30 writes it. */
@@ -20,7 +20,11 @@ describe('cudaFailure', () => {
     ['CUDNN failure 1002: CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED ; GPU=0', /remove LD_LIBRARY_PATH/],
     [
       'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library',
-      /run: unseam setup cuda$/,
+      /A library: run unseam setup cuda$/,
+    ],
+    [
+      'Failed to load library /x/libonnxruntime_providers_cuda.so with error: /x/y.so: undefined symbol: cuTensorMapEncodeTiled',
+      /too old for CUDA 13; update it to R580/,
     ],
     [
       'Failed to load library /x/libonnxruntime_providers_cuda.so with error: libcuda.so.1: cannot open shared object file',
@@ -36,6 +40,17 @@ describe('cudaFailure', () => {
     ['Invalid rank for input', 'Invalid rank for input'],
   ])('leaves other errors as they are called: %s', (message, name) => {
     expect(cudaFailure(message)).toBe(name);
+  });
+
+  it('names the command with the cache folder in use', () => {
+    const message = 'Failed to load shared library';
+    expect(cudaFailure(message, '/cache/cuda')).toMatch(/run unseam setup cuda --cache-dir \/cache$/);
+  });
+
+  it('tells an old driver by its version', () => {
+    expect(oldDriver('470.256.02')).toMatch(/driver 470\.256\.02 is too old/);
+    expect(oldDriver('580.65.06')).toBeNull();
+    expect(oldDriver(null)).toBeNull();
   });
 
   it('tells a machine without a driver from a container that is not given it', () => {
