@@ -1,6 +1,7 @@
 import type { Card } from '../../model/card.js';
 import { computingDevice, type DeviceFacts } from '../../model/environment.js';
 import type { OutputKind } from '../../model/output-kind.js';
+import { channelConversion } from '../../model/pixels.js';
 import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import type { ModelHost } from './model-host.js';
 import type { Tuning } from './tuning.js';
@@ -62,7 +63,7 @@ function modelAccount(
 ): Promise<ModelAccount> {
   return host.use(name, async (found) => {
     const { card } = found;
-    const tilingOf = async (use: GraphUse): Promise<TilingOutcome | null> => {
+    const outcomeOf = async (use: GraphUse): Promise<TilingOutcome | null> => {
       const known =
         (await host.knownTiling(found, { ...use, isOfBytes: true })) ?? (await host.knownTiling(found, use));
       if (known || test === null) return known ?? null;
@@ -70,15 +71,33 @@ function modelAccount(
       const { exact, largestDifference } = await host.tested(found, { ...use, isOfBytes: true }, null, NEVER);
       return { exact, largestDifference };
     };
+    /** Of gray and of RGB images where the model takes both: what differs in one of them is stated. */
+    const tilingOf = async (graph: (typeof GRAPHS)[number]): Promise<TilingOutcome | null> => {
+      const outcomes: TilingOutcome[] = [];
+      for (const channels of [1, 3].filter((each) => channelConversion(each, card.inputChannels) !== null)) {
+        const outcome = await outcomeOf({ ...graph, channels });
+        if (outcome) outcomes.push(outcome);
+      }
+      return outcomes.length === 0 ? null : worstOf(outcomes);
+    };
     const identity = { model: card.name, version: card.version };
     try {
       const graphs: GraphAccount[] = [];
       for (const graph of GRAPHS) {
-        graphs.push({ ...graph, tiling: await tilingOf({ ...graph, channels: card.inputChannels }) });
+        graphs.push({ ...graph, tiling: await tilingOf(graph) });
       }
       return { ...identity, graphs, tuning: (await host.tuningOf(name)) ?? null, failure: null };
     } catch (error) {
       return { ...identity, graphs: [], tuning: null, failure: (error as Error).message };
     }
   });
+}
+
+/** The outcome of which all can be said. */
+function worstOf(outcomes: readonly TilingOutcome[]): TilingOutcome {
+  const differences = outcomes.map(({ largestDifference }) => largestDifference);
+  return {
+    exact: outcomes.every(({ exact }) => exact),
+    largestDifference: differences.includes(null) ? null : Math.max(...(differences as number[])),
+  };
 }
