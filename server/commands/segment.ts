@@ -99,9 +99,7 @@ async function segmentAll(
     for (; next < tasks.length; next++) {
       context.signal.throwIfAborted();
       const { input, format, result: path } = tasks[next]!;
-      const bar = new ProgressBar(
-        `${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s, {eta_formatted} remaining`,
-      );
+      const bar = new ProgressBar(`${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s{left}`);
       const started = performance.now();
       try {
         const receipt = await segmenter.run({

@@ -208,7 +208,7 @@ async function trainOne(
 
 /** Creates a run with a progress bar for its weight maps. */
 async function createRun(request: RunRequest): Promise<TrainingRun> {
-  const bar = new ProgressBar('weight maps {bar} {value}/{total}, {eta_formatted} remaining');
+  const bar = new ProgressBar('weight maps {bar} {value}/{total}{left}');
   try {
     return await TrainingRun.create({ ...request, onWeightMap: (done, total) => bar.update(done, total) });
   } finally {

@@ -3,9 +3,10 @@ import { MultiBar, SingleBar } from 'cli-progress';
 /** A progress bar on a terminal; nothing where the output is piped. */
 export class ProgressBar {
   readonly #bar: SingleBar | null;
-  #started = false;
+  /** When it was drawn first, in ms; null while it is not. */
+  #started: number | null = null;
 
-  /** @param format cli-progress's format; its own placeholders are bar, value, total, percentage, eta_formatted */
+  /** @param format cli-progress's format; its placeholders are bar, value, total, percentage, and `left` */
   constructor(format: string, stream: NodeJS.WriteStream = process.stderr) {
     this.#bar = stream.isTTY
       ? new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true })
@@ -13,16 +14,17 @@ export class ProgressBar {
   }
 
   update(done: number, total: number, payload: Record<string, string> = {}): void {
-    if (!this.#started) {
-      this.#started = true;
-      this.#bar?.start(total, done, payload);
-    }
-    this.#bar?.update(done, payload);
+    const now = performance.now();
+    const isFirst = this.#started === null;
+    this.#started ??= now;
+    const values = { ...payload, left: timeLeft(done, total, now - this.#started) };
+    if (isFirst) this.#bar?.start(total, done, values);
+    this.#bar?.update(done, values);
   }
 
   stop(): void {
-    if (this.#started) this.#bar?.stop();
-    this.#started = false;
+    if (this.#started !== null) this.#bar?.stop();
+    this.#started = null;
   }
 }
 
@@ -58,6 +60,10 @@ export class ProgressBars {
     this.#bars = null;
   }
 }
+
+/** What is left at the speed so far, such as `, 45 s left`; nothing while there is no speed. */
+export const timeLeft = (done: number, total: number, elapsedMs: number): string =>
+  done === 0 || elapsedMs === 0 ? '' : `, ${duration(((total - done) * elapsedMs) / done / 1000)} left`;
 
 /** Formats seconds: `45 s`, `12 min`, `3 h 20 min`. */
 export function duration(seconds: number): string {

@@ -17,7 +17,7 @@ export async function findLearningRate(
   const { signal } = context;
   const { trainee, sampler } = await setUpTraining(engine, { ...session, signal });
   const folder = await mkdtemp(join(tmpdir(), 'unseam-lr-'));
-  const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}, {eta_formatted} remaining');
+  const bar = new ProgressBar('{bar} {value}/{total} rates, {rate}: loss {loss}{left}');
   try {
     const state = join(folder, 'state');
     await trainee.saveState(state, null);
