@@ -38,7 +38,7 @@ export function underfillWarnings(values: ValueRange, range: ValueRange): string
   const black = least - low < (greatest - low) / 4 ? low : least;
   return [
     `values reach from ${formatValue(least)} to ${formatValue(greatest)} in a range of ${given}, which is nearly uniform gray to the ` +
-      `network: set "range" to ${formatValue(black)},${formatValue(greatest)}`,
+      `network: set range (--range) to ${formatValue(black)},${formatValue(greatest)}`,
   ];
 }
 

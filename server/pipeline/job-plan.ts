@@ -189,12 +189,9 @@ function usableTile(
   }
   if (exact) return { tile: requested, warnings: [] };
   // Tile sizes do not agree bit for bit here; one size for all jobs at least makes results repeatable.
-  return {
-    tile: chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry),
-    warnings: [
-      'this device failed the tiling self-test: one fixed tile size is used instead of the requested one',
-    ],
-  };
+  const tile = chooseTile({ width: AUTO_OUTPUT_PX, height: AUTO_OUTPUT_PX }, 'auto', geometry);
+  const instead = `tiles of ${tile.width}x${tile.height} px are used instead of the requested ones: results of this device depend on their size`;
+  return { tile, warnings: requested === 'auto' ? [] : [instead] };
 }
 
 function sizeWarnings(image: number | undefined, model: number | null): string[] {

@@ -26,14 +26,17 @@ export function modelScale(image: ImageHeader, { card }: Pick<EngineModel, 'card
     throw new RequestError('bad-request', `the card of model ${card.name} states no pixel size`);
   }
   if (mpp === null) {
-    throw new RequestError('bad-request', 'the image states no pixel size: set "mpp", such as auto,0.25');
+    throw new RequestError(
+      'bad-request',
+      'the image states no pixel size: set mpp (--mpp), such as auto,0.25',
+    );
   }
   const ratio = { x: card.micronsPerPixel / mpp.x, y: card.micronsPerPixel / mpp.y };
   if (Math.max(ratio.x, 1 / ratio.x, ratio.y, 1 / ratio.y) > MAX_SCALE) {
     throw new RequestError(
       'bad-request',
       `the image states ${formatMicrons(mpp.x)} µm per pixel, and the model was trained at ${card.micronsPerPixel}: ` +
-        'set "mpp" to the true pixel size, such as auto,0.25',
+        'set mpp (--mpp) to the true pixel size, such as auto,0.25',
     );
   }
   const size = {

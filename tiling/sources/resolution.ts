@@ -25,7 +25,7 @@ export function believablePixelSize(
   return {
     mpp: null,
     notes: [
-      `the file's resolution of ${dpi} dpi (${microns} µm per pixel) is a screen's or a printer's, and is ignored: set "mpp" to the pixel size`,
+      `the file's resolution of ${dpi} dpi (${microns} µm per pixel) is a screen's or a printer's, and is ignored: set mpp (--mpp) to the pixel size`,
     ],
   };
 }

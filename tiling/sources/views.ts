@@ -51,14 +51,14 @@ export function toIntensities(source: ImageSource, trainingRange?: TypedRange): 
   const own = rangeOfType(type);
   if (own === null) {
     throw new UnsupportedImageError(
-      `the image has ${type} values: set "range" to those of black and white, such as 0,1`,
+      `the image has ${type} values: set range (--range) to those of black and white, such as 0,1`,
     );
   }
   const view = source.facts.dtype === 'float32' ? scaleToRange(source, own) : source;
   if (!trainingRange) return view;
   const note =
     `the model was trained on ${trainingRange.type} values, ${trainingRange.range.join(' to ')}; this image holds ${type}, ` +
-    `read as ${own.join(' to ')}: set "range" to change that`;
+    `read as ${own.join(' to ')}: set range (--range) to change that`;
   return withFacts(view, { notes: [...view.facts.notes, note] });
 }
 

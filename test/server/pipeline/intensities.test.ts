@@ -51,7 +51,7 @@ describe('intensities that fill less than a tenth of their range', () => {
     expect(await run(shapes, input, 'empty')).toMatchObject({
       warnings: [
         expect.stringMatching(
-          /^values reach from \d+ to 2\d\d in a range of 0 to 65535, .*: set "range" to 0,2\d\d$/,
+          /^values reach from \d+ to 2\d\d in a range of 0 to 65535, .*: set range \(--range\) to 0,2\d\d$/,
         ),
       ],
       range: [0, 65535],

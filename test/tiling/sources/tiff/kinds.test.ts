@@ -153,7 +153,7 @@ describe('the values of a TIFF', () => {
       if (bits === 8) {
         const first = read(path).then((whole) => whole.data[0]);
         await expect(first).resolves.toBeCloseTo((data[0]! + 128) / 255);
-      } else await expect(read(path)).rejects.toThrow(/set "range" to those of black and white/);
+      } else await expect(read(path)).rejects.toThrow(/set range \(--range\) to those of black and white/);
       const image = await read(path, { values: 'stored' });
       expect(image.dtype).toBe('float32');
       expect(firstDifference(image.data, Float32Array.from(data))).toBe(-1);
