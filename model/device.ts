@@ -42,14 +42,15 @@ export function nameOfDevices({ provider, indices }: DeviceSet): string {
  * @throws RangeError with what would be right
  */
 export function parseDevices(text: string): DeviceRequest {
-  if (text === 'auto') return text;
-  const parts = text.split(',').map((part) => /^([a-z]+)(?::(\d{1,3}))?$/.exec(part.trim()));
+  const request = text.trim().toLowerCase();
+  if (request === 'auto') return request;
+  const parts = request.split(',').map((part) => /^([a-z]+)(?::(\d{1,3}))?$/.exec(part.trim()));
   const kinds = new Set(parts.map((part) => part?.[1]));
   const [kind] = kinds;
   const provider = PROVIDERS.find((known) => known === kind);
   if (!provider) throw new RangeError(`expected ${DEVICE_SYNTAX}`);
   if (kinds.size > 1) throw new RangeError('devices that are used together must be of one kind');
-  if (provider === 'cpu' && text.trim() === 'cpu') return OWN_CPU;
+  if (request === 'cpu') return OWN_CPU;
   const indices = parts.map((part) => Number(part![2] ?? 0));
   if (new Set(indices).size < indices.length) throw new RangeError('a device is named twice');
   if (provider === 'webgpu' && indices.some((index) => index > 0)) {

@@ -93,8 +93,11 @@ export const precisionOption = (): Option =>
     .choices(PRECISIONS)
     .default('fp32');
 
-/** Parses `--device`, for commander. */
-export function devices(text: string): DeviceRequest {
+/** Parses `--device`, for commander, which calls it again for an option that is repeated. */
+export function devices(text: string, before?: DeviceRequest): DeviceRequest {
+  if (before !== undefined) {
+    throw new InvalidArgumentError('It is given twice: name several devices at once, such as cuda:0,cuda:1.');
+  }
   try {
     return parseDevices(text);
   } catch (error) {

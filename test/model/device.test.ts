@@ -11,6 +11,7 @@ describe('the devices that a user requests', () => {
     expect(parseDevices('cuda')).toEqual({ provider: 'cuda', indices: [0] });
     expect(parseDevices('cpu')).toEqual({ provider: 'cpu', indices: [] });
     expect(parseDevices('auto')).toBe('auto');
+    expect(parseDevices('CUDA:1')).toEqual({ provider: 'cuda', indices: [1] });
   });
 
   it.each([

@@ -47,7 +47,7 @@ describe('unseam devices', () => {
     expect(last.device).toBe('tensorflow');
     if (!tensorflow) {
       expect(last.failure).toMatch(
-        /^TensorFlow is not set up in \S+\/none\/tensorflow: run "unseam setup tensorflow"/,
+        /^TensorFlow is not set up in \S+\/none\/tensorflow: run "unseam setup tensorflow --cache-dir \S+\/none"/,
       );
     }
   });
@@ -66,15 +66,21 @@ describe('unseam devices', () => {
   });
 
   it.each([
-    ['--threads 2: those of the CPU, of which a GPU uses none', ['--device', 'cuda', '--threads', '2']],
-    [
-      '--precision fp16: the CPU computes in fp32; it is for GPUs',
-      ['--device', 'cpu', '--precision', 'fp16'],
-    ],
+    ['--threads 2 is for --device cpu: a GPU uses none of them', ['--device', 'cuda', '--threads', '2']],
+    ['--precision fp16 is for GPUs: the CPU computes in fp32', ['--device', 'cpu', '--precision', 'fp16']],
     ['--device cuda:0 is for --engine onnx', ['--device', 'cuda', '--engine', 'tensorflow']],
   ])('drops no option: %s', async (message, args) => {
     const result = await unseam(['devices', '--model', MODEL, ...args]);
     expect(result).toMatchObject({ code: 2, stderr: `unseam: ${message}\n` });
+  });
+
+  it('refuses devices that are named one by one', async () => {
+    expect(await unseam(['devices', '--device', 'cuda:0', '--device', 'cuda:1'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(
+        'It is given twice: name several devices at once, such as cuda:0,cuda:1.',
+      ),
+    });
   });
 
   it.skipIf(!tensorflow)(titled('states what computes with TensorFlow'), async () => {
