@@ -10,10 +10,12 @@ import {
 } from '../../model/device.js';
 import type { EngineKind } from '../../model/engine-kind.js';
 import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/onnx-package.js';
+import type { GraphUse } from '../../model/self-test.js';
 import { ModelShelf } from '../../model/shelf.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { type DeviceAccount, deviceAccount } from '../pipeline/device-account.js';
+import { testText } from '../pipeline/device-text.js';
 import { requireFolder } from '../storage/folders.js';
 import { untilAborted } from '../storage/until-aborted.js';
 import { accountLines, type ListedDevice } from '../terminal/device-table.js';
@@ -134,8 +136,9 @@ async function listedDevice(
   { models: folder, memory, cacheDir, test: isTesting }: DevicesFlags,
   { signal, stderr }: CommandContext,
 ): Promise<ListedDevice> {
-  const test = (model: string, { output, symmetries }: { output: string; symmetries: boolean }) =>
-    stderr(`testing ${model} on ${name}: ${output}${symmetries ? ' over symmetries' : ''}`);
+  const test = (model: string, graph: Pick<GraphUse, 'output' | 'symmetries'>) => {
+    if (candidate.device.provider === 'cpu') stderr(testText(model, graph, [name])); // a GPU's host says so itself
+  };
   try {
     const account = await withModelHost({ ...candidate, models: folder, memory, cacheDir }, stderr, (host) =>
       untilAborted(deviceAccount(host, models, isTesting ? test : null), signal),

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLossOfDevice } from '../../model/errors.js';
+import { testText } from '../pipeline/device-text.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { defaultTileCache } from '../pipeline/memory.js';
 import { ModelHost, type ModelHostOptions } from '../pipeline/model-host.js';
@@ -74,6 +75,7 @@ async function requestOf(flags: ModelHostFlags, log: (line: string) => void): Pr
     ...(cache && { tunings: cache.tunings }),
     onSearch: ({ card }) =>
       log(`measuring how ${card.name} is computed fastest here: about six seconds${cache ? ', once' : ''}`),
+    onSlowTest: ({ card }, use, devices) => log(testText(card.name, use, devices)),
     memory: flags.memory,
     tileCacheBytes: tileCacheOf({ ...DEFAULT_CACHES, ...flags }) ?? defaultTileCache(flags.memory),
   };

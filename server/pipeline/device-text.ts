@@ -1,7 +1,7 @@
 import { type ComputeChoice, type LaneUse, laneText } from '../../model/compute-choice.js';
 import { type DeviceFacts, gpuText } from '../../model/environment.js';
 import type { EngineRequest } from '../../model/open-engine.js';
-import type { TilingOutcome } from '../../model/self-test.js';
+import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
 import { formatBytes } from '../contract/byte-size.js';
 
 /** A device in a line for people, such as `NVIDIA H200, driver 580.65.06, fp32, 150.0 GB, compute capability 9.0`. */
@@ -23,6 +23,13 @@ export function outcomeText({ exact, largestDifference }: TilingOutcome): string
   if (exact) return 'exact';
   return largestDifference === null ? 'one tile' : `within ${Number(largestDifference.toPrecision(2))}`;
 }
+
+/** That the tiles of a model are compared with the whole on devices, which takes a while. */
+export const testText = (
+  model: string,
+  { output, symmetries }: Pick<GraphUse, 'output' | 'symmetries'>,
+  devices: readonly string[],
+): string => `testing ${model} on ${devices.join(', ')}: ${output}${symmetries ? ' over symmetries' : ''}`;
 
 /** How a model is computed, as it was measured; the tile is the side of its output in px. */
 export const tuningText = ({ tile, pixelsPerSecond, ...use }: TunedSpeed): string =>

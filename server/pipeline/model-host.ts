@@ -33,6 +33,8 @@ export interface ModelHostOptions {
   readonly onSearch?: TunerOptions['onSearch'];
   /** Called with how a model is computed, when that was measured or read. */
   readonly onChoice?: TunerOptions['onChoice'];
+  /** Called with a graph, and the GPUs on which its tiles are to be tested, which may take a minute. */
+  readonly onSlowTest?: (model: EngineModel, use: GraphUse, devices: readonly string[]) => void;
   /** Called with a graph that an image needs, when the outcome of its test is known. */
   readonly onTiling?: (model: EngineModel, use: GraphUse, outcome: TilingOutcome) => void;
   /** Called after each batch: its tiles, its share of the device's time in ms, and its lane. */
@@ -67,6 +69,7 @@ export class ModelHost {
   readonly #jobs: JobMemory;
   readonly #watch: DeviceWatch;
   readonly #onTiling: ModelHostOptions['onTiling'];
+  readonly #onSlowTest: ModelHostOptions['onSlowTest'];
   /** Why the requested `auto` is no GPU; null where it is one, or was not requested. */
   readonly fallback: string | null;
   /** Whether the devices are a GPU that `auto` has chosen: where it is lost, the CPU goes on. */
@@ -102,6 +105,7 @@ export class ModelHost {
       engine.limit = shared - jobBytes;
     });
     this.#onTiling = options.onTiling;
+    this.#onSlowTest = options.onSlowTest;
     this.predictor = new TilePredictor(engine, options.onBatch, options.onGone);
     this.#shapes = new BatchShapes(engine, this.predictor, this.#jobs, this.#models, this.#closing.signal);
     this.#tuner = new Tuner(this.predictor, {
@@ -181,6 +185,10 @@ export class ModelHost {
     signal: AbortSignal,
   ): Promise<TilingOutcome> {
     const outcome = this.#models.hold(found, async () => {
+      const isSlow = this.#engine.provider !== 'cpu';
+      if (isSlow && !(await this.#engine.tests.known(model, use, threads))) {
+        this.#onSlowTest?.(model, use, this.deviceNames);
+      }
       const tiling = await this.#engine.tested(model, use, threads, this.predictor.testing(model.id));
       this.#onTiling?.(model, use, tiling);
       return tiling;

@@ -21,7 +21,7 @@ async function segment(...args: string[]) {
   const out = join(folder, 'mask.png');
   const result = await unseam(['segment', image, ...model, '-o', out, '--json', ...args]);
   expect(result).toMatchObject({ code: 0 });
-  return { mask: await readFile(out), receipt: JSON.parse(result.stdout) };
+  return { mask: await readFile(out), receipt: JSON.parse(result.stdout), stderr: result.stderr };
 }
 
 /** A GPU in software: the time is that of compiling shaders. */
@@ -45,7 +45,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
   it('has the mask of the CPU, and a receipt that names the device, whose test is listed', {
     timeout: 240_000,
   }, async () => {
-    const { mask, receipt } = await segment('--device', 'webgpu', '--cache-dir', cache);
+    const { mask, receipt, stderr } = await segment('--device', 'webgpu', '--cache-dir', cache);
     expect(mask.equals(expected)).toBe(true);
     expect(receipt).toMatchObject({
       device: expect.stringMatching(/^webgpu:0: SwiftShader Device.*, driver [\d.]+, fp32$/),
@@ -54,6 +54,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
       compute: { lanes: 1, fallback: null },
     });
     expect(receipt.exact).toBe(receipt.largestDifference === 0);
+    expect(stderr).toContain('testing untrained on webgpu:0: labels\n');
 
     const { stdout } = await unseam([
       'devices',
