@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { OutputKind } from '../model/output-kind.js';
+import type { OutputKind } from '../model/network/output-kind.js';
 import type { Predict } from '../server/pipeline/segment.js';
 import { TileCache } from '../server/pipeline/tile-cache.js';
 import { writeSample } from '../tiling/samples/sample.js';

@@ -5,10 +5,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import '@tensorflow/tfjs-backend-wasm';
 import * as ort from 'onnxruntime-node';
-import { Engine } from '../model/engine.js';
+import { Engine } from '../model/engine/engine.js';
+import { buildUnet, type UnetConfig } from '../model/network/unet.js';
 import { encodeModel } from '../model/onnx/proto.js';
 import { GraphWriter } from '../model/onnx/writer.js';
-import { buildUnet, type UnetConfig } from '../model/unet.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, medians } from './bench.js';
 

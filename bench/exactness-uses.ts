@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { Engine, type EngineModel } from '../model/engine.js';
-import { type OutputKind, valuesPerPixel } from '../model/output-kind.js';
+import { Engine, type EngineModel } from '../model/engine/engine.js';
+import { type OutputKind, valuesPerPixel } from '../model/network/output-kind.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { type Size, within } from '../tiling/geometry.js';
 import { chooseTile, planTiles } from '../tiling/plan.js';

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Engine, type EngineModel } from '../model/engine.js';
-import type { OutputKind } from '../model/output-kind.js';
+import { Engine, type EngineModel } from '../model/engine/engine.js';
+import type { OutputKind } from '../model/network/output-kind.js';
 import { segment } from '../server/pipeline/segment.js';
 import { chooseTile, planTiles, type TileChoice } from '../tiling/plan.js';
 import type { Raster } from '../tiling/raster.js';

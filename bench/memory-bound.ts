@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { Engine } from '../model/engine.js';
+import { Engine } from '../model/engine/engine.js';
 import { DEFAULTS } from '../server/config.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import type { Bench } from './bench.js';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { Engine } from '../model/engine.js';
+import { Engine } from '../model/engine/engine.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { levelSizes } from '../tiling/sinks/tiff/level.js';
 import type { Bench } from './bench.js';

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Card } from '../model/card.js';
+import type { Card } from '../model/shelf/card.js';
 import type { Bench } from './bench.js';
 
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Engine } from '../model/engine.js';
+import { Engine } from '../model/engine/engine.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, median } from './bench.js';
 import { Packages } from './rivals/python.js';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Engine, type EngineModel } from '../model/engine.js';
+import { Engine, type EngineModel } from '../model/engine/engine.js';
 import { DEFAULTS } from '../server/config.js';
 import { measureSpeed } from '../server/pipeline/measure-speed.js';
 import { TilePredictor } from '../server/pipeline/predict.js';

@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import type { GraphPrecision } from './device.js';
+import type { GraphPrecision } from './devices/device.js';
 import type { OnnxBackend } from './onnx/backend.js';
 
 /** Values of one input of a recorded computation. */

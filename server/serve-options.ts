@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { EngineRequest } from '../model/open-engine.js';
+import type { EngineRequest } from '../model/engine/open-engine.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
 import type { WorkerDiagnostics } from './worker/diagnostics.js';

@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { environmentOf } from '../model/environment.js';
+import { environmentOf } from '../model/devices/environment.js';
+import { engineVersions } from '../model/devices/versions.js';
 import { DeviceUnavailableError } from '../model/errors.js';
-import { ModelShelf } from '../model/shelf.js';
-import { engineVersions } from '../model/versions.js';
+import { ModelShelf } from '../model/shelf/shelf.js';
 import { type BaseDependencies, createApp } from './http/app.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';

@@ -136,22 +136,39 @@ describe('the dependency graph', () => {
   });
 
   it('the onnx backend is independent of networks: of model/ it imports only errors and devices', () => {
-    const isOurs = (name: string) => /^model\/(?!onnx\/|errors|device\.ts)/.test(name);
+    const isOurs = (name: string) => /^model\/(?!onnx\/|errors\.ts|devices\/device\.ts)/.test(name);
     expect(arrows('model/onnx/', isOurs)).toEqual([]);
   });
 
   it('cuda/ and tensorflow/ know no networks, and only what opens or sets up devices knows them', () => {
-    const isOurs = (name: string) =>
-      /^model\/(?!cuda\/|(errors|environment|platform|dlopen-flags|device|onnx-package)\.ts)/.test(name);
+    const isOurs = (name: string) => /^model\/(?!cuda\/|errors\.ts|devices\/)/.test(name);
     expect(arrows('model/cuda/', isOurs)).toEqual([]);
-    const isOther = (name: string) => /^model\/(?!tensorflow\/|(errors|runtime|dlopen-flags)\.ts)/.test(name);
+    const isOther = (name: string) =>
+      /^model\/(?!tensorflow\/|(errors|runtime)\.ts|devices\/dlopen-flags\.ts)/.test(name);
     expect(arrows('model/tensorflow/', isOther)).toEqual([]);
     const setUps = ['server/setup/', 'server/terminal/requested-engine.ts', 'server/commands/devices.ts'];
-    const cuda = ['model/cuda/', 'model/open-device.ts', 'model/open-engine.ts'];
+    const cuda = ['model/cuda/', 'model/devices/open-device.ts', 'model/engine/open-engine.ts'];
     expect(outside(importers(/^model\/cuda\//), ...cuda, ...setUps)).toEqual([]);
     // Those that start it import it later; the others know where it is installed.
-    const tensorflow = ['model/tensorflow/', 'model/engine-methods.ts', 'model/versions.ts'];
+    const tensorflow = ['model/tensorflow/', 'model/engine/engine-methods.ts', 'model/devices/versions.ts'];
     expect(outside(importers(/^model\/tensorflow\//), ...tensorflow, ...setUps)).toEqual([]);
+  });
+
+  it('each room of model/ knows but those that it stands on', () => {
+    const ENGINE_ROOMS = 'devices|cuda|tensorflow|exactness|engine|scheduler|train';
+    expect(
+      arrows('model/network/', (name) => new RegExp(`^model/(${ENGINE_ROOMS}|onnx)/`).test(name)),
+    ).toEqual([]);
+    expect(arrows('model/shelf/', (name) => new RegExp(`^model/(${ENGINE_ROOMS}|onnx)/`).test(name))).toEqual(
+      [],
+    );
+    const isOther = (name: string) => /^model\/(?!scheduler\/|(errors|compute-choice)\.ts)/.test(name);
+    expect(arrows('model/scheduler/', isOther)).toEqual([]);
+    expect(arrows('model/exactness/', (name) => /^model\/(onnx|train|scheduler)\//.test(name))).toEqual([]);
+    expect(
+      arrows('model/devices/', (name) => /^model\/(network|shelf|train|exactness|scheduler)\//.test(name)),
+    ).toEqual([]);
+    expect(arrows('model/engine/', (name) => name.startsWith('model/scheduler/'))).toEqual([]);
   });
 
   it('only server imports express, prom-client and p-queue', () => {
@@ -179,8 +196,8 @@ describe('the dependency graph', () => {
     const starts = ['server/bin.ts', 'server/demo.ts', 'server/worker/main.ts', 'server/readers/main.ts'];
     const entries = [
       ...starts,
-      'model/engine-thread.ts',
-      'model/device-process.ts',
+      'model/engine/engine-thread.ts',
+      'model/engine/device-process.ts',
       'model/cuda/count-process.ts',
       'server/web/page.ts',
       'loadtest/main.ts',
@@ -258,12 +275,12 @@ describe('processes', () => {
     expect(matching(loaded, HTTP)).toEqual([]);
     // Each pattern matches where a match is expected.
     expect(matching(loadedBy('server/serve.ts'), HTTP).length).toBeGreaterThan(5);
-    expect(matching(loadedLaterBy('model/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
+    expect(matching(loadedLaterBy('model/engine/engine-thread.ts'), ENGINE)).toContain('onnxruntime-node');
     expect(loaded).toContain('tiling/sources/openslide.ts');
   });
 
   it('a lane loads one engine: that of TensorFlow loads no ONNX Runtime', () => {
-    const loaded = loadedBy('model/engine-thread.ts', 'model/tensorflow/runtime.ts');
+    const loaded = loadedBy('model/engine/engine-thread.ts', 'model/tensorflow/runtime.ts');
     expect(matching(loaded, /^onnxruntime/)).toEqual([]);
   });
 
@@ -278,7 +295,7 @@ describe('processes', () => {
     for (const start of ['server/bin.ts', 'server/worker/main.ts']) {
       const loaded = loadedLaterBy(start);
       expect(matching(loaded, ENGINE)).toEqual(['onnxruntime-node']);
-      expect(loaded).toContain('model/flush-denormals.ts');
+      expect(loaded).toContain('model/engine/flush-denormals.ts');
       expect(loaded).not.toContain('model/onnx/sessions.ts');
     }
     expect(loadedLaterBy('server/bin.ts')).toContain('server/commands/train.ts');

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { Engine } from '../../model/engine.js';
+import { Engine } from '../../model/engine/engine.js';
 import type { JobView } from '../../server/jobs/view.js';
 import { writeUntrained } from '../../test/support/untrained.js';
 import { BenchServer, pause } from '../server.js';

@@ -4,7 +4,7 @@ import { workerData } from 'node:worker_threads';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { loadCheckpoint } from '../../model/checkpoint.js';
+import { loadCheckpoint } from '../../model/shelf/checkpoint.js';
 
 /** A slide that several worker threads segment; its arrays are shared memory. */
 export interface WasmTiles {

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { version_wasm } from '@tensorflow/tfjs-backend-wasm';
 import sharp from 'sharp';
 import { z } from 'zod';
-import { readCard } from '../../model/model-files.js';
+import { readCard } from '../../model/shelf/model-files.js';
 import type { WasmTiles } from './tfjs-wasm-session.js';
 
 /**

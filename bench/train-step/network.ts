@@ -1,4 +1,4 @@
-import type { UnetConfig } from '../../model/unet.js';
+import type { UnetConfig } from '../../model/network/unet.js';
 
 /**
  * The paper's network, as PyTorch has it in `rivals/train_torch.py`.

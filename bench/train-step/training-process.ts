@@ -1,8 +1,8 @@
-import { Engine } from '../../model/engine.js';
+import { Engine } from '../../model/engine/engine.js';
+import type { Trainee } from '../../model/engine/trainee.js';
 import { AUGMENTATIONS } from '../../model/train/augment.js';
 import type { TrainingBatch } from '../../model/train/batch.js';
 import { PLAIN_TRAINING } from '../../model/train/trainer.js';
-import type { Trainee } from '../../model/trainee.js';
 import { LabelCodec } from '../../server/training/data/labels.js';
 import { Sampler } from '../../server/training/data/sampler.js';
 import type { Raster } from '../../tiling/raster.js';

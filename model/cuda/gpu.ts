@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Precision } from '../device.js';
-import type { GpuFacts } from '../environment.js';
+import type { Precision } from '../devices/device.js';
+import type { GpuFacts } from '../devices/environment.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { kernelDriver } from './driver.js';
 import { type DriverFunctions, driverFunctions } from './driver-functions.js';

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
+import { onnxRuntimeCommit } from '../devices/onnx-package.js';
+import { nameOfPlatform, OWN_PLATFORM, type Platform } from '../devices/platform.js';
 import { DeviceUnavailableError } from '../errors.js';
-import { onnxRuntimeCommit } from '../onnx-package.js';
-import { nameOfPlatform, OWN_PLATFORM, type Platform } from '../platform.js';
 
 /**
  * What is loaded before ONNX Runtime's CUDA provider, in this order, since each needs those before it, and none is where

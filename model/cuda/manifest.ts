@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { onnxRuntimeCommit } from '../devices/onnx-package.js';
 import { DeviceUnavailableError } from '../errors.js';
-import { onnxRuntimeCommit } from '../onnx-package.js';
 import { setUpCommand } from './libraries.js';
 
 /** The file of a folder that is written last: what has none is not set up. */

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { RTLD_NODELETE } from '../dlopen-flags.js';
+import { RTLD_NODELETE } from '../devices/dlopen-flags.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { DRIVER_LIBRARY, noDriver } from './driver.js';
 

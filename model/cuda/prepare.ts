@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { onnxRuntimeFolder } from '../devices/onnx-package.js';
 import { DeviceUnavailableError } from '../errors.js';
-import { onnxRuntimeFolder } from '../onnx-package.js';
 import { PRELOADED, requireCudaPlatform, setUpCommand } from './libraries.js';
 import { linkProviders } from './links.js';
 import { type Manifest, requireManifest } from './manifest.js';

@@ -1,7 +1,7 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import * as ort from 'onnxruntime-node';
-import { type GraphPrecision, takesBytes } from '../device.js';
+import { type GraphPrecision, takesBytes } from '../devices/device.js';
 import { graphError, PendingReadError, UnsupportedKernelError } from '../errors.js';
 import { feedShape, gather, type Program } from './compile.js';
 import { refuseOverflow } from './half/overflow.js';

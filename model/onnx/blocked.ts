@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import type { Provider } from '../device.js';
+import type { Provider } from '../devices/device.js';
 import { encodeModel, NCHWC } from './proto.js';
 import { GraphWriter } from './writer.js';
 

@@ -1,4 +1,4 @@
-import type { GraphPrecision } from '../device.js';
+import type { GraphPrecision } from '../devices/device.js';
 import type { Graph } from './proto.js';
 import type { Recorded, TensorData } from './record.js';
 import { type Deferred, type Layout, NCHW, type Shape, Value } from './value.js';

@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import type { Provider } from '../device.js';
+import type { Provider } from '../devices/device.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { encodeModel } from './proto.js';
 import { GraphWriter } from './writer.js';

@@ -1,6 +1,6 @@
 import './no-telemetry.js';
 import * as ort from 'onnxruntime-node';
-import type { GraphPrecision } from '../device.js';
+import type { GraphPrecision } from '../devices/device.js';
 import { graphError, ModelError, PrecisionError } from '../errors.js';
 import { FLUSH_DENORMALS, findBlock } from './blocked.js';
 import { compile, type Program } from './compile.js';

@@ -1,10 +1,10 @@
 import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
-import type { TileBatch } from '../frozen.js';
-import { Head } from '../head.js';
-import { normalise } from '../normalise.js';
-import { rangeOf } from '../pixels.js';
+import type { TileBatch } from '../network/frozen.js';
+import { Head } from '../network/head.js';
+import { normalise } from '../network/normalise.js';
+import { rangeOf } from '../network/pixels.js';
 import type { Computation, Runtime } from '../runtime.js';
 import type { Range, Ranges } from './ranges.js';
 import { stagesOf } from './stages.js';

@@ -2,7 +2,7 @@ import tf = require('@tensorflow/tfjs-core');
 
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { UnquantisableLayerError } from '../errors.js';
-import type { TileGeometry } from '../geometry.js';
+import type { TileGeometry } from '../network/geometry.js';
 import type { OnnxBackend } from '../onnx/backend.js';
 import { concat } from '../onnx/kernels/arrange.js';
 import { cropBytes, maxPoolBytes, repeatPixels } from '../onnx/kernels/bytes.js';

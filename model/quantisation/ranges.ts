@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
-import { issueOf } from '../schema-issue.js';
+import { issueOf } from '../shelf/schema-issue.js';
 
 /** File of a quantised version that holds its ranges. */
 export const QUANTISATION = 'quantisation.json';

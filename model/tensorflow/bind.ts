@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import tf = require('@tensorflow/tfjs-core');
 import util = require('node:util');
 
-import { RTLD_NODELETE } from '../dlopen-flags.js';
+import { RTLD_NODELETE } from '../devices/dlopen-flags.js';
 import { DeviceUnavailableError } from '../errors.js';
 import { SHARED_PACKAGES, setUpCommand, type TensorFlowInstallation } from './installation.js';
 

@@ -1,5 +1,5 @@
-import type { Margins } from '../geometry.js';
-import { type Pixels, rangeOf } from '../pixels.js';
+import type { Margins } from '../network/geometry.js';
+import { type Pixels, rangeOf } from '../network/pixels.js';
 import type { Augmentation } from './augment.js';
 import { jitterIntensities } from './intensity-jitter.js';
 import type { Random } from './random.js';

@@ -1,11 +1,11 @@
 import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
-import type { GraphPrecision } from '../device.js';
-import { type TileGeometry, tileGeometryOf } from '../geometry.js';
-import { convertChannels } from '../normalise.js';
+import type { GraphPrecision } from '../devices/device.js';
+import { type TileGeometry, tileGeometryOf } from '../network/geometry.js';
+import { convertChannels } from '../network/normalise.js';
+import type { UnetConfig } from '../network/unet.js';
 import { type Computation, type Recorder, recorderOf } from '../runtime.js';
-import type { UnetConfig } from '../unet.js';
 import type { TrainingBatch } from './batch.js';
 import type { LossKind } from './choices.js';
 import { lossOf, type Truth } from './loss.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Trainee } from '../trainee.js';
+import type { Trainee } from '../engine/trainee.js';
 import type { TrainingBatch } from './batch.js';
 
 /** JSON writes null for NaN and infinities, such as the loss of a training that diverged. */

@@ -1,4 +1,4 @@
-import type { Trainee } from '../trainee.js';
+import type { Trainee } from '../engine/trainee.js';
 import type { TrainingBatch } from './batch.js';
 
 export interface RangeTestOptions {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
-import { issueOf } from '../schema-issue.js';
-import { writeWhole } from '../whole-file.js';
+import { issueOf } from '../shelf/schema-issue.js';
+import { writeWhole } from '../shelf/whole-file.js';
 import { type LossScaleState, lossScaleSchema } from './loss-scale.js';
 
 /** A network and its optimiser between two steps: all that the next step depends on besides its batch. */

@@ -1,13 +1,13 @@
 import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
-import { loadCheckpoint } from '../checkpoint.js';
-import type { GraphPrecision } from '../device.js';
-import { SeededDropout } from '../dropout.js';
+import type { GraphPrecision } from '../devices/device.js';
 import { CheckpointError, ModelConfigError } from '../errors.js';
-import { type TileGeometry, tileGeometryOf } from '../geometry.js';
+import { SeededDropout } from '../network/dropout.js';
+import { type TileGeometry, tileGeometryOf } from '../network/geometry.js';
+import { buildUnet, type UnetConfig } from '../network/unet.js';
 import { recorderOf } from '../runtime.js';
-import { buildUnet, type UnetConfig } from '../unet.js';
+import { loadCheckpoint } from '../shelf/checkpoint.js';
 import type { TrainingBatch } from './batch.js';
 import type { LossKind, OptimizerConfig } from './choices.js';
 import { Differentiator } from './differentiator.js';

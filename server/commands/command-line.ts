@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Card } from '../../model/card.js';
-import { type DeviceRequest, nameOfDevices } from '../../model/device.js';
+import { type DeviceRequest, nameOfDevices } from '../../model/devices/device.js';
+import type { Card } from '../../model/shelf/card.js';
 import { formatClasses } from './training-values.js';
 
 /**

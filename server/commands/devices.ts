@@ -7,11 +7,11 @@ import {
   OWN_CPU,
   type Precision,
   withoutName,
-} from '../../model/device.js';
-import type { EngineKind } from '../../model/engine-kind.js';
-import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/onnx-package.js';
-import type { GraphUse } from '../../model/self-test.js';
-import { ModelShelf } from '../../model/shelf.js';
+} from '../../model/devices/device.js';
+import type { EngineKind } from '../../model/devices/engine-kind.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/devices/onnx-package.js';
+import type { GraphUse } from '../../model/exactness/self-test.js';
+import { ModelShelf } from '../../model/shelf/shelf.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { type DeviceAccount, deviceAccount } from '../pipeline/device-account.js';

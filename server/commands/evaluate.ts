@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import type { Engine, EngineModel } from '../../model/engine.js';
-import { ModelShelf } from '../../model/shelf.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
+import { ModelShelf } from '../../model/shelf/shelf.js';
 import { DEFAULTS } from '../config.js';
 import { RequestError } from '../contract/errors.js';
 import { defaultChoice } from '../pipeline/default-choice.js';

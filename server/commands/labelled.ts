@@ -1,4 +1,4 @@
-import type { Card } from '../../model/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { type Dataset, openDataset } from '../training/data/dataset.js';
 import type { RangeChoice } from '../training/data/intensities.js';

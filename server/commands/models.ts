@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import type { Card } from '../../model/card.js';
-import { Engine } from '../../model/engine.js';
-import type { EngineKind } from '../../model/engine-kind.js';
-import type { LayerFacts } from '../../model/layers.js';
-import { cardOf, ModelShelf, type Survey } from '../../model/shelf.js';
+import type { EngineKind } from '../../model/devices/engine-kind.js';
+import { Engine } from '../../model/engine/engine.js';
+import type { LayerFacts } from '../../model/network/layers.js';
+import type { Card } from '../../model/shelf/card.js';
+import { cardOf, ModelShelf, type Survey } from '../../model/shelf/shelf.js';
 import { haloText } from '../../tiling/plan.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { problemOf } from '../contract/problems.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { Card } from '../../model/card.js';
-import { nameOfDevices, OWN_CPU } from '../../model/device.js';
-import { ModelShelf } from '../../model/shelf.js';
+import { nameOfDevices, OWN_CPU } from '../../model/devices/device.js';
+import type { Card } from '../../model/shelf/card.js';
+import { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import { openEngineOf } from '../terminal/engine.js';
 import {

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Engine } from '../../model/engine.js';
+import type { Engine } from '../../model/engine/engine.js';
 import { DEFAULTS } from '../config.js';
 import { codeOf } from '../contract/problems.js';
 import { optionsOf, shellQuote } from './command-line.js';

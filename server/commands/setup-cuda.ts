@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { withoutName } from '../../model/device.js';
-import { Engine } from '../../model/engine.js';
+import { withoutName } from '../../model/devices/device.js';
+import { Engine } from '../../model/engine/engine.js';
 import { RequestError } from '../contract/errors.js';
 import { setUpCuda } from '../setup/cuda.js';
 import { makeFolder } from '../storage/folders.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type Card, unetOf } from '../../model/card.js';
-import type { ModelShelf } from '../../model/shelf.js';
+import { type Card, unetOf } from '../../model/shelf/card.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { EngineFlags, ImageFlags, ScratchFlags } from '../terminal/options.js';
 import { MONITORS } from '../training/monitor.js';

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import type { Card } from '../../model/card.js';
-import { nameOfDevices } from '../../model/device.js';
-import { ModelShelf } from '../../model/shelf.js';
+import { nameOfDevices } from '../../model/devices/device.js';
+import type { Card } from '../../model/shelf/card.js';
+import { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import { openEngineOf } from '../terminal/engine.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';

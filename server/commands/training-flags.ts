@@ -1,7 +1,7 @@
+import type { UnetConfig } from '../../model/network/unet.js';
 import type { Augmentation } from '../../model/train/augment.js';
 import type { LossKind, OptimizerConfig } from '../../model/train/choices.js';
 import type { ScheduleConfig } from '../../model/train/schedule.js';
-import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
 import { RequestError } from '../contract/errors.js';
 import type { Monitor } from '../training/monitor.js';

@@ -1,4 +1,4 @@
-import type { Card } from '../../model/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import { AUGMENTATIONS, type Augmentation, NO_AUGMENTATION } from '../../model/train/augment.js';
 import { RequestError } from '../contract/errors.js';
 import { IGNORED } from '../training/data/labels.js';

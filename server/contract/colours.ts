@@ -1,4 +1,4 @@
-import type { Card } from '../../model/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 
 /** RGB colours of a card's classes, by class index; null for a class that is not drawn. */

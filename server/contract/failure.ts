@@ -1,4 +1,4 @@
-import type { Failure } from '../../model/rpc.js';
+import type { Failure } from '../../model/engine/rpc.js';
 import { codeOf, detailOf } from './problems.js';
 
 /** An error as another process learns of it. One that was not foreseen is logged here, for it does not cross. */

@@ -1,4 +1,4 @@
-import type { Priority } from '../../model/priority.js';
+import type { Priority } from '../../model/scheduler/priority.js';
 import type { Size } from '../../tiling/geometry.js';
 import type { TileChoice } from '../../tiling/plan.js';
 import type { ImageChoice } from '../../tiling/sources/options.js';

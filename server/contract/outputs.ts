@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
 import { RequestError } from './errors.js';

@@ -1,4 +1,4 @@
-import type { ChannelConversion } from '../../model/pixels.js';
+import type { ChannelConversion } from '../../model/network/pixels.js';
 import type { Margins } from '../../tiling/geometry.js';
 import type { ValueRange } from '../../tiling/raster.js';
 import type { PixelSize } from '../../tiling/source.js';

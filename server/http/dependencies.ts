@@ -1,4 +1,4 @@
-import type { ModelShelf } from '../../model/shelf.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { UploadLimits } from './receive-image.js';

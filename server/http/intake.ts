@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import type { Priority } from '../../model/priority.js';
+import type { Priority } from '../../model/scheduler/priority.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';

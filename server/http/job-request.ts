@@ -1,6 +1,6 @@
 import express, { type Request, type RequestHandler } from 'express';
 import { z } from 'zod';
-import { PRIORITIES } from '../../model/priority.js';
+import { PRIORITIES } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
 import {
   checkOutput,

@@ -1,4 +1,4 @@
-import { PRIORITIES, type Priority } from '../../model/priority.js';
+import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
 import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
 import type { Metrics } from '../metrics.js';
 import type { JobRecord, JobState } from './job.js';

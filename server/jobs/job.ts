@@ -1,4 +1,4 @@
-import type { Priority } from '../../model/priority.js';
+import type { Priority } from '../../model/scheduler/priority.js';
 import type { JobProgress, WorkSpec } from '../contract/job-spec.js';
 import type { Format, Output } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { Priority } from '../../model/priority.js';
-import type { ModelShelf } from '../../model/shelf.js';
+import type { Priority } from '../../model/scheduler/priority.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec } from '../contract/job-spec.js';

@@ -1,4 +1,4 @@
-import type { Priority } from '../../model/priority.js';
+import type { Priority } from '../../model/scheduler/priority.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { JobRecord, JobRequest, JobSource } from './job.js';
 import type { EarlierResults } from './result-cache.js';

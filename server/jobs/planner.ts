@@ -1,4 +1,4 @@
-import type { ModelShelf } from '../../model/shelf.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec } from '../contract/job-spec.js';

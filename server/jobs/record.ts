@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PRIORITIES } from '../../model/priority.js';
+import { PRIORITIES } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
 import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
 import { STAGES } from '../contract/stages.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { networkDigest } from '../../model/model-files.js';
-import type { ModelShelf } from '../../model/shelf.js';
+import { networkDigest } from '../../model/shelf/model-files.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { JobRecord, JobSource } from './job.js';
 
 /** What a job's results depend on, besides the server that computes them. */

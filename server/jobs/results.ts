@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Card } from '../../model/card.js';
-import type { ModelShelf } from '../../model/shelf.js';
+import type { Card } from '../../model/shelf/card.js';
+import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import type { Priority } from '../../model/priority.js';
+import type { Priority } from '../../model/scheduler/priority.js';
 import type { JobSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { WorkerClient } from '../worker/client.js';

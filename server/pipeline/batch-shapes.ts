@@ -1,8 +1,8 @@
-import type { Engine, EngineModel, TestedModel } from '../../model/engine.js';
-import type { Priority } from '../../model/priority.js';
-import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
-import type { ShapeOutcome } from '../../model/shape-test.js';
-import type { FoundModel } from '../../model/shelf.js';
+import type { Engine, EngineModel, TestedModel } from '../../model/engine/engine.js';
+import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js';
+import type { ShapeOutcome } from '../../model/exactness/shape-test.js';
+import type { Priority } from '../../model/scheduler/priority.js';
+import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { untilAborted } from '../storage/until-aborted.js';
 import { sizesUpTo, tilesOf } from './batch-sizes.js';

@@ -1,4 +1,4 @@
-import { valuesPerPixel } from '../../model/output-kind.js';
+import { valuesPerPixel } from '../../model/network/output-kind.js';
 import { COLUMN_BLOCK_PX, type TilePlan } from '../../tiling/plan.js';
 import type { AreaCount } from '../../tiling/sinks/areas.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';

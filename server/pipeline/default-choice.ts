@@ -1,7 +1,7 @@
-import type { Card } from '../../model/card.js';
 import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js';
-import type { Provider } from '../../model/device.js';
-import type { Engine } from '../../model/engine.js';
+import type { Provider } from '../../model/devices/device.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { Card } from '../../model/shelf/card.js';
 import { AUTO_OUTPUT_PX } from '../../tiling/plan.js';
 import { lanesFit, type Memories, maxBatchPixels } from './memory.js';
 

@@ -1,8 +1,8 @@
-import type { Card } from '../../model/card.js';
-import { computingDevice, type DeviceFacts } from '../../model/environment.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import { channelConversion } from '../../model/pixels.js';
-import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
+import { computingDevice, type DeviceFacts } from '../../model/devices/environment.js';
+import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
+import { channelConversion } from '../../model/network/pixels.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { ModelHost } from './model-host.js';
 import type { Tuning } from './tuning.js';
 

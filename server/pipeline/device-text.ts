@@ -1,7 +1,7 @@
 import { type ComputeChoice, type LaneUse, laneText } from '../../model/compute-choice.js';
-import { type DeviceFacts, gpuText } from '../../model/environment.js';
-import type { EngineRequest } from '../../model/open-engine.js';
-import type { GraphUse, TilingOutcome } from '../../model/self-test.js';
+import { type DeviceFacts, gpuText } from '../../model/devices/environment.js';
+import type { EngineRequest } from '../../model/engine/open-engine.js';
+import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js';
 import { formatBytes } from '../contract/byte-size.js';
 
 /** A device in a line for people, such as `NVIDIA H200, driver 580.65.06, fp32, 150.0 GB, compute capability 9.0`. */

@@ -1,5 +1,5 @@
-import type { RunningBatch } from '../../model/device-lanes.js';
-import type { Engine } from '../../model/engine.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { RunningBatch } from '../../model/scheduler/device-lanes.js';
 
 /** The limit of a batch in ms, or this many times its expected duration, whichever is longer. Default 60 s and 20. */
 export interface HungAfter {

@@ -1,5 +1,5 @@
-import type { Card } from '../../model/card.js';
-import { valuesPerPixel } from '../../model/output-kind.js';
+import { valuesPerPixel } from '../../model/network/output-kind.js';
+import type { Card } from '../../model/shelf/card.js';
 import { bytesPerPixel, outputKindOf, type ResultFile } from '../contract/outputs.js';
 import { routeResults } from './routing.js';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import type { TestedModel } from '../../model/engine.js';
+import type { TestedModel } from '../../model/engine/engine.js';
 import type { Size } from '../../tiling/geometry.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';

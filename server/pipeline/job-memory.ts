@@ -1,4 +1,4 @@
-import { PRIORITIES, type Priority } from '../../model/priority.js';
+import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
 
 /** What a job takes of the memory, in bytes. */
 export interface JobNeed {

@@ -1,9 +1,9 @@
-import type { Card } from '../../model/card.js';
 import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js';
-import type { TestedModel } from '../../model/engine.js';
-import type { TileGeometry } from '../../model/geometry.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import { type ChannelConversion, channelConversion } from '../../model/pixels.js';
+import type { TestedModel } from '../../model/engine/engine.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
+import { type ChannelConversion, channelConversion } from '../../model/network/pixels.js';
+import type { Card } from '../../model/shelf/card.js';
 import { UnsupportedImageError } from '../../tiling/errors.js';
 import type { Size } from '../../tiling/geometry.js';
 import { AUTO_OUTPUT_PX, chooseTile, planTiles, type TileChoice, type TilePlan } from '../../tiling/plan.js';

@@ -1,6 +1,6 @@
-import type { Engine, EngineModel } from '../../model/engine.js';
-import { modelBytes } from '../../model/session-bytes.js';
-import type { FoundModel, ModelShelf } from '../../model/shelf.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
+import { modelBytes } from '../../model/engine/session-bytes.js';
+import type { FoundModel, ModelShelf } from '../../model/shelf/shelf.js';
 
 /** Memory of loaded models in a lane; beyond it, those that are not in use are evicted, the least recently used first. */
 const DEFAULT_BYTES = 1 << 30;

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import type { TileGeometry } from '../../model/geometry.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import { noiseOf } from '../../model/self-test.js';
+import { noiseOf } from '../../model/exactness/self-test.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import { within } from '../../tiling/geometry.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
 import { tilesOf } from './batch-sizes.js';

@@ -1,7 +1,5 @@
-import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { EngineRequest } from '../../model/open-engine.js';
-import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
+import type { EngineRequest } from '../../model/engine/open-engine.js';
 import {
   arenaBytes,
   batchBytes,
@@ -10,7 +8,9 @@ import {
   type ModelSize,
   modelBytes,
   sessionBytes,
-} from '../../model/session-bytes.js';
+} from '../../model/engine/session-bytes.js';
+import { type OutputKind, valuesPerPixel } from '../../model/network/output-kind.js';
+import type { Card } from '../../model/shelf/card.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageFacts } from '../../tiling/source.js';

@@ -1,5 +1,5 @@
-import type { EngineModel } from '../../model/engine.js';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { EngineModel } from '../../model/engine/engine.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import { haloText } from '../../tiling/plan.js';
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';

@@ -1,4 +1,4 @@
-import type { EngineModel } from '../../model/engine.js';
+import type { EngineModel } from '../../model/engine/engine.js';
 import type { Size } from '../../tiling/geometry.js';
 import { factsAtSize, resampleLinear } from '../../tiling/resample.js';
 import type { ImageFacts, ImageSource } from '../../tiling/source.js';

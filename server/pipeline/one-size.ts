@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from '../../model/errors.js';
-import type { TileBatch } from '../../model/frozen.js';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { TileBatch } from '../../model/network/frozen.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import { codeOf } from '../contract/problems.js';
 import { type BatchSizes, tilesOf } from './batch-sizes.js';
 import type { Predict, Predicted } from './segment.js';

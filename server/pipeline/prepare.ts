@@ -1,5 +1,5 @@
-import type { TestedModel } from '../../model/engine.js';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { TestedModel } from '../../model/engine/engine.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { WorkSpec } from '../contract/job-spec.js';
 import type { ShapeChoice } from './batch-shapes.js';

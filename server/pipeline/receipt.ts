@@ -1,6 +1,6 @@
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { TestedModel } from '../../model/engine.js';
-import { NORMALISATION } from '../../model/pixels.js';
+import type { TestedModel } from '../../model/engine/engine.js';
+import { NORMALISATION } from '../../model/network/pixels.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import type { ImageHeader } from '../contract/image-header.js';

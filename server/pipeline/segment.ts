@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { TileBatch } from '../../model/frozen.js';
-import { type OutputKind, valuesPerPixel } from '../../model/output-kind.js';
-import type { Batched } from '../../model/scheduler.js';
+import type { TileBatch } from '../../model/network/frozen.js';
+import { type OutputKind, valuesPerPixel } from '../../model/network/output-kind.js';
+import type { Batched } from '../../model/scheduler/scheduler.js';
 import { type Rect, within } from '../../tiling/geometry.js';
 import type { Band, Tile, TilePlan } from '../../tiling/plan.js';
 import { readTile } from '../../tiling/reader.js';

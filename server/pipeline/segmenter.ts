@@ -1,9 +1,9 @@
-import { trainingRangeOf } from '../../model/card.js';
-import type { TestedModel } from '../../model/engine.js';
-import { deviceFacts } from '../../model/environment.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import type { GraphUse } from '../../model/self-test.js';
-import type { FoundModel } from '../../model/shelf.js';
+import { deviceFacts } from '../../model/devices/environment.js';
+import type { TestedModel } from '../../model/engine/engine.js';
+import type { GraphUse } from '../../model/exactness/self-test.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
+import { trainingRangeOf } from '../../model/shelf/card.js';
+import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { TileBatch } from '../../model/frozen.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import { PRIORITIES, type Priority } from '../../model/priority.js';
+import type { TileBatch } from '../../model/network/frozen.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
+import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
 import type { MaskArray } from '../../tiling/sink.js';
 import { ByteCache } from '../storage/byte-cache.js';
 import { untilAborted } from '../storage/until-aborted.js';

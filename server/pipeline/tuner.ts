@@ -1,8 +1,8 @@
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { Provider } from '../../model/device.js';
-import type { EngineModel } from '../../model/engine.js';
-import { Outcomes } from '../../model/outcomes.js';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { Provider } from '../../model/devices/device.js';
+import type { EngineModel } from '../../model/engine/engine.js';
+import { Outcomes } from '../../model/exactness/outcomes.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import type { Size } from '../../tiling/geometry.js';
 import { AUTO_SIDES_PX, chooseTile } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';

@@ -1,4 +1,4 @@
-import type { Card } from '../../model/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { GeojsonWriter } from '../../tiling/sinks/geojson.js';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { parentProcess } from '../../model/channel.js';
-import { serve } from '../../model/rpc.js';
+import { parentProcess } from '../../model/engine/channel.js';
+import { serve } from '../../model/engine/rpc.js';
 import { openImage } from '../../tiling/sources/open.js';
 import { failureOf } from '../contract/failure.js';
 import { derive } from '../pipeline/derive.js';

@@ -1,5 +1,5 @@
-import type { Card } from '../../model/card.js';
-import type { CallContext } from '../../model/rpc.js';
+import type { CallContext } from '../../model/engine/rpc.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import type { ViewTile } from '../contract/deep-zoom.js';

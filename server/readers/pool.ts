@@ -1,6 +1,6 @@
-import { type Clock, systemClock } from '../../model/clock.js';
+import type { ArgsOf, ResultOf } from '../../model/engine/rpc.js';
 import { EngineLostError } from '../../model/errors.js';
-import type { ArgsOf, ResultOf } from '../../model/rpc.js';
+import { type Clock, systemClock } from '../../model/scheduler/clock.js';
 import { RequestError } from '../contract/errors.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 import { ReaderExit, ReaderProcess } from './process.js';

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { childProcess } from '../../model/channel.js';
-import { type ArgsOf, Connection, type ResultOf } from '../../model/rpc.js';
+import { childProcess } from '../../model/engine/channel.js';
+import { type ArgsOf, Connection, type ResultOf } from '../../model/engine/rpc.js';
 import { childEnvironment } from '../config.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 

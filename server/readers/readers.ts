@@ -1,4 +1,4 @@
-import { type Card, trainingRangeOf } from '../../model/card.js';
+import { type Card, trainingRangeOf } from '../../model/shelf/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ViewTile } from '../contract/deep-zoom.js';

@@ -9,7 +9,7 @@ import {
 } from '../../model/cuda/libraries.js';
 import { linkProviders } from '../../model/cuda/links.js';
 import { MANIFEST, type Manifest, requireManifest } from '../../model/cuda/manifest.js';
-import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/onnx-package.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../model/devices/onnx-package.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
 import { replaceFile } from '../storage/durable.js';

@@ -1,6 +1,6 @@
 import { chmod, copyFile, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { writeWhole } from '../../model/whole-file.js';
+import { writeWhole } from '../../model/shelf/whole-file.js';
 
 /** Resolves when the content of a file would survive a power failure; its name is an entry of its folder. */
 export async function syncFile(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { LayerFacts } from '../../model/layers.js';
+import type { LayerFacts } from '../../model/network/layers.js';
 import { escapeXml } from './charts.js';
 
 /** A feature map, drawn as a block: its height shows the side of the map, its width the number of channels. */

@@ -1,7 +1,7 @@
-import { withoutName } from '../../model/device.js';
-import type { Engine } from '../../model/engine.js';
-import type { DeviceState } from '../../model/lanes.js';
-import { openEngine } from '../../model/open-engine.js';
+import { withoutName } from '../../model/devices/device.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { DeviceState } from '../../model/engine/lanes.js';
+import { openEngine } from '../../model/engine/open-engine.js';
 import { unusedText } from '../pipeline/device-text.js';
 import type { CpuFlags, DeviceFlags, EngineFlags } from './options.js';
 import { cpuOptionsOf, engineOf } from './requested-engine.js';

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { modelNameSchema } from '../../model/card.js';
+import { modelNameSchema } from '../../model/shelf/card.js';
 
 // Parsers of flags' values, for commander, which shows the errors that they throw.
 

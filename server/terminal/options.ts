@@ -6,8 +6,8 @@ import {
   PRECISIONS,
   type Precision,
   parseDevices,
-} from '../../model/device.js';
-import { ENGINES, type EngineKind } from '../../model/engine-kind.js';
+} from '../../model/devices/device.js';
+import { ENGINES, type EngineKind } from '../../model/devices/engine-kind.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { bytes, integer } from './flag-values.js';
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { nameOfDevices, OWN_CPU } from '../../model/device.js';
+import { nameOfDevices, OWN_CPU } from '../../model/devices/device.js';
+import type { EngineRequest } from '../../model/engine/open-engine.js';
 import { DeviceUnavailableError } from '../../model/errors.js';
-import type { EngineRequest } from '../../model/open-engine.js';
 import {
   findTensorFlow,
   setUpCommand,

@@ -1,7 +1,7 @@
-import type { Card } from '../../model/card.js';
-import { trainingRangeOf } from '../../model/card.js';
-import type { TileGeometry } from '../../model/geometry.js';
-import { channelConversion } from '../../model/pixels.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
+import { channelConversion } from '../../model/network/pixels.js';
+import type { Card } from '../../model/shelf/card.js';
+import { trainingRangeOf } from '../../model/shelf/card.js';
 import { chooseTile, planTiles, type Tile } from '../../tiling/plan.js';
 import type { Raster } from '../../tiling/raster.js';
 import { readTile } from '../../tiling/reader.js';

@@ -1,5 +1,5 @@
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { Engine, EngineModel } from '../../model/engine.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import type { BorderScores } from '../../model/train/border-scores.js';
 import type { Confusion } from '../../model/train/scores.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';

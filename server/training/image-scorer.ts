@@ -1,4 +1,4 @@
-import { argMax } from '../../model/arg-max.js';
+import { argMax } from '../../model/network/arg-max.js';
 import { type BorderScores, borderScores } from '../../model/train/border-scores.js';
 import type { LossSum } from '../../model/train/loss-sum.js';
 import { Confusion } from '../../model/train/scores.js';

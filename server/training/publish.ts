@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
-import type { Card } from '../../model/card.js';
-import type { Engine, EngineModel } from '../../model/engine.js';
-import { NETWORK_FILES, writeCard } from '../../model/model-files.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
+import type { Card } from '../../model/shelf/card.js';
+import { NETWORK_FILES, writeCard } from '../../model/shelf/model-files.js';
 import { DEFAULTS } from '../config.js';
 import { defaultChoice } from '../pipeline/default-choice.js';
 import { copyDurably, syncFolder } from '../storage/durable.js';

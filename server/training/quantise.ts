@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Card } from '../../model/card.js';
 import type { ComputeChoice } from '../../model/compute-choice.js';
-import type { Engine, EngineModel } from '../../model/engine.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import { ModelChoiceError } from '../../model/errors.js';
-import { NETWORK_FILES, writeCard } from '../../model/model-files.js';
 import { formatRanges, QUANTISATION, type Ranges } from '../../model/quantisation/ranges.js';
-import type { FoundModel, ModelFolder } from '../../model/shelf.js';
+import type { Card } from '../../model/shelf/card.js';
+import { NETWORK_FILES, writeCard } from '../../model/shelf/model-files.js';
+import type { FoundModel, ModelFolder } from '../../model/shelf/shelf.js';
 import { within } from '../../tiling/geometry.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { DEFAULTS } from '../config.js';

@@ -1,8 +1,8 @@
-import { architectureOf, type Card } from '../../model/card.js';
-import { deviceFacts, type Environment } from '../../model/environment.js';
-import type { TileGeometry } from '../../model/geometry.js';
+import { deviceFacts, type Environment } from '../../model/devices/environment.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
+import type { UnetConfig } from '../../model/network/unet.js';
+import { architectureOf, type Card } from '../../model/shelf/card.js';
 import type { LoopState } from '../../model/train/loop.js';
-import type { UnetConfig } from '../../model/unet.js';
 import type { Dataset, Pair } from './data/dataset.js';
 import type { Split } from './data/split.js';
 import { type Monitor, scoreOf } from './monitor.js';

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Card, cardSchema } from '../../model/card.js';
-import { issueOf } from '../../model/schema-issue.js';
+import { type Card, cardSchema } from '../../model/shelf/card.js';
+import { issueOf } from '../../model/shelf/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
 import type { RangeChoice } from './data/intensities.js';

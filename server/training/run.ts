@@ -1,9 +1,10 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Card } from '../../model/card.js';
-import type { Engine } from '../../model/engine.js';
-import { issueOf } from '../../model/schema-issue.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { Trainee } from '../../model/engine/trainee.js';
+import type { Card } from '../../model/shelf/card.js';
+import { issueOf } from '../../model/shelf/schema-issue.js';
 import {
   INITIAL_STATE,
   type LoopState,
@@ -12,7 +13,6 @@ import {
   train,
 } from '../../model/train/loop.js';
 import { learningRateAt } from '../../model/train/schedule.js';
-import type { Trainee } from '../../model/trainee.js';
 import { RequestError } from '../contract/errors.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';

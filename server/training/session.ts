@@ -1,4 +1,4 @@
-import type { Engine } from '../../model/engine.js';
+import type { Engine } from '../../model/engine/engine.js';
 import type { CommandContext } from '../terminal/options.js';
 import type { Dataset } from './data/dataset.js';
 import type { Split } from './data/split.js';

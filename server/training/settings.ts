@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { unetOptions } from '../../model/card.js';
+import type { UnetConfig } from '../../model/network/unet.js';
+import { unetOptions } from '../../model/shelf/card.js';
 import type { Augmentation } from '../../model/train/augment.js';
 import { LOSSES, type LossKind, OPTIMIZERS, type OptimizerConfig } from '../../model/train/choices.js';
 import { SCHEDULES, type ScheduleConfig } from '../../model/train/schedule.js';
-import type { UnetConfig } from '../../model/unet.js';
 import type { Border } from '../../tiling/reader.js';
 import { MONITORS, type Monitor } from './monitor.js';
 

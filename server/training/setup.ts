@@ -1,6 +1,6 @@
-import type { Engine } from '../../model/engine.js';
-import type { Trainee } from '../../model/trainee.js';
-import type { UnetConfig } from '../../model/unet.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { Trainee } from '../../model/engine/trainee.js';
+import type { UnetConfig } from '../../model/network/unet.js';
 import { planTiles } from '../../tiling/plan.js';
 import type { Dataset } from './data/dataset.js';
 import { Sampler, type WeightMapOptions } from './data/sampler.js';

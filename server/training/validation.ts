@@ -1,5 +1,5 @@
-import type { Engine } from '../../model/engine.js';
-import type { TileGeometry } from '../../model/geometry.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
 import type { Validation } from '../../model/train/loop.js';
 import { LossSum } from '../../model/train/loss-sum.js';
 import { RequestError } from '../contract/errors.js';

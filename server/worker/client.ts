@@ -1,5 +1,5 @@
+import type { ArgsOf, CallOptions, EventOf, ResultOf } from '../../model/engine/rpc.js';
 import { EngineLostError } from '../../model/errors.js';
-import type { ArgsOf, CallOptions, EventOf, ResultOf } from '../../model/rpc.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';

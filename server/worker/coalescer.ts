@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../../model/clock.js';
+import { type Clock, systemClock } from '../../model/scheduler/clock.js';
 
 /** Time for which what is to be reported is collected, in ms: a fast network ends hundreds of tiles a second. */
 const COLLECT_MS = 50;

@@ -1,4 +1,4 @@
-import type { Clock } from '../../model/clock.js';
+import type { Clock } from '../../model/scheduler/clock.js';
 import type { JobProgress } from '../contract/job-spec.js';
 import type { Stage } from '../contract/stages.js';
 import { Coalescer } from './coalescer.js';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { computingDevice, type DeviceFacts, type Environment } from '../../model/environment.js';
-import type { DeviceState } from '../../model/lanes.js';
-import type { EngineRequest } from '../../model/open-engine.js';
+import { computingDevice, type DeviceFacts, type Environment } from '../../model/devices/environment.js';
+import type { DeviceState } from '../../model/engine/lanes.js';
+import type { EngineRequest } from '../../model/engine/open-engine.js';
 import { deviceText, outcomeText, tuningText, unusedText, versionsText } from '../pipeline/device-text.js';
 import type { TestedGraph, TunedModel, WorkerDevices } from './methods.js';
 

@@ -1,5 +1,5 @@
-import { parentProcess } from '../../model/channel.js';
-import { serve } from '../../model/rpc.js';
+import { parentProcess } from '../../model/engine/channel.js';
+import { serve } from '../../model/engine/rpc.js';
 import { failureOf } from '../contract/failure.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';

@@ -1,8 +1,8 @@
-import type { Environment } from '../../model/environment.js';
-import type { DeviceState } from '../../model/lanes.js';
-import type { OutputKind } from '../../model/output-kind.js';
-import type { CallContext } from '../../model/rpc.js';
-import type { TilingOutcome } from '../../model/self-test.js';
+import type { Environment } from '../../model/devices/environment.js';
+import type { DeviceState } from '../../model/engine/lanes.js';
+import type { CallContext } from '../../model/engine/rpc.js';
+import type { TilingOutcome } from '../../model/exactness/self-test.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobFacts } from '../contract/job-facts.js';
 import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { childProcess, type Exit } from '../../model/channel.js';
-import { Connection } from '../../model/rpc.js';
+import { childProcess, type Exit } from '../../model/engine/channel.js';
+import { Connection } from '../../model/engine/rpc.js';
 import { childEnvironment } from '../config.js';
 import { heapBytes } from '../pipeline/memory.js';
 import type { MemoryUse } from '../pipeline/segmenter.js';

@@ -1,4 +1,4 @@
-import type { Connection } from '../../model/rpc.js';
+import type { Connection } from '../../model/engine/rpc.js';
 import type { CallName, WorkerMethods } from './methods.js';
 
 interface Settle {

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FrozenModel } from '../../model/frozen.js';
+import { selfTest } from '../../model/exactness/self-test.js';
+import { FrozenModel } from '../../model/network/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
-import { selfTest } from '../../model/self-test.js';
 import type { TrainingBatch } from '../../model/train/batch.js';
 import { PLAIN_TRAINING, Trainer } from '../../model/train/trainer.js';
 import { difference, noise, oneAtATime, onnxBesideCpu } from '../support/oracle.js';

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FrozenModel } from '../../model/frozen.js';
+import { type GraphUse, selfTest } from '../../model/exactness/self-test.js';
+import { FrozenModel } from '../../model/network/frozen.js';
+import { buildUnet, type UnetConfig } from '../../model/network/unet.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
-import { type GraphUse, selfTest } from '../../model/self-test.js';
-import { buildUnet, type UnetConfig } from '../../model/unet.js';
 import { noise, oneAtATime, onnxBesideCpu } from '../support/oracle.js';
 import { even, firstDifference } from '../support/rasters.js';
 

@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PRELOADED, PROVIDER_LIBRARIES } from '../../model/cuda/libraries.js';
-import { onnxRuntimeFolder } from '../../model/onnx-package.js';
+import { onnxRuntimeFolder } from '../../model/devices/onnx-package.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 

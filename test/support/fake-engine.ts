@@ -1,12 +1,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Card } from '../../model/card.js';
-import type { Engine } from '../../model/engine.js';
-import type { TileBatch } from '../../model/frozen.js';
-import type { TileGeometry } from '../../model/geometry.js';
-import type { OutputKind } from '../../model/output-kind.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { Trainee } from '../../model/engine/trainee.js';
+import type { TileBatch } from '../../model/network/frozen.js';
+import type { TileGeometry } from '../../model/network/geometry.js';
+import type { OutputKind } from '../../model/network/output-kind.js';
+import type { Card } from '../../model/shelf/card.js';
 import type { TrainingBatch } from '../../model/train/batch.js';
-import type { Trainee } from '../../model/trainee.js';
 import type { PredictEngine } from '../../server/pipeline/predict.js';
 
 /** A geometry without a halo: the output of a tile has its size. */

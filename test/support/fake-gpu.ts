@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
-import type { Environment } from '../../model/environment.js';
+import type { Environment } from '../../model/devices/environment.js';
+import type { LaneData, PredictRequest } from '../../model/engine/engine-methods.js';
 
 /** What a GPU is like, as the environment of its process states it in `FAKE_GPU`, in JSON. */
 export interface FakeGpu {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import type { LaneData, PredictRequest } from '../../model/engine-methods.js';
-import type { DeviceFacts, Environment } from '../../model/environment.js';
+import type { DeviceFacts, Environment } from '../../model/devices/environment.js';
+import type { LaneData, PredictRequest } from '../../model/engine/engine-methods.js';
 
 /** How a device fails, as the environment of its process states it in `DEVICE_FAULT`, in JSON. */
 export interface DeviceFault {

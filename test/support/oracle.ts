@@ -1,9 +1,9 @@
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import type { FrozenModel } from '../../model/frozen.js';
+import type { TestedNetwork } from '../../model/exactness/self-test.js';
+import type { FrozenModel } from '../../model/network/frozen.js';
 import type { OnnxBackend } from '../../model/onnx/backend.js';
 import { useOnnxBackend } from '../../model/onnx/register.js';
-import type { TestedNetwork } from '../../model/self-test.js';
 import { Random } from '../../model/train/random.js';
 
 tf.env().set('IS_TEST', true);

@@ -1,10 +1,10 @@
-import type { Provider } from '../../model/device.js';
-import { SeededDropout } from '../../model/dropout.js';
-import { tileGeometryOf } from '../../model/geometry.js';
+import type { Provider } from '../../model/devices/device.js';
+import { SeededDropout } from '../../model/network/dropout.js';
+import { tileGeometryOf } from '../../model/network/geometry.js';
+import { buildUnet, type UnetConfig } from '../../model/network/unet.js';
 import { useOnnxBackend } from '../../model/onnx/register.js';
 import { Differentiator } from '../../model/train/differentiator.js';
 import { Random } from '../../model/train/random.js';
-import { buildUnet, type UnetConfig } from '../../model/unet.js';
 
 /** What a process prints: the loss of a network for one batch, and its gradients. */
 export interface PrintedGradients {

@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import type { Provider } from '../../model/device.js';
+import type { Provider } from '../../model/devices/device.js';
 import { floatsOf } from '../../model/onnx/half/float16.js';
 import { halve } from '../../model/onnx/half/halve.js';
 import { OVERFLOW } from '../../model/onnx/half/overflow.js';

@@ -1,6 +1,6 @@
 import { isMainThread, parentPort } from 'node:worker_threads';
-import { parentProcess, parentThread } from '../../model/channel.js';
-import { type CallContext, serve } from '../../model/rpc.js';
+import { parentProcess, parentThread } from '../../model/engine/channel.js';
+import { type CallContext, serve } from '../../model/engine/rpc.js';
 
 /** Methods that the RPC tests call, in a thread and in a process. */
 export interface TestMethods {

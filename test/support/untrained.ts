@@ -1,9 +1,9 @@
-import { architectureOf } from '../../model/card.js';
-import type { Engine } from '../../model/engine.js';
-import { deviceFacts } from '../../model/environment.js';
-import { NORMALISATION } from '../../model/pixels.js';
+import { deviceFacts } from '../../model/devices/environment.js';
+import type { Engine } from '../../model/engine/engine.js';
+import { NORMALISATION } from '../../model/network/pixels.js';
+import type { UnetConfig } from '../../model/network/unet.js';
+import { architectureOf } from '../../model/shelf/card.js';
 import { PLAIN_TRAINING } from '../../model/train/trainer.js';
-import type { UnetConfig } from '../../model/unet.js';
 
 /** Saves a network with its initial weights: its masks mean nothing, but it computes as much as a trained one. */
 export async function writeUntrained(

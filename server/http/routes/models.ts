@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Router } from 'express';
-import type { Card } from '../../../model/card.js';
-import type { ModelShelf } from '../../../model/shelf.js';
+import type { Card } from '../../../model/shelf/card.js';
+import type { ModelShelf } from '../../../model/shelf/shelf.js';
 import { RequestError } from '../../contract/errors.js';
 
 /** The pictures of curves are SVG with styles of their own. */

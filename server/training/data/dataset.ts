@@ -1,5 +1,5 @@
-import type { Card } from '../../../model/card.js';
-import { channelConversion } from '../../../model/pixels.js';
+import { channelConversion } from '../../../model/network/pixels.js';
+import type { Card } from '../../../model/shelf/card.js';
 import { bytesOf, type ValueRange } from '../../../tiling/raster.js';
 import type { Border } from '../../../tiling/reader.js';
 import { type ImageSource, withFacts } from '../../../tiling/source.js';

@@ -1,6 +1,6 @@
-import type { Card } from '../../../model/card.js';
-import { trainingRangeOf } from '../../../model/card.js';
-import { NORMALISATION } from '../../../model/pixels.js';
+import { NORMALISATION } from '../../../model/network/pixels.js';
+import type { Card } from '../../../model/shelf/card.js';
+import { trainingRangeOf } from '../../../model/shelf/card.js';
 import { runs } from '../../../tiling/geometry.js';
 import { rangeOfType, scaleToRange, storedTypeOf } from '../../../tiling/intensities.js';
 import type { ValueRange } from '../../../tiling/raster.js';

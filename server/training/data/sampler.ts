@@ -1,4 +1,4 @@
-import type { Margins } from '../../../model/geometry.js';
+import type { Margins } from '../../../model/network/geometry.js';
 import type { Augmentation } from '../../../model/train/augment.js';
 import type { TrainingBatch } from '../../../model/train/batch.js';
 import { type Crop, fillCrop } from '../../../model/train/crop.js';

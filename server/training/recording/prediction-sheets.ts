@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Card } from '../../../model/card.js';
+import type { Card } from '../../../model/shelf/card.js';
 import { miniatureOf } from '../data/miniature.js';
 import type { Prediction } from '../evaluate.js';
 import { type Picture, paint, paintLabels, paintPixels, sheetOf, writePicture } from './sheets.js';

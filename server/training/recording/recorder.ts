@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Card } from '../../../model/card.js';
+import type { Card } from '../../../model/shelf/card.js';
 import type { TrainEvent } from '../../../model/train/loop.js';
 import type { Prediction } from '../evaluate.js';
 import { scoreOf } from '../monitor.js';

@@ -1,4 +1,4 @@
-import type { Card } from '../../../model/card.js';
+import type { Card } from '../../../model/shelf/card.js';
 import { haloText } from '../../../tiling/plan.js';
 import { escapeXml } from '../../svg/charts.js';
 import type { RunConfig } from '../run-config.js';

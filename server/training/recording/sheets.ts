@@ -1,4 +1,4 @@
-import type { Card } from '../../../model/card.js';
+import type { Card } from '../../../model/shelf/card.js';
 import { PngSink } from '../../../tiling/sinks/png.js';
 import { rgbOf } from '../../contract/colours.js';
 import { CELL_PX } from '../data/miniature.js';

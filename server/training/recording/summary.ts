@@ -1,5 +1,5 @@
-import type { Card } from '../../../model/card.js';
-import { NORMALISATION } from '../../../model/pixels.js';
+import { NORMALISATION } from '../../../model/network/pixels.js';
+import type { Card } from '../../../model/shelf/card.js';
 import type { Dataset } from '../data/dataset.js';
 import type { Split } from '../data/split.js';
 

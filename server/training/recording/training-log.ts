@@ -1,6 +1,6 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { issueOf } from '../../../model/schema-issue.js';
+import { issueOf } from '../../../model/shelf/schema-issue.js';
 import { RequestError } from '../../contract/errors.js';
 
 /** JSON writes null for NaN and infinities, such as the loss of a training that diverged. */

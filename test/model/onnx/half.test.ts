@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GraphPrecision } from '../../../model/device.js';
-import { FrozenModel, type TileBatch } from '../../../model/frozen.js';
+import type { GraphPrecision } from '../../../model/devices/device.js';
+import { FrozenModel, type TileBatch } from '../../../model/network/frozen.js';
+import type { OutputKind } from '../../../model/network/output-kind.js';
+import { buildUnet, type UnetConfig } from '../../../model/network/unet.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { floatsOf, halvesOf } from '../../../model/onnx/half/float16.js';
 import { useOnnxBackend } from '../../../model/onnx/register.js';
-import type { OutputKind } from '../../../model/output-kind.js';
 import { Calibrator } from '../../../model/quantisation/calibrator.js';
-import { buildUnet, type UnetConfig } from '../../../model/unet.js';
 import { testFolder } from '../../support/files.js';
 import { noise } from '../../support/oracle.js';
 

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FrozenModel, type TileBatch } from '../../../model/frozen.js';
+import { type GraphUse, selfTest } from '../../../model/exactness/self-test.js';
+import { FrozenModel, type TileBatch } from '../../../model/network/frozen.js';
+import { buildUnet, type UnetConfig } from '../../../model/network/unet.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { Calibrator } from '../../../model/quantisation/calibrator.js';
-import { type GraphUse, selfTest } from '../../../model/self-test.js';
-import { buildUnet, type UnetConfig } from '../../../model/unet.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';
 
 let backend: OnnxBackend;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine, type EngineModel } from '../../../model/engine.js';
-import type { TileBatch } from '../../../model/frozen.js';
+import { Engine, type EngineModel } from '../../../model/engine/engine.js';
+import type { TileBatch } from '../../../model/network/frozen.js';
 import { PLAIN_TRAINING } from '../../../model/train/trainer.js';
 import { testFolder } from '../../support/files.js';
 import { difference, noise } from '../../support/oracle.js';

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Trainee } from '../../../model/engine/trainee.js';
 import type { TrainingBatch } from '../../../model/train/batch.js';
 import { type RangePoint, rangeTest } from '../../../model/train/lr-finder.js';
 import { PLAIN_TRAINING, Trainer, type TrainerConfig } from '../../../model/train/trainer.js';
-import type { Trainee } from '../../../model/trainee.js';
 import { testFolder } from '../../support/files.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';
 

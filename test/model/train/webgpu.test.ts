@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { UnetConfig } from '../../../model/unet.js';
+import type { UnetConfig } from '../../../model/network/unet.js';
 import { difference } from '../../support/oracle.js';
 import type { PrintedGradients } from '../../support/print-gradients.js';
 import { SOFTWARE_GPU, titled } from '../../support/software-gpu.js';

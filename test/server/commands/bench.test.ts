@@ -1,7 +1,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { Engine } from '../../../model/engine.js';
+import { Engine } from '../../../model/engine/engine.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
 import { writeUntrained } from '../../support/untrained.js';

@@ -1,8 +1,8 @@
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Card, cardSchema } from '../../../model/card.js';
-import { ModelShelf } from '../../../model/shelf.js';
+import { type Card, cardSchema } from '../../../model/shelf/card.js';
+import { ModelShelf } from '../../../model/shelf/shelf.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, unseam } from '../../support/product.js';
 

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, readlink, rm, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { manifestSchema } from '../../../model/cuda/manifest.js';
-import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../../model/onnx-package.js';
+import { onnxRuntimeCommit, onnxRuntimeFolder } from '../../../model/devices/onnx-package.js';
 import { copyInstallation, layDownCuda } from '../../support/fake-cuda.js';
 import { writeFakePip } from '../../support/fake-pip.js';
 import { testFolder } from '../../support/files.js';

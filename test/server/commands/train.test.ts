@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Card, cardSchema } from '../../../model/card.js';
+import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { PRESETS, type PresetName } from '../../../server/training/presets.js';
 import { testFolder } from '../../support/files.js';
 import { onnxBesideCpu } from '../../support/oracle.js';

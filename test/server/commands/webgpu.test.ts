@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Engine } from '../../../model/engine.js';
+import { Engine } from '../../../model/engine/engine.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
 import { SOFTWARE_GPU, titled } from '../../support/software-gpu.js';

@@ -3,7 +3,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ModelShelf } from '../../../model/shelf.js';
+import { ModelShelf } from '../../../model/shelf/shelf.js';
 import type { JobSpec } from '../../../server/contract/job-spec.js';
 import { Jobs } from '../../../server/jobs/jobs.js';
 import type { NewJob } from '../../../server/jobs/new-job.js';

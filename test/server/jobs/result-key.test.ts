@@ -1,7 +1,7 @@
 import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ModelShelf } from '../../../model/shelf.js';
+import { ModelShelf } from '../../../model/shelf/shelf.js';
 import { EVERYONE, type JobRequest, type JobSource } from '../../../server/jobs/job.js';
 import { type Keyed, ResultKeys } from '../../../server/jobs/result-key.js';
 import { testFolder } from '../../support/files.js';

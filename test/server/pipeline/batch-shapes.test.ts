@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { TestedModel } from '../../../model/engine.js';
+import type { TestedModel } from '../../../model/engine/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
-import type { TileBatch } from '../../../model/frozen.js';
-import type { GraphUse } from '../../../model/self-test.js';
-import type { FoundModel } from '../../../model/shelf.js';
-import { TilingTests } from '../../../model/tiling-tests.js';
+import type { GraphUse } from '../../../model/exactness/self-test.js';
+import { TilingTests } from '../../../model/exactness/tiling-tests.js';
+import type { TileBatch } from '../../../model/network/frozen.js';
+import type { FoundModel } from '../../../model/shelf/shelf.js';
 import { BatchShapes, type ShapedJob } from '../../../server/pipeline/batch-shapes.js';
 import { FittingBatches } from '../../../server/pipeline/batch-sizes.js';
 import type { TestOptions } from '../../../server/pipeline/predict.js';

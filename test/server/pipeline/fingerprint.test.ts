@@ -1,7 +1,7 @@
 import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { TestedModel } from '../../../model/engine.js';
+import type { TestedModel } from '../../../model/engine/engine.js';
 import { fingerprintOf, restartWarning, tileOf } from '../../../server/pipeline/fingerprint.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { planTiles } from '../../../tiling/plan.js';

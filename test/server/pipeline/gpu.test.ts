@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { EngineRequest } from '../../../model/open-engine.js';
+import type { EngineRequest } from '../../../model/engine/open-engine.js';
 import type { Receipt } from '../../../server/contract/receipt.js';
 import type { TileChoice } from '../../../tiling/plan.js';
 import { type FakeGpu, WITH_FAKE_GPU } from '../../support/fake-gpu.js';
@@ -104,7 +104,10 @@ describe('a GPU', () => {
   it('is not exact where one of them differs: the tile and the batch are fixed, and results repeat', async () => {
     const differs = { count: 2, width: 100 };
     const [first, second] = await segmentOn({ differs }, SMALL_TILE, { batch: 2, times: 2 });
-    expect(first!.receipt).toMatchObject({ exact: false, warnings: [expect.stringContaining('instead of the requested ones')] });
+    expect(first!.receipt).toMatchObject({
+      exact: false,
+      warnings: [expect.stringContaining('instead of the requested ones')],
+    });
     expect(first!.receipt.plan.tile).not.toBe('120x120');
     expect(first!.receipt.largestDifference).toBeCloseTo(2 ** -20, 7);
     const [side] = first!.receipt.plan.tile.split('x').map(Number) as [number];

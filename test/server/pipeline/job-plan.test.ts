@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Card } from '../../../model/card.js';
-import { arenaBytes } from '../../../model/session-bytes.js';
+import { arenaBytes } from '../../../model/engine/session-bytes.js';
+import type { Card } from '../../../model/shelf/card.js';
 import { planJob } from '../../../server/pipeline/job-plan.js';
 import { maxConcurrentJobs, plannableBytes, sharedBytes } from '../../../server/pipeline/memory.js';
 import { atModelScale, modelScale } from '../../../server/pipeline/model-scale.js';

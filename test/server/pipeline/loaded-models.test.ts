@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { Card } from '../../../model/card.js';
-import type { EngineModel } from '../../../model/engine.js';
-import type { FoundModel } from '../../../model/shelf.js';
+import type { EngineModel } from '../../../model/engine/engine.js';
+import type { Card } from '../../../model/shelf/card.js';
+import type { FoundModel } from '../../../model/shelf/shelf.js';
 import { LoadedModels } from '../../../server/pipeline/loaded-models.js';
 
 /** Two bytes of weights take four loaded ones. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Provider } from '../../../model/device.js';
-import type { Engine } from '../../../model/engine.js';
+import type { Provider } from '../../../model/devices/device.js';
+import type { Engine } from '../../../model/engine/engine.js';
 import { OutOfMemoryError } from '../../../model/errors.js';
-import type { TileBatch } from '../../../model/frozen.js';
+import type { TileBatch } from '../../../model/network/frozen.js';
 import { oneLane } from '../../../server/pipeline/default-choice.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 

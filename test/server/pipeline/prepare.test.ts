@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TestedModel } from '../../../model/engine.js';
+import type { TestedModel } from '../../../model/engine/engine.js';
 import type { ShapeChoice } from '../../../server/pipeline/batch-shapes.js';
 import { type PreparedJob, withTestedShapes } from '../../../server/pipeline/prepare.js';
 

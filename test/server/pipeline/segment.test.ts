@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Engine, type TestedModel } from '../../../model/engine.js';
+import { Engine, type TestedModel } from '../../../model/engine/engine.js';
 import { defaultChoice } from '../../../server/pipeline/default-choice.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 import { type Predict, type SegmentRequest, segment } from '../../../server/pipeline/segment.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, expect, it, vi } from 'vitest';
-import { Engine } from '../../../model/engine.js';
+import { Engine } from '../../../model/engine/engine.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS } from '../../support/product.js';
 import { startSegmenter } from '../../support/segmenters.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import type { EngineModel } from '../../../model/engine.js';
-import { ModelShelf } from '../../../model/shelf.js';
+import type { EngineModel } from '../../../model/engine/engine.js';
+import { ModelShelf } from '../../../model/shelf/shelf.js';
 import type { WorkSpec } from '../../../server/contract/job-spec.js';
 import { parseParameters, planShape } from '../../../server/contract/parameters.js';
 import { thresholdOf } from '../../../server/pipeline/model-options.js';

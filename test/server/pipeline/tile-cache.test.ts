@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Priority } from '../../../model/priority.js';
+import type { Priority } from '../../../model/scheduler/priority.js';
 import type { Predict, Predicted } from '../../../server/pipeline/segment.js';
 import { TileCache, type TileUse } from '../../../server/pipeline/tile-cache.js';
 import type { PixelArray } from '../../../tiling/raster.js';

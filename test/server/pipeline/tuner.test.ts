@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine, type EngineModel } from '../../../model/engine.js';
+import { Engine, type EngineModel } from '../../../model/engine/engine.js';
 import { TilePredictor } from '../../../server/pipeline/predict.js';
 import { Tuner } from '../../../server/pipeline/tuner.js';
 import { chosenSpeed, type Tuning } from '../../../server/pipeline/tuning.js';

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { cardSchema } from '../../../model/card.js';
+import { cardSchema } from '../../../model/shelf/card.js';
 import {
   bytesPerPixel,
   formatsOf,

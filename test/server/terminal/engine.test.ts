@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { OWN_CPU } from '../../../model/device.js';
-import type { DeviceState } from '../../../model/lanes.js';
+import { OWN_CPU } from '../../../model/devices/device.js';
+import type { DeviceState } from '../../../model/engine/lanes.js';
 import { sayUnused } from '../../../server/terminal/engine.js';
 import type { CpuFlags, DeviceFlags } from '../../../server/terminal/options.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Engine } from '../../../model/engine.js';
+import type { Engine } from '../../../model/engine/engine.js';
 import { EngineLostError } from '../../../model/errors.js';
-import type { OutputKind } from '../../../model/output-kind.js';
+import type { OutputKind } from '../../../model/network/output-kind.js';
 import { countLabels, LabelCodec } from '../../../server/training/data/labels.js';
 import { predictions } from '../../../server/training/evaluate.js';
 import type { Rect } from '../../../tiling/geometry.js';

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { tileGeometryOf } from '../../../model/geometry.js';
-import { buildUnet } from '../../../model/unet.js';
+import { tileGeometryOf } from '../../../model/network/geometry.js';
+import { buildUnet } from '../../../model/network/unet.js';
 import { PRESETS, type PresetName } from '../../../server/training/presets.js';
 import type { TrainingSettings } from '../../../server/training/settings.js';
 import { onnxBesideCpu } from '../../support/oracle.js';

@@ -3,7 +3,7 @@ import { cp, open, readFile, rm, watch, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Card, cardSchema } from '../../../model/card.js';
+import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';

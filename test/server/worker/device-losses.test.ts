@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Provider } from '../../../model/device.js';
+import type { Provider } from '../../../model/devices/device.js';
 import { DeviceKillerError, EngineLostError, RemoteError } from '../../../model/errors.js';
 import { DeviceLosses } from '../../../server/worker/device-losses.js';
 import type { WorkerDevices } from '../../../server/worker/methods.js';

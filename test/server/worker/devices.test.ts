@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { EngineRequest } from '../../../model/open-engine.js';
+import type { EngineRequest } from '../../../model/engine/open-engine.js';
 import type { JobView } from '../../../server/jobs/view.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';

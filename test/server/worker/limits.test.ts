@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { TestedModel } from '../../../model/engine.js';
+import type { TestedModel } from '../../../model/engine/engine.js';
 import type { ImageHeader } from '../../../server/contract/image-header.js';
 import type { JobSpec, PlanSpec } from '../../../server/contract/job-spec.js';
 import { prepareJob } from '../../../server/pipeline/prepare.js';

@@ -1,0 +1,122 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { openDevice, retryDevice } from '../devices/open-device.js';
+import { CheckpointError } from '../errors.js';
+import { FrozenModel } from '../network/frozen.js';
+import { layersOf } from '../network/layers.js';
+import { Calibrator } from '../quantisation/calibrator.js';
+import { loadCheckpoint, saveCheckpoint } from '../shelf/checkpoint.js';
+import { Trainer } from '../train/trainer.js';
+import { parentThread } from './channel.js';
+import type { EngineMethods, LaneData } from './engine-methods.js';
+import { type Failure, serve } from './rpc.js';
+import { startRuntime } from './start-runtime.js';
+import { begin } from './ticket.js';
+
+/**
+ * A lane of a device: a runtime blocks the thread that calls it, so it and its models live here, and only pixels and
+ * results cross, transferred.
+ */
+const options = workerData as LaneData;
+const runtime = await startRuntime(options);
+const models = new Map<number, FrozenModel>();
+let trainer: Trainer | null = null;
+let calibrator: Calibrator | null = null;
+
+/** An error of the device, or of what it was given; what has no code failed in the engine itself. */
+function failureOf(error: unknown): Failure {
+  const { code = 'engine-failed', message } = error as Error & { readonly code?: string };
+  return { code, message };
+}
+
+const methods: EngineMethods = {
+  async environment() {
+    return openDevice(options, runtime);
+  },
+
+  tryAgain: () => retryDevice(options, runtime),
+
+  async load(id, folder, expected) {
+    const { model, card, ranges, digest } = await loadCheckpoint(folder);
+    if (expected !== null && digest !== expected) {
+      model.dispose();
+      throw new CheckpointError(`${folder} was replaced while it was in use: it is another network now`);
+    }
+    const frozen = await FrozenModel.of(model, runtime, ranges);
+    models.set(id, frozen);
+    return { card, digest, geometry: frozen.geometry };
+  },
+
+  async predict({ id, batch, output, symmetries, threshold, threads, ticket }, { transfer }) {
+    if (ticket && !begin(ticket)) return new Uint8Array();
+    runtime.threads = threads;
+    const values = await models.get(id)!.predict(batch, output, symmetries, threshold);
+    transfer(values.buffer as ArrayBuffer);
+    return values;
+  },
+
+  async release(id, use, threads) {
+    await models.get(id)?.release(use, threads);
+  },
+
+  async unload(id) {
+    models.get(id)?.dispose();
+    models.delete(id);
+    await runtime.settled();
+  },
+
+  async describe(folder) {
+    const { model, card } = await loadCheckpoint(folder);
+    const layers = layersOf(model);
+    model.dispose();
+    return { card, layers };
+  },
+
+  async calibrate(folder) {
+    calibrator?.dispose();
+    const { model } = await loadCheckpoint(folder);
+    calibrator = await Calibrator.of(model, runtime);
+  },
+
+  observe(batch) {
+    runtime.threads = options.threads;
+    return calibrator!.observe(batch);
+  },
+
+  async ranges() {
+    const ranges = calibrator!.ranges();
+    calibrator!.dispose();
+    calibrator = null;
+    await runtime.settled();
+    return ranges;
+  },
+
+  async train(config) {
+    trainer?.dispose();
+    trainer = null;
+    trainer = await Trainer.create(config);
+    return { geometry: trainer.geometry, parameters: trainer.model.countParams() };
+  },
+
+  step(batch, stepOptions) {
+    runtime.threads = options.threads;
+    return trainer!.step(batch, stepOptions);
+  },
+
+  async snapshot(id) {
+    models.set(id, await FrozenModel.of(await trainer!.copy(), runtime));
+  },
+
+  saveModel: (folder, card) => saveCheckpoint(folder, trainer!.model, card),
+
+  saveState: (path, extra) => trainer!.save(path, extra),
+
+  loadState: (path) => trainer!.load(path),
+
+  async close() {
+    trainer?.dispose();
+    for (const model of models.values()) model.dispose();
+    await runtime.close();
+  },
+};
+
+serve(parentThread(parentPort!), methods, { failureOf, isSerial: true });

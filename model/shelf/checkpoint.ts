@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+
+import tf = require('@tensorflow/tfjs-core');
+import tfl = require('@tensorflow/tfjs-layers');
+
+import { z } from 'zod';
+import { CheckpointError } from '../errors.js';
+import { type TileGeometry, tileGeometryOf } from '../network/geometry.js';
+import { parseRanges, QUANTISATION, type Ranges } from '../quantisation/ranges.js';
+import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
+import {
+  CARD_FILE,
+  LAYERS_FILE,
+  readCard,
+  readJson,
+  rejectUnreadable,
+  WEIGHTS_FILE,
+  writeCard,
+} from './model-files.js';
+import { issueOf } from './schema-issue.js';
+import { writeWhole } from './whole-file.js';
+// For its side effect: it registers the layer of models that resize their logits.
+import '../network/resizing.js';
+
+export interface Checkpoint {
+  readonly model: tfl.LayersModel;
+  readonly card: Card;
+  /** The ranges of a quantised version; null for others. */
+  readonly ranges: Ranges | null;
+  /** SHA-256 of its layers, weights and ranges. */
+  readonly digest: string;
+}
+
+/**
+ * Writes a model folder: `model.json` and `weights.bin`, a plain TensorFlow.js LayersModel, and `card.json`. It
+ * appears whole or not at all, and replaces an existing one.
+ */
+export async function saveCheckpoint(
+  folder: string,
+  model: tfl.LayersModel,
+  card: Omit<Card, 'weights'>,
+): Promise<Card> {
+  const partial = join(dirname(folder), `.${basename(folder)}.partial`);
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial, { recursive: true });
+  let complete: Card | undefined;
+  await model.save(
+    tf.io.withSaveHandler(
+      async ({ weightData, weightSpecs, modelTopology, format, generatedBy, convertedBy }) => {
+        const weights = Buffer.from(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
+        const sha256 = createHash('sha256').update(weights).digest('hex');
+        complete = cardSchema.parse({
+          ...card,
+          form: CARD_FORMAT_VERSION,
+          weights: { sha256, bytes: weights.length },
+        });
+        const manifest = [{ paths: [WEIGHTS_FILE], weights: weightSpecs }];
+        const json = { modelTopology, format, generatedBy, convertedBy, weightsManifest: manifest };
+        await writeWhole(join(partial, WEIGHTS_FILE), [weights]);
+        await writeWhole(join(partial, LAYERS_FILE), [JSON.stringify(json)]);
+        await writeCard(partial, complete);
+        return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' as const } };
+      },
+    ),
+  );
+  await rm(folder, { recursive: true, force: true });
+  await rename(partial, folder);
+  return complete!;
+}
+
+/**
+ * Loads a model folder and verifies its card against its weights and network.
+ * @throws CheckpointError for a folder that lacks a file, or whose card does not match
+ * @throws InexactModelError for a network that cannot be tiled exactly
+ */
+export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
+  const card = await readCard(folder);
+  const ranges = await rangesOf(folder, card);
+  const json = modelSchema.safeParse(await readJson(folder, LAYERS_FILE));
+  if (!json.success) throw new CheckpointError(`${folder}/${LAYERS_FILE}: ${issueOf(json.error)}`);
+  const { modelTopology, weightsManifest } = json.data;
+  const weights = await readFile(join(folder, WEIGHTS_FILE)).catch(rejectUnreadable(folder, WEIGHTS_FILE));
+  const sha256 = createHash('sha256').update(weights).digest('hex');
+  if (sha256 !== card.weights.sha256) {
+    throw new CheckpointError(`${folder}/${WEIGHTS_FILE} does not match its card: its SHA-256 is ${sha256}`);
+  }
+  const weightData = weights.buffer.slice(
+    weights.byteOffset,
+    weights.byteOffset + weights.length,
+  ) as ArrayBuffer;
+  const weightSpecs = weightsManifest.flatMap((group) => group.weights);
+  const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
+  try {
+    const mismatch = findMismatch(card, model);
+    if (mismatch !== null)
+      throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  const topology = JSON.stringify(modelTopology);
+  const hash = createHash('sha256').update(topology).update(sha256);
+  const digest = hash.update(card.quantisation?.sha256 ?? '').digest('hex');
+  return { model, card, ranges, digest };
+}
+
+/**
+ * The ranges of a quantised version; null for others.
+ * @throws CheckpointError where they are missing, or not those of the card
+ */
+async function rangesOf(folder: string, { quantisation }: Card): Promise<Ranges | null> {
+  if (quantisation === undefined) return null;
+  const text = await readFile(join(folder, QUANTISATION), 'utf8').catch(
+    rejectUnreadable(folder, QUANTISATION),
+  );
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  if (sha256 === quantisation.sha256) return parseRanges(text, `${folder}/${QUANTISATION}`);
+  throw new CheckpointError(`${folder}/${QUANTISATION} does not match its card: its SHA-256 is ${sha256}`);
+}
+
+/**
+ * The first statement of a card that is not true of its network; null where all are.
+ * @throws InexactModelError for a network that cannot be tiled exactly
+ */
+function findMismatch({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
+  const channels = (tensor: tfl.SymbolicTensor | undefined) => tensor?.shape[tensor.shape.length - 1];
+  const stated: Record<string, unknown> = {
+    'input channels': inputChannels,
+    // one sigmoid distinguishes two classes
+    'output channels': architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length,
+    parameters: architecture.parameters,
+  };
+  const found: Record<string, unknown> = {
+    'input channels': channels(model.inputs[0]),
+    'output channels': channels(model.outputs[0]),
+    parameters: model.countParams(),
+  };
+  for (const [name, value] of Object.entries(tileGeometryOf(model))) {
+    [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
+  }
+  const text = (value: unknown): string => JSON.stringify(value);
+  const name = Object.keys(found).find((key) => !isDeepStrictEqual(stated[key], found[key]));
+  return name === undefined
+    ? null
+    : `it states ${name}: ${text(stated[name])}; the network has ${text(found[name])}`;
+}
+
+/** What is read of `model.json`. The topology stays as it is: its text is part of the digest. */
+const modelSchema = z.object({
+  modelTopology: z.custom<object>((value) => typeof value === 'object' && value !== null, 'not an object'),
+  weightsManifest: z.array(
+    z.object({
+      weights: z.array(
+        z.object({
+          name: z.string(),
+          shape: z.array(z.int().min(0)),
+          dtype: z.enum(['float32', 'int32', 'bool', 'string', 'complex64']),
+          quantization: z
+            .object({
+              dtype: z.enum(['uint8', 'uint16', 'float16']),
+              scale: z.number().exactOptional(),
+              min: z.number().exactOptional(),
+            })
+            .exactOptional(),
+        }),
+      ),
+    }),
+  ),
+});
