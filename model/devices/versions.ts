@@ -19,8 +19,8 @@ export interface TensorFlowVersions extends Pick<TensorFlowInstallation, 'name' 
 export function engineVersions(tensorflow: TensorFlowVersions | null = null): Record<string, string> {
   const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version;
   return {
-    // from dist/model/
-    unseam: version('../..'),
+    // from dist/model/devices/
+    unseam: version('../../..'),
     node: process.versions.node,
     ...(tensorflow ? versionsOf(tensorflow) : { 'onnxruntime-node': version('onnxruntime-node') }),
     '@tensorflow/tfjs-core': version('@tensorflow/tfjs-core'),

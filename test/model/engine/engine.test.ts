@@ -9,7 +9,7 @@ import { testFolder } from '../../support/files.js';
 import { firstDifference, pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
-const modelOf = (name: string) => fileURLToPath(new URL(`../../../models/${name}/1`, import.meta.url));
+const modelOf = (name: string) => fileURLToPath(new URL(`../../../../models/${name}/1`, import.meta.url));
 let engine: Engine;
 let model: EngineModel;
 

@@ -45,7 +45,7 @@ describe('--cpu-profile', () => {
       // An orphaned worker exits after its server: until then profiles are missing or incomplete.
       await expect
         .poll(() => profiled().catch(() => []), { interval: 50, timeout: 20_000 })
-        .toEqual(expect.arrayContaining(['server/worker/main.js', 'model/engine-thread.js']));
+        .toEqual(expect.arrayContaining(['server/worker/main.js', 'model/engine/engine-thread.js']));
     },
   );
 });
