@@ -56,6 +56,8 @@ export const bench: Bench = async (log) => {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
+        // After its turn its threads would spin on, on the cores of the engine, whose turn is next.
+        extra: { session: { force_spinning_stop: '1' } },
       });
       const floats = new ort.Tensor(
         'float32',
