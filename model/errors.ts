@@ -27,6 +27,10 @@ export class PendingReadError extends ModelError {
   }
 }
 
+/** Whether an error has one of these codes: one of another thread or process has no class of ours. */
+export const hasCode = (error: unknown, ...codes: readonly unknown[]): boolean =>
+  codes.includes((error as { readonly code?: unknown }).code);
+
 /** ONNX Runtime rejected a graph, or failed to run it. */
 export class GraphError extends ModelError {
   readonly code = 'graph-failed';
@@ -36,10 +40,7 @@ export class GraphError extends ModelError {
  * Whether a computation failed by an error of the graph, or of the engine, by its code in any thread or process. The cause
  * may be the device.
  */
-export const isFailureOfGraph = (error: unknown): boolean => {
-  const { code } = error as { readonly code?: unknown };
-  return code === 'graph-failed' || code === 'engine-failed';
-};
+export const isFailureOfGraph = (error: unknown): boolean => hasCode(error, 'graph-failed', 'engine-failed');
 
 /** The device lacks the memory for a graph or its tensors. */
 export class OutOfMemoryError extends ModelError {
@@ -142,7 +143,4 @@ export class EngineLostError extends ModelError {
 }
 
 /** Whether devices were lost: they, or what was computed with them, are to blame. */
-export const isLossOfDevice = (error: unknown): boolean => {
-  const { code } = error as { readonly code?: unknown };
-  return code === 'engine-lost' || code === 'device-killer';
-};
+export const isLossOfDevice = (error: unknown): boolean => hasCode(error, 'engine-lost', 'device-killer');

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { deviceName } from '../devices/device.js';
-import { DeviceUnavailableError, EngineLostError } from '../errors.js';
+import { DeviceUnavailableError, EngineLostError, hasCode } from '../errors.js';
 import { childProcess, workerThread } from './channel.js';
 import type { EngineMethods, LaneData } from './engine-methods.js';
 import { Connection } from './rpc.js';
@@ -35,12 +35,10 @@ export async function startThread(data: LaneData): Promise<StartedLane> {
 
 function exitError(error: Error | null | undefined): Error {
   if (!error) return new EngineLostError('the engine is closed');
-  if (codeOf(error) === 'device-unavailable')
+  if (hasCode(error, 'device-unavailable'))
     return new DeviceUnavailableError(error.message, { cause: error });
   return new EngineLostError(`a lane of the engine failed: ${error.message}`);
 }
-
-const codeOf = (error: Error): unknown => (error as { readonly code?: unknown }).code;
 
 /**
  * Starts a lane in a process of its own: what breaks there, in a driver, breaks nothing else, and it can be ended when it

@@ -1,4 +1,4 @@
-import { isLossOfDevice } from '../../model/errors.js';
+import { hasCode, isLossOfDevice } from '../../model/errors.js';
 import type { WorkerDevices, WorkerOptions } from './methods.js';
 
 /** How a worker is to be ended, with which nothing can be computed any more. */
@@ -31,9 +31,9 @@ export class DeviceLosses {
 
   /** How to go on after an error of a call: null where it is the call's own. */
   lossBy(error: unknown): EngineLoss | null {
-    const { code, message } = error as Error & { readonly code?: unknown };
+    const { message } = error as Error;
     const isOfGpu = this.#hasDevices && this.#isAuto;
-    if (isOfGpu ? !isLossOfDevice(error) : code !== 'engine-lost') return null;
+    if (isOfGpu ? !isLossOfDevice(error) : !hasCode(error, 'engine-lost')) return null;
     if (isOfGpu) this.#avoidGpu = message;
     return { reason: message, by: isOfGpu ? 'gpu' : this.#hasDevices ? 'suspects' : 'any' };
   }
