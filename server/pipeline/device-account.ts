@@ -3,6 +3,7 @@ import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js
 import type { OutputKind } from '../../model/network/output-kind.js';
 import { channelConversion } from '../../model/network/pixels.js';
 import type { Card } from '../../model/shelf/card.js';
+import { NEVER } from '../storage/until-aborted.js';
 import type { ModelHost } from './model-host.js';
 import type { Tuning } from './tuning.js';
 
@@ -31,9 +32,6 @@ export interface DeviceAccount extends DeviceFacts {
   readonly versions: Readonly<Record<string, string>>;
   readonly models: readonly ModelAccount[];
 }
-
-/** Whoever waits for an account leaves all of it. */
-const NEVER = new AbortController().signal;
 
 /** The graphs that accounts list; each output is a graph of its own, and so is its mean over symmetries. */
 const GRAPHS = (['labels', 'probabilities'] as const).flatMap((output) =>

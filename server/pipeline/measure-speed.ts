@@ -1,9 +1,9 @@
-import { setMaxListeners } from 'node:events';
 import { noiseOf } from '../../model/exactness/self-test.js';
 import type { TileGeometry } from '../../model/network/geometry.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
 import { within } from '../../tiling/geometry.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
+import { NEVER } from '../storage/until-aborted.js';
 import { tilesOf } from './batch-sizes.js';
 import type { Predict } from './segment.js';
 import type { Choice } from './tuning.js';
@@ -44,6 +44,7 @@ export async function measureSpeed(
   const px = tile.width * tile.height;
   const pixels = noiseOf({ isOfBytes: true }, px * channels);
   const perBatch = tilesOf(batch, px);
+  // batches are not aborted: they are short, and the signal is checked between rounds
   const round = async (tiles: number): Promise<number> => {
     signal.throwIfAborted();
     const started = performance.now();
@@ -61,7 +62,3 @@ export async function measureSpeed(
   for (let i = 0; i < ROUNDS; i++) fastestMs = Math.min(fastestMs, await round(perRound));
   return (lanes * perRound * stride.width * stride.height) / fastestMs / 1000;
 }
-
-/** Batches are not aborted: they are short, and the signal is checked between rounds. */
-const NEVER = new AbortController().signal;
-setMaxListeners(0, NEVER); // each tile that waits listens

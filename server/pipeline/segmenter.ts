@@ -16,6 +16,7 @@ import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
 import { checkOutput, outputKindOf } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
+import { NEVER } from '../storage/until-aborted.js';
 import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
 import type { ModelHost, ModelHostMemory } from './model-host.js';
@@ -41,9 +42,6 @@ export interface MemoryUse extends ModelHostMemory {
   /** The tile cache. */
   readonly tiles: number;
 }
-
-/** Of plans: none is cancelled. */
-const NEVER = new AbortController().signal;
 
 /** The results of a plan whose request names none. */
 const DEFAULT_OUTPUTS: NonNullable<PlanSpec['outputs']> = [{ output: 'labels', format: 'tiff' }];
@@ -165,7 +163,7 @@ export class Segmenter {
       const data = pixelArray(dtype, width * height * channels);
       const run = async () => {
         const tile = { data: data.slice(), width, height, channels, count: 1 };
-        return (await predict(tile, output, new AbortController().signal)).ranMs;
+        return (await predict(tile, output, NEVER)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
       return (Math.min(await run(), await run()) * rounds) / 1000;
@@ -200,7 +198,7 @@ export class Segmenter {
     const use = graphUseOf(found, image, output, spec);
     // a search chooses the tile, too, so none is made where a tile is requested
     const searched = job && spec.tile === 'auto' ? image.size : null;
-    const signal = job?.signal ?? NEVER;
+    const signal = job?.signal ?? NEVER; // no plan is cancelled
     const model = await this.host.tested(found, use, searched, signal);
     const preferred = job?.journal ? await earlierTile(job.journal) : null;
     const prepare = (tested: TestedModel) =>
