@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -16,6 +16,7 @@ import { replaceFile } from '../storage/durable.js';
 import { CUDA_WHEELS } from './cuda-packages.js';
 import { installWheels, type PipRun } from './pip.js';
 import { requireReplaceable } from './replaceable.js';
+import { sizesOf } from './sizes.js';
 
 /**
  * Lays down NVIDIA's libraries and ONNX Runtime's CUDA provider, and links the provider beside npm's ONNX Runtime. What is
@@ -75,9 +76,7 @@ async function describe(draft: string, bin: string): Promise<Manifest> {
     );
   }
   const libraries = names.filter((name) => /\.so(\.\d+)*$/.test(name)).sort();
-  const files = await Promise.all(
-    libraries.map(async (path) => ({ path, bytes: (await stat(join(draft, path))).size })),
-  );
+  const files = await sizesOf(draft, libraries);
   return { form: 1, requirements: CUDA_WHEELS.requirements, commit: wheel, packages, files };
 }
 

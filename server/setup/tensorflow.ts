@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -17,6 +17,7 @@ import { unpackPackages } from './npm.js';
 import { installWheels, type PipRun } from './pip.js';
 import { requireReplaceable } from './replaceable.js';
 import { runTool } from './run-tool.js';
+import { sizesOf } from './sizes.js';
 
 const ADDON = '@tensorflow/tfjs-node';
 /** What is set up. A folder of other versions is replaced. */
@@ -120,8 +121,7 @@ async function tryAddon(folder: string, signal: AbortSignal): Promise<void> {
 /** What would end the process by a fault where it is cut off. */
 async function binariesIn(folder: string): Promise<SetUp['files']> {
   const names = await readdir(folder, { recursive: true });
-  const paths = names.filter((name) => /\.(node|so(\.\d+)*)$/.test(name)).sort();
-  return Promise.all(paths.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })));
+  return sizesOf(folder, names.filter((name) => /\.(node|so(\.\d+)*)$/.test(name)).sort());
 }
 
 /** Whether a folder has a set-up of these versions that loads: it may be of another machine, or damaged. */
