@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 /** The oldest driver that CUDA 13 runs on, as NVIDIA names its branches. */
 export const OLDEST_DRIVER = 'R580';
+const OLDEST_VERSION = Number(OLDEST_DRIVER.slice(1));
 
 /** The library of NVIDIA's driver, which comes with the driver and is where the system looks. */
 export const DRIVER_LIBRARY = 'libcuda.so.1';
@@ -16,12 +17,9 @@ export function kernelDriver(): string | null {
   }
 }
 
-/** Whether a driver is older than CUDA 13 needs. */
-const isTooOld = (kernel: string): boolean => Number.parseInt(kernel, 10) < 580;
-
-/** What to do where the driver is too old, if it is: where it is not known, null. */
+/** What to do where the driver is too old; null where it is not, or is not known. */
 export const oldDriver = (kernel: string | null = kernelDriver()): string | null =>
-  kernel !== null && isTooOld(kernel) ? tooOld(kernel) : null;
+  kernel !== null && Number.parseInt(kernel, 10) < OLDEST_VERSION ? tooOld(kernel) : null;
 
 /** What to do where a driver has turned out to be too old. */
 export const tooOld = (kernel: string | null = kernelDriver()): string =>

@@ -23,7 +23,7 @@ export type ModelHostFlags = EngineFlags & MemoryFlags & BatchFlags & Partial<Ca
 
 /**
  * Runs `work` with a host of models, which ends with it. Where `auto` has a GPU that is lost in it, it is run again with
- * a host on the CPU.
+ * a host on the CPU: it goes on where it was, or starts over.
  * @param log called with what a user should know of it
  */
 export async function withModelHost<Result>(
@@ -34,32 +34,22 @@ export async function withModelHost<Result>(
   collectLessOften();
   const request = await requestOf(flags, log);
   let isAutoGpu = false;
+  const run = async (own: ModelHostOptions, requested: ModelHostFlags): Promise<Result> => {
+    const host = await ModelHost.open(own);
+    isAutoGpu = host.isAutoGpu;
+    sayUnused(requested, host, log);
+    try {
+      return await work(host);
+    } finally {
+      await host.close();
+    }
+  };
   try {
-    return await runWith(request, async (host) => {
-      isAutoGpu = host.isAutoGpu;
-      sayUnused(flags, host, log);
-      return work(host);
-    });
+    return await run(request, flags);
   } catch (error) {
     if (!isAutoGpu || !isLossOfDevice(error)) throw error;
     const avoidGpu = (error as Error).message;
-    return runWith({ ...request, engine: { ...request.engine, avoidGpu } }, async (host) => {
-      sayUnused({ ...flags, device: 'auto' }, host, log);
-      return work(host);
-    });
-  }
-}
-
-/** Runs `work` with a host of models, which ends with it. */
-async function runWith<Result>(
-  request: ModelHostOptions,
-  work: (host: ModelHost) => Promise<Result>,
-): Promise<Result> {
-  const host = await ModelHost.open(request);
-  try {
-    return await work(host);
-  } finally {
-    await host.close();
+    return run({ ...request, engine: { ...request.engine, avoidGpu } }, { ...flags, device: 'auto' });
   }
 }
 
