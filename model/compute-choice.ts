@@ -24,6 +24,7 @@ export function laneText({ lanes, threads }: LaneUse): string {
   return lanes === 1 ? each : `${lanes} lanes of ${each}`;
 }
 
+/** Such as `1 thread`. */
 export const threadText = (threads: number): string => (threads === 1 ? '1 thread' : `${threads} threads`);
 
 /**

@@ -63,8 +63,8 @@ export const pipEnvironment = (temporary: string | null): NodeJS.ProcessEnv => (
 });
 
 /**
- * A user's folder for what was measured of this machine, and for what is set up on it; null for a user who has none, such as a number that a container
- * runs as.
+ * A user's folder for what was measured of this machine, and for what is set up on it; null for a user who has none, such
+ * as a number that a container runs as.
  * @param cache `XDG_CACHE_HOME`
  * @param home throws where there is none
  */

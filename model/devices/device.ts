@@ -3,7 +3,8 @@ export const PROVIDERS = ['cpu', 'cuda', 'webgpu'] as const;
 export type Provider = (typeof PROVIDERS)[number];
 
 /**
- * How numbers are rounded: as floats of 32 bits; products as floats of 19 bits, summed in 32; or convolutions as floats of 16 bits.
+ * How numbers are rounded: as floats of 32 bits; products as floats of 19 bits, summed in 32; or convolutions as floats
+ * of 16 bits.
  */
 export const PRECISIONS = ['fp32', 'tf32', 'fp16'] as const;
 export type Precision = (typeof PRECISIONS)[number];

@@ -23,7 +23,10 @@ export interface EngineOptions extends LanesOptions {
   readonly lanes?: number;
   /** Tiles of a batch, from 1 to `MAX_BATCH`. Default: as many as suit a model. */
   readonly batch?: number;
-  /** File that persists the outcomes of self-tests; those of shapes are in one beside it. Default none: they last as long as the engine. */
+  /**
+   * File that persists the outcomes of self-tests; those of shapes are in one beside it. Default none: they last as long
+   * as the engine.
+   */
   readonly outcomes?: string;
 }
 

@@ -38,8 +38,8 @@ export const shapeOutcome = tilingOutcome.extend({
  *
  * Each tile has a part, at a corner or within, that is computed by itself in a shape of the self-test: that of its whole
  * image, or the smallest where the tile is smaller. All labels must follow from the probabilities, too. Where parts differ,
- * the batch is computed again in reverse, to see whether its results, of each graph, can be repeated at least. One batch is computed
- * at a time, so that the memory is that of a few.
+ * the batch is computed again in reverse, to see whether its results, of each graph, can be repeated at least. One batch
+ * is computed at a time, so that the memory is that of a few.
  *
  * @throws OutOfMemoryError (by `code`) for a batch that does not fit
  */
