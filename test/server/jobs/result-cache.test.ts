@@ -294,9 +294,11 @@ describe('a slide that is named by its path', () => {
     await writeFile(path(), image);
     const release = server.worker.block();
     const response = await submitJson({ source: { path: `${tests}.png` }, model: 'shapes' });
-    const other = Buffer.concat([image, Buffer.from('more')]);
-    await writeFile(path(), other);
-    await writeFile(path(), image);
+    for (const content of [Buffer.concat([image, Buffer.from('more')]), image]) {
+      // renamed, so that whoever opens it sees a whole image
+      await writeFile(`${path()}.new`, content);
+      await rename(`${path()}.new`, path());
+    }
     release();
     await outcome(response);
     expect((await named()).status).toBe(MISS);
