@@ -7,6 +7,7 @@ import { boundRequests } from './bounds.js';
 import type { RouteDependencies } from './dependencies.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
+import { operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
 import { jobRoutes } from './routes/jobs.js';
@@ -14,7 +15,7 @@ import { modelRoutes } from './routes/models.js';
 import { planRoute } from './routes/plan.js';
 import { metricsRoute, probeRoutes } from './routes/probes.js';
 import { segmentRoute } from './routes/segment.js';
-import { uploadRoute } from './routes/uploads.js';
+import { uploadRoutes } from './routes/uploads.js';
 import { webRoutes } from './routes/web.js';
 
 /** What checks every request before its route. */
@@ -43,18 +44,20 @@ export function createApp(dependencies: AppDependencies): Express {
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
-  app.post('/v1/segment', segmentRoute(dependencies, syncPixels, drain.ended));
-  app.use('/v1/jobs', jobRoutes(dependencies));
-  app.use('/v1/jobs', deepZoomRoutes(jobs));
-  app.use('/v1/plan', planRoute(dependencies));
-  app.use(uploads.path, uploadRoute(uploads));
-  app.use('/v1/models', modelRoutes(shelf));
-  app.use(webRoutes());
-  app.use(probeRoutes(() => (drain.draining ? 'draining' : unready()), devices));
-  app.use(metricsRoute(metrics, () => jobs.gauge()));
+  const operate = operateOn(app);
+  segmentRoute(operate, dependencies, syncPixels, drain.ended);
+  planRoute(operate, dependencies);
+  jobRoutes(operate, dependencies);
+  deepZoomRoutes(operate, jobs);
+  uploadRoutes(operate, uploads);
+  modelRoutes(operate, shelf);
+  webRoutes(operate);
+  probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
+  metricsRoute(operate, metrics, () => jobs.gauge());
 
   app.use((request) => {
-    throw new RequestError('not-found', `there is no ${request.method} ${request.path}`);
+    const [path] = request.originalUrl.split('?');
+    throw new RequestError('not-found', `there is no ${request.method} ${path}`);
   });
   app.use(problemHandler(log));
   return app;
@@ -65,7 +68,7 @@ export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDepen
   const app = express();
   app.disable('x-powered-by');
   app.use(boundRequests(), guard(hosts), drain.handler());
-  app.use(probeRoutes(() => (drain.draining ? 'draining' : reason.message)));
+  probeRoutes(operateOn(app), () => (drain.draining ? 'draining' : reason.message));
   app.use(() => {
     throw reason;
   });

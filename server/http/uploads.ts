@@ -26,7 +26,7 @@ export class Uploads {
 
   private constructor(
     private readonly folder: string,
-    readonly path: string,
+    path: string,
     maxBytes: number,
     store: UploadStore,
     private readonly transfers: Transfers,

@@ -1,8 +1,9 @@
-import { Router } from 'express';
+import type { Request, Response } from 'express';
 import { VIEW_TILE_PX, type ViewTile } from '../../contract/deep-zoom.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { disconnection } from '../disconnection.js';
+import type { Operate } from '../operate.js';
 
 const LAYERS = { image: 'jpeg', mask: 'png' } as const;
 type Layer = keyof typeof LAYERS;
@@ -11,27 +12,33 @@ type Layer = keyof typeof LAYERS;
  * `/v1/jobs/ID/image.dzi` and `/mask.dzi`, with their tiles: a slide and its mask as Deep Zoom images, for
  * OpenSeadragon and other viewers. Tiles of the mask are transparent where a class has no colour.
  */
-export function deepZoomRoutes(jobs: Jobs): Router {
-  const router = Router();
-  for (const layer of Object.keys(LAYERS) as Layer[]) {
+export function deepZoomRoutes(operate: Operate, jobs: Jobs): void {
+  const sendDescription = (layer: Layer) => (request: Request<{ id: string }>, response: Response) => {
+    const { width, height } = jobs.get(request.params.id).image;
+    response
+      .type('application/xml')
+      .send(
+        `<?xml version="1.0" encoding="UTF-8"?>\n<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" ` +
+          `Format="${LAYERS[layer]}" Overlap="0" TileSize="${VIEW_TILE_PX}"><Size Width="${width}" Height="${height}"/></Image>\n`,
+      );
+  };
+  const sendTile = (layer: Layer) => async (request: Request<TileParameters>, response: Response) => {
     const format = LAYERS[layer];
-    router.get(`/:id/${layer}.dzi`, (request, response) => {
-      const { width, height } = jobs.get(request.params.id).image;
-      response
-        .type('application/xml')
-        .send(
-          `<?xml version="1.0" encoding="UTF-8"?>\n<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" ` +
-            `Format="${format}" Overlap="0" TileSize="${VIEW_TILE_PX}"><Size Width="${width}" Height="${height}"/></Image>\n`,
-        );
-    });
-    router.get(`/:id/${layer}_files/:level/:tile`, async (request, response) => {
-      const { id, level, tile } = request.params;
-      const at = tileOf(level, tile, format);
-      const bytes = await jobs.results.tile(jobs.get(id), layer, at, disconnection(response));
-      response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
-    });
-  }
-  return router;
+    const { id, level, tile } = request.params;
+    const at = tileOf(level, tile, format);
+    const bytes = await jobs.results.tile(jobs.get(id), layer, at, disconnection(response));
+    response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
+  };
+  operate('getImage', sendDescription('image'));
+  operate('getMask', sendDescription('mask'));
+  operate('getImageTile', sendTile('image'));
+  operate('getMaskTile', sendTile('mask'));
+}
+
+interface TileParameters {
+  readonly id: string;
+  readonly level: string;
+  readonly tile: string;
 }
 
 function tileOf(level: string, name: string, format: string): ViewTile {

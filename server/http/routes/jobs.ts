@@ -1,4 +1,4 @@
-import { type Request, Router } from 'express';
+import type { Request } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../../contract/errors.js';
 import {
@@ -19,6 +19,7 @@ import { acceptedFormat } from '../formats.js';
 import { IdempotencyKeys, idempotencyOf } from '../idempotency.js';
 import { createJob } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import type { Operate } from '../operate.js';
 import { listSchema, pageOf } from '../paging.js';
 import { sendFile } from '../send.js';
 
@@ -28,13 +29,12 @@ const resultSchema = z.strictObject({
 });
 
 /** `/v1/jobs`: images that are segmented in the background. */
-export function jobRoutes(dependencies: RouteDependencies): Router {
+export function jobRoutes(operate: Operate, dependencies: RouteDependencies): void {
   const { jobs, idleTimeoutMs } = dependencies;
   const keys = new IdempotencyKeys(jobs);
   const view = (record: JobRecord) => viewOf(jobs, record);
-  const router = Router();
 
-  router.post('/', jsonBody(), async (request, response) => {
+  operate('createJob', jsonBody(), async (request, response) => {
     const { source, parameters } = parseJobRequest(request);
     const idempotency = idempotencyOf(request, [parameters, source]);
     const known = keys.replay(idempotency);
@@ -57,18 +57,18 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
     sendAccepted(response, view(record));
   });
 
-  router.get('/', (request, response) => {
+  operate('listJobs', (request, response) => {
     const { state, ...cursor } = parseParameters(listSchema, request.query);
     const listed = jobs.list(state);
     const { page, next } = pageOf(listed, cursor, (id) => jobs.list().find((job) => job.id === id));
     response.json({ jobs: page.map(view), next, total: listed.length, unreadable: jobs.unreadable() });
   });
 
-  router.get('/:id', (request, response) => {
+  operate('getJob', (request, response) => {
     response.json(view(jobs.get(request.params.id)));
   });
 
-  router.delete('/:id', async (request, response) => {
+  operate('deleteJob', async (request, response) => {
     const { id } = request.params;
     if (jobs.isUnreadable(id) || hasEnded(jobs.get(id))) {
       await jobs.remove(id);
@@ -78,16 +78,16 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
     response.json(view(await jobs.cancel(id)));
   });
 
-  router.post('/:id/resume', async (request, response) => {
+  operate('resumeJob', async (request, response) => {
     response.json(view(await jobs.resume(request.params.id)));
   });
 
-  router.get('/:id/events', (request, response) => {
+  operate('followJob', (request, response) => {
     const { id } = jobs.get(request.params.id);
     streamEvents(request, response, jobs.events(id), () => view(jobs.get(id)));
   });
 
-  router.get('/:id/result', async (request, response) => {
+  operate('getResult', async (request, response) => {
     const record = jobs.get(request.params.id);
     const { output, format } = requestedResult(request, record);
     const path = await jobs.results.get(record, output, format);
@@ -97,12 +97,11 @@ export function jobRoutes(dependencies: RouteDependencies): Router {
     await sendFile(request, response, path, { type, etag, idleTimeoutMs });
   });
 
-  router.get('/:id/preview', async (request, response) => {
+  operate('getPreview', async (request, response) => {
     const png = await jobs.results.preview(jobs.get(request.params.id).id);
     if (png === null) throw new RequestError('not-found', 'no preview: the job is not running');
     response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));
   });
-  return router;
 }
 
 /** The result that is requested: by the query, by `Accept`, or the job's first. */

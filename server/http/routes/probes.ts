@@ -1,5 +1,5 @@
-import { Router } from 'express';
 import type { Metrics } from '../../metrics.js';
+import type { Operate } from '../operate.js';
 
 /**
  * `/livez` and `/readyz`, the probes of an orchestrator.
@@ -7,29 +7,32 @@ import type { Metrics } from '../../metrics.js';
  * @param devices what a person should know of them, in lines, which follow. Default nothing
  */
 export function probeRoutes(
+  operate: Operate,
   unready: () => string | null,
   devices: () => readonly string[] = () => [],
-): Router {
-  const router = Router();
-  router.get('/livez', (_request, response) => {
+): void {
+  operate('isLive', (_request, response) => {
     response.type('text/plain').send('ok\n');
   });
-  router.get('/readyz', (_request, response) => {
+  operate('isReady', (_request, response) => {
     const reason = unready();
     response
       .status(reason === null ? 200 : 503)
       .type('text/plain')
       .send(`${[reason ?? 'ok', ...devices()].join('\n')}\n`);
   });
-  return router;
 }
 
 /**
  * `/metrics`, for Prometheus.
  * @param updateGauges sets the gauges that are counted only when Prometheus scrapes
  */
-export function metricsRoute({ registry }: Pick<Metrics, 'registry'>, updateGauges: () => void): Router {
-  return Router().get('/metrics', async (_request, response) => {
+export function metricsRoute(
+  operate: Operate,
+  { registry }: Pick<Metrics, 'registry'>,
+  updateGauges: () => void,
+): void {
+  operate('getMetrics', async (_request, response) => {
     updateGauges();
     response.type(registry.contentType).send(await registry.metrics());
   });

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { Request } from 'express';
 import { UnsupportedOutputError } from '../../../tiling/errors.js';
 import { RequestError } from '../../contract/errors.js';
 import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
@@ -9,6 +9,7 @@ import { disconnection } from '../disconnection.js';
 import { acceptedFormat } from '../formats.js';
 import { createJob } from '../intake.js';
 import { parseJobParameters, parseResult, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import type { Operate } from '../operate.js';
 import { receiptHeaders } from '../receipt-headers.js';
 import { sendFile } from '../send.js';
 
@@ -17,12 +18,13 @@ import { sendFile } from '../send.js';
  * A request that prefers `respond-async`, or whose image has more than `syncPixels`, gets its job instead.
  */
 export function segmentRoute(
+  operate: Operate,
   dependencies: RouteDependencies,
   syncPixels: number,
   ended: AbortSignal,
-): RequestHandler {
+): void {
   const { jobs, idleTimeoutMs } = dependencies;
-  return async (request, response) => {
+  operate('segment', async (request, response) => {
     const parameters = parseJobParameters(request.query);
     const { output, format = negotiate(request, output) } = parseResult(parameters.output ?? 'labels');
     const prefersAsync = /\brespond-async\b/.test(request.get('Prefer') ?? '');
@@ -64,7 +66,7 @@ export function segmentRoute(
     } finally {
       await jobs.remove(id);
     }
-  };
+  });
 }
 
 /** The failure of a job, as the error of the request that waited for it. */

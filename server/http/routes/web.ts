@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import express, { Router } from 'express';
+import express from 'express';
+import type { Operate } from '../operate.js';
 
 /** The page's policy: nothing from other hosts, no inline scripts or styles. */
 const POLICY = [
@@ -19,21 +20,27 @@ const icon = pathOf('../../../../server/web/static/icon.svg');
 const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve('openseadragon')));
 
 /** `/` and `/web`: the page with its styles, its scripts and the viewer. */
-export function webRoutes(): Router {
-  const router = Router();
+export function webRoutes(operate: Operate): void {
   const page = pathOf('../../../../server/web/static/index.html');
-  router.get('/', async (_request, response) => {
+  operate('getPage', async (_request, response) => {
     response
       .type('html')
       .set({ 'Cache-Control': 'no-cache', 'Content-Security-Policy': POLICY })
       .send(await readFile(page));
   });
   // Browsers request this beside responses that name no icon, such as JSON and pictures.
-  router.get('/favicon.ico', (_request, response) => response.sendFile(icon));
-  const assets = express.Router();
-  assets.use(express.static(pathOf('../../../../server/web/static'), { index: false }));
-  assets.use(express.static(pathOf('../../web'), { index: false }));
-  assets.get('/openseadragon.js', (_request, response) => response.sendFile(viewer));
-  router.use('/web', assets);
-  return router;
+  operate('getIcon', (_request, response) => response.sendFile(icon));
+  const assets = [pathOf('../../../../server/web/static'), pathOf('../../web')].map((folder) =>
+    express.static(folder, { index: false }),
+  );
+  operate(
+    'getAsset',
+    (request, response, next) => {
+      const { file } = request.params;
+      if (file === 'openseadragon.js') return response.sendFile(viewer);
+      request.url = `/${encodeURIComponent(file)}`; // within the folders
+      next();
+    },
+    ...assets,
+  );
 }
