@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { z } from 'zod';
 import { Engine, type EngineModel } from '../model/engine/engine.js';
 import type { TileBatch } from '../model/network/frozen.js';
-import type { JobView } from '../server/jobs/view.js';
+import type { JobView } from '../server/contract/schemas/job.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { parseTileChoice, planTiles } from '../tiling/plan.js';
 import { readTile } from '../tiling/reader.js';

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { JobView } from '../server/jobs/view.js';
+import type { JobView } from '../server/contract/schemas/job.js';
 
 const BIN = fileURLToPath(new URL('../server/bin.js', import.meta.url));
 

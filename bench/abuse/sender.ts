@@ -1,6 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JobView } from '../../server/jobs/view.js';
+import type { JobView } from '../../server/contract/schemas/job.js';
 import { pause } from '../server.js';
 import type { Judge } from './judge.js';
 import { mutatePicture } from './mutate-picture.js';

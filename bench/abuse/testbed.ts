@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { Engine } from '../../model/engine/engine.js';
-import type { JobView } from '../../server/jobs/view.js';
+import type { JobView } from '../../server/contract/schemas/job.js';
 import { writeUntrained } from '../../test/support/untrained.js';
 import { BenchServer, pause } from '../server.js';
 import { writeSlide } from '../slide.js';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { haloText } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
-import type { JobFacts } from '../contract/job-facts.js';
 import { workOfFlags } from '../contract/parameters.js';
 import { exactnessText } from '../contract/receipt.js';
+import type { JobFacts } from '../contract/schemas/plan.js';
 import {
   type BatchFlags,
   batchOption,

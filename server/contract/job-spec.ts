@@ -3,6 +3,7 @@ import type { Size } from '../../tiling/geometry.js';
 import type { TileChoice } from '../../tiling/plan.js';
 import type { ImageChoice } from '../../tiling/sources/options.js';
 import type { Format, Output, ResultFile } from './outputs.js';
+import type { JobProgress } from './schemas/job.js';
 
 /** How an image is to be segmented: the same for a queued job, a synchronous request and the command line. */
 export interface WorkSpec {
@@ -48,26 +49,6 @@ export interface JobSpec extends PlanSpec {
   readonly size?: Size;
   /** The file of finished bands from which a killed job resumes; null for a job that starts over. */
   readonly journal: string | null;
-}
-
-/** How far a job is. */
-export interface JobProgress {
-  readonly tiles: number;
-  readonly tilesDone: number;
-  /** Of `tilesDone`, those that were read back from the journal of an interrupted run. */
-  readonly tilesReplayed: number;
-  /** Of `tilesDone`, those that were skipped as background. */
-  readonly tilesSkipped: number;
-  /** Of `tilesDone`, those of one value that have the result of an earlier tile of that value. */
-  readonly tilesConstant: number;
-  /** Of `tilesDone`, those that have the result of an earlier tile with identical pixels. */
-  readonly tilesIdentical: number;
-  readonly pixels: number;
-  readonly pixelsDone: number;
-  /** Of `pixelsDone`, those that this run computed. */
-  readonly pixelsComputed: number;
-  /** Px that the network read, halos included. */
-  readonly haloAndPixels: number;
 }
 
 /** The tiles that were computed, of those that are done. */

@@ -1,7 +1,8 @@
 import type { Response } from 'express';
+import type { JobView } from '../contract/schemas/job.js';
 import type { JobRecord } from '../jobs/job.js';
 import type { Jobs } from '../jobs/jobs.js';
-import { type JobView, jobView } from '../jobs/view.js';
+import { jobView } from '../jobs/view.js';
 
 /** A job as it is now, as clients see it. */
 export const viewOf = (jobs: Jobs, record: JobRecord): JobView => jobView(record, jobs.live(record.id));

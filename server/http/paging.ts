@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { RequestError } from '../contract/errors.js';
-import { JOB_STATES, type JobRecord } from '../jobs/job.js';
+import { JOB_STATES } from '../contract/schemas/job.js';
+import type { JobRecord } from '../jobs/job.js';
 
 const PAGE = { default: 50, max: 500 } as const;
 

@@ -1,6 +1,7 @@
 import { RequestError } from '../contract/errors.js';
+import { JOB_STATES, type JobState } from '../contract/schemas/job.js';
 import type { Occupancy } from './admission.js';
-import { JOB_STATES, type JobRecord, type JobState } from './job.js';
+import type { JobRecord } from './job.js';
 import type { JobLife } from './job-life.js';
 import { type UnreadableJob, unreadable } from './record.js';
 

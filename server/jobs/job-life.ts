@@ -1,8 +1,9 @@
 import { EngineLostError } from '../../model/errors.js';
 import { codeOf, detailOf } from '../contract/problems.js';
+import type { Failure } from '../contract/schemas/job.js';
 import type { Stage } from '../contract/stages.js';
 import { delay } from '../storage/delay.js';
-import { type Failure, type JobRecord, type RecordedReceipt, transition } from './job.js';
+import { type JobRecord, type RecordedReceipt, transition } from './job.js';
 import { checkOf, pollUntil } from './pause.js';
 import type { JobPlanner } from './planner.js';
 import { isTemporary, Patience, RECOVERY, type RecoveryTimes } from './recovery.js';

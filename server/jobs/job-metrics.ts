@@ -1,7 +1,8 @@
 import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
-import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
+import { tilesComputed } from '../contract/job-spec.js';
+import type { JobProgress, JobState } from '../contract/schemas/job.js';
 import type { Metrics } from '../metrics.js';
-import type { JobRecord, JobState } from './job.js';
+import type { JobRecord } from './job.js';
 
 /** Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to. */
 export function countProgress(

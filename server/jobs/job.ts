@@ -1,10 +1,8 @@
 import type { Priority } from '../../model/scheduler/priority.js';
-import type { JobProgress, WorkSpec } from '../contract/job-spec.js';
+import type { WorkSpec } from '../contract/job-spec.js';
 import type { Format, Output } from '../contract/outputs.js';
 import type { Receipt } from '../contract/receipt.js';
-
-export const JOB_STATES = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
-export type JobState = (typeof JOB_STATES)[number];
+import type { Failure, JobProgress, JobState } from '../contract/schemas/job.js';
 
 /**
  * The states that may follow each state. A server that closes requeues running jobs. A job is paused when it
@@ -57,12 +55,6 @@ export interface FileStamp {
 
 /** The owner of every job: whoever can reach the server may see and use all of them. */
 export const EVERYONE = 'everyone';
-
-/** Why a job failed: a stable code of `problems.ts`, and a sentence for the client. */
-export interface Failure {
-  readonly code: string;
-  readonly detail: string;
-}
 
 /** Everything about a job that survives a restart of the server: its `job.json`. */
 export interface JobRecord {

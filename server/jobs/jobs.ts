@@ -2,8 +2,9 @@ import type { Logger } from 'pino';
 import type { Priority } from '../../model/scheduler/priority.js';
 import type { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
-import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec } from '../contract/job-spec.js';
+import type { JobState, Live } from '../contract/schemas/job.js';
+import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Stage } from '../contract/stages.js';
 import type { Metrics } from '../metrics.js';
 import type { Readers } from '../readers/readers.js';
@@ -13,7 +14,7 @@ import { Admission } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
 import { filesOf } from './folder.js';
-import type { JobRecord, JobState } from './job.js';
+import type { JobRecord } from './job.js';
 import { JobLife, type LifeOptions } from './job-life.js';
 import { gaugeJobs } from './job-metrics.js';
 import { type NewJob, recordOf, reusedRecordOf } from './new-job.js';
@@ -24,7 +25,6 @@ import type { ResultKeys } from './result-key.js';
 import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
-import type { Live } from './view.js';
 
 export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly store: JobStore;

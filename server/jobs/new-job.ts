@@ -1,5 +1,5 @@
 import type { Priority } from '../../model/scheduler/priority.js';
-import type { JobFacts } from '../contract/job-facts.js';
+import type { JobFacts } from '../contract/schemas/plan.js';
 import type { JobRecord, JobRequest, JobSource } from './job.js';
 import type { EarlierResults } from './result-cache.js';
 

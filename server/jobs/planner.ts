@@ -1,7 +1,7 @@
 import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import type { JobFacts } from '../contract/job-facts.js';
 import type { PlanSpec } from '../contract/job-spec.js';
+import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerCalls } from '../worker/methods.js';
 

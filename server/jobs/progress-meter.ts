@@ -1,4 +1,4 @@
-import type { JobProgress } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 
 /** The least time between two `progress` events of a job, except for the last. */
 const PUBLISH_INTERVAL_MS = 250;

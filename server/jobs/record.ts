@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
 import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
+import { JOB_STATES } from '../contract/schemas/job.js';
 import { STAGES } from '../contract/stages.js';
-import { EVERYONE, JOB_STATES, type JobRecord } from './job.js';
+import { EVERYONE, type JobRecord } from './job.js';
 
 /**
  * The format version of the records that are written here, stored as `form`. A change that an earlier unseam would

@@ -1,7 +1,8 @@
 import { DeviceKillerError } from '../../model/errors.js';
 import { RequestError } from '../contract/errors.js';
-import type { JobProgress, JobSpec } from '../contract/job-spec.js';
+import type { JobSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import type { Stage } from '../contract/stages.js';
 import type { JobListener, WorkerClient } from '../worker/client.js';
 import { WorkerLostError } from '../worker/lost.js';

@@ -1,12 +1,11 @@
 import type { Logger } from 'pino';
-import type { JobProgress } from '../contract/job-spec.js';
+import type { Failure, JobProgress, Live } from '../contract/schemas/job.js';
 import type { Metrics } from '../metrics.js';
 import { EventLog } from './events.js';
-import { type Failure, hasEnded, type JobRecord, transition } from './job.js';
+import { hasEnded, type JobRecord, transition } from './job.js';
 import { countProgress } from './job-metrics.js';
 import { ProgressMeter } from './progress-meter.js';
 import type { JobStore } from './store.js';
-import type { Live, Retry } from './view.js';
 
 export interface TrackingOptions {
   readonly store: Pick<JobStore, 'write' | 'end'>;
@@ -27,7 +26,7 @@ export class TrackedJob {
   readonly #meter: ProgressMeter;
   #record: JobRecord;
   /** The next attempt of a job that waits for it; null for any other. */
-  retry: Retry | null = null;
+  retry: Live['retry'] = null;
 
   /** @param isAwaited whether the job ends with the request that submitted it */
   constructor(

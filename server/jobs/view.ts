@@ -1,21 +1,8 @@
-import type { Failure, JobRecord, JobSource } from './job.js';
-
-/** Why the last attempt of a job failed, and when the next one is (ISO 8601). */
-export interface Retry extends Failure {
-  readonly at: string;
-}
-
-/** What changes while a job runs, and is not in its record. */
-export interface Live {
-  readonly progress: JobRecord['progress'];
-  readonly pixelsPerSecond: number | null;
-  readonly secondsLeft: number | null;
-  /** Null for a job that does not wait for its next attempt. */
-  readonly retry: Retry | null;
-}
+import type { JobView, Live } from '../contract/schemas/job.js';
+import type { JobRecord, JobSource } from './job.js';
 
 /** A job as clients see it; it reveals no path of the server. */
-export function jobView(record: JobRecord, live: Live) {
+export function jobView(record: JobRecord, live: Live): JobView {
   const { id, state, priority, source, request, image, plan, receipt, error, pause, restarts } = record;
   const { createdAt, startedAt, finishedAt, cachedFrom } = record;
   const self = `/v1/jobs/${id}`;
@@ -45,10 +32,9 @@ export function jobView(record: JobRecord, live: Live) {
     links: { self, events: `${self}/events`, preview: `${self}/preview` },
   };
 }
-export type JobView = ReturnType<typeof jobView>;
 
 /** A source as clients see it: an address without its credentials. */
-function sourceView(source: JobSource) {
+function sourceView(source: JobSource): JobView['source'] {
   switch (source.kind) {
     case 'upload':
       return source;

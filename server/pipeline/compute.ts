@@ -5,7 +5,7 @@ import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Tissue } from '../../tiling/tissue.js';
-import type { JobProgress } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import { fingerprintOf, restartWarning } from './fingerprint.js';
 import { openMasks } from './open-masks.js';
 import type { PreparedJob } from './prepare.js';

@@ -1,5 +1,5 @@
 import type { Tile, TilePlan } from '../../tiling/plan.js';
-import type { JobProgress } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import type { TileEnd } from './segment.js';
 
 /** Counts the tiles of a job as they end, and publishes how far it is. */

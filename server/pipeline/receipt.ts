@@ -4,8 +4,9 @@ import { NORMALISATION } from '../../model/network/pixels.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import { type JobProgress, tilesComputed } from '../contract/job-spec.js';
+import { tilesComputed } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import { usedRange } from './intensity-warnings.js';
 
 /** A plan as receipts state it. */

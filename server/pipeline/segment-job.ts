@@ -1,5 +1,6 @@
 import type { ImageSource } from '../../tiling/source.js';
-import type { JobProgress, JobSpec } from '../contract/job-spec.js';
+import type { JobSpec } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import type { Stage } from '../contract/stages.js';
 
 /** A job in the process that runs it. */

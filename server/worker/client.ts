@@ -1,9 +1,10 @@
 import type { ArgsOf, CallOptions, EventOf, ResultOf } from '../../model/engine/rpc.js';
 import { EngineLostError } from '../../model/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
-import type { JobFacts } from '../contract/job-facts.js';
-import type { JobProgress, JobSpec, PlanSpec } from '../contract/job-spec.js';
+import type { JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
+import type { JobProgress } from '../contract/schemas/job.js';
+import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Stage } from '../contract/stages.js';
 import { DeviceLosses } from './device-losses.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';

@@ -1,5 +1,5 @@
 import type { Clock } from '../../model/scheduler/clock.js';
-import type { JobProgress } from '../contract/job-spec.js';
+import type { JobProgress } from '../contract/schemas/job.js';
 import type { Stage } from '../contract/stages.js';
 import { Coalescer } from './coalescer.js';
 import type { JobEvent, StageTime } from './methods.js';

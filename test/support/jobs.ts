@@ -1,4 +1,4 @@
-import type { JobView } from '../../server/jobs/view.js';
+import type { JobView } from '../../server/contract/schemas/job.js';
 
 /** Yields a job at each of its events, first its current state; ends with the job or the server. */
 async function* jobEvents(server: string, id: string): AsyncGenerator<JobView> {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import { parseRecord } from '../../../server/jobs/record.js';
-import type { JobView } from '../../../server/jobs/view.js';
 import { type FakeServer, fakeImage, fakeServer, FAKE_RESULT as mask } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';
 import { testServer, unseam } from '../../support/product.js';

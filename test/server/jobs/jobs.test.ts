@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { jobWhen, settledJob } from '../../support/jobs.js';

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import { FAKE_RESULT, type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';

@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobFacts } from '../../../server/contract/job-facts.js';
+import type { JobFacts } from '../../../server/contract/schemas/plan.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, testServer, unseam } from '../../support/product.js';

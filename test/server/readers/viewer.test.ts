@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import { Viewer } from '../../../server/readers/viewer.js';
 import { testFolder } from '../../support/files.js';
 import { testServer } from '../../support/product.js';

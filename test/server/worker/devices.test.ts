@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineRequest } from '../../../model/engine/open-engine.js';
-import type { JobView } from '../../../server/jobs/view.js';
+import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { JobProgress } from '../../../server/contract/job-spec.js';
+import type { JobProgress } from '../../../server/contract/schemas/job.js';
 import { JobReporter } from '../../../server/worker/job-reporter.js';
 import type { JobEvent } from '../../../server/worker/methods.js';
 
