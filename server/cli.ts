@@ -6,6 +6,7 @@ type Declare = (program: Command, context: CommandContext) => void;
 /** Every command, in the order of the help text. Each is loaded when it is needed: see `createCli`. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['serve', async () => (await import('./commands/serve.js')).serveCommand],
+  ['health', async () => (await import('./commands/health.js')).healthCommand],
   ['segment', async () => (await import('./commands/segment.js')).segmentCommand],
   ['train', async () => (await import('./commands/train.js')).trainCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
