@@ -15,6 +15,7 @@ export const ENVIRONMENT = {
   scratch: 'UNSEAM_SCRATCH',
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
+  open: 'UNSEAM_OPEN',
   /** Host names of this server. */
   hostNames: 'UNSEAM_ALLOW_HOST',
   /** Hosts that images are read from by URL. */
@@ -86,6 +87,7 @@ export const DEFAULTS = {
   cacheDir: cacheDirOf(process.env.XDG_CACHE_HOME, homedir),
   /** Relative to the working directory. */
   data: 'unseam-data',
+  isOpen: false,
   slides: null,
   allowedHosts: [] as readonly string[],
   hostNames: null,

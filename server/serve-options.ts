@@ -15,6 +15,8 @@ export interface ServeOptions {
   readonly models: string;
   /** The folder of jobs and uploads, created if missing; only one server may use it. Default `unseam-data`. */
   readonly data: string;
+  /** Whether requests are served without a token although there are tokens, and on any host. Default false. */
+  readonly isOpen: boolean;
   /** Requests may name images below this folder by path. Default null: none. For example `/mnt/slides`. */
   readonly slides: string | null;
   /** Hosts, with their ports if any, that images may be read from by URL. Default none. For example `images.lab:8000`. */

@@ -4,6 +4,8 @@ import { environmentOf } from '../model/devices/environment.js';
 import { engineVersions } from '../model/devices/versions.js';
 import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
+import { Authenticator } from './access/authenticator.js';
+import { TokenStore } from './access/token-store.js';
 import { type BaseDependencies, createApp } from './http/app.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
@@ -168,8 +170,11 @@ export async function openServices(
     },
     stored,
   );
+  const tokens = new TokenStore(data);
+  const authenticator = new Authenticator({ tokens, isOpen: options.isOpen });
   const app = createApp({
     ...base,
+    authenticator,
     jobs,
     store,
     shelf,

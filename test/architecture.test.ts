@@ -22,6 +22,7 @@ const ROOMS = [
   'server/terminal/',
   'server/svg/',
   'server/pipeline/',
+  'server/access/',
   'server/storage/',
   'server/metrics.ts',
   'server/config.ts',

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
-import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
+import { bytes, integer, notNegative, positive, switched } from '../terminal/flag-values.js';
 import {
   type BatchFlags,
   batchOption,
@@ -28,6 +28,7 @@ interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, C
   readonly maxBody: number;
   readonly responseCache?: number;
   readonly data: string;
+  readonly open?: boolean;
   readonly slides?: string;
   readonly allowHost?: readonly string[];
   readonly imageHosts?: readonly string[];
@@ -82,6 +83,12 @@ export function serveCommand(program: Command, context: CommandContext): void {
       new Option('--slides <folder>', 'requests may name images below this folder by path').env(
         ENVIRONMENT.slides,
       ),
+    )
+    .addOption(
+      new Option('--open [0|1]', 'serve without tokens whoever can reach the server')
+        .env(ENVIRONMENT.open)
+        .preset('1')
+        .argParser(switched),
     )
     .addOption(
       new Option(
@@ -192,6 +199,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         responseCacheBytes: flags.responseCache ?? DEFAULTS.responseCacheBytes,
         reusesResults: flags.cache,
         maxUnpackedBytes: flags.maxUnpacked,
+        isOpen: flags.open ?? DEFAULTS.isOpen,
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,

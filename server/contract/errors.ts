@@ -5,6 +5,8 @@ export class RequestError extends Error {
     readonly code:
       | 'bad-request'
       | 'bad-data'
+      | 'unauthorized'
+      | 'forbidden'
       | 'bad-range'
       | 'bad-expectation'
       | 'wrong-host'

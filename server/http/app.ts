@@ -1,7 +1,9 @@
 import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
 import type { Metrics } from '../metrics.js';
+import { authorizeBy, publicOnly } from './authorize.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundRequests } from './bounds.js';
 import type { RouteDependencies } from './dependencies.js';
@@ -25,6 +27,7 @@ export interface BaseDependencies {
   readonly log: Logger;
 }
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
+  readonly authenticator: Authenticator;
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
   /** `POST /v1/segment` responds to images of more px with a job. */
@@ -37,14 +40,15 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { jobs, shelf, uploads, metrics, log, hosts, drain, bodies, syncPixels, unready, devices } =
+  const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
+  const { unready, devices } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
-  const operate = operateOn(app);
+  const operate = operateOn(app, authorizeBy(authenticator));
   segmentRoute(operate, dependencies, syncPixels, drain.ended);
   planRoute(operate, dependencies);
   jobRoutes(operate, dependencies);
@@ -68,7 +72,7 @@ export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDepen
   const app = express();
   app.disable('x-powered-by');
   app.use(boundRequests(), guard(hosts), drain.handler());
-  probeRoutes(operateOn(app), () => (drain.draining ? 'draining' : reason.message));
+  probeRoutes(operateOn(app, publicOnly), () => (drain.draining ? 'draining' : reason.message));
   app.use(() => {
     throw reason;
   });

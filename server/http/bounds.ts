@@ -6,6 +6,8 @@ const MAX = { urlChars: 4000, queryParameters: 100 } as const;
 /** The headers that are parsed, here or by a library, and their maximum lengths in characters. */
 const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
   accept: 2000,
+  authorization: 8000,
+  cookie: 8000,
   prefer: 1000,
   range: 1000,
   'if-range': 200,

@@ -19,29 +19,33 @@ export function idempotencyOf(request: Request, content: readonly unknown[]): Id
 
 /** Lets a request that is repeated with its key have no second effect. */
 export class IdempotencyKeys {
-  /** The keys of requests that have not made their job yet. */
+  /** The keys of requests that have not made their job yet, each with its owner: owners may choose the same ones. */
   readonly #pending = new Set<string>();
 
   constructor(private readonly jobs: Pick<Jobs, 'findByKey'>) {}
 
   /**
-   * The job that an earlier request made with the same key; null if there is none.
+   * The job that an earlier request of an owner made with the same key; null if there is none.
    * @throws RequestError `conflict` if that was another request
    */
-  replay(idempotency: Idempotency): JobRecord | null {
-    const known = idempotency === null ? null : this.jobs.findByKey(idempotency.key);
+  replay(idempotency: Idempotency, owner: string): JobRecord | null {
+    const known = idempotency === null ? null : this.jobs.findByKey(idempotency.key, owner);
     if (known !== null && known.idempotency?.digest !== idempotency?.digest)
       throw new RequestError('conflict', 'this Idempotency-Key was used for another request');
     return known;
   }
 
   /**
-   * Runs `work` while no other request has the same key.
+   * Runs `work` while no other request of the owner has the same key.
    * @throws RequestError `conflict` if another one has it
    */
-  async exclusively<Result>(idempotency: Idempotency, work: () => Promise<Result>): Promise<Result> {
+  async exclusively<Result>(
+    idempotency: Idempotency,
+    owner: string,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     if (idempotency === null) return work();
-    const { key } = idempotency;
+    const key = `${owner} ${idempotency.key}`;
     if (this.#pending.has(key))
       throw new RequestError('conflict', 'another request with this Idempotency-Key is still being received');
     this.#pending.add(key);

@@ -1,14 +1,16 @@
 import type { Request } from 'express';
 import type { Priority } from '../../model/scheduler/priority.js';
+import type { Principal } from '../access/principal.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';
 import { uploadPath } from '../jobs/folder.js';
-import { EVERYONE, type JobRecord, type JobRequest, type JobSource } from '../jobs/job.js';
+import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
 import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
 import type { RequestedSource } from './job-request.js';
+import { principalOf } from './principal.js';
 import { receiveImage } from './receive-image.js';
 import { slidePath } from './slide-path.js';
 
@@ -56,6 +58,7 @@ export async function createJob(
   decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision,
 ): Promise<CreatedJob> {
   const { jobs, store } = dependencies;
+  const caller = principalOf(request);
   jobs.checkPlace();
   const { id, folder } = await store.create();
   try {
@@ -63,7 +66,7 @@ export async function createJob(
       const { uploadMs } = image;
       if (uploadMs !== null) jobs.observeStage('upload', uploadMs);
       const { mayReuse, mayStore } = cachingOf(request);
-      const job = { id, owner: EVERYONE, source: image.source };
+      const job = { id, owner: caller.id, source: image.source };
       const keys = new Map<JobRequest, string | null>();
       for (const work of works) keys.set(work, await jobs.cache.keyOf({ ...job, request: work }));
       const complete = (facts: Pick<NewJob['facts'], 'image'>) => {
@@ -142,7 +145,7 @@ async function withImage<Result>(
   const image =
     source === null
       ? await receive(dependencies, request, folder)
-      : await locate(dependencies, source, folder);
+      : await locate(dependencies, source, folder, principalOf(request));
   try {
     return await dependencies.jobs.withPlace(() => use(image), source === null);
   } catch (error) {
@@ -167,13 +170,14 @@ async function locate(
   { slides, uploads }: IntakeDependencies,
   source: RequestedSource,
   folder: string,
+  caller: Principal,
 ): Promise<RequestImage> {
   if ('path' in source) {
     const path = await slidePath(slides, source.path);
     return { ...IN_PLACE, source: { kind: 'path', path, name: source.path }, input: path };
   }
   if ('url' in source) return { ...IN_PLACE, source: { kind: 'url', url: source.url }, input: source.url };
-  const { id, name, bytes, sha256, file, take } = await uploads.find(source.upload);
+  const { id, name, bytes, sha256, file, take } = await uploads.find(source.upload, caller);
   let isClaimed = false;
   return {
     source: { kind: 'upload', name, bytes, sha256 },
@@ -188,7 +192,7 @@ async function locate(
       isClaimed = true;
     },
     async check() {
-      if (!isClaimed) await uploads.find(id);
+      if (!isClaimed) await uploads.find(id, caller);
     },
   };
 }

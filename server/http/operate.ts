@@ -13,12 +13,15 @@ export type Operate = <Name extends OperationName>(
   ...handlers: RequestHandler<ParametersOf<Name>>[]
 ) => void;
 
+/** The handler that comes before those of an operation, and refuses callers that may not use it. */
+export type Check = (name: OperationName) => RequestHandler;
+
 /** Registers operations on a router, by the methods and paths of `OPERATIONS`. */
 export const operateOn =
-  (router: IRouter): Operate =>
+  (router: IRouter, check: Check): Operate =>
   (name, ...handlers) => {
     const { method, path } = OPERATIONS[name];
-    router[method](pathPattern(path), ...(handlers as unknown as RequestHandler[]));
+    router[method](pathPattern(path), check(name), ...(handlers as unknown as RequestHandler[]));
   };
 
 /** A path as express writes it: `/v1/jobs/:id`. */

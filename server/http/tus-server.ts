@@ -1,8 +1,11 @@
-import type { ServerResponse } from 'node:http';
-import { type DataStore, Server, type ServerOptions } from '@tus/server';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Server, type ServerOptions } from '@tus/server';
+import { maySee } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { codeOf, problemOf } from '../contract/problems.js';
+import { principalOf } from './principal.js';
 import { problemText, retryAfter } from './problem.js';
+import { UPLOAD_ID, type UploadStore } from './upload-store.js';
 
 /** The codes of tus's own errors, by status; every other 4xx, and 501, is a bad request. */
 const CODES: Readonly<Record<number, RequestError['code']>> = {
@@ -13,15 +16,28 @@ const CODES: Readonly<Record<number, RequestError['code']>> = {
   413: 'too-large',
 };
 
-/** A tus server whose errors are `application/problem+json`, as those of all other routes. */
+/** What tus throws where there is no upload, and so what belongs to another owner looks like. */
+const NOT_FOUND = { status_code: 404, body: 'The file for this url was not found\n' } as const;
+
+/** A tus server that serves uploads to their owners, and whose errors are `application/problem+json`, as those of all other routes. */
 export class TusServer extends Server {
   constructor(
     options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
-      readonly datastore: DataStore;
+      readonly datastore: UploadStore;
     },
   ) {
+    const { datastore } = options;
     super({
       ...options,
+      onIncomingRequest: async (request, id) => {
+        const owner = UPLOAD_ID.test(id) ? await datastore.records.ownerOf(id) : null;
+        const isNew = request.method === 'POST' && owner === null;
+        if (!isNew && (owner === null || !maySee(callerOf(request), owner))) throw NOT_FOUND;
+      },
+      onUploadCreate: async (request, upload) => {
+        datastore.records.setOwner(upload, callerOf(request).id);
+        return {};
+      },
       onResponseError: (request, error) => {
         if ('status_code' in error) return undefined; // tus's own: see `write`
         const { status } = problemOf(codeOf(error));
@@ -48,3 +64,8 @@ export class TusServer extends Server {
     return super.write(context, headers, problemOf(codeOf(error)).status, problemText(error));
   }
 }
+
+type TusRequest = Parameters<NonNullable<ServerOptions['onUploadCreate']>>[0];
+
+const callerOf = (request: TusRequest) =>
+  principalOf(request.runtime?.node?.req as unknown as IncomingMessage);

@@ -6,6 +6,7 @@ import { FileStore } from '@tus/file-store';
 import type { Upload } from '@tus/utils';
 import { RequestError } from '../contract/errors.js';
 import type { Reservation, Transfers } from './transfers.js';
+import { UploadRecords } from './upload-records.js';
 
 /** Ids of uploads, as tus names them: a file `ID`, and `ID.json` beside it. */
 export const UPLOAD_ID = /^[0-9a-f]{32}$/;
@@ -13,8 +14,8 @@ export const UPLOAD_ID = /^[0-9a-f]{32}$/;
 const MAX_UPLOADS = 1000;
 
 /**
- * tus's file store, but that it reserves the disk space of each upload from its announced length, passes system errors
- * through, and expires an upload by the time of its last byte.
+ * tus's file store, but that it knows whose each upload is, reserves its disk space from its announced length, passes
+ * system errors through, and expires an upload by the time of its last byte.
  */
 export class UploadStore extends FileStore {
   /** The running SHA-256 of every upload that this process received all bytes of so far. */
@@ -26,8 +27,9 @@ export class UploadStore extends FileStore {
     private readonly folder: string,
     private readonly keepMs: number,
     private readonly transfers: Transfers,
+    readonly records = new UploadRecords(folder),
   ) {
-    super({ directory: folder, expirationPeriodInMilliseconds: keepMs });
+    super({ directory: folder, expirationPeriodInMilliseconds: keepMs, configstore: records });
   }
 
   /** Opens a folder with the uploads of an earlier server, which can be resumed: their disk space is reserved again. */

@@ -1,6 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { maySee, type Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { makeFolder } from '../storage/folders.js';
 import { Transfers } from './transfers.js';
@@ -68,11 +69,13 @@ export class Uploads {
   /**
    * Finds a complete upload.
    * @param id its id, or its URL path
-   * @throws RequestError `not-found`; `not-ready` if it is incomplete
+   * @throws RequestError `not-found`, also for one that the caller may not see; `not-ready` if it is incomplete
    */
-  async find(id: string): Promise<CompleteUpload> {
+  async find(id: string, caller: Principal): Promise<CompleteUpload> {
     const key = id.slice(id.lastIndexOf('/') + 1);
-    const upload = UPLOAD_ID.test(key) ? await this.#store.getUpload(key).catch(() => null) : null;
+    const owner = UPLOAD_ID.test(key) ? await this.#store.records.ownerOf(key) : null;
+    const isVisible = owner !== null && maySee(caller, owner);
+    const upload = isVisible ? await this.#store.getUpload(key).catch(() => null) : null;
     if (!upload) throw new RequestError('not-found', `there is no upload "${id}"`);
     if (upload.size === undefined || upload.offset < upload.size) {
       throw new RequestError('not-ready', `the upload has ${upload.offset} of ${upload.size ?? '?'} bytes`);

@@ -1,9 +1,8 @@
-import { RequestError } from '../contract/errors.js';
 import { JOB_STATES, type JobState } from '../contract/schemas/job.js';
 import type { Occupancy } from './admission.js';
 import type { JobRecord } from './job.js';
 import type { JobLife } from './job-life.js';
-import { type UnreadableJob, unreadable } from './record.js';
+import { noJob, type UnreadableJob, unreadable } from './record.js';
 
 /** All jobs by their ids, in the order of submission: those that live, those that ended, and the unreadable. */
 export class JobCollection {
@@ -24,7 +23,7 @@ export class JobCollection {
     const broken = this.#unreadable.get(id);
     if (broken) throw unreadable(`job ${id} is on the disk, but ${broken.reason}`);
     const life = this.#lives.get(id);
-    if (!life) throw new RequestError('not-found', `there is no job ${id}`);
+    if (!life) throw noJob(id);
     return life;
   }
 
@@ -51,9 +50,10 @@ export class JobCollection {
       .reverse();
   }
 
-  /** The job that was submitted with this idempotency key; null when there is none. */
-  findByKey(key: string): JobRecord | null {
-    return this.all().find(({ job }) => job.record.idempotency?.key === key)?.job.record ?? null;
+  /** The job that its owner submitted with this idempotency key; null when there is none. */
+  findByKey(key: string, owner: string): JobRecord | null {
+    const has = ({ job: { record } }: JobLife) => record.idempotency?.key === key && record.owner === owner;
+    return this.all().find(has)?.job.record ?? null;
   }
 
   /** The latest job that succeeded and whose results have this key; null when there is none. */

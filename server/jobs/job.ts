@@ -53,13 +53,10 @@ export interface FileStamp {
   readonly modifiedMs: number;
 }
 
-/** The owner of every job: whoever can reach the server may see and use all of them. */
-export const EVERYONE = 'everyone';
-
 /** Everything about a job that survives a restart of the server: its `job.json`. */
 export interface JobRecord {
   readonly id: string;
-  /** Whose results these are: nobody else is given them without computing. */
+  /** Whose job it is, `Principal.id`: only its owner and admins see it, and its results are reused for its owner alone. */
   readonly owner: string;
   readonly state: JobState;
   readonly priority: Priority;

@@ -49,7 +49,10 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
 
 const EXPIRY_INTERVAL_MS = 60_000;
 
-/** The server's jobs, as its routes use them: those that are pending or running, and those that ended lately. */
+/**
+ * The server's jobs, whoever owns them: those that are pending or running, and those that ended lately. Routes reach
+ * the jobs that requests name by `VisibleJobs`.
+ */
 export class Jobs {
   readonly results: JobResults;
   readonly cache: ResultCache;
@@ -163,9 +166,9 @@ export class Jobs {
     return this.#jobs.get(id).job.isAwaited;
   }
 
-  /** The job that was submitted with this idempotency key; null when there is none. */
-  findByKey(key: string): JobRecord | null {
-    return this.#jobs.findByKey(key);
+  /** The job that its owner submitted with this idempotency key; null when there is none. */
+  findByKey(key: string, owner: string): JobRecord | null {
+    return this.#jobs.findByKey(key, owner);
   }
 
   /** How far a job is, how fast, and how long it will take: what changes while it runs. */
@@ -173,7 +176,7 @@ export class Jobs {
     return this.#jobs.get(id).job.live;
   }
 
-  /** The jobs that clients may see, the newest first. */
+  /** The jobs that were submitted to be listed, the newest first. */
   list(state?: JobState): JobRecord[] {
     return this.#jobs.list(state);
   }

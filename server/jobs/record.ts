@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { PRIORITIES } from '../../model/scheduler/priority.js';
+import { EVERYONE } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
 import { JOB_STATES } from '../contract/schemas/job.js';
 import { STAGES } from '../contract/stages.js';
-import { EVERYONE, type JobRecord } from './job.js';
+import type { JobRecord } from './job.js';
 
 /**
  * The format version of the records that are written here, stored as `form`. A change that an earlier unseam would
@@ -169,6 +170,9 @@ function migrate(raw: unknown): unknown {
   const known = `this one reads versions 1 to ${FORMAT_VERSION}`;
   throw unreadable(`its job.json has format version ${String(form)}, of a newer unseam; ${known}`);
 }
+
+/** The error for a job that does not exist, or that its caller may not know of. */
+export const noJob = (id: string): RequestError => new RequestError('not-found', `there is no job ${id}`);
 
 /**
  * The error for a record that cannot be read.

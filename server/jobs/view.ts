@@ -3,7 +3,8 @@ import type { JobRecord, JobSource } from './job.js';
 
 /** A job as clients see it; it reveals no path of the server. */
 export function jobView(record: JobRecord, live: Live): JobView {
-  const { id, state, priority, source, request, image, plan, receipt, error, pause, restarts } = record;
+  const { id, owner, state, priority, source, request, image, plan, receipt, error, pause, restarts } =
+    record;
   const { createdAt, startedAt, finishedAt, cachedFrom } = record;
   const self = `/v1/jobs/${id}`;
   const results = request.outputs.map(({ output, format }) => ({
@@ -13,6 +14,7 @@ export function jobView(record: JobRecord, live: Live): JobView {
   }));
   return {
     id,
+    owner,
     state,
     priority,
     createdAt,

@@ -43,3 +43,10 @@ export function bytes(text: string): number {
   if (!match) throw new InvalidArgumentError('It must be a number of bytes, such as 500M or 8G.');
   return Math.floor(Number(match[1]) * 1024 ** ' KMGT'.indexOf((match[2] || ' ').toUpperCase()));
 }
+
+/** Parses a switch that an environment variable may also turn off: 1 or 0. */
+export function switched(text: string): boolean {
+  if (text === '' || text === '0' || text === 'false') return false;
+  if (text !== '1' && text !== 'true') throw new InvalidArgumentError('It must be 1 or 0.');
+  return true;
+}

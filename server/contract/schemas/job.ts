@@ -63,6 +63,7 @@ const href = z.string().meta({ description: 'a path of this server', example: '/
 export const jobSchema = z
   .object({
     id: z.string(),
+    owner: z.string().describe('whose it is: `everyone`, or that of a token'),
     state: z.enum(JOB_STATES),
     priority: z.enum(PRIORITIES),
     createdAt: time,
@@ -100,6 +101,6 @@ export const jobListSchema = z
     total: count.describe('jobs of the list, on all pages'),
     unreadable: z
       .array(z.object({ id: z.string(), reason: z.string() }))
-      .describe('jobs whose records cannot be read; they stay until they are removed'),
+      .describe('for admins: jobs whose records cannot be read; they stay until they are removed'),
   })
   .describe('a page of the list of jobs');

@@ -4,6 +4,7 @@ import { RequestError } from '../../contract/errors.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { disconnection } from '../disconnection.js';
 import type { Operate } from '../operate.js';
+import { visibleJobs } from '../principal.js';
 
 const LAYERS = { image: 'jpeg', mask: 'png' } as const;
 type Layer = keyof typeof LAYERS;
@@ -14,7 +15,7 @@ type Layer = keyof typeof LAYERS;
  */
 export function deepZoomRoutes(operate: Operate, jobs: Jobs): void {
   const sendDescription = (layer: Layer) => (request: Request<{ id: string }>, response: Response) => {
-    const { width, height } = jobs.get(request.params.id).image;
+    const { width, height } = visibleJobs(jobs, request).get(request.params.id).image;
     response
       .type('application/xml')
       .send(
@@ -26,7 +27,8 @@ export function deepZoomRoutes(operate: Operate, jobs: Jobs): void {
     const format = LAYERS[layer];
     const { id, level, tile } = request.params;
     const at = tileOf(level, tile, format);
-    const bytes = await jobs.results.tile(jobs.get(id), layer, at, disconnection(response));
+    const record = visibleJobs(jobs, request).get(id);
+    const bytes = await jobs.results.tile(record, layer, at, disconnection(response));
     response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
   };
   operate('getImage', sendDescription('image'));

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { z } from 'zod';
 import { RequestError } from '../../contract/errors.js';
@@ -21,6 +22,7 @@ import { createJob } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { listSchema, pageOf } from '../paging.js';
+import { principalOf, visibleJobs } from '../principal.js';
 import { sendFile } from '../send.js';
 
 const resultSchema = z.strictObject({
@@ -33,18 +35,20 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   const { jobs, idleTimeoutMs } = dependencies;
   const keys = new IdempotencyKeys(jobs);
   const view = (record: JobRecord) => viewOf(jobs, record);
+  const visible = (request: IncomingMessage) => visibleJobs(jobs, request);
 
   operate('createJob', jsonBody(), async (request, response) => {
     const { source, parameters } = parseJobRequest(request);
     const idempotency = idempotencyOf(request, [parameters, source]);
-    const known = keys.replay(idempotency);
+    const owner = principalOf(request).id;
+    const known = keys.replay(idempotency, owner);
     if (known) {
       request.resume();
       sendAccepted(response.set('Idempotent-Replayed', 'true'), view(known));
       return;
     }
     const { priority = 'normal' } = parameters;
-    const { record, cache } = await keys.exclusively(idempotency, async () => {
+    const { record, cache } = await keys.exclusively(idempotency, owner, async () => {
       const work = await resolveJobRequest(dependencies, parameters, requestedOutputs(parameters));
       return createJob(dependencies, request, source, [work], () => ({
         request: work,
@@ -59,17 +63,19 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
 
   operate('listJobs', (request, response) => {
     const { state, ...cursor } = parseParameters(listSchema, request.query);
+    const jobs = visible(request);
     const listed = jobs.list(state);
     const { page, next } = pageOf(listed, cursor, (id) => jobs.list().find((job) => job.id === id));
     response.json({ jobs: page.map(view), next, total: listed.length, unreadable: jobs.unreadable() });
   });
 
   operate('getJob', (request, response) => {
-    response.json(view(jobs.get(request.params.id)));
+    response.json(view(visible(request).get(request.params.id)));
   });
 
   operate('deleteJob', async (request, response) => {
     const { id } = request.params;
+    const jobs = visible(request);
     if (jobs.isUnreadable(id) || hasEnded(jobs.get(id))) {
       await jobs.remove(id);
       response.status(204).end();
@@ -79,16 +85,17 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   });
 
   operate('resumeJob', async (request, response) => {
-    response.json(view(await jobs.resume(request.params.id)));
+    response.json(view(await visible(request).resume(request.params.id)));
   });
 
   operate('followJob', (request, response) => {
+    const jobs = visible(request);
     const { id } = jobs.get(request.params.id);
     streamEvents(request, response, jobs.events(id), () => view(jobs.get(id)));
   });
 
   operate('getResult', async (request, response) => {
-    const record = jobs.get(request.params.id);
+    const record = visible(request).get(request.params.id);
     const { output, format } = requestedResult(request, record);
     const path = await jobs.results.get(record, output, format);
     const { type, ending } = FORMATS[format];
@@ -98,7 +105,7 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   });
 
   operate('getPreview', async (request, response) => {
-    const png = await jobs.results.preview(jobs.get(request.params.id).id);
+    const png = await jobs.results.preview(visible(request).get(request.params.id).id);
     if (png === null) throw new RequestError('not-found', 'no preview: the job is not running');
     response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));
   });

@@ -1,0 +1,64 @@
+import { RequestError } from '../contract/errors.js';
+import { ANONYMOUS, ANYONE, type Principal } from './principal.js';
+import { parseToken } from './token.js';
+import type { TokenStore, TokenView } from './token-store.js';
+
+/** Checks tokens of another kind than ours. */
+export interface TokenIssuer {
+  /**
+   * @returns null for what is no token of this issuer
+   * @throws RequestError `unauthorized` for an invalid one; another code where it cannot be checked at present
+   */
+  check(text: string): Promise<Principal | null>;
+}
+
+export interface AuthenticatorOptions {
+  readonly tokens: TokenStore;
+  /** Default: none. */
+  readonly issuer?: TokenIssuer | null;
+  /** Whether requests without a token are served although there are tokens (`--open`). */
+  readonly isOpen: boolean;
+}
+
+/** Tells who sends a request, by the token that it presents. */
+export class Authenticator {
+  constructor(private readonly options: AuthenticatorOptions) {}
+
+  /** Whether a request without a token is refused. */
+  async needsToken(): Promise<boolean> {
+    const { tokens, issuer, isOpen } = this.options;
+    return !isOpen && (Boolean(issuer) || (await tokens.hasTokens()));
+  }
+
+  /**
+   * The caller that a token stands for; null for a request that presents none.
+   * @throws RequestError `unauthorized` for a missing or an invalid token, even where none is needed
+   */
+  async identify(text: string | null): Promise<Principal> {
+    const { tokens, issuer = null } = this.options;
+    if (text === null) {
+      if (await this.needsToken())
+        throw new RequestError(
+          'unauthorized',
+          'this server needs a token: send "Authorization: Bearer TOKEN"',
+        );
+      return issuer !== null || (await tokens.hasTokens()) ? ANONYMOUS : ANYONE;
+    }
+    const presented = parseToken(text);
+    if (presented === null) {
+      const principal = await issuer?.check(text);
+      if (principal) return principal;
+      throw new RequestError('unauthorized', 'this is no token of this server');
+    }
+    const token = await tokens.check(presented);
+    if (token === null) throw new RequestError('unauthorized', 'this server has no such token');
+    return principalOfToken(token);
+  }
+}
+
+const principalOfToken = ({ id, name, scopes, expiresAt }: TokenView): Principal => ({
+  id: `token:${id}`,
+  name,
+  scopes,
+  expiresAt,
+});

@@ -1,0 +1,124 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RequestError } from '../contract/errors.js';
+import { replaceFile } from '../storage/durable.js';
+import {
+  isSecretOf,
+  makeToken,
+  type PresentedToken,
+  TOKEN_ID,
+  type TokenRecord,
+  type TokenRequest,
+  tokenSchema,
+} from './token.js';
+
+/** A stored token as people see it: without its digest. */
+export type TokenView = Omit<TokenRecord, 'sha256'>;
+
+/**
+ * The API tokens of a data folder: `tokens/ID.json`, one file each. The server and the command line both write them,
+ * without a lock, since a file has one writer at a time and is replaced atomically. The server reads the file of a token
+ * for every request that presents it, so that what either of them does takes effect at once.
+ */
+export class TokenStore {
+  readonly #folder: string;
+  #hasTokens = false;
+
+  /**
+   * @param data the data folder
+   * @param now milliseconds since 1970
+   */
+  constructor(
+    data: string,
+    private readonly now: () => number = Date.now,
+  ) {
+    this.#folder = join(data, 'tokens');
+  }
+
+  /** Whether a token was ever made here. Revoking the last one does not undo it: that would open the server. */
+  async hasTokens(): Promise<boolean> {
+    this.#hasTokens ||= (await stat(this.#folder).catch(absent)) !== null;
+    return this.#hasTokens;
+  }
+
+  /** Makes a token. Resolves when it would survive a power failure. */
+  async create(request: TokenRequest): Promise<{ readonly token: TokenView; readonly text: string }> {
+    const { record, text } = makeToken(request, this.now());
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    if ((await this.#read(record.id)) !== null)
+      throw new RequestError('conflict', `there is a token ${record.id} already: try again`);
+    await this.#write(record);
+    return { token: viewOf(record), text };
+  }
+
+  /** All tokens, the oldest first; expired and revoked ones, too. */
+  async list(): Promise<TokenView[]> {
+    const names = (await readdir(this.#folder).catch(absent)) ?? [];
+    const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
+    const records = await Promise.all(ids.filter((id) => TOKEN_ID.test(id)).map((id) => this.#read(id)));
+    return records
+      .filter((record) => record !== null)
+      .map(viewOf)
+      .sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.id.localeCompare(b.id));
+  }
+
+  /**
+   * Revokes a token for good. One that is revoked already stays as it is.
+   * @throws RequestError `not-found`
+   */
+  async revoke(id: string): Promise<TokenView> {
+    const record = TOKEN_ID.test(id) ? await this.#read(id) : null;
+    if (record === null) throw new RequestError('not-found', `there is no token ${id.slice(0, 40)}`);
+    if (record.revokedAt !== null) return viewOf(record);
+    const revoked = { ...record, revokedAt: new Date(this.now()).toISOString() };
+    await this.#write(revoked);
+    return viewOf(revoked);
+  }
+
+  /**
+   * The token that a client presents.
+   * @returns null for an unknown one, or a wrong secret
+   * @throws RequestError `unauthorized` for one that has expired or is revoked
+   */
+  async check({ id, secret }: PresentedToken): Promise<TokenView | null> {
+    const record = TOKEN_ID.test(id) ? await this.#read(id) : null;
+    if (!isSecretOf(secret, record) || record === null) return null;
+    if (record.revokedAt !== null)
+      throw new RequestError('unauthorized', `the token "${record.name}" was revoked`);
+    if (record.expiresAt !== null && Date.parse(record.expiresAt) <= this.now())
+      throw new RequestError('unauthorized', `the token "${record.name}" expired at ${record.expiresAt}`);
+    return viewOf(record);
+  }
+
+  #path(id: string): string {
+    return join(this.#folder, `${id}.json`);
+  }
+
+  async #write(record: TokenRecord): Promise<void> {
+    await replaceFile(this.#path(record.id), `${JSON.stringify(record, null, 2)}\n`);
+  }
+
+  /** @returns null where there is none */
+  async #read(id: string): Promise<TokenRecord | null> {
+    const text = await readFile(this.#path(id), 'utf8').catch(absent);
+    return text === null ? null : parseRecord(text, id);
+  }
+}
+
+/** @throws RequestError `unreadable-record`: what is invalid admits nobody */
+function parseRecord(text: string, id: string): TokenRecord {
+  try {
+    const record = tokenSchema.parse(JSON.parse(text));
+    if (record.id !== id) throw new Error(`it has the token ${record.id}`);
+    return record;
+  } catch (cause) {
+    throw new RequestError('unreadable-record', `tokens/${id}.json is no valid record of a token`, { cause });
+  }
+}
+
+const viewOf = ({ sha256: _, ...view }: TokenRecord): TokenView => view;
+
+function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null;
+  throw error;
+}

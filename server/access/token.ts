@@ -1,0 +1,79 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import { SCOPES, type Scope } from '../contract/operations.js';
+
+/** Ids of tokens, which are names of files, too: on any file system. */
+export const TOKEN_ID = /^[0-9a-z]{12}$/;
+/** Bits of a secret: more than anyone can try, so that a fast hash of it is enough. */
+const SECRET_BYTES = 32;
+const TOKEN = /^unseam_([0-9a-z]{12})_([\w-]{43})$/;
+
+const time = z.iso.datetime();
+
+/** What is stored of a token, and nothing that it could be computed from. */
+export const tokenSchema = z.strictObject({
+  id: z.string().regex(TOKEN_ID),
+  name: z.string(),
+  scopes: z.array(z.enum(SCOPES)).min(1),
+  /** SHA-256 of the secret, in hexadecimal digits. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  createdAt: time,
+  expiresAt: time.nullable(),
+  revokedAt: time.nullable(),
+});
+export type TokenRecord = z.output<typeof tokenSchema>;
+
+/** What a token is made with. */
+export interface TokenRequest {
+  /** For people. */
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** When it expires, in ms since 1970; null for never. */
+  readonly expires: number | null;
+}
+
+/** The parts of what a client presents. */
+export interface PresentedToken {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** @returns null for what is no token of ours */
+export function parseToken(text: string): PresentedToken | null {
+  const [, id, secret] = TOKEN.exec(text) ?? [];
+  return id !== undefined && secret !== undefined ? { id, secret } : null;
+}
+
+/** Makes a token: the record to store, and the text that its client presents, which is never stored. */
+export function makeToken(
+  { name, scopes, expires }: TokenRequest,
+  now: number,
+): { readonly record: TokenRecord; readonly text: string } {
+  // 62 bits: no two are the same, and the store would refuse the second.
+  const id = BigInt(`0x${randomBytes(8).toString('hex')}`)
+    .toString(36)
+    .padStart(12, '0')
+    .slice(-12);
+  const secret = randomBytes(SECRET_BYTES).toString('base64url');
+  const record = {
+    id,
+    name,
+    scopes: SCOPES.filter((scope) => scopes.includes(scope)),
+    sha256: digestOf(secret).toString('hex'),
+    createdAt: new Date(now).toISOString(),
+    expiresAt: expires === null ? null : new Date(expires).toISOString(),
+    revokedAt: null,
+  };
+  return { record, text: `unseam_${id}_${secret}` };
+}
+
+/** Compared with where there is no token, so that this takes the same time. */
+const NO_DIGEST = randomBytes(32).toString('hex');
+
+/** Whether a secret is that of a token, in a time that does not depend on either. */
+export function isSecretOf(secret: string, record: Pick<TokenRecord, 'sha256'> | null): boolean {
+  const expected = Buffer.from(record?.sha256 ?? NO_DIGEST, 'hex');
+  return timingSafeEqual(digestOf(secret), expected) && record !== null;
+}
+
+const digestOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();

@@ -1,0 +1,52 @@
+import type { RequestHandler } from 'express';
+import type { Authenticator } from '../access/authenticator.js';
+import { allows } from '../access/principal.js';
+import { RequestError } from '../contract/errors.js';
+import { OPERATIONS } from '../contract/operations.js';
+import { codeOf } from '../contract/problems.js';
+import { credentialOf } from './credential.js';
+import type { Check } from './operate.js';
+import { setPrincipal } from './principal.js';
+
+const REALM = 'Bearer realm="unseam"';
+
+/**
+ * Checks, before the handlers of an operation and before its body is received, that the caller has its scope. Refusals
+ * say by `WWW-Authenticate` what is missing (RFC 6750, section 3).
+ */
+export const authorizeBy =
+  (authenticator: Pick<Authenticator, 'identify'>): Check =>
+  (name) => {
+    const { scope } = OPERATIONS[name];
+    if (scope === null) return admitAll;
+    return async (request, response, next) => {
+      response.set({ 'Cache-Control': 'private, no-cache', Vary: 'Authorization, Cookie' });
+      let presented: string | null = null;
+      try {
+        presented = credentialOf(request);
+        const principal = await authenticator.identify(presented);
+        setPrincipal(request, principal);
+        if (!allows(principal, scope)) {
+          response.set('WWW-Authenticate', `${REALM}, error="insufficient_scope", scope="${scope}"`);
+          throw new RequestError(
+            'forbidden',
+            `this needs the scope "${scope}"; "${principal.name}" has ${principal.scopes.join(', ')}`,
+          );
+        }
+      } catch (error) {
+        if (codeOf(error) === 'unauthorized')
+          response.set('WWW-Authenticate', presented === null ? REALM : `${REALM}, error="invalid_token"`);
+        throw error;
+      }
+      next();
+    };
+  };
+
+/** For what anybody may have: probes, and the page's own files. */
+const admitAll: RequestHandler = (_request, _response, next) => next();
+
+/** For a server that has nothing else to show. */
+export const publicOnly: Check = (name) => {
+  if (OPERATIONS[name].scope !== null) throw new Error(`the operation ${name} needs a scope`);
+  return admitAll;
+};

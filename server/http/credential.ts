@@ -1,0 +1,53 @@
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import { RequestError } from '../contract/errors.js';
+
+/** The name of the page's cookie; over TLS with the prefix that has browsers refuse it from anyone else. */
+const COOKIE = 'unseam';
+const SECURE_COOKIE = `__Host-${COOKIE}`;
+/** Browsers drop larger cookies, silently. */
+const MAX_COOKIE_CHARS = 4000;
+/** Characters of a token (RFC 6750, `b64token`): none that a cookie would have to quote. */
+const TOKEN_TEXT = /^[\w.~+/-]+=*$/;
+
+/**
+ * The token that a request presents: in `Authorization`, or in the cookie of a page that signed in; null for none.
+ * @throws RequestError `unauthorized` for an `Authorization` of another scheme
+ */
+export function credentialOf(request: IncomingMessage): string | null {
+  const { authorization, cookie } = request.headers;
+  if (authorization === undefined) return cookie === undefined ? null : tokenInCookies(cookie);
+  const [, token] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
+  if (token === undefined || !TOKEN_TEXT.test(token))
+    throw new RequestError('unauthorized', 'expected "Authorization: Bearer TOKEN"');
+  return token;
+}
+
+function tokenInCookies(header: string): string | null {
+  const cookies = new Map(header.split(';').map((pair) => splitAt(pair.trim(), pair.trim().indexOf('='))));
+  return cookies.get(SECURE_COOKIE) || cookies.get(COOKIE) || null;
+}
+
+const splitAt = (text: string, at: number): [string, string] => [text.slice(0, at), text.slice(at + 1)];
+
+/**
+ * The cookie that keeps a token until the browser is closed: scripts cannot read it, and no other site can have it sent.
+ * @param token null to remove it
+ * @throws RequestError `bad-request` for a token that no cookie can hold
+ */
+export function sessionCookie(request: IncomingMessage, token: string | null): string {
+  if (token !== null && token.length > MAX_COOKIE_CHARS) {
+    throw new RequestError(
+      'bad-request',
+      `a browser keeps tokens of ${MAX_COOKIE_CHARS} characters at most, and this one has ${token.length}`,
+    );
+  }
+  const isSecure = isOverTls(request);
+  const name = isSecure ? SECURE_COOKIE : COOKIE;
+  const attributes = ['Path=/', 'HttpOnly', 'SameSite=Strict', ...(isSecure ? ['Secure'] : [])];
+  return [`${name}=${token ?? ''}`, ...attributes, ...(token === null ? ['Max-Age=0'] : [])].join('; ');
+}
+
+/** Whether the page was loaded over TLS: from this server, or from a proxy in front, as the browser says itself. */
+const isOverTls = ({ socket, headers }: IncomingMessage): boolean =>
+  socket instanceof TLSSocket || headers.origin?.startsWith('https://') === true;
