@@ -6,27 +6,29 @@ import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
 import { Authenticator } from './access/authenticator.js';
 import { TokenStore } from './access/token-store.js';
+import { gaugesOf } from './gauges.js';
 import { type BaseDependencies, createApp } from './http/app.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { ResultKeys } from './jobs/result-key.js';
 import { JobStore } from './jobs/store.js';
-import { createMetrics } from './metrics.js';
+import { createMetrics } from './metrics/metrics.js';
 import {
   defaultResponseCache,
   defaultTileCache,
   maxConcurrentJobs,
   SERVER_BYTES,
 } from './pipeline/memory.js';
+import { READER_CAUSES, type ReaderCause } from './readers/process.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
 import type { FolderLock } from './storage/lock.js';
 import { untilAborted } from './storage/until-aborted.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
-import { setDeviceMetrics, setTilingMetrics } from './worker/device-metrics.js';
 import { KnownDevices } from './worker/known-devices.js';
 import type { WorkerCalls } from './worker/methods.js';
+import { WorkerObserver } from './worker/worker-metrics.js';
 
 /** Interval between removals of abandoned uploads. */
 const EXPIRY_MS = 600_000;
@@ -37,7 +39,7 @@ export interface Processes {
     WorkerClient,
     'run' | 'hold' | 'started' | 'unready' | 'pid' | 'stop' | keyof WorkerCalls
   >;
-  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'close'>;
+  readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict' | 'headerPids' | 'pids' | 'close'>;
 }
 
 /** The memory of a server in bytes, by what it is for; `worker` has `tileCache` and `jobs`. */
@@ -50,7 +52,11 @@ export function memoryOf(options: ServeOptions) {
 }
 
 /** Starts the worker; readers are started on demand. */
-export function startProcesses(options: ServeOptions, events: WorkerEvents): Processes {
+export function startProcesses(
+  options: ServeOptions,
+  events: WorkerEvents,
+  onReaderDeath?: (cause: ReaderCause) => void,
+): Processes {
   const { models, data, engine, maxPixels, maxUnpackedBytes, allowedHosts } = options;
   const memory = memoryOf(options);
   const worker = new WorkerClient(
@@ -70,7 +76,12 @@ export function startProcesses(options: ServeOptions, events: WorkerEvents): Pro
     options.worker,
     options.diagnostics,
   );
-  const readers = new Readers({ maxPixels, maxUnpackedBytes, allowedHosts, ...options.readers });
+  const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
+  const readers = new Readers({
+    ...limits,
+    ...(onReaderDeath && { onDeath: onReaderDeath }),
+    ...options.readers,
+  });
   return { worker, readers };
 }
 
@@ -99,49 +110,17 @@ export async function openServices(
   const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
   const metrics = createMetrics(engineVersions(tensorflow));
   const memory = memoryOf(options);
+  metrics.memoryLimit.set(memory.total);
   // What may fail comes before the processes, which would outlive the failure.
   const { store, ...stored } = await JobStore.open(data);
-  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes });
+  const onReceived = (bytes: number) => metrics.uploadBytes.inc(bytes);
+  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes, onReceived });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
   const devices = new KnownDevices(environment, log, engine);
-  const { worker, readers } = start(options, {
-    onBatch: ({ tiles, deviceMs, lane }, waiting) => {
-      metrics.batchSize.observe(tiles);
-      const { names } = devices;
-      metrics.engineBusy.inc({ device: names[lane] ?? names[0]! }, (names.length * deviceMs) / 1000);
-      metrics.queueDepth.set({ class: 'tiles' }, waiting);
-    },
-    onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
-    onMemory: (use) => {
-      for (const [owner, bytes] of Object.entries(use)) metrics.memoryBytes.set({ owner }, bytes);
-    },
-    onChoice: (tuned) => {
-      devices.choose(tuned);
-      const { model, ...choice } = tuned;
-      metrics.tilePixels.set({ model }, choice.tile);
-      metrics.lanes.set({ model }, choice.lanes);
-      metrics.laneThreads.set({ model }, choice.threads);
-      metrics.tunedSpeed.set({ model }, choice.pixelsPerSecond);
-    },
-    onTiling: (tiling) => {
-      devices.test(tiling);
-      setTilingMetrics(metrics, tiling);
-    },
-    onDevices: (known) => {
-      for (const device of devices.update(known)) metrics.engineRestarts.inc({ device });
-      setDeviceMetrics(metrics, devices);
-    },
-    onLost: (reason) => {
-      devices.lose();
-      setDeviceMetrics(metrics, devices);
-      metrics.cacheBytes.set({ cache: 'tiles' }, 0);
-      // the next worker may have other devices
-      for (const gauge of [metrics.memoryBytes, metrics.tilingExact, metrics.tilingDifference]) gauge.reset();
-      for (const device of devices.names) metrics.engineRestarts.inc({ device });
-      log.error(reason);
-    },
-  });
+  const observer = new WorkerObserver(metrics, devices, log);
+  for (const cause of READER_CAUSES) metrics.readerDeaths.inc({ cause }, 0);
+  const { worker, readers } = start(options, observer.events, (cause) => metrics.readerDeaths.inc({ cause }));
   // What was not named cannot be missing: `auto` is the CPU at last, and requests wait for it.
   const isNamed = !['auto', 'cpu'].includes(engine.provider) || engine.devices !== undefined;
   if (isNamed || tensorflow !== null) {
@@ -172,6 +151,17 @@ export async function openServices(
   );
   const tokens = new TokenStore(data);
   const authenticator = new Authenticator({ tokens, isOpen: options.isOpen });
+  const unready = () => worker.unready ?? devices.unready;
+  const gauges = gaugesOf({
+    metrics,
+    jobs,
+    transfers,
+    worker,
+    workerUse: () => observer.process,
+    readers,
+    isReady: () => !base.drain.draining && unready() === null,
+    folder: data,
+  });
   const app = createApp({
     ...base,
     authenticator,
@@ -185,7 +175,8 @@ export async function openServices(
     idleTimeoutMs,
     bodies: { idleTimeoutMs, minRate },
     syncPixels,
-    unready: () => worker.unready ?? devices.unready,
+    unready,
+    gauges,
     devices: () => devices.lines,
   });
   const expire = () => void uploads.expire().catch((err: unknown) => log.error({ err }, 'expiry failed'));

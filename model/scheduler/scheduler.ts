@@ -10,6 +10,25 @@ import {
 import { JobQueues, type Selection, type Turn, type Waiting } from './job-queues.js';
 import { PRIORITIES, type Priority } from './priority.js';
 
+/** A batch that has run. */
+export interface RanBatch {
+  readonly items: number;
+  /** The most items that it could have had. */
+  readonly most: number;
+  readonly lane: number;
+  readonly ranMs: number;
+  /** Its share of the device's time: of `ranMs`, as its threads are of all. */
+  readonly deviceMs: number;
+}
+
+/** Items of one class that wait for a batch. */
+export interface WaitingClass {
+  readonly priority: Priority;
+  readonly items: number;
+  /** How long the first of them has waited, in ms; 0 where there is none. */
+  readonly oldestMs: number;
+}
+
 /** A batch that was handed to the device. */
 export interface DeviceBatch<Result> {
   /** One result per item, in order; ignored once the batch is revoked. */
@@ -46,8 +65,8 @@ export interface SchedulerOptions<Item, Result> {
   readonly agingMs: number;
   /** Px that the device computes for an item. */
   readonly pixels: (item: Item) => number;
-  /** Called when a batch has run, with its number of items, its share of the device's time (ms × threads of all) and its lane. */
-  readonly onRan?: (items: number, deviceMs: number, lane: number) => void;
+  /** Called when a batch has run. */
+  readonly onRan?: (batch: RanBatch) => void;
   readonly clock: Clock;
 }
 
@@ -127,6 +146,16 @@ export class Scheduler<Item, Result> {
   /** Items that wait for a batch. */
   get depth(): number {
     return this.#queues.depth;
+  }
+
+  /** What waits for a batch, by its class. */
+  get waiting(): readonly WaitingClass[] {
+    const now = this.options.clock.now();
+    const all = this.#queues.waiting;
+    return PRIORITIES.map((priority, rank) => {
+      const since = all.filter((item) => item.rank === rank).map((item) => item.since);
+      return { priority, items: since.length, oldestMs: since.length === 0 ? 0 : now - Math.min(...since) };
+    });
   }
 
   /** The batches that the device runs. */
@@ -246,7 +275,9 @@ export class Scheduler<Item, Result> {
     }
     const spentMs = ranMs * place.threads;
     const { items } = selection;
-    this.options.onRan?.(items.length, spentMs / this.options.threads, place.lane);
+    const { onRan, maxBatch, threads } = this.options;
+    const most = Math.max(items.length, maxBatch(items[0]!.item));
+    onRan?.({ items: items.length, most, lane: place.lane, ranMs, deviceMs: spentMs / threads });
     this.#queues.settle(selection, 'error' in results ? null : spentMs);
     for (const [i, entry] of items.entries()) {
       if ('error' in results) entry.reject(results.error);

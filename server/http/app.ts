@@ -2,13 +2,15 @@ import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
-import type { Metrics } from '../metrics.js';
+import { observe } from '../metrics/exemplars.js';
+import type { Metrics } from '../metrics/metrics.js';
 import { authorizeBy, publicOnly } from './authorize.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundRequests } from './bounds.js';
 import type { RouteDependencies } from './dependencies.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
+import { jobOf } from './job-of-request.js';
 import { operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
@@ -32,6 +34,8 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly bodies: BodyLimits;
   /** `POST /v1/segment` responds to images of more px with a job. */
   readonly syncPixels: number;
+  /** Measures the gauges that change without an event: called for each scrape. */
+  readonly gauges: () => Promise<void>;
   /** Why the server accepts no work at present; null if it does. */
   readonly unready: () => string | null;
   /** What a person should know of the devices, in lines. */
@@ -42,7 +46,7 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { unready, devices } = dependencies;
+  const { unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
@@ -57,7 +61,7 @@ export function createApp(dependencies: AppDependencies): Express {
   modelRoutes(operate, shelf);
   webRoutes(operate);
   probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
-  metricsRoute(operate, metrics, () => jobs.gauge());
+  metricsRoute(operate, metrics, gauges);
 
   app.use((request) => {
     const [path] = request.originalUrl.split('?');
@@ -84,12 +88,16 @@ export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDepen
 function timeRequests(metrics: Metrics): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
+    metrics.requestsInFlight.inc();
     response.once('close', () => {
+      metrics.requestsInFlight.dec();
       const path = (request.route as { path?: string } | undefined)?.path;
       const route = path === undefined ? 'none' : `${request.baseUrl}${path}`.replace(/(.)\/$/, '$1');
       const status = response.writableFinished ? String(response.statusCode) : '499';
       const labels = { route, method: request.method, status };
-      metrics.requestDuration.observe(labels, (performance.now() - started) / 1000);
+      const job = jobOf(response);
+      const exemplar = job === null ? null : { job_id: job };
+      observe(metrics.requestDuration, labels, (performance.now() - started) / 1000, exemplar);
     });
     next();
   };

@@ -9,6 +9,7 @@ import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
 import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
+import { noteJob } from './job-of-request.js';
 import type { RequestedSource } from './job-request.js';
 import { principalOf } from './principal.js';
 import { receiveImage } from './receive-image.js';
@@ -64,7 +65,7 @@ export async function createJob(
   try {
     return await withImage(dependencies, request, source, folder, async (image) => {
       const { uploadMs } = image;
-      if (uploadMs !== null) jobs.observeStage('upload', uploadMs);
+      if (uploadMs !== null) jobs.observeStage(id, 'upload', uploadMs);
       const { mayReuse, mayStore } = cachingOf(request);
       const job = { id, owner: caller.id, source: image.source };
       const keys = new Map<JobRequest, string | null>();
@@ -81,8 +82,12 @@ export async function createJob(
       if (outcome === 'miss') {
         const reused = await reuse(jobs, image, keys, complete);
         jobs.cache.count(reused !== null);
-        if (reused) return { record: reused, uploadMs, cache: 'hit' };
+        if (reused) {
+          noteJob(request, id);
+          return { record: reused, uploadMs, cache: 'hit' };
+        }
       }
+      noteJob(request, id);
       const facts = await jobs.plan(specOf(image, works[0], folder));
       await image.claim();
       return { record: await jobs.submit({ facts, ...complete(facts) }), uploadMs, cache: outcome };

@@ -12,6 +12,8 @@ export interface FileResponse {
   readonly etag: string | null;
   /** A client that reads nothing for this long is disconnected, in ms. */
   readonly idleTimeoutMs: number;
+  /** Called with the bytes that were sent, whether or not all of them were. Default: it is not called. */
+  readonly onSent?: (bytes: number) => void;
 }
 
 /** Length of the pieces that a file is read in. */
@@ -40,7 +42,7 @@ async function sendOpenFile(
   request: Request,
   response: Response,
   file: FileHandle,
-  { type, etag, idleTimeoutMs }: FileResponse,
+  { type, etag, idleTimeoutMs, onSent }: FileResponse,
 ): Promise<void> {
   const { size } = await file.stat();
   response.set('Content-Type', type);
@@ -74,8 +76,8 @@ async function sendOpenFile(
   const release = onIdle(request.socket, idleTimeoutMs, () => request.socket.destroy());
   // Before node's own listener, which then sets the connection's keep-alive time-out.
   response.prependOnceListener('finish', release);
+  let sent = 0;
   try {
-    let sent = 0;
     for await (const piece of piecesOf(file, start, end)) {
       sent += piece.length;
       // The last bytes end the response: a client that has them may disconnect before a separate end.
@@ -86,6 +88,7 @@ async function sendOpenFile(
   } catch (error) {
     if (!disconnected.aborted) throw error;
   } finally {
+    onSent?.(sent);
     release();
   }
 }

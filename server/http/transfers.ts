@@ -9,6 +9,8 @@ export interface TransferOptions {
   readonly places: number;
   /** Disk space that uploads leave free, in bytes; null for 1 GiB, or 5 % of a smaller disk. */
   readonly minFreeBytes: number | null;
+  /** Called with the bytes that an upload has received, before they are written. Default: it is not called. */
+  readonly onReceived?: (bytes: number) => void;
 }
 
 /** Space is reserved in these steps for a body of unknown length. */
@@ -32,6 +34,16 @@ export class Transfers {
   #reserved = 0;
 
   constructor(private readonly options: TransferOptions) {}
+
+  /** Bodies that are being received. */
+  get receiving(): number {
+    return this.#receiving;
+  }
+
+  /** Disk space that is reserved, and not yet written. */
+  get reservedBytes(): number {
+    return this.#reserved;
+  }
 
   /**
    * Holds a place while `receive` runs.
@@ -66,6 +78,7 @@ export class Transfers {
         }
         remaining -= taken;
         this.#reserved -= taken;
+        this.options.onReceived?.(taken);
       },
       release: () => {
         this.#reserved -= remaining;
@@ -82,7 +95,11 @@ export class Transfers {
       this.#reserved -= Math.min(remaining, given);
       remaining -= Math.min(remaining, given);
     };
-    return { take: async (bytes) => give(bytes), release: () => give(remaining) };
+    const take = async (taken: number) => {
+      give(taken);
+      this.options.onReceived?.(taken);
+    };
+    return { take, release: () => give(remaining) };
   }
 
   async #grow(bytes: number): Promise<void> {

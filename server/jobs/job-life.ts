@@ -2,6 +2,7 @@ import { EngineLostError } from '../../model/errors.js';
 import { codeOf, detailOf } from '../contract/problems.js';
 import type { Failure } from '../contract/schemas/job.js';
 import type { Stage } from '../contract/stages.js';
+import { count } from '../metrics/exemplars.js';
 import { delay } from '../storage/delay.js';
 import { type JobRecord, type RecordedReceipt, transition } from './job.js';
 import { checkOf, pollUntil } from './pause.js';
@@ -25,7 +26,7 @@ export interface LifeOptions extends TrackingOptions {
     receipt: RecordedReceipt,
     isAwaited: boolean,
   ) => Promise<JobRecord['cache']>;
-  readonly onStage: (stage: Stage, durationMs: number) => void;
+  readonly onStage: (id: string, stage: Stage, durationMs: number) => void;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
   /** Default `RECOVERY`. */
@@ -121,7 +122,7 @@ export class JobLife {
       const receipt = await runner.run(specOf(job.record, store.folder(job.record.id)), {
         signal: this.#stop.signal,
         onStart: () => job.start(),
-        onStage,
+        onStage: (stage, durationMs) => onStage(job.record.id, stage, durationMs),
         onProgress: (progress) => job.report(progress),
         onWorkerLost: () => job.countRestart(),
         strikeBook: this.#strikeBook(),
@@ -164,7 +165,8 @@ export class JobLife {
 
   async #waitForRetry(failure: Failure, delayMs: number): Promise<void> {
     const { job } = this;
-    const { wait = delay } = this.options;
+    const { wait = delay, metrics } = this.options;
+    count(metrics.jobRetries, { code: failure.code }, { job_id: job.record.id });
     job.retry = { ...failure, at: job.isoTime(delayMs) };
     if (job.record.state === 'running') await job.move('queued');
     else job.events.add('state', { state: 'queued' });

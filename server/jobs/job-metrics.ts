@@ -1,8 +1,11 @@
 import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
 import { tilesComputed } from '../contract/job-spec.js';
-import type { JobProgress, JobState } from '../contract/schemas/job.js';
-import type { Metrics } from '../metrics.js';
-import type { JobRecord } from './job.js';
+import { CODES, problemOf } from '../contract/problems.js';
+import { JOB_STATES, type JobProgress, type JobState } from '../contract/schemas/job.js';
+import { count, observe } from '../metrics/exemplars.js';
+import type { Metrics } from '../metrics/metrics.js';
+import { hasEnded, type JobRecord } from './job.js';
+import { TEMPORARY_CODES } from './recovery.js';
 
 /** Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to. */
 export function countProgress(
@@ -18,7 +21,7 @@ export function countProgress(
   const tiles = tilesComputed(now) - (last ? tilesComputed(last) : 0);
   metrics.tiles.inc({ model }, tiles);
   metrics.pixels.inc({ model }, more('pixelsComputed'));
-  metrics.haloPixels.inc(more('haloAndPixels') - more('pixelsComputed'));
+  metrics.haloPixels.inc({ model }, more('haloAndPixels') - more('pixelsComputed'));
   metrics.constantTiles.inc({ model }, more('tilesConstant'));
   metrics.cacheHits.inc({ cache: 'tiles' }, more('tilesConstant') + more('tilesIdentical'));
   metrics.cacheMisses.inc({ cache: 'tiles' }, tiles);
@@ -27,16 +30,62 @@ export function countProgress(
 /** What grows while one worker runs a job. */
 const COUNTED = ['pixelsComputed', 'haloAndPixels', 'tilesConstant', 'tilesIdentical'] as const;
 
+/** Jobs that wait for a place in the worker. */
+export interface PendingJobs {
+  waiting(priority: Priority): number;
+  /** How long the first of them has waited, in ms; 0 where there is none. */
+  oldestMs(priority: Priority): number;
+}
+
 /**
  * Sets the gauges of jobs by state, and of pending jobs by priority.
  * @param counts jobs by state
- * @param pending jobs that wait for a place in the worker
  */
 export function gaugeJobs(
   metrics: Metrics,
   counts: ReadonlyMap<JobState | 'unreadable', number>,
-  pending: (priority: Priority) => number,
+  pending: PendingJobs,
 ): void {
   for (const [state, count] of counts) metrics.jobs.set({ state }, count);
-  for (const priority of PRIORITIES) metrics.queueDepth.set({ class: priority }, pending(priority));
+  for (const priority of PRIORITIES) {
+    metrics.queueDepth.set({ class: priority }, pending.waiting(priority));
+    metrics.queueAge.set({ class: priority }, pending.oldestMs(priority) / 1000);
+  }
 }
+
+/** Has counters start at 0 for every label that they may get: so the first event is an increase. */
+export function startCounting(metrics: Metrics): void {
+  const { jobDuration, jobFailures, jobRetries, jobPauses, cacheHits, cacheMisses } = metrics;
+  for (const priority of PRIORITIES)
+    for (const state of JOB_STATES.filter((each) => hasEnded({ state: each })))
+      jobDuration.zero({ class: priority, state });
+  for (const code of CODES) jobFailures.inc({ labels: { code }, value: 0 });
+  for (const code of TEMPORARY_CODES) {
+    jobRetries.inc({ labels: { code }, value: 0 });
+    jobPauses.inc({ labels: { code }, value: 0 });
+  }
+  for (const cache of ['tiles', 'results']) {
+    cacheHits.inc({ cache }, 0);
+    cacheMisses.inc({ cache }, 0);
+  }
+}
+
+/** Observes how long a job waited for its first start. */
+export function observeStart(
+  { jobWait }: Metrics,
+  { id, priority, createdAt }: JobRecord,
+  now: number,
+): void {
+  observe(jobWait, { class: priority }, secondsBetween(createdAt, now), { job_id: id });
+}
+
+/** Observes how long a job took, and counts why it failed. */
+export function observeEnd({ jobDuration, jobFailures }: Metrics, record: JobRecord, now: number): void {
+  const { id, priority, state, createdAt, error } = record;
+  const exemplar = { job_id: id };
+  observe(jobDuration, { class: priority, state }, secondsBetween(createdAt, now), exemplar);
+  if (state === 'failed') count(jobFailures, { code: problemOf(error?.code ?? '').code }, exemplar);
+}
+
+/** @param from in ISO 8601: the clock may have been set back since, and what is no time is 0 s ago, for no metric ends a job */
+const secondsBetween = (from: string, now: number): number => Math.max(0, now - Date.parse(from) || 0) / 1000;

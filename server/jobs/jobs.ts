@@ -3,10 +3,12 @@ import type { Priority } from '../../model/scheduler/priority.js';
 import type { ModelShelf } from '../../model/shelf/shelf.js';
 import { RequestError } from '../contract/errors.js';
 import type { PlanSpec } from '../contract/job-spec.js';
+import type { Output } from '../contract/outputs.js';
 import type { JobState, Live } from '../contract/schemas/job.js';
 import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Stage } from '../contract/stages.js';
-import type { Metrics } from '../metrics.js';
+import { observe } from '../metrics/exemplars.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { WorkerCalls } from '../worker/methods.js';
@@ -16,7 +18,7 @@ import type { EventLog } from './events.js';
 import { filesOf } from './folder.js';
 import type { JobRecord } from './job.js';
 import { JobLife, type LifeOptions } from './job-life.js';
-import { gaugeJobs } from './job-metrics.js';
+import { gaugeJobs, startCounting } from './job-metrics.js';
 import { type NewJob, recordOf, reusedRecordOf } from './new-job.js';
 import { JobPlanner } from './planner.js';
 import type { UnreadableJob } from './record.js';
@@ -71,6 +73,7 @@ export class Jobs {
     const { store, worker, readers, shelf, log } = options;
     for (const { id, reason } of unreadable)
       log.error({ job: id, reason }, 'cannot read a job; its folder is left untouched');
+    startCounting(options.metrics);
     this.results = new JobResults(store, worker, readers, shelf);
     this.#jobs = new JobCollection(unreadable);
     this.#admission = new Admission(options.limit, () => this.#jobs.occupancy());
@@ -90,7 +93,7 @@ export class Jobs {
       syncResults: (record) => this.results.sync(record),
       closeFiles: (id) => this.results.closeFiles(id),
       cacheResults: (record, receipt, isAwaited) => this.cache.add(record, receipt, isAwaited),
-      onStage: (stage, durationMs) => this.observeStage(stage, durationMs),
+      onStage: (id, stage, durationMs) => this.observeStage(id, stage, durationMs),
     };
     const oldestFirst = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const record of oldestFirst) this.#jobs.add(JobLife.recover(record, this.#lifeOptions));
@@ -110,13 +113,19 @@ export class Jobs {
     this.#admission.check();
   }
 
-  observeStage(stage: Stage, durationMs: number): void {
-    this.options.metrics.stageDuration.observe({ stage }, durationMs / 1000);
+  /** @param id of the job that passed the stage */
+  observeStage(id: string, stage: Stage, durationMs: number): void {
+    observe(this.options.metrics.stageDuration, { stage }, durationMs / 1000, { job_id: id });
+  }
+
+  /** Counts bytes of a result that were sent. */
+  countSent(output: Output, bytes: number): void {
+    this.options.metrics.resultBytes.inc({ output }, bytes);
   }
 
   /** Sets the gauges of jobs. */
   gauge(): void {
-    gaugeJobs(this.options.metrics, this.#jobs.counts(), (priority) => this.#runner.waiting(priority));
+    gaugeJobs(this.options.metrics, this.#jobs.counts(), this.#runner);
   }
 
   /** Plans a job from its image's header. */

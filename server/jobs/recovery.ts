@@ -1,5 +1,5 @@
 /** Causes that may go away by themselves: a full or failing disk, an unreachable source, no free file handles. */
-const TEMPORARY_CODES: ReadonlySet<string> = new Set([
+export const TEMPORARY_CODES: ReadonlySet<string> = new Set([
   'disk-full',
   'storage-failed',
   'source-unreachable',

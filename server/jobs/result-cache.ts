@@ -1,6 +1,6 @@
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 import { ByteCache } from '../storage/byte-cache.js';
 import { filesOf, resultName, UPLOAD_NAME } from './folder.js';
 import type { FileStamp, JobRecord, RecordedReceipt } from './job.js';

@@ -16,11 +16,17 @@ export class JobRunner {
   readonly #interactive: PQueue;
   readonly #others: PQueue;
   readonly #isolation: Isolation;
+  /** The jobs that wait for a place, since when, in ms of the clock; the first of a priority is the oldest. */
+  readonly #waiting = new Map<JobSpec, number>();
 
-  /** @param concurrency interactive jobs in the worker at a time, and as many others; at least 1 */
+  /**
+   * @param concurrency interactive jobs in the worker at a time, and as many others; at least 1
+   * @param now the clock, in ms
+   */
   constructor(
     private readonly worker: Pick<WorkerClient, 'run' | 'hold'>,
     concurrency: number,
+    private readonly now: () => number = () => performance.now(),
   ) {
     this.#interactive = new PQueue({ concurrency });
     this.#others = new PQueue({ concurrency });
@@ -31,6 +37,12 @@ export class JobRunner {
   waiting(priority: Priority): number {
     if (priority === 'interactive') return this.#interactive.size;
     return this.#others.sizeBy({ priority: rankOf(priority) });
+  }
+
+  /** How long the first of these jobs has waited, in ms; 0 where there is none. */
+  oldestMs(priority: Priority): number {
+    for (const [spec, since] of this.#waiting) if (spec.priority === priority) return this.now() - since;
+    return 0;
   }
 
   /** Jobs that wait for a place, and would get one before a new job of this priority. */
@@ -53,13 +65,16 @@ export class JobRunner {
     if (signal.aborted) leave();
     const work = async (): Promise<Receipt> => {
       signal.removeEventListener('abort', leave);
+      this.#waiting.delete(spec);
       await onStart();
       return new SupervisedRun(this.worker, this.#isolation, spec, options).toEnd();
     };
     const queue = spec.priority === 'interactive' ? this.#interactive : this.#others;
+    this.#waiting.set(spec, this.now());
     try {
       return await queue.add(work, { signal: waiting.signal, priority: rankOf(spec.priority) });
     } finally {
+      this.#waiting.delete(spec);
       signal.removeEventListener('abort', leave);
     }
   }

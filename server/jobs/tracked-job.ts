@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { Failure, JobProgress, Live } from '../contract/schemas/job.js';
-import type { Metrics } from '../metrics.js';
+import { count } from '../metrics/exemplars.js';
+import type { Metrics } from '../metrics/metrics.js';
 import { EventLog } from './events.js';
 import { hasEnded, type JobRecord, transition } from './job.js';
-import { countProgress } from './job-metrics.js';
+import { countProgress, observeEnd, observeStart } from './job-metrics.js';
 import { ProgressMeter } from './progress-meter.js';
 import type { JobStore } from './store.js';
 
@@ -71,6 +72,8 @@ export class TrackedJob {
   /** Starts an attempt: the job has its place in the worker. */
   async start(): Promise<void> {
     this.#meter.start();
+    const { metrics, now } = this.options;
+    if (this.#record.startedAt === null) observeStart(metrics, this.#record, now());
     await this.move('running', { startedAt: this.#record.startedAt ?? this.isoTime() });
   }
 
@@ -84,13 +87,14 @@ export class TrackedJob {
   countRestart(): void {
     const restarts = this.#record.restarts + 1;
     this.#record = { ...this.#record, restarts };
+    count(this.options.metrics.jobRestarts, {}, { job_id: this.#record.id });
     this.events.add('state', { state: 'running', restarts });
   }
 
   /** Pauses the job for a failure that may pass. */
   async pause(failure: Failure): Promise<void> {
     await this.move('paused', { pause: { ...failure, since: this.isoTime() } });
-    this.options.metrics.jobPauses.inc({ code: failure.code });
+    count(this.options.metrics.jobPauses, { code: failure.code }, { job_id: this.#record.id });
   }
 
   /**
@@ -127,6 +131,7 @@ export class TrackedJob {
     } catch (err) {
       log.error({ err, job: ended.id }, 'cannot write the end of a job');
     }
+    observeEnd(this.options.metrics, ended, this.options.now());
     this.#publish(ended);
   }
 

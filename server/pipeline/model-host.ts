@@ -5,6 +5,7 @@ import { type EngineRequest, type OpenedEngine, openEngine } from '../../model/e
 import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js';
 import { channelConversion } from '../../model/network/pixels.js';
 import type { Priority } from '../../model/scheduler/priority.js';
+import type { RanBatch } from '../../model/scheduler/scheduler.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { untilAborted } from '../storage/until-aborted.js';
@@ -37,8 +38,8 @@ export interface ModelHostOptions {
   readonly onSlowTest?: (model: EngineModel, use: GraphUse, devices: readonly string[]) => void;
   /** Called with a graph that an image needs, when the outcome of its test is known. */
   readonly onTiling?: (model: EngineModel, use: GraphUse, outcome: TilingOutcome) => void;
-  /** Called after each batch: its tiles, its share of the device's time in ms, and its lane. */
-  readonly onBatch?: (tiles: number, deviceMs: number, lane: number) => void;
+  /** Called after each batch; its items are tiles. */
+  readonly onBatch?: (batch: RanBatch) => void;
   /** Called when no device is left, with the jobs, or tests, that have tiles with which one was lost. */
   readonly onGone?: (suspects: readonly string[]) => void;
 }

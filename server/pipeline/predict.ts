@@ -7,7 +7,7 @@ import type { OutputKind } from '../../model/network/output-kind.js';
 import { systemClock } from '../../model/scheduler/clock.js';
 import type { DeviceUse, Place, RunningBatch } from '../../model/scheduler/device-lanes.js';
 import type { Priority } from '../../model/scheduler/priority.js';
-import { Scheduler } from '../../model/scheduler/scheduler.js';
+import { type RanBatch, Scheduler, type WaitingClass } from '../../model/scheduler/scheduler.js';
 import type { MaskArray } from '../../tiling/sink.js';
 import { codeOf } from '../contract/problems.js';
 import { AS_IT_IS, type BatchSizes, FittingBatches, sizesUpTo, tilesOf } from './batch-sizes.js';
@@ -74,12 +74,12 @@ export class TilePredictor {
   readonly #fitting = new FittingBatches();
 
   /**
-   * @param onBatch called after each batch with its tiles, its share of the device's time in ms, and its lane
+   * @param onBatch called after each batch; its items are tiles
    * @param onGone called when no device is left, with the jobs, or tests, that have tiles with which one was lost
    */
   constructor(
     private readonly engine: PredictEngine,
-    onBatch: (tiles: number, deviceMs: number, lane: number) => void = () => {},
+    onBatch: (batch: RanBatch) => void = () => {},
     onGone: (suspects: readonly string[]) => void = () => {},
   ) {
     this.#scheduler = new Scheduler<Item, MaskArray>({
@@ -107,6 +107,11 @@ export class TilePredictor {
   /** Tiles that are queued for a batch. */
   get depth(): number {
     return this.#scheduler.depth;
+  }
+
+  /** Tiles that are queued for a batch, by the priority of their jobs. */
+  get waiting(): readonly WaitingClass[] {
+    return this.#scheduler.waiting;
   }
 
   /** The batches on the device: when each started, and its expected duration, in ms. */

@@ -3,7 +3,7 @@ import { EngineLostError } from '../../model/errors.js';
 import { type Clock, systemClock } from '../../model/scheduler/clock.js';
 import { RequestError } from '../contract/errors.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
-import { ReaderExit, ReaderProcess } from './process.js';
+import { type ReaderCause, ReaderExit, ReaderProcess } from './process.js';
 
 export interface PoolOptions {
   /** What its calls do, for messages: `reading the header`. */
@@ -27,6 +27,8 @@ export interface PoolOptions {
   readonly heapMb: number;
   /** How every image is opened. */
   readonly limits: ReaderLimits;
+  /** Called with why a process was lost. Default: it is not called. */
+  readonly onDeath?: ((cause: ReaderCause) => void) | undefined;
 }
 
 export interface CallOptions {
@@ -154,16 +156,19 @@ export class ReaderPool {
   }
 
   /** Requeues a call whose process has crashed, unless it has to be the reason. */
-  #retry(task: Task, { phase, message }: ReaderExit): void {
+  #retry(task: Task, { death, message }: ReaderExit): void {
     if (this.#isClosed) task.reject(new EngineLostError('the server is stopping'));
-    else if (phase === 'start') task.reject(new EngineLostError(`the reader process ${message}`));
-    else if (phase === 'call' && task.crashes++ === 0) this.#pending.unshift(task);
+    else if (death === 'start') task.reject(new EngineLostError(`the reader process ${message}`));
+    else if (death === 'crash' && task.crashes++ === 0) this.#pending.unshift(task);
     else task.reject(new ReaderFailedError(`${this.options.operation} ${message}`));
   }
 
   #start(): ReaderProcess {
-    const { heapMb, limits } = this.options;
-    const reader: ReaderProcess = new ReaderProcess(heapMb, limits, () => this.#discard(reader));
+    const { heapMb, limits, onDeath } = this.options;
+    const reader: ReaderProcess = new ReaderProcess(heapMb, limits, (cause) => {
+      this.#discard(reader);
+      if (cause !== null) onDeath?.(cause);
+    });
     this.#readers.add(reader);
     return reader;
   }

@@ -5,12 +5,15 @@ import { type ArgsOf, Connection, type ResultOf } from '../../model/engine/rpc.j
 import { childEnvironment } from '../config.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
 
+/** Why a reader process was lost: it did not start, crashed, or its call took longer than it may. */
+export const READER_CAUSES = ['start', 'crash', 'timeout'] as const;
+export type ReaderCause = (typeof READER_CAUSES)[number];
+
 /** A reader process exited with a call in it. Its message continues a sentence that says what it was doing. */
 export class ReaderExit extends Error {
-  /** @param phase before it was ready, by itself during the call, or terminated at the call's time limit */
   constructor(
     message: string,
-    readonly phase: 'start' | 'call' | 'timeout',
+    readonly death: ReaderCause,
   ) {
     super(message);
   }
@@ -30,12 +33,13 @@ export class ReaderProcess {
   #isBusy = false;
   /** Why it was terminated; null if it was not. */
   #timeout: string | null = null;
+  #isStopping = false;
 
   /**
    * @param heapMb JavaScript's heap, in MB: an image that needs more crashes the process, not the machine
-   * @param onExit called once, before a pending call rejects
+   * @param onExit called once, before a pending call rejects, with why it was lost; null where it was stopped
    */
-  constructor(heapMb: number, limits: ReaderLimits, onExit: () => void) {
+  constructor(heapMb: number, limits: ReaderLimits, onExit: (cause: ReaderCause | null) => void) {
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
@@ -44,9 +48,9 @@ export class ReaderProcess {
     });
     this.#connection = new Connection(childProcess(this.#child), {
       onExit: ({ status }) => {
-        onExit();
-        const phase = this.#isReady ? (this.#timeout === null ? 'call' : 'timeout') : 'start';
-        return new ReaderExit(this.#timeout ?? `crashed its process (${status})`, phase);
+        const cause = this.#isReady ? (this.#timeout === null ? 'crash' : 'timeout') : 'start';
+        onExit(this.#isStopping ? null : cause);
+        return new ReaderExit(this.#timeout ?? `crashed its process (${status})`, cause);
       },
     });
     this.#started = this.#within(START_MS, `did not start within ${START_MS / 1000} s`, async () => {
@@ -87,6 +91,7 @@ export class ReaderProcess {
 
   /** Stops the process: between calls in an orderly way, in which it removes its files; during a call by force. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     if (this.#child.connected && this.#isReady && !this.#isBusy) {
       this.#child.disconnect();
       await this.#within(EXIT_MS, 'the server is stopping', () => this.#connection.exited);

@@ -7,11 +7,13 @@ import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { ResultFile } from '../contract/outputs.js';
 import type { ReaderLimits } from './methods.js';
-import { ReaderFailedError, ReaderPool } from './pool.js';
+import { type PoolOptions, ReaderFailedError, ReaderPool } from './pool.js';
 
 export interface ReadersOptions extends ReaderLimits {
   /** Time limit for reading an image's header, in ms. Default 30,000. */
   readonly headerMs?: number;
+  /** Called with why a process was lost. Default: it is not called. */
+  readonly onDeath?: PoolOptions['onDeath'];
 }
 
 /** Time limit of a tile, whose image may have to be unpacked and downscaled first. */
@@ -35,7 +37,7 @@ export class Readers {
   /** How often an image or a result has failed its processes, and when last; the most recent last. */
   readonly #failures = new Map<string, { count: number; at: number }>();
 
-  constructor({ headerMs = 30_000, ...limits }: ReadersOptions) {
+  constructor({ headerMs = 30_000, onDeath, ...limits }: ReadersOptions) {
     this.#headers = new ReaderPool({
       operation: 'reading the header',
       minProcesses: 1,
@@ -44,6 +46,7 @@ export class Readers {
       timeoutMs: headerMs,
       heapMb: 128,
       limits,
+      onDeath,
     });
     this.#tiles = new ReaderPool({
       operation: 'showing the image',
@@ -53,6 +56,7 @@ export class Readers {
       timeoutMs: TILE_MS,
       heapMb: 1024,
       limits,
+      onDeath,
     });
     this.#results = new ReaderPool({
       operation: 'deriving the result',
@@ -62,12 +66,18 @@ export class Readers {
       timeoutMs: DERIVE_MS,
       heapMb: 2048,
       limits,
+      onDeath,
     });
   }
 
   /** Process ids of the readers of headers. */
   get headerPids(): number[] {
     return this.#headers.pids;
+  }
+
+  /** Process ids of all readers, by what they read. */
+  get pids() {
+    return { headers: this.#headers.pids, tiles: this.#tiles.pids, results: this.#results.pids };
   }
 
   /**

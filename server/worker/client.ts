@@ -9,7 +9,7 @@ import type { Stage } from '../contract/stages.js';
 import { DeviceLosses } from './device-losses.js';
 import { limitsUnder, type WorkerDiagnostics } from './diagnostics.js';
 import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
-import { blameOf, WorkerLostError } from './lost.js';
+import { blameOf, type DeathCause, WorkerLostError } from './lost.js';
 import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
 import { WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
 import { Task } from './task.js';
@@ -21,7 +21,7 @@ export interface JobListener {
 
 export interface WorkerEvents extends WorkerReports {
   /** Called when a worker exited unexpectedly, before the jobs in it reject. */
-  readonly onLost: (reason: string) => void;
+  readonly onLost: (reason: string, cause: DeathCause) => void;
 }
 
 /** A worker that ran for this long resets the back-off of restarts. */
@@ -214,7 +214,7 @@ export class WorkerClient implements WorkerCalls {
   }
 
   #replace(exit: WorkerExit): void {
-    this.events.onLost(exit.message);
+    this.events.onLost(exit.message, this.#causeOf(exit));
     const { first, last } = this.#limits.restartMs;
     const isSteady = this.#worker.uptimeMs > STEADY_MS;
     if (isSteady) this.#backOffMs = first;
@@ -225,6 +225,11 @@ export class WorkerClient implements WorkerCalls {
     this.#backOffMs = Math.min(2 * this.#backOffMs, last);
     if (this.#worker.hasStarted) this.#blame(exit);
     else for (const task of this.#tasks) if (task.name !== 'run') this.#countExit(task, exit.message);
+  }
+
+  #causeOf({ loss, isKilled }: WorkerExit): DeathCause {
+    if (isKilled) return 'killed';
+    return this.#worker.hasStarted ? loss : 'start';
   }
 
   /** Rejects jobs, each with its part in the exit, and requeues calls. */

@@ -1,4 +1,4 @@
-import type { Metrics } from '../metrics.js';
+import type { Metrics } from '../metrics/metrics.js';
 import type { KnownDevices } from './known-devices.js';
 import type { TestedGraph } from './methods.js';
 

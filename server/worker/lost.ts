@@ -6,6 +6,10 @@ export type Blame = 'certain' | 'possible' | 'none';
 /** How a worker was lost: it crashed, or was terminated because it did not respond, or because its devices were lost. */
 export type Loss = 'crash' | 'hang' | 'devices';
 
+/** Why a worker was lost: as `Loss`, or something else has killed it, or it has never started. */
+export const DEATH_CAUSES = ['crash', 'killed', 'hang', 'devices', 'start'] as const;
+export type DeathCause = (typeof DEATH_CAUSES)[number];
+
 /** The worker exited while a job ran in it. */
 export class WorkerLostError extends EngineLostError {
   constructor(

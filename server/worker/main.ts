@@ -1,6 +1,8 @@
 import { parentProcess } from '../../model/engine/channel.js';
 import { serve } from '../../model/engine/rpc.js';
+import type { RanBatch } from '../../model/scheduler/scheduler.js';
 import { failureOf } from '../contract/failure.js';
+import { OwnUse } from '../metrics/process-use.js';
 import { collectLessOften } from '../pipeline/heap-growth.js';
 import { ModelHost } from '../pipeline/model-host.js';
 import { Segmenter } from '../pipeline/segmenter.js';
@@ -8,7 +10,7 @@ import { chosenSpeed } from '../pipeline/tuning.js';
 import { Coalescer } from './coalescer.js';
 import { isProfiled } from './diagnostics.js';
 import { JobReporter } from './job-reporter.js';
-import type { BatchTime, WorkerEvent, WorkerMethods } from './methods.js';
+import type { WorkerEvent, WorkerMethods } from './methods.js';
 import { withLimits } from './read-limit.js';
 
 /** The process that owns a device and runs the pipeline; started and called by `WorkerProcess`. */
@@ -26,7 +28,7 @@ let started: Started | null = null;
 const methods: WorkerMethods = {
   async start({ modelHost, ...options }, { beatMs, ...hungAfter }) {
     collectLessOften();
-    let batches: BatchTime[] = [];
+    let batches: RanBatch[] = [];
     const batchReports = new Coalescer(() => {
       if (batches.length === 0) return;
       server.emit({ type: 'batches', batches, waiting: host.predictor.depth });
@@ -45,8 +47,8 @@ const methods: WorkerMethods = {
         const tiling = { model: card.name, output, symmetries, threshold, exact, largestDifference };
         server.emit({ type: 'tiling', tiling });
       },
-      onBatch: (tiles, deviceMs, lane) => {
-        batches.push({ tiles, deviceMs, lane });
+      onBatch: (batch) => {
+        batches.push(batch);
         batchReports.request();
       },
       onGone: (suspects) => server.emit({ type: 'gone', suspects }),
@@ -62,9 +64,11 @@ const methods: WorkerMethods = {
     };
     await reportDevices();
     started = { host, segmenter, batchReports, reportDevices };
+    const own = new OwnUse();
     setInterval(() => {
       server.emit({ type: 'beat', batches: host.batches });
-      server.emit({ type: 'memory', use: segmenter.memory });
+      const { waiting } = host.predictor;
+      server.emit({ type: 'load', load: { memory: segmenter.memory, process: own.measure(), waiting } });
     }, beatMs).unref();
   },
   async run(job, limits, { signal, emit }) {

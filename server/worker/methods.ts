@@ -3,12 +3,14 @@ import type { DeviceState } from '../../model/engine/lanes.js';
 import type { CallContext } from '../../model/engine/rpc.js';
 import type { TilingOutcome } from '../../model/exactness/self-test.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
+import type { RanBatch, WaitingClass } from '../../model/scheduler/scheduler.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { JobSpec, PlanSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { JobProgress } from '../contract/schemas/job.js';
 import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Stage } from '../contract/stages.js';
+import type { ProcessUse } from '../metrics/process-use.js';
 import type { ModelHostOptions } from '../pipeline/model-host.js';
 import type { MemoryUse, SegmenterOptions } from '../pipeline/segmenter.js';
 import type { WorkerLimits } from './limits.js';
@@ -65,11 +67,13 @@ export type JobEvent =
   /** Native code does not return: this process has to be terminated. */
   | { readonly type: 'hung'; readonly reason: string };
 
-/** A batch that has run: its tiles, its share of the device's time, and its lane. */
-export interface BatchTime {
-  readonly tiles: number;
-  readonly deviceMs: number;
-  readonly lane: number;
+/** What a worker does, as of a beat. */
+export interface WorkerLoad {
+  /** What its memory is for, in bytes. */
+  readonly memory: MemoryUse;
+  readonly process: ProcessUse;
+  /** Tiles that wait for a batch, by the priority of their jobs. */
+  readonly waiting: readonly WaitingClass[];
 }
 
 /** How a model is computed, as chosen from measurements on this device. */
@@ -107,9 +111,9 @@ export interface WorkerDevices {
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
   /** Batches that have run, and the tiles that wait for one. */
-  | { readonly type: 'batches'; readonly batches: readonly BatchTime[]; readonly waiting: number }
+  | { readonly type: 'batches'; readonly batches: readonly RanBatch[]; readonly waiting: number }
   | { readonly type: 'tile-cache'; readonly bytes: number }
-  | { readonly type: 'memory'; readonly use: MemoryUse }
+  | { readonly type: 'load'; readonly load: WorkerLoad }
   | { readonly type: 'choice'; readonly choice: TunedModel }
   | { readonly type: 'tiling'; readonly tiling: TestedGraph }
   /** When it has started, and when a device is lost or back. */

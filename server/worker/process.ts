@@ -2,19 +2,19 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { childProcess, type Exit } from '../../model/engine/channel.js';
 import { Connection } from '../../model/engine/rpc.js';
+import type { RanBatch } from '../../model/scheduler/scheduler.js';
 import { childEnvironment } from '../config.js';
 import { heapBytes } from '../pipeline/memory.js';
-import type { MemoryUse } from '../pipeline/segmenter.js';
 import type { EngineLoss } from './device-losses.js';
 import { type WorkerDiagnostics, workerExecArgv } from './diagnostics.js';
 import type { WorkerLimits } from './limits.js';
 import type { Loss } from './lost.js';
 import type {
-  BatchTime,
   TestedGraph,
   TunedModel,
   WorkerDevices,
   WorkerEvent,
+  WorkerLoad,
   WorkerMethods,
   WorkerOptions,
 } from './methods.js';
@@ -25,11 +25,13 @@ export class WorkerExit extends Error {
   /**
    * @param suspects ids of what it was terminated for, tasks among them; null where it is not known
    * @param loss how it was lost
+   * @param isKilled whether something else has killed it: an operator, or the kernel for want of memory
    */
   constructor(
     message: string,
     readonly suspects: readonly string[] | null,
     readonly loss: Loss,
+    readonly isKilled = false,
   ) {
     super(message);
   }
@@ -37,11 +39,11 @@ export class WorkerExit extends Error {
 
 /** What a worker reports of its own accord. */
 export interface WorkerReports {
-  readonly onBatch: (batch: BatchTime, waiting: number) => void;
+  readonly onBatch: (batch: RanBatch, waiting: number) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
-  /** Called every beat with what the worker's memory is for, in bytes. */
-  readonly onMemory: (use: MemoryUse) => void;
+  /** Called every beat with what the worker does. */
+  readonly onLoad: (load: WorkerLoad) => void;
   /** Called when it was measured, or read, how a model is computed. */
   readonly onChoice: (choice: TunedModel) => void;
   /** Called with a graph that a job needs, when the outcome of its test is known. */
@@ -177,8 +179,8 @@ export class WorkerProcess {
       case 'tile-cache':
         this.events.onTileCache(event.bytes);
         break;
-      case 'memory':
-        this.events.onMemory(event.use);
+      case 'load':
+        this.events.onLoad(event.load);
         break;
       case 'choice':
         this.events.onChoice(event.choice);
@@ -205,7 +207,7 @@ export class WorkerProcess {
     this.#isReady = false;
     this.#unwatch();
     const what = error ? `the worker process failed: ${status}` : `the worker process ended (${status})`;
-    const exit = this.#termination ?? new WorkerExit(what, null, 'crash');
+    const exit = this.#termination ?? new WorkerExit(what, null, 'crash', status === 'SIGKILL');
     this.events.onExit(exit);
     return exit;
   }

@@ -160,6 +160,7 @@ function unlessAborted(gate: Promise<void>, signal: AbortSignal): Promise<void> 
 /** Readers in the test's own process: headers are read; images and derived results are `FAKE_RESULT`. */
 const readers: Processes['readers'] = {
   headerPids: [],
+  pids: { headers: [], tiles: [], results: [] },
   header: ({ input }) => headerOf(input),
   tile: async () => FAKE_RESULT,
   derive: async (_spec, _card, _mask, results) => {

@@ -101,7 +101,8 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
     const { type, ending } = FORMATS[format];
     response.attachment(`${baseNameOf(record)}-${output}${ending}`);
     const etag = `${record.id}-${output}-${format}`;
-    await sendFile(request, response, path, { type, etag, idleTimeoutMs });
+    const onSent = (bytes: number) => jobs.countSent(output, bytes);
+    await sendFile(request, response, path, { type, etag, idleTimeoutMs, onSent });
   });
 
   operate('getPreview', async (request, response) => {

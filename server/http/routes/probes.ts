@@ -1,4 +1,5 @@
-import type { Metrics } from '../../metrics.js';
+import { Exposer } from '../../metrics/exposition.js';
+import type { Metrics } from '../../metrics/metrics.js';
 import type { Operate } from '../operate.js';
 
 /**
@@ -24,16 +25,18 @@ export function probeRoutes(
 }
 
 /**
- * `/metrics`, for Prometheus.
- * @param updateGauges sets the gauges that are counted only when Prometheus scrapes
+ * `/metrics`, for Prometheus: as OpenMetrics, which has exemplars, to who prefers it, and else as text.
+ * @param measure measures the gauges that change without an event
  */
 export function metricsRoute(
   operate: Operate,
   { registry }: Pick<Metrics, 'registry'>,
-  updateGauges: () => void,
+  measure: () => Promise<void>,
 ): void {
-  operate('getMetrics', async (_request, response) => {
-    updateGauges();
-    response.type(registry.contentType).send(await registry.metrics());
+  const exposer = new Exposer(registry);
+  operate('getMetrics', async (request, response) => {
+    await measure();
+    const { contentType, body } = await exposer.expose(request.get('Accept'));
+    response.set({ 'Content-Type': contentType, Vary: 'Accept' }).send(body);
   });
 }

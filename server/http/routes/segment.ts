@@ -62,7 +62,12 @@ export function segmentRoute(
         receiptHeaders(receipt, { upload: uploadMs ?? 0, ...(cache !== 'hit' && receipt.stagesMs) }),
       );
       const path = jobs.results.path(id, output, format);
-      await sendFile(request, response, path, { type: FORMATS[format].type, etag: null, idleTimeoutMs });
+      await sendFile(request, response, path, {
+        type: FORMATS[format].type,
+        etag: null,
+        idleTimeoutMs,
+        onSent: (bytes) => jobs.countSent(output, bytes),
+      });
     } finally {
       await jobs.remove(id);
     }

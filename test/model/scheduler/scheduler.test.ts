@@ -347,7 +347,7 @@ describe('lanes', () => {
 
   it('share the time of the device: a batch has used its share of the threads', async () => {
     const ran: number[] = [];
-    const { clock, names } = setup({ threads: 2, onRan: (_items, deviceMs) => ran.push(deviceMs) });
+    const { clock, names } = setup({ threads: 2, onRan: ({ deviceMs }) => ran.push(deviceMs) });
     void names('ab', { use });
     await clock.advance(50);
     void names('c', { use: { ...use, canTakeAll: true } });

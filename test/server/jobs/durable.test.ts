@@ -8,7 +8,7 @@ import type { JobSpec } from '../../../server/contract/job-spec.js';
 import { Jobs } from '../../../server/jobs/jobs.js';
 import type { NewJob } from '../../../server/jobs/new-job.js';
 import { JobStore } from '../../../server/jobs/store.js';
-import { createMetrics } from '../../../server/metrics.js';
+import { createMetrics } from '../../../server/metrics/metrics.js';
 import type { Readers } from '../../../server/readers/readers.js';
 import type { WorkerClient } from '../../../server/worker/client.js';
 import { testFolder } from '../../support/files.js';

@@ -8,7 +8,7 @@ import { type JobRecord, transition } from '../../../server/jobs/job.js';
 import { Jobs, type JobsOptions } from '../../../server/jobs/jobs.js';
 import { JobRunner } from '../../../server/jobs/runner.js';
 import { jobView } from '../../../server/jobs/view.js';
-import { createMetrics } from '../../../server/metrics.js';
+import { createMetrics } from '../../../server/metrics/metrics.js';
 import type { JobListener } from '../../../server/worker/client.js';
 
 describe('a job', () => {

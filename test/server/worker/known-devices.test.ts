@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { environmentOf } from '../../../model/devices/environment.js';
 import type { EngineRequest } from '../../../model/engine/open-engine.js';
-import { createMetrics } from '../../../server/metrics.js';
+import { createMetrics } from '../../../server/metrics/metrics.js';
 import { setDeviceMetrics, setTilingMetrics } from '../../../server/worker/device-metrics.js';
 import { KnownDevices } from '../../../server/worker/known-devices.js';
 

@@ -42,7 +42,7 @@ function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
     {
       onBatch: () => {},
       onTileCache: () => {},
-      onMemory: () => {},
+      onLoad: () => {},
       onChoice: () => {},
       onTiling: () => {},
       onDevices: () => {},

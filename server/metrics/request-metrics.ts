@@ -1,0 +1,43 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { DURATIONS } from './buckets.js';
+
+/** What clients send and receive. */
+export function requestMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    requestDuration: new Histogram({
+      name: 'unseam_http_request_duration_seconds',
+      help: 'Time from the headers of a request to the end of its response.',
+      labelNames: ['route', 'method', 'status'] as const,
+      buckets: DURATIONS,
+      enableExemplars: true,
+      registers,
+    }),
+    requestsInFlight: new Gauge({
+      name: 'unseam_http_requests_in_flight',
+      help: 'Requests whose responses have not ended.',
+      registers,
+    }),
+    uploadBytes: new Counter({
+      name: 'unseam_upload_bytes_total',
+      help: 'Bytes of images that were received, in bodies and in resumable uploads.',
+      registers,
+    }),
+    uploadsReceiving: new Gauge({
+      name: 'unseam_uploads_receiving',
+      help: 'Bodies with images that are being received.',
+      registers,
+    }),
+    uploadReserved: new Gauge({
+      name: 'unseam_upload_reserved_bytes',
+      help: 'Disk space that is reserved for bytes of uploads that were not received yet.',
+      registers,
+    }),
+    resultBytes: new Counter({
+      name: 'unseam_result_bytes_total',
+      help: 'Bytes of results that were sent.',
+      labelNames: ['output'] as const,
+      registers,
+    }),
+  };
+}
