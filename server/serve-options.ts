@@ -5,6 +5,20 @@ import type { ReadersOptions } from './readers/readers.js';
 import type { WorkerDiagnostics } from './worker/diagnostics.js';
 import type { WorkerLimits } from './worker/limits.js';
 
+/** Limits of one owner of jobs and uploads: null for none. */
+export interface OwnerLimits {
+  /** Jobs that are pending, running or being uploaded. At least 1. */
+  readonly jobs: number | null;
+  /** Pixels of the images of jobs that are pending or running. At least 1. */
+  readonly pixels: number | null;
+  /** Bytes of jobs and uploads in the data folder. At least 1. */
+  readonly bytes: number | null;
+  /** Requests per second. More than 0. */
+  readonly rate: number | null;
+  /** Requests at once, after a pause; null for four seconds of `rate`. At least 1. */
+  readonly burst: number | null;
+}
+
 /** What a server is started with. Defaults are those of `DEFAULTS` in config.ts, and of `unseam serve`. */
 export interface ServeOptions {
   /** The address to listen on. Default `127.0.0.1`; for example `0.0.0.0`, `::1`. */
@@ -66,6 +80,22 @@ export interface ServeOptions {
   readonly concurrency: number;
   /** Jobs that are pending, running or being uploaded, at most. Default 64; at least 1. */
   readonly queueLimit: number;
+  /**
+   * Jobs of priority `normal` and `bulk` together that are pending or running, at most: the other places are for those
+   * whose clients wait. Default null: seven eighths of `queueLimit`; at least 1.
+   */
+  readonly queueNormal: number | null;
+  /** Jobs of priority `bulk` that are pending or running, at most. Default null: three quarters of `queueLimit`; at least 1. */
+  readonly queueBulk: number | null;
+  /** Limits of each token, and of all requests together where none are required. */
+  readonly owners: OwnerLimits;
+  /** Bytes of all jobs and uploads in the data folder. Default null: no limit but that of the disk. */
+  readonly quotaBytes: number | null;
+  /**
+   * Once `quotaBytes` was reached, nothing more is accepted until less than this is in use. Default null: nine tenths of
+   * `quotaBytes`, at most which it may be.
+   */
+  readonly quotaLowBytes: number | null;
   /** How long finished jobs, and abandoned uploads, are retained, in ms. Default 24 h. */
   readonly keepMs: number;
   /** Grace period of a shutdown in ms: requests in flight are aborted after it. Default 25,000; 0 aborts at once. */

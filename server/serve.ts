@@ -11,11 +11,13 @@ import { createWaitingApp } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
+import { limitsOf } from './limits.js';
 import { minServerMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
 import { memoryOf, openServices, type Services, type startProcesses } from './services.js';
 import { takeFolder } from './storage/data-folder.js';
 import { makeFolder, requireFolder } from './storage/folders.js';
+import { diskSpace } from './storage/free-space.js';
 
 export interface RunningServer {
   readonly url: string;
@@ -47,7 +49,8 @@ const LAST_RESPONSE_MS = 1000;
  *
  * @param start starts the processes; tests start others
  * @throws RequestError `folder-in-use` if a process of this machine holds the data folder
- * @throws RequestError `not-found`, `bad-folder`, `too-little-memory`, `address-in-use`, `bad-address`
+ * @throws RequestError `not-found`, `bad-folder`, `too-little-memory`, `address-in-use`, `bad-address`; `bad-request` for
+ *   limits that cannot hold together
  */
 export async function startServer(
   options: ServeOptions,
@@ -58,13 +61,14 @@ export async function startServer(
   if (slides !== null) await requireFolder(slides, '--slides');
   checkMemory((await new ModelShelf(models).survey()).cards, memoryOf(options), log);
   await makeFolder(data);
+  const limits = limitsOf(options, await diskSpace(data));
   const drain = new Drain();
   const base = { hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
   const stopping = new AbortController();
   let services: Services | null = null;
   const opened = folder.lock.then(async (lock) => {
-    services = await openServices(options, base, lock, stopping.signal, start).catch(
+    services = await openServices(options, base, limits, lock, stopping.signal, start).catch(
       async (error: unknown) => {
         await lock.release();
         throw error;

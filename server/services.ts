@@ -13,6 +13,7 @@ import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { ResultKeys } from './jobs/result-key.js';
 import { JobStore } from './jobs/store.js';
+import type { Limits } from './limits.js';
 import { createMetrics } from './metrics/metrics.js';
 import {
   defaultResponseCache,
@@ -23,6 +24,7 @@ import {
 import { READER_CAUSES, type ReaderCause } from './readers/process.js';
 import { Readers } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
+import { DiskAccount } from './storage/disk-account.js';
 import type { FolderLock } from './storage/lock.js';
 import { untilAborted } from './storage/until-aborted.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
@@ -101,20 +103,27 @@ export interface Services extends Processes {
 export async function openServices(
   options: ServeOptions,
   base: BaseDependencies,
+  limits: Limits,
   lock: FolderLock,
   signal: AbortSignal,
   start: typeof startProcesses = startProcesses,
 ): Promise<Services> {
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
-  const { maxBodyBytes, idleTimeoutMs, minRate, minFreeBytes } = options;
+  const { maxBodyBytes, idleTimeoutMs, minRate } = options;
   const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
   const metrics = createMetrics(engineVersions(tensorflow));
   const memory = memoryOf(options);
   metrics.memoryLimit.set(memory.total);
   // What may fail comes before the processes, which would outlive the failure.
-  const { store, ...stored } = await JobStore.open(data);
-  const onReceived = (bytes: number) => metrics.uploadBytes.inc(bytes);
-  const transfers = new Transfers({ folder: data, places: queueLimit, minFreeBytes, onReceived });
+  const account = new DiskAccount(limits.disk);
+  const { store, ...stored } = await JobStore.open(data, account);
+  const transfers = new Transfers({
+    folder: data,
+    places: queueLimit,
+    minFreeBytes: limits.minFreeBytes,
+    account,
+    onReceived: (bytes) => metrics.uploadBytes.inc(bytes),
+  });
   const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
   const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
   const devices = new KnownDevices(environment, log, engine);
@@ -140,7 +149,7 @@ export async function openServices(
       metrics,
       log,
       concurrency,
-      limit: queueLimit,
+      limits: limits.admission,
       keepMs,
       resultKeys: reusesResults ? new ResultKeys(shelf, () => devices.environment) : null,
       responseCacheBytes: memory.responseCache,

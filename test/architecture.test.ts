@@ -13,6 +13,7 @@ const ROOMS = [
   'server/serve.ts',
   'server/services.ts',
   'server/gauges.ts',
+  'server/limits.ts',
   'server/serve-options.ts',
   'server/http/',
   'server/jobs/',

@@ -21,11 +21,11 @@ import {
   tileCacheOption,
 } from '../terminal/options.js';
 import { engineOf } from '../terminal/requested-engine.js';
+import { type LimitFlags, limitOptions, limitsOfFlags } from './limit-options.js';
 
-interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags {
+interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags, LimitFlags {
   readonly host: string;
   readonly port: number;
-  readonly maxBody: number;
   readonly responseCache?: number;
   readonly data: string;
   readonly open?: boolean;
@@ -38,9 +38,7 @@ interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, C
   readonly drain: number;
   readonly idleTimeout: number;
   readonly minRate: number;
-  readonly minFree?: number;
   readonly concurrency: number;
-  readonly queue: number;
   readonly logLevel: string;
   readonly inspectWorker?: number;
   readonly cpuProfile?: string;
@@ -51,7 +49,7 @@ const INSPECT_PORT = 9230;
 
 /** Options for developers are hidden from the help: CONTRIBUTING.md has them. */
 export function serveCommand(program: Command, context: CommandContext): void {
-  imageOptions(engineOptions(program.command('serve')))
+  limitOptions(imageOptions(engineOptions(program.command('serve'))))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
     .addOption(
@@ -131,12 +129,6 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .argParser(notNegative)
         .default(DEFAULTS.drainMs / 1000),
     )
-    .addOption(
-      new Option('--max-body <bytes>', 'maximum size of an upload')
-        .env(ENVIRONMENT.maxBody)
-        .argParser(bytes)
-        .default(DEFAULTS.maxBodyBytes, '8G'),
-    )
     .option(
       '--idle-timeout <s>',
       'clients that send a body too slowly, or read nothing of a result, for this long are disconnected',
@@ -151,25 +143,11 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .argParser(bytes)
         .default(DEFAULTS.minRate, '16K'),
     )
-    .addOption(
-      new Option(
-        '--min-free <bytes>',
-        'disk space that uploads leave free (default: 1G, or 5 % of a smaller disk)',
-      )
-        .env(ENVIRONMENT.minFree)
-        .argParser(bytes),
-    )
     .option(
       '--concurrency <n>',
       'images segmented concurrently, if they fit into --memory; their tiles share batches',
       integer(1, 64),
       DEFAULTS.concurrency,
-    )
-    .option(
-      '--queue <n>',
-      'maximum number of jobs that are pending, running or being uploaded',
-      integer(1, 100_000),
-      DEFAULTS.queueLimit,
     )
     .addOption(
       new Option('--log-level <level>', 'minimum level of logged messages')
@@ -205,11 +183,9 @@ export function serveCommand(program: Command, context: CommandContext): void {
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,
         keepMs: flags.keep * 3600_000,
         drainMs: flags.drain * 1000,
-        maxBodyBytes: flags.maxBody,
         idleTimeoutMs: flags.idleTimeout * 1000,
         minRate: flags.minRate,
-        minFreeBytes: flags.minFree ?? DEFAULTS.minFreeBytes,
-        queueLimit: flags.queue,
+        ...limitsOfFlags(flags),
         diagnostics: {
           ...(flags.inspectWorker !== undefined && { inspectPort: flags.inspectWorker }),
           ...(flags.cpuProfile !== undefined && { cpuProfileDir: flags.cpuProfile }),

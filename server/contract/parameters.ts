@@ -4,7 +4,7 @@ import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
 
 /** Limits of a request's parameters; the longest value is a file's name. */
-const LIMITS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
+export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
 
 const index = z
   .string()
@@ -108,19 +108,22 @@ export function parseParameters<Schema extends z.ZodType>(schema: Schema, input:
 /** Bounds what the schemas have to look at. */
 function checkLengths(input: object): void {
   const entries = Object.entries(input);
-  if (entries.length > LIMITS.parameters) {
+  if (entries.length > PARAMETER_BOUNDS.parameters) {
     throw new RequestError(
       'bad-request',
-      `${entries.length} parameters are too many: the limit is ${LIMITS.parameters}`,
+      `${entries.length} parameters are too many: the limit is ${PARAMETER_BOUNDS.parameters}`,
     );
   }
   for (const [name, value] of entries) {
-    if (name.length > LIMITS.nameChars)
-      throw new RequestError('bad-request', `there is no parameter "${name.slice(0, LIMITS.nameChars)}…"`);
-    if (typeof value === 'string' && value.length > LIMITS.chars) {
+    if (name.length > PARAMETER_BOUNDS.nameChars)
       throw new RequestError(
         'bad-request',
-        `parameter "${name}": ${value.length} characters are too long: the limit is ${LIMITS.chars}`,
+        `there is no parameter "${name.slice(0, PARAMETER_BOUNDS.nameChars)}…"`,
+      );
+    if (typeof value === 'string' && value.length > PARAMETER_BOUNDS.chars) {
+      throw new RequestError(
+        'bad-request',
+        `parameter "${name}": ${value.length} characters are too long: the limit is ${PARAMETER_BOUNDS.chars}`,
       );
     }
   }

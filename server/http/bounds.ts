@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { RequestError } from '../contract/errors.js';
 
-const MAX = { urlChars: 4000, queryParameters: 100 } as const;
+export const REQUEST_BOUNDS = { urlChars: 4000, queryParameters: 100 } as const;
 
 /** The headers that are parsed, here or by a library, and their maximum lengths in characters. */
 const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
@@ -24,17 +24,17 @@ const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
 export function boundRequests(): RequestHandler {
   return (request, _response, next) => {
     const { url } = request;
-    if (url.length > MAX.urlChars) {
+    if (url.length > REQUEST_BOUNDS.urlChars) {
       throw new RequestError(
         'address-too-long',
-        `the URL has ${url.length} characters; at most ${MAX.urlChars} characters are read`,
+        `the URL has ${url.length} characters; at most ${REQUEST_BOUNDS.urlChars} characters are read`,
       );
     }
     const parameters = url.split('&').length;
-    if (parameters > MAX.queryParameters) {
+    if (parameters > REQUEST_BOUNDS.queryParameters) {
       throw new RequestError(
         'bad-request',
-        `the query has ${parameters} parameters; at most ${MAX.queryParameters} are read`,
+        `the query has ${parameters} parameters; at most ${REQUEST_BOUNDS.queryParameters} are read`,
       );
     }
     for (const [name, max] of Object.entries(MAX_HEADER_CHARS)) {

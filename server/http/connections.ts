@@ -20,7 +20,7 @@ const SECURITY_HEADERS = new Map([
   ['X-Frame-Options', 'DENY'],
 ]);
 /** Time limit of a request's headers, and the interval at which node checks it, in ms. */
-const HEADER_TIMES = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 };
+export const HEADER_TIMES = { headersTimeout: 15_000, connectionsCheckingInterval: 5000 };
 /** Bounds idle connections and event streams, which cost memory and little else. */
 const MAX_CONNECTIONS = 4096;
 

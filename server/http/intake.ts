@@ -4,6 +4,7 @@ import type { Principal } from '../access/principal.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';
+import type { Demand } from '../jobs/admission.js';
 import { uploadPath } from '../jobs/folder.js';
 import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
@@ -14,6 +15,7 @@ import type { RequestedSource } from './job-request.js';
 import { principalOf } from './principal.js';
 import { receiveImage } from './receive-image.js';
 import { slidePath } from './slide-path.js';
+import type { StoredItem } from './transfers.js';
 
 type IntakeDependencies = Pick<RouteDependencies, 'jobs' | 'store' | 'uploads' | 'limits' | 'slides'>;
 
@@ -48,26 +50,29 @@ export interface CreatedJob {
  *
  * @param source where the image is; null where it is the request's body
  * @param works what the request may be, which differs only in its outputs
+ * @param priority of the job, as far as it is known before its image
  * @param decide chooses one of `works`, and completes the job, given what is known of its image
- * @throws RequestError `busy` when the server accepts no more jobs, before anything is received
+ * @throws RequestError `busy`, `too-many-jobs` when no more jobs are accepted, before anything is received
  */
 export async function createJob(
   dependencies: IntakeDependencies,
   request: Request,
   source: RequestedSource | null,
   works: readonly [JobRequest, ...JobRequest[]],
+  priority: Priority,
   decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision,
 ): Promise<CreatedJob> {
   const { jobs, store } = dependencies;
-  const caller = principalOf(request);
-  jobs.checkPlace();
-  const { id, folder } = await store.create();
+  const demand = { owner: principalOf(request).id, priority };
+  jobs.checkPlace(demand);
+  const place = await store.create();
+  const { id, folder } = place;
   try {
-    return await withImage(dependencies, request, source, folder, async (image) => {
+    return await withImage(dependencies, request, source, place, demand, async (image) => {
       const { uploadMs } = image;
       if (uploadMs !== null) jobs.observeStage(id, 'upload', uploadMs);
       const { mayReuse, mayStore } = cachingOf(request);
-      const job = { id, owner: caller.id, source: image.source };
+      const job = { id, owner: demand.owner, source: image.source };
       const keys = new Map<JobRequest, string | null>();
       for (const work of works) keys.set(work, await jobs.cache.keyOf({ ...job, request: work }));
       const complete = (facts: Pick<NewJob['facts'], 'image'>) => {
@@ -89,8 +94,8 @@ export async function createJob(
       }
       noteJob(request, id);
       const facts = await jobs.plan(specOf(image, works[0], folder));
-      await image.claim();
-      return { record: await jobs.submit({ facts, ...complete(facts) }), uploadMs, cache: outcome };
+      const record = await jobs.submit({ facts, ...complete(facts) }, image.claim);
+      return { record, uploadMs, cache: outcome };
     });
   } catch (error) {
     await store.remove(id);
@@ -118,7 +123,7 @@ async function reuse(
 
 /**
  * Plans a job of a request's image, and estimates its time, as `Jobs.planWithTime` does. The image is discarded.
- * @throws RequestError `busy` when the server accepts no more jobs, before anything is received
+ * @throws RequestError `busy`, `too-many-jobs` when no more jobs are accepted, before anything is received
  */
 export async function planImage(
   dependencies: IntakeDependencies,
@@ -128,10 +133,12 @@ export async function planImage(
   priority: Priority,
 ) {
   const { jobs, store } = dependencies;
-  jobs.checkPlace();
-  const { id, folder } = await store.create();
+  const demand = { owner: principalOf(request).id, priority };
+  jobs.checkPlace(demand);
+  const place = await store.create();
+  const { id, folder } = place;
   try {
-    return await withImage(dependencies, request, source, folder, (image) =>
+    return await withImage(dependencies, request, source, place, demand, (image) =>
       jobs.planWithTime(specOf(image, work, folder), priority),
     );
   } finally {
@@ -144,15 +151,16 @@ async function withImage<Result>(
   dependencies: IntakeDependencies,
   request: Request,
   source: RequestedSource | null,
-  folder: string,
+  { id, folder }: { readonly id: string; readonly folder: string },
+  demand: Demand,
   use: (image: RequestImage) => Promise<Result>,
 ): Promise<Result> {
   const image =
     source === null
-      ? await receive(dependencies, request, folder)
+      ? await receive(dependencies, request, { id, owner: demand.owner }, folder)
       : await locate(dependencies, source, folder, principalOf(request));
   try {
-    return await dependencies.jobs.withPlace(() => use(image), source === null);
+    return await dependencies.jobs.withPlace(demand, () => use(image), source === null);
   } catch (error) {
     if (codeOf(error) === 'internal') await image.check(); // a missing file: its upload may be gone
     throw error;
@@ -162,11 +170,12 @@ async function withImage<Result>(
 async function receive(
   { limits }: IntakeDependencies,
   request: Request,
+  of: StoredItem,
   folder: string,
 ): Promise<RequestImage> {
   const input = uploadPath(folder);
   const start = performance.now();
-  const received = await receiveImage(request, input, limits);
+  const received = await receiveImage(request, input, of, limits);
   const uploadMs = roundMs(performance.now() - start);
   return { ...IN_PLACE, source: { kind: 'upload', ...received }, input, singleFile: true, uploadMs };
 }

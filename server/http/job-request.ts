@@ -41,7 +41,7 @@ const sourceSchema = z.union(
 export type RequestedSource = z.output<typeof sourceSchema>;
 const bodySchema = z.looseObject({ source: sourceSchema });
 
-const MAX_JSON_BYTES = 64 * 1024;
+export const MAX_JSON_BYTES = 64 * 1024;
 
 /** Reads a JSON body. One that announces too many bytes is refused before express reads them. */
 export function jsonBody(): RequestHandler {

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { RequestError } from '../contract/errors.js';
-import type { Reservation, Transfers } from './transfers.js';
+import type { Reservation, StoredItem, Transfers } from './transfers.js';
 
 export interface UploadLimits {
   /** Maximum size of a body, in bytes. */
@@ -30,18 +30,20 @@ const FIELD = 'image';
 /**
  * Streams a request's image to a file: the body itself, or the file of the multipart field `image`.
  *
+ * @param of whose it is, for limits
  * @returns its size, its SHA-256, and the name that a multipart body gives it
- * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `stalled`, or `cancelled` if the client disconnects
+ * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `quota-exceeded`, `stalled`, or `cancelled` if the client disconnects
  */
 export async function receiveImage(
   request: Request,
   path: string,
+  of: StoredItem,
   { maxBytes, transfers }: UploadLimits,
 ): Promise<ReceivedImage> {
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxBytes) throw tooLarge(maxBytes);
   return transfers.withPlace(async () => {
-    const space = await transfers.reserve(length);
+    const space = await transfers.reserve(of, length);
     try {
       if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, space);
       return { ...(await writeBody(request, path, maxBytes, space)), name: null };

@@ -1,5 +1,6 @@
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
+import type { DiskAccount } from '../storage/disk-account.js';
 import { diskSpace } from '../storage/free-space.js';
 
 export interface TransferOptions {
@@ -7,15 +8,22 @@ export interface TransferOptions {
   readonly folder: string;
   /** Bodies that are received concurrently, at most. */
   readonly places: number;
-  /** Disk space that uploads leave free, in bytes; null for 1 GiB, or 5 % of a smaller disk. */
-  readonly minFreeBytes: number | null;
+  /** Disk space that uploads leave free, in bytes. */
+  readonly minFreeBytes: number;
+  /** By which the bytes of each owner, and of all, are limited. */
+  readonly account: DiskAccount;
   /** Called with the bytes that an upload has received, before they are written. Default: it is not called. */
   readonly onReceived?: (bytes: number) => void;
 }
 
 /** Space is reserved in these steps for a body of unknown length. */
 const STEP_BYTES = 16 * 2 ** 20;
-const MIN_FREE = { bytes: 2 ** 30, share: 0.05 } as const;
+
+/** What is written: a job, whose image is received, or a resumable upload. */
+export interface StoredItem {
+  readonly id: string;
+  readonly owner: string;
+}
 
 /** Disk space that is reserved for one upload and not yet written. */
 export interface Reservation {
@@ -64,16 +72,17 @@ export class Transfers {
 
   /**
    * Reserves disk space.
-   * @throws RequestError `disk-full` if all reservations together would leave too little free
+   * @throws RequestError `disk-full` if all reservations together would leave too little free, or exceed the quota;
+   *   `quota-exceeded` if those of the owner exceed the limit of one
    */
-  async reserve(bytes: number): Promise<Reservation> {
-    await this.#grow(bytes);
+  async reserve(of: StoredItem, bytes: number): Promise<Reservation> {
+    await this.#grow(of, bytes);
     let remaining = bytes;
     return {
       take: async (taken) => {
         if (taken > remaining) {
           const more = Math.max(STEP_BYTES, taken - remaining);
-          await this.#grow(more);
+          await this.#grow(of, more);
           remaining += more;
         }
         remaining -= taken;
@@ -81,14 +90,21 @@ export class Transfers {
         this.options.onReceived?.(taken);
       },
       release: () => {
+        const { account } = this.options;
+        if (remaining > 0) account.record(of.id, of.owner, account.bytesOf(of.id) - remaining);
         this.#reserved -= remaining;
         remaining = 0;
       },
     };
   }
 
-  /** Reserves disk space that an earlier server has promised to an upload, even where it is no longer free. */
-  assume(bytes: number): Reservation {
+  /**
+   * Reserves disk space that an earlier server has promised to an upload, even where it is no longer free.
+   * @param written the bytes that are there
+   * @param bytes those that are missing
+   */
+  assume(of: StoredItem, written: number, bytes: number): Reservation {
+    this.options.account.record(of.id, of.owner, written + bytes);
     this.#reserved += bytes;
     let remaining = bytes;
     const give = (given: number) => {
@@ -102,11 +118,19 @@ export class Transfers {
     return { take, release: () => give(remaining) };
   }
 
-  async #grow(bytes: number): Promise<void> {
+  /** Counts the bytes of what is gone no more. */
+  forget(id: string): void {
+    this.options.account.release(id);
+  }
+
+  async #grow({ id, owner }: StoredItem, bytes: number): Promise<void> {
+    const { account } = this.options;
+    const before = account.bytesOf(id);
+    account.claim(id, owner, before + bytes);
     this.#reserved += bytes; // first: a concurrent request must not reserve the same bytes
     try {
-      const { size, free } = await diskSpace(this.options.folder);
-      const least = this.options.minFreeBytes ?? Math.min(MIN_FREE.bytes, MIN_FREE.share * size);
+      const { free } = await diskSpace(this.options.folder);
+      const least = this.options.minFreeBytes;
       if (free - this.#reserved < least) {
         throw new RequestError(
           'disk-full',
@@ -115,6 +139,7 @@ export class Transfers {
       }
     } catch (error) {
       this.#reserved -= bytes;
+      account.record(id, owner, before);
       throw error;
     }
   }

@@ -22,6 +22,11 @@ export class UploadRecords extends FileConfigstore {
     this.#owners.set(upload, owner);
   }
 
+  /** Whose an upload is that is not written yet. */
+  ownerOfNew(upload: Upload): string {
+    return this.#owners.get(upload) ?? EVERYONE;
+  }
+
   /** Whose an upload is; null where there is none. */
   async ownerOf(id: string): Promise<string | null> {
     const record = recordSchema.safeParse(await super.get(id));

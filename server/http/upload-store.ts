@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { FileStore } from '@tus/file-store';
 import type { Upload } from '@tus/utils';
+import { EVERYONE } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
-import type { Reservation, Transfers } from './transfers.js';
+import type { Reservation, StoredItem, Transfers } from './transfers.js';
 import { UploadRecords } from './upload-records.js';
 
 /** Ids of uploads, as tus names them: a file `ID`, and `ID.json` beside it. */
 export const UPLOAD_ID = /^[0-9a-f]{32}$/;
 /** Stored uploads at a time, complete or not. */
-const MAX_UPLOADS = 1000;
+export const MAX_UPLOADS = 1000;
 
 /**
  * tus's file store, but that it knows whose each upload is, reserves its disk space from its announced length, passes
@@ -37,8 +38,9 @@ export class UploadStore extends FileStore {
     const store = new UploadStore(folder, keepMs, transfers);
     for (const id of (await readdir(folder)).filter((name) => UPLOAD_ID.test(name))) {
       const upload = await store.getUpload(id).catch(() => null); // what cannot be read expires
-      const remaining = upload?.size === undefined ? 0 : upload.size - upload.offset;
-      store.#reservations.set(id, transfers.assume(Math.max(0, remaining)));
+      const remaining = upload?.size === undefined ? 0 : Math.max(0, upload.size - upload.offset);
+      const { size: written } = await stat(join(folder, id)).catch(() => ({ size: 0 }));
+      store.#reservations.set(id, transfers.assume(await store.#itemOf(id), written, remaining));
     }
     return store;
   }
@@ -47,8 +49,12 @@ export class UploadStore extends FileStore {
     if (this.#reservations.size >= MAX_UPLOADS)
       throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and accepts no more`);
     this.#reservations.set(upload.id, null);
+    const owner = this.records.ownerOfNew(upload);
     try {
-      this.#reservations.set(upload.id, await this.transfers.reserve(upload.size ?? 0));
+      this.#reservations.set(
+        upload.id,
+        await this.transfers.reserve({ id: upload.id, owner }, upload.size ?? 0),
+      );
       this.#digests.set(upload.id, { hash: createHash('sha256'), bytes: 0 });
       return await super.create(upload);
     } catch (error) {
@@ -59,7 +65,7 @@ export class UploadStore extends FileStore {
 
   override async declareUploadLength(id: string, bytes: number): Promise<void> {
     const { offset } = await this.getUpload(id);
-    const reservation = await this.transfers.reserve(Math.max(0, bytes - offset));
+    const reservation = await this.transfers.reserve(await this.#itemOf(id), Math.max(0, bytes - offset));
     this.#reservations.get(id)?.release();
     this.#reservations.set(id, reservation);
     await super.declareUploadLength(id, bytes);
@@ -110,6 +116,7 @@ export class UploadStore extends FileStore {
   /** Releases the disk space of an upload; call it when its file was moved away. */
   forget(id: string): void {
     this.#reservations.get(id)?.release();
+    this.transfers.forget(id);
     this.#reservations.delete(id);
     this.#digests.delete(id);
   }
@@ -129,6 +136,10 @@ export class UploadStore extends FileStore {
       count++;
     }
     return count;
+  }
+
+  async #itemOf(id: string): Promise<StoredItem> {
+    return { id, owner: (await this.records.ownerOf(id)) ?? EVERYONE };
   }
 
   private async discard(id: string): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { maySee, type Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { makeFolder } from '../storage/folders.js';
-import { Transfers } from './transfers.js';
+import type { Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
 
@@ -52,7 +52,7 @@ export class Uploads {
     path: string,
     maxBytes: number,
     keepMs: number,
-    transfers = new Transfers({ folder, places: 64, minFreeBytes: null }),
+    transfers: Transfers,
   ): Promise<Uploads> {
     await makeFolder(folder);
     const store = await UploadStore.open(folder, keepMs, transfers);

@@ -1,22 +1,49 @@
+import type { Priority } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
+
+/** What a job, or a request that is about to submit one, takes a place of. */
+export interface Demand {
+  readonly owner: string;
+  readonly priority: Priority;
+}
 
 /** How many jobs have not ended: those that wait or run, and those that are paused. */
 export interface Occupancy {
   readonly active: number;
   readonly paused: number;
+  /** Of the images of all of them. */
+  readonly pixels: number;
 }
+
+export interface AdmissionLimits {
+  /**
+   * Jobs that have not ended, by their priority: of each together with all that are less urgent. So jobs that nobody
+   * waits for never take the last places. Those of `interactive` are all places.
+   */
+  readonly places: Readonly<Record<Priority, number>>;
+  /** Jobs of one owner that have not ended; null for no limit but the places. */
+  readonly ownerJobs: number | null;
+  /** Pixels of the images of one owner's jobs that have not ended; null for no limit. */
+  readonly ownerPixels: number | null;
+}
+
+/** The priorities whose jobs count against the places of one: it, and what is less urgent. */
+const COUNTED: Readonly<Record<Priority, readonly Priority[]>> = {
+  interactive: ['interactive', 'normal', 'bulk'],
+  normal: ['normal', 'bulk'],
+  bulk: ['bulk'],
+};
 
 /** Bounds the jobs that have not ended, together with the requests that are about to submit one. */
 export class Admission {
-  #pending = 0;
+  readonly #pending = new Set<Demand>();
+  /** Jobs that are submitted at this moment. */
+  readonly #submitted = new Set<{ readonly owner: string; readonly pixels: number }>();
 
-  /**
-   * @param limit jobs and requests that are admitted at a time
-   * @param occupancy counts the jobs that have not ended
-   */
+  /** @param occupancy counts the jobs that have not ended and that `counts` */
   constructor(
-    private readonly limit: number,
-    private readonly occupancy: () => Occupancy,
+    private readonly limits: AdmissionLimits,
+    private readonly occupancy: (counts: (job: Demand) => boolean) => Occupancy,
   ) {}
 
   /**
@@ -24,29 +51,76 @@ export class Admission {
    *
    * @param isReceived whether its image has been uploaded already: what took a client an hour is not turned away.
    *   Uploads at a time are limited to as many as jobs, so these never exceed twice the limit.
-   * @throws RequestError `busy` when no place is free
+   * @throws RequestError `busy` when no place is free; `too-many-jobs` where the owner has too many
    */
-  async withPlace<Result>(work: () => Promise<Result>, isReceived = false): Promise<Result> {
-    this.check(isReceived ? 2 * this.limit : this.limit);
-    this.#pending++;
+  async withPlace<Result>(demand: Demand, work: () => Promise<Result>, isReceived = false): Promise<Result> {
+    this.check(demand, isReceived);
+    const place = { ...demand };
+    this.#pending.add(place);
     try {
       return await work();
     } finally {
-      this.#pending--;
+      this.#pending.delete(place);
     }
   }
 
   /**
    * Throws when a job would find no place; for routes to call before they receive an image.
-   * @throws RequestError `busy`
+   * @throws RequestError `busy`, `too-many-jobs`
    */
-  check(limit = this.limit): void {
-    const { active, paused } = this.occupancy();
-    // Paused jobs take places only beyond the limit. So a source that is offline for a day does not block
-    // everyone else, and the number of paused jobs is bounded all the same.
-    const taken = this.#pending + active + Math.max(0, paused - this.limit);
-    if (taken >= limit) {
-      throw new RequestError('busy', `${taken} jobs are pending or running: the server accepts no more`);
+  check({ owner, priority }: Demand, isReceived = false): void {
+    const { places, ownerJobs } = this.limits;
+    const factor = isReceived ? 2 : 1;
+    if (ownerJobs !== null) {
+      const taken = this.#taken((job) => job.owner === owner, ownerJobs);
+      if (taken >= factor * ownerJobs) {
+        throw new RequestError(
+          'too-many-jobs',
+          `${taken} of your jobs are pending or running; the limit is ${ownerJobs}`,
+        );
+      }
     }
+    for (const [limiting, counted] of Object.entries(COUNTED) as [Priority, readonly Priority[]][]) {
+      if (!counted.includes(priority)) continue;
+      const taken = this.#taken((job) => counted.includes(job.priority), places[limiting]);
+      if (taken < factor * places[limiting]) continue;
+      const kind = limiting === 'interactive' ? '' : ` of priority ${counted.join(' and ')}`;
+      throw new RequestError(
+        'busy',
+        `${taken} jobs${kind} are pending or running: the server accepts no more`,
+      );
+    }
+  }
+
+  /**
+   * Holds the pixels of a job's image while `submit` runs.
+   * @throws RequestError `too-many-pixels` where the owner's jobs have too many
+   */
+  async withPixels<Result>(owner: string, pixels: number, submit: () => Promise<Result>): Promise<Result> {
+    const { ownerPixels } = this.limits;
+    const inJobs = this.occupancy((job) => job.owner === owner).pixels;
+    const submitted = [...this.#submitted].filter((job) => job.owner === owner);
+    const before = submitted.reduce((sum, job) => sum + job.pixels, inJobs);
+    if (ownerPixels !== null && before + pixels > ownerPixels) {
+      throw new RequestError(
+        'too-many-pixels',
+        `your pending and running jobs have ${before} px; with ${pixels} px more they would exceed ${ownerPixels} px`,
+      );
+    }
+    const job = { owner, pixels };
+    this.#submitted.add(job);
+    try {
+      return await submit();
+    } finally {
+      this.#submitted.delete(job);
+    }
+  }
+
+  /** Paused jobs take places only beyond the limit. So a source that is offline for a day does not block everyone
+   * else, and the number of paused jobs is bounded all the same. */
+  #taken(counts: (job: Demand) => boolean, limit: number): number {
+    const { active, paused } = this.occupancy(counts);
+    const pending = [...this.#pending].filter(counts).length;
+    return pending + active + Math.max(0, paused - limit);
   }
 }

@@ -1,6 +1,6 @@
 import { JOB_STATES, type JobState } from '../contract/schemas/job.js';
-import type { Occupancy } from './admission.js';
-import type { JobRecord } from './job.js';
+import type { Demand, Occupancy } from './admission.js';
+import { hasEnded, type JobRecord } from './job.js';
 import type { JobLife } from './job-life.js';
 import { noJob, type UnreadableJob, unreadable } from './record.js';
 
@@ -80,8 +80,16 @@ export class JobCollection {
     return counts.set('unreadable', this.#unreadable.size);
   }
 
-  occupancy(): Occupancy {
-    const counts = this.counts();
-    return { active: counts.get('queued')! + counts.get('running')!, paused: counts.get('paused')! };
+  /** The jobs that have not ended, of those that `counts`. */
+  occupancy(counts: (job: Demand) => boolean): Occupancy {
+    let [active, paused, pixels] = [0, 0, 0];
+    for (const { job } of this.#lives.values()) {
+      const { record } = job;
+      if (hasEnded(record) || !counts(record)) continue;
+      if (record.state === 'paused') paused++;
+      else active++;
+      pixels += record.image.width * record.image.height;
+    }
+    return { active, paused, pixels };
   }
 }

@@ -12,7 +12,7 @@ import type { Metrics } from '../metrics/metrics.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { WorkerCalls } from '../worker/methods.js';
-import { Admission } from './admission.js';
+import { Admission, type AdmissionLimits, type Demand } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
 import { filesOf } from './folder.js';
@@ -37,8 +37,8 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly log: Logger;
   /** Interactive jobs that run at a time, and as many others; their tiles share batches. At least 1. */
   readonly concurrency: number;
-  /** Jobs that have not ended, together with requests that are about to submit one. */
-  readonly limit: number;
+  /** Of jobs that have not ended, together with requests that are about to submit one. */
+  readonly limits: AdmissionLimits;
   /** By what later requests find the results of earlier ones; null if every request is computed. */
   readonly resultKeys: Pick<ResultKeys, 'of'> | null;
   /** Bytes of memory for the results of requests that wait for them; 0 for none. */
@@ -76,7 +76,7 @@ export class Jobs {
     startCounting(options.metrics);
     this.results = new JobResults(store, worker, readers, shelf);
     this.#jobs = new JobCollection(unreadable);
-    this.#admission = new Admission(options.limit, () => this.#jobs.occupancy());
+    this.#admission = new Admission(options.limits, (counts) => this.#jobs.occupancy(counts));
     this.#planner = new JobPlanner(worker, readers, shelf);
     this.#runner = new JobRunner(worker, options.concurrency);
     this.cache = new ResultCache({ ...options, findJob: (key) => this.#jobs.findResults(key) });
@@ -104,13 +104,16 @@ export class Jobs {
   }
 
   /** See `Admission.withPlace`. */
-  withPlace<Result>(work: () => Promise<Result>, isReceived = false): Promise<Result> {
-    return this.#admission.withPlace(work, isReceived);
+  withPlace<Result>(demand: Demand, work: () => Promise<Result>, isReceived = false): Promise<Result> {
+    return this.#admission.withPlace(demand, work, isReceived);
   }
 
-  /** @throws RequestError `busy` when a job would find no place: for routes to call before they receive an image */
-  checkPlace(): void {
-    this.#admission.check();
+  /**
+   * @throws RequestError `busy`, `too-many-jobs` when a job would find no place: for routes to call before they receive
+   *   an image
+   */
+  checkPlace(demand: Demand): void {
+    this.#admission.check(demand);
   }
 
   /** @param id of the job that passed the stage */
@@ -140,11 +143,20 @@ export class Jobs {
     return { ...plan, priority, expected: { ...plan.expected, seconds, jobsBefore } };
   }
 
-  /** Makes a job of the folder that the store created for it, and starts it. Resolves once it is on the disk. */
-  async submit(job: NewJob): Promise<JobRecord> {
+  /**
+   * Makes a job of the folder that the store created for it, and starts it. Resolves once it is on the disk.
+   * @param takeImage moves its image into the folder, if it is elsewhere; not called for a job that is refused
+   * @throws RequestError `too-many-pixels`, `disk-full`, `quota-exceeded`
+   */
+  async submit(job: NewJob, takeImage: () => Promise<void>): Promise<JobRecord> {
     const record = recordOf(job, new Date(this.options.now()));
-    if (!job.isAwaited) await this.options.store.add(record);
-    this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
+    const { width, height } = record.image;
+    await this.#admission.withPixels(record.owner, width * height, async () => {
+      this.options.store.claim(record, job.facts.expected.diskBytes);
+      await takeImage();
+      if (!job.isAwaited) await this.options.store.add(record);
+      this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
+    });
     return record;
   }
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../contract/problems.js';
+import { DiskAccount, NO_LIMITS } from '../storage/disk-account.js';
 import { replaceFile, syncFile, syncFolder } from '../storage/durable.js';
 import { RECORD_NAME, RESULT_NAMES, UPLOAD_NAME } from './folder.js';
 import { hasEnded, type JobRecord } from './job.js';
@@ -26,12 +27,18 @@ export class JobStore {
   /** The latest pending write of each job's record. */
   readonly #pending = new Map<string, Promise<void>>();
 
-  private constructor(readonly root: string) {}
+  private constructor(
+    readonly root: string,
+    private readonly account: DiskAccount,
+  ) {}
 
-  /** Opens a folder that this process holds the lock of; removes what a killed server left unfinished. */
-  static async open(root: string): Promise<StoredJobs> {
+  /**
+   * Opens a folder that this process holds the lock of; removes what a killed server left unfinished.
+   * @param account counts what jobs have on the disk
+   */
+  static async open(root: string, account = new DiskAccount(NO_LIMITS)): Promise<StoredJobs> {
     await mkdir(join(root, 'jobs'), { recursive: true });
-    const store = new JobStore(root);
+    const store = new JobStore(root, account);
     const records: JobRecord[] = [];
     const unreadable: UnreadableJob[] = [];
     for (const id of await readdir(join(root, 'jobs'))) {
@@ -39,8 +46,10 @@ export class JobStore {
       try {
         const record = await store.#read(id);
         if (record && hasEnded(record)) await store.#clear(record);
-        if (record) records.push(record);
-        else await store.remove(id);
+        if (record) {
+          records.push(record);
+          await store.#measure(record);
+        } else await store.remove(id);
       } catch (error) {
         unreadable.push({ id, reason: (error as Error).message });
       }
@@ -58,6 +67,14 @@ export class JobStore {
     const id = randomUUID();
     await mkdir(this.folder(id));
     return { id, folder: this.folder(id) };
+  }
+
+  /**
+   * Claims the disk space that a job is expected to take beside what its folder has.
+   * @throws RequestError `disk-full`, `quota-exceeded`
+   */
+  claim({ id, owner }: Pick<JobRecord, 'id' | 'owner'>, expectedBytes: number): void {
+    this.account.claim(id, owner, this.account.bytesOf(id) + expectedBytes);
   }
 
   /** Makes a job of a folder: syncs its files first, and then writes the record that refers to them. */
@@ -101,14 +118,16 @@ export class JobStore {
       await this.write(record);
     }
     await this.#clear(record);
+    await this.#measure(record);
   }
 
   /** Renames a complete file; resolves when both content and name would survive a power failure. */
-  async publish(id: string, draft: string, name: string): Promise<void> {
-    const folder = this.folder(id);
+  async publish(record: JobRecord, draft: string, name: string): Promise<void> {
+    const folder = this.folder(record.id);
     await syncFile(join(folder, draft));
     await rename(join(folder, draft), join(folder, name));
     await syncFolder(folder);
+    await this.#measure(record);
   }
 
   /**
@@ -124,6 +143,18 @@ export class JobStore {
     } catch {
       await rm(folder, { recursive: true, force: true });
     }
+    this.account.release(id);
+  }
+
+  /** Notes what a job's folder has. */
+  async #measure({ id, owner }: JobRecord): Promise<void> {
+    const folder = this.folder(id);
+    const sizes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size);
+    this.account.record(
+      id,
+      owner,
+      (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0),
+    );
   }
 
   /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */

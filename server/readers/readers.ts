@@ -20,6 +20,8 @@ export interface ReadersOptions extends ReaderLimits {
 const TILE_MS = 300_000;
 /** Time limit of results derived from a mask, plus a second for each million px. */
 const DERIVE_MS = 300_000;
+/** Calls that wait for a reader, at most. */
+export const MAX_PENDING = { headers: 256, tiles: 64, results: 16 } as const;
 /** After this many failures, an image or a result is refused for `REFUSED_MS`. */
 const MAX_FAILURES = 2;
 const REFUSED_MS = 600_000;
@@ -42,7 +44,7 @@ export class Readers {
       operation: 'reading the header',
       minProcesses: 1,
       maxProcesses: 4,
-      maxPending: 256,
+      maxPending: MAX_PENDING.headers,
       timeoutMs: headerMs,
       heapMb: 128,
       limits,
@@ -52,7 +54,7 @@ export class Readers {
       operation: 'showing the image',
       minProcesses: 0,
       maxProcesses: 1,
-      maxPending: 64,
+      maxPending: MAX_PENDING.tiles,
       timeoutMs: TILE_MS,
       heapMb: 1024,
       limits,
@@ -62,7 +64,7 @@ export class Readers {
       operation: 'deriving the result',
       minProcesses: 0,
       maxProcesses: 1,
-      maxPending: 16,
+      maxPending: MAX_PENDING.results,
       timeoutMs: DERIVE_MS,
       heapMb: 2048,
       limits,

@@ -50,7 +50,7 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
     const { priority = 'normal' } = parameters;
     const { record, cache } = await keys.exclusively(idempotency, owner, async () => {
       const work = await resolveJobRequest(dependencies, parameters, requestedOutputs(parameters));
-      return createJob(dependencies, request, source, [work], () => ({
+      return createJob(dependencies, request, source, [work], priority, () => ({
         request: work,
         priority,
         idempotency,

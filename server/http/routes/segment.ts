@@ -34,16 +34,19 @@ export function segmentRoute(
     const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
     const workOfJob = { ...work, outputs };
     const works = [work, workOfJob] as const;
+    const { priority } = parameters;
+    const likely = priority ?? (prefersAsync ? 'normal' : 'interactive');
 
-    const { record, uploadMs, cache } = await createJob(dependencies, request, null, works, ({ image }) => {
+    const job = await createJob(dependencies, request, null, works, likely, ({ image }) => {
       const isAwaited = !prefersAsync && image.width * image.height <= syncPixels;
       return {
         request: isAwaited ? work : workOfJob,
-        priority: parameters.priority ?? (isAwaited ? 'interactive' : 'normal'),
+        priority: priority ?? (isAwaited ? 'interactive' : 'normal'),
         idempotency: null,
         isAwaited,
       };
     });
+    const { record, uploadMs, cache } = job;
     setCacheStatus(response, cache);
     const { id } = record;
     if (!jobs.isAwaited(id)) {

@@ -5,11 +5,12 @@ import express from 'express';
 import { expect, it } from 'vitest';
 import { receiveImage } from '../../../server/http/receive-image.js';
 import { Transfers } from '../../../server/http/transfers.js';
+import { DiskAccount, NO_LIMITS } from '../../../server/storage/disk-account.js';
 import { testFolder } from '../../support/files.js';
 import { rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
-const transfers = new Transfers({ folder, places: 1, minFreeBytes: 0 });
+const transfers = new Transfers({ folder, places: 1, minFreeBytes: 0, account: new DiskAccount(NO_LIMITS) });
 
 it.each(['image/png', 'multipart/form-data; boundary=b'])(
   'a disconnect before the body is read is an error, and releases the upload slot (%s)',
@@ -19,7 +20,12 @@ it.each(['image/png', 'multipart/form-data; boundary=b'])(
     const app = express().post('/', async (request) => {
       socket.destroy();
       await new Promise((resolve) => request.once('close', resolve));
-      const received = receiveImage(request, join(folder, 'image'), { maxBytes: 1e6, transfers });
+      const received = receiveImage(
+        request,
+        join(folder, 'image'),
+        { id: 'a', owner: 'ann' },
+        { maxBytes: 1e6, transfers },
+      );
       received.then(settle, settle);
     });
     const server = app.listen(0, '127.0.0.1');

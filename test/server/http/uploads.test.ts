@@ -2,7 +2,9 @@ import { mkdir, readdir, rename, statfs, utimes, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Transfers } from '../../../server/http/transfers.js';
 import { Uploads } from '../../../server/http/uploads.js';
+import { DiskAccount, NO_LIMITS } from '../../../server/storage/disk-account.js';
 import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { rawRequest, rawSocket } from '../../support/raw.js';
@@ -164,7 +166,9 @@ describe('an abandoned upload', () => {
   it('expires a fixed time after its last byte, not its first', async () => {
     const dir = join(folder, 'kept');
     await mkdir(dir);
-    const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR);
+    const account = new DiskAccount(NO_LIMITS);
+    const transfers = new Transfers({ folder: dir, places: 1, minFreeBytes: 0, account });
+    const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR, transfers);
     const ago = (hours: number) => new Date(Date.now() - hours * HOUR);
     const put = async (id: string, created: Date, written: Date) => {
       await writeFile(join(dir, id), 'abc');

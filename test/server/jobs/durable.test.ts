@@ -60,6 +60,7 @@ const WORK = {
       tiles: 1,
       haloShare: 0,
     },
+    expected: { diskBytes: 128 },
   },
   priority: 'normal',
   idempotency: null,
@@ -88,7 +89,7 @@ it.skipIf(process.platform !== 'linux')(
         readers: {} as Readers,
         shelf: new ModelShelf('models'),
         concurrency: 1,
-        limit: 10,
+        limits: { places: { interactive: 10, normal: 10, bulk: 10 }, ownerJobs: null, ownerPixels: null },
         resultKeys: null,
         responseCacheBytes: 0,
         keepMs: 1e9,
@@ -99,7 +100,7 @@ it.skipIf(process.platform !== 'linux')(
     const { id, folder } = await store.create();
     await writeFile(join(folder, 'upload'), 'png');
     synced.length = 0;
-    await jobs.submit({ ...WORK, id, isAwaited: false });
+    await jobs.submit({ ...WORK, id, isAwaited: false }, async () => {});
     await jobs.wait(id);
     expect(synced).toEqual([
       ...['upload', 'folder', 'jobs', 'record: queued', 'folder'],
@@ -111,7 +112,7 @@ it.skipIf(process.platform !== 'linux')(
     // Jobs bound to a request are not recorded, and cost no sync.
     const awaited = await store.create();
     synced.length = 0;
-    await jobs.submit({ ...WORK, id: awaited.id, isAwaited: true });
+    await jobs.submit({ ...WORK, id: awaited.id, isAwaited: true }, async () => {});
     await jobs.wait(awaited.id);
     expect(synced).toEqual([]);
     await jobs.close();

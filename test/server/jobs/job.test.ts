@@ -140,7 +140,7 @@ describe('the server', () => {
       metrics: createMetrics({}),
       log: pino({ level: 'silent' }),
       concurrency: 1,
-      limit: 9,
+      limits: { places: { interactive: 9, normal: 9, bulk: 9 }, ownerJobs: null, ownerPixels: null },
       keepMs: 1e9,
       now: () => nowMs,
       recovery: { retryMs, probeMs: { first: 1e9, last: 1e9 } },
