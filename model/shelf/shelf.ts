@@ -156,7 +156,7 @@ export class ModelShelf {
 
   /** A version of a model, or its latest one; null where there is none. */
   async #named(name: string, version: string | null): Promise<StampedModel | null> {
-    if (name === '' || name.startsWith('.') || name.includes('/')) return null;
+    if (name === '' || name.startsWith('.') || /[\\/]/.test(name)) return null; // Windows has both
     return version === null ? this.#newest(name) : withStamp(this.#version(name, version));
   }
 

@@ -10,7 +10,7 @@ import {
   removeLocksBefore,
   rewriteLock,
 } from './lock-file.js';
-import { isGone, type ProcessIdentity, seeEachOther, thisProcess } from './process-identity.js';
+import { isCertain, isGone, type ProcessIdentity, seeEachOther, thisProcess } from './process-identity.js';
 
 /** A lease that was not renewed for this long has expired. */
 const LEASE_MS = 15_000;
@@ -38,7 +38,8 @@ export interface LockOptions {
  * Each holder has a lock file of the next generation, which is linked into place whole: of two servers that create
  * the same generation, one succeeds. So a free lock is taken by creating the next generation, and is never taken
  * twice. Within one PID namespace of one running system, a holder is looked up by its process. From anywhere else only
- * its lease is visible, which it renews: a server that sees no renewal for 15 s of its own clock takes the folder.
+ * its lease is visible, which it renews: a server that sees no renewal for 15 s of its own clock takes the folder. So it
+ * is where the system does not say whether a PID is still that of the holder.
  */
 export class FolderLock {
   readonly #stopped = new AbortController();
@@ -54,7 +55,7 @@ export class FolderLock {
   ) {}
 
   /**
-   * Takes a folder; waits until its lease has expired.
+   * Takes a folder; waits until its lease has expired, or on systems without /proc until it is renewed.
    * @throws RequestError `folder-in-use` when a process of this machine holds it; `cancelled` by the signal
    */
   static async take(folder: string, options: LockOptions): Promise<FolderLock> {
@@ -70,7 +71,8 @@ export class FolderLock {
         if (lock) return lock;
         continue; // another server was faster
       }
-      if (seeEachOther(holder, self)) {
+      const isRenewed = seen.lease !== '' && seen.lease !== lease;
+      if (seeEachOther(holder, self) && (isCertain(holder) || isRenewed)) {
         const message = `process ${holder.pid} holds the data folder: start this server with another --data`;
         throw new RequestError('folder-in-use', message);
       }

@@ -8,6 +8,9 @@ export interface ProcessPlace {
   readonly host: string;
 }
 
+/** What `startTimeOf` has where the system does not say when processes were started: macOS and Windows have no /proc. */
+const UNKNOWN_START = 'alive';
+
 /** A process, so that no other one, here or elsewhere, has the same identity. */
 export interface ProcessIdentity extends ProcessPlace {
   readonly pid: number;
@@ -29,12 +32,17 @@ export const seeEachOther = (a: ProcessPlace, b: ProcessPlace): boolean =>
 
 /** Whether a process would be visible from `self`, and does not exist. */
 export async function isGone(other: ProcessIdentity, self: ProcessPlace): Promise<boolean> {
-  return seeEachOther(other, self) && (await startTimeOf(other.pid)) !== other.started;
+  if (!seeEachOther(other, self)) return false;
+  const started = await startTimeOf(other.pid);
+  return started === null || (isCertain(other) && started !== other.started);
 }
+
+/** Whether a process that has this PID is this one, and not a later one that got its PID. */
+export const isCertain = ({ started }: ProcessIdentity): boolean => started !== UNKNOWN_START;
 
 /**
  * When a process was started, as a text that no later process with the same PID shares; null when there is no such
- * process. Without /proc it is the same text for every process.
+ * process. Without /proc it is `UNKNOWN_START`.
  */
 async function startTimeOf(pid: number): Promise<string | null> {
   try {
@@ -44,5 +52,5 @@ async function startTimeOf(pid: number): Promise<string | null> {
   }
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The name may hold anything, and ends with the last bracket. After it, field 22 (proc_pid_stat(5)) is the start.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'alive';
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? UNKNOWN_START;
 }

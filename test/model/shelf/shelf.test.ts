@@ -57,6 +57,13 @@ describe('a shelf', () => {
     await expect(shelf.find('shapes/1')).rejects.toMatchObject({ code: 'unknown-model' });
   });
 
+  it('takes no name for a path of Windows', async () => {
+    const folder = join(root, 'models', 'a\\..\\shapes'); // a name on Linux
+    await cp(join(root, 'models', 'shapes'), folder, { recursive: true });
+    await expect(shelf.find('a\\..\\shapes')).rejects.toMatchObject({ code: 'unknown-model' });
+    await rm(folder, { recursive: true });
+  });
+
   it.each(['', 'other', 'shapes/9', 'shapes/', '../models/shapes', '.', '..', './shapes', '.hidden', 'a\0b'])(
     'has no model %j, and names those that it has',
     async (name) => {

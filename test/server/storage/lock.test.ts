@@ -103,6 +103,44 @@ describe('a folder shared by two hosts', () => {
   });
 });
 
+describe('on a system that does not say when a process was started', () => {
+  /** A server of this machine whose process exists, as far as that can be seen: this one. */
+  const local = (time: ReturnType<typeof clock>): LockOptions => ({
+    ...server('a', time).options,
+    self: { boot: null, namespace: null, host: 'a', pid: process.pid, started: 'alive' },
+  });
+
+  it('a folder whose holder renews its lease is refused', async () => {
+    const folder = await newFolder();
+    const time = clock();
+    const first = await FolderLock.take(folder, local(time));
+    let isWaiting = false;
+    const second = FolderLock.take(folder, {
+      ...local(clock()),
+      wait: () => new Promise((resolve) => setImmediate(resolve)),
+      onWaiting: () => (isWaiting = true),
+    });
+    second.catch(() => undefined); // expected below
+    await expect.poll(() => isWaiting).toBe(true);
+    await time.pass(5000);
+    await expect(second).rejects.toMatchObject({ code: 'folder-in-use' });
+    await first.release();
+  });
+
+  it('a folder is acquired after 15 s from a process that ended, and whose PID another one got', async () => {
+    const folder = await newFolder();
+    await FolderLock.take(folder, local(clock())); // its clock stands still, as that of a process that is gone
+    const time = clock();
+    const next = taking(folder, local(time));
+    await expect.poll(() => time.waiting()).toBe(1);
+    await time.pass(14_000);
+    expect(next.lock).toBeNull();
+    await time.pass(2000);
+    expect(next.lock).not.toBeNull();
+    await next.lock!.release();
+  });
+});
+
 describe('a truncated lock', () => {
   it('is ignored and replaced by the next one', async () => {
     const folder = await newFolder();
