@@ -7,6 +7,7 @@ type Declare = (program: Command, context: CommandContext) => void;
 const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['serve', async () => (await import('./commands/serve.js')).serveCommand],
   ['health', async () => (await import('./commands/health.js')).healthCommand],
+  ['tokens', async () => (await import('./commands/tokens.js')).tokensCommand],
   ['segment', async () => (await import('./commands/segment.js')).segmentCommand],
   ['train', async () => (await import('./commands/train.js')).trainCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { DeviceUnavailableError } from '../model/errors.js';
 import type { Card } from '../model/shelf/card.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
+import { openAccess } from './access/open-access.js';
 import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
 import { createWaitingApp } from './http/app.js';
@@ -49,6 +50,7 @@ const LAST_RESPONSE_MS = 1000;
  *
  * @param start starts the processes; tests start others
  * @throws RequestError `folder-in-use` if a process of this machine holds the data folder
+ * @throws RequestError `exposed` if anyone on the network could use it, and `isOpen` does not say so
  * @throws RequestError `not-found`, `bad-folder`, `too-little-memory`, `address-in-use`, `bad-address`; `bad-request` for
  *   limits that cannot hold together
  */
@@ -63,7 +65,8 @@ export async function startServer(
   await makeFolder(data);
   const limits = limitsOf(options, await diskSpace(data));
   const drain = new Drain();
-  const base = { hosts: hostPolicy(host, options.hostNames), drain, log };
+  const authenticator = await openAccess(options);
+  const base = { authenticator, hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
   const stopping = new AbortController();
   let services: Services | null = null;

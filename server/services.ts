@@ -4,8 +4,6 @@ import { environmentOf } from '../model/devices/environment.js';
 import { engineVersions } from '../model/devices/versions.js';
 import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
-import { Authenticator } from './access/authenticator.js';
-import { TokenStore } from './access/token-store.js';
 import { gaugesOf } from './gauges.js';
 import { type BaseDependencies, createApp } from './http/app.js';
 import { Transfers } from './http/transfers.js';
@@ -158,8 +156,6 @@ export async function openServices(
     },
     stored,
   );
-  const tokens = new TokenStore(data);
-  const authenticator = new Authenticator({ tokens, isOpen: options.isOpen });
   const unready = () => worker.unready ?? devices.unready;
   const gauges = gaugesOf({
     metrics,
@@ -173,7 +169,6 @@ export async function openServices(
   });
   const app = createApp({
     ...base,
-    authenticator,
     jobs,
     store,
     shelf,

@@ -1,7 +1,8 @@
 import { RequestError } from '../contract/errors.js';
+import type { TokenView } from '../contract/schemas/access.js';
 import { ANONYMOUS, ANYONE, type Principal } from './principal.js';
 import { parseToken } from './token.js';
-import type { TokenStore, TokenView } from './token-store.js';
+import type { TokenStore } from './token-store.js';
 
 /** Checks tokens of another kind than ours. */
 export interface TokenIssuer {
@@ -22,7 +23,11 @@ export interface AuthenticatorOptions {
 
 /** Tells who sends a request, by the token that it presents. */
 export class Authenticator {
-  constructor(private readonly options: AuthenticatorOptions) {}
+  readonly tokens: TokenStore;
+
+  constructor(private readonly options: AuthenticatorOptions) {
+    this.tokens = options.tokens;
+  }
 
   /** Whether a request without a token is refused. */
   async needsToken(): Promise<boolean> {

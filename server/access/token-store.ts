@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RequestError } from '../contract/errors.js';
+import type { TokenView } from '../contract/schemas/access.js';
 import { replaceFile } from '../storage/durable.js';
 import {
   isSecretOf,
@@ -11,9 +12,6 @@ import {
   type TokenRequest,
   tokenSchema,
 } from './token.js';
-
-/** A stored token as people see it: without its digest. */
-export type TokenView = Omit<TokenRecord, 'sha256'>;
 
 /**
  * The API tokens of a data folder: `tokens/ID.json`, one file each. The server and the command line both write them,

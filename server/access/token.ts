@@ -28,8 +28,8 @@ export interface TokenRequest {
   /** For people. */
   readonly name: string;
   readonly scopes: readonly Scope[];
-  /** When it expires, in ms since 1970; null for never. */
-  readonly expires: number | null;
+  /** How long it is valid, in ms; null for ever. */
+  readonly lifetimeMs: number | null;
 }
 
 /** The parts of what a client presents. */
@@ -46,7 +46,7 @@ export function parseToken(text: string): PresentedToken | null {
 
 /** Makes a token: the record to store, and the text that its client presents, which is never stored. */
 export function makeToken(
-  { name, scopes, expires }: TokenRequest,
+  { name, scopes, lifetimeMs }: TokenRequest,
   now: number,
 ): { readonly record: TokenRecord; readonly text: string } {
   // 62 bits: no two are the same, and the store would refuse the second.
@@ -61,7 +61,7 @@ export function makeToken(
     scopes: SCOPES.filter((scope) => scopes.includes(scope)),
     sha256: digestOf(secret).toString('hex'),
     createdAt: new Date(now).toISOString(),
-    expiresAt: expires === null ? null : new Date(expires).toISOString(),
+    expiresAt: lifetimeMs === null ? null : new Date(now + lifetimeMs).toISOString(),
     revokedAt: null,
   };
   return { record, text: `unseam_${id}_${secret}` };

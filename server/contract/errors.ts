@@ -7,6 +7,7 @@ export class RequestError extends Error {
       | 'bad-data'
       | 'unauthorized'
       | 'forbidden'
+      | 'exposed'
       | 'bad-range'
       | 'bad-expectation'
       | 'wrong-host'

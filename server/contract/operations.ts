@@ -127,6 +127,18 @@ export const OPERATIONS = {
     summary: "Get the curves of a model's training",
   },
 
+  getSession: { method: 'get', path: '/v1/session', scope: 'read', summary: 'Get who sends the request' },
+  signIn: {
+    method: 'post',
+    path: '/v1/session',
+    scope: 'read',
+    summary: 'Keep the token of the request in a cookie, for a page in a browser',
+  },
+  signOut: { method: 'delete', path: '/v1/session', scope: null, summary: 'Remove that cookie' },
+  listTokens: { method: 'get', path: '/v1/tokens', scope: 'admin', summary: 'List the tokens' },
+  createToken: { method: 'post', path: '/v1/tokens', scope: 'admin', summary: 'Make a token' },
+  revokeToken: { method: 'delete', path: '/v1/tokens/{id}', scope: 'admin', summary: 'Revoke a token' },
+
   getPage: { method: 'get', path: '/', scope: null, summary: 'Get the page' },
   getIcon: { method: 'get', path: '/favicon.ico', scope: null, summary: 'Get the icon of the page' },
   getAsset: { method: 'get', path: '/web/{file}', scope: null, summary: 'Get a file of the page' },

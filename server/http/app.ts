@@ -19,17 +19,19 @@ import { modelRoutes } from './routes/models.js';
 import { planRoute } from './routes/plan.js';
 import { metricsRoute, probeRoutes } from './routes/probes.js';
 import { segmentRoute } from './routes/segment.js';
+import { sessionRoutes } from './routes/session.js';
+import { tokenRoutes } from './routes/tokens.js';
 import { uploadRoutes } from './routes/uploads.js';
 import { webRoutes } from './routes/web.js';
 
 /** What checks every request before its route. */
 export interface BaseDependencies {
+  readonly authenticator: Authenticator;
   readonly hosts: HostPolicy;
   readonly drain: Drain;
   readonly log: Logger;
 }
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
-  readonly authenticator: Authenticator;
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
   /** `POST /v1/segment` responds to images of more px with a job. */
@@ -59,6 +61,8 @@ export function createApp(dependencies: AppDependencies): Express {
   deepZoomRoutes(operate, jobs);
   uploadRoutes(operate, uploads);
   modelRoutes(operate, shelf);
+  sessionRoutes(operate, authenticator);
+  tokenRoutes(operate, authenticator.tokens);
   webRoutes(operate);
   probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
   metricsRoute(operate, metrics, gauges);

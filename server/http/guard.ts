@@ -1,5 +1,5 @@
-import { isIPv4 } from 'node:net';
 import type { Request, RequestHandler } from 'express';
+import { isLoopback } from '../access/loopback.js';
 import { RequestError } from '../contract/errors.js';
 
 /** Paths of probes and metrics, which any host name reaches: orchestrators address servers by IP. */
@@ -73,13 +73,6 @@ function isForeign(request: Request, { publishes }: HostPolicy): boolean {
   const own = `${protocol}//${request.headers.host}`;
   return !(URL.canParse(own) && new URL(own).host === host) && !publishes(nameOfHost(host) ?? '');
 }
-
-const isLoopback = (name: string): boolean =>
-  name === 'localhost' ||
-  name.endsWith('.localhost') ||
-  (isIPv4(name) && name.startsWith('127.')) ||
-  name === '::1' ||
-  name === '[::1]';
 
 function isLike(name: string, pattern: string): boolean {
   if (pattern === '*') return true;

@@ -49,7 +49,9 @@ describe('an unusable configuration fails at startup with its reason:', () => {
   });
 
   it('an address that is not local, or in use', async () => {
-    expect(await refusal({ host: '192.0.2.1' })).toMatch(/^bad-address: .*192.0.2.1.*EADDRNOTAVAIL/);
+    expect(await refusal({ host: '192.0.2.1', isOpen: true })).toMatch(
+      /^bad-address: .*192.0.2.1.*EADDRNOTAVAIL/,
+    );
     const other = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => other.once('listening', resolve));
     const { port } = other.address() as { port: number };

@@ -7,6 +7,7 @@ import { formatsOf, OUTPUTS } from '../../server/contract/outputs.js';
 import { CODES, type Problem, problemOf } from '../../server/contract/problems.js';
 
 const page = await readFile(fileURLToPath(new URL('../../../docs/serving.md', import.meta.url)), 'utf8');
+const access = await readFile(fileURLToPath(new URL('../../../docs/access.md', import.meta.url)), 'utf8');
 
 it('states the status, the exit code and the title of every code', () => {
   const [, table = ''] = page.split('## Errors');
@@ -52,5 +53,6 @@ it('names every route', () => {
   const all = Object.values(OPERATIONS).flatMap(({ path }) => path.match(/^\/v1\/\w+/) ?? []);
   const paths = [...new Set<string>(all)];
   expect(paths).toContain('/v1/segment');
-  expect(paths.filter((path) => !page.includes(` ${path}`) && !page.includes(`\`${path}\``))).toEqual([]);
+  const pages = page + access;
+  expect(paths.filter((path) => !pages.includes(` ${path}`) && !pages.includes(`\`${path}\``))).toEqual([]);
 });

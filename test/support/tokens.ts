@@ -6,9 +6,9 @@ export async function makeToken(
   data: string,
   name: string,
   scopes: readonly Scope[] = ['segment'],
-  expires: number | null = null,
+  lifetimeMs: number | null = null,
 ): Promise<string> {
-  const { text } = await new TokenStore(data).create({ name, scopes, expires });
+  const { text } = await new TokenStore(data).create({ name, scopes, lifetimeMs });
   return text;
 }
 

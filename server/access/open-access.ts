@@ -1,0 +1,38 @@
+import type { Logger } from 'pino';
+import { RequestError } from '../contract/errors.js';
+import { Authenticator } from './authenticator.js';
+import { isLoopback } from './loopback.js';
+import { TokenStore } from './token-store.js';
+
+export interface AccessOptions {
+  /** The address to listen on. */
+  readonly host: string;
+  /** The data folder, which has the tokens. */
+  readonly data: string;
+  readonly isOpen: boolean;
+  readonly log: Logger;
+}
+
+/**
+ * Opens what tells who sends a request, and says in the log who gets in.
+ * @throws RequestError `exposed` where anyone on the network would, and nobody has said so
+ */
+export async function openAccess({ host, data, isOpen, log }: AccessOptions): Promise<Authenticator> {
+  const tokens = new TokenStore(data);
+  const authenticator = new Authenticator({ tokens, isOpen });
+  const isLocal = isLoopback(host.toLowerCase());
+  if (await authenticator.needsToken()) {
+    log.info('every request needs a token');
+    return authenticator;
+  }
+  if (!isLocal && !isOpen) {
+    throw new RequestError(
+      'exposed',
+      `on --host ${host || '""'}, anyone on the network could use this server: make a token first ` +
+        `("unseam tokens create --data ${data} --name NAME --scope segment"), or allow it with --open`,
+    );
+  }
+  if (isLocal) log.info('no request needs a token: whoever can reach this machine on loopback gets in');
+  else log.warn({ host }, '--open: no request needs a token, and anyone on the network gets in');
+  return authenticator;
+}

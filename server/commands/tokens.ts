@@ -1,0 +1,86 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { TokenStore } from '../access/token-store.js';
+import { DEFAULTS, ENVIRONMENT } from '../config.js';
+import { SCOPES, type Scope } from '../contract/operations.js';
+import { parseParameters } from '../contract/parameters.js';
+import { DEFAULT_LIFETIME, type TokenView, tokenRequestSchema } from '../contract/schemas/access.js';
+import { makeFolder, requireFolder } from '../storage/folders.js';
+import type { CommandContext } from '../terminal/options.js';
+
+interface TokensFlags {
+  readonly data: string;
+  readonly json?: boolean;
+}
+interface CreateFlags extends TokensFlags {
+  readonly name: string;
+  readonly scope: readonly Scope[];
+  readonly expires: string;
+}
+
+/**
+ * `unseam tokens`: the tokens of a server, by its data folder. A server that runs has them at once: from the first one
+ * on, it needs them.
+ */
+export function tokensCommand(program: Command, context: CommandContext): void {
+  const tokens = program.command('tokens').description('make, list and revoke tokens for a server');
+  const declare = (name: string, description: string): Command =>
+    tokens
+      .command(name)
+      .description(description)
+      .addOption(
+        new Option('--data <folder>', "the server's folder of jobs and uploads")
+          .env(ENVIRONMENT.data)
+          .default(DEFAULTS.data),
+      )
+      .option('--json', 'print JSON');
+
+  declare('create', 'make a token, and print it: it is not stored, and cannot be shown again')
+    .requiredOption('--name <name>', 'whose it is or what for')
+    .addOption(
+      new Option('--scope <scopes...>', `what it allows: ${SCOPES.join(', ')}`)
+        .argParser((text, before: readonly Scope[] = []) => [...before, ...text.split(',').map(scopeOf)])
+        .makeOptionMandatory(),
+    )
+    .option('--expires <lifetime>', 'how long it is valid, such as 90d or 12h; or never', DEFAULT_LIFETIME)
+    .action(async ({ data, json, name, scope, expires }: CreateFlags) => {
+      const request = parseParameters(tokenRequestSchema, { name, scopes: scope, expires });
+      await makeFolder(data);
+      const store = await openTokens(data);
+      const { token, text } = await store.create({ ...request, lifetimeMs: request.expires });
+      context.stdout(json ? JSON.stringify({ ...token, token: text }) : text);
+      if (!json) context.stderr(`${summaryOf(token)}; it is shown only now`);
+    });
+
+  declare('list', 'list the tokens, without their secrets').action(async ({ data, json }: TokensFlags) => {
+    await requireFolder(data, '--data');
+    for (const token of await (await openTokens(data)).list())
+      context.stdout(json ? JSON.stringify(token) : summaryOf(token));
+  });
+
+  declare('revoke', 'revoke a token: it is refused from now on')
+    .argument('<id>', 'of the token, as listed')
+    .action(async (id: string, { data, json }: TokensFlags) => {
+      await requireFolder(data, '--data');
+      const token = await (await openTokens(data)).revoke(id);
+      context.stdout(json ? JSON.stringify(token) : summaryOf(token));
+    });
+}
+
+/** Loaded here: --help needs none of it. */
+async function openTokens(data: string): Promise<TokenStore> {
+  const { TokenStore } = await import('../access/token-store.js');
+  return new TokenStore(data);
+}
+
+function scopeOf(text: string): Scope {
+  const scope = SCOPES.find((each) => each === text);
+  if (!scope) throw new InvalidArgumentError(`It must be one or more of ${SCOPES.join(', ')}.`);
+  return scope;
+}
+
+/** A token in one line. */
+function summaryOf({ id, name, scopes, createdAt, expiresAt, revokedAt }: TokenView): string {
+  const until = expiresAt === null ? 'never expires' : `expires ${expiresAt.slice(0, 16)}Z`;
+  const state = revokedAt === null ? until : `revoked ${revokedAt.slice(0, 16)}Z`;
+  return `${id} "${name}": ${scopes.join(', ')}; made ${createdAt.slice(0, 16)}Z, ${state}`;
+}

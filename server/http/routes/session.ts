@@ -1,0 +1,34 @@
+import type { Request } from 'express';
+import type { Authenticator } from '../../access/authenticator.js';
+import { RequestError } from '../../contract/errors.js';
+import type { Session } from '../../contract/schemas/access.js';
+import { credentialOf, sessionCookie } from '../credential.js';
+import type { Operate } from '../operate.js';
+import { principalOf } from '../principal.js';
+
+/**
+ * `/v1/session`: who sends the request. The page signs in with a token, which the browser keeps in a cookie until it is
+ * closed: the page itself stores nothing, and no address has it.
+ */
+export function sessionRoutes(operate: Operate, authenticator: Authenticator): void {
+  const sessionOf = async (request: Request): Promise<Session> => {
+    const { id, name, scopes, expiresAt } = principalOf(request);
+    return { id, name, scopes, expiresAt, needsToken: await authenticator.needsToken() };
+  };
+
+  operate('getSession', async (request, response) => {
+    response.json(await sessionOf(request));
+  });
+
+  operate('signIn', async (request, response) => {
+    const token = credentialOf(request);
+    if (token === null)
+      throw new RequestError('bad-request', 'sign in with a token: send "Authorization: Bearer TOKEN"');
+    response.set('Set-Cookie', sessionCookie(request, token));
+    response.json(await sessionOf(request));
+  });
+
+  operate('signOut', (request, response) => {
+    response.set('Set-Cookie', sessionCookie(request, null)).status(204).end();
+  });
+}
