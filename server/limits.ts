@@ -4,13 +4,15 @@ import { LIMITS, type LimitName } from './contract/limits.js';
 import { PARAMETER_BOUNDS } from './contract/parameters.js';
 import { REQUEST_BOUNDS } from './http/bounds.js';
 import { HEADER_TIMES } from './http/connections.js';
+import type { LimitsDependencies } from './http/dependencies.js';
 import { MAX_JSON_BYTES } from './http/job-request.js';
 import type { Rate } from './http/rate-limit.js';
 import { MAX_UPLOADS } from './http/upload-store.js';
 import type { AdmissionLimits } from './jobs/admission.js';
+import type { Jobs } from './jobs/jobs.js';
 import { MAX_PENDING } from './readers/readers.js';
 import type { ServeOptions } from './serve-options.js';
-import type { DiskLimits } from './storage/disk-account.js';
+import type { DiskAccount, DiskLimits } from './storage/disk-account.js';
 import type { DiskSpace } from './storage/free-space.js';
 
 /** Shares of `--queue` that less urgent jobs may take by default. */
@@ -122,6 +124,20 @@ export function limitsOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): 
     },
   };
 }
+
+/** What of the limits is in use, for clients. */
+export const usageOf = (
+  { values }: Limits,
+  jobs: Pick<Jobs, 'occupancy'>,
+  account: DiskAccount,
+): LimitsDependencies => ({
+  values,
+  usedBy: (owner) => {
+    const { active, pixels } = jobs.occupancy(owner);
+    return { tokenJobs: active, tokenPixels: pixels, tokenBytes: account.usedBy(owner) };
+  },
+  used: () => ({ jobs: jobs.occupancy().active, disk: account.total }),
+});
 
 const inUnit = (name: LimitName, value: number): string =>
   LIMITS[name].unit === 'bytes' ? `(${formatBytes(value)})` : `(${value})`;

@@ -11,7 +11,7 @@ import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
 import { ResultKeys } from './jobs/result-key.js';
 import { JobStore } from './jobs/store.js';
-import type { Limits } from './limits.js';
+import { type Limits, usageOf } from './limits.js';
 import { createMetrics } from './metrics/metrics.js';
 import {
   defaultResponseCache,
@@ -178,6 +178,8 @@ export async function openServices(
     limits: { maxBytes: maxBodyBytes, transfers },
     idleTimeoutMs,
     bodies: { idleTimeoutMs, minRate },
+    rate: limits.rate,
+    usage: usageOf(limits, jobs, account),
     syncPixels,
     unready,
     gauges,

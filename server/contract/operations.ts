@@ -138,6 +138,12 @@ export const OPERATIONS = {
   listTokens: { method: 'get', path: '/v1/tokens', scope: 'admin', summary: 'List the tokens' },
   createToken: { method: 'post', path: '/v1/tokens', scope: 'admin', summary: 'Make a token' },
   revokeToken: { method: 'delete', path: '/v1/tokens/{id}', scope: 'admin', summary: 'Revoke a token' },
+  getLimits: {
+    method: 'get',
+    path: '/v1/limits',
+    scope: 'read',
+    summary: 'List the limits, and how much of them is in use',
+  },
 
   getPage: { method: 'get', path: '/', scope: null, summary: 'Get the page' },
   getIcon: { method: 'get', path: '/favicon.ico', scope: null, summary: 'Get the icon of the page' },

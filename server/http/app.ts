@@ -7,14 +7,17 @@ import type { Metrics } from '../metrics/metrics.js';
 import { authorizeBy, publicOnly } from './authorize.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundRequests } from './bounds.js';
-import type { RouteDependencies } from './dependencies.js';
+import type { LimitsDependencies, RouteDependencies } from './dependencies.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
 import { jobOf } from './job-of-request.js';
+import { limitRate } from './limit-rate.js';
 import { operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
+import type { Rate } from './rate-limit.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
 import { jobRoutes } from './routes/jobs.js';
+import { limitsRoute } from './routes/limits.js';
 import { modelRoutes } from './routes/models.js';
 import { planRoute } from './routes/plan.js';
 import { metricsRoute, probeRoutes } from './routes/probes.js';
@@ -34,6 +37,9 @@ export interface BaseDependencies {
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
+  /** Of each caller; null for none. */
+  readonly rate: Rate | null;
+  readonly usage: LimitsDependencies;
   /** `POST /v1/segment` responds to images of more px with a job. */
   readonly syncPixels: number;
   /** Measures the gauges that change without an event: called for each scrape. */
@@ -48,13 +54,14 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { unready, devices, gauges } = dependencies;
+  const { rate, usage, unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
-  const operate = operateOn(app, authorizeBy(authenticator));
+  const checks = rate === null ? [] : [limitRate(rate)];
+  const operate = operateOn(app, authorizeBy(authenticator), ...checks);
   segmentRoute(operate, dependencies, syncPixels, drain.ended);
   planRoute(operate, dependencies);
   jobRoutes(operate, dependencies);
@@ -63,6 +70,7 @@ export function createApp(dependencies: AppDependencies): Express {
   modelRoutes(operate, shelf);
   sessionRoutes(operate, authenticator);
   tokenRoutes(operate, authenticator.tokens);
+  limitsRoute(operate, usage);
   webRoutes(operate);
   probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
   metricsRoute(operate, metrics, gauges);

@@ -1,4 +1,5 @@
 import type { ModelShelf } from '../../model/shelf/shelf.js';
+import type { LimitName } from '../contract/limits.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { UploadLimits } from './receive-image.js';
@@ -15,4 +16,16 @@ export interface RouteDependencies {
   readonly slides: string | null;
   /** A client that reads nothing of its result for this long is disconnected, in ms. */
   readonly idleTimeoutMs: number;
+}
+
+/** How much of limits is in use. */
+export type Used = Partial<Record<LimitName, number>>;
+
+export interface LimitsDependencies {
+  /** Each limit in its unit; null for one that is not set. */
+  readonly values: Readonly<Record<LimitName, number | null>>;
+  /** What an owner has in use, of the limits of each token. */
+  readonly usedBy: (owner: string) => Used;
+  /** What is in use of the limits of the server. */
+  readonly used: () => Used;
 }

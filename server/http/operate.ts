@@ -13,15 +13,16 @@ export type Operate = <Name extends OperationName>(
   ...handlers: RequestHandler<ParametersOf<Name>>[]
 ) => void;
 
-/** The handler that comes before those of an operation, and refuses callers that may not use it. */
+/** A handler that comes before those of an operation, and refuses callers that may not use it now. */
 export type Check = (name: OperationName) => RequestHandler;
 
-/** Registers operations on a router, by the methods and paths of `OPERATIONS`. */
+/** Registers operations on a router, by the methods and paths of `OPERATIONS`, behind the checks in their order. */
 export const operateOn =
-  (router: IRouter, check: Check): Operate =>
+  (router: IRouter, ...checks: readonly Check[]): Operate =>
   (name, ...handlers) => {
     const { method, path } = OPERATIONS[name];
-    router[method](pathPattern(path), check(name), ...(handlers as unknown as RequestHandler[]));
+    const before = checks.map((check) => check(name));
+    router[method](pathPattern(path), ...before, ...(handlers as unknown as RequestHandler[]));
   };
 
 /** A path as express writes it: `/v1/jobs/:id`. */

@@ -27,7 +27,7 @@ export function sendProblem(request: Request, response: Response, error: unknown
     return;
   }
   const retry = retryAfter(status);
-  if (retry !== null) response.set('Retry-After', retry);
+  if (retry !== null && response.get('Retry-After') === undefined) response.set('Retry-After', retry);
   if (!request.complete) {
     // The rest of the body is discarded. Closing at once could reset the connection before the response is read.
     response.set('Connection', 'close');

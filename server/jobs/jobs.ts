@@ -12,7 +12,7 @@ import type { Metrics } from '../metrics/metrics.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { WorkerCalls } from '../worker/methods.js';
-import { Admission, type AdmissionLimits, type Demand } from './admission.js';
+import { Admission, type AdmissionLimits, type Demand, type Occupancy } from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
 import { filesOf } from './folder.js';
@@ -129,6 +129,11 @@ export class Jobs {
   /** Sets the gauges of jobs. */
   gauge(): void {
     gaugeJobs(this.options.metrics, this.#jobs.counts(), this.#runner);
+  }
+
+  /** The jobs that have not ended, of one owner, or of all. */
+  occupancy(owner?: string): Occupancy {
+    return this.#jobs.occupancy((job) => owner === undefined || job.owner === owner);
   }
 
   /** Plans a job from its image's header. */

@@ -77,6 +77,7 @@ const TABLE: Record<OperationName, Row> = {
   listTokens: { shared: '/v1/tokens' },
   createToken: { shared: '/v1/tokens', headers: JSON_TYPE, body: '{"name":"made","scopes":["read"]}' },
   revokeToken: { shared: '/v1/tokens/none' },
+  getLimits: { shared: '/v1/limits' },
   getPage: 'public',
   getIcon: 'public',
   getAsset: 'public',

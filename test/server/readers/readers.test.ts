@@ -57,6 +57,18 @@ describe('a reader process', () => {
     expect(pool.pids.length).toBe(2);
   });
 
+  it('is waited for by a bounded number of calls', async () => {
+    const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 2, timeoutMs: 30_000 };
+    pool = new ReaderPool({ operation: 'headers', heapMb: 64, limits, ...queue });
+    const header = () => pool.call('header', [{ ...picture, input: image }]);
+    const accepted = [header(), header(), header()];
+    await expect(header()).rejects.toMatchObject({
+      code: 'busy',
+      message: '2 requests are already waiting for headers',
+    });
+    await Promise.all(accepted);
+  });
+
   it('that runs out of memory fails only the call that caused it, by name', async () => {
     const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000 };
     pool = new ReaderPool({ operation: 'reading', heapMb: 40, limits, ...queue });

@@ -1,0 +1,21 @@
+import { allows } from '../../access/principal.js';
+import { LIMITS, type LimitName } from '../../contract/limits.js';
+import { problemOf } from '../../contract/problems.js';
+import type { LimitsView } from '../../contract/schemas/limits.js';
+import type { LimitsDependencies, Used } from '../dependencies.js';
+import type { Operate } from '../operate.js';
+import { principalOf } from '../principal.js';
+
+/** `GET /v1/limits`: everything that a client can run into, with the error that it gets. */
+export function limitsRoute(operate: Operate, { values, usedBy, used }: LimitsDependencies): void {
+  operate('getLimits', (request, response) => {
+    const caller = principalOf(request);
+    const inUse: Used = { ...usedBy(caller.id), ...(allows(caller, 'admin') && used()) };
+    const limits = (Object.keys(LIMITS) as LimitName[]).map((name) => {
+      const { what, per, unit, code, setting } = LIMITS[name];
+      const { status } = problemOf(code);
+      return { name, what, per, unit, value: values[name], used: inUse[name] ?? null, code, status, setting };
+    });
+    response.json({ limits } satisfies LimitsView);
+  });
+}
