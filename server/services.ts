@@ -109,7 +109,8 @@ export async function openServices(
   const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
   const { maxBodyBytes, idleTimeoutMs, minRate } = options;
   const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
-  const metrics = createMetrics(engineVersions(tensorflow));
+  const versions = engineVersions(tensorflow);
+  const metrics = createMetrics(versions);
   const memory = memoryOf(options);
   metrics.memoryLimit.set(memory.total);
   // What may fail comes before the processes, which would outlive the failure.
@@ -169,6 +170,7 @@ export async function openServices(
   });
   const app = createApp({
     ...base,
+    version: versions.unseam!,
     jobs,
     store,
     shelf,

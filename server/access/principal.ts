@@ -1,4 +1,4 @@
-import type { Scope } from '../contract/operations.js';
+import type { Scope } from '../contract/scopes.js';
 
 /** Who sends a request. */
 export interface Principal {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { SCOPES, type Scope } from '../contract/operations.js';
+import { SCOPES, type Scope } from '../contract/scopes.js';
 
 /** Ids of tokens, which are names of files, too: on any file system. */
 export const TOKEN_ID = /^[0-9a-z]{12}$/;

@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TokenStore } from '../access/token-store.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
-import { SCOPES, type Scope } from '../contract/operations.js';
 import { parseParameters } from '../contract/parameters.js';
 import { DEFAULT_LIFETIME, type TokenView, tokenRequestSchema } from '../contract/schemas/access.js';
+import { SCOPES, type Scope } from '../contract/scopes.js';
 import { makeFolder, requireFolder } from '../storage/folders.js';
 import type { CommandContext } from '../terminal/options.js';
 

@@ -10,6 +10,7 @@ export class RequestError extends Error {
       | 'exposed'
       | 'bad-range'
       | 'bad-expectation'
+      | 'bad-method'
       | 'wrong-host'
       | 'wrong-protocol'
       | 'address-too-long'

@@ -2,37 +2,49 @@ import { z } from 'zod';
 import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
+import { integer, NOTATION } from './schemas/notation.js';
 
 /** Limits of a request's parameters; the longest value is a file's name. */
 export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
 
-const index = z
-  .string()
-  .regex(/^\d{1,6}$/, 'must be an integer from 0')
-  .transform(Number);
-/** Digits before and after a point, and an exponent. No two parts match the same text: no input makes it backtrack. */
-const DECIMAL = String.raw`(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?:e-?\d{1,3})?`;
+const index = integer(0, 999_999);
+/**
+ * Digits before and after a point, and an exponent: as many as JavaScript writes of a number. No two parts match the
+ * same text: no input makes it backtrack.
+ */
+const DECIMAL = String.raw`(?:\d{1,21}(?:\.\d{1,25})?|\.\d{1,25})(?:e[-+]?\d{1,3})?`;
 const numbers = (text: string): number[] => text.split(',').map(Number);
 
 const RANGE = 'must be the stored values of black and white, such as 0,4095';
 
 /** Which picture of a file is read: the same parameters in queries, in JSON and on the command line. */
 const choiceShape = {
-  page: index.optional(),
-  level: index.optional(),
+  page: index.optional().describe('which image of a multi-page file, from 0'),
+  level: index.optional().describe('pyramid level; 0 is the largest. The mask has the size of that level'),
   channels: z
     .string()
     .regex(/^\d{1,4}(,\d{1,4})*$/, 'must be a list of channels from 0, such as 0 or 2,1,0')
     .transform(numbers)
-    .optional(),
-  z: index.optional(),
-  t: index.optional(),
+    .register(NOTATION, {
+      json: [
+        { type: 'array', minItems: 1, maxItems: 100, items: { type: 'integer', minimum: 0, maximum: 9999 } },
+      ],
+    })
+    .optional()
+    .describe('one channel as gray, three as RGB: `2`, `0,1,2`'),
+  z: index.optional().describe('plane of a z-stack, from 0'),
+  t: index.optional().describe('frame of a time series, from 0'),
   range: z
     .string()
     .regex(new RegExp(`^-?${DECIMAL},-?${DECIMAL}$`), RANGE)
     .transform((text) => numbers(text) as [number, number])
     .refine(([black, white]) => black < white && Number.isFinite(white - black), RANGE)
-    .optional(),
+    .register(NOTATION, { json: [{ type: 'array', minItems: 2, maxItems: 2, items: { type: 'number' } }] })
+    .optional()
+    .describe(
+      'the stored values of black and white, the lower first: `0,4095`. Required for floating-point images and for ' +
+        'signed ones but `int8`',
+    ),
 };
 
 /** `auto` scales the image to the model's pixel size; a number overrides the image's own. */
@@ -46,16 +58,31 @@ const mppShape = z
     const microns = Number(text.replace(/^auto,?/, ''));
     return { scale: text.startsWith('auto'), own: microns > 0 ? { x: microns, y: microns } : undefined };
   })
-  .default({ scale: false, own: undefined });
+  .register(NOTATION, { json: [{ type: 'number', exclusiveMinimum: 0 }] })
+  .default({ scale: false, own: undefined })
+  .describe(
+    "the pixel size in micrometres, overriding the file's: `0.5`. `auto` resamples the image to the pixel size that " +
+      'the model was trained at, and the mask back; `auto,0.25` does both',
+  );
 
 /** Parameters of a plan, and of everything that is segmented. */
 export const planShape = {
-  model: z.string().optional(),
-  tile: z.string().default('auto').transform(parseTileChoice),
+  model: z.string().optional().describe('`NAME`, or `NAME/VERSION`; optional if there is only one'),
+  tile: z
+    .string()
+    .default('auto')
+    .transform(parseTileChoice)
+    .register(NOTATION, {
+      text: { type: 'string', pattern: '^(auto|whole|\\d{1,7}([x×]\\d{1,7})?)$', default: 'auto' },
+      json: [{ type: 'integer', minimum: 0, maximum: 9_999_999 }],
+    })
+    .describe('`auto`, `whole`, a side in px, or `WIDTHxHEIGHT`: speed and memory only, never the result'),
   tta: z
     .enum(['0', '1'])
     .default('0')
-    .transform((tta) => tta === '1'),
+    .transform((tta) => tta === '1')
+    .register(NOTATION, { json: [{ type: 'boolean' }, { enum: [0, 1] }] })
+    .describe('`1` averages over the eight symmetries of the square, at eight times the cost'),
   threshold: z
     .string()
     .max(24)
@@ -64,7 +91,19 @@ export const planShape = {
       'must be a probability between 0 and 1, such as 0.3, or card for the one of the model',
     )
     .transform((text) => (text === 'card' ? text : Number(text)))
-    .optional(),
+    .register(NOTATION, {
+      text: {
+        type: 'string',
+        maxLength: 24,
+        pattern: '^(card|0?\\.\\d*[1-9]\\d*|[1-9]\\d?(\\.\\d+)?e-([3-9]|[1-9]\\d))$',
+      },
+      json: [{ type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1 }],
+    })
+    .optional()
+    .describe(
+      'for two classes: the lowest probability at which a pixel belongs to the second, such as `0.3`, or `card` for ' +
+        'the one that validation chose. By default the more probable class wins',
+    ),
   mpp: mppShape,
   'skip-background': z
     .string()
@@ -73,7 +112,11 @@ export const planShape = {
     .transform((skip): WorkSpec['background'] => {
       if (skip === '0') return null;
       return skip === '1' ? 'auto' : { mask: skip };
-    }),
+    })
+    .register(NOTATION, { json: [{ type: 'boolean' }, { enum: [0, 1] }] })
+    .describe(
+      '`1` skips tiles without tissue; or the path, in the folder of slides, of a tissue mask: an image of any size',
+    ),
   ...choiceShape,
 };
 type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
@@ -83,7 +126,14 @@ export const simplifyShape = z
   .string()
   .default('0')
   .transform((text) => (new RegExp(`^${DECIMAL}$`).test(text) ? Number(text) : Number.NaN))
-  .refine((px) => px >= 0 && px <= 1000, 'must be a number of px from 0 to 1000');
+  .refine((px) => px >= 0 && px <= 1000, 'must be a number of px from 0 to 1000')
+  .register(NOTATION, {
+    text: { type: 'number', minimum: 0, maximum: 1000, default: 0 },
+    json: [{ type: 'number', minimum: 0, maximum: 1000 }],
+  })
+  .describe(
+    'how far contours of `geojson` may deviate from the pixel edges, in px of the mask; 0 is not at all',
+  );
 
 /**
  * Parses parameters from a query, from JSON or from the command line.

@@ -25,7 +25,11 @@ type CodesOf<Errors> = {
 /** Codes without a class: of system errors, and of unexpected ones. */
 type OwnCode = 'storage-failed' | 'engine-failed' | 'permission-denied' | 'too-many-files' | 'internal';
 
-type Code = CodesOf<typeof tilingErrors> | CodesOf<typeof modelErrors> | RequestError['code'] | OwnCode;
+export type Code =
+  | CodesOf<typeof tilingErrors>
+  | CodesOf<typeof modelErrors>
+  | RequestError['code']
+  | OwnCode;
 
 /** Every error code. The compiler refuses a class without a row, and a row without a class. */
 const TABLE: Record<Code, Omit<Problem, 'code'>> = {
@@ -44,6 +48,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'wrong-host': { status: 421, exitCode: 2, title: 'Unknown host name' },
   'not-found': { status: 404, exitCode: 3, title: 'Not found' },
   'unknown-model': { status: 404, exitCode: 3, title: 'Unknown model' },
+  'bad-method': { status: 405, exitCode: 2, title: 'Method not allowed' },
   'unsupported-output': { status: 406, exitCode: 2, title: 'Unsupported output format' },
   'image-too-large': { status: 413, exitCode: 4, title: 'Image too large' },
   conflict: { status: 409, exitCode: 2, title: 'Conflict with another request' },
@@ -88,6 +93,9 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   cancelled: { status: 499, exitCode: 130, title: 'Request cancelled' },
   internal: { status: 500, exitCode: 1, title: 'Internal error' },
 };
+
+/** Statuses of transient errors: the same request may succeed later. */
+export const TRANSIENT: ReadonlySet<number> = new Set([429, 503, 507]);
 
 /** All error codes. */
 export const CODES: readonly string[] = Object.keys(TABLE);

@@ -12,9 +12,10 @@ import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
 import { jobOf } from './job-of-request.js';
 import { limitRate } from './limit-rate.js';
-import { operateOn } from './operate.js';
+import { methodsAt, operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
 import type { Rate } from './rate-limit.js';
+import { contractRoutes } from './routes/contract.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
 import { jobRoutes } from './routes/jobs.js';
 import { limitsRoute } from './routes/limits.js';
@@ -35,6 +36,8 @@ export interface BaseDependencies {
   readonly log: Logger;
 }
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
+  /** Of unseam. */
+  readonly version: string;
   readonly metrics: Metrics;
   readonly bodies: BodyLimits;
   /** Of each caller; null for none. */
@@ -54,7 +57,7 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { rate, usage, unready, devices, gauges } = dependencies;
+  const { version, rate, usage, unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(timeRequests(metrics), boundRequests(), guard(hosts));
@@ -72,16 +75,22 @@ export function createApp(dependencies: AppDependencies): Express {
   tokenRoutes(operate, authenticator.tokens);
   limitsRoute(operate, usage);
   webRoutes(operate);
+  contractRoutes(operate, version);
   probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
   metricsRoute(operate, metrics, gauges);
 
-  app.use((request) => {
-    const [path] = request.originalUrl.split('?');
-    throw new RequestError('not-found', `there is no ${request.method} ${path}`);
-  });
+  app.use(refuseUnknown);
   app.use(problemHandler(log));
   return app;
 }
+
+/** Refuses what no operation is. */
+const refuseUnknown: RequestHandler = ({ method, path }, response) => {
+  const methods = [...methodsAt(path)].join(', ');
+  if (methods === '') throw new RequestError('not-found', `there is no ${method} ${path}`);
+  response.set('Allow', methods);
+  throw new RequestError('bad-method', `${path} has ${methods}, not ${method}`);
+};
 
 /** The app of a server that waits for its data folder or its devices: it responds 503 with the reason. */
 export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDependencies): Express {

@@ -1,6 +1,7 @@
 import type { Request } from 'express';
 import type { Priority } from '../../model/scheduler/priority.js';
 import type { Principal } from '../access/principal.js';
+import type { RequestedSource } from '../contract/job-source.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';
@@ -11,7 +12,6 @@ import type { NewJob } from '../jobs/new-job.js';
 import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
 import { noteJob } from './job-of-request.js';
-import type { RequestedSource } from './job-request.js';
 import { principalOf } from './principal.js';
 import { receiveImage } from './receive-image.js';
 import { slidePath } from './slide-path.js';

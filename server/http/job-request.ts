@@ -1,7 +1,6 @@
 import express, { type Request, type RequestHandler } from 'express';
-import { z } from 'zod';
-import { PRIORITIES } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
+import { jobBodySchema, type RequestedSource } from '../contract/job-source.js';
 import {
   checkOutput,
   type Format,
@@ -10,36 +9,11 @@ import {
   outputKindOf,
   parseOutput,
 } from '../contract/outputs.js';
-import { parseParameters, planShape, simplifyShape, workOf } from '../contract/parameters.js';
+import { parseParameters, workOf } from '../contract/parameters.js';
+import { type JobParameters, jobParametersSchema } from '../contract/queries.js';
 import type { JobRequest } from '../jobs/job.js';
 import type { RouteDependencies } from './dependencies.js';
 import { slidePath } from './slide-path.js';
-
-const parametersSchema = z.strictObject({
-  ...planShape,
-  output: z.string().optional(),
-  simplify: simplifyShape,
-  priority: z.enum(PRIORITIES).optional(),
-});
-/** The parameters of a job, of the query or of a JSON body. */
-export type JobParameters = z.output<typeof parametersSchema>;
-
-const text = (maxChars: number) => z.string().min(1).max(maxChars);
-const sourceSchema = z.union(
-  [
-    z.strictObject({ path: text(1000).refine((path) => !path.includes('\0')) }),
-    z.strictObject({ url: text(2000).pipe(z.url({ protocol: /^https?$/ })) }),
-    z.strictObject({ upload: text(200) }),
-  ],
-  {
-    error:
-      'expected {"path": a file below the folder of slides}, {"url": a TIFF or OME-Zarr on an allowed host} ' +
-      'or {"upload": the address of an upload}',
-  },
-);
-/** Where a JSON body says that the image is. */
-export type RequestedSource = z.output<typeof sourceSchema>;
-const bodySchema = z.looseObject({ source: sourceSchema });
 
 export const MAX_JSON_BYTES = 64 * 1024;
 
@@ -68,7 +42,7 @@ export function parseJobRequest(request: Request): {
   readonly parameters: JobParameters;
 } {
   if (!request.is('application/json')) return { source: null, parameters: parseJobParameters(request.query) };
-  const { source } = parseParameters(bodySchema, request.body);
+  const { source } = parseParameters(jobBodySchema, request.body);
   // The body's own entries: a schema drops `__proto__`, which is to be refused like any unknown name.
   const given = Object.entries<unknown>(request.body)
     .filter(([name]) => name !== 'source')
@@ -77,7 +51,8 @@ export function parseJobRequest(request: Request): {
 }
 
 /** @throws RequestError `bad-request`, with the name of the parameter */
-export const parseJobParameters = (given: unknown): JobParameters => parseParameters(parametersSchema, given);
+export const parseJobParameters = (given: unknown): JobParameters =>
+  parseParameters(jobParametersSchema, given);
 
 /** JSON's numbers, booleans and lists of them as a query writes them; anything else stays, to be refused. */
 function asText(value: unknown): unknown {

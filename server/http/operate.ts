@@ -25,5 +25,21 @@ export const operateOn =
     router[method](pathPattern(path), ...before, ...(handlers as unknown as RequestHandler[]));
   };
 
+/** The methods of the operations at a path of a request, in upper case. */
+export function methodsAt(path: string): ReadonlySet<string> {
+  const at = Object.values(OPERATIONS).filter((each) => matches(each.path, path));
+  return new Set(at.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])));
+}
+
+/** Whether a path of the table is that of a request, where each name stands for one piece. */
+function matches(template: string, path: string): boolean {
+  const pieces = path.split('/');
+  const own = template.split('/');
+  return (
+    own.length === pieces.length &&
+    own.every((piece, i) => piece === pieces[i] || (piece.startsWith('{') && pieces[i] !== ''))
+  );
+}
+
 /** A path as express writes it: `/v1/jobs/:id`. */
 export const pathPattern = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');

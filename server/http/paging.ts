@@ -1,21 +1,5 @@
-import { z } from 'zod';
 import { RequestError } from '../contract/errors.js';
-import { JOB_STATES } from '../contract/schemas/job.js';
 import type { JobRecord } from '../jobs/job.js';
-
-const PAGE = { default: 50, max: 500 } as const;
-
-/** The query of a list of jobs. */
-export const listSchema = z.strictObject({
-  state: z.enum(JOB_STATES).optional(),
-  limit: z
-    .string()
-    .regex(/^\d+$/)
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= PAGE.max, `expected a number from 1 to ${PAGE.max}`)
-    .default(PAGE.default),
-  after: z.string().optional(),
-});
 
 /** Where a job stands in a list: the newest first, those of one millisecond by their ids. */
 type Position = Pick<JobRecord, 'createdAt' | 'id'>;

@@ -1,10 +1,9 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
-import { codeOf, detailOf, problemOf } from '../contract/problems.js';
+import { codeOf, detailOf, problemOf, TRANSIENT } from '../contract/problems.js';
 
-/** Statuses of transient errors, and the seconds after which a client may retry. */
-const TRANSIENT: ReadonlySet<number> = new Set([429, 503, 507]);
+/** The seconds after which a client may retry. */
 const RETRY_AFTER_S = 2;
 /** How long a connection stays open after an early error response, in ms: a client that still sends can read it. */
 export const LINGER_MS = 1000;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SCOPES } from '../operations.js';
+import { SCOPES } from '../scopes.js';
 import { type Described, time } from './values.js';
 
 const DAY_MS = 24 * 3600_000;

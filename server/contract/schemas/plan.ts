@@ -46,3 +46,4 @@ export const planSchema = jobFactsSchema
     }),
   })
   .describe('what a job would do with an image, and what it would take');
+export type JobPlan = Described<typeof planSchema>;

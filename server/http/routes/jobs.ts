@@ -1,16 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
-import { z } from 'zod';
 import { RequestError } from '../../contract/errors.js';
-import {
-  FORMAT_NAMES,
-  FORMATS,
-  type Format,
-  formatsOf,
-  OUTPUTS,
-  type Output,
-} from '../../contract/outputs.js';
+import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
+import { listParametersSchema, resultParametersSchema } from '../../contract/queries.js';
 import { hasEnded, type JobRecord, type JobSource } from '../../jobs/job.js';
 import { sendAccepted, viewOf } from '../accepted.js';
 import { setCacheStatus } from '../cache-control.js';
@@ -21,14 +14,9 @@ import { IdempotencyKeys, idempotencyOf } from '../idempotency.js';
 import { createJob } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
-import { listSchema, pageOf } from '../paging.js';
+import { pageOf } from '../paging.js';
 import { principalOf, visibleJobs } from '../principal.js';
 import { sendFile } from '../send.js';
-
-const resultSchema = z.strictObject({
-  output: z.enum(OUTPUTS).optional(),
-  format: z.enum(FORMAT_NAMES).optional(),
-});
 
 /** `/v1/jobs`: images that are segmented in the background. */
 export function jobRoutes(operate: Operate, dependencies: RouteDependencies): void {
@@ -62,7 +50,7 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   });
 
   operate('listJobs', (request, response) => {
-    const { state, ...cursor } = parseParameters(listSchema, request.query);
+    const { state, ...cursor } = parseParameters(listParametersSchema, request.query);
     const jobs = visible(request);
     const listed = jobs.list(state);
     const { page, next } = pageOf(listed, cursor, (id) => jobs.list().find((job) => job.id === id));
@@ -117,7 +105,7 @@ function requestedResult(
   request: Request,
   { request: { outputs } }: JobRecord,
 ): { readonly output: Output; readonly format: Format } {
-  const { output = outputs[0]!.output, format } = parseParameters(resultSchema, request.query);
+  const { output = outputs[0]!.output, format } = parseParameters(resultParametersSchema, request.query);
   if (format) return { output, format };
   const made = outputs.filter((result) => result.output === output).map((result) => result.format);
   const formats = made.length > 0 ? made : formatsOf(output);

@@ -12,6 +12,5 @@ export function uploadRoutes(operate: Operate, uploads: Uploads): void {
   operate('createUpload', handle);
   operate('getUpload', handle);
   operate('continueUpload', handle);
-  operate('overrideUpload', handle);
   operate('deleteUpload', handle);
 }

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { jobRequestSchema } from '../queries.js';
+import { recordedReceiptSchema } from '../receipt.js';
+import {
+  newTokenSchema,
+  sessionSchema,
+  tokenListSchema,
+  tokenRequestSchema,
+  tokenViewSchema,
+} from '../schemas/access.js';
+import { failureSchema, jobListSchema, jobSchema, progressSchema } from '../schemas/job.js';
+import { limitsSchema } from '../schemas/limits.js';
+import { modelListSchema, modelSchema } from '../schemas/model.js';
+import { type JsonSchema, NOTATION } from '../schemas/notation.js';
+import { planSchema } from '../schemas/plan.js';
+import { problemSchema } from '../schemas/problem.js';
+
+/** The schemas that the document names; all others are written where they are used. */
+const NAMED = z.registry<{ readonly id: string }>();
+NAMED.add(problemSchema, { id: 'Problem' });
+NAMED.add(jobSchema, { id: 'Job' });
+NAMED.add(jobListSchema, { id: 'JobList' });
+NAMED.add(jobRequestSchema, { id: 'JobRequest' });
+NAMED.add(progressSchema, { id: 'Progress' });
+NAMED.add(failureSchema, { id: 'Failure' });
+NAMED.add(recordedReceiptSchema, { id: 'RecordedReceipt' });
+NAMED.add(planSchema, { id: 'Plan' });
+NAMED.add(modelSchema, { id: 'Model' });
+NAMED.add(modelListSchema, { id: 'ModelList' });
+NAMED.add(limitsSchema, { id: 'Limits' });
+NAMED.add(sessionSchema, { id: 'Session' });
+NAMED.add(tokenViewSchema, { id: 'Token' });
+NAMED.add(newTokenSchema, { id: 'NewToken' });
+NAMED.add(tokenListSchema, { id: 'TokenList' });
+NAMED.add(tokenRequestSchema, { id: 'TokenRequest' });
+
+const refOf = (id: string): string => `#/components/schemas/${id}`;
+type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
+
+/** How schemas are converted: as what clients send and receive, before anything is parsed. */
+const INPUT = { io: 'input', unrepresentable: 'any' } as const satisfies z.core.ToJSONSchemaParams;
+
+/** Replaces what a schema says by the notation of its text. */
+const asText: Override = ({ zodSchema, jsonSchema }) => {
+  const text = NOTATION.get(zodSchema)?.text;
+  if (text) replace(jsonSchema, text);
+};
+
+/** Lets a value be written as JSON, or as its text. */
+const asJson: Override = ({ zodSchema, jsonSchema }) => {
+  const notation = NOTATION.get(zodSchema);
+  if (!notation?.json) return;
+  const { description: _, default: __, ...own } = jsonSchema;
+  const isText = notation.text?.type === 'string';
+  replace(jsonSchema, { anyOf: [...notation.json, isText ? notation.text : own] });
+};
+
+/** Replaces all of a schema but its description. */
+function replace(schema: Record<string, unknown>, by: JsonSchema): void {
+  const { description } = schema;
+  for (const key of Object.keys(schema)) delete schema[key];
+  Object.assign(schema, by, description !== undefined && { description });
+}
+
+/** The named schemas. */
+export function componentSchemas(): Record<string, JsonSchema> {
+  const { schemas } = z.toJSONSchema(NAMED, { ...INPUT, uri: refOf, override: asJson });
+  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, plain(schema)]));
+}
+
+/** The schema of a body: a reference to a named one, or itself. */
+export function bodySchema(schema: z.ZodType): JsonSchema {
+  const named = NAMED.get(schema);
+  return named ? { $ref: refOf(named.id) } : plain(z.toJSONSchema(schema, { ...INPUT, override: asJson }));
+}
+
+/** The schema of a parameter in a query, a path or a header. */
+export const parameterSchema = (schema: z.ZodType): JsonSchema =>
+  plain(z.toJSONSchema(schema, { ...INPUT, override: asText }));
+
+/** A schema without what only a document of its own has. */
+function plain(schema: object): JsonSchema {
+  const { $schema, $id, '~standard': _, ...rest } = schema as Record<string, unknown>;
+  return rest;
+}

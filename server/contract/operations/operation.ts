@@ -1,0 +1,58 @@
+import type { z } from 'zod';
+import type { Code } from '../problems.js';
+import type { Scope } from '../scopes.js';
+import type { HeaderName } from './headers.js';
+
+/** The groups of operations, as documents of the API show them. */
+export const TAGS = {
+  Segment: 'Masks of images that can be answered at once, and plans.',
+  Jobs: 'Images that are segmented in the background: whole slides, above all.',
+  Uploads: 'Resumable uploads by the tus protocol 1.0.',
+  Models: 'Models and their cards.',
+  Access: 'Who sends a request, and tokens.',
+  Server: 'Probes, metrics and this contract.',
+  Page: 'The page, for browsers.',
+} as const;
+export type Tag = keyof typeof TAGS;
+
+/** A body: JSON by its schema, or bytes, or text. */
+export interface Content {
+  readonly schema: z.ZodType | 'bytes' | 'text';
+  readonly example?: unknown;
+}
+/** The forms of a body, by their media types. */
+export type Contents = Readonly<Record<string, Content>>;
+
+export interface OperationResponse {
+  readonly description: string;
+  /** Default: no body. */
+  readonly content?: Contents;
+  readonly headers?: readonly HeaderName[];
+}
+
+/** One operation of the HTTP API. */
+export interface Operation {
+  readonly method: 'get' | 'head' | 'post' | 'patch' | 'delete' | 'options';
+  /** As OpenAPI writes paths: `/v1/jobs/{id}`. */
+  readonly path: string;
+  /** What its caller has to be allowed; null for everyone, who may be nobody known. */
+  readonly scope: Scope | null;
+  readonly tag: Tag;
+  /** What it does, in a phrase. */
+  readonly summary: string;
+  /** What else a caller should know. */
+  readonly description?: string;
+  /** The schema of each name in its path, of its query, and of the headers that it reads, in lower case. */
+  readonly parameters?: {
+    readonly path?: z.ZodObject;
+    readonly query?: z.ZodObject;
+    readonly header?: z.ZodObject;
+  };
+  /** What it reads of a body; default nothing. */
+  readonly body?: Contents;
+  readonly isBodyRequired?: boolean;
+  /** By status; errors are not among them. */
+  readonly responses: Readonly<Record<number, OperationResponse>>;
+  /** The codes of errors that it can give, besides those that every operation can: see `errorsOf`. */
+  readonly errors: readonly Code[];
+}

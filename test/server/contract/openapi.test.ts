@@ -1,0 +1,67 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
+import { EXAMPLE_JOB, EXAMPLE_PLAN } from '../../../server/contract/examples.js';
+import { openApiOf } from '../../../server/contract/openapi/document.js';
+import type { Contents, Operation } from '../../../server/contract/operations/operation.js';
+import { OPERATIONS } from '../../../server/contract/operations.js';
+import { jobSchema } from '../../../server/contract/schemas/job.js';
+import { planSchema } from '../../../server/contract/schemas/plan.js';
+
+const document = openApiOf('1.2.3');
+const operations: readonly (readonly [string, Operation])[] = Object.entries(OPERATIONS);
+
+async function lint(contract: object): Promise<string[]> {
+  const config = await createConfig({ extends: ['recommended-strict'] });
+  const problems = await lintFromString({ source: JSON.stringify(contract), config });
+  return problems.map(({ ruleId, message, location }) => `${ruleId}: ${message} (${location[0]?.pointer})`);
+}
+
+describe('the contract', () => {
+  it('has every operation, by its name', () => {
+    const named = Object.values(document.paths).flatMap((methods) =>
+      Object.values(methods).map((each) => (each as { operationId: string }).operationId),
+    );
+    expect(named.sort()).toEqual(Object.keys(OPERATIONS).sort());
+  });
+
+  it('passes the rules of a linter', async () => {
+    expect(await lint(document)).toEqual([]);
+    const { components: _, ...broken } = document;
+    expect(await lint({ ...broken, paths: { '/v1/jobs': document.paths['/v1/jobs'] } })).not.toEqual([]);
+  });
+
+  it('describes each parameter in words, and each name in a path', () => {
+    for (const [name, { path, parameters = {} }] of operations) {
+      const own = Object.values(parameters).flatMap((group) => Object.entries((group as z.ZodObject).shape));
+      const undescribed = own.filter(([, schema]) => !(schema as z.ZodType).description);
+      expect([name, undescribed.map(([parameter]) => parameter)]).toEqual([name, []]);
+      const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, each]) => each);
+      expect([name, Object.keys(parameters.path?.shape ?? {})]).toEqual([name, names]);
+    }
+  });
+
+  it('says of each operation what it gives and what it may fail with', () => {
+    for (const [name, { responses, errors }] of operations) {
+      expect([name, Object.keys(responses).length > 0]).toEqual([name, true]);
+      expect([name, new Set(errors).size]).toEqual([name, errors.length]);
+    }
+  });
+});
+
+describe('the examples', () => {
+  it('are what their schemas describe', () => {
+    const check = (contents: Contents = {}) => {
+      for (const { schema, example } of Object.values(contents)) {
+        if (typeof schema !== 'string' && example !== undefined) schema.parse(example);
+      }
+    };
+    for (const [, { body, responses }] of operations) {
+      for (const { content } of Object.values(responses)) check(content);
+      // Bodies are written as JSON here, which is made text before it is parsed.
+      expect(body === undefined || Object.keys(body).length > 0).toBe(true);
+    }
+    expect(jobSchema.parse(EXAMPLE_JOB)).toEqual(EXAMPLE_JOB);
+    expect(planSchema.parse(EXAMPLE_PLAN)).toEqual(EXAMPLE_PLAN);
+  });
+});

@@ -1,0 +1,40 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { errorsOf } from '../../server/contract/operations/errors.js';
+import type { Operation } from '../../server/contract/operations/operation.js';
+import { OPERATIONS, type OperationName } from '../../server/contract/operations.js';
+import { problemSchema } from '../../server/contract/schemas/problem.js';
+
+/**
+ * Expects a response of an operation to be one that the contract describes: its status, its type, its headers, each
+ * member of its body, and the code of an error. Returns the body.
+ */
+export async function expectDescribed(name: OperationName, response: Response): Promise<unknown> {
+  const operation: Operation = OPERATIONS[name];
+  const type = (response.headers.get('content-type') ?? '').split(';')[0]!;
+  if (type === 'application/problem+json') {
+    const problem = problemSchema.parse(await exact(problemSchema, response));
+    const codes = [...errorsOf(operation)].map((code) => `urn:unseam:problem:${code}`);
+    expect([name, codes]).toEqual([name, expect.arrayContaining([problem.type])]);
+    expect(problem.status).toBe(response.status);
+    return problem;
+  }
+  const described = operation.responses[response.status];
+  expect([name, response.status, described !== undefined]).toEqual([name, response.status, true]);
+  const { content } = described!;
+  if (content === undefined) {
+    expect([name, await response.text()]).toEqual([name, '']);
+    return null;
+  }
+  expect([name, [type]]).toEqual([name, Object.keys(content).filter((each) => each === type)]);
+  const schema = content[type]?.schema;
+  return typeof schema === 'string' ? response.text() : exact(schema!, response);
+}
+
+/** The JSON of a response, which has nothing that its schema does not describe. */
+async function exact(schema: z.ZodType, response: Response): Promise<unknown> {
+  const body: unknown = await response.json();
+  // A schema that is not loose drops what it does not know.
+  expect(z.parse(schema, body)).toEqual(body);
+  return body;
+}
