@@ -49,15 +49,32 @@ export const ENVIRONMENT = {
 } as const;
 
 /**
- * The environment of child processes. As large buffers are allocated and freed, glibc raises the size from which it
+ * What child processes inherit of the environment: where programs, libraries, drivers and temporary files are, and how
+ * they compute. Everything else stays out of them, for they open files that anyone may have made: secrets that a
+ * platform hands over by environment variables, above all.
+ */
+const INHERITED = {
+  names: new Set(
+    (
+      'PATH HOME USER LOGNAME TMPDIR TEMP TMP LANG LANGUAGE TZ LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH ' +
+      'NODE_ENV NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_V8_COVERAGE SSL_CERT_FILE SSL_CERT_DIR ' +
+      'SYSTEMROOT WINDIR USERPROFILE APPDATA LOCALAPPDATA PATHEXT'
+    ).split(' '),
+  ),
+  prefixes: /^(LC|XDG|CUDA|NVIDIA|VK|MESA|LIBGL|ORT|OMP|KMP|MKL|OPENBLAS|TF|VIPS|MALLOC|UV)_/,
+} as const;
+
+/**
+ * The environment of child processes: what they need of this one's. As large buffers are allocated and freed, glibc raises the size from which it
  * maps memory, and then allocates them on heaps that fragment: a worker would grow with the images that it has
  * processed. With a fixed threshold, large buffers are returned to the system; those of most tiles are below it, and
  * need no pages from the system each time. Other C libraries ignore the variable.
  */
 export const childEnvironment = (): NodeJS.ProcessEnv => ({
   MALLOC_MMAP_THRESHOLD_: String(1 << 20),
-  ...process.env,
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name.toUpperCase()))),
 });
+const isInherited = (name: string): boolean => INHERITED.names.has(name) || INHERITED.prefixes.test(name);
 
 /**
  * The environment of pip: with the user's proxies and package index, but without settings that contradict a folder to

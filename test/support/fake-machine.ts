@@ -14,6 +14,13 @@ const DEVICE_PROCESS = 'device-process.js';
 /** For `NODE_OPTIONS`: processes of Node are on such a machine. */
 export const ON_FAKE_MACHINE = `--import=${import.meta.url}`;
 
+/** Has the devices of processes that are started from now on fail: workers inherit only what they need. */
+export function causeFault(fault: DeviceFault | null): void {
+  process.env.DEVICE_FAULT = JSON.stringify(fault);
+  const script = `process.env.DEVICE_FAULT=${JSON.stringify(process.env.DEVICE_FAULT)}`;
+  process.env.NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(script)} ${ON_FAKE_MACHINE}`;
+}
+
 const { existsSync } = fs;
 fs.existsSync = (path) => path === DRIVER || existsSync(path);
 syncBuiltinESMExports();

@@ -6,7 +6,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineRequest } from '../../../model/engine/open-engine.js';
 import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
-import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
+import { causeFault, ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
 import { testServer, unseam } from '../../support/product.js';
@@ -44,7 +44,7 @@ async function startOnAuto(fault: DeviceFault | null): Promise<RunningServer> {
 }
 
 async function startOn(engine: EngineRequest, fault: DeviceFault | null): Promise<RunningServer> {
-  process.env.DEVICE_FAULT = JSON.stringify(fault);
+  causeFault(fault);
   server = await testServer(join(folder, `data-${count++}`), {
     engine,
     worker: { batchMs: 2000, batchFactor: 1 },
@@ -161,7 +161,7 @@ describe('a server on automatic devices', () => {
     expect(job.receipt).toMatchObject({ device: 'cuda:0: Fake GPU, fp32' });
     expect(mask.equals(expected)).toBe(true);
     const once = join(folder, 'busy');
-    process.env.DEVICE_FAULT = JSON.stringify({ device: 0, how: 'start', once } satisfies DeviceFault);
+    causeFault({ device: 0, how: 'start', once });
     process.kill(own.workerPid()!, 'SIGKILL');
     const later = await segment(own, 108);
     expect(existsSync(once)).toBe(true);
