@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const SOURCES = ['server', 'tiling', 'model', 'loadtest'];
+const SOURCES = ['client', 'server', 'tiling', 'model', 'loadtest'];
 
 /** The folders of `server/`, topmost layer first: each imports only from those below it. */
 const ROOMS = [
@@ -114,7 +114,7 @@ describe('the dependency graph', () => {
   it('tiling and model import neither each other nor the server', () => {
     expect(outside(importers(/^model\//), 'model/', 'server/')).toEqual([]);
     expect(outside(importers(/^tiling\//), 'tiling/', 'server/')).toEqual([]);
-    expect(outside(importers(/^server\//), 'server/')).toEqual([]);
+    expect(outside(importers(/^server\//), 'server/', 'client/')).toEqual([]);
   });
 
   it('only tiling/sources and tiling/sinks import sharp and geotiff', () => {
@@ -178,7 +178,14 @@ describe('the dependency graph', () => {
     expect(outside(importers(/^(express|prom-client|p-queue)$/), 'server/')).toEqual([]);
   });
 
-  it('the load test speaks HTTP and imports no product code', () => {
+  it('the client runs anywhere: it loads nothing but itself, and takes its types from the contract', () => {
+    const loaded = loadedBy(...filesIn('client/'));
+    expect(loaded.filter((name) => !name.startsWith('client/'))).toEqual([]);
+    expect(arrows('client/', (name) => !/^(client|server\/contract)\/|^zod$/.test(name))).toEqual([]);
+    expect(outside(importers(/^client\//), 'client/', 'server/web/', 'loadtest/')).toEqual([]);
+  });
+
+  it('the load test speaks HTTP and imports no product code but the client', () => {
     expect(arrows('loadtest/', (name) => /^(server|tiling|model)\//.test(name))).toEqual([]);
     expect(outside(importers(/^loadtest\//), 'loadtest/')).toEqual([]);
   });
@@ -203,6 +210,7 @@ describe('the dependency graph', () => {
       'model/engine/device-process.ts',
       'model/cuda/count-process.ts',
       'server/web/page.ts',
+      'client/index.ts',
       'loadtest/main.ts',
     ];
     const used = new Set(entries.flatMap(loadedLaterBy));
@@ -247,8 +255,10 @@ describe('the rooms of server/', () => {
     for (const what of [IMAGES, ENGINE, HTTP]) expect(matching(loaded, what)).toEqual([]);
   });
 
-  it('web/, which runs in browsers, imports nothing from outside', () => {
-    expect(arrows('server/web/', (name) => !/^server\/web\/|^openseadragon$/.test(name))).toEqual([]);
+  it('web/, which runs in browsers, imports nothing from outside but the client', () => {
+    expect(arrows('server/web/', (name) => !/^(server\/web|client)\/|^openseadragon$/.test(name))).toEqual(
+      [],
+    );
   });
 
   it('routes never import each other', () => {

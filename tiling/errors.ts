@@ -22,7 +22,7 @@ export class UnreachableFileError extends TilingError {
   /** @param path is kept out of the message: not everyone who sees that may know it */
   constructor(
     readonly path: string,
-    cause: NodeJS.ErrnoException,
+    cause: Error & { readonly code?: string | undefined },
   ) {
     const missing = cause.code === 'ENOENT' || cause.code === 'ENOTDIR';
     super(missing ? 'there is no such file or folder' : `it cannot be read (${cause.code})`, { cause });

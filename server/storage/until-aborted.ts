@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 
 /** A signal that never aborts, for any number of waits. */
-export const NEVER = new AbortController().signal;
+export const NEVER: AbortSignal = new AbortController().signal;
 setMaxListeners(0, NEVER); // each of them listens
 
 /** Resolves as `pending` does; rejects with the reason of `signal` if that aborts first. */

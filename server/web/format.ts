@@ -1,9 +1,9 @@
-import type { Job } from './api.js';
+import type { Job } from '../../client/index.js';
 
 /** The name of a job's image, without folders. */
 export function nameOf({ source, id }: Job): string {
-  const name = source.name ?? source.path ?? source.url ?? id;
-  return name.replace(/^.*[/\\]/, '');
+  const name = source.kind === 'upload' ? source.name : source.kind === 'path' ? source.path : source.url;
+  return (name ?? id).replace(/^.*[/\\]/, '');
 }
 
 /** Formats seconds: `45 s`, `12 min`, `3 h 20 min`. */
@@ -16,9 +16,6 @@ export function duration(seconds: number): string {
 /** The size of a job's image: `2,000 × 1,500 px`. */
 export const size = ({ image }: Job): string =>
   `${image.width.toLocaleString('en')} × ${image.height.toLocaleString('en')} px`;
-
-/** Whether a job has reached a final state. */
-export const hasEnded = ({ state }: Job): boolean => !['queued', 'running', 'paused'].includes(state);
 
 /** The state of a job in one line. */
 export function stateOf(job: Job): string {

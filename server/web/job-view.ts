@@ -1,6 +1,6 @@
-import type { Job, ModelCard } from './api.js';
+import { hasEnded, type Job, type Model } from '../../client/index.js';
 import { byId } from './by-id.js';
-import { area, hasEnded, nameOf, size, stateOf } from './format.js';
+import { area, nameOf, size, stateOf } from './format.js';
 
 /** The results that can be downloaded of a job with labels; the server derives those that do not exist yet. */
 const DOWNLOADS = [
@@ -15,7 +15,7 @@ const DOWNLOADS = [
 ] as const;
 
 /** Shows everything about a job but its pictures. */
-export function showJob(job: Job, models: readonly ModelCard[]): void {
+export function showJob(job: Job, models: readonly Model[]): void {
   const ended = hasEnded(job);
   byId('title').textContent = `${nameOf(job)}: ${size(job)}`;
   byId('state').textContent = stateOf(job);
@@ -36,7 +36,7 @@ export function showJob(job: Job, models: readonly ModelCard[]): void {
 }
 
 /** Shows the classes with their colours and areas. */
-function showLegend({ model, receipt, image }: Job, models: readonly ModelCard[]): void {
+function showLegend({ model, receipt, image }: Job, models: readonly Model[]): void {
   const card = models.find(({ name }) => name === model.split('/')[0]);
   const rows = (card?.classes ?? []).map(({ name, colour }, i) => {
     const row = document.createElement('tr');
@@ -59,10 +59,11 @@ function showLegend({ model, receipt, image }: Job, models: readonly ModelCard[]
 }
 
 function showDownloads({ id, state, receipt }: Job): void {
-  const labels = receipt?.outputs.some(({ kind }) => kind === 'labels') ?? false;
+  const outputs = receipt?.outputs ?? [];
+  const labels = outputs.some(({ kind }) => kind === 'labels');
   const known: readonly (readonly [string, string, string])[] = labels
     ? DOWNLOADS
-    : (receipt?.outputs ?? []).map(({ kind, format }) => [kind, format, `${kind}, ${format}`] as const);
+    : outputs.map(({ kind, format }) => [kind, format, `${kind}, ${format}`] as const);
   byId('downloads').replaceChildren(
     ...(state === 'succeeded' ? known : []).map(([output, format, title]) => {
       const link = Object.assign(document.createElement('a'), {

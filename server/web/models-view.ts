@@ -1,10 +1,10 @@
-import type { ModelCard, UnreadableModel } from './api.js';
+import type { Model, ModelList } from '../../client/index.js';
 
 /** Shows the models with their cards and the curves of their training, and the unusable ones with the reason. */
 export function showModels(
   into: HTMLElement,
-  models: readonly ModelCard[],
-  unreadable: readonly UnreadableModel[],
+  models: readonly Model[],
+  unreadable: ModelList['unreadable'],
 ): void {
   into.replaceChildren(
     ...models.map((card) => {

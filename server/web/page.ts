@@ -1,14 +1,6 @@
-import {
-  deleteUpload,
-  type Job,
-  type ModelCard,
-  RequestRefusedError,
-  request,
-  type UnreadableModel,
-  upload,
-} from './api.js';
+import { type Job, type Model, type ModelList, ProblemError, Unseam } from '../../client/index.js';
 import { byId } from './by-id.js';
-import { hasEnded, nameOf, size, stateOf } from './format.js';
+import { nameOf, size, stateOf } from './format.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
 import { Stage } from './stage.js';
@@ -16,10 +8,11 @@ import { Stage } from './stage.js';
 /** Jobs that the list shows at first, and that `Show more` adds. */
 const PAGE_SIZE = 30;
 
-let models: readonly ModelCard[] = [];
-let unreadable: readonly UnreadableModel[] = [];
+const unseam = new Unseam();
+let models: readonly Model[] = [];
+let unreadable: ModelList['unreadable'] = [];
 let selected: string | null = null;
-let events: EventSource | null = null;
+let following = new AbortController();
 let listSize = PAGE_SIZE;
 const stage = new Stage(byId('viewer'), (zoom) => {
   byId('zoom').textContent = zoom >= 0.995 ? `${zoom.toFixed(1)} : 1` : `1 : ${(1 / zoom).toFixed(1)}`;
@@ -37,34 +30,28 @@ async function route(): Promise<void> {
   await list();
 }
 
-/** Shows a job as its events arrive. The browser reconnects after a broken connection. */
+/** Shows a job as it changes; a broken connection is opened again, for as long as the job is shown. */
 function follow(id: string | null): void {
-  events?.close();
-  events = null;
+  following.abort();
+  following = new AbortController();
   selected = id;
-  if (id === null) {
-    stage.close();
-    return;
+  if (id === null) stage.close();
+  else void showChanges(id, following.signal).catch(showFailure);
+}
+
+async function showChanges(id: string, signal: AbortSignal): Promise<void> {
+  let state: Job['state'] | null = null;
+  try {
+    for await (const job of unseam.jobs.follow(id, { signal, retries: Number.POSITIVE_INFINITY })) {
+      if (signal.aborted) return;
+      showJob(job, models);
+      stage.show(job);
+      if (job.state !== state) void list();
+      ({ state } = job);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
-  let job: Job | null = null;
-  const show = (next: Job) => {
-    job = next;
-    showJob(next, models);
-    stage.show(next);
-  };
-  const source = new EventSource(`/v1/jobs/${id}/events`);
-  events = source;
-  source.addEventListener('state', ({ data }) => {
-    show(JSON.parse(data) as Job);
-    void list();
-    if (job && hasEnded(job)) source.close();
-  });
-  source.addEventListener('progress', ({ data }) => {
-    if (job) show({ ...job, ...(JSON.parse(data) as Partial<Job>) });
-  });
-  source.addEventListener('error', () => {
-    if (source.readyState === EventSource.CLOSED) void request<Job>(`/v1/jobs/${id}`).then(show, showFailure);
-  });
 }
 
 function showFailure(error: Error): void {
@@ -75,7 +62,7 @@ function showFailure(error: Error): void {
 
 /** Shows the newest jobs. */
 async function list(): Promise<void> {
-  const { jobs, total } = await request<{ jobs: Job[]; total: number }>(`/v1/jobs?limit=${listSize}`);
+  const { jobs, total } = await unseam.jobs.list({ limit: listSize });
   byId('jobs').replaceChildren(
     ...jobs.map((job) => {
       const link = document.createElement('a');
@@ -115,27 +102,28 @@ async function send(file: File): Promise<void> {
   byId('stop').onclick = () => stop.abort();
   let address: string | null = null;
   try {
-    address = await upload(file, stop.signal, (share) => {
-      byId<HTMLProgressElement>('sent').value = share;
+    address = await unseam.uploads.create(file, { name: file.name, signal: stop.signal });
+    await unseam.uploads.send(file, {
+      resume: address,
+      signal: stop.signal,
+      onProgress: (bytes) => {
+        byId<HTMLProgressElement>('sent').value = bytes / file.size;
+      },
     });
     step.textContent = 'reading the header';
-    const job = await request<Job>('/v1/jobs', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({
-        source: { upload: address },
-        model: byId<HTMLSelectElement>('model').value,
-        priority: byId<HTMLSelectElement>('priority').value,
-        ...(byId<HTMLInputElement>('scale').checked && { mpp: 'auto' }),
-        ...(byId<HTMLInputElement>('background').checked && { 'skip-background': '1' }),
-      }),
+    const job = await unseam.jobs.create({
+      source: { upload: address },
+      model: byId<HTMLSelectElement>('model').value,
+      priority: byId<HTMLSelectElement>('priority').value as Job['priority'],
+      ...(byId<HTMLInputElement>('scale').checked && { mpp: 'auto' }),
+      ...(byId<HTMLInputElement>('background').checked && { 'skip-background': true }),
     });
     location.hash = `#job=${job.id}`;
   } catch (error) {
-    if (address !== null) void deleteUpload(address); // the server retains it for another try
+    if (address !== null) void unseam.uploads.delete(address).catch(() => undefined); // retained for another try
     refused.hidden = stop.signal.aborted;
     refused.textContent =
-      error instanceof RequestRefusedError
+      error instanceof ProblemError
         ? `${file.name}: ${error.message}`
         : `${file.name}: cannot reach the server`;
   } finally {
@@ -157,15 +145,15 @@ function wire(): void {
   }
   byId('cancel').addEventListener(
     'click',
-    () => selected && void request(`/v1/jobs/${selected}`, { method: 'DELETE' }).catch(showFailure),
+    () => selected && void unseam.jobs.delete(selected).catch(showFailure),
   );
   byId('resume').addEventListener(
     'click',
-    () => selected && void request(`/v1/jobs/${selected}/resume`, { method: 'POST' }).catch(showFailure),
+    () => selected && void unseam.jobs.resume(selected).catch(showFailure),
   );
   byId('remove').addEventListener('click', () => {
     if (!selected) return;
-    void request(`/v1/jobs/${selected}`, { method: 'DELETE' }).then(() => {
+    void unseam.jobs.delete(selected).then(() => {
       location.hash = '#jobs';
     }, showFailure);
   });
@@ -184,9 +172,7 @@ function wire(): void {
   setInterval(() => void list().catch(() => undefined), 5000);
 }
 
-({ models, unreadable } = await request<{ models: ModelCard[]; unreadable: UnreadableModel[] }>(
-  '/v1/models',
-));
+({ models, unreadable } = await unseam.models());
 const names = models.flatMap(({ name, quantised }) => [name, ...quantised]);
 byId('model').replaceChildren(...names.map((name) => new Option(name, name)));
 wire();

@@ -1,5 +1,5 @@
 import type Osd from 'openseadragon';
-import type { Job } from './api.js';
+import type { Job } from '../../client/index.js';
 
 /** OpenSeadragon is a script that the page loads before this one. */
 const { OpenSeadragon } = globalThis as unknown as { readonly OpenSeadragon: typeof Osd };

@@ -146,4 +146,19 @@ export const PAGE = {
     },
     errors: ['not-found'],
   },
+  getClient: {
+    method: 'get',
+    path: '/client/{file}',
+    scope: null,
+    tag: 'Page',
+    summary: 'Get a file of the client, which the page loads',
+    parameters: { path: z.object({ file: z.string().describe('its name') }) },
+    responses: {
+      200: {
+        description: 'The file.',
+        content: { 'text/javascript': { schema: 'text' } },
+      },
+    },
+    errors: ['not-found'],
+  },
 } as const satisfies Record<string, Operation>;

@@ -19,7 +19,7 @@ const pathOf = (relative: string): string => fileURLToPath(new URL(relative, imp
 const icon = pathOf('../../../../server/web/static/icon.svg');
 const viewer = fileURLToPath(new URL('openseadragon.min.js', import.meta.resolve('openseadragon')));
 
-/** `/` and `/web`: the page with its styles, its scripts and the viewer. */
+/** `/`, `/web` and `/client`: the page with its styles, its scripts, the viewer, and the client that it uses. */
 export function webRoutes(operate: Operate): void {
   const page = pathOf('../../../../server/web/static/index.html');
   operate('getPage', async (_request, response) => {
@@ -42,5 +42,14 @@ export function webRoutes(operate: Operate): void {
       next();
     },
     ...assets,
+  );
+  const client = express.static(pathOf('../../../client'), { index: false });
+  operate(
+    'getClient',
+    (request, _response, next) => {
+      request.url = `/${encodeURIComponent(request.params.file)}`;
+      next(/\.js$/.test(request.params.file) ? undefined : 'route'); // types are for programmers
+    },
+    client,
   );
 }

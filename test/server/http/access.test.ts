@@ -79,6 +79,7 @@ const TABLE: Record<OperationName, Row> = {
   getPage: 'public',
   getIcon: 'public',
   getAsset: 'public',
+  getClient: 'public',
   isLive: 'public',
   isReady: 'public',
   getContract: 'public',
@@ -91,7 +92,8 @@ const rowsOf = (isWanted: (row: Row) => boolean) => NAMES.filter((name) => isWan
 /** The address of an operation, with the id of something that is owned. */
 function pathOf(name: OperationName, id: string): string {
   const row = TABLE[name];
-  if (row === 'public') return OPERATIONS[name].path.replace('{file}', 'page.css');
+  if (row === 'public')
+    return OPERATIONS[name].path.replace('{file}', name === 'getClient' ? 'index.js' : 'page.css');
   if ('shared' in row) return row.shared;
   if ('makes' in row) return row.makes;
   if ('lists' in row) return row.lists;

@@ -114,6 +114,7 @@ describe('the contract describes', () => {
     for (const name of ['getPage', 'getIcon'] as const) await send(name, OPERATIONS[name].path);
     for (const file of ['page.css', 'page.js', 'docs.css', 'icon.svg', 'none'])
       await send('getAsset', `/web/${file}`);
+    for (const file of ['index.js', 'index.d.ts', 'none.js']) await send('getClient', `/client/${file}`);
     for (const model of ['shapes', 'em-membrane%2F1-int8', 'none'])
       await send('getModel', `/v1/models/${model}`);
     await send('getCurves', '/v1/models/em-membrane/curves.svg');
