@@ -76,6 +76,10 @@ export const childEnvironment = (): NodeJS.ProcessEnv => ({
 });
 const isInherited = (name: string): boolean => INHERITED.names.has(name) || INHERITED.prefixes.test(name);
 
+/** OpenTelemetry's variables, which `traceSettingsOf` reads: they have the same names and meanings in all programs. */
+export const openTelemetryEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('OTEL_')));
+
 /**
  * The environment of pip: with the user's proxies and package index, but without settings that contradict a folder to
  * install into.

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { EngineRequest } from '../model/engine/open-engine.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
+import type { TraceSettings } from './traces/settings.js';
 import type { WorkerDiagnostics } from './worker/diagnostics.js';
 import type { WorkerLimits } from './worker/limits.js';
 
@@ -108,5 +109,7 @@ export interface ServeOptions {
   readonly worker?: Partial<WorkerLimits>;
   /** Inspector and CPU profiles of the worker process. Default none. */
   readonly diagnostics?: WorkerDiagnostics;
+  /** Where traces are sent, and which. Default none. */
+  readonly traces?: TraceSettings | null;
   readonly log: Logger;
 }

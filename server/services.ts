@@ -25,6 +25,7 @@ import type { ServeOptions } from './serve-options.js';
 import { DiskAccount } from './storage/disk-account.js';
 import type { FolderLock } from './storage/lock.js';
 import { untilAborted } from './storage/until-aborted.js';
+import { openTraces } from './traces/open-traces.js';
 import { WorkerClient, type WorkerEvents } from './worker/client.js';
 import { KnownDevices } from './worker/known-devices.js';
 import type { WorkerCalls } from './worker/methods.js';
@@ -113,6 +114,7 @@ export async function openServices(
   const metrics = createMetrics(versions);
   const memory = memoryOf(options);
   metrics.memoryLimit.set(memory.total);
+  const traces = openTraces(options.traces ?? null, metrics, log);
   // What may fail comes before the processes, which would outlive the failure.
   const account = new DiskAccount(limits.disk);
   const { store, ...stored } = await JobStore.open(data, account);
@@ -147,6 +149,7 @@ export async function openServices(
       shelf,
       metrics,
       log,
+      tracer: traces.tracer,
       concurrency,
       limits: limits.admission,
       keepMs,
@@ -184,6 +187,7 @@ export async function openServices(
     usage: usageOf(limits, jobs, account),
     syncPixels,
     unready,
+    tracer: traces.tracer,
     gauges,
     devices: () => devices.lines,
   });
@@ -199,6 +203,7 @@ export async function openServices(
       clearInterval(expiry);
       await jobs.close();
       await Promise.all([worker.stop(), readers.close()]);
+      await traces.close();
       await lock.release();
     },
   };

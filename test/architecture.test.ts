@@ -26,6 +26,7 @@ const ROOMS = [
   'server/pipeline/',
   'server/access/',
   'server/storage/',
+  'server/traces/',
   'server/metrics/',
   'server/config.ts',
   'server/contract/',

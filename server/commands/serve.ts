@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
-import { DEFAULTS, ENVIRONMENT } from '../config.js';
+import { DEFAULTS, ENVIRONMENT, openTelemetryEnvironment } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
 import { bytes, integer, notNegative, positive, switched } from '../terminal/flag-values.js';
@@ -21,6 +21,7 @@ import {
   tileCacheOption,
 } from '../terminal/options.js';
 import { engineOf } from '../terminal/requested-engine.js';
+import { traceSettingsOf } from '../traces/settings.js';
 import { type LimitFlags, limitOptions, limitsOfFlags } from './limit-options.js';
 
 interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags, LimitFlags {
@@ -190,6 +191,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
           ...(flags.inspectWorker !== undefined && { inspectPort: flags.inspectWorker }),
           ...(flags.cpuProfile !== undefined && { cpuProfileDir: flags.cpuProfile }),
         },
+        traces: traceSettingsOf(openTelemetryEnvironment()),
         log: pino({ level: flags.logLevel }),
       });
       const stop = context.signal.aborted ? Promise.resolve() : once(context.signal, 'abort');

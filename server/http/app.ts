@@ -2,16 +2,16 @@ import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
-import { observe } from '../metrics/exemplars.js';
 import type { Metrics } from '../metrics/metrics.js';
+import type { Tracer } from '../traces/tracer.js';
 import { authorizeBy, publicOnly } from './authorize.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundRequests } from './bounds.js';
 import type { LimitsDependencies, RouteDependencies } from './dependencies.js';
 import type { Drain } from './drain.js';
 import { guard, type HostPolicy } from './guard.js';
-import { jobOf } from './job-of-request.js';
 import { limitRate } from './limit-rate.js';
+import { observeRequests } from './observe-requests.js';
 import { methodsAt, operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
 import type { Rate } from './rate-limit.js';
@@ -45,6 +45,8 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
   readonly usage: LimitsDependencies;
   /** `POST /v1/segment` responds to images of more px with a job. */
   readonly syncPixels: number;
+  /** Null where no traces are recorded. */
+  readonly tracer: Tracer | null;
   /** Measures the gauges that change without an event: called for each scrape. */
   readonly gauges: () => Promise<void>;
   /** Why the server accepts no work at present; null if it does. */
@@ -57,10 +59,10 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { version, rate, usage, unready, devices, gauges } = dependencies;
+  const { version, tracer, rate, usage, unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(timeRequests(metrics), boundRequests(), guard(hosts));
+  app.use(observeRequests(metrics, tracer), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
   const checks = rate === null ? [] : [limitRate(rate)];
@@ -103,23 +105,4 @@ export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDepen
   });
   app.use(problemHandler(log));
   return app;
-}
-
-/** Measures every request under its route's pattern: a client's paths must not become labels. */
-function timeRequests(metrics: Metrics): RequestHandler {
-  return (request, response, next) => {
-    const started = performance.now();
-    metrics.requestsInFlight.inc();
-    response.once('close', () => {
-      metrics.requestsInFlight.dec();
-      const path = (request.route as { path?: string } | undefined)?.path;
-      const route = path === undefined ? 'none' : `${request.baseUrl}${path}`.replace(/(.)\/$/, '$1');
-      const status = response.writableFinished ? String(response.statusCode) : '499';
-      const labels = { route, method: request.method, status };
-      const job = jobOf(response);
-      const exemplar = job === null ? null : { job_id: job };
-      observe(metrics.requestDuration, labels, (performance.now() - started) / 1000, exemplar);
-    });
-    next();
-  };
 }

@@ -11,7 +11,7 @@ import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
 import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
-import { noteJob } from './job-of-request.js';
+import { noteJob, spanOf } from './observe-requests.js';
 import { principalOf } from './principal.js';
 import { receiveImage } from './receive-image.js';
 import { slidePath } from './slide-path.js';
@@ -70,9 +70,13 @@ export async function createJob(
   try {
     return await withImage(dependencies, request, source, place, demand, async (image) => {
       const { uploadMs } = image;
-      if (uploadMs !== null) jobs.observeStage(id, 'upload', uploadMs);
+      const span = spanOf(request);
+      if (uploadMs !== null) {
+        jobs.observeStage('upload', uploadMs, { job_id: id, ...(span && { trace_id: span.traceId }) });
+        span?.child('upload', { startMs: Date.now() - uploadMs }).end();
+      }
       const { mayReuse, mayStore } = cachingOf(request);
-      const job = { id, owner: demand.owner, source: image.source };
+      const job = { id, owner: demand.owner, source: image.source, span };
       const keys = new Map<JobRequest, string | null>();
       for (const work of works) keys.set(work, await jobs.cache.keyOf({ ...job, request: work }));
       const complete = (facts: Pick<NewJob['facts'], 'image'>) => {
@@ -93,7 +97,8 @@ export async function createJob(
         }
       }
       noteJob(request, id);
-      const facts = await jobs.plan(specOf(image, works[0], folder));
+      const planning = span?.child('plan');
+      const facts = await jobs.plan(specOf(image, works[0], folder)).finally(() => planning?.end());
       const record = await jobs.submit({ facts, ...complete(facts) }, image.claim);
       return { record, uploadMs, cache: outcome };
     });

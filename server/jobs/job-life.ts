@@ -1,10 +1,10 @@
 import { EngineLostError } from '../../model/errors.js';
 import { codeOf, detailOf } from '../contract/problems.js';
 import type { Failure } from '../contract/schemas/job.js';
-import type { Stage } from '../contract/stages.js';
-import { count } from '../metrics/exemplars.js';
 import { delay } from '../storage/delay.js';
-import { type JobRecord, type RecordedReceipt, transition } from './job.js';
+import type { Span, Tracer } from '../traces/tracer.js';
+import { hasEnded, type JobRecord, type RecordedReceipt, transition } from './job.js';
+import { JobTrace } from './job-trace.js';
 import { checkOf, pollUntil } from './pause.js';
 import type { JobPlanner } from './planner.js';
 import { isTemporary, Patience, RECOVERY, type RecoveryTimes } from './recovery.js';
@@ -26,7 +26,8 @@ export interface LifeOptions extends TrackingOptions {
     receipt: RecordedReceipt,
     isAwaited: boolean,
   ) => Promise<JobRecord['cache']>;
-  readonly onStage: (id: string, stage: Stage, durationMs: number) => void;
+  /** Null where no traces are recorded. */
+  readonly tracer?: Tracer | null;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
   /** Default `RECOVERY`. */
@@ -47,9 +48,13 @@ export class JobLife {
   /** While the job is paused: `wake` ends the pause, `over` resolves when it has ended. */
   #pause: { readonly wake: AbortController; readonly over: Promise<void> } | null = null;
 
-  /** Starts the life of a job that was just submitted. */
-  static begin(record: JobRecord, isAwaited: boolean, options: LifeOptions): JobLife {
-    const job = new TrackedJob(record, isAwaited, options);
+  /**
+   * Starts the life of a job that was just submitted.
+   * @param span of the request that submitted it; null where its trace is not recorded
+   */
+  static begin(record: JobRecord, isAwaited: boolean, span: Span | null, options: LifeOptions): JobLife {
+    const trace = span && JobTrace.of((...child) => span.child(...child), record);
+    const job = new TrackedJob(record, isAwaited, options, trace);
     job.events.add('state', { state: record.state });
     return new JobLife(job, false, options);
   }
@@ -64,7 +69,10 @@ export class JobLife {
     // A job that was running is queued again, and resumes where its journal ends.
     const wasRunning = record.state === 'running';
     const queued = wasRunning ? transition(record, 'queued') : record;
-    return new JobLife(new TrackedJob(queued, false, options), wasRunning, options);
+    const { tracer } = options;
+    const isTraced = tracer && !hasEnded(queued);
+    const trace = isTraced ? JobTrace.of((name, more) => tracer.start(name, null, more), queued) : null;
+    return new JobLife(new TrackedJob(queued, false, options, trace), wasRunning, options);
   }
 
   /** @param isSuspect whether a server crashed while it ran the job */
@@ -117,12 +125,12 @@ export class JobLife {
    */
   async #attempt(): Promise<Failure | null> {
     const { job } = this;
-    const { runner, store, syncResults, cacheResults, onStage } = this.options;
+    const { runner, store, syncResults, cacheResults } = this.options;
     try {
       const receipt = await runner.run(specOf(job.record, store.folder(job.record.id)), {
         signal: this.#stop.signal,
         onStart: () => job.start(),
-        onStage: (stage, durationMs) => onStage(job.record.id, stage, durationMs),
+        onStage: (...passed) => job.passStage(...passed),
         onProgress: (progress) => job.report(progress),
         onWorkerLost: () => job.countRestart(),
         strikeBook: this.#strikeBook(),
@@ -133,6 +141,8 @@ export class JobLife {
       return null;
     } catch (error) {
       return this.#handle(error);
+    } finally {
+      job.endAttempt();
     }
   }
 
@@ -147,6 +157,7 @@ export class JobLife {
     const isRequeued = signal.reason === ('requeue' satisfies StopReason);
     if (isRequeued || (closing.aborted && error instanceof EngineLostError)) {
       if (job.record.state === 'running') await job.move('queued');
+      job.leave();
       return null;
     }
     if (signal.aborted) {
@@ -165,9 +176,8 @@ export class JobLife {
 
   async #waitForRetry(failure: Failure, delayMs: number): Promise<void> {
     const { job } = this;
-    const { wait = delay, metrics } = this.options;
-    count(metrics.jobRetries, { code: failure.code }, { job_id: job.record.id });
-    job.retry = { ...failure, at: job.isoTime(delayMs) };
+    const { wait = delay } = this.options;
+    job.retryAfter(failure, delayMs);
     if (job.record.state === 'running') await job.move('queued');
     else job.events.add('state', { state: 'queued' });
     await wait(delayMs, this.#stop.signal);

@@ -2,7 +2,7 @@ import { PRIORITIES, type Priority } from '../../model/scheduler/priority.js';
 import { tilesComputed } from '../contract/job-spec.js';
 import { CODES, problemOf } from '../contract/problems.js';
 import { JOB_STATES, type JobProgress, type JobState } from '../contract/schemas/job.js';
-import { count, observe } from '../metrics/exemplars.js';
+import { count, type Exemplar, observe } from '../metrics/exemplars.js';
 import type { Metrics } from '../metrics/metrics.js';
 import { hasEnded, type JobRecord } from './job.js';
 import { TEMPORARY_CODES } from './recovery.js';
@@ -73,16 +73,20 @@ export function startCounting(metrics: Metrics): void {
 /** Observes how long a job waited for its first start. */
 export function observeStart(
   { jobWait }: Metrics,
-  { id, priority, createdAt }: JobRecord,
+  { priority, createdAt }: JobRecord,
   now: number,
+  exemplar: Exemplar,
 ): void {
-  observe(jobWait, { class: priority }, secondsBetween(createdAt, now), { job_id: id });
+  observe(jobWait, { class: priority }, secondsBetween(createdAt, now), exemplar);
 }
 
 /** Observes how long a job took, and counts why it failed. */
-export function observeEnd({ jobDuration, jobFailures }: Metrics, record: JobRecord, now: number): void {
-  const { id, priority, state, createdAt, error } = record;
-  const exemplar = { job_id: id };
+export function observeEnd(
+  { jobDuration, jobFailures }: Metrics,
+  { priority, state, createdAt, error }: JobRecord,
+  now: number,
+  exemplar: Exemplar,
+): void {
   observe(jobDuration, { class: priority, state }, secondsBetween(createdAt, now), exemplar);
   if (state === 'failed') count(jobFailures, { code: problemOf(error?.code ?? '').code }, exemplar);
 }

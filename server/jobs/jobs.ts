@@ -7,9 +7,10 @@ import type { Output } from '../contract/outputs.js';
 import type { JobState, Live } from '../contract/schemas/job.js';
 import type { JobFacts } from '../contract/schemas/plan.js';
 import type { Stage } from '../contract/stages.js';
-import { observe } from '../metrics/exemplars.js';
+import { type Exemplar, observe } from '../metrics/exemplars.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Readers } from '../readers/readers.js';
+import type { Tracer } from '../traces/tracer.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { WorkerCalls } from '../worker/methods.js';
 import { Admission, type AdmissionLimits, type Demand, type Occupancy } from './admission.js';
@@ -35,6 +36,8 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly shelf: ModelShelf;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Records jobs in traces. Default null: none. */
+  readonly tracer?: Tracer | null;
   /** Interactive jobs that run at a time, and as many others; their tiles share batches. At least 1. */
   readonly concurrency: number;
   /** Of jobs that have not ended, together with requests that are about to submit one. */
@@ -93,7 +96,7 @@ export class Jobs {
       syncResults: (record) => this.results.sync(record),
       closeFiles: (id) => this.results.closeFiles(id),
       cacheResults: (record, receipt, isAwaited) => this.cache.add(record, receipt, isAwaited),
-      onStage: (id, stage, durationMs) => this.observeStage(id, stage, durationMs),
+      tracer: options.tracer ?? null,
     };
     const oldestFirst = [...records].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     for (const record of oldestFirst) this.#jobs.add(JobLife.recover(record, this.#lifeOptions));
@@ -116,9 +119,9 @@ export class Jobs {
     this.#admission.check(demand);
   }
 
-  /** @param id of the job that passed the stage */
-  observeStage(id: string, stage: Stage, durationMs: number): void {
-    observe(this.options.metrics.stageDuration, { stage }, durationMs / 1000, { job_id: id });
+  /** Observes a stage of a job before it is submitted. */
+  observeStage(stage: Stage, durationMs: number, exemplar: Exemplar): void {
+    observe(this.options.metrics.stageDuration, { stage }, durationMs / 1000, exemplar);
   }
 
   /** Counts bytes of a result that were sent. */
@@ -160,7 +163,7 @@ export class Jobs {
       this.options.store.claim(record, job.facts.expected.diskBytes);
       await takeImage();
       if (!job.isAwaited) await this.options.store.add(record);
-      this.#jobs.add(JobLife.begin(record, job.isAwaited, this.#lifeOptions));
+      this.#jobs.add(JobLife.begin(record, job.isAwaited, job.span ?? null, this.#lifeOptions));
     });
     return record;
   }

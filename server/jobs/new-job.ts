@@ -1,5 +1,6 @@
 import type { Priority } from '../../model/scheduler/priority.js';
 import type { JobFacts } from '../contract/schemas/plan.js';
+import type { Span } from '../traces/tracer.js';
 import type { JobRecord, JobRequest, JobSource } from './job.js';
 import type { EarlierResults } from './result-cache.js';
 
@@ -16,6 +17,8 @@ export interface NewJob {
   readonly resultKey: string | null;
   /** Whether the job ends with the request that submits it: it is never written to the store. */
   readonly isAwaited: boolean;
+  /** Of the request that submits it. Default null: its trace is not recorded. */
+  readonly span?: Span | null;
 }
 
 /** The first record of a job: it is queued, and nothing has happened to it yet. */

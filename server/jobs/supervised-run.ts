@@ -118,11 +118,11 @@ export class SupervisedRun {
       clear();
     };
     return {
-      onStage: (stage: Stage, durationMs) => {
+      onStage: (stage: Stage, durationMs, endedAtMs) => {
         const { tilesDone = 0, tiles = 0 } = this.#progress ?? {};
         // A band is finished and more follow: the next attempt resumes after it.
         if (stage === 'encode' && tilesDone < tiles) this.#forgive(clearSuspicion);
-        onStage(stage, durationMs);
+        onStage(stage, durationMs, endedAtMs);
       },
       onProgress: (progress) => {
         this.#progress = progress;

@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import type { Failure, JobProgress, Live } from '../contract/schemas/job.js';
-import { count } from '../metrics/exemplars.js';
+import type { Stage } from '../contract/stages.js';
+import { count, type Exemplar, observe } from '../metrics/exemplars.js';
 import type { Metrics } from '../metrics/metrics.js';
 import { EventLog } from './events.js';
 import { hasEnded, type JobRecord, transition } from './job.js';
 import { countProgress, observeEnd, observeStart } from './job-metrics.js';
+import type { JobTrace } from './job-trace.js';
 import { ProgressMeter } from './progress-meter.js';
 import type { JobStore } from './store.js';
 
@@ -25,18 +27,24 @@ export interface TrackingOptions {
 export class TrackedJob {
   readonly events = new EventLog();
   readonly #meter: ProgressMeter;
+  readonly #exemplar: Exemplar;
   #record: JobRecord;
   /** The next attempt of a job that waits for it; null for any other. */
   retry: Live['retry'] = null;
 
-  /** @param isAwaited whether the job ends with the request that submitted it */
+  /**
+   * @param isAwaited whether the job ends with the request that submitted it
+   * @param trace null where none is recorded
+   */
   constructor(
     record: JobRecord,
     readonly isAwaited: boolean,
     private readonly options: TrackingOptions,
+    private readonly trace: JobTrace | null = null,
   ) {
     this.#record = record;
     this.#meter = new ProgressMeter(options.now);
+    this.#exemplar = { job_id: record.id, ...(trace && { trace_id: trace.traceId }) };
   }
 
   get record(): JobRecord {
@@ -73,8 +81,35 @@ export class TrackedJob {
   async start(): Promise<void> {
     this.#meter.start();
     const { metrics, now } = this.options;
-    if (this.#record.startedAt === null) observeStart(metrics, this.#record, now());
+    if (this.#record.startedAt === null) observeStart(metrics, this.#record, now(), this.#exemplar);
+    this.trace?.event('started');
     await this.move('running', { startedAt: this.#record.startedAt ?? this.isoTime() });
+  }
+
+  /**
+   * Takes a stage that one of its tiles or bands has passed.
+   * @param endedAtMs when, in ms since 1970
+   */
+  passStage(stage: Stage, durationMs: number, endedAtMs: number): void {
+    observe(this.options.metrics.stageDuration, { stage }, durationMs / 1000, this.#exemplar);
+    this.trace?.stage(stage, durationMs, endedAtMs);
+  }
+
+  /** Ends an attempt, whatever comes after it. */
+  endAttempt(): void {
+    this.trace?.endAttempt();
+  }
+
+  /** Leaves the job to the next server. */
+  leave(): void {
+    this.trace?.end(this.#record.state, null);
+  }
+
+  /** Counts a failed attempt, and notes when the next one is. */
+  retryAfter(failure: Failure, delayMs: number): void {
+    this.retry = { ...failure, at: this.isoTime(delayMs) };
+    count(this.options.metrics.jobRetries, { code: failure.code }, this.#exemplar);
+    this.trace?.event('retry', { 'unseam.code': failure.code });
   }
 
   /** Takes a report of the worker. */
@@ -87,14 +122,16 @@ export class TrackedJob {
   countRestart(): void {
     const restarts = this.#record.restarts + 1;
     this.#record = { ...this.#record, restarts };
-    count(this.options.metrics.jobRestarts, {}, { job_id: this.#record.id });
+    count(this.options.metrics.jobRestarts, {}, this.#exemplar);
+    this.trace?.event('worker lost');
     this.events.add('state', { state: 'running', restarts });
   }
 
   /** Pauses the job for a failure that may pass. */
   async pause(failure: Failure): Promise<void> {
     await this.move('paused', { pause: { ...failure, since: this.isoTime() } });
-    count(this.options.metrics.jobPauses, { code: failure.code }, { job_id: this.#record.id });
+    count(this.options.metrics.jobPauses, { code: failure.code }, this.#exemplar);
+    this.trace?.event('paused', { 'unseam.code': failure.code });
   }
 
   /**
@@ -131,7 +168,8 @@ export class TrackedJob {
     } catch (err) {
       log.error({ err, job: ended.id }, 'cannot write the end of a job');
     }
-    observeEnd(this.options.metrics, ended, this.options.now());
+    observeEnd(this.options.metrics, ended, this.options.now(), this.#exemplar);
+    this.trace?.end(state, ended.error?.code ?? null);
     this.#publish(ended);
   }
 

@@ -18,6 +18,12 @@ export function requestMetrics(registry: Registry) {
       help: 'Requests whose responses have not ended.',
       registers,
     }),
+    traceSpans: new Counter({
+      name: 'unseam_trace_spans_total',
+      help: 'Spans of traces that were sent, or dropped because the receiver does not take them.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     uploadBytes: new Counter({
       name: 'unseam_upload_bytes_total',
       help: 'Bytes of images that were received, in bodies and in resumable uploads.',

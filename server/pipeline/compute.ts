@@ -63,7 +63,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     signal: job.signal,
     journal,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
-    onStage: (stage, durationMs) => stages.add(stage, durationMs),
+    onStage: (stage, durationMs, endedMs) => stages.add(stage, durationMs, endedMs),
     onTile: (tile, end) => tracker.add(tile, end),
     onPixels: (rect, pixels, rowLength) => {
       // A job of one tile is done when there is something to be seen.

@@ -8,6 +8,6 @@ export interface SegmentJob extends JobSpec {
   readonly signal: AbortSignal;
   /** Wraps the image, and a mask of its tissue, to observe how they are opened and read. */
   readonly watch?: (opening: Promise<ImageSource>) => Promise<ImageSource>;
-  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  readonly onStage?: (stage: Stage, durationMs: number, endedMs: number) => void;
   readonly onProgress?: (progress: JobProgress) => void;
 }

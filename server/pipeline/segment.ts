@@ -40,7 +40,8 @@ export interface SegmentRequest {
   readonly journal?: BandJournal | null;
   /** Tiles for which this is true are background, class 0, and are not computed. */
   readonly skip?: ((tile: Tile) => boolean) | null;
-  readonly onStage?: (stage: Stage, durationMs: number) => void;
+  /** Called with a stage that a tile or a band has passed, and when, in ms of `performance.now()`. */
+  readonly onStage?: (stage: Stage, durationMs: number, endedMs: number) => void;
   /** Called once for every tile of the plan, when it has ended. */
   readonly onTile?: (tile: Tile, end: TileEnd) => void;
   /**
@@ -86,18 +87,19 @@ export async function segment(request: SegmentRequest): Promise<void> {
     const stitching = performance.now();
     onPixels(tile.write, result, outputWidth);
     await stitcher!.put(band, tile, result, outputWidth);
-    onStage('decode', decoded - started);
+    const stitched = performance.now();
+    onStage('decode', decoded - started, decoded);
     if (!reuse) {
-      onStage('queue', queuedMs);
-      onStage('infer', ranMs);
+      onStage('queue', queuedMs, stitching - ranMs);
+      onStage('infer', ranMs, stitching);
     }
-    onStage('stitch', performance.now() - stitching);
+    onStage('stitch', stitched - stitching, stitched);
     onTile(tile, reuse ?? 'computed');
   };
 
   try {
     const done = journal ? await replay(journal, request, signal) : 0;
-    stitcher = new Stitcher(sinks, channels, (_band, ms) => onStage('encode', ms), done);
+    stitcher = new Stitcher(sinks, channels, (_band, ms) => onStage('encode', ms, performance.now()), done);
     for (const band of plan.bands()) {
       for (const tile of band.tiles) {
         if (band.index < done) {
@@ -116,7 +118,8 @@ export async function segment(request: SegmentRequest): Promise<void> {
     await stitcher.drain();
     const finishing = performance.now();
     await sinks.finish();
-    onStage('encode', performance.now() - finishing);
+    const finished = performance.now();
+    onStage('encode', finished - finishing, finished);
   } catch (error) {
     failed.abort(error);
     await Promise.allSettled(inFlight);

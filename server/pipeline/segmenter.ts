@@ -74,7 +74,8 @@ export class Segmenter {
       try {
         const prepared = await this.#prepare(job, job.results, image, found, job);
         const { model, choice, threshold } = prepared;
-        job.onStage?.('decode', performance.now() - started);
+        const opened = performance.now();
+        job.onStage?.('decode', opened - started, opened);
         this.host.prepare(model.id, Math.min(choice.lanes, prepared.plan.count));
         const need = { own: prepared.jobMemory, shared: prepared.computeMemory };
         const { id, priority, signal } = job;

@@ -4,11 +4,14 @@ import { roundMs, type Stage } from '../contract/stages.js';
 export class StageTimes {
   readonly #ms = new Map<Stage, number>();
 
-  constructor(private readonly onStage: (stage: Stage, durationMs: number) => void = () => {}) {}
+  constructor(
+    private readonly onStage: (stage: Stage, durationMs: number, endedMs: number) => void = () => {},
+  ) {}
 
-  add(stage: Stage, durationMs: number): void {
+  /** @param endedMs when, in ms of `performance.now()`. Default now */
+  add(stage: Stage, durationMs: number, endedMs = performance.now()): void {
     this.#ms.set(stage, (this.#ms.get(stage) ?? 0) + durationMs);
-    this.onStage(stage, durationMs);
+    this.onStage(stage, durationMs, endedMs);
   }
 
   /** Of each stage that there was, in ms, to a tenth. */

@@ -15,7 +15,8 @@ import { WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
 import { Task } from './task.js';
 
 export interface JobListener {
-  readonly onStage: (stage: Stage, durationMs: number) => void;
+  /** Called with a stage that a tile or a band has passed, and when, in ms since 1970. */
+  readonly onStage: (stage: Stage, durationMs: number, endedAtMs: number) => void;
   readonly onProgress: (progress: JobProgress) => void;
 }
 
@@ -82,7 +83,8 @@ export class WorkerClient implements WorkerCalls {
         case 'progress':
           // Progress first: whether tiles follow a band depends on it.
           if (event.progress) listener.onProgress(event.progress);
-          for (const { stage, durationMs } of event.stages) listener.onStage(stage, durationMs);
+          for (const { stage, durationMs, endedAtMs } of event.stages)
+            listener.onStage(stage, durationMs, endedAtMs);
           break;
         case 'hung':
           this.#worker.terminate(event.reason, job.id);

@@ -24,8 +24,9 @@ export class JobReporter {
     this.#reports = new Coalescer(() => this.#send(), clock);
   }
 
-  stage(stage: Stage, durationMs: number): void {
-    this.#stages.push({ stage, durationMs });
+  /** @param endedAtMs when, in ms since 1970 */
+  stage(stage: Stage, durationMs: number, endedAtMs: number): void {
+    this.#stages.push({ stage, durationMs, endedAtMs });
     if (stage === 'encode' && !this.#isComplete) this.flush();
   }
 

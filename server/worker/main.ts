@@ -25,6 +25,9 @@ interface Started {
 
 let started: Started | null = null;
 
+/** A time of `performance.now()`, which each process has its own of, in ms since 1970. */
+const sinceEpoch = (ms: number): number => Date.now() - (performance.now() - ms);
+
 const methods: WorkerMethods = {
   async start({ modelHost, ...options }, { beatMs, ...hungAfter }) {
     collectLessOften();
@@ -78,7 +81,7 @@ const methods: WorkerMethods = {
       ...job,
       signal,
       watch: (opening) => withLimits(opening, limits, (reason) => emit({ type: 'hung', reason })),
-      onStage: (stage, durationMs) => reporter.stage(stage, durationMs),
+      onStage: (stage, durationMs, endedMs) => reporter.stage(stage, durationMs, sinceEpoch(endedMs)),
       onProgress: (progress) => reporter.progress(progress),
     });
     return running.finally(() => {

@@ -55,6 +55,8 @@ export interface WorkerMethods extends WorkerCalls {
 export interface StageTime {
   readonly stage: Stage;
   readonly durationMs: number;
+  /** In ms since 1970. */
+  readonly endedAtMs: number;
 }
 
 export type JobEvent =

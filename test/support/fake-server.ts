@@ -119,7 +119,7 @@ export class FakeWorker implements WorkerCalls {
         haloAndPixels: pixelsDone,
       };
     };
-    listener.onStage('decode', 1);
+    listener.onStage('decode', 1, Date.now());
     await unlessAborted(this.#gate, signal);
     listener.onProgress(progress(TILES / 2));
     for (const { path } of job.results) await writeFile(path, FAKE_RESULT);

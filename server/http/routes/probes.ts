@@ -37,6 +37,6 @@ export function metricsRoute(
   operate('getMetrics', async (request, response) => {
     await measure();
     const { contentType, body } = await exposer.expose(request.get('Accept'));
-    response.set({ 'Content-Type': contentType, Vary: 'Accept' }).send(body);
+    response.set('Content-Type', contentType).vary('Accept').send(body);
   });
 }

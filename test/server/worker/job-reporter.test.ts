@@ -31,24 +31,24 @@ describe('JobReporter', () => {
   it('reports the start at once', () => {
     const { reporter: job, events } = reporter();
     const start = { ...progress, tilesDone: 0 };
-    job.stage('decode', 3);
+    job.stage('decode', 3, 9);
     job.progress(start);
     expect(events).toEqual([
-      { type: 'progress', stages: [{ stage: 'decode', durationMs: 3 }], progress: start },
+      { type: 'progress', stages: [{ stage: 'decode', durationMs: 3, endedAtMs: 9 }], progress: start },
     ]);
   });
 
   it('reports the tiles of an interval in one message, their stages in their order', () => {
     const { reporter: job, events, elapse } = started();
-    job.stage('decode', 3);
+    job.stage('decode', 3, 9);
     job.progress({ ...progress, tilesDone: 0 });
-    job.stage('infer', 5);
+    job.stage('infer', 5, 9);
     job.progress(progress);
     expect(events).toEqual([]);
     elapse();
     const stages = [
-      { stage: 'decode', durationMs: 3 },
-      { stage: 'infer', durationMs: 5 },
+      { stage: 'decode', durationMs: 3, endedAtMs: 9 },
+      { stage: 'infer', durationMs: 5, endedAtMs: 9 },
     ];
     expect(events).toEqual([{ type: 'progress', stages, progress }]);
     elapse(); // nothing is pending
@@ -62,8 +62,10 @@ describe('JobReporter', () => {
   it('reports a band at once, with the tiles before it', () => {
     const { reporter: job, events, elapse } = started();
     job.progress(progress);
-    job.stage('encode', 7);
-    expect(events).toEqual([{ type: 'progress', stages: [{ stage: 'encode', durationMs: 7 }], progress }]);
+    job.stage('encode', 7, 9);
+    expect(events).toEqual([
+      { type: 'progress', stages: [{ stage: 'encode', durationMs: 7, endedAtMs: 9 }], progress },
+    ]);
     elapse();
     expect(events).toHaveLength(1);
   });
@@ -72,13 +74,13 @@ describe('JobReporter', () => {
     const { reporter: job, events } = started();
     const complete = { ...progress, tilesDone: 2 };
     job.progress(complete);
-    job.stage('encode', 7);
-    job.stage('encode', 1);
+    job.stage('encode', 7, 9);
+    job.stage('encode', 1, 9);
     expect(events).toEqual([]);
     job.flush();
     const stages = [
-      { stage: 'encode', durationMs: 7 },
-      { stage: 'encode', durationMs: 1 },
+      { stage: 'encode', durationMs: 7, endedAtMs: 9 },
+      { stage: 'encode', durationMs: 1, endedAtMs: 9 },
     ];
     expect(events).toEqual([{ type: 'progress', stages, progress: complete }]);
   });
@@ -86,10 +88,10 @@ describe('JobReporter', () => {
   it('sends the stages that no tile follows when it is flushed, and no empty message', () => {
     const { reporter: job, events } = reporter();
     job.flush();
-    job.stage('decode', 1);
+    job.stage('decode', 1, 9);
     job.flush();
     expect(events).toEqual([
-      { type: 'progress', stages: [{ stage: 'decode', durationMs: 1 }], progress: null },
+      { type: 'progress', stages: [{ stage: 'decode', durationMs: 1, endedAtMs: 9 }], progress: null },
     ]);
   });
 });
