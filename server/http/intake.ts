@@ -162,7 +162,7 @@ async function withImage<Result>(
 ): Promise<Result> {
   const image =
     source === null
-      ? await receive(dependencies, request, { id, owner: demand.owner }, folder)
+      ? await receive(dependencies, request, { id, owner: demand.owner }, folder, demand)
       : await locate(dependencies, source, folder, principalOf(request));
   try {
     return await dependencies.jobs.withPlace(demand, () => use(image), source === null);
@@ -173,12 +173,15 @@ async function withImage<Result>(
 }
 
 async function receive(
-  { limits }: IntakeDependencies,
+  { jobs, limits }: IntakeDependencies,
   request: Request,
   of: StoredItem,
   folder: string,
+  demand: Demand,
 ): Promise<RequestImage> {
   const input = uploadPath(folder);
+  // Again, right before the upload begins: others may have taken the places while its folder was created.
+  jobs.checkPlace(demand);
   const start = performance.now();
   const received = await receiveImage(request, input, of, limits);
   const uploadMs = roundMs(performance.now() - start);

@@ -50,7 +50,8 @@ export class Admission {
    * Holds a place while `work` submits a job or fails.
    *
    * @param isReceived whether its image has been uploaded already: what took a client an hour is not turned away.
-   *   Uploads at a time are limited to as many as jobs, so these never exceed twice the limit.
+   *   Uploads begin only while there are places, and there are as many at a time as places in all, so that jobs never
+   *   exceed the places of their priority by more than that.
    * @throws RequestError `busy` when no place is free; `too-many-jobs` where the owner has too many
    */
   async withPlace<Result>(demand: Demand, work: () => Promise<Result>, isReceived = false): Promise<Result> {
@@ -70,10 +71,9 @@ export class Admission {
    */
   check({ owner, priority }: Demand, isReceived = false): void {
     const { places, ownerJobs } = this.limits;
-    const factor = isReceived ? 2 : 1;
     if (ownerJobs !== null) {
       const taken = this.#taken((job) => job.owner === owner, ownerJobs);
-      if (taken >= factor * ownerJobs) {
+      if (taken >= (isReceived ? 2 : 1) * ownerJobs) {
         throw new RequestError(
           'too-many-jobs',
           `${taken} of your jobs are pending or running; the limit is ${ownerJobs}`,
@@ -83,7 +83,7 @@ export class Admission {
     for (const [limiting, counted] of Object.entries(COUNTED) as [Priority, readonly Priority[]][]) {
       if (!counted.includes(priority)) continue;
       const taken = this.#taken((job) => counted.includes(job.priority), places[limiting]);
-      if (taken < factor * places[limiting]) continue;
+      if (taken < places[limiting] + (isReceived ? places.interactive : 0)) continue;
       const kind = limiting === 'interactive' ? '' : ` of priority ${counted.join(' and ')}`;
       throw new RequestError(
         'busy',

@@ -74,6 +74,16 @@ describe('places by priority', () => {
     expect([accepts(fuller, 'normal'), accepts(fuller, 'interactive')]).toEqual([false, true]);
   });
 
+  it('are exceeded by no more than the uploads at a time, of which none is turned away', () => {
+    const received = (active: number) => () =>
+      jobs(...Array.from({ length: active }, () => 'bulk' as const)).check(
+        { owner: 'bob', priority: 'bulk' },
+        true,
+      );
+    expect(received(places.bulk + places.interactive - 1)).not.toThrow();
+    expect(received(places.bulk + places.interactive)).toThrow('the server accepts no more');
+  });
+
   it('are not taken from what is less urgent by what is more', () => {
     const urgent = jobs('interactive', 'interactive');
     expect([accepts(urgent, 'bulk'), accepts(urgent, 'normal')]).toEqual([true, true]);
