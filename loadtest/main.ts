@@ -1,72 +1,60 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { drive, type Scenario, type ScenarioResult } from './drive.js';
-import { reconcile, settledMetrics } from './metrics.js';
-import { makeImage, startServer, wholeMask } from './product.js';
-import { printTable } from './report.js';
+import { type Baseline, baselineSchema } from './judge.js';
+import { type Options, parseOptions, USAGE, UsageError } from './options.js';
+import { reportText } from './report/console.js';
+import { reportPage } from './report/page.js';
+import type { Report } from './report/report.js';
+import { runScenario } from './run.js';
 
-/**
- * `npm run loadtest`: drives a server with images of several sizes, compares every mask with that of one pass
- * over the whole image, and reconciles the server's metrics with what the client counted. A server at `--url` must
- * compute everything: `unseam serve --no-cache`.
- */
-const SIDES = [200, 600, 1400];
-
-const { values } = parseArgs({
-  options: {
-    url: { type: 'string' },
-    model: { type: 'string', default: 'shapes' },
-    requests: { type: 'string', default: '40' },
-    connections: { type: 'string', default: '4' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const connections = positive('connections', values.connections);
-const requests = positive('requests', values.requests);
-
-const dir = await mkdtemp(join(tmpdir(), 'unseam-loadtest-'));
-const server = values.url === undefined ? await startServer(dir) : { url: values.url, stop: async () => {} };
-let failed: boolean;
-try {
-  const scenarios: Scenario[] = [];
-  for (const side of SIDES) {
-    const image = await makeImage(dir, side);
-    const expected = await wholeMask(dir, image, values.model);
-    // Fewer requests for larger images, so that each size takes a similar time.
-    const amount = Math.max(connections, Math.round((requests * SIDES[0]!) / side));
-    scenarios.push({ name: `${side}×${side}`, pixels: side * side, image, expected, amount });
+/** `npm run loadtest -- SCENARIO`: see `USAGE`. */
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2), process.env);
+  if (options === null) {
+    console.log(USAGE);
+    return;
   }
-  const url = `${server.url}/v1/segment?model=${encodeURIComponent(values.model)}`;
-  await drive(url, { ...scenarios[0]!, amount: 1 }, 1); // warm-up: loads the model
-  const before = await settledMetrics(server.url);
-  const results: ScenarioResult[] = [];
-  for (const scenario of scenarios) results.push(await drive(url, scenario, connections));
-  const differences = await reconcile(server.url, before, results);
-  const errors = results.reduce((sum, r) => sum + r.errors, 0);
-  const wrongMasks = results.reduce((sum, r) => sum + r.wrongMasks, 0);
-  failed = errors > 0 || wrongMasks > 0 || differences.length > 0;
-  if (!values.json) printTable(results);
-  for (const difference of differences) console.error(difference);
-  const report = {
-    connections,
-    scenarios: results,
-    errors,
-    wrongMasks,
-    metricsAgree: differences.length === 0,
-    holds: !failed,
-  };
-  console.log(JSON.stringify(report, null, values.json ? 0 : 2));
-} finally {
-  await server.stop();
-  await rm(dir, { recursive: true, force: true });
+  const baseline = await readBaseline(options);
+  const report = await runScenario(options, options.savesBaseline ? null : baseline, (line) =>
+    console.error(line),
+  );
+  await mkdir(options.out, { recursive: true });
+  const page = join(options.out, `${options.scenario}.html`);
+  await writeFile(join(options.out, `${options.scenario}.json`), JSON.stringify(report, null, 2));
+  await writeFile(page, reportPage(report));
+  if (options.savesBaseline) await saveBaseline(options, baseline, report);
+  console.log(options.isJson ? JSON.stringify(report) : reportText(report));
+  console.error(`report: ${page}`);
+  process.exitCode = report.holds ? 0 : 1;
 }
-process.exitCode = failed ? 1 : 0;
 
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  console.error(`--${name} must be a positive integer, not "${text}"`);
-  process.exit(2);
+/** @throws UsageError if the file of the baseline cannot be read; null where none is to be compared with */
+async function readBaseline({ baseline, savesBaseline }: Options): Promise<Baseline | null> {
+  if (baseline === null) return null;
+  const text = await readFile(baseline, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (savesBaseline && error.code === 'ENOENT') return '{}';
+    throw new UsageError(`the baseline cannot be read: ${error.message}`);
+  });
+  const parsed = baselineSchema.safeParse(JSON.parse(text));
+  if (!parsed.success)
+    throw new UsageError(`${baseline} holds no ratios by scenario: ${parsed.error.message}`);
+  return parsed.data;
+}
+
+async function saveBaseline(
+  { baseline, scenario }: Options,
+  before: Baseline | null,
+  { ratios }: Report,
+): Promise<void> {
+  if (baseline === null) throw new UsageError('--save-baseline needs a --baseline FILE to write to');
+  await writeFile(baseline, `${JSON.stringify({ ...before, [scenario]: ratios }, null, 2)}\n`);
+}
+
+// The server that was started ends with this process.
+process.once('SIGTERM', () => process.exit(143));
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof UsageError ? `${error.message}\n\n${USAGE}` : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 }

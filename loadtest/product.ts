@@ -1,7 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -17,11 +15,14 @@ export interface Server {
 }
 
 /** Starts `unseam serve` on a free port, so that it computes every request. */
-export async function startServer(data: string): Promise<Server> {
-  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--data', data, '--no-cache'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+export async function startServer(data: string, args: readonly string[]): Promise<Server> {
+  const child = spawn(
+    process.execPath,
+    [BIN, 'serve', '--port', '0', '--data', data, '--no-cache', '--log-level', 'info', ...args],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const exited = once(child, 'exit');
+  process.once('exit', () => child.kill('SIGTERM'));
   const stop = async () => {
     child.kill('SIGTERM');
     await exited;
@@ -35,30 +36,7 @@ export async function startServer(data: string): Promise<Server> {
   throw new Error(`unseam serve exited with code ${child.exitCode}`);
 }
 
-/** A synthetic square image as a PNG file. */
-export async function makeImage(dir: string, side: number): Promise<Buffer> {
-  const out = join(dir, `samples-${side}`);
-  await run(process.execPath, [BIN, 'samples', '-o', out, '-k', 'shapes', '-s', String(side), '--seed', '1']);
-  return readFile(join(out, 'images', 'shapes-0001.png'));
-}
-
-/** The PNG mask that `unseam segment` makes in one pass over the whole image. */
-export async function wholeMask(dir: string, image: Buffer, model: string): Promise<Buffer> {
-  const input = join(dir, 'image.png');
-  const result = join(dir, 'whole.png');
-  await writeFile(input, image);
-  await run(process.execPath, [
-    BIN,
-    'segment',
-    input,
-    '-o',
-    result,
-    '--model',
-    model,
-    '--tile',
-    'whole',
-    '--scratch',
-    dir,
-  ]);
-  return readFile(result);
+/** Runs a command of `unseam`; rejects with its message if it fails. */
+export async function unseam(...args: string[]): Promise<void> {
+  await run(process.execPath, [BIN, ...args], { maxBuffer: 64 << 20 });
 }

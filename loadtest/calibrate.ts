@@ -1,0 +1,106 @@
+import { fire, type Volley } from './cannon.js';
+import { runJob } from './jobs.js';
+import type { Exposition } from './measure/exposition.js';
+import { median } from './measure/percentiles.js';
+import type { Random } from './measure/random.js';
+import { mixOf, type Sample, type Samples } from './samples.js';
+import type { Target } from './target.js';
+
+/** How fast this server is on this machine, right now: what a load's figures are divided by. */
+export interface Calibration {
+  /** How long each sample takes when nothing else runs, in ms, by its name. */
+  readonly timesMs: ReadonlyMap<string, number>;
+  /** Pixels and images a second of the mix, one request after the other, and over several connections. */
+  readonly one: Speed;
+  readonly several: Speed;
+  /** How long the device takes for a batch of a slide, in ms. */
+  readonly batchMs: number;
+  readonly errors: number;
+  readonly wrongMasks: number;
+}
+export interface Speed {
+  readonly pixelsPerSecond: number;
+  readonly imagesPerSecond: number;
+}
+
+/** Requests of the mix in a closed loop, and its connections. */
+const MIX = { requests: 50, connections: 4 } as const;
+const IMAGE_RUNS = 3;
+
+/** Sends each image and slide once: the server loads its model, tests its tiles and measures its lanes. */
+export async function warmUp(target: Target, model: string, { images, slides }: Samples): Promise<void> {
+  const { errors } = await fire(target, model, images, 1);
+  for (const slide of slides) await runJob(target, model, slide, 'normal');
+  // The first large slide had the server choose other tiles: images meet them here.
+  const again = await fire(target, model, images, 2);
+  if (errors + again.errors > 0) throw new Error(`the server fails single requests: model "${model}"?`);
+}
+
+/** Measures what each sample takes alone, and what the server does in a closed loop over several connections. */
+export async function calibrate(
+  target: Target,
+  model: string,
+  { images, slides }: Samples,
+  random: Random,
+): Promise<Calibration> {
+  const each = random.shuffle(Array.from({ length: IMAGE_RUNS }, () => images).flat());
+  const single = await fire(target, model, each, 1);
+  const timesMs = new Map([...single.timesMs].map(([name, times]) => [name, median(times)]));
+  let [errors, wrongMasks] = [single.errors, single.wrongMasks];
+  const before = await target.metrics();
+  for (const slide of slides) {
+    const { verdict, endedMs } = await runJob(target, model, slide, 'normal');
+    if (verdict === 'wrong') wrongMasks++;
+    else if (verdict !== 'right') errors++;
+    timesMs.set(slide.name, endedMs);
+  }
+  const batchMs = meanBatchMs(before, await target.metrics());
+  const mix = mixOf(random, images, MIX.requests);
+  const several = await fire(target, model, mix, MIX.connections);
+  return {
+    timesMs,
+    one: speedOfOne(mix, timesMs),
+    several: speedOf(several),
+    batchMs,
+    errors: errors + several.errors,
+    wrongMasks: wrongMasks + several.wrongMasks,
+  };
+}
+
+/** The mix one after the other would take the sum of its images' times. */
+function speedOfOne(mix: readonly Sample[], timesMs: ReadonlyMap<string, number>): Speed {
+  const seconds = mix.reduce((sum, { name }) => sum + (timesMs.get(name) ?? 0), 0) / 1000;
+  const pixels = mix.reduce((sum, each) => sum + each.pixels, 0);
+  return { pixelsPerSecond: pixels / seconds, imagesPerSecond: mix.length / seconds };
+}
+
+const speedOf = ({ seconds, pixels, requests, errors }: Volley): Speed => ({
+  pixelsPerSecond: pixels / seconds,
+  imagesPerSecond: (requests - errors) / seconds,
+});
+
+/** The stage of a tile is the time of its batch. */
+function meanBatchMs(before: Exposition, after: Exposition): number {
+  const [seconds, tiles] = ['sum', 'count'].map((what) => {
+    const name = `unseam_stage_duration_seconds_${what}`;
+    return after.sum(name, { stage: 'infer' }) - before.sum(name, { stage: 'infer' });
+  });
+  return (1000 * seconds!) / tiles!;
+}
+
+/** The mean of two calibrations: one before a load, and one after it, since the machine's speed drifts. */
+export function meanOf(a: Calibration, b: Calibration): Calibration {
+  const mean = (x: number, y: number) => (x + y) / 2;
+  const speed = (x: Speed, y: Speed): Speed => ({
+    pixelsPerSecond: mean(x.pixelsPerSecond, y.pixelsPerSecond),
+    imagesPerSecond: mean(x.imagesPerSecond, y.imagesPerSecond),
+  });
+  return {
+    timesMs: new Map([...a.timesMs].map(([name, ms]) => [name, mean(ms, b.timesMs.get(name) ?? ms)])),
+    one: speed(a.one, b.one),
+    several: speed(a.several, b.several),
+    batchMs: mean(a.batchMs, b.batchMs),
+    errors: a.errors + b.errors,
+    wrongMasks: a.wrongMasks + b.wrongMasks,
+  };
+}

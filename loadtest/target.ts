@@ -1,0 +1,109 @@
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { Exposition } from './measure/exposition.js';
+import type { Ledger } from './measure/ledger.js';
+
+export interface Request {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** With its query. */
+  readonly path: string;
+  /** As the server names it in its metrics, such as `/v1/jobs/:id`. */
+  readonly route: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+  /** Receives the body while it arrives. */
+  readonly onText?: (text: string) => void;
+}
+
+export interface Reply {
+  /** 0 for a request without a complete response. */
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** Why there is no response; null if there is one. */
+  readonly failure: string | null;
+}
+
+const TIMEOUT_MS = 300_000;
+
+/** The server under load: sends requests over connections that stay open, and counts every response. */
+export class Target {
+  /** Jobs that were made and are still there, with the states in which they ended. */
+  readonly jobs = new Map<string, string>();
+  readonly #agent: http.Agent;
+  readonly #request: typeof http.request;
+
+  constructor(
+    readonly url: string,
+    /** Sent as `Authorization: Bearer`; null for a server that needs none. */
+    private readonly token: string | null,
+    public ledger: Ledger,
+  ) {
+    const { Agent, request } = url.startsWith('https:') ? https : http;
+    this.#agent = new Agent({ keepAlive: true });
+    this.#request = request as typeof http.request;
+  }
+
+  /** The headers of every request. */
+  get headers(): Record<string, string> {
+    return this.token === null ? {} : { authorization: `Bearer ${this.token}` };
+  }
+
+  /** Sends a request; never rejects. */
+  async send(request: Request): Promise<Reply> {
+    for (;;) {
+      const { reply, isStale } = await this.#sendOnce(request);
+      // The server had closed the idle connection before it read anything: not a failure of the server.
+      if (isStale) continue;
+      if (reply.status !== 0) this.ledger.countRequest(request.method, request.route, reply.status);
+      return reply;
+    }
+  }
+
+  /** @throws Error for any status but 200 */
+  async json<Body>(route: string, path = route): Promise<Body> {
+    const { status, body, failure } = await this.send({ method: 'GET', path, route });
+    if (status !== 200) throw new Error(`GET ${path}: ${failure ?? `status ${status}: ${body}`}`);
+    return JSON.parse(body.toString()) as Body;
+  }
+
+  /** @throws Error if `/metrics` cannot be read */
+  async metrics(): Promise<Exposition> {
+    const { status, body, failure } = await this.send({ method: 'GET', path: '/metrics', route: '/metrics' });
+    if (status !== 200) throw new Error(`GET /metrics: ${failure ?? `status ${status}`}`);
+    return new Exposition(body.toString());
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #sendOnce({ method, path, headers, body, onText }: Request): Promise<{ reply: Reply; isStale: boolean }> {
+    return new Promise((resolve) => {
+      const fail = (error: Error, isStale: boolean) =>
+        resolve({
+          reply: { status: 0, headers: {}, body: Buffer.alloc(0), failure: error.message },
+          isStale,
+        });
+      const length = body === undefined ? {} : { 'content-length': String(body.length) };
+      const request = this.#request(
+        `${this.url}${path}`,
+        { method, agent: this.#agent, headers: { ...this.headers, ...length, ...headers } },
+        (response) => {
+          const parts: Buffer[] = [];
+          response.on('data', (part: Buffer) => (onText ? onText(part.toString()) : parts.push(part)));
+          response.on('error', (error) => fail(error, false));
+          response.on('end', () => {
+            const reply = { headers: response.headers, body: Buffer.concat(parts), failure: null };
+            resolve({ reply: { status: response.statusCode ?? 0, ...reply }, isStale: false });
+          });
+        },
+      );
+      request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`silent for ${TIMEOUT_MS / 1000} s`)));
+      request.on('error', (error: NodeJS.ErrnoException) =>
+        fail(error, request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')),
+      );
+      request.end(body);
+    });
+  }
+}

@@ -1,0 +1,60 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseOptions, USAGE, UsageError } from '../../loadtest/options.js';
+import { testFolder } from '../support/files.js';
+
+const parse = (text: string, environment = {}) => parseOptions(text.split(' ').filter(Boolean), environment);
+
+describe('npm run loadtest', () => {
+  it('has a scenario, or shows how it is used', () => {
+    expect(parse('mixed')).toMatchObject({ scenario: 'mixed', url: null, model: 'shapes', isJson: false });
+    expect(parse('')).toBeNull();
+    expect(parse('mixed --help')).toBeNull();
+    for (const wrong of ['mxed', 'mixed burst', '--json']) expect(() => parse(wrong)).toThrow(UsageError);
+  });
+
+  it('says what is wrong with an option', () => {
+    expect(() => parse('mixed --rate fast')).toThrow('--rate must be a positive number, not "fast"');
+    expect(() => parse('mixed --seed 1.5')).toThrow('--seed must be a positive integer');
+    expect(() => parse('mixed --url localhost:8080')).toThrow('--url must be an address such as');
+    expect(() => parse('mixed --sized 3')).toThrow("Unknown option '--sized'");
+  });
+
+  it('takes a token from a file or the environment, never from the command line', async () => {
+    const file = join(await testFolder(), 'token');
+    await writeFile(file, 'unseam_a_b\n');
+    expect(parse(`mixed --token-file ${file}`)?.token).toBe('unseam_a_b');
+    expect(parse('mixed', { UNSEAM_TOKEN: 'unseam_c_d' })?.token).toBe('unseam_c_d');
+    expect(parse('mixed')?.token).toBeNull();
+    expect(() => parse('mixed --token-file /nowhere/token')).toThrow('--token-file cannot be read');
+  });
+
+  it('compares its own server with the committed baseline, others only if told so', () => {
+    expect(parse('burst')).toMatchObject({
+      baseline: expect.stringMatching(/loadtest\/baseline\.json$/),
+      admission: 16,
+    });
+    expect(parse('burst --url http://a:1/')).toMatchObject({
+      baseline: null,
+      admission: 64,
+      url: 'http://a:1',
+    });
+    expect(parse('burst --url http://a:1 --baseline b.json')?.baseline).toBe('b.json');
+    expect(parse('burst --baseline none')?.baseline).toBeNull();
+  });
+
+  it('names every option in its help', () => {
+    for (const option of [
+      'url',
+      'token-file',
+      'model',
+      'seconds',
+      'rate',
+      'connections',
+      'admission',
+      'seed',
+    ])
+      expect(USAGE).toContain(`--${option}`);
+  });
+});
