@@ -5,8 +5,17 @@ export interface BenchResult {
   readonly [figure: string]: unknown;
 }
 
+/** Values of the options that a benchmark declares. */
+export type BenchOptions = Readonly<Record<string, string | boolean | undefined>>;
+
 /** A benchmark; it reports progress one line at a time through `log`. */
-export type Bench = (log: (line: string) => void) => Promise<BenchResult>;
+export type Bench = (log: (line: string) => void, options: BenchOptions) => Promise<BenchResult>;
+
+/** The module of a benchmark. `options` are what its command line takes beside `--json`. */
+export interface BenchModule {
+  readonly bench: Bench;
+  readonly options?: Readonly<Record<string, { readonly type: 'string'; readonly default: string }>>;
+}
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -58,7 +58,7 @@ export async function idleBytes(pid: number): Promise<Record<string, number>> {
 }
 
 /** The script that a Node process runs, such as `worker/main.js`; null if it runs none or has exited. */
-async function scriptOf(pid: number): Promise<string | null> {
+export async function scriptOf(pid: number): Promise<string | null> {
   const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
   return (
     words
