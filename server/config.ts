@@ -16,6 +16,8 @@ export const ENVIRONMENT = {
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
   open: 'UNSEAM_OPEN',
+  audit: 'UNSEAM_AUDIT',
+  privateNames: 'UNSEAM_PRIVATE_NAMES',
   /** Host names of this server. */
   hostNames: 'UNSEAM_ALLOW_HOST',
   /** Hosts that images are read from by URL. */
@@ -119,6 +121,8 @@ export const DEFAULTS = {
   /** Relative to the working directory. */
   data: 'unseam-data',
   isOpen: false,
+  audit: null,
+  privateNames: false,
   slides: null,
   allowedHosts: [] as readonly string[],
   hostNames: null,

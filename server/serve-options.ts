@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EngineRequest } from '../model/engine/open-engine.js';
+import type { Audit } from './access/audit.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
 import type { TraceSettings } from './traces/settings.js';
@@ -32,6 +33,13 @@ export interface ServeOptions {
   readonly data: string;
   /** Whether requests are served without a token although there are tokens, and on any host. Default false. */
   readonly isOpen: boolean;
+  /** Takes what changes the state of the server, for an audit log. Default null: nothing is written. */
+  readonly audit: Audit | null;
+  /**
+   * Whether names of files, paths of slides and addresses of images appear in no log, list, error or name of a download.
+   * Default false.
+   */
+  readonly privateNames: boolean;
   /** Requests may name images below this folder by path. Default null: none. For example `/mnt/slides`. */
   readonly slides: string | null;
   /** Hosts, with their ports if any, that images may be read from by URL. Default none. For example `images.lab:8000`. */

@@ -6,6 +6,7 @@ import { DeviceUnavailableError } from '../model/errors.js';
 import type { Card } from '../model/shelf/card.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
 import { openAccess } from './access/open-access.js';
+import { withoutMessages } from './access/private-log.js';
 import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
 import { createWaitingApp } from './http/app.js';
@@ -55,10 +56,11 @@ const LAST_RESPONSE_MS = 1000;
  *   limits that cannot hold together
  */
 export async function startServer(
-  options: ServeOptions,
+  given: ServeOptions,
   start?: typeof startProcesses,
 ): Promise<RunningServer> {
-  const { host, port, models, data, slides, drainMs, log } = options;
+  const options = given.privateNames ? { ...given, log: withoutMessages(given.log) } : given;
+  const { host, port, models, data, slides, drainMs, privateNames, log } = options;
   await requireFolder(models, '--models');
   if (slides !== null) await requireFolder(slides, '--slides');
   checkMemory((await new ModelShelf(models).survey()).cards, memoryOf(options), log);
@@ -66,7 +68,7 @@ export async function startServer(
   const limits = limitsOf(options, await diskSpace(data));
   const drain = new Drain();
   const authenticator = await openAccess(options);
-  const base = { authenticator, hosts: hostPolicy(host, options.hostNames), drain, log };
+  const base = { authenticator, privateNames, hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
   const stopping = new AbortController();
   let services: Services | null = null;

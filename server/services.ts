@@ -75,11 +75,13 @@ export function startProcesses(
     },
     events,
     options.worker,
-    options.diagnostics,
+    { ...options.diagnostics, isSilent: options.privateNames },
   );
   const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
+  const isSilent = options.privateNames;
   const readers = new Readers({
     ...limits,
+    isSilent,
     ...(onReaderDeath && { onDeath: onReaderDeath }),
     ...options.readers,
   });
@@ -107,7 +109,19 @@ export async function openServices(
   signal: AbortSignal,
   start: typeof startProcesses = startProcesses,
 ): Promise<Services> {
-  const { models, data, slides, log, engine, syncPixels, queueLimit, keepMs, reusesResults } = options;
+  const {
+    models,
+    data,
+    slides,
+    log,
+    audit,
+    privateNames,
+    engine,
+    syncPixels,
+    queueLimit,
+    keepMs,
+    reusesResults,
+  } = options;
   const { maxBodyBytes, idleTimeoutMs, minRate } = options;
   const tensorflow = engine.tensorflow ? { ...engine.tensorflow, library: null } : null;
   const versions = engineVersions(tensorflow);
@@ -125,7 +139,14 @@ export async function openServices(
     account,
     onReceived: (bytes) => metrics.uploadBytes.inc(bytes),
   });
-  const uploads = await Uploads.open(join(data, 'uploads'), '/v1/uploads', maxBodyBytes, keepMs, transfers);
+  const uploads = await Uploads.open(
+    join(data, 'uploads'),
+    '/v1/uploads',
+    maxBodyBytes,
+    keepMs,
+    transfers,
+    privateNames,
+  );
   const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
   const devices = new KnownDevices(environment, log, engine);
   const observer = new WorkerObserver(metrics, devices, log);
@@ -155,6 +176,8 @@ export async function openServices(
       keepMs,
       resultKeys: reusesResults ? new ResultKeys(shelf, () => devices.environment) : null,
       responseCacheBytes: memory.responseCache,
+      hidesNames: privateNames,
+      onExpired: (id) => audit?.({ audit: 'expireJob', who: 'server', target: id }),
       now: Date.now,
       recovery: options.recovery,
     },
@@ -173,6 +196,7 @@ export async function openServices(
   });
   const app = createApp({
     ...base,
+    audit,
     version: versions.unseam!,
     jobs,
     store,

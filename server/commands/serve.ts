@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
+import { openAudit } from '../access/audit.js';
 import { DEFAULTS, ENVIRONMENT, openTelemetryEnvironment } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
@@ -30,6 +31,8 @@ interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, C
   readonly responseCache?: number;
   readonly data: string;
   readonly open?: boolean;
+  readonly audit?: string;
+  readonly privateNames?: boolean;
   readonly slides?: string;
   readonly allowHost?: readonly string[];
   readonly imageHosts?: readonly string[];
@@ -86,6 +89,18 @@ export function serveCommand(program: Command, context: CommandContext): void {
     .addOption(
       new Option('--open [0|1]', 'serve without tokens whoever can reach the server')
         .env(ENVIRONMENT.open)
+        .preset('1')
+        .argParser(switched),
+    )
+    .addOption(
+      new Option(
+        '--audit <file>',
+        'append a line of JSON for whatever changes state (default: to the standard output)',
+      ).env(ENVIRONMENT.audit),
+    )
+    .addOption(
+      new Option('--private-names [0|1]', 'have names and paths of images in no log, list or error')
+        .env(ENVIRONMENT.privateNames)
         .preset('1')
         .argParser(switched),
     )
@@ -170,6 +185,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
     .action(async (flags: ServeFlags) => {
       // Loaded here: other commands, and --help, need none of its libraries.
       const { startServer } = await import('../serve.js');
+      const log = pino({ level: flags.logLevel });
+      const auditFailed = (err: unknown) => log.error({ err }, 'cannot write the audit log');
       const server = await startServer({
         ...flags,
         engine: { ...engineOf(flags), ...(flags.batch !== undefined && { batch: flags.batch }) },
@@ -179,6 +196,8 @@ export function serveCommand(program: Command, context: CommandContext): void {
         reusesResults: flags.cache,
         maxUnpackedBytes: flags.maxUnpacked,
         isOpen: flags.open ?? DEFAULTS.isOpen,
+        audit: openAudit(flags.audit ?? null, auditFailed),
+        privateNames: flags.privateNames ?? DEFAULTS.privateNames,
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,
@@ -192,7 +211,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
           ...(flags.cpuProfile !== undefined && { cpuProfileDir: flags.cpuProfile }),
         },
         traces: traceSettingsOf(openTelemetryEnvironment()),
-        log: pino({ level: flags.logLevel }),
+        log,
       });
       const stop = context.signal.aborted ? Promise.resolve() : once(context.signal, 'abort');
       try {

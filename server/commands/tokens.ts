@@ -1,4 +1,6 @@
+import { userInfo } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type AuditEntry, auditLine, openAudit } from '../access/audit.js';
 import type { TokenStore } from '../access/token-store.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { parseParameters } from '../contract/parameters.js';
@@ -11,7 +13,10 @@ interface TokensFlags {
   readonly data: string;
   readonly json?: boolean;
 }
-interface CreateFlags extends TokensFlags {
+interface ChangeFlags extends TokensFlags {
+  readonly audit?: string;
+}
+interface CreateFlags extends ChangeFlags {
   readonly name: string;
   readonly scope: readonly Scope[];
   readonly expires: string;
@@ -33,8 +38,14 @@ export function tokensCommand(program: Command, context: CommandContext): void {
           .default(DEFAULTS.data),
       )
       .option('--json', 'print JSON');
+  const declareChange = (name: string, description: string): Command =>
+    declare(name, description).addOption(
+      new Option('--audit <file>', 'append a line of JSON for it (default: to the standard error)').env(
+        ENVIRONMENT.audit,
+      ),
+    );
 
-  declare('create', 'make a token, and print it: it is not stored, and cannot be shown again')
+  declareChange('create', 'make a token, and print it: it is not stored, and cannot be shown again')
     .requiredOption('--name <name>', 'whose it is or what for')
     .addOption(
       new Option('--scope <scopes...>', `what it allows: ${SCOPES.join(', ')}`)
@@ -42,11 +53,13 @@ export function tokensCommand(program: Command, context: CommandContext): void {
         .makeOptionMandatory(),
     )
     .option('--expires <lifetime>', 'how long it is valid, such as 90d or 12h; or never', DEFAULT_LIFETIME)
-    .action(async ({ data, json, name, scope, expires }: CreateFlags) => {
+    .action(async ({ data, json, audit, name, scope, expires }: CreateFlags) => {
       const request = parseParameters(tokenRequestSchema, { name, scopes: scope, expires });
       await makeFolder(data);
       const store = await openTokens(data);
+      const write = auditTo(audit, context);
       const { token, text } = await store.create({ ...request, lifetimeMs: request.expires });
+      write('createToken', token);
       context.stdout(json ? JSON.stringify({ ...token, token: text }) : text);
       if (!json) context.stderr(`${summaryOf(token)}; it is shown only now`);
     });
@@ -57,11 +70,13 @@ export function tokensCommand(program: Command, context: CommandContext): void {
       context.stdout(json ? JSON.stringify(token) : summaryOf(token));
   });
 
-  declare('revoke', 'revoke a token: it is refused from now on')
+  declareChange('revoke', 'revoke a token: it is refused from now on')
     .argument('<id>', 'of the token, as listed')
-    .action(async (id: string, { data, json }: TokensFlags) => {
+    .action(async (id: string, { data, json, audit }: ChangeFlags) => {
       await requireFolder(data, '--data');
+      const write = auditTo(audit, context);
       const token = await (await openTokens(data)).revoke(id);
+      write('revokeToken', token);
       context.stdout(json ? JSON.stringify(token) : summaryOf(token));
     });
 }
@@ -83,4 +98,23 @@ function summaryOf({ id, name, scopes, createdAt, expiresAt, revokedAt }: TokenV
   const until = expiresAt === null ? 'never expires' : `expires ${expiresAt.slice(0, 16)}Z`;
   const state = revokedAt === null ? until : `revoked ${revokedAt.slice(0, 16)}Z`;
   return `${id} "${name}": ${scopes.join(', ')}; made ${createdAt.slice(0, 16)}Z, ${state}`;
+}
+
+/** Writes who has changed a token, into a file or to the standard error. */
+function auditTo(file: string | undefined, { stderr }: CommandContext) {
+  const failed = (error: unknown) =>
+    stderr(`unseam: the audit log cannot be written: ${(error as Error).message}`);
+  const write =
+    file === undefined ? (entry: AuditEntry) => stderr(auditLine(entry)) : openAudit(file, failed);
+  return (audit: string, { id, name, scopes }: TokenView) =>
+    write({ audit, who: `cli:${userName()}`, target: id, token: { name, scopes } });
+}
+
+/** Some users of containers have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? 'unknown');
+  }
 }

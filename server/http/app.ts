@@ -1,9 +1,11 @@
 import express, { type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import type { Audit } from '../access/audit.js';
 import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Tracer } from '../traces/tracer.js';
+import { auditBy } from './audit.js';
 import { authorizeBy, publicOnly } from './authorize.js';
 import { type BodyLimits, watchBodies } from './body-watch.js';
 import { boundRequests } from './bounds.js';
@@ -15,6 +17,7 @@ import { observeRequests } from './observe-requests.js';
 import { methodsAt, operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
 import type { Rate } from './rate-limit.js';
+import { identifyRequests } from './request-id.js';
 import { contractRoutes } from './routes/contract.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
 import { jobRoutes } from './routes/jobs.js';
@@ -30,6 +33,8 @@ import { webRoutes } from './routes/web.js';
 
 /** What checks every request before its route. */
 export interface BaseDependencies {
+  /** Whether no response and no log has the names of images. */
+  readonly privateNames: boolean;
   readonly authenticator: Authenticator;
   readonly hosts: HostPolicy;
   readonly drain: Drain;
@@ -39,6 +44,8 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
   /** Of unseam. */
   readonly version: string;
   readonly metrics: Metrics;
+  /** Takes what changes state; null for nobody. */
+  readonly audit: Audit | null;
   readonly bodies: BodyLimits;
   /** Of each caller; null for none. */
   readonly rate: Rate | null;
@@ -59,14 +66,18 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 export function createApp(dependencies: AppDependencies): Express {
   const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { version, tracer, rate, usage, unready, devices, gauges } = dependencies;
+  const { version, tracer, audit, privateNames, rate, usage, unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
-  app.use(observeRequests(metrics, tracer), boundRequests(), guard(hosts));
+  app.use(observeRequests(metrics, tracer), identifyRequests(), boundRequests(), guard(hosts));
   app.use(drain.handler(), watchBodies(bodies, log));
 
-  const checks = rate === null ? [] : [limitRate(rate)];
-  const operate = operateOn(app, authorizeBy(authenticator), ...checks);
+  const operate = operateOn(
+    app,
+    ...(audit === null ? [] : [auditBy(audit)]),
+    authorizeBy(authenticator),
+    ...(rate === null ? [] : [limitRate(rate)]),
+  );
   segmentRoute(operate, dependencies, syncPixels, drain.ended);
   planRoute(operate, dependencies);
   jobRoutes(operate, dependencies);
@@ -82,7 +93,7 @@ export function createApp(dependencies: AppDependencies): Express {
   metricsRoute(operate, metrics, gauges);
 
   app.use(refuseUnknown);
-  app.use(problemHandler(log));
+  app.use(problemHandler(log, privateNames));
   return app;
 }
 
@@ -95,14 +106,17 @@ const refuseUnknown: RequestHandler = ({ method, path }, response) => {
 };
 
 /** The app of a server that waits for its data folder or its devices: it responds 503 with the reason. */
-export function createWaitingApp(reason: Error, { hosts, drain, log }: BaseDependencies): Express {
+export function createWaitingApp(
+  reason: Error,
+  { hosts, drain, log, privateNames }: BaseDependencies,
+): Express {
   const app = express();
   app.disable('x-powered-by');
-  app.use(boundRequests(), guard(hosts), drain.handler());
+  app.use(identifyRequests(), boundRequests(), guard(hosts), drain.handler());
   probeRoutes(operateOn(app, publicOnly), () => (drain.draining ? 'draining' : reason.message));
   app.use(() => {
     throw reason;
   });
-  app.use(problemHandler(log));
+  app.use(problemHandler(log, privateNames));
   return app;
 }

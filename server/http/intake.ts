@@ -185,11 +185,12 @@ async function receive(
   const start = performance.now();
   const received = await receiveImage(request, input, of, limits);
   const uploadMs = roundMs(performance.now() - start);
-  return { ...IN_PLACE, source: { kind: 'upload', ...received }, input, singleFile: true, uploadMs };
+  const name = jobs.hidesNames ? null : received.name;
+  return { ...IN_PLACE, source: { kind: 'upload', ...received, name }, input, singleFile: true, uploadMs };
 }
 
 async function locate(
-  { slides, uploads }: IntakeDependencies,
+  { jobs, slides, uploads }: IntakeDependencies,
   source: RequestedSource,
   folder: string,
   caller: Principal,
@@ -202,7 +203,7 @@ async function locate(
   const { id, name, bytes, sha256, file, take } = await uploads.find(source.upload, caller);
   let isClaimed = false;
   return {
-    source: { kind: 'upload', name, bytes, sha256 },
+    source: { kind: 'upload', name: jobs.hidesNames ? null : name, bytes, sha256 },
     get input() {
       return isClaimed ? uploadPath(folder) : file;
     },

@@ -67,6 +67,9 @@ export function noteJob({ res }: Request, id: string): void {
   if (res) observedOf(res).jobId = id;
 }
 
+/** The job that the request of a response has made; null where it has made none. */
+export const jobOf = (response: Response): string | null => observedOf(response).jobId ?? null;
+
 /** The span of a request; null where its trace is not recorded. */
 export const spanOf = ({ res }: Request): Span | null => (res && observedOf(res).span) ?? null;
 

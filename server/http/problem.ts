@@ -1,7 +1,9 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
+import { withoutNames } from '../contract/private-names.js';
 import { codeOf, detailOf, problemOf, TRANSIENT } from '../contract/problems.js';
+import { requestIdOf } from './request-id.js';
 
 /** The seconds after which a client may retry. */
 const RETRY_AFTER_S = 2;
@@ -46,13 +48,27 @@ function withCode(error: unknown): unknown {
   return ofBody ? new RequestError(code, `the JSON body cannot be read: ${message}`) : error;
 }
 
-/** Handles what routes throw: logs it, as an error if it is the server's, and responds with the problem. */
-export function problemHandler(log: Logger): ErrorRequestHandler {
+/**
+ * Handles what routes throw: logs it, as an error if it is the server's, and responds with the problem.
+ * @param privateNames whether neither may have the names of images
+ */
+export function problemHandler(log: Logger, privateNames = false): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = withCode(thrown);
     const code = codeOf(error);
-    if (problemOf(code).status >= 500) log.error({ err: error, path: request.path }, 'request failed');
-    else log.info({ code, path: request.path, detail: detailOf(error) }, 'request refused');
-    sendProblem(request, response, error);
+    const of = { request: requestIdOf(request), path: privateNames ? patternOf(request) : request.path };
+    if (problemOf(code).status >= 500) log.error({ err: error, ...of }, 'request failed');
+    else log.info({ code, ...of, ...(!privateNames && { detail: detailOf(error) }) }, 'request refused');
+    sendProblem(request, response, privateNames ? withoutNames(error, namesIn(request)) : error);
   };
+}
+
+/** The route of a request: what its client wrote may be anything. */
+const patternOf = ({ route }: Request): string => (route as { path?: string } | undefined)?.path ?? 'none';
+
+/** The paths and addresses in a request's body and query. */
+function namesIn({ body, query }: Request): string[] {
+  const { source, 'skip-background': mask }: Readonly<Record<string, unknown>> = { ...query, ...body };
+  const sources = typeof source === 'object' && source !== null ? Object.values(source) : [];
+  return [mask, ...sources].filter((name) => typeof name === 'string');
 }

@@ -24,11 +24,13 @@ export class TusServer extends Server {
   constructor(
     options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
       readonly datastore: UploadStore;
+      readonly hidesNames: boolean;
     },
   ) {
-    const { datastore } = options;
+    const { hidesNames, ...rest } = options;
+    const { datastore } = rest;
     super({
-      ...options,
+      ...rest,
       onIncomingRequest: async (request, id) => {
         const owner = UPLOAD_ID.test(id) ? await datastore.records.ownerOf(id) : null;
         const isNew = request.method === 'POST' && owner === null;
@@ -36,6 +38,7 @@ export class TusServer extends Server {
       },
       onUploadCreate: async (request, upload) => {
         datastore.records.setOwner(upload, callerOf(request).id);
+        if (hidesNames) upload.metadata = undefined;
         return {};
       },
       onResponseError: (request, error) => {

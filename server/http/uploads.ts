@@ -31,11 +31,13 @@ export class Uploads {
     maxBytes: number,
     store: UploadStore,
     private readonly transfers: Transfers,
+    hidesNames: boolean,
   ) {
     this.#store = store;
     this.#server = new TusServer({
       path,
       datastore: this.#store,
+      hidesNames,
       maxSize: maxBytes,
       relativeLocation: true,
       allowedOrigins: () => false,
@@ -46,6 +48,7 @@ export class Uploads {
    * @param path of the route
    * @param keepMs how long an upload is retained after its last byte
    * @param transfers the limits shared with plain uploads
+   * @param hidesNames whether what clients call their files is discarded
    */
   static async open(
     folder: string,
@@ -53,10 +56,11 @@ export class Uploads {
     maxBytes: number,
     keepMs: number,
     transfers: Transfers,
+    hidesNames = false,
   ): Promise<Uploads> {
     await makeFolder(folder);
     const store = await UploadStore.open(folder, keepMs, transfers);
-    return new Uploads(folder, path, maxBytes, store, transfers);
+    return new Uploads(folder, path, maxBytes, store, transfers, hidesNames);
   }
 
   /** Handles a request of the protocol; one with a body takes one of the places of `Transfers`. */

@@ -1,8 +1,10 @@
 import { EngineLostError } from '../../model/errors.js';
+import { withoutNames } from '../contract/private-names.js';
 import { codeOf, detailOf } from '../contract/problems.js';
 import type { Failure } from '../contract/schemas/job.js';
 import { delay } from '../storage/delay.js';
 import type { Span, Tracer } from '../traces/tracer.js';
+import { namesOf } from './hidden-source.js';
 import { hasEnded, type JobRecord, type RecordedReceipt, transition } from './job.js';
 import { JobTrace } from './job-trace.js';
 import { checkOf, pollUntil } from './pause.js';
@@ -28,6 +30,8 @@ export interface LifeOptions extends TrackingOptions {
   ) => Promise<JobRecord['cache']>;
   /** Null where no traces are recorded. */
   readonly tracer?: Tracer | null;
+  /** Whether what clients are told of failures has no names of images. Default false. */
+  readonly hidesNames?: boolean | undefined;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
   /** Default `RECOVERY`. */
@@ -164,7 +168,9 @@ export class JobLife {
       await job.end('cancelled');
       return null;
     }
-    const failure: Failure = { code: codeOf(error), detail: detailOf(error) };
+    const { hidesNames = false } = this.options;
+    const told = hidesNames ? withoutNames(error, namesOf(job.record)) : error;
+    const failure: Failure = { code: codeOf(told), detail: detailOf(told) };
     if (isTemporary(failure.code) && !job.isAwaited) {
       log.warn({ err: error, job: job.record.id }, 'job interrupted');
       return failure;

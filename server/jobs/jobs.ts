@@ -29,7 +29,7 @@ import { JobResults } from './results.js';
 import { JobRunner } from './runner.js';
 import type { JobStore, StoredJobs } from './store.js';
 
-export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
+export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait' | 'hidesNames'> {
   readonly store: JobStore;
   readonly worker: Pick<WorkerClient, 'run' | 'hold' | keyof WorkerCalls>;
   readonly readers: Pick<Readers, 'header' | 'tile' | 'derive' | 'evict'>;
@@ -48,6 +48,8 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait'> {
   readonly responseCacheBytes: number;
   /** How long a job stays available after it has ended, in ms. */
   readonly keepMs: number;
+  /** Called with the id of a job that was removed because of that. */
+  readonly onExpired?: (id: string) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -60,6 +62,8 @@ const EXPIRY_INTERVAL_MS = 60_000;
  */
 export class Jobs {
   readonly results: JobResults;
+  /** Whether clients see no names of images. */
+  readonly hidesNames: boolean;
   readonly cache: ResultCache;
   readonly #jobs: JobCollection;
   readonly #admission: Admission;
@@ -77,7 +81,8 @@ export class Jobs {
     for (const { id, reason } of unreadable)
       log.error({ job: id, reason }, 'cannot read a job; its folder is left untouched');
     startCounting(options.metrics);
-    this.results = new JobResults(store, worker, readers, shelf);
+    this.hidesNames = options.hidesNames ?? false;
+    this.results = new JobResults(store, worker, readers, shelf, this.hidesNames);
     this.#jobs = new JobCollection(unreadable);
     this.#admission = new Admission(options.limits, (counts) => this.#jobs.occupancy(counts));
     this.#planner = new JobPlanner(worker, readers, shelf);
@@ -92,6 +97,7 @@ export class Jobs {
       now: options.now,
       recovery: options.recovery,
       wait: options.wait,
+      hidesNames: options.hidesNames,
       closing: this.#closing.signal,
       syncResults: (record) => this.results.sync(record),
       closeFiles: (id) => this.results.closeFiles(id),
@@ -253,6 +259,7 @@ export class Jobs {
   /** Removes a job that has ended, or that cannot be read, with all of its files. */
   async remove(id: string): Promise<void> {
     const job = this.#jobs.delete(id)?.job;
+    if (job && !job.isAwaited && job.record.cache) this.cache.forget(job.record.cache.key);
     await this.results.closeFiles(id);
     // One that is awaited never wrote its record: these are all of its files.
     const isKnown = job?.isAwaited && job.record.state === 'succeeded';
@@ -268,6 +275,7 @@ export class Jobs {
       const { id } = job.record;
       if (!job.hasEnded) await this.cancel(id);
       await this.remove(id);
+      this.options.onExpired?.(id);
     }
   }
 

@@ -99,6 +99,12 @@ export class ResultCache {
     }
   }
 
+  /** Forgets what is in memory of results with a key: their owner has removed the job that has them, too. */
+  forget(key: string): void {
+    this.#responses.delete(key);
+    this.options.metrics.cacheBytes.set({ cache: 'results' }, this.#responses.bytes);
+  }
+
   async #stamps(record: JobRecord): Promise<Readonly<Record<string, FileStamp>>> {
     const folder = this.options.store.folder(record.id);
     const stamps = await Promise.all(

@@ -5,9 +5,11 @@ import type { ModelShelf } from '../../model/shelf/shelf.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
+import { withoutNames } from '../contract/private-names.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerCalls } from '../worker/methods.js';
 import { resultName } from './folder.js';
+import { namesOf } from './hidden-source.js';
 import type { JobRecord } from './job.js';
 import { specOf } from './spec.js';
 import type { JobStore } from './store.js';
@@ -22,6 +24,8 @@ export class JobResults {
     private readonly worker: Pick<WorkerCalls, 'preview'>,
     private readonly readers: Pick<Readers, 'derive' | 'tile' | 'evict'>,
     private readonly shelf: Pick<ModelShelf, 'find'>,
+    /** Whether errors have no names of images. */
+    private readonly hidesNames = false,
   ) {}
 
   /** The path of a result, whether it exists or not. */
@@ -60,7 +64,8 @@ export class JobResults {
       throw new RequestError('not-found', `the job has ${record.state}: its image was removed`);
     }
     const mask = layer === 'mask' ? await this.get(record, 'labels', 'tiff') : null;
-    return this.readers.tile(this.#specOf(record), await this.#cardOf(record), mask, tile, signal);
+    const card = await this.#cardOf(record);
+    return this.#unnamed(record, this.readers.tile(this.#specOf(record), card, mask, tile, signal));
   }
 
   /** Returns the finished part of a running job's mask, as a PNG; null when the job does not run. */
@@ -93,8 +98,16 @@ export class JobResults {
     const draft = `${path}.made`;
     const files = [{ ...result, simplify: request.simplify, path: draft }];
     const pixels = image.width * image.height;
-    await this.readers.derive(this.#specOf(record), await this.#cardOf(record), mask, files, pixels);
+    const card = await this.#cardOf(record);
+    await this.#unnamed(record, this.readers.derive(this.#specOf(record), card, mask, files, pixels));
     await this.store.publish(record, basename(draft), basename(path));
+  }
+
+  #unnamed<Value>(record: JobRecord, reading: Promise<Value>): Promise<Value> {
+    if (!this.hidesNames) return reading;
+    return reading.catch((error: unknown) => {
+      throw withoutNames(error, namesOf(record));
+    });
   }
 
   #specOf(record: JobRecord) {

@@ -3,9 +3,9 @@ import { EngineLostError } from '../../model/errors.js';
 import { type Clock, systemClock } from '../../model/scheduler/clock.js';
 import { RequestError } from '../contract/errors.js';
 import type { ReaderLimits, ReaderMethods, ReadName } from './methods.js';
-import { type ReaderCause, ReaderExit, ReaderProcess } from './process.js';
+import { type ReaderCause, ReaderExit, ReaderProcess, type ReaderProcessOptions } from './process.js';
 
-export interface PoolOptions {
+export interface PoolOptions extends ReaderProcessOptions {
   /** What its calls do, for messages: `reading the header`. */
   readonly operation: string;
   /** Processes that are started at once and never evicted; at least 0. */
@@ -23,8 +23,6 @@ export interface PoolOptions {
   readonly maxPending: number;
   /** Time limit of a call in ms, unless the call has its own. */
   readonly timeoutMs: number;
-  /** JavaScript's heap of a process, in MB: an image that needs more crashes the process, not the machine. */
-  readonly heapMb: number;
   /** How every image is opened. */
   readonly limits: ReaderLimits;
   /** Called with why a process was lost. Default: it is not called. */
@@ -164,8 +162,8 @@ export class ReaderPool {
   }
 
   #start(): ReaderProcess {
-    const { heapMb, limits, onDeath } = this.options;
-    const reader: ReaderProcess = new ReaderProcess(heapMb, limits, (cause) => {
+    const { limits, onDeath } = this.options;
+    const reader: ReaderProcess = new ReaderProcess(this.options, limits, (cause) => {
       this.#discard(reader);
       if (cause !== null) onDeath?.(cause);
     });

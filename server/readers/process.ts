@@ -24,6 +24,13 @@ const START_MS = 60_000;
 /** Time limit for an orderly exit. */
 const EXIT_MS = 1000;
 
+export interface ReaderProcessOptions {
+  /** JavaScript's heap of a process, in MB: an image that needs more crashes the process, not the machine. */
+  readonly heapMb: number;
+  /** Discards what it prints: libraries may name images there. Default false. */
+  readonly isSilent?: boolean;
+}
+
 /** The life of one process that reads images, one call at a time. */
 export class ReaderProcess {
   readonly #child: ChildProcess;
@@ -36,15 +43,18 @@ export class ReaderProcess {
   #isStopping = false;
 
   /**
-   * @param heapMb JavaScript's heap, in MB: an image that needs more crashes the process, not the machine
    * @param onExit called once, before a pending call rejects, with why it was lost; null where it was stopped
    */
-  constructor(heapMb: number, limits: ReaderLimits, onExit: (cause: ReaderCause | null) => void) {
+  constructor(
+    { heapMb, isSilent = false }: ReaderProcessOptions,
+    limits: ReaderLimits,
+    onExit: (cause: ReaderCause | null) => void,
+  ) {
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
       execArgv: [`--max-old-space-size=${heapMb}`],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', isSilent ? 'ignore' : 'inherit', 'ipc'],
     });
     this.#connection = new Connection(childProcess(this.#child), {
       onExit: ({ status }) => {

@@ -12,6 +12,8 @@ import { type PoolOptions, ReaderFailedError, ReaderPool } from './pool.js';
 export interface ReadersOptions extends ReaderLimits {
   /** Time limit for reading an image's header, in ms. Default 30,000. */
   readonly headerMs?: number;
+  /** Discards what the processes print: libraries may name images there. Default false. */
+  readonly isSilent?: boolean;
   /** Called with why a process was lost. Default: it is not called. */
   readonly onDeath?: PoolOptions['onDeath'];
 }
@@ -39,7 +41,7 @@ export class Readers {
   /** How often an image or a result has failed its processes, and when last; the most recent last. */
   readonly #failures = new Map<string, { count: number; at: number }>();
 
-  constructor({ headerMs = 30_000, onDeath, ...limits }: ReadersOptions) {
+  constructor({ headerMs = 30_000, isSilent = false, onDeath, ...limits }: ReadersOptions) {
     this.#headers = new ReaderPool({
       operation: 'reading the header',
       minProcesses: 1,
@@ -47,6 +49,7 @@ export class Readers {
       maxPending: MAX_PENDING.headers,
       timeoutMs: headerMs,
       heapMb: 128,
+      isSilent,
       limits,
       onDeath,
     });
@@ -57,6 +60,7 @@ export class Readers {
       maxPending: MAX_PENDING.tiles,
       timeoutMs: TILE_MS,
       heapMb: 1024,
+      isSilent,
       limits,
       onDeath,
     });
@@ -67,6 +71,7 @@ export class Readers {
       maxPending: MAX_PENDING.results,
       timeoutMs: DERIVE_MS,
       heapMb: 2048,
+      isSilent,
       limits,
       onDeath,
     });

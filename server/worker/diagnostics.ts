@@ -2,6 +2,8 @@ import type { WorkerLimits } from './limits.js';
 
 /** How developers look inside a worker process. */
 export interface WorkerDiagnostics {
+  /** Discards what it prints: libraries may name images there. Default false. */
+  readonly isSilent?: boolean;
   /** Port of its inspector, on loopback; 0 picks a free one. Default none; for example 9230. */
   readonly inspectPort?: number;
   /** Absolute path of a folder for CPU profiles of the process and of its lanes. Default none. */

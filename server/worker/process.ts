@@ -89,6 +89,9 @@ export class WorkerProcess {
       serialization: 'advanced',
       env: childEnvironment(),
       execArgv: [...workerExecArgv(diagnostics), ...heapFlags(options)],
+      stdio: diagnostics.isSilent
+        ? ['ignore', 'ignore', 'ignore', 'ipc']
+        : ['inherit', 'inherit', 'inherit', 'ipc'],
     });
     this.#watchdog = new Watchdog(limits, (reason) => this.terminate(`${reason}: it hung`));
     this.#child.on('message', () => this.#watchdog.reset());

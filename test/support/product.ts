@@ -68,20 +68,33 @@ export function testServer(data: string, options: Partial<ServeOptions> = {}) {
   });
 }
 
-/** Starts the server as a separate process, to be killed; resolves when it listens. */
-export async function serverProcess(data: string, args: readonly string[] = []) {
+/**
+ * Starts the server as a separate process, to be killed; resolves when it listens.
+ * @param onOutput called with what it prints. Default: its errors are those of the test
+ */
+export async function serverProcess(
+  data: string,
+  args: readonly string[] = [],
+  {
+    env = {},
+    onOutput,
+  }: { readonly env?: NodeJS.ProcessEnv; readonly onOutput?: (text: string) => void } = {},
+) {
   const child = spawn(
     process.execPath,
     [BIN, 'serve', '--port', '0', '--data', data, '--threads', '2', '--no-cache', ...args],
     {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', onOutput ? 'pipe' : 'inherit'],
     },
   );
   const exit = once(child, 'exit').then(([code]) => code as number | null);
+  child.stderr?.on('data', (chunk) => onOutput?.(String(chunk)));
   const url = await new Promise<string>((resolve, reject) => {
     let log = '';
-    child.stdout.on('data', (chunk) => {
+    child.stdout!.on('data', (chunk) => {
       log += chunk;
+      onOutput?.(String(chunk));
       const found = /"url":"([^"]+)"/.exec(log)?.[1];
       if (found) resolve(found);
     });

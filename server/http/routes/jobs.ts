@@ -87,7 +87,7 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
     const { output, format } = requestedResult(request, record);
     const path = await jobs.results.get(record, output, format);
     const { type, ending } = FORMATS[format];
-    response.attachment(`${baseNameOf(record)}-${output}${ending}`);
+    response.attachment(`${jobs.hidesNames ? record.id : baseNameOf(record)}-${output}${ending}`);
     const etag = `${record.id}-${output}-${format}`;
     const onSent = (bytes: number) => jobs.countSent(output, bytes);
     await sendFile(request, response, path, { type, etag, idleTimeoutMs, onSent });

@@ -171,7 +171,11 @@ describe('what belongs to another token does not exist', () => {
 
     const [hidden, absent] = [await send(name, 'bob', id), await send(name, 'bob', none)];
     expect(hidden.status).toBe(404);
-    const shape = ({ status, headers: { date: _, etag: __, ...headers }, body }: RawAnswer) => ({
+    const shape = ({
+      status,
+      headers: { date: _, etag: __, 'x-request-id': ___, ...headers },
+      body,
+    }: RawAnswer) => ({
       status,
       headers,
       body,

@@ -1,6 +1,7 @@
 import { XMLParser } from 'fast-xml-parser';
-import { CorruptImageError } from '../../errors.js';
+import { CorruptImageError, UnsupportedImageError } from '../../errors.js';
 import type { PixelSize } from '../../source.js';
+import { isNameOfGlass } from './associated.js';
 
 /** The first image of an OME-XML. */
 export interface OmeImage {
@@ -26,6 +27,9 @@ const MICRONS: Record<string, number> = {
   Å: 1e-4,
   pm: 1e-6,
 };
+
+/** Pages of one picture of the glass, at most: it has one, or one for each colour. */
+const MAX_GLASS_PAGES = 1000;
 
 /** An element by the names of its attributes and children. */
 type Element = { readonly [name: string]: unknown };
@@ -87,7 +91,46 @@ export function parseOmeXml(xml: string, pages: number): OmeImage {
   };
 }
 
+/**
+ * The pages of an OME-TIFF that are pictures of the glass, by the names of its images; none for any other description.
+ * Where the XML cannot be read and names such an image, those are all pages.
+ */
+export function pagesOfGlass(xml: string): { readonly has: (page: number) => boolean } {
+  const pages = new Set<number>();
+  if (!/<(\w+:)?OME[\s>]/.test(xml) || !/\b(label|macro)\b/i.test(xml)) return pages;
+  try {
+    let next = 0;
+    for (const image of imagesOf(xml)) {
+      const [pixels = TEXT_ONLY] = elements(image.Pixels);
+      const planes = ['SizeC', 'SizeZ', 'SizeT'].reduce(
+        (all, name) => all * integer(pixels[name], name, 1),
+        1,
+      );
+      const blocks = elements(pixels.TiffData);
+      const isGlass = isNameOfGlass(String(image.Name ?? ''));
+      for (const block of blocks.length > 0 ? blocks : [TEXT_ONLY]) {
+        const first = integer(block.IFD, 'IFD', next, 0);
+        const count = integer(block.PlaneCount, 'PlaneCount', block.IFD === undefined ? planes : 1, 0);
+        for (let i = 0; i < Math.min(count, MAX_GLASS_PAGES) && isGlass; i++) pages.add(first + i);
+        next = first + count;
+      }
+    }
+    return pages;
+  } catch {
+    return { has: () => /Name\s*=\s*["'][^"']*\b(label|macro)\b/i.test(xml) };
+  }
+}
+
 function pixelsOf(xml: string): Element {
+  const [image] = imagesOf(xml);
+  const [pixels] = elements(image?.Pixels);
+  if (!pixels || pixels === TEXT_ONLY) throw new CorruptImageError('the OME-XML describes no image');
+  if (isNameOfGlass(String(image?.Name ?? '')))
+    throw new UnsupportedImageError("the first image of this OME-TIFF is a slide's label or macro image");
+  return pixels;
+}
+
+function imagesOf(xml: string): Element[] {
   // OME-XML has no document type: one could only define entities that expand to something huge.
   if (/<!DOCTYPE/i.test(xml))
     throw new CorruptImageError('the OME-XML has a DOCTYPE, which is not supported');
@@ -99,17 +142,14 @@ function pixelsOf(xml: string): Element {
     parseTagValue: false,
     maxNestedTags: MAX_DEPTH,
   });
-  let pixels: Element | undefined;
   try {
     const [ome] = elements(elements(parser.parse(xml))[0]?.OME);
-    pixels = elements(elements(ome?.Image)[0]?.Pixels)[0];
+    return elements(ome?.Image);
   } catch (cause) {
     throw new CorruptImageError(`the OME-XML cannot be read: ${(cause as Error).message.slice(0, 200)}`, {
       cause,
     });
   }
-  if (!pixels || pixels === TEXT_ONLY) throw new CorruptImageError('the OME-XML describes no image');
-  return pixels;
 }
 
 /** Maps planes to pages by the `TiffData` blocks; without any, pages follow the dimension order. */

@@ -3,8 +3,9 @@ import type { PixelSize } from '../../source.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
 import type { OpenOptions } from '../options.js';
 import { believablePixelSize } from '../resolution.js';
+import { isGlass, refusePage } from './associated.js';
 import type { Directory } from './directory.js';
-import { parseOmeXml } from './ome-xml.js';
+import { pagesOfGlass, parseOmeXml } from './ome-xml.js';
 import { NeedsOpenSlide } from './refusals.js';
 import { TAG } from './tags.js';
 import type { TiffFile } from './tiff-file.js';
@@ -36,7 +37,7 @@ const IMAGEJ_MICRONS: Record<string, number> = {
 
 /**
  * Finds the requested picture among a TIFF's pages: by the OME-XML of an OME-TIFF, the description of a
- * Fiji hyperstack, or its number. The label, macro image and thumbnail of an Aperio slide are never chosen.
+ * Fiji hyperstack, or its number. The label and the macro image of a slide are never chosen, nor is Aperio's thumbnail.
  *
  * @throws UnsupportedImageError for a page, plane or time that does not exist
  * @throws NeedsOpenSlide for a slide in a scanner's own kind of TIFF
@@ -68,9 +69,13 @@ async function pageSlide(file: TiffFile, description: string, options: OpenOptio
   checkPlace(options, { pages: file.pages.length }, number > 0 ? 'the TIFF' : 'the image');
   const page = file.pages[number]!;
   const isAperio = description.startsWith('Aperio');
-  if (isAperio && number > 0 && !page.has(TAG.tileWidth)) {
-    throw new UnsupportedImageError(`page ${number} of this slide is its label, macro image or thumbnail`);
-  }
+  const isApart = number > 0 && (await isGlass(page));
+  if (
+    isApart ||
+    (isAperio && number > 0 && !page.has(TAG.tileWidth)) ||
+    pagesOfGlass(description).has(number)
+  )
+    throw refusePage(number);
   const overviews = await findOverviews(file, page, number, isAperio);
   const { mpp, notes } = await pixelSizeOf(page, isAperio ? aperioPixelSize(description) : null, options);
   return { planes: [page], channelNames: null, overviews: overviews.map((level) => [level]), mpp, notes };

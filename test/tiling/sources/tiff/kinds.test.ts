@@ -347,6 +347,61 @@ describe('pyramids', () => {
   });
 });
 
+describe('pictures of the glass', () => {
+  const plain = { compression: 8 };
+  const pages = [1, 2, 3, 4].map((n) => pattern(40 + n, 30, 1));
+  const isRefused = async (path: string, page: number) =>
+    openImage(path, { ...options, page }).then(
+      (source) => source.close().then(() => false),
+      (error: Error) => /label, macro image or thumbnail/.test(error.message),
+    );
+  const refused = (path: string) => Promise.all(pages.map((_, page) => isRefused(path, page)));
+
+  it('of Aperio are refused even where they have tiles', async () => {
+    const path = newFile();
+    const tiled = { ...plain, tile };
+    await writeTestTiff(path, pages, [
+      { ...tiled, description: 'Aperio Image Library v12' },
+      { ...tiled, description: 'Aperio Image Library v12\r\nlabel 387x463' },
+      { ...tiled, newSubfileType: 9 },
+      { ...tiled, description: 'Aperio Image Library v12\n41x30 -> 20x15' },
+    ]);
+    expect(await refused(path)).toEqual([false, true, true, false]);
+  });
+
+  it('of any TIFF are refused by the names of their pages', async () => {
+    const path = newFile();
+    const named = (description: string) => ({ ...plain, description });
+    await writeTestTiff(path, pages, [plain, named('Macro'), named('label image'), named('label-free')]);
+    expect(await refused(path)).toEqual([false, true, true, false]);
+  });
+
+  it.each([
+    ['', [false, true, true, false]],
+    ['<TiffData IFD="2" PlaneCount="1"/>', [false, false, true, true]],
+  ] as const)('of an OME-TIFF are refused by the names of its images %s', async (block, expected) => {
+    const path = newFile();
+    const image = (name: string, blocks: string) =>
+      `<Image Name="${name}"><Pixels SizeX="41" SizeY="30" SizeC="1" SizeZ="1" SizeT="1" Type="uint8" DimensionOrder="XYCZT">${blocks}</Pixels></Image>`;
+    const description = `<OME>${image('slide.svs', '')}${image('slide.svs [label]', block)}${image('macro image', '')}${image('tissue', '')}</OME>`;
+    await writeTestTiff(path, pages, [{ ...plain, description }, plain, plain, plain]);
+    expect(await refused(path)).toEqual(expected);
+    await (await openImage(path, options)).close();
+  });
+
+  it('of an OME-TIFF are refused where its XML is damaged, or when they come first', async () => {
+    const damaged = newFile();
+    const xml = '<OME><Image Name="label"><Pixels SizeC="x" SizeZ="1" SizeT="1"/></Image></OME>';
+    await writeTestTiff(damaged, pages, [{ ...plain, description: xml }, plain, plain, plain]);
+    expect(await refused(damaged)).toEqual([true, true, true, true]);
+    const first = newFile();
+    const whole = xml.replace('"x"', '"1"');
+    await writeTestTiff(first, pages, [{ ...plain, description: whole }, plain, plain, plain]);
+    await expect(openImage(first, options)).rejects.toThrow(/first image .* label or macro/);
+    expect(await refused(first)).toEqual([true, false, false, false]);
+  });
+});
+
 it('resolution in inches, and a pixel size of the user', async () => {
   const path = newFile();
   const resolution = { x: [50_800, 1] as [number, number], y: [25_400, 2] as [number, number], unit: 2 };
