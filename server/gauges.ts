@@ -4,6 +4,7 @@ import type { Metrics } from './metrics/metrics.js';
 import { ProcessMeter } from './metrics/process-meter.js';
 import { childrenOf, OwnUse, type ProcessUse, useOf } from './metrics/process-use.js';
 import type { Readers } from './readers/readers.js';
+import type { DiskAccount } from './storage/disk-account.js';
 import { diskSpace } from './storage/free-space.js';
 import type { WorkerClient } from './worker/client.js';
 
@@ -17,6 +18,9 @@ export interface GaugeSources {
   readonly readers: Pick<Readers, 'pids'>;
   /** Whether the server accepts work at present. */
   readonly isReady: () => boolean;
+  readonly account: Pick<DiskAccount, 'total'>;
+  /** Of the data folder, in bytes; null for the size of its disk. */
+  readonly quotaBytes: number | null;
   /** The data folder. */
   readonly folder: string;
 }
@@ -27,6 +31,7 @@ export interface GaugeSources {
  */
 export function gaugesOf(sources: GaugeSources): () => Promise<void> {
   const { metrics, jobs, transfers, worker, workerUse, readers, isReady, folder } = sources;
+  const { account, quotaBytes } = sources;
   const meter = new ProcessMeter(metrics);
   const own = new OwnUse();
   const byId = async (pids: readonly number[]) => {
@@ -38,6 +43,7 @@ export function gaugesOf(sources: GaugeSources): () => Promise<void> {
     metrics.ready.set(isReady() ? 1 : 0);
     metrics.uploadsReceiving.set(transfers.receiving);
     metrics.uploadReserved.set(transfers.reservedBytes);
+    metrics.dataBytes.set(account.total);
     const { pid } = worker;
     const use = workerUse();
     meter.update('server', new Map([[process.pid, own.measure()]]));
@@ -57,5 +63,6 @@ export function gaugesOf(sources: GaugeSources): () => Promise<void> {
     if (space === null) return; // the disk fails: what is known of it is old
     metrics.diskFree.set(space.free);
     metrics.diskSize.set(space.size);
+    metrics.dataQuota.set(quotaBytes ?? space.size);
   };
 }

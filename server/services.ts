@@ -192,6 +192,8 @@ export async function openServices(
     workerUse: () => observer.process,
     readers,
     isReady: () => !base.drain.draining && unready() === null,
+    account,
+    quotaBytes: limits.disk.quotaBytes,
     folder: data,
   });
   const app = createApp({

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Audit } from '../access/audit.js';
 import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
+import { CODES } from '../contract/problems.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { Tracer } from '../traces/tracer.js';
 import { auditBy } from './audit.js';
@@ -93,7 +94,9 @@ export function createApp(dependencies: AppDependencies): Express {
   metricsRoute(operate, metrics, gauges);
 
   app.use(refuseUnknown);
-  app.use(problemHandler(log, privateNames));
+  for (const code of CODES) metrics.problems.inc({ code }, 0);
+  const onProblem = (code: string) => metrics.problems.inc({ code });
+  app.use(problemHandler(log, privateNames, onProblem));
   return app;
 }
 

@@ -51,11 +51,17 @@ function withCode(error: unknown): unknown {
 /**
  * Handles what routes throw: logs it, as an error if it is the server's, and responds with the problem.
  * @param privateNames whether neither may have the names of images
+ * @param onProblem called with the code
  */
-export function problemHandler(log: Logger, privateNames = false): ErrorRequestHandler {
+export function problemHandler(
+  log: Logger,
+  privateNames = false,
+  onProblem: (code: string) => void = () => {},
+): ErrorRequestHandler {
   return (thrown: unknown, request, response, _next) => {
     const error = withCode(thrown);
     const code = codeOf(error);
+    onProblem(code);
     const of = { request: requestIdOf(request), path: privateNames ? patternOf(request) : request.path };
     if (problemOf(code).status >= 500) log.error({ err: error, ...of }, 'request failed');
     else log.info({ code, ...of, ...(!privateNames && { detail: detailOf(error) }) }, 'request refused');

@@ -56,6 +56,16 @@ export function processMetrics(registry: Registry) {
       help: 'Limit of the resident memory of all processes together.',
       registers,
     }),
+    dataBytes: new Gauge({
+      name: 'unseam_data_bytes',
+      help: 'Bytes of jobs and uploads, as the quota counts them.',
+      registers,
+    }),
+    dataQuota: new Gauge({
+      name: 'unseam_data_quota_bytes',
+      help: 'Limit of these bytes; without one, the size of the disk.',
+      registers,
+    }),
     diskFree: new Gauge({
       name: 'unseam_disk_free_bytes',
       help: 'What the server may still write to the disk of its data folder.',

@@ -18,6 +18,12 @@ export function requestMetrics(registry: Registry) {
       help: 'Requests whose responses have not ended.',
       registers,
     }),
+    problems: new Counter({
+      name: 'unseam_http_problems_total',
+      help: 'Requests that were refused or have failed, by the code of the error.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
     traceSpans: new Counter({
       name: 'unseam_trace_spans_total',
       help: 'Spans of traces that were sent, or dropped because the receiver does not take them.',

@@ -274,7 +274,10 @@ describe('the server', () => {
       expect(response.status).toBe(200);
       expect(expected.equals(Buffer.from(await response.arrayBuffer()))).toBe(true);
       expect(own.workerPid()).not.toBe(before);
-      expect(await (await fetch(`${own.url}/metrics`)).text()).toMatch(/restarts_total\{device="cpu"\} 1/);
+      const metrics = await (await fetch(`${own.url}/metrics`)).text();
+      expect(metrics).toMatch(/restarts_total\{device="cpu"\} 1/);
+      expect(metrics).toContain('unseam_worker_deaths_total{cause="killed"} 1\n');
+      expect(metrics).toContain('unseam_job_restarts_total 1\n');
       await until(async () => (await readdir(join(folder, 'outlives', 'jobs'))).length === 0);
     } finally {
       await own.close();

@@ -71,7 +71,9 @@ describe('a reader process', () => {
 
   it('that runs out of memory fails only the call that caused it, by name', async () => {
     const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000 };
-    pool = new ReaderPool({ operation: 'reading', heapMb: 40, limits, ...queue });
+    const deaths: string[] = [];
+    const onDeath = (cause: string) => void deaths.push(cause);
+    pool = new ReaderPool({ operation: 'reading', heapMb: 40, limits, onDeath, ...queue });
     const [pid] = pool.pids;
     const tile = { level: 0, column: 0, row: 0 };
     const header = (input: string) => pool.call('header', [{ ...picture, input }]);
@@ -84,5 +86,6 @@ describe('a reader process', () => {
     expect(answers).toMatchObject(costly.map(() => ({ status: 'rejected', reason })));
     for (const call of others) expect(await call).toMatchObject({ size });
     expect(pool.pids).not.toContain(pid);
+    expect(deaths).toEqual(['crash', 'crash', 'crash', 'crash']); // each of the two was tried twice
   });
 });

@@ -10,6 +10,7 @@ import { runJob } from '../../../server/pipeline/run-job.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { WorkerClient } from '../../../server/worker/client.js';
 import type { WorkerLimits } from '../../../server/worker/limits.js';
+import type { DeathCause } from '../../../server/worker/lost.js';
 import { Preview } from '../../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../../tiling/source.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
@@ -19,8 +20,9 @@ import { even, pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const started: WorkerClient[] = [];
-/** The reasons of worker exits in this test. */
+/** The reasons of worker exits in this test, and their causes. */
 const lost: string[] = [];
+const causes: DeathCause[] = [];
 
 beforeAll(async () => {
   const { data, ...raw } = pattern(700, 500);
@@ -33,6 +35,7 @@ beforeAll(async () => {
 afterEach(async () => {
   await Promise.all(started.splice(0).map((worker) => worker.stop()));
   lost.length = 0;
+  causes.length = 0;
 });
 
 function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
@@ -46,7 +49,10 @@ function worker(limits: Partial<WorkerLimits> = {}): WorkerClient {
       onChoice: () => {},
       onTiling: () => {},
       onDevices: () => {},
-      onLost: (why) => lost.push(why),
+      onLost: (why, cause) => {
+        lost.push(why);
+        causes.push(cause);
+      },
     },
     { restartMs: { first: 20, last: 20 }, ...limits },
   );
@@ -93,6 +99,7 @@ describe('an image that does not open', () => {
       blame: 'certain',
       loss: 'hang',
     });
+    expect(causes).toEqual(['hang']);
   });
 
   it('has at least the time limit of its decoder, which depends on its size', async () => {
@@ -182,6 +189,7 @@ describe('an engine that is lost during a call', () => {
       const client = worker();
       await expect(client.plan(spec, header)).rejects.toMatchObject({ code: 'engine-lost' });
       expect(lost[0]).toBe('the worker did not start: a lane of the engine failed: gone');
+      expect(causes[0]).toBe('start');
     } finally {
       process.env.NODE_OPTIONS = NODE_OPTIONS;
     }
