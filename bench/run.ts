@@ -11,6 +11,7 @@ const BENCHES: Record<string, () => Promise<BenchModule>> = {
   devices: () => import('./devices.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
+  image: () => import('./image.js'),
   int8: () => import('./int8.js'),
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),
