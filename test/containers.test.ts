@@ -125,3 +125,18 @@ it('sets variables that the server reads, and runs commands that it has', async 
   expect(commands).toEqual(['serve', 'health']);
   for (const name of commands) expect(cli.commands.map((command) => command.name())).toContain(name);
 });
+
+it('compose.yaml mounts what exists, and locks what it starts', () => {
+  const compose = text('compose.yaml');
+  const mounted = [...compose.matchAll(/^ +- (\.\/[^:\s]+):/gm)].map(([, path]) => path!);
+  expect(mounted).toContain('./ops/prometheus');
+  expect(mounted.filter((path) => !existsSync(path))).toEqual([]);
+  const services = compose.split(/^ {2}(?=\w+:$)/m).filter((part) => /^ {4}image:/m.test(part));
+  expect(services).toHaveLength(3);
+  for (const service of services) {
+    expect(service).toMatch(/cap_drop:\n +- ALL\n/);
+    expect(service).toContain('no-new-privileges:true');
+    for (const [port] of service.matchAll(/"[\d.:]+:\d+"/g)) expect(port).toMatch(/^"127\.0\.0\.1:/);
+  }
+  expect(text('.gitignore')).toMatch(/^ops\/prometheus\/unseam-token$/m);
+});

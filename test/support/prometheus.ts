@@ -29,8 +29,11 @@ export class Prometheus {
     private readonly end: () => Promise<void>,
   ) {}
 
-  /** @param target the address of a server */
-  static async start(folder: string, target: string): Promise<Prometheus> {
+  /**
+   * @param target the address of a server
+   * @param token of the scope `read`
+   */
+  static async start(folder: string, target: string, token: string): Promise<Prometheus> {
     const config = join(folder, 'prometheus.yml');
     const shipped = await readFile('ops/prometheus/prometheus.yml', 'utf8');
     const changed = shipped
@@ -38,6 +41,7 @@ export class Prometheus {
       .replace('unseam:8080', new URL(target).host)
       .replaceAll('_interval: 15s', '_interval: 250ms');
     await writeFile(config, changed);
+    await writeFile(join(folder, 'unseam-token'), token);
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     const child = spawn(
