@@ -49,7 +49,7 @@ export const bench = async (log: (line: string) => void, values: BenchOptions): 
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
   for (const folder of ['samples', 'tmp']) await mkdir(join(dir, folder));
   const samples = await makeSamples(join(dir, 'samples'), MODEL, 1);
-  const server = await BenchServer.start(join(dir, 'data'), ['--log-level', 'warn'], {
+  const server = await BenchServer.start(join(dir, 'data'), [], {
     TMPDIR: join(dir, 'tmp'),
   });
   const target = new Target(server.url, null, new Ledger());

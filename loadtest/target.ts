@@ -1,5 +1,6 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import { Unseam } from '../client/index.js';
 import { Exposition } from './measure/exposition.js';
 import type { Ledger } from './measure/ledger.js';
 
@@ -11,8 +12,6 @@ export interface Request {
   readonly route: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;
-  /** Receives the body while it arrives. */
-  readonly onText?: (text: string) => void;
 }
 
 export interface Reply {
@@ -30,6 +29,8 @@ const TIMEOUT_MS = 300_000;
 export class Target {
   /** Jobs that were made and are still there, with the states in which they ended. */
   readonly jobs = new Map<string, string>();
+  /** The typed client of the API; its requests are counted, too. Images are sent by `send`, which measures them. */
+  readonly client: Unseam;
   readonly #agent: http.Agent;
   readonly #request: typeof http.request;
 
@@ -42,6 +43,11 @@ export class Target {
     const { Agent, request } = url.startsWith('https:') ? https : http;
     this.#agent = new Agent({ keepAlive: true });
     this.#request = request as typeof http.request;
+    this.client = new Unseam({
+      url,
+      ...(token !== null && { token }),
+      fetch: (input, init) => this.#fetch(input, init),
+    });
   }
 
   /** The headers of every request. */
@@ -60,13 +66,6 @@ export class Target {
     }
   }
 
-  /** @throws Error for any status but 200 */
-  async json<Body>(route: string, path = route): Promise<Body> {
-    const { status, body, failure } = await this.send({ method: 'GET', path, route });
-    if (status !== 200) throw new Error(`GET ${path}: ${failure ?? `status ${status}: ${body}`}`);
-    return JSON.parse(body.toString()) as Body;
-  }
-
   /** @throws Error if `/metrics` cannot be read */
   async metrics(): Promise<Exposition> {
     const { status, body, failure } = await this.send({ method: 'GET', path: '/metrics', route: '/metrics' });
@@ -78,7 +77,14 @@ export class Target {
     this.#agent.destroy();
   }
 
-  #sendOnce({ method, path, headers, body, onText }: Request): Promise<{ reply: Reply; isStale: boolean }> {
+  async #fetch(input: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
+    const response = await fetch(input, init);
+    const { pathname } = new URL(response.url);
+    this.ledger.countRequest(init?.method ?? 'GET', routeOf(pathname), response.status);
+    return response;
+  }
+
+  #sendOnce({ method, path, headers, body }: Request): Promise<{ reply: Reply; isStale: boolean }> {
     return new Promise((resolve) => {
       const fail = (error: Error, isStale: boolean) =>
         resolve({
@@ -91,7 +97,7 @@ export class Target {
         { method, agent: this.#agent, headers: { ...this.headers, ...length, ...headers } },
         (response) => {
           const parts: Buffer[] = [];
-          response.on('data', (part: Buffer) => (onText ? onText(part.toString()) : parts.push(part)));
+          response.on('data', (part: Buffer) => parts.push(part));
           response.on('error', (error) => fail(error, false));
           response.on('end', () => {
             const reply = { headers: response.headers, body: Buffer.concat(parts), failure: null };
@@ -107,3 +113,6 @@ export class Target {
     });
   }
 }
+
+/** The pattern of a path: the ids of jobs are UUIDs. */
+export const routeOf = (path: string): string => path.replace(/\/[\da-f]{8}-[\da-f-]{27}(?=\/|$)/, '/:id');

@@ -25,7 +25,7 @@ export interface Trend {
 export interface TrendOptions {
   /** Of the interval, of (0, 1). */
   readonly confidence: number;
-  /** Readings closer together than this, in s, are not taken for independent. */
+  /** Readings closer together than this, in s, are not taken for independent: at most a quarter of all. */
   readonly blockS: number;
   readonly seed: number;
 }
@@ -49,7 +49,7 @@ export function trendOf(readings: readonly Reading[], { confidence, blockS, seed
   const level = median(values.map((value, i) => value - slope * times[i]!));
   const residuals = values.map((value, i) => value - level - slope * times[i]!);
   const spanS = times.at(-1)! - times[0]!;
-  const block = Math.min(count, Math.max(1, Math.round((blockS / spanS) * (count - 1))));
+  const block = Math.max(1, Math.min(count >> 2, Math.round((blockS / spanS) * (count - 1))));
   const slopes = Array.from({ length: RESAMPLES }, () => {
     const drawn = drawBlocks(residuals, block, random);
     return slope + slopeOf(times, drawn, random, MAX_PAIRS.resample);

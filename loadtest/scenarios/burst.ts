@@ -1,3 +1,4 @@
+import type { Job } from '../../client/index.js';
 import { probe } from '../cannon.js';
 import { IMAGE_HEADERS, judge, type Outcome, segmentPath } from '../images.js';
 import { followJob } from '../jobs.js';
@@ -126,7 +127,10 @@ async function sendUntilAccepted(
       body: sample.image,
     });
     answers.add(reply);
-    if (reply.status === 202) return followJob(target, sample, reply, started);
+    if (reply.status === 202) {
+      const { id } = JSON.parse(reply.body.toString()) as Job;
+      return followJob(target, sample, id, started);
+    }
     const outcome = judge(target, sample, reply);
     if (outcome.verdict !== 'refused' || clock.now() > deadline) return outcome;
     const waitS = Number(reply.headers['retry-after'] ?? 1);

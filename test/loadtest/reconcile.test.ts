@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { EventReader } from '../../loadtest/jobs.js';
 import { compareWithBaseline, judgeThresholds } from '../../loadtest/judge.js';
 import { Exposition } from '../../loadtest/measure/exposition.js';
 import { Ledger } from '../../loadtest/measure/ledger.js';
 import { reconcile } from '../../loadtest/measure/reconcile.js';
+import { routeOf } from '../../loadtest/target.js';
 
 const BEFORE = `# HELP unseam_pixels_total Mask pixels computed.
 # TYPE unseam_pixels_total counter
@@ -108,19 +108,11 @@ describe('a baseline', () => {
   });
 });
 
-describe("a job's events", () => {
-  it('are read in whatever pieces they arrive', () => {
-    const text =
-      'id: 1\nevent: state\ndata: {"id":"a","state":"running","priority":"bulk"}\n\n: alive\n\n' +
-      'id: 2\nevent: progress\ndata: {"tilesDone":1}\n\n' +
-      'id: 3\nevent: state\ndata: {"id":"a","state":"succeeded","priority":"bulk"}\n\n';
-    for (const size of [1, 7, 1000]) {
-      const reader = new EventReader();
-      for (let at = 0; at < text.length; at += size) reader.add(text.slice(at, at + size));
-      expect(reader.lastState?.state).toBe('succeeded');
-    }
-    const cut = new EventReader();
-    cut.add(text.slice(0, -1));
-    expect(cut.lastState?.state).toBe('running');
+describe('the route of a path', () => {
+  it('has a name where the path has the id of a job', () => {
+    const id = '0b9d4b64-5d0f-4a35-8f43-0f6d5c3d9a11';
+    expect(routeOf(`/v1/jobs/${id}/result`)).toBe('/v1/jobs/:id/result');
+    expect(routeOf(`/v1/jobs/${id}`)).toBe('/v1/jobs/:id');
+    expect(routeOf('/v1/jobs')).toBe('/v1/jobs');
   });
 });
