@@ -118,12 +118,14 @@ it('sets variables that the server reads, and runs commands that it has', async 
   ].map(([, name]) => name!);
   expect(names).toContain('UNSEAM_DATA');
   expect(names.filter((name) => !(Object.values(ENVIRONMENT) as string[]).includes(name))).toEqual([]);
-  const cli = await createCli({ signal: new AbortController().signal, stdout() {}, stderr() {} }, []);
   const commands = [...allOf('CMD'), allOf('HEALTHCHECK')[0]!.split(' CMD ')[1]!]
     .map((list) => JSON.parse(list) as string[])
     .map((words) => words.at(-1));
   expect(commands).toEqual(['serve', 'health']);
-  for (const name of commands) expect(cli.commands.map((command) => command.name())).toContain(name);
+  for (const name of commands) {
+    const cli = await createCli({ signal: new AbortController().signal, stdout() {}, stderr() {} }, [name!]);
+    expect(cli.commands.map((command) => command.name())).toEqual([name]);
+  }
 });
 
 it('compose.yaml mounts what exists, and locks what it starts', () => {
