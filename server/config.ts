@@ -16,6 +16,12 @@ export const ENVIRONMENT = {
   data: 'UNSEAM_DATA',
   slides: 'UNSEAM_SLIDES',
   open: 'UNSEAM_OPEN',
+  oidcIssuer: 'UNSEAM_OIDC_ISSUER',
+  oidcAudience: 'UNSEAM_OIDC_AUDIENCE',
+  oidcJwks: 'UNSEAM_OIDC_JWKS',
+  oidcScopes: 'UNSEAM_OIDC_SCOPES',
+  tlsCert: 'UNSEAM_TLS_CERT',
+  tlsKey: 'UNSEAM_TLS_KEY',
   audit: 'UNSEAM_AUDIT',
   privateNames: 'UNSEAM_PRIVATE_NAMES',
   /** Host names of this server. */
@@ -121,6 +127,9 @@ export const DEFAULTS = {
   /** Relative to the working directory. */
   data: 'unseam-data',
   isOpen: false,
+  oidc: null,
+  oidcScopes: 'scope',
+  tls: null,
   audit: null,
   privateNames: false,
   slides: null,

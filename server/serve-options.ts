@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { EngineRequest } from '../model/engine/open-engine.js';
 import type { Audit } from './access/audit.js';
+import type { OidcOptions } from './access/oidc.js';
+import type { TlsFiles } from './http/tls.js';
 import type { RecoveryTimes } from './jobs/recovery.js';
 import type { ReadersOptions } from './readers/readers.js';
 import type { TraceSettings } from './traces/settings.js';
@@ -33,6 +35,10 @@ export interface ServeOptions {
   readonly data: string;
   /** Whether requests are served without a token although there are tokens, and on any host. Default false. */
   readonly isOpen: boolean;
+  /** The OpenID provider whose tokens are accepted, too. Default null: none. */
+  readonly oidc: OidcOptions | null;
+  /** The files of a server that speaks TLS, and how often they are looked at in ms. Default null: it speaks HTTP. */
+  readonly tls: (TlsFiles & { readonly checkMs?: number }) | null;
   /** Takes what changes the state of the server, for an audit log. Default null: nothing is written. */
   readonly audit: Audit | null;
   /**

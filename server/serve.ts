@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { DeviceUnavailableError } from '../model/errors.js';
@@ -13,6 +14,7 @@ import { createWaitingApp } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
+import { readTlsPair, watchTlsFiles } from './http/tls.js';
 import { limitsOf } from './limits.js';
 import { minServerMemory } from './pipeline/memory.js';
 import type { ServeOptions } from './serve-options.js';
@@ -51,7 +53,7 @@ const LAST_RESPONSE_MS = 1000;
  *
  * @param start starts the processes; tests start others
  * @throws RequestError `folder-in-use` if a process of this machine holds the data folder
- * @throws RequestError `exposed` if anyone on the network could use it, and `isOpen` does not say so
+ * @throws RequestError `bad-certificate`; `exposed` if anyone on the network could use it, and `isOpen` does not say so
  * @throws RequestError `not-found`, `bad-folder`, `too-little-memory`, `address-in-use`, `bad-address`; `bad-request` for
  *   limits that cannot hold together
  */
@@ -68,6 +70,8 @@ export async function startServer(
   const limits = limitsOf(options, await diskSpace(data));
   const drain = new Drain();
   const authenticator = await openAccess(options);
+  const { tls } = options;
+  const pair = tls && (await readTlsPair(tls, log));
   const base = { authenticator, privateNames, hosts: hostPolicy(host, options.hostNames), drain, log };
   const folder = await takeFolder(data, log);
   const stopping = new AbortController();
@@ -91,8 +95,15 @@ export async function startServer(
       ? new DeviceUnavailableError('waiting for the devices to start')
       : new RequestError('folder-in-use', `waiting for the data folder: ${folder.holder} held it last`);
   const waiting = createWaitingApp(reason, base);
-  const server = createHttpServer((request, response) => (services?.app ?? waiting)(request, response));
+  const server = createHttpServer(
+    (request, response) => (services?.app ?? waiting)(request, response),
+    undefined,
+    pair,
+  );
+  const unwatch =
+    tls !== null && server instanceof TlsServer ? watchTlsFiles(tls, server, log, tls.checkMs) : () => {};
   const release = async () => {
+    unwatch();
     folder.stop();
     stopping.abort(new RequestError('draining', 'the server is stopping'));
     await opened.then(
@@ -186,5 +197,6 @@ function after<Value>(ms: number, value: Value): Promise<Value> {
 
 function urlOf(server: Server): string {
   const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  const scheme = server instanceof TlsServer ? 'https' : 'http';
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

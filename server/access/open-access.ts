@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import { Authenticator } from './authenticator.js';
 import { isLoopback } from './loopback.js';
+import type { OidcOptions } from './oidc.js';
 import { TokenStore } from './token-store.js';
 
 export interface AccessOptions {
@@ -10,6 +11,7 @@ export interface AccessOptions {
   /** The data folder, which has the tokens. */
   readonly data: string;
   readonly isOpen: boolean;
+  readonly oidc: OidcOptions | null;
   readonly log: Logger;
 }
 
@@ -17,9 +19,11 @@ export interface AccessOptions {
  * Opens what tells who sends a request, and says in the log who gets in.
  * @throws RequestError `exposed` where anyone on the network would, and nobody has said so
  */
-export async function openAccess({ host, data, isOpen, log }: AccessOptions): Promise<Authenticator> {
+export async function openAccess({ host, data, isOpen, oidc, log }: AccessOptions): Promise<Authenticator> {
   const tokens = new TokenStore(data);
-  const authenticator = new Authenticator({ tokens, isOpen });
+  // Loaded where it is needed: its library is of no use to others.
+  const issuer = oidc && new (await import('./oidc.js')).OidcIssuer(oidc);
+  const authenticator = new Authenticator({ tokens, issuer, isOpen });
   const isLocal = isLoopback(host.toLowerCase());
   if (await authenticator.needsToken()) {
     log.info('every request needs a token');
@@ -29,7 +33,7 @@ export async function openAccess({ host, data, isOpen, log }: AccessOptions): Pr
     throw new RequestError(
       'exposed',
       `on --host ${host || '""'}, anyone on the network could use this server: make a token first ` +
-        `("unseam tokens create --data ${data} --name NAME --scope segment"), or allow it with --open`,
+        `("unseam tokens create --data ${data} --name NAME --scope segment"), configure --oidc-issuer, or allow it with --open`,
     );
   }
   if (isLocal) log.info('no request needs a token: whoever can reach this machine on loopback gets in');

@@ -1,4 +1,5 @@
 import { get } from 'node:http';
+import { get as getOverTls } from 'node:https';
 import { type Command, Option } from 'commander';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
@@ -9,6 +10,7 @@ interface HealthFlags {
   readonly host: string;
   readonly port: number;
   readonly timeout: number;
+  readonly tlsCert?: string;
 }
 
 /** A probe's answer: a few lines, of which no more is read than this. */
@@ -30,16 +32,18 @@ export function healthCommand(program: Command, { signal, stdout }: CommandConte
         .argParser(integer(1, 65535))
         .default(DEFAULTS.port),
     )
+    .addOption(
+      new Option('--tls-cert <file>', 'that it speaks TLS with, if it does').env(ENVIRONMENT.tlsCert),
+    )
     .option('--timeout <s>', 'how long the server may take to answer', positive, 4)
-    .action(async ({ host, port, timeout }: HealthFlags) => {
+    .action(async ({ host, port, timeout, tlsCert }: HealthFlags) => {
       const timeOut = AbortSignal.timeout(timeout * 1000);
-      const { status, text } = await probe(reachable(host), port, AbortSignal.any([signal, timeOut])).catch(
-        (error: Error) => {
-          if (signal.aborted) throw signal.reason;
-          const reason = timeOut.aborted ? `no answer within ${timeout} s` : error.message;
-          throw new RequestError('not-ready', `no server on port ${port}: ${reason}`);
-        },
-      );
+      const at = { host: reachable(host), port, hasTls: tlsCert !== undefined };
+      const { status, text } = await probe(at, AbortSignal.any([signal, timeOut])).catch((error: Error) => {
+        if (signal.aborted) throw signal.reason;
+        const reason = timeOut.aborted ? `no answer within ${timeout} s` : error.message;
+        throw new RequestError('not-ready', `no server on port ${port}: ${reason}`);
+      });
       if (status !== 200) throw new RequestError('not-ready', text || `status ${status}`);
       stdout(text);
     });
@@ -48,9 +52,17 @@ export function healthCommand(program: Command, { signal, stdout }: CommandConte
 /** The address at which a server is reached from its own machine: one that listens on all of them is on loopback, too. */
 const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host);
 
-function probe(host: string, port: number, signal: AbortSignal): Promise<{ status: number; text: string }> {
+interface At {
+  readonly host: string;
+  readonly port: number;
+  readonly hasTls: boolean;
+}
+
+/** The certificate is not checked: it is that of another name, and this is the same machine. */
+function probe({ host, port, hasTls }: At, signal: AbortSignal): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const request = get({ host, port, path: '/readyz', agent: false, signal }, (response) => {
+    const options = { host, port, path: '/readyz', agent: false, signal, rejectUnauthorized: false };
+    const request = (hasTls ? getOverTls : get)(options, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (text = (text + chunk).slice(0, MAX_ANSWER_BYTES)));

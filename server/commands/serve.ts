@@ -2,11 +2,10 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
-import { openAudit } from '../access/audit.js';
 import { DEFAULTS, ENVIRONMENT, openTelemetryEnvironment } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
-import { bytes, integer, notNegative, positive, switched } from '../terminal/flag-values.js';
+import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
 import {
   type BatchFlags,
   batchOption,
@@ -23,16 +22,21 @@ import {
 } from '../terminal/options.js';
 import { engineOf } from '../terminal/requested-engine.js';
 import { traceSettingsOf } from '../traces/settings.js';
+import { type AccessFlags, accessOfFlags, accessOptions } from './access-options.js';
 import { type LimitFlags, limitOptions, limitsOfFlags } from './limit-options.js';
 
-interface ServeFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags, LimitFlags {
+interface ServeFlags
+  extends EngineFlags,
+    ImageFlags,
+    MemoryFlags,
+    BatchFlags,
+    CacheFlags,
+    LimitFlags,
+    AccessFlags {
   readonly host: string;
   readonly port: number;
   readonly responseCache?: number;
   readonly data: string;
-  readonly open?: boolean;
-  readonly audit?: string;
-  readonly privateNames?: boolean;
   readonly slides?: string;
   readonly allowHost?: readonly string[];
   readonly imageHosts?: readonly string[];
@@ -53,7 +57,7 @@ const INSPECT_PORT = 9230;
 
 /** Options for developers are hidden from the help: CONTRIBUTING.md has them. */
 export function serveCommand(program: Command, context: CommandContext): void {
-  limitOptions(imageOptions(engineOptions(program.command('serve'))))
+  accessOptions(limitOptions(imageOptions(engineOptions(program.command('serve')))))
     .addOption(memoryOption())
     .addOption(tileCacheOption())
     .addOption(
@@ -85,24 +89,6 @@ export function serveCommand(program: Command, context: CommandContext): void {
       new Option('--slides <folder>', 'requests may name images below this folder by path').env(
         ENVIRONMENT.slides,
       ),
-    )
-    .addOption(
-      new Option('--open [0|1]', 'serve without tokens whoever can reach the server')
-        .env(ENVIRONMENT.open)
-        .preset('1')
-        .argParser(switched),
-    )
-    .addOption(
-      new Option(
-        '--audit <file>',
-        'append a line of JSON for whatever changes state (default: to the standard output)',
-      ).env(ENVIRONMENT.audit),
-    )
-    .addOption(
-      new Option('--private-names [0|1]', 'have names and paths of images in no log, list or error')
-        .env(ENVIRONMENT.privateNames)
-        .preset('1')
-        .argParser(switched),
     )
     .addOption(
       new Option(
@@ -186,7 +172,6 @@ export function serveCommand(program: Command, context: CommandContext): void {
       // Loaded here: other commands, and --help, need none of its libraries.
       const { startServer } = await import('../serve.js');
       const log = pino({ level: flags.logLevel });
-      const auditFailed = (err: unknown) => log.error({ err }, 'cannot write the audit log');
       const server = await startServer({
         ...flags,
         engine: { ...engineOf(flags), ...(flags.batch !== undefined && { batch: flags.batch }) },
@@ -195,9 +180,7 @@ export function serveCommand(program: Command, context: CommandContext): void {
         responseCacheBytes: flags.responseCache ?? DEFAULTS.responseCacheBytes,
         reusesResults: flags.cache,
         maxUnpackedBytes: flags.maxUnpacked,
-        isOpen: flags.open ?? DEFAULTS.isOpen,
-        audit: openAudit(flags.audit ?? null, auditFailed),
-        privateNames: flags.privateNames ?? DEFAULTS.privateNames,
+        ...accessOfFlags(flags, log),
         slides: flags.slides ?? null,
         allowedHosts: flags.imageHosts ?? flags.allowHosts ?? DEFAULTS.allowedHosts,
         hostNames: flags.allowHost ?? DEFAULTS.hostNames,

@@ -8,6 +8,8 @@ export class RequestError extends Error {
       | 'unauthorized'
       | 'forbidden'
       | 'exposed'
+      | 'issuer-unreachable'
+      | 'bad-certificate'
       | 'bad-range'
       | 'bad-expectation'
       | 'bad-method'

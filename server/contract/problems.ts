@@ -80,6 +80,8 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'storage-failed': { status: 500, exitCode: 10, title: 'Disk I/O error' },
   'address-in-use': { status: 500, exitCode: 11, title: 'Port already in use' },
   'bad-address': { status: 500, exitCode: 11, title: 'Invalid listen address' },
+  'issuer-unreachable': { status: 503, exitCode: 9, title: 'Token issuer unreachable' },
+  'bad-certificate': { status: 500, exitCode: 17, title: 'Unusable certificate' },
   exposed: { status: 500, exitCode: 16, title: 'Server open to the network' },
   'bad-folder': { status: 500, exitCode: 12, title: 'Unusable folder' },
   'folder-in-use': { status: 503, exitCode: 12, title: 'Data folder in use' },

@@ -6,10 +6,12 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { RequestError } from '../contract/errors.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { LINGER_MS, problemText } from './problem.js';
+import type { TlsPair } from './tls.js';
 
 /** Headers of every response, for browsers. The page relaxes them for itself. */
 const SECURITY_HEADERS = new Map([
@@ -28,8 +30,13 @@ const MAX_CONNECTIONS = 4096;
  * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and responds
  * in the app's manner to what Node would respond to by itself: malformed requests, time-outs and expectations.
  * @param headerTimes time limit of a request's headers; 15 s by default
+ * @param tls a certificate with its key for a server that speaks TLS: it is an `https.Server`. Default null
  */
-export function createHttpServer(handle: RequestListener, headerTimes = HEADER_TIMES): Server {
+export function createHttpServer(
+  handle: RequestListener,
+  headerTimes = HEADER_TIMES,
+  tls: TlsPair | null = null,
+): Server {
   // A slide may take an hour to upload: bodies have a minimum rate (see watchBodies) instead of a time limit.
   // Requests without a Host header are refused by the guard.
   const options = { requestTimeout: 0, requireHostHeader: false, ...headerTimes };
@@ -40,9 +47,12 @@ export function createHttpServer(handle: RequestListener, headerTimes = HEADER_T
     response.once('close', () => responses?.delete(response));
     handle(request, response.setHeaders(SECURITY_HEADERS));
   };
-  const server = createServer(options, accept);
+  const server =
+    tls === null
+      ? createServer(options, accept)
+      : createTlsServer({ ...options, ...tls, handshakeTimeout: headerTimes.headersTimeout }, accept);
   server.maxConnections = MAX_CONNECTIONS;
-  server.on('connection', (socket) => {
+  server.on(tls === null ? 'connection' : 'secureConnection', (socket: Duplex) => {
     const responses = new Set<ServerResponse>();
     pending.set(socket, responses);
     socket.once('close', () => closePipelined(responses));
@@ -54,7 +64,9 @@ export function createHttpServer(handle: RequestListener, headerTimes = HEADER_T
   server.on('checkExpectation', accept);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (socket.writableEnded) return; // refused already: the client has a moment to read the response
-    const hasBegun = [...(pending.get(socket) ?? [])].some((each) => each.socket && each.headersSent);
+    const responses = pending.get(socket);
+    if (responses === undefined) return void socket.destroy(); // it speaks no TLS
+    const hasBegun = [...responses].some((each) => each.socket && each.headersSent);
     if (!socket.writable || hasBegun || error.code === 'ECONNRESET') socket.destroy();
     else refuse(socket, parseError(error));
   });

@@ -1,0 +1,84 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import type { Server } from 'node:https';
+import type { Logger } from 'pino';
+import { RequestError } from '../contract/errors.js';
+
+/** The PEM files of a server that speaks TLS. */
+export interface TlsFiles {
+  /** The certificate, followed by those that have signed it. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What Node needs to speak TLS. */
+export interface TlsPair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** Interval at which the files are looked at, in ms: whoever replaces them cannot tell us, and may do so by links. */
+const CHECK_MS = 10_000;
+const DAY_MS = 24 * 3600_000;
+/** A certificate that expires so soon should have been replaced, in days. */
+const SOON_DAYS = 14;
+
+/**
+ * Reads a certificate and its key.
+ * @throws RequestError `bad-certificate` where one cannot be read, or they do not belong together
+ */
+export async function readTlsPair({ cert, key }: TlsFiles, log: Logger, now = Date.now()): Promise<TlsPair> {
+  try {
+    const pair = { cert: await readFile(cert), key: await readFile(key) };
+    const certificate = new X509Certificate(pair.cert);
+    if (!certificate.checkPrivateKey(createPrivateKey(pair.key)))
+      throw new Error('the key is of another certificate');
+    const facts = { subject: certificate.subject, validTo: certificate.validTo };
+    log.info(facts, 'certificate read');
+    const days = Math.floor((Date.parse(certificate.validTo) - now) / DAY_MS);
+    if (days < SOON_DAYS) log.warn({ ...facts, days }, 'the certificate expires soon, or has expired');
+    return pair;
+  } catch (cause) {
+    throw new RequestError(
+      'bad-certificate',
+      `--tls-cert and --tls-key: "${cert}" and "${key}" are no certificate with its key (${(cause as Error).message})`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Has a server take new files whenever they change, for new connections; present ones go on. Files that do not belong
+ * together are logged, and the old ones stay: of two that are replaced, one is always the first.
+ * @param checkMs interval. Default ten seconds
+ * @returns a function that stops it
+ */
+export function watchTlsFiles(files: TlsFiles, server: Server, log: Logger, checkMs = CHECK_MS): () => void {
+  let known = versionOf(files);
+  let isBusy = false;
+  const check = async () => {
+    const version = await versionOf(files);
+    if (version === (await known)) return;
+    known = Promise.resolve(version);
+    server.setSecureContext(await readTlsPair(files, log));
+  };
+  const timer = setInterval(() => {
+    if (isBusy) return;
+    isBusy = true;
+    check()
+      .catch((err: unknown) => log.error({ err }, 'the new certificate cannot be used; the old one stays'))
+      .finally(() => {
+        isBusy = false;
+      });
+  }, checkMs).unref();
+  return () => clearInterval(timer);
+}
+
+/** What changes with the files; a missing one is a version, too. */
+async function versionOf({ cert, key }: TlsFiles): Promise<string> {
+  const versions = [cert, key].map(async (path) => {
+    const found = await stat(path, { bigint: true }).catch(() => null);
+    return found && [found.ino, found.size, found.mtimeNs].join();
+  });
+  return (await Promise.all(versions)).join();
+}
