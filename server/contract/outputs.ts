@@ -11,6 +11,7 @@ export const FORMATS = {
   geojson: { type: 'application/geo+json', ending: '.geojson' },
   csv: { type: 'text/csv', ending: '.csv' },
   json: { type: 'application/json', ending: '.json' },
+  raw: { type: 'application/octet-stream', ending: '.raw' },
 } as const;
 export type Format = keyof typeof FORMATS;
 export const FORMAT_NAMES = Object.keys(FORMATS) as [Format, ...Format[]];
@@ -40,13 +41,13 @@ const INSTANCES = 4 * (PYRAMID + 1);
 /** Every output. How each is written is in `pipeline/writers.ts`, which the type of this table holds complete. */
 const TABLE = {
   labels: {
-    formats: ['png', 'tiff'],
+    formats: ['png', 'tiff', 'raw'],
     mask: 'labels',
     needs: 'bands',
     bytesPerPixel: (format) => (format === 'tiff' ? PYRAMID : 1),
   },
   probabilities: {
-    formats: ['tiff'],
+    formats: ['tiff', 'raw'],
     mask: 'probabilities',
     needs: 'bands',
     bytesPerPixel: (_format, classes) => 4 * classes * PYRAMID,

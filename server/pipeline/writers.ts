@@ -6,6 +6,7 @@ import { writeInstances } from '../../tiling/sinks/instances.js';
 import { ObjectTable } from '../../tiling/sinks/objects.js';
 import { OverlaySink } from '../../tiling/sinks/overlay.js';
 import { PngSink } from '../../tiling/sinks/png.js';
+import { RawSink } from '../../tiling/sinks/raw.js';
 import { RegionSink } from '../../tiling/sinks/regions.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
@@ -36,6 +37,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
   labels({ format, path }, { source, card: { classes } }) {
     const { size, facts } = source;
     const { mpp } = facts;
+    if (format === 'raw') return RawSink.create(path, size, 1);
     if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
     const overviews = 'majority';
     return TiffSink.create(path, size, {
@@ -48,9 +50,10 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     });
   },
 
-  probabilities({ path }, { source, card: { classes } }) {
+  probabilities({ format, path }, { source, card: { classes } }) {
     const { size, facts } = source;
     const channels = classes.length;
+    if (format === 'raw') return RawSink.create(path, size, channels);
     const overviews = 'mean';
     return TiffSink.create(path, size, {
       name: 'probabilities',

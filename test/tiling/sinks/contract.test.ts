@@ -8,6 +8,7 @@ import { MemorySink } from '../../../tiling/sinks/memory.js';
 import { ObjectTable } from '../../../tiling/sinks/objects.js';
 import { OverlaySink } from '../../../tiling/sinks/overlay.js';
 import { PngSink } from '../../../tiling/sinks/png.js';
+import { RawSink } from '../../../tiling/sinks/raw.js';
 import { RegionSink, type RegionWriter } from '../../../tiling/sinks/regions.js';
 import { SplitSink } from '../../../tiling/sinks/split.js';
 import { TiffSink } from '../../../tiling/sinks/tiff/tiff.js';
@@ -41,6 +42,11 @@ const geojson = async (path: string, size: Size) =>
 maskSinkContract('labels as PNG', { open: png });
 maskSinkContract('labels as TIFF', { open: labelsTiff });
 maskSinkContract('probabilities as TIFF', { open: probabilitiesTiff, floats: 3 });
+maskSinkContract('labels as raw values', { open: (path, size) => RawSink.create(path, size, 1) });
+maskSinkContract('probabilities as raw values', {
+  open: (path, size) => RawSink.create(path, size, 3),
+  floats: 3,
+});
 maskSinkContract('an overlay', {
   open: async (path, size) =>
     new OverlaySink(await PngSink.create(path, size, { channels: 3, mpp }), image(size), [null, [255, 0, 0]]),
