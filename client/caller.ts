@@ -27,7 +27,7 @@ export class Caller {
    * @throws ProblemError for a status of 400 or more; TypeError where the server cannot be reached
    */
   async send<Of extends Route>(route: Of, call: Call<Of>): Promise<Response> {
-    const { path = {}, query = {}, json, headers, body, signal } = call as Untyped;
+    const { path = {}, query = {}, json, headers, body, signal } = call as unknown as Untyped;
     const [method, template] = route.split(' ') as [string, string];
     const address = template.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
       encodeURIComponent(path[name] ?? ''),

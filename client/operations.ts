@@ -3,15 +3,13 @@ import type { OPERATIONS } from '../server/contract/operations.js';
 
 type Table = typeof OPERATIONS;
 
-/** How a call names its operation: `get /v1/jobs/{id}`. */
-export type Route = {
-  [Name in keyof Table]: `${Table[Name]['method']} ${Table[Name]['path']}`;
-}[keyof Table];
+/** The operations, as calls name them: `get /v1/jobs/{id}`. */
+type Routes = {
+  [Name in keyof Table as `${Table[Name]['method']} ${Table[Name]['path']}`]: Table[Name];
+};
 
-/** The operation of a route, as the contract describes it. */
-type At<Of extends Route> = {
-  [Name in keyof Table]: Of extends `${Table[Name]['method']} ${Table[Name]['path']}` ? Table[Name] : never;
-}[keyof Table];
+/** How a call names its operation: `get /v1/jobs/{id}`. */
+export type Route = keyof Routes;
 
 /** What a parameter may be written as: texts also as numbers and lists, switches also as booleans. */
 type Written<Value> =
@@ -40,9 +38,9 @@ type Json<Body> = {
 };
 
 /** What a call passes to its operation. */
-export type Call<Of extends Route> = PathOf<At<Of>> &
-  QueryOf<At<Of>> &
-  JsonOf<At<Of>> & {
+export type Call<Of extends Route> = PathOf<Routes[Of]> &
+  QueryOf<Routes[Of]> &
+  JsonOf<Routes[Of]> & {
     readonly headers?: Readonly<Record<string, string>>;
     /** A body that is no JSON. */
     readonly body?: Body;
@@ -65,4 +63,4 @@ type ResponsesOf<Operation> = Operation extends { responses: infer Responses }
 type Frozen<Value> = Value extends object ? { readonly [Key in keyof Value]: Frozen<Value[Key]> } : Value;
 
 /** The JSON that an operation responds with. */
-export type ResultOf<Of extends Route> = Frozen<ResponsesOf<At<Of>>>;
+export type ResultOf<Of extends Route> = Frozen<ResponsesOf<Routes[Of]>>;

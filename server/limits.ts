@@ -5,6 +5,7 @@ import { PARAMETER_BOUNDS } from './contract/parameters.js';
 import { REQUEST_BOUNDS } from './http/bounds.js';
 import { HEADER_TIMES } from './http/connections.js';
 import type { LimitsDependencies } from './http/dependencies.js';
+import { MAX_VALUES_BYTES } from './http/inference/read-request.js';
 import { MAX_JSON_BYTES } from './http/job-request.js';
 import type { Rate } from './http/rate-limit.js';
 import { MAX_UPLOADS } from './http/upload-store.js';
@@ -98,6 +99,7 @@ export function limitsOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): 
     values: {
       body: maxBodyBytes,
       json: MAX_JSON_BYTES,
+      tensorJson: MAX_VALUES_BYTES,
       url: REQUEST_BOUNDS.urlChars,
       parameters: PARAMETER_BOUNDS.parameters,
       parameter: PARAMETER_BOUNDS.chars,

@@ -34,6 +34,13 @@ export const LIMITS = {
     what: 'size of a request body, or of a resumable upload',
   },
   json: { per: 'request', unit: 'bytes', code: 'too-large', setting: null, what: 'size of a JSON body' },
+  tensorJson: {
+    per: 'request',
+    unit: 'bytes',
+    code: 'too-large',
+    setting: null,
+    what: 'size of the JSON of an inference with values in it; more are sent as binary data',
+  },
   url: {
     per: 'request',
     unit: 'characters',

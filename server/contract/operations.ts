@@ -1,5 +1,6 @@
 import { ACCESS } from './operations/access.js';
 import { DEEP_ZOOM } from './operations/deep-zoom.js';
+import { INFERENCE } from './operations/inference.js';
 import { JOBS } from './operations/jobs.js';
 import { MODELS } from './operations/models.js';
 import type { Operation } from './operations/operation.js';
@@ -15,6 +16,7 @@ export const OPERATIONS = {
   ...UPLOADS,
   ...MODELS,
   ...ACCESS,
+  ...INFERENCE,
   ...SERVER,
   ...PAGE,
 } as const satisfies Record<string, Operation>;

@@ -61,3 +61,6 @@ export const resultParametersSchema = z.strictObject({
 export const jobRequestSchema = jobParametersSchema
   .extend({ source: requestedSourceSchema })
   .describe('an image to segment, which is read where it is');
+
+/** The parameters of an inference request, where the model is in the path and results are outputs. */
+export const inferParametersSchema = jobParametersSchema.omit({ model: true, output: true, simplify: true });

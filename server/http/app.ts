@@ -21,6 +21,7 @@ import type { Rate } from './rate-limit.js';
 import { identifyRequests } from './request-id.js';
 import { contractRoutes } from './routes/contract.js';
 import { deepZoomRoutes } from './routes/deep-zoom.js';
+import { inferenceProbes, inferenceRoutes } from './routes/inference.js';
 import { jobRoutes } from './routes/jobs.js';
 import { limitsRoute } from './routes/limits.js';
 import { modelRoutes } from './routes/models.js';
@@ -90,7 +91,10 @@ export function createApp(dependencies: AppDependencies): Express {
   limitsRoute(operate, usage);
   webRoutes(operate);
   contractRoutes(operate, version);
-  probeRoutes(operate, () => (drain.draining ? 'draining' : unready()), devices);
+  const notReady = () => (drain.draining ? 'draining' : unready());
+  probeRoutes(operate, notReady, devices);
+  inferenceProbes(operate, notReady);
+  inferenceRoutes(operate, dependencies, { version, syncPixels, ended: drain.ended });
   metricsRoute(operate, metrics, gauges);
 
   app.use(refuseUnknown);
@@ -116,7 +120,10 @@ export function createWaitingApp(
   const app = express();
   app.disable('x-powered-by');
   app.use(identifyRequests(), boundRequests(), guard(hosts), drain.handler());
-  probeRoutes(operateOn(app, publicOnly), () => (drain.draining ? 'draining' : reason.message));
+  const operate = operateOn(app, publicOnly);
+  const notReady = () => (drain.draining ? 'draining' : reason.message);
+  probeRoutes(operate, notReady);
+  inferenceProbes(operate, notReady);
   app.use(() => {
     throw reason;
   });

@@ -3,7 +3,13 @@ import { isLoopback } from '../access/loopback.js';
 import { RequestError } from '../contract/errors.js';
 
 /** Paths of probes and metrics, which any host name reaches: orchestrators address servers by IP. */
-export const PROBES: readonly string[] = ['/livez', '/readyz', '/metrics'];
+export const PROBES: readonly string[] = [
+  '/livez',
+  '/readyz',
+  '/v2/health/live',
+  '/v2/health/ready',
+  '/metrics',
+];
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
 /** Host names that a server may be addressed by. */

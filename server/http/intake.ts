@@ -13,7 +13,7 @@ import { type CacheOutcome, cachingOf } from './cache-control.js';
 import type { RouteDependencies } from './dependencies.js';
 import { noteJob, spanOf } from './observe-requests.js';
 import { principalOf } from './principal.js';
-import { receiveImage } from './receive-image.js';
+import { type ReceivedImage, receiveImage, type UploadLimits } from './receive-image.js';
 import { slidePath } from './slide-path.js';
 import type { StoredItem } from './transfers.js';
 
@@ -33,6 +33,9 @@ interface RequestImage {
   readonly check: () => Promise<void>;
 }
 
+/** Receives an image that is sent with its request, as a file. */
+export type Receive = (path: string, of: StoredItem, limits: UploadLimits) => Promise<ReceivedImage>;
+
 /** What a job is beside its image. */
 export type Decision = Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'isAwaited'>;
 
@@ -48,7 +51,7 @@ export interface CreatedJob {
  * from its header and starts it. A request that fails leaves no folder behind; a resumable upload stays available for
  * another try.
  *
- * @param source where the image is; null where it is the request's body
+ * @param source where the image is, or how it is received; null where it is the request's body
  * @param works what the request may be, which differs only in its outputs
  * @param priority of the job, as far as it is known before its image
  * @param decide chooses one of `works`, and completes the job, given what is known of its image
@@ -57,7 +60,7 @@ export interface CreatedJob {
 export async function createJob(
   dependencies: IntakeDependencies,
   request: Request,
-  source: RequestedSource | null,
+  source: RequestedSource | Receive | null,
   works: readonly [JobRequest, ...JobRequest[]],
   priority: Priority,
   decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision,
@@ -155,17 +158,23 @@ export async function planImage(
 async function withImage<Result>(
   dependencies: IntakeDependencies,
   request: Request,
-  source: RequestedSource | null,
+  source: RequestedSource | Receive | null,
   { id, folder }: { readonly id: string; readonly folder: string },
   demand: Demand,
   use: (image: RequestImage) => Promise<Result>,
 ): Promise<Result> {
-  const image =
+  const own: Receive | null =
     source === null
-      ? await receive(dependencies, request, { id, owner: demand.owner }, folder, demand)
-      : await locate(dependencies, source, folder, principalOf(request));
+      ? (...place) => receiveImage(request, ...place)
+      : typeof source === 'function'
+        ? source
+        : null;
+  const image =
+    own === null
+      ? await locate(dependencies, source as RequestedSource, folder, principalOf(request))
+      : await receive(dependencies, own, { id, owner: demand.owner }, folder, demand);
   try {
-    return await dependencies.jobs.withPlace(demand, () => use(image), source === null);
+    return await dependencies.jobs.withPlace(demand, () => use(image), own !== null);
   } catch (error) {
     if (codeOf(error) === 'internal') await image.check(); // a missing file: its upload may be gone
     throw error;
@@ -174,7 +183,7 @@ async function withImage<Result>(
 
 async function receive(
   { jobs, limits }: IntakeDependencies,
-  request: Request,
+  receiveAs: Receive,
   of: StoredItem,
   folder: string,
   demand: Demand,
@@ -183,7 +192,7 @@ async function receive(
   // Again, right before the upload begins: others may have taken the places while its folder was created.
   jobs.checkPlace(demand);
   const start = performance.now();
-  const received = await receiveImage(request, input, of, limits);
+  const received = await receiveAs(input, of, limits);
   const uploadMs = roundMs(performance.now() - start);
   const name = jobs.hidesNames ? null : received.name;
   return { ...IN_PLACE, source: { kind: 'upload', ...received, name }, input, singleFile: true, uploadMs };

@@ -54,6 +54,10 @@ export function parseJobRequest(request: Request): {
 export const parseJobParameters = (given: unknown): JobParameters =>
   parseParameters(jobParametersSchema, given);
 
+/** Parameters in JSON, as a query has them. */
+export const asTexts = (given: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(given).map(([name, value]) => [name, asText(value)]));
+
 /** JSON's numbers, booleans and lists of them as a query writes them; anything else stays, to be refused. */
 function asText(value: unknown): unknown {
   if (typeof value === 'number') return String(value);

@@ -10,11 +10,19 @@ const RETRY_AFTER_S = 2;
 /** How long a connection stays open after an early error response, in ms: a client that still sends can read it. */
 export const LINGER_MS = 1000;
 
-/** An error as `application/problem+json` (RFC 9457). */
-export function problemText(error: unknown): string {
+/**
+ * An error as `application/problem+json` (RFC 9457).
+ * @param members that the problem has in addition. Default none
+ */
+export function problemText(error: unknown, members: Readonly<Record<string, string>> = {}): string {
   const { code, status, title } = problemOf(codeOf(error));
-  return JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail: detailOf(error) });
+  const detail = detailOf(error);
+  return JSON.stringify({ type: `urn:unseam:problem:${code}`, title, status, detail, ...members });
 }
+
+/** Clients of the Open Inference Protocol show the member `error`, and nothing else. */
+const inferenceMembers = ({ path }: Request, error: unknown): Readonly<Record<string, string>> =>
+  /^\/v2(\/|$)/.test(path) ? { error: detailOf(error) } : {};
 
 /** The value of `Retry-After` with a status; null where a retry would fail alike. */
 export const retryAfter = (status: number): string | null =>
@@ -35,7 +43,10 @@ export function sendProblem(request: Request, response: Response, error: unknown
     request.resume();
     response.once('finish', () => setTimeout(() => request.socket.destroy(), LINGER_MS).unref());
   }
-  response.status(status).type('application/problem+json').send(problemText(error));
+  response
+    .status(status)
+    .type('application/problem+json')
+    .send(problemText(error, inferenceMembers(request, error)));
 }
 
 /** Turns express's errors of paths that are no UTF-8, and of JSON bodies, into errors with a code. */

@@ -38,27 +38,69 @@ export async function receiveImage(
   request: Request,
   path: string,
   of: StoredItem,
-  { maxBytes, transfers }: UploadLimits,
+  limits: UploadLimits,
 ): Promise<ReceivedImage> {
+  const { maxBytes } = limits;
   const length = Number(request.headers['content-length'] ?? 0);
+  return receive(request, of, length, limits, async (space) => {
+    if (request.is('multipart/form-data')) return receiveField(request, path, maxBytes, space);
+    return { ...(await writeBody(chunksOf(request), path, maxBytes, space)), name: null };
+  });
+}
+
+/**
+ * Writes chunks of a request's body, as they arrive, to a file.
+ * @param bytes of all chunks
+ * @throws RequestError as `receiveImage`
+ */
+export function receiveChunks(
+  request: Request,
+  chunks: AsyncIterable<Buffer>,
+  bytes: number,
+  path: string,
+  of: StoredItem,
+  limits: UploadLimits,
+): Promise<ReceivedImage> {
+  return receive(request, of, bytes, limits, async (space) => ({
+    ...(await writeBody(chunks, path, limits.maxBytes, space)),
+    name: null,
+  }));
+}
+
+async function receive(
+  request: Request,
+  of: StoredItem,
+  length: number,
+  { maxBytes, transfers }: UploadLimits,
+  write: (space: Reservation) => Promise<ReceivedImage>,
+): Promise<ReceivedImage> {
   if (length > maxBytes) throw tooLarge(maxBytes);
   return transfers.withPlace(async () => {
     const space = await transfers.reserve(of, length);
     try {
-      if (request.is('multipart/form-data')) return await receiveField(request, path, maxBytes, space);
-      return { ...(await writeBody(request, path, maxBytes, space)), name: null };
+      return await write(space);
     } catch (error) {
-      if (error instanceof RequestError) throw error;
-      if (isDisconnected(request)) throw new RequestError('cancelled', 'the client disconnected');
-      throw error;
+      throw withDisconnection(request, error);
     } finally {
       space.release();
     }
   });
 }
 
+/** The chunks of a body. Who stops reading leaves the connection open, for the response. */
+export const chunksOf = (stream: Readable): AsyncIterableIterator<Buffer> =>
+  stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+
+/** What went wrong with a body, which is the end of its connection if the client disconnected. */
+export function withDisconnection(request: Request, error: unknown): unknown {
+  const isOurs = error instanceof RequestError;
+  return !isOurs && isDisconnected(request)
+    ? new RequestError('cancelled', 'the client disconnected')
+    : error;
+}
+
 async function writeBody(
-  stream: Readable,
+  chunks: AsyncIterable<Buffer>,
   path: string,
   maxBytes: number,
   space: Reservation,
@@ -70,13 +112,13 @@ async function writeBody(
     let pending: Buffer[] = [];
     const hash = createHash('sha256');
     let writing: Promise<unknown> = Promise.resolve(); // some chunks, while the next ones are received
-    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-      const { length } = chunk as Buffer;
+    for await (const chunk of chunks) {
+      const { length } = chunk;
       bytes += length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       await space.take(length);
-      hash.update(chunk as Buffer);
-      pending.push(chunk as Buffer);
+      hash.update(chunk);
+      pending.push(chunk);
       if (bytes - written < MAX_PENDING.bytes && pending.length < MAX_PENDING.pieces) continue;
       await writing;
       writing = writeAll(file, pending);
@@ -118,7 +160,7 @@ async function receiveField(
       // The parser may fail the stream before it is read; without a listener, that would crash the process.
       stream.on('error', reject);
       fileName = filename ?? null;
-      writing = writeBody(stream, path, maxBytes, space);
+      writing = writeBody(chunksOf(stream), path, maxBytes, space);
       writing.catch(reject);
     });
     parser.on('close', () => resolve(writing));

@@ -71,6 +71,23 @@ async function sendOpenFile(
     response.end();
     return;
   }
+  await sendPieces(request, response, piecesOf(file, start, end), { length, idleTimeoutMs, onSent });
+}
+
+/** What is known of pieces before they are sent. */
+export interface PiecesResponse extends Pick<FileResponse, 'idleTimeoutMs'> {
+  /** Of all pieces, in bytes. At least 1. */
+  readonly length: number;
+  readonly onSent?: FileResponse['onSent'] | undefined;
+}
+
+/** Sends the body of a response in pieces, as fast as its client reads. A client that disconnects is no error. */
+export async function sendPieces(
+  request: Request,
+  response: Response,
+  pieces: AsyncIterable<Buffer>,
+  { length, idleTimeoutMs, onSent }: PiecesResponse,
+): Promise<void> {
   if (response.destroyed) return; // its `close` was emitted already, and `disconnection` would wait for it
   const disconnected = disconnection(response);
   const release = onIdle(request.socket, idleTimeoutMs, () => request.socket.destroy());
@@ -78,7 +95,7 @@ async function sendOpenFile(
   response.prependOnceListener('finish', release);
   let sent = 0;
   try {
-    for await (const piece of piecesOf(file, start, end)) {
+    for await (const piece of pieces) {
       sent += piece.length;
       // The last bytes end the response: a client that has them may disconnect before a separate end.
       if (sent === length) response.end(piece);
@@ -90,6 +107,16 @@ async function sendOpenFile(
   } finally {
     onSent?.(sent);
     release();
+  }
+}
+
+/** The bytes of a file. */
+export async function* piecesOfFile(path: string): AsyncGenerator<Buffer> {
+  const file = await open(path);
+  try {
+    yield* piecesOf(file, 0, (await file.stat()).size - 1);
+  } finally {
+    await file.close();
   }
 }
 

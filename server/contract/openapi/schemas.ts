@@ -8,6 +8,7 @@ import {
   tokenRequestSchema,
   tokenViewSchema,
 } from '../schemas/access.js';
+import { inferenceModelSchema, inferRequestSchema, inferResponseSchema } from '../schemas/inference.js';
 import { failureSchema, jobListSchema, jobSchema, progressSchema } from '../schemas/job.js';
 import { limitsSchema } from '../schemas/limits.js';
 import { modelListSchema, modelSchema } from '../schemas/model.js';
@@ -27,6 +28,9 @@ NAMED.add(recordedReceiptSchema, { id: 'RecordedReceipt' });
 NAMED.add(planSchema, { id: 'Plan' });
 NAMED.add(modelSchema, { id: 'Model' });
 NAMED.add(modelListSchema, { id: 'ModelList' });
+NAMED.add(inferRequestSchema, { id: 'InferRequest' });
+NAMED.add(inferResponseSchema, { id: 'InferResponse' });
+NAMED.add(inferenceModelSchema, { id: 'InferenceModel' });
 NAMED.add(limitsSchema, { id: 'Limits' });
 NAMED.add(sessionSchema, { id: 'Session' });
 NAMED.add(tokenViewSchema, { id: 'Token' });

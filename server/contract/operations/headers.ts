@@ -53,6 +53,11 @@ export const HEADERS = {
     schema: text,
     example: '{"model":{"name":"shapes","version":1}}',
   },
+  'Inference-Header-Content-Length': {
+    description: 'The bytes of the JSON, where binary values follow it.',
+    schema: integer,
+    example: 210,
+  },
   'Preference-Applied': {
     description: '`respond-async` where that is why the response is a job.',
     schema: text,

@@ -9,6 +9,7 @@ export const TAGS = {
   Jobs: 'Images that are segmented in the background: whole slides, above all.',
   Uploads: 'Resumable uploads by the tus protocol 1.0.',
   Models: 'Models and their cards.',
+  Inference: 'The Open Inference Protocol, version 2, for clients of inference servers.',
   Access: 'Who sends a request, and tokens.',
   Server: 'Probes, metrics and this contract.',
   Page: 'The page, for browsers.',

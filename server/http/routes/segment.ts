@@ -1,8 +1,8 @@
 import type { Request } from 'express';
 import { UnsupportedOutputError } from '../../../tiling/errors.js';
-import { RequestError } from '../../contract/errors.js';
 import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
 import { sendAccepted, viewOf } from '../accepted.js';
+import { withAwaited } from '../awaited-job.js';
 import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
@@ -46,44 +46,24 @@ export function segmentRoute(
         isAwaited,
       };
     });
-    const { record, uploadMs, cache } = job;
-    setCacheStatus(response, cache);
-    const { id } = record;
+    setCacheStatus(response, job.cache);
+    const { id } = job.record;
     if (!jobs.isAwaited(id)) {
       if (prefersAsync) response.set('Preference-Applied', 'respond-async');
       sendAccepted(response, viewOf(jobs, jobs.get(id)));
       return;
     }
 
-    try {
-      disconnected.addEventListener('abort', () => void jobs.cancel(id).catch(() => undefined));
-      if (disconnected.aborted) await jobs.cancel(id);
-      const { receipt, error } = await jobs.wait(id);
-      if (error) throw new JobFailedError(error);
-      if (!receipt) throw disconnected.reason ?? new RequestError('cancelled', 'the job was cancelled');
-      response.set(
-        receiptHeaders(receipt, { upload: uploadMs ?? 0, ...(cache !== 'hit' && receipt.stagesMs) }),
-      );
-      const path = jobs.results.path(id, output, format);
-      await sendFile(request, response, path, {
+    await withAwaited(jobs, job, disconnected, async (receipt, stagesMs) => {
+      response.set(receiptHeaders(receipt, stagesMs));
+      await sendFile(request, response, jobs.results.path(id, output, format), {
         type: FORMATS[format].type,
         etag: null,
         idleTimeoutMs,
         onSent: (bytes) => jobs.countSent(output, bytes),
       });
-    } finally {
-      await jobs.remove(id);
-    }
+    });
   });
-}
-
-/** The failure of a job, as the error of the request that waited for it. */
-class JobFailedError extends Error {
-  readonly code: string;
-  constructor({ code, detail }: { readonly code: string; readonly detail: string }) {
-    super(detail);
-    this.code = code;
-  }
 }
 
 /** @throws UnsupportedOutputError if the client accepts no format of the output */

@@ -68,6 +68,10 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
     await start();
     return submit('', { 'content-type': 'application/json' }, Buffer.alloc(65_537, ' '));
   },
+  tensorJson: async () => {
+    await start();
+    return send('POST', '/v2/models/shapes/infer', {}, Buffer.alloc(4_194_305, ' '));
+  },
   url: async () => {
     await start();
     return send('GET', `/v1/models/${'x'.repeat(4000)}`);

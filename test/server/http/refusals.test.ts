@@ -114,7 +114,7 @@ describe('a bad request has its own status and problem', () => {
       },
       /cannot be read/,
     ],
-    ['another path', 404, 'not-found', () => fetch(`${server.url}/v2`), /GET \/v2/],
+    ['another path', 404, 'not-found', () => fetch(`${server.url}/v3`), /GET \/v3/],
   ];
   it.each(cases)('%s', async (_name, status, code, request, detail) => {
     await expectProblem(await request(), status, code, detail, folder);

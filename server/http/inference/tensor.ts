@@ -1,0 +1,76 @@
+import { ImageTooLargeError } from '../../../tiling/errors.js';
+import { RequestError } from '../../contract/errors.js';
+import { DATATYPES, type Datatype, type InferInput } from '../../contract/schemas/inference.js';
+
+/** An image as a tensor: rows from the top, channels interleaved. */
+export interface ImageTensor {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly datatype: Datatype;
+  /** Of all of its values. */
+  readonly bytes: number;
+}
+
+/** Offsets in a TIFF have 32 bits; its directory takes the rest. */
+const MAX_BYTES = 2 ** 32 - 2 ** 24;
+
+/**
+ * What an input is, checked before any of its values is received.
+ * @param maxPixels that are awaited, at most
+ * @throws RequestError `bad-request`, `too-large`; ImageTooLargeError
+ */
+export function tensorOf({ shape, datatype }: InferInput, maxPixels: number): ImageTensor {
+  const [images, height, width, channels] = shape as [number, number, number, number];
+  if (images !== 1)
+    throw new RequestError('bad-request', `the shape has ${images} images: send one with each request`);
+  if (channels !== 1 && channels !== 3)
+    throw new RequestError(
+      'bad-request',
+      `the shape has ${channels} channels: expected 1 for gray, or 3 for RGB`,
+    );
+  if (width * height > maxPixels) throw new ImageTooLargeError(width, height, maxPixels);
+  const bytes = width * height * channels * DATATYPES[datatype];
+  if (bytes > MAX_BYTES)
+    throw new RequestError('too-large', `the tensor has ${bytes} bytes; the limit is ${MAX_BYTES}`);
+  return { width, height, channels, datatype, bytes };
+}
+
+const MAXIMA = { UINT8: 255, UINT16: 65_535 } as const;
+
+/**
+ * The values of a tensor that was written as JSON, as the bytes that a binary one has.
+ * @param data flat, or nested as its shape is
+ * @throws RequestError `bad-request`, naming the value
+ */
+export function bytesOfValues(data: readonly unknown[], { datatype, bytes }: ImageTensor): Buffer {
+  const buffer = Buffer.allocUnsafe(bytes);
+  const size = DATATYPES[datatype];
+  const total = bytes / size;
+  let count = 0;
+  const append = (value: unknown): void => {
+    if (Array.isArray(value)) {
+      for (const each of value) append(each);
+      return;
+    }
+    if (count < total) write(buffer, count, value, datatype);
+    count++;
+  };
+  append(data);
+  if (count !== total)
+    throw new RequestError('bad-request', `the data has ${count} values; its shape has ${total}`);
+  return buffer;
+}
+
+function write(buffer: Buffer, index: number, value: unknown, datatype: Datatype): void {
+  const isRight =
+    typeof value === 'number' &&
+    (datatype === 'FP32' || (Number.isInteger(value) && value >= 0 && value <= MAXIMA[datatype]));
+  if (!isRight) {
+    const shown = JSON.stringify(value)?.slice(0, 50);
+    throw new RequestError('bad-request', `the data has ${shown} at ${index}, which is no ${datatype}`);
+  }
+  if (datatype === 'UINT8') buffer[index] = value;
+  else if (datatype === 'UINT16') buffer.writeUInt16LE(value, 2 * index);
+  else buffer.writeFloatLE(value, 4 * index);
+}
