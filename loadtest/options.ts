@@ -25,11 +25,6 @@ export interface Options extends LoadOptions {
 /** The command line cannot be understood; the message says what would be right. */
 export class UsageError extends Error {}
 
-/**
- * Requests at a time that the load test's own server admits in a burst. A server elsewhere admits 64, if not told
- * otherwise.
- */
-const ADMISSION = { own: 16, elsewhere: 64 } as const;
 const BASELINE = new URL('../../loadtest/baseline.json', import.meta.url).pathname;
 
 export const USAGE = `Usage: npm run loadtest -- SCENARIO [options]
@@ -48,7 +43,6 @@ SCENARIO     interactive  images, one by one, at half the rate that the server c
 --seconds N          how long requests arrive (40, 60, and 600 for soak; burst has three waves)
 --rate N             images a second (a share of what the server was measured to do)
 --connections N      the most images in flight; others wait, and their wait counts (32)
---admission N        the --queue of the server, for burst (16; 64 for a server at --url)
 --seed N             of images and arrivals (1)
 --out FOLDER         where SCENARIO.json and SCENARIO.html are written (out/loadtest)
 --baseline FILE      the ratios to compare with (loadtest/baseline.json; none for a server at --url, or with "none")
@@ -80,11 +74,6 @@ export function parseOptions(
     seconds: values.seconds === undefined ? null : number('seconds', values.seconds),
     rate: values.rate === undefined ? null : number('rate', values.rate),
     connections: number('connections', values.connections ?? '32', true),
-    admission: number(
-      'admission',
-      values.admission ?? String(url === null ? ADMISSION.own : ADMISSION.elsewhere),
-      true,
-    ),
     out: values.out ?? 'out/loadtest',
     isJson: values.json === true,
     savesBaseline: values['save-baseline'] === true,
@@ -106,7 +95,6 @@ function parse(words: readonly string[]) {
         seconds: text,
         rate: text,
         connections: text,
-        admission: text,
         seed: text,
         out: text,
         baseline: text,

@@ -42,8 +42,7 @@ export async function runScenario(
     const samplesFolder = join(dir, 'samples');
     await mkdir(samplesFolder);
     const samples = await makeSamples(samplesFolder, options.model, options.seed);
-    const own =
-      options.url === null ? await startServer(join(dir, 'data'), scenario.serverArgs(options)) : null;
+    const own = options.url === null ? await startServer(join(dir, 'data'), scenario.serverArgs) : null;
     const target = new Target(options.url ?? own!.url, options.token, new Ledger());
     try {
       return await measure(options, scenario, baseline, { target, samples, log });

@@ -6,7 +6,7 @@ import { drawArrivals } from '../measure/arrivals.js';
 import { sendOnSchedule } from '../measure/open-loop.js';
 import { distributionOf, rounded } from '../measure/percentiles.js';
 import { drawImage, type Sample } from '../samples.js';
-import type { Reply } from '../target.js';
+import type { Reply, Target } from '../target.js';
 import type { Load, Scenario } from './scenario.js';
 
 /** Requests at once, as a multiple of those that the server admits; and how often. */
@@ -48,7 +48,7 @@ export const burst: Scenario = {
   about:
     'Four times as many requests as the server admits arrive at once, half of them for jobs; ' +
     'clients that are refused come back when the response says so, until they have their mask.',
-  serverArgs: ({ admission }) => ['--queue', String(admission)],
+  serverArgs: ['--queue', '16'],
   thresholds: {
     otherStatuses: { most: 0 },
     refusalsWithoutRetryAfter: { most: 0 },
@@ -56,7 +56,8 @@ export const burst: Scenario = {
     probeOverImage: { most: 3 },
   },
   async run(load) {
-    const { samples, random, options } = load;
+    const { samples, random, target } = load;
+    const admission = await admissionOf(target);
     const started = performance.now();
     const images = samples.images.filter(({ pixels }) => pixels <= MAX_PIXELS);
     const answers = new Answers();
@@ -74,7 +75,7 @@ export const burst: Scenario = {
     let isOver = false;
     const probing = probeUntil(load, () => isOver);
     for (let wave = 0; wave < WAVES; wave++) {
-      sent.push(...(await sendWave(BEYOND * options.admission)));
+      sent.push(...(await sendWave(BEYOND * admission)));
       load.log(`wave ${wave + 1} of ${WAVES}: ${JSON.stringify(answers.statuses)}`);
     }
     isOver = true;
@@ -86,9 +87,9 @@ export const burst: Scenario = {
       lost: sent.filter(({ result }) => result.verdict === 'refused').length,
       elapsedS: (performance.now() - started) / 1000,
       facts: {
-        admission: options.admission,
+        admission,
         waves: WAVES,
-        requestsPerWave: BEYOND * options.admission,
+        requestsPerWave: BEYOND * admission,
         otherStatuses: answers.otherStatuses,
         refusalsWithoutRetryAfter: answers.refusalsWithoutRetryAfter,
         refused: answers.refused,
@@ -109,6 +110,15 @@ export const burst: Scenario = {
     };
   },
 };
+
+/** How many jobs the server admits at a time: those of this token, if that is less. */
+async function admissionOf(target: Target): Promise<number> {
+  const { limits } = await target.client.limits();
+  const values = limits.flatMap(({ name, value }) =>
+    (name === 'jobs' || name === 'tokenJobs') && value !== null ? [value] : [],
+  );
+  return Math.min(...values);
+}
 
 /** Sends an image again and again, as `Retry-After` says, until it is accepted; then sees it through to its mask. */
 async function sendUntilAccepted(

@@ -8,7 +8,7 @@ const SECONDS = 40;
 
 export const interactive: Scenario = {
   about: 'Images arrive one by one, at half the rate that the server can do.',
-  serverArgs: () => [],
+  serverArgs: [],
   thresholds: {
     imageSlowdownP50: { most: 3 },
     imageSlowdownP95: { most: 15 },

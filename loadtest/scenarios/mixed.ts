@@ -16,7 +16,7 @@ const SLIDES = 2;
 
 export const mixed: Scenario = {
   about: 'Images arrive one by one while slides run at bulk priority behind them, two at a time.',
-  serverArgs: () => [],
+  serverArgs: [],
   thresholds: {
     imageWaitP50InBatches: { most: 3 },
     imageWaitP95InBatches: { most: 8 },

@@ -27,8 +27,6 @@ export interface LoadOptions {
   readonly rate: number | null;
   /** The most images that are in flight; further ones wait, and their wait counts. */
   readonly connections: number;
-  /** Jobs and uploads that the server admits at a time (`--queue` of `unseam serve`). */
-  readonly admission: number;
 }
 
 /** Requests that are reported together, such as all images. */
@@ -63,8 +61,8 @@ export interface Bound {
 export interface Scenario {
   /** What it shows, in a sentence. */
   readonly about: string;
-  /** How `unseam serve` is started for it. */
-  readonly serverArgs: (options: LoadOptions) => readonly string[];
+  /** What `unseam serve` is started with for it. */
+  readonly serverArgs: readonly string[];
   readonly thresholds: Readonly<Record<string, Bound>>;
   readonly run: (load: Load) => Promise<Findings>;
   /**

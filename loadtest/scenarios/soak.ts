@@ -14,7 +14,7 @@ const TREND = { confidence: 0.99, blockS: 60, seed: 1 } as const;
 export const soak: Scenario = {
   about:
     'The mixed load for ten minutes or longer: what the server says of its memory and files does not grow.',
-  serverArgs: () => [],
+  serverArgs: [],
   thresholds: { growing: { most: 0 }, workConserved: { least: 0.6 } },
   async run(load) {
     const { options, speed, target } = load;

@@ -89,7 +89,7 @@ describe('a burst', () => {
       samples: { images: IMAGES, slides: [] },
       random: new Random(1),
       speed: { pixelsPerSecond: 1, imagesPerSecond: 1 },
-      options: { seconds: null, rate: null, connections: 8, admission: 4 },
+      options: { seconds: null, rate: null, connections: 8 },
       clock: impatient,
       log: () => {},
     };
