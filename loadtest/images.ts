@@ -31,11 +31,11 @@ export async function sendImage(target: Target, model: string, sample: Sample): 
     headers: IMAGE_HEADERS,
     body: sample.image,
   });
-  return judge(target, sample, reply);
+  return outcomeOf(target, sample, reply);
 }
 
 /** Compares a response with the mask, and counts its pixels. */
-export function judge(target: Target, sample: Sample, { status, body, failure }: Reply): Outcome {
+export function outcomeOf(target: Target, sample: Sample, { status, body, failure }: Reply): Outcome {
   if (status === 200) {
     countAnswered(target.ledger, sample, body.length);
     const isRight = body.equals(sample.mask);

@@ -1,6 +1,6 @@
 import type { Job } from '../../client/index.js';
 import { probe } from '../cannon.js';
-import { IMAGE_HEADERS, judge, type Outcome, segmentPath } from '../images.js';
+import { IMAGE_HEADERS, type Outcome, outcomeOf, segmentPath } from '../images.js';
 import { followJob } from '../jobs.js';
 import { drawArrivals } from '../measure/arrivals.js';
 import { sendOnSchedule } from '../measure/open-loop.js';
@@ -141,7 +141,7 @@ async function sendUntilAccepted(
       const { id } = JSON.parse(reply.body.toString()) as Job;
       return followJob(target, sample, id, started);
     }
-    const outcome = judge(target, sample, reply);
+    const outcome = outcomeOf(target, sample, reply);
     if (outcome.verdict !== 'refused' || clock.now() > deadline) return outcome;
     const waitS = Number(reply.headers['retry-after'] ?? 1);
     await clock.until(clock.now() + waitS * 1000);
