@@ -1,4 +1,5 @@
 import { type Job, type Model, type ModelList, ProblemError, Unseam } from '../../client/index.js';
+import { Account } from './account.js';
 import { byId } from './by-id.js';
 import { nameOf, size, stateOf } from './format.js';
 import { showJob } from './job-view.js';
@@ -8,7 +9,8 @@ import { Stage } from './stage.js';
 /** Jobs that the list shows at first, and that `Show more` adds. */
 const PAGE_SIZE = 30;
 
-const unseam = new Unseam();
+const account = new Account();
+const unseam = new Unseam({ fetch: account.fetch });
 let models: readonly Model[] = [];
 let unreadable: ModelList['unreadable'] = [];
 let selected: string | null = null;
@@ -169,9 +171,12 @@ function wire(): void {
     stage.setOpacity(Number((target as HTMLInputElement).value) / 100),
   );
   addEventListener('hashchange', () => void route());
-  setInterval(() => void list().catch(() => undefined), 5000);
+  setInterval(() => {
+    if (!byId('main').hidden) void list().catch(() => undefined);
+  }, 5000);
 }
 
+await account.open();
 ({ models, unreadable } = await unseam.models());
 const names = models.flatMap(({ name, quantised }) => [name, ...quantised]);
 byId('model').replaceChildren(...names.map((name) => new Option(name, name)));
