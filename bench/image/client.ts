@@ -12,8 +12,8 @@ export const digest = (bytes: Buffer): string => createHash('sha256').update(byt
 
 /** A client of a server, with one token and one image, that counts what it did not get and what was wrong. */
 export class Client {
-  /** Jobs and requests that did not succeed. */
-  lost = 0;
+  /** Jobs and requests that did not succeed, with what the server said. */
+  readonly lost: string[] = [];
   /** Masks that are not the expected one. */
   different = 0;
   readonly #headers: Readonly<Record<string, string>>;
@@ -75,8 +75,9 @@ export class Client {
   }
 
   async #compare(responding: Promise<Response>): Promise<void> {
-    const response = await responding.catch(() => null);
-    if (!response?.ok) this.lost++;
+    const response = await responding.catch((error: Error) => error);
+    if (response instanceof Error) this.lost.push(String(response.cause ?? response));
+    else if (!response.ok) this.lost.push(`${response.status}: ${await response.text()}`);
     else if (digest(Buffer.from(await response.arrayBuffer())) !== this.expected) this.different++;
   }
 }
