@@ -6,6 +6,7 @@ import { DeviceUnavailableError } from '../model/errors.js';
 import { ModelShelf } from '../model/shelf/shelf.js';
 import { gaugesOf } from './gauges.js';
 import { type BaseDependencies, createApp } from './http/app.js';
+import { NO_SLIDES, SlideFolder } from './http/slides.js';
 import { Transfers } from './http/transfers.js';
 import { Uploads } from './http/uploads.js';
 import { Jobs } from './jobs/jobs.js';
@@ -203,7 +204,7 @@ export async function openServices(
     jobs,
     store,
     shelf,
-    slides,
+    slides: slides === null ? NO_SLIDES : new SlideFolder(slides),
     uploads,
     metrics,
     limits: { maxBytes: maxBodyBytes, transfers },

@@ -61,9 +61,10 @@ export class Authenticator {
   }
 }
 
-const principalOfToken = ({ id, name, scopes, expiresAt }: TokenView): Principal => ({
+const principalOfToken = ({ id, name, scopes, slides, expiresAt }: TokenView): Principal => ({
   id: `token:${id}`,
   name,
   scopes,
+  slides,
   expiresAt,
 });

@@ -146,6 +146,7 @@ export class OidcIssuer implements TokenIssuer {
       id: `oidc:${hash}`,
       name: nameOf(payload),
       scopes: scopesIn(claimOf(payload, this.options.scopesClaim)),
+      slides: null,
       expiresAt: new Date(exp! * 1000).toISOString(),
     };
   }

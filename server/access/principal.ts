@@ -7,6 +7,8 @@ export interface Principal {
   /** For people, in logs and on the page. */
   readonly name: string;
   readonly scopes: readonly Scope[];
+  /** The part of the folder of slides that it may read, relative to that folder; null for all of it. */
+  readonly slides: string | null;
   /** When its credential expires (ISO 8601); null for never. */
   readonly expiresAt: string | null;
 }
@@ -19,6 +21,7 @@ export const ANYONE: Principal = {
   id: EVERYONE,
   name: EVERYONE,
   scopes: ['read', 'segment', 'train', 'admin'],
+  slides: null,
   expiresAt: null,
 };
 

@@ -15,6 +15,8 @@ export const tokenSchema = z.strictObject({
   id: z.string().regex(TOKEN_ID),
   name: z.string(),
   scopes: z.array(z.enum(SCOPES)).min(1),
+  /** The part of the folder of slides that it may read; null for all. Earlier versions did not write it. */
+  slides: z.string().nullable().default(null),
   /** SHA-256 of the secret, in hexadecimal digits. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   createdAt: time,
@@ -28,6 +30,8 @@ export interface TokenRequest {
   /** For people. */
   readonly name: string;
   readonly scopes: readonly Scope[];
+  /** The part of the folder of slides that it may read, relative to that folder. Default: all of it. */
+  readonly slides?: string | null;
   /** How long it is valid, in ms; null for ever. */
   readonly lifetimeMs: number | null;
 }
@@ -46,7 +50,7 @@ export function parseToken(text: string): PresentedToken | null {
 
 /** Makes a token: the record to store, and the text that its client presents, which is never stored. */
 export function makeToken(
-  { name, scopes, lifetimeMs }: TokenRequest,
+  { name, scopes, slides = null, lifetimeMs }: TokenRequest,
   now: number,
 ): { readonly record: TokenRecord; readonly text: string } {
   // 62 bits: no two are the same, and the store would refuse the second.
@@ -59,6 +63,7 @@ export function makeToken(
     id,
     name,
     scopes: SCOPES.filter((scope) => scopes.includes(scope)),
+    slides,
     sha256: digestOf(secret).toString('hex'),
     createdAt: new Date(now).toISOString(),
     expiresAt: lifetimeMs === null ? null : new Date(now + lifetimeMs).toISOString(),

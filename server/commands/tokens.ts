@@ -20,6 +20,7 @@ interface CreateFlags extends ChangeFlags {
   readonly name: string;
   readonly scope: readonly Scope[];
   readonly expires: string;
+  readonly slides?: string;
 }
 
 /**
@@ -52,13 +53,23 @@ export function tokensCommand(program: Command, context: CommandContext): void {
         .argParser((text, before: readonly Scope[] = []) => [...before, ...text.split(',').map(scopeOf)])
         .makeOptionMandatory(),
     )
+    .option('--slides <path>', 'the part of the folder of slides that it may read (default: all of it)')
     .option('--expires <lifetime>', 'how long it is valid, such as 90d or 12h; or never', DEFAULT_LIFETIME)
-    .action(async ({ data, json, audit, name, scope, expires }: CreateFlags) => {
-      const request = parseParameters(tokenRequestSchema, { name, scopes: scope, expires });
+    .action(async ({ data, json, audit, name, scope, expires, slides }: CreateFlags) => {
+      const request = parseParameters(tokenRequestSchema, {
+        name,
+        scopes: scope,
+        expires,
+        ...(slides !== undefined && { slides }),
+      });
       await makeFolder(data);
       const store = await openTokens(data);
       const write = auditTo(audit, context);
-      const { token, text } = await store.create({ ...request, lifetimeMs: request.expires });
+      const { token, text } = await store.create({
+        ...request,
+        slides: request.slides ?? null,
+        lifetimeMs: request.expires,
+      });
       write('createToken', token);
       context.stdout(json ? JSON.stringify({ ...token, token: text }) : text);
       if (!json) context.stderr(`${summaryOf(token)}; it is shown only now`);
@@ -94,10 +105,10 @@ function scopeOf(text: string): Scope {
 }
 
 /** A token in one line. */
-function summaryOf({ id, name, scopes, createdAt, expiresAt, revokedAt }: TokenView): string {
+function summaryOf({ id, name, scopes, slides, createdAt, expiresAt, revokedAt }: TokenView): string {
   const until = expiresAt === null ? 'never expires' : `expires ${expiresAt.slice(0, 16)}Z`;
   const state = revokedAt === null ? until : `revoked ${revokedAt.slice(0, 16)}Z`;
-  return `${id} "${name}": ${scopes.join(', ')}; made ${createdAt.slice(0, 16)}Z, ${state}`;
+  return `${id} "${name}": ${scopes.join(', ')}${slides === null ? '' : `, slides below ${slides}`}; made ${createdAt.slice(0, 16)}Z, ${state}`;
 }
 
 /** Writes who has changed a token, into a file or to the standard error. */

@@ -3,6 +3,7 @@ import type { LimitName } from '../contract/limits.js';
 import type { Jobs } from '../jobs/jobs.js';
 import type { JobStore } from '../jobs/store.js';
 import type { UploadLimits } from './receive-image.js';
+import type { Slides } from './slides.js';
 import type { Uploads } from './uploads.js';
 
 /** What the routes work with. A route takes those members that it needs. */
@@ -13,7 +14,7 @@ export interface RouteDependencies {
   readonly uploads: Uploads;
   readonly limits: UploadLimits;
   /** The folder below which requests may name images by path; null for none. */
-  readonly slides: string | null;
+  readonly slides: Slides;
   /** A client that reads nothing of its result for this long is disconnected, in ms. */
   readonly idleTimeoutMs: number;
 }

@@ -14,7 +14,6 @@ import type { RouteDependencies } from './dependencies.js';
 import { noteJob, spanOf } from './observe-requests.js';
 import { principalOf } from './principal.js';
 import { type ReceivedImage, receiveImage, type UploadLimits } from './receive-image.js';
-import { slidePath } from './slide-path.js';
 import type { StoredItem } from './transfers.js';
 
 type IntakeDependencies = Pick<RouteDependencies, 'jobs' | 'store' | 'uploads' | 'limits' | 'slides'>;
@@ -205,7 +204,7 @@ async function locate(
   caller: Principal,
 ): Promise<RequestImage> {
   if ('path' in source) {
-    const path = await slidePath(slides, source.path);
+    const path = await slides.locate(source.path, caller);
     return { ...IN_PLACE, source: { kind: 'path', path, name: source.path }, input: path };
   }
   if ('url' in source) return { ...IN_PLACE, source: { kind: 'url', url: source.url }, input: source.url };

@@ -1,4 +1,5 @@
 import express, { type Request, type RequestHandler } from 'express';
+import type { Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { jobBodySchema, type RequestedSource } from '../contract/job-source.js';
 import {
@@ -13,7 +14,6 @@ import { parseParameters, workOf } from '../contract/parameters.js';
 import { type JobParameters, jobParametersSchema } from '../contract/queries.js';
 import type { JobRequest } from '../jobs/job.js';
 import type { RouteDependencies } from './dependencies.js';
-import { slidePath } from './slide-path.js';
 
 export const MAX_JSON_BYTES = 64 * 1024;
 
@@ -106,13 +106,14 @@ export async function resolveJobRequest(
   { shelf, slides }: Pick<RouteDependencies, 'shelf' | 'slides'>,
   parameters: JobParameters,
   outputs: JobRequest['outputs'],
+  caller: Principal,
 ): Promise<JobRequest> {
   const { name, version } = await shelf.find(parameters.model);
   const { background, ...work } = workOf(parameters);
   const isMask = typeof background === 'object' && background !== null;
   return {
     ...work,
-    background: isMask ? { mask: await slidePath(slides, background.mask) } : background,
+    background: isMask ? { mask: await slides.locate(background.mask, caller) } : background,
     model: `${name}/${version}`,
     outputs,
     simplify: parameters.simplify,

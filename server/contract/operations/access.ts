@@ -6,6 +6,7 @@ const TOKEN = {
   id: '7Hq2Xk',
   name: 'the microscope',
   scopes: ['segment'],
+  slides: null,
   createdAt: '2026-05-04T09:30:00.000Z',
   expiresAt: '2026-08-02T09:30:00.000Z',
   revokedAt: null,

@@ -17,6 +17,14 @@ const name = z
   .regex(/^[^\p{C}]{1,100}$/u, 'must have 1 to 100 characters, none of them a control character')
   .describe('for people, in lists and in the audit log');
 
+const SLIDES = 'must be a path within the folder of slides, such as lab-a or lab-a/2026';
+const slides = z
+  .string()
+  .max(500, SLIDES)
+  .regex(/^[^\p{C}\\]+$/u, SLIDES)
+  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), SLIDES)
+  .describe('the part of the folder of slides that it may read, relative to that folder');
+
 /** How long a token is valid, in ms; null for ever. */
 export const lifetimeSchema = z
   .string()
@@ -32,6 +40,7 @@ export const DEFAULT_LIFETIME = '90d';
 export const tokenRequestSchema = z.strictObject({
   name,
   scopes,
+  slides: slides.optional(),
   expires: lifetimeSchema.prefault(DEFAULT_LIFETIME),
 });
 
@@ -41,6 +50,9 @@ export const tokenViewSchema = z
     id: z.string(),
     name,
     scopes,
+    slides: slides
+      .nullable()
+      .describe('the part of the folder of slides that it may read; null for all of it'),
     createdAt: time,
     expiresAt: time.nullable().describe('null for never'),
     revokedAt: time.nullable().describe('null for one that was not revoked'),

@@ -9,6 +9,7 @@ import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
 import { createJob } from '../intake.js';
 import { asTexts, resolveJobRequest } from '../job-request.js';
+import { principalOf } from '../principal.js';
 import { receiptHeaders } from '../receipt-headers.js';
 import { receiveChunks, withDisconnection } from '../receive-image.js';
 import { sendPieces } from '../send.js';
@@ -71,6 +72,7 @@ export class Inferences {
       this.dependencies,
       { ...parameters, model: `${name}/${version}`, simplify: 0 },
       outputs.map((output) => ({ output: output.name, format: 'raw' })),
+      principalOf(request),
     );
     const { priority = 'interactive' } = parameters;
     const header = tiffHeader(tensor);

@@ -37,7 +37,12 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
     }
     const { priority = 'normal' } = parameters;
     const { record, cache } = await keys.exclusively(idempotency, owner, async () => {
-      const work = await resolveJobRequest(dependencies, parameters, requestedOutputs(parameters));
+      const work = await resolveJobRequest(
+        dependencies,
+        parameters,
+        requestedOutputs(parameters),
+        principalOf(request),
+      );
       return createJob(dependencies, request, source, [work], priority, () => ({
         request: work,
         priority,

@@ -2,6 +2,7 @@ import type { RouteDependencies } from '../dependencies.js';
 import { planImage } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
+import { principalOf } from '../principal.js';
 
 /**
  * `POST /v1/plan`: what a job would do with an image, and what it takes: tiles, memory, disk, time on this device,
@@ -11,7 +12,12 @@ import type { Operate } from '../operate.js';
 export function planRoute(operate: Operate, dependencies: RouteDependencies): void {
   operate('plan', jsonBody(), async (request, response) => {
     const { source, parameters } = parseJobRequest(request);
-    const work = await resolveJobRequest(dependencies, parameters, requestedOutputs(parameters));
+    const work = await resolveJobRequest(
+      dependencies,
+      parameters,
+      requestedOutputs(parameters),
+      principalOf(request),
+    );
     const { priority = 'normal' } = parameters;
     response.json(await planImage(dependencies, request, source, work, priority));
   });

@@ -10,6 +10,7 @@ import { acceptedFormat } from '../formats.js';
 import { createJob } from '../intake.js';
 import { parseJobParameters, parseResult, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
+import { principalOf } from '../principal.js';
 import { receiptHeaders } from '../receipt-headers.js';
 import { sendFile } from '../send.js';
 
@@ -29,7 +30,12 @@ export function segmentRoute(
     const { output, format = negotiate(request, output) } = parseResult(parameters.output ?? 'labels');
     const prefersAsync = /\brespond-async\b/.test(request.get('Prefer') ?? '');
     const disconnected = disconnection(response, ended);
-    const work = await resolveJobRequest(dependencies, parameters, [{ output, format }]);
+    const work = await resolveJobRequest(
+      dependencies,
+      parameters,
+      [{ output, format }],
+      principalOf(request),
+    );
 
     const outputs = requestedOutputs({ ...parameters, output: `${output}:${format}` });
     const workOfJob = { ...work, outputs };

@@ -21,8 +21,13 @@ export function tokenRoutes(operate: Operate, tokens: TokenStore): void {
         'this server needs no tokens yet: make the first one on its machine, with "unseam tokens create"',
       );
     }
-    const { name, scopes, expires } = parseParameters(tokenRequestSchema, request.body ?? {});
-    const { token, text } = await tokens.create({ name, scopes, lifetimeMs: expires });
+    const { name, scopes, slides, expires } = parseParameters(tokenRequestSchema, request.body ?? {});
+    const { token, text } = await tokens.create({
+      name,
+      scopes,
+      slides: slides ?? null,
+      lifetimeMs: expires,
+    });
     const made: NewToken = { ...token, token: text };
     response.status(201).location(`/v1/tokens/${token.id}`).set('Cache-Control', 'no-store').json(made);
   });

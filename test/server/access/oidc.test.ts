@@ -79,6 +79,7 @@ describe('a token of the issuer', () => {
       id: expect.stringMatching(/^oidc:[0-9a-f]{32}$/),
       name: 'ada',
       scopes: ['segment'],
+      slides: null,
       expiresAt: expect.stringMatching(/^20/),
     });
     expect(requests).toEqual(['/.well-known/openid-configuration', '/jwks']);

@@ -1,6 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TokenStore } from '../../../server/access/token-store.js';
 import { type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { bearer, makeToken } from '../../support/tokens.js';
@@ -103,6 +104,47 @@ it('results are not reused for another owner, who would learn of them', async ()
     expect(await post(bob, path)).toBe('unseam; fwd=miss');
     expect(await post(admin, path)).toBe('unseam; fwd=miss');
   }
+});
+
+describe('a token for a part of the folder of slides', () => {
+  it('reads no other part, by no path', async () => {
+    for (const lab of ['lab-a', 'lab-b', 'lab-a2']) {
+      await mkdir(join(folder, lab), { recursive: true });
+      await writeFile(join(folder, lab, 'slide.png'), image());
+    }
+    await symlink(join('..', 'lab-b', 'slide.png'), join(folder, 'lab-a', 'link.png'));
+    const { text } = await new TokenStore(data).create({
+      ...{ name: 'lab a', scopes: ['segment'], lifetimeMs: null },
+      slides: 'lab-a',
+    });
+    const status = async (path: string, more: object = {}) => {
+      const body = JSON.stringify({ model: 'shapes', source: { path }, ...more });
+      const headers = { 'content-type': 'application/json' };
+      return (await send(text, '/v1/jobs', { method: 'POST', headers, body })).status;
+    };
+    expect(await status('lab-a/slide.png')).toBe(202);
+    expect(await status(join(folder, 'lab-a', 'slide.png'))).toBe(202);
+    for (const path of [
+      ...['lab-b/slide.png', 'lab-a2/slide.png', 'slide.png', 'lab-a/../lab-b/slide.png', 'lab-a/link.png'],
+      join(folder, 'lab-b', 'slide.png'),
+    ]) {
+      expect([path, await status(path)]).toEqual([path, 404]);
+    }
+    expect(await status('lab-a/slide.png', { 'skip-background': 'lab-b/slide.png' })).toBe(404);
+  });
+
+  it('is refused where its part is outside of the folder', async () => {
+    const make = (slides: string) =>
+      send(admin, '/v1/tokens', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'b', scopes: ['read'], slides }),
+      });
+    for (const slides of ['..', '../other', 'a/../../b', '/etc', '', 'a\\b'])
+      expect([slides, (await make(slides)).status]).toEqual([slides, 400]);
+    const made = await make('lab-a');
+    expect([made.status, await made.json()]).toMatchObject([201, { slides: 'lab-a' }]);
+  });
 });
 
 it('the owners of jobs survive a restart', async () => {

@@ -162,7 +162,7 @@ describe('an upload by the tus protocol', () => {
     await mkdir(join(folder, 'data', 'uploads'), { recursive: true });
     expect((await submit({ upload: '../jobs' })).status).toBe(404);
     const path = await create();
-    expect((await fetch(`${server.url}${path}`)).status).toBe(404);
+    expect((await fetch(`${server.url}${path}`)).status).toBe(405);
     expect((await tus(path, 'DELETE', {})).status).toBe(204);
     expect((await submit({ upload: path })).status).toBe(404);
   });
