@@ -4,6 +4,7 @@ import type { BenchModule, BenchOptions } from './bench.js';
 
 /** Every benchmark by name, imported on demand. */
 const BENCHES: Record<string, () => Promise<BenchModule>> = {
+  access: () => import('./access.js'),
   abuse: () => import('./abuse.js'),
   batching: () => import('./batching.js'),
   cache: () => import('./cache.js'),

@@ -54,7 +54,7 @@ export const accessOptions = (command: Command): Command =>
     .addOption(
       option(
         '--audit <file>',
-        'append a line of JSON for whatever changes state (default: to the standard output)',
+        'append a line of JSON for whatever changes state; none for no audit log (default: to the standard output)',
         ENVIRONMENT.audit,
       ),
     )
@@ -81,7 +81,7 @@ export function accessOfFlags(
     isOpen: open,
     oidc: oidcOf(flags),
     tls: tlsCert === undefined || tlsKey === undefined ? DEFAULTS.tls : { cert: tlsCert, key: tlsKey },
-    audit: openAudit(flags.audit ?? null, auditFailed),
+    audit: flags.audit === 'none' ? null : openAudit(flags.audit ?? null, auditFailed),
     privateNames,
   };
 }

@@ -24,8 +24,9 @@ export const authorizeBy =
       let presented: string | null = null;
       try {
         presented = credentialOf(request);
-        const principal = await authenticator.identify(presented);
-        setPrincipal(request, principal);
+        const check = () => authenticator.identify(presented);
+        const principal = await check();
+        setPrincipal(request, principal, check);
         if (!allows(principal, scope)) {
           response.set('WWW-Authenticate', `${REALM}, error="insufficient_scope", scope="${scope}"`);
           throw new RequestError(

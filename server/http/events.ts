@@ -7,6 +7,13 @@ const HEARTBEAT_MS = 15_000;
 /** A client with more unread bytes is disconnected; it reconnects with the id of its last event. */
 const MAX_BUFFERED_BYTES = 1 << 20;
 
+export interface StreamOptions {
+  /** Whether the caller may still see them: a stream may outlive its token. Default: it is not asked. */
+  readonly isAllowed?: () => Promise<boolean>;
+  /** Interval in ms at which silent streams get a comment, and callers are checked. Default 15,000. */
+  readonly heartbeatMs?: number;
+}
+
 /**
  * Streams a job's events (Server-Sent Events, WHATWG HTML section 9.2): `state` with the job as it is then, and
  * `progress`. A client that reconnects with `Last-Event-ID` receives the events that it missed; a new client, or one
@@ -17,6 +24,7 @@ export function streamEvents(
   response: Response,
   log: EventLog,
   view: () => Pick<JobRecord, 'state'>,
+  { isAllowed, heartbeatMs = HEARTBEAT_MS }: StreamOptions = {},
 ): void {
   const ended = () => hasEnded(view());
   const seen = request.get('Last-Event-ID');
@@ -45,7 +53,10 @@ export function streamEvents(
     if (event !== null) write(event);
     if (event === null || (event.type === 'state' && ended())) response.end();
   });
-  const heartbeat = setInterval(() => response.write(': alive\n\n'), HEARTBEAT_MS);
+  const heartbeat = setInterval(() => {
+    response.write(': alive\n\n');
+    void isAllowed?.().then((stillIs) => stillIs || response.end());
+  }, heartbeatMs);
   response.once('close', () => {
     stop();
     clearInterval(heartbeat);

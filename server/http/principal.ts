@@ -1,13 +1,33 @@
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from '../access/principal.js';
+import { codeOf } from '../contract/problems.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { VisibleJobs } from '../jobs/visible-jobs.js';
 
 const principals = new WeakMap<IncomingMessage, Principal>();
+const checks = new WeakMap<IncomingMessage, () => Promise<Principal>>();
 
-/** Remembers who sends a request, once that is known. */
-export function setPrincipal(request: IncomingMessage, principal: Principal): void {
+/**
+ * Remembers who sends a request, once that is known.
+ * @param check identifies the caller again
+ */
+export function setPrincipal(
+  request: IncomingMessage,
+  principal: Principal,
+  check: () => Promise<Principal>,
+): void {
   principals.set(request, principal);
+  checks.set(request, check);
+}
+
+/** Whether the caller of a request would still be admitted: for responses that last. */
+export async function isStillKnown(request: IncomingMessage): Promise<boolean> {
+  try {
+    await checks.get(request)?.();
+    return true;
+  } catch (error) {
+    return codeOf(error) !== 'unauthorized'; // what cannot be checked at present is checked again
+  }
 }
 
 /**

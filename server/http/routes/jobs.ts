@@ -15,7 +15,7 @@ import { createJob } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { pageOf } from '../paging.js';
-import { principalOf, visibleJobs } from '../principal.js';
+import { isStillKnown, principalOf, visibleJobs } from '../principal.js';
 import { sendFile } from '../send.js';
 
 /** `/v1/jobs`: images that are segmented in the background. */
@@ -84,7 +84,9 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   operate('followJob', (request, response) => {
     const jobs = visible(request);
     const { id } = jobs.get(request.params.id);
-    streamEvents(request, response, jobs.events(id), () => view(jobs.get(id)));
+    streamEvents(request, response, jobs.events(id), () => view(jobs.get(id)), {
+      isAllowed: () => isStillKnown(request),
+    });
   });
 
   operate('getResult', async (request, response) => {

@@ -27,3 +27,24 @@ it('replays all missed events of a job that has since ended, then closes the str
   expect(ids).toEqual([1, 2, 3, 4]);
   expect(errors).toEqual([]);
 });
+
+it('ends once its caller may not see the events any more', async () => {
+  const running = new EventLog();
+  running.add('state', null);
+  let isAllowed = true;
+  const stream = express().get('/', (request, response) =>
+    streamEvents(request, response, running, () => ({ state: 'running' }), {
+      isAllowed: async () => isAllowed,
+      heartbeatMs: 20,
+    }),
+  );
+  const own = createServer(stream).listen(0, '127.0.0.1');
+  await once(own, 'listening');
+  const { port } = own.address() as AddressInfo;
+  const reader = (await fetch(`http://127.0.0.1:${port}/`)).body!.getReader();
+  let text = '';
+  while (!text.includes(': alive')) text += Buffer.from((await reader.read()).value!).toString();
+  isAllowed = false;
+  for (;;) if ((await reader.read()).done) break;
+  own.close();
+});
