@@ -1,11 +1,12 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { slidePath } from '../../../server/http/slide-path.js';
+import { SlideFolder } from '../../../server/http/slides.js';
 import { testFolder } from '../../support/files.js';
 
 const folder = await testFolder();
 const slides = join(folder, 'slides');
+const locate = (path: string) => new SlideFolder(slides).locate(path, { slides: null });
 beforeAll(async () => {
   await mkdir(join(slides, 'ward'), { recursive: true });
   await mkdir(join(folder, 'slides-of-others'));
@@ -19,7 +20,7 @@ beforeAll(async () => {
 it('a path is that of a file below the folder of slides', async () => {
   const expected = join(slides, 'ward', 'a.svs');
   for (const path of ['ward/a.svs', './ward/../ward/a.svs', expected, 'inside/a.svs'])
-    expect(await slidePath(slides, path)).toBe(expected);
+    expect(await locate(path)).toBe(expected);
 });
 
 it.each([
@@ -32,7 +33,7 @@ it.each([
   'ward/none.svs',
   '..',
 ])('%s leads outside, or nowhere, which looks the same', async (path) => {
-  await expect(slidePath(slides, path)).rejects.toMatchObject({
+  await expect(locate(path)).rejects.toMatchObject({
     code: 'not-found',
     message: `there is no "${path}" in the folder of slides`,
   });
