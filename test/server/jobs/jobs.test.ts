@@ -196,7 +196,7 @@ describe('a job', () => {
         'model=shapes&output=labels,probabilities:png',
         slide,
         406,
-        /probabilities are written as tiff, not png/,
+        /probabilities are written as tiff or raw, not png/,
       ],
       ['model=shapes', Buffer.from('text'), 415, /not a supported image/],
     ];
