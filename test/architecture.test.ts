@@ -246,6 +246,13 @@ describe('the rooms of server/', () => {
     expect(packages.filter((name) => !/^(node:|zod$)/.test(name))).toEqual([]);
   });
 
+  it('access/ imports only storage/ and contract/, and is alone with jose, which is loaded where a provider is configured', () => {
+    const isOther = (name: string) => /^server\/(?!(access|storage|contract)\/)/.test(name);
+    expect(arrows('server/access/', isOther)).toEqual([]);
+    expect(importers(/^jose$/)).toEqual(['server/access/oidc.ts']);
+    expect(loadedBy('server/serve.ts')).not.toContain('jose');
+  });
+
   it('storage/ imports only contract/', () => {
     expect(arrows('server/storage/', (name) => /^server\/(?!storage\/|contract\/)/.test(name))).toEqual([]);
   });

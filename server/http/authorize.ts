@@ -1,10 +1,10 @@
 import type { RequestHandler } from 'express';
 import type { Authenticator } from '../access/authenticator.js';
-import { allows } from '../access/principal.js';
+import { allows, type Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { OPERATIONS } from '../contract/operations.js';
 import { codeOf } from '../contract/problems.js';
-import { credentialOf } from './credential.js';
+import { type Credential, credentialOf } from './credential.js';
 import type { Check } from './operate.js';
 import { setPrincipal } from './principal.js';
 
@@ -15,16 +15,16 @@ const REALM = 'Bearer realm="unseam"';
  * say by `WWW-Authenticate` what is missing (RFC 6750, section 3).
  */
 export const authorizeBy =
-  (authenticator: Pick<Authenticator, 'identify'>): Check =>
+  (authenticator: Pick<Authenticator, 'identify' | 'needsToken'>): Check =>
   (name) => {
     const { scope } = OPERATIONS[name];
     if (scope === null) return admitAll;
     return async (request, response, next) => {
       response.set({ 'Cache-Control': 'private, no-cache', Vary: 'Authorization, Cookie' });
-      let presented: string | null = null;
+      let presented: Credential | null = null;
       try {
         presented = credentialOf(request);
-        const check = () => authenticator.identify(presented);
+        const check = () => identify(authenticator, presented);
         const principal = await check();
         setPrincipal(request, principal, check);
         if (!allows(principal, scope)) {
@@ -42,6 +42,20 @@ export const authorizeBy =
       next();
     };
   };
+
+/** A browser goes on sending the cookie of an earlier server: where no token is needed, one that is of no use is none. */
+async function identify(
+  authenticator: Pick<Authenticator, 'identify' | 'needsToken'>,
+  credential: Credential | null,
+): Promise<Principal> {
+  try {
+    return await authenticator.identify(credential?.token ?? null);
+  } catch (error) {
+    if (!credential?.isCookie || codeOf(error) !== 'unauthorized' || (await authenticator.needsToken()))
+      throw error;
+    return authenticator.identify(null);
+  }
+}
 
 /** For what anybody may have: probes, and the page's own files. */
 const admitAll: RequestHandler = (_request, _response, next) => next();

@@ -10,17 +10,27 @@ const MAX_COOKIE_CHARS = 4000;
 /** Characters of a token (RFC 6750, `b64token`): none that a cookie would have to quote. */
 const TOKEN_TEXT = /^[\w.~+/-]+=*$/;
 
+/** The token that a request presents. */
+export interface Credential {
+  readonly token: string;
+  /** Whether it is in a cookie, which browsers send whether it is of use or not. */
+  readonly isCookie: boolean;
+}
+
 /**
  * The token that a request presents: in `Authorization`, or in the cookie of a page that signed in; null for none.
  * @throws RequestError `unauthorized` for an `Authorization` of another scheme
  */
-export function credentialOf(request: IncomingMessage): string | null {
+export function credentialOf(request: IncomingMessage): Credential | null {
   const { authorization, cookie } = request.headers;
-  if (authorization === undefined) return cookie === undefined ? null : tokenInCookies(cookie);
+  if (authorization === undefined) {
+    const token = cookie === undefined ? null : tokenInCookies(cookie);
+    return token === null ? null : { token, isCookie: true };
+  }
   const [, token] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
   if (token === undefined || !TOKEN_TEXT.test(token))
     throw new RequestError('unauthorized', 'expected "Authorization: Bearer TOKEN"');
-  return token;
+  return { token, isCookie: false };
 }
 
 function tokenInCookies(header: string): string | null {
@@ -32,21 +42,24 @@ const splitAt = (text: string, at: number): [string, string] => [text.slice(0, a
 
 /**
  * The cookie that keeps a token until the browser is closed: scripts cannot read it, and no other site can have it sent.
- * @param token null to remove it
  * @throws RequestError `bad-request` for a token that no cookie can hold
  */
-export function sessionCookie(request: IncomingMessage, token: string | null): string {
-  if (token !== null && token.length > MAX_COOKIE_CHARS) {
+export function sessionCookie(request: IncomingMessage, token: string): string {
+  if (token.length > MAX_COOKIE_CHARS) {
     throw new RequestError(
       'bad-request',
       `a browser keeps tokens of ${MAX_COOKIE_CHARS} characters at most, and this one has ${token.length}`,
     );
   }
-  const isSecure = isOverTls(request);
-  const name = isSecure ? SECURE_COOKIE : COOKIE;
-  const attributes = ['Path=/', 'HttpOnly', 'SameSite=Strict', ...(isSecure ? ['Secure'] : [])];
-  return [`${name}=${token ?? ''}`, ...attributes, ...(token === null ? ['Max-Age=0'] : [])].join('; ');
+  return cookieOf(token, isOverTls(request));
 }
+
+/** The cookies that remove the token: over TLS also that of an earlier page without. */
+export const noSessionCookies = (request: IncomingMessage): string[] =>
+  (isOverTls(request) ? [true, false] : [false]).map((isSecure) => `${cookieOf('', isSecure)}; Max-Age=0`);
+
+const cookieOf = (value: string, isSecure: boolean): string =>
+  `${isSecure ? SECURE_COOKIE : COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
 
 /** Whether the page was loaded over TLS: from this server, or from a proxy in front, as the browser says itself. */
 const isOverTls = ({ socket, headers }: IncomingMessage): boolean =>

@@ -2,7 +2,7 @@ import type { Request } from 'express';
 import type { Authenticator } from '../../access/authenticator.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Session } from '../../contract/schemas/access.js';
-import { credentialOf, sessionCookie } from '../credential.js';
+import { credentialOf, noSessionCookies, sessionCookie } from '../credential.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
 
@@ -21,14 +21,14 @@ export function sessionRoutes(operate: Operate, authenticator: Authenticator): v
   });
 
   operate('signIn', async (request, response) => {
-    const token = credentialOf(request);
-    if (token === null)
+    const credential = credentialOf(request);
+    if (credential === null)
       throw new RequestError('bad-request', 'sign in with a token: send "Authorization: Bearer TOKEN"');
-    response.set('Set-Cookie', sessionCookie(request, token));
+    response.set('Set-Cookie', sessionCookie(request, credential.token));
     response.json(await sessionOf(request));
   });
 
   operate('signOut', (request, response) => {
-    response.set('Set-Cookie', sessionCookie(request, null)).status(204).end();
+    response.set('Set-Cookie', noSessionCookies(request)).status(204).end();
   });
 }

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
+import { makeCertificate } from '../../support/certificate.js';
 import { unseam } from '../../support/product.js';
 
 /** Runs `unseam health` against a server that answers `/readyz` with a status and a text. */
@@ -45,4 +47,15 @@ it('exits with 1 if no server listens', async () => {
   const { code, stderr } = await unseam(['health', '--port', '1']);
   expect(code).toBe(1);
   expect(stderr).toMatch(/^unseam: no server on port 1: .*ECONNREFUSED/);
+});
+
+it('speaks TLS with a server that does', async () => {
+  const server = createTlsServer(makeCertificate('unseam'), (_request, response) => response.end('ok\n'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const env = { UNSEAM_PORT: String(port), UNSEAM_TLS_CERT: '/certificates/tls.crt' };
+  expect(await unseam(['health'], { env })).toMatchObject({ code: 0, stdout: 'ok\n', stderr: '' });
+  server.closeAllConnections();
+  server.close();
 });

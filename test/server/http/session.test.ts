@@ -41,6 +41,14 @@ describe('a page', () => {
       204,
       ['unseam=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0'],
     ]);
+    const secure = await send('DELETE', '/v1/session', {
+      origin: 'https://unseam.lab',
+      'sec-fetch-site': 'same-origin',
+    });
+    expect(secure.headers['set-cookie']).toEqual([
+      '__Host-unseam=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0',
+      'unseam=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0',
+    ]);
   });
 
   it('of another site changes nothing with the cookie', async () => {
@@ -51,6 +59,15 @@ describe('a page', () => {
       expect((await signIn(headers)).status).toBe(403);
     }
   });
+});
+
+it('a cookie that is of no use is none, where no token is needed', async () => {
+  const open = await fakeServer(`${data}-open`);
+  const cookie = `unseam=${token}`;
+  expect((await fetch(`${open.url}/v1/jobs`, { headers: { cookie } })).status).toBe(200);
+  expect((await fetch(`${open.url}/v1/jobs`, { headers: bearer(token) })).status).toBe(401);
+  await open.close();
+  expect((await send('GET', '/v1/jobs', { cookie: `unseam=${token}x` })).status).toBe(401);
 });
 
 it('a token in an address is none', async () => {
