@@ -141,3 +141,19 @@ it('goes to the standard output, whatever the level of the log; what the command
   running.process.kill('SIGKILL');
   await running.exit;
 });
+
+it('tells of jobs that the server removes because their time is up', async () => {
+  const own = join(folder, 'expiry');
+  const first = await fakeServer(own);
+  const made = await fetch(`${first.url}/v1/jobs?model=shapes`, {
+    method: 'POST',
+    body: new Uint8Array(fakeImage(8, 8)),
+  });
+  const { id } = (await made.json()) as { id: string };
+  await expect.poll(async () => (await fetch(`${first.url}/v1/jobs/${id}/result`)).status).toBe(200);
+  await first.close();
+  const entries: AuditEntry[] = [];
+  const second = await fakeServer(own, { keepMs: 1, audit: (entry) => entries.push(entry) });
+  await expect.poll(() => entries).toEqual([{ audit: 'expireJob', who: 'server', target: id }]);
+  await second.close();
+});
