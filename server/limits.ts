@@ -8,7 +8,7 @@ import type { LimitsDependencies } from './http/dependencies.js';
 import { MAX_VALUES_BYTES } from './http/inference/read-request.js';
 import { MAX_JSON_BYTES } from './http/job-request.js';
 import type { Rate } from './http/rate-limit.js';
-import { MAX_UPLOADS } from './http/upload-store.js';
+import { MAX_OWNER_UPLOADS, MAX_UPLOADS } from './http/upload-store.js';
 import type { AdmissionLimits } from './jobs/admission.js';
 import type { Jobs } from './jobs/jobs.js';
 import { MAX_PENDING } from './readers/readers.js';
@@ -22,6 +22,8 @@ const QUEUE_SHARES = { normal: 7 / 8, bulk: 3 / 4 } as const;
 const LOW_WATER_SHARE = 0.9;
 /** The seconds of `--token-rate` that may be requested at once, by default. */
 const BURST_S = 4;
+/** The share of places for uploads that one token may take by default. */
+const OWNER_PLACES_SHARE = 3 / 4;
 const MIN_FREE = { bytes: 2 ** 30, share: 0.05 } as const;
 
 /** The limits that a server enforces. */
@@ -30,6 +32,8 @@ export interface Limits {
   readonly disk: DiskLimits;
   /** Disk space that uploads leave free, in bytes. */
   readonly minFreeBytes: number;
+  /** Bodies of one token that are received at a time. */
+  readonly ownerPlaces: number;
   /** Of each token; null for none. */
   readonly rate: Rate | null;
   /** Every limit's value, in its unit; null for one that is not set. */
@@ -48,6 +52,8 @@ export function limitsOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): 
   const lowWaterBytes = options.quotaLowBytes ?? Math.floor(LOW_WATER_SHARE * (quotaBytes ?? 0));
   const minFreeBytes = options.minFreeBytes ?? Math.min(MIN_FREE.bytes, MIN_FREE.share * disk.size);
   const burst = owners.burst ?? Math.max(1, Math.ceil(BURST_S * (owners.rate ?? 0)));
+
+  const ownerPlaces = owners.jobs ?? Math.ceil(OWNER_PLACES_SHARE * queueLimit);
 
   const atMost = (name: LimitName, value: number | null, limit: number | null, than: string, why: string) => {
     if (value === null || limit === null || value <= limit) return;
@@ -95,6 +101,7 @@ export function limitsOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): 
     },
     disk: { quotaBytes, lowWaterBytes, ownerBytes: owners.bytes },
     minFreeBytes,
+    ownerPlaces,
     rate: owners.rate === null ? null : { perSecond: owners.rate, burst },
     values: {
       body: maxBodyBytes,
@@ -110,6 +117,8 @@ export function limitsOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): 
       tokenRate: owners.rate,
       tokenBurst: owners.rate === null ? null : burst,
       tokenJobs: owners.jobs,
+      tokenUploads: ownerPlaces,
+      tokenStored: MAX_OWNER_UPLOADS,
       tokenPixels: owners.pixels,
       tokenBytes: owners.bytes,
       jobs: queueLimit,

@@ -136,6 +136,7 @@ export async function openServices(
   const transfers = new Transfers({
     folder: data,
     places: queueLimit,
+    ownerPlaces: limits.ownerPlaces,
     minFreeBytes: limits.minFreeBytes,
     account,
     onReceived: (bytes) => metrics.uploadBytes.inc(bytes),

@@ -5,7 +5,7 @@ import type { RequestedSource } from '../contract/job-source.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import { codeOf } from '../contract/problems.js';
 import { roundMs } from '../contract/stages.js';
-import type { Demand } from '../jobs/admission.js';
+import type { AdmittedPlace, Demand } from '../jobs/admission.js';
 import { uploadPath } from '../jobs/folder.js';
 import type { JobRecord, JobRequest, JobSource } from '../jobs/job.js';
 import type { NewJob } from '../jobs/new-job.js';
@@ -17,6 +17,12 @@ import { type ReceivedImage, receiveImage, type UploadLimits } from './receive-i
 import type { StoredItem } from './transfers.js';
 
 type IntakeDependencies = Pick<RouteDependencies, 'jobs' | 'store' | 'uploads' | 'limits' | 'slides'>;
+
+/** The folder of a job that is about to be made. */
+interface Place {
+  readonly id: string;
+  readonly folder: string;
+}
 
 /** The image of a request, wherever it is. */
 interface RequestImage {
@@ -70,7 +76,7 @@ export async function createJob(
   const place = await store.create();
   const { id, folder } = place;
   try {
-    return await withImage(dependencies, request, source, place, demand, async (image) => {
+    return await withImage(dependencies, request, source, place, demand, async (image, admitted) => {
       const { uploadMs } = image;
       const span = spanOf(request);
       if (uploadMs !== null) {
@@ -83,6 +89,7 @@ export async function createJob(
       for (const work of works) keys.set(work, await jobs.cache.keyOf({ ...job, request: work }));
       const complete = (facts: Pick<NewJob['facts'], 'image'>) => {
         const decision = decide(facts);
+        admitted.changeTo(decision.priority);
         return { ...job, ...decision, resultKey: mayStore ? keys.get(decision.request)! : null };
       };
       const outcome = [...keys.values()].every((key) => key === null)
@@ -121,8 +128,7 @@ async function reuse(
     const earlier = key === null ? null : jobs.cache.find(key);
     const job = earlier && complete(earlier);
     if (job?.request !== work) continue;
-    await image.claim();
-    const record = await jobs.reuse(job, earlier!);
+    const record = await jobs.reuse(job, earlier!, image.claim);
     if (record) return record;
   }
   return null;
@@ -158,9 +164,9 @@ async function withImage<Result>(
   dependencies: IntakeDependencies,
   request: Request,
   source: RequestedSource | Receive | null,
-  { id, folder }: { readonly id: string; readonly folder: string },
+  place: Place,
   demand: Demand,
-  use: (image: RequestImage) => Promise<Result>,
+  use: (image: RequestImage, admitted: AdmittedPlace) => Promise<Result>,
 ): Promise<Result> {
   const own: Receive | null =
     source === null
@@ -170,10 +176,10 @@ async function withImage<Result>(
         : null;
   const image =
     own === null
-      ? await locate(dependencies, source as RequestedSource, folder, principalOf(request))
-      : await receive(dependencies, own, { id, owner: demand.owner }, folder, demand);
+      ? await locate(dependencies, source as RequestedSource, place, principalOf(request))
+      : await receive(dependencies, own, place, demand);
   try {
-    return await dependencies.jobs.withPlace(demand, () => use(image), own !== null);
+    return await dependencies.jobs.withPlace(demand, (admitted) => use(image, admitted), own !== null);
   } catch (error) {
     if (codeOf(error) === 'internal') await image.check(); // a missing file: its upload may be gone
     throw error;
@@ -183,15 +189,14 @@ async function withImage<Result>(
 async function receive(
   { jobs, limits }: IntakeDependencies,
   receiveAs: Receive,
-  of: StoredItem,
-  folder: string,
+  { id, folder }: Place,
   demand: Demand,
 ): Promise<RequestImage> {
   const input = uploadPath(folder);
   // Again, right before the upload begins: others may have taken the places while its folder was created.
   jobs.checkPlace(demand);
   const start = performance.now();
-  const received = await receiveAs(input, of, limits);
+  const received = await receiveAs(input, { id, owner: demand.owner }, limits);
   const uploadMs = roundMs(performance.now() - start);
   const name = jobs.hidesNames ? null : received.name;
   return { ...IN_PLACE, source: { kind: 'upload', ...received, name }, input, singleFile: true, uploadMs };
@@ -200,7 +205,7 @@ async function receive(
 async function locate(
   { jobs, slides, uploads }: IntakeDependencies,
   source: RequestedSource,
-  folder: string,
+  { id: job, folder }: Place,
   caller: Principal,
 ): Promise<RequestImage> {
   if ('path' in source) {
@@ -219,7 +224,7 @@ async function locate(
     uploadMs: null,
     async claim() {
       if (isClaimed) return;
-      await take(uploadPath(folder));
+      await take(uploadPath(folder), { id: job, owner: caller.id });
       isClaimed = true;
     },
     async check() {

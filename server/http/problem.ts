@@ -2,7 +2,7 @@ import type { ErrorRequestHandler, Request, Response } from 'express';
 import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import { withoutNames } from '../contract/private-names.js';
-import { codeOf, detailOf, problemOf, TRANSIENT } from '../contract/problems.js';
+import { codeOf, detailOf, type Problem, problemOf, TRANSIENT } from '../contract/problems.js';
 import { requestIdOf } from './request-id.js';
 
 /** The seconds after which a client may retry. */
@@ -24,18 +24,19 @@ export function problemText(error: unknown, members: Readonly<Record<string, str
 const inferenceMembers = ({ path }: Request, error: unknown): Readonly<Record<string, string>> =>
   /^\/v2(\/|$)/.test(path) ? { error: detailOf(error) } : {};
 
-/** The value of `Retry-After` with a status; null where a retry would fail alike. */
-export const retryAfter = (status: number): string | null =>
-  TRANSIENT.has(status) ? String(RETRY_AFTER_S) : null;
+/** The value of `Retry-After` with an error; null where a retry would fail alike. */
+export const retryAfter = ({ code, status }: Pick<Problem, 'code' | 'status'>): string | null =>
+  TRANSIENT.has(status) && code !== 'quota-exceeded' ? String(RETRY_AFTER_S) : null;
 
 /** Sends an error as `application/problem+json`. */
 export function sendProblem(request: Request, response: Response, error: unknown): void {
-  const { status } = problemOf(codeOf(error));
+  const problem = problemOf(codeOf(error));
+  const { status } = problem;
   if (response.headersSent) {
     request.socket.destroy();
     return;
   }
-  const retry = retryAfter(status);
+  const retry = retryAfter(problem);
   if (retry !== null && response.get('Retry-After') === undefined) response.set('Retry-After', retry);
   if (!request.complete) {
     // The rest of the body is discarded. Closing at once could reset the connection before the response is read.

@@ -75,7 +75,7 @@ async function receive(
   write: (space: Reservation) => Promise<ReceivedImage>,
 ): Promise<ReceivedImage> {
   if (length > maxBytes) throw tooLarge(maxBytes);
-  return transfers.withPlace(async () => {
+  return transfers.withPlace(of.owner, async () => {
     const space = await transfers.reserve(of, length);
     try {
       return await write(space);

@@ -1,3 +1,4 @@
+import { EVERYONE } from '../access/principal.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { DiskAccount } from '../storage/disk-account.js';
@@ -8,6 +9,8 @@ export interface TransferOptions {
   readonly folder: string;
   /** Bodies that are received concurrently, at most. */
   readonly places: number;
+  /** Of one owner among several. */
+  readonly ownerPlaces: number;
   /** Disk space that uploads leave free, in bytes. */
   readonly minFreeBytes: number;
   /** By which the bytes of each owner, and of all, are limited. */
@@ -38,14 +41,15 @@ export interface Reservation {
  * reserved before a byte is written.
  */
 export class Transfers {
-  #receiving = 0;
+  /** Bodies that are being received, by their owners. */
+  readonly #receiving = new Map<string, number>();
   #reserved = 0;
 
   constructor(private readonly options: TransferOptions) {}
 
   /** Bodies that are being received. */
   get receiving(): number {
-    return this.#receiving;
+    return [...this.#receiving.values()].reduce((sum, count) => sum + count, 0);
   }
 
   /** Disk space that is reserved, and not yet written. */
@@ -55,18 +59,26 @@ export class Transfers {
 
   /**
    * Holds a place while `receive` runs.
+   * @param owner whose body it is: one of several leaves places to others
    * @throws RequestError `busy` if none is free
    */
-  async withPlace<Result>(receive: () => Promise<Result>): Promise<Result> {
-    const { places } = this.options;
-    if (this.#receiving >= places) {
+  async withPlace<Result>(owner: string, receive: () => Promise<Result>): Promise<Result> {
+    const { places, ownerPlaces } = this.options;
+    const own = this.#receiving.get(owner) ?? 0;
+    if (this.receiving >= places)
       throw new RequestError('busy', `${places} uploads are being received: the server accepts no more`);
-    }
-    this.#receiving++;
+    if (owner !== EVERYONE && own >= ownerPlaces)
+      throw new RequestError(
+        'busy',
+        `${own} of your uploads are being received: the limit is ${ownerPlaces}`,
+      );
+    this.#receiving.set(owner, own + 1);
     try {
       return await receive();
     } finally {
-      this.#receiving--;
+      const left = this.#receiving.get(owner)! - 1;
+      if (left === 0) this.#receiving.delete(owner);
+      else this.#receiving.set(owner, left);
     }
   }
 
@@ -77,13 +89,28 @@ export class Transfers {
    */
   async reserve(of: StoredItem, bytes: number): Promise<Reservation> {
     await this.#grow(of, bytes);
+    return this.#reservation(of, bytes);
+  }
+
+  /**
+   * Reserves disk space that an earlier server has promised to an upload, even where it is no longer free.
+   * @param written the bytes that are there
+   * @param bytes those that are missing
+   */
+  assume(of: StoredItem, written: number, bytes: number): Reservation {
+    this.options.account.record(of.id, of.owner, written + bytes);
+    this.#reserved += bytes;
+    return this.#reservation(of, bytes);
+  }
+
+  #reservation(of: StoredItem, bytes: number): Reservation {
     let remaining = bytes;
     return {
       take: async (taken) => {
         if (taken > remaining) {
-          const more = Math.max(STEP_BYTES, taken - remaining);
-          await this.#grow(of, more);
-          remaining += more;
+          const missing = taken - remaining;
+          const step = Math.max(STEP_BYTES, missing);
+          remaining += await this.#grow(of, step).catch(() => this.#grow(of, missing));
         }
         remaining -= taken;
         this.#reserved -= taken;
@@ -98,24 +125,9 @@ export class Transfers {
     };
   }
 
-  /**
-   * Reserves disk space that an earlier server has promised to an upload, even where it is no longer free.
-   * @param written the bytes that are there
-   * @param bytes those that are missing
-   */
-  assume(of: StoredItem, written: number, bytes: number): Reservation {
-    this.options.account.record(of.id, of.owner, written + bytes);
-    this.#reserved += bytes;
-    let remaining = bytes;
-    const give = (given: number) => {
-      this.#reserved -= Math.min(remaining, given);
-      remaining -= Math.min(remaining, given);
-    };
-    const take = async (taken: number) => {
-      give(taken);
-      this.options.onReceived?.(taken);
-    };
-    return { take, release: () => give(remaining) };
+  /** Counts what an upload has written for the job that it becomes the image of. */
+  handOver(id: string, job: StoredItem): void {
+    this.options.account.move(id, job.id, job.owner);
   }
 
   /** Counts the bytes of what is gone no more. */
@@ -123,7 +135,8 @@ export class Transfers {
     this.options.account.release(id);
   }
 
-  async #grow({ id, owner }: StoredItem, bytes: number): Promise<void> {
+  /** Reserves more for a job or an upload. Returns the bytes. */
+  async #grow({ id, owner }: StoredItem, bytes: number): Promise<number> {
     const { account } = this.options;
     const before = account.bytesOf(id);
     account.claim(id, owner, before + bytes);
@@ -142,5 +155,6 @@ export class Transfers {
       account.record(id, owner, before);
       throw error;
     }
+    return bytes;
   }
 }

@@ -43,9 +43,10 @@ export class TusServer extends Server {
       },
       onResponseError: (request, error) => {
         if ('status_code' in error) return undefined; // tus's own: see `write`
-        const { status } = problemOf(codeOf(error));
+        const problem = problemOf(codeOf(error));
+        const { status } = problem;
         const response = request.runtime?.node?.res as ServerResponse | undefined;
-        const retry = retryAfter(status);
+        const retry = retryAfter(problem);
         if (retry !== null) response?.setHeader('Retry-After', retry);
         return { status_code: status, body: problemText(error) };
       },

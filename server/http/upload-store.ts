@@ -13,6 +13,8 @@ import { UploadRecords } from './upload-records.js';
 export const UPLOAD_ID = /^[0-9a-f]{32}$/;
 /** Stored uploads at a time, complete or not. */
 export const MAX_UPLOADS = 1000;
+/** Of one owner among several. */
+export const MAX_OWNER_UPLOADS = 250;
 
 /**
  * tus's file store, but that it knows whose each upload is, reserves its disk space from its announced length, passes
@@ -21,8 +23,8 @@ export const MAX_UPLOADS = 1000;
 export class UploadStore extends FileStore {
   /** The running SHA-256 of every upload that this process received all bytes of so far. */
   readonly #digests = new Map<string, { readonly hash: Hash; bytes: number }>();
-  /** The disk space of every upload, by its id; null while its length is unknown. */
-  readonly #reservations = new Map<string, Reservation | null>();
+  /** The disk space of every upload, by its id; null while it is being reserved. */
+  readonly #reservations = new Map<string, { readonly owner: string; readonly space: Reservation | null }>();
 
   private constructor(
     private readonly folder: string,
@@ -40,7 +42,9 @@ export class UploadStore extends FileStore {
       const upload = await store.getUpload(id).catch(() => null); // what cannot be read expires
       const remaining = upload?.size === undefined ? 0 : Math.max(0, upload.size - upload.offset);
       const { size: written } = await stat(join(folder, id)).catch(() => ({ size: 0 }));
-      store.#reservations.set(id, transfers.assume(await store.#itemOf(id), written, remaining));
+      const item = await store.#itemOf(id);
+      const space = transfers.assume(item, written, remaining);
+      store.#reservations.set(id, { owner: item.owner, space });
     }
     return store;
   }
@@ -48,13 +52,14 @@ export class UploadStore extends FileStore {
   override async create(upload: Upload): Promise<Upload> {
     if (this.#reservations.size >= MAX_UPLOADS)
       throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and accepts no more`);
-    this.#reservations.set(upload.id, null);
     const owner = this.records.ownerOfNew(upload);
+    const own = [...this.#reservations.values()].filter((each) => each.owner === owner).length;
+    if (owner !== EVERYONE && own >= MAX_OWNER_UPLOADS)
+      throw new RequestError('busy', `you have ${own} uploads that no job has claimed: delete some of them`);
+    this.#reservations.set(upload.id, { owner, space: null });
     try {
-      this.#reservations.set(
-        upload.id,
-        await this.transfers.reserve({ id: upload.id, owner }, upload.size ?? 0),
-      );
+      const space = await this.transfers.reserve({ id: upload.id, owner }, upload.size ?? 0);
+      this.#reservations.set(upload.id, { owner, space });
       this.#digests.set(upload.id, { hash: createHash('sha256'), bytes: 0 });
       return await super.create(upload);
     } catch (error) {
@@ -65,21 +70,23 @@ export class UploadStore extends FileStore {
 
   override async declareUploadLength(id: string, bytes: number): Promise<void> {
     const { offset } = await this.getUpload(id);
-    const reservation = await this.transfers.reserve(await this.#itemOf(id), Math.max(0, bytes - offset));
-    this.#reservations.get(id)?.release();
-    this.#reservations.set(id, reservation);
+    const item = await this.#itemOf(id);
+    const space = await this.transfers.reserve(item, Math.max(0, bytes - offset));
+    this.#reservations.get(id)?.space?.release();
+    this.#reservations.set(id, { owner: item.owner, space });
     await super.declareUploadLength(id, bytes);
   }
 
   override async write(readable: Readable, id: string, offset: number): Promise<number> {
-    const reservation = this.#reservations.get(id) ?? null;
+    const reservation = this.#reservations.get(id)?.space ?? null;
     const digest = this.#digests.get(id);
     // A part of a chunk was written, and not hashed, if the disk failed in between.
     if (digest?.bytes !== offset) this.#digests.delete(id);
     const file = await open(join(this.folder, id), 'r+');
     let at = offset;
     try {
-      for await (const chunk of readable) {
+      // Not destroyed by an error of ours, which tus would take for an abort by the client.
+      for await (const chunk of readable.iterator({ destroyOnReturn: false })) {
         await reservation?.take((chunk as Buffer).length);
         for (let from = 0; from < (chunk as Buffer).length; ) {
           const { bytesWritten } = await file.write(chunk as Buffer, from, undefined, at);
@@ -113,9 +120,17 @@ export class UploadStore extends FileStore {
     this.forget(id);
   }
 
-  /** Releases the disk space of an upload; call it when its file was moved away. */
+  /** Counts an upload for a job; call it when its file was moved away. */
+  handOver(id: string, job: StoredItem): void {
+    this.#reservations.get(id)?.space?.release();
+    this.transfers.handOver(id, job);
+    this.#reservations.delete(id);
+    this.#digests.delete(id);
+  }
+
+  /** Releases the disk space of an upload. */
   forget(id: string): void {
-    this.#reservations.get(id)?.release();
+    this.#reservations.get(id)?.space?.release();
     this.transfers.forget(id);
     this.#reservations.delete(id);
     this.#digests.delete(id);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { maySee, type Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { makeFolder } from '../storage/folders.js';
-import type { Transfers } from './transfers.js';
+import { principalOf } from './principal.js';
+import type { StoredItem, Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
 
@@ -16,8 +17,8 @@ export interface CompleteUpload {
   readonly sha256: string | null;
   /** The name that its client gave (`filename` in the upload's metadata); null without one. */
   readonly name: string | null;
-  /** Moves the file to a path; the upload no longer exists then. */
-  readonly take: (to: string) => Promise<void>;
+  /** Moves the file to a path, for a job that has its bytes from then on; the upload no longer exists. */
+  readonly take: (to: string, job: StoredItem) => Promise<void>;
 }
 
 /** Resumable uploads, by the tus protocol 1.0, in a folder. */
@@ -67,7 +68,7 @@ export class Uploads {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const hasBody = request.method === 'PATCH' || request.method === 'POST';
     const handle = () => this.#server.handle(request, response);
-    await (hasBody ? this.transfers.withPlace(handle) : handle());
+    await (hasBody ? this.transfers.withPlace(principalOf(request).id, handle) : handle());
   }
 
   /**
@@ -91,9 +92,9 @@ export class Uploads {
       bytes: upload.size,
       sha256: this.#store.digestOf(key, upload.size),
       name: upload.metadata?.filename ?? null,
-      take: async (to) => {
+      take: async (to, job) => {
         await rename(file, to);
-        this.#store.forget(key);
+        this.#store.handOver(key, job);
         await rm(`${file}.json`, { force: true });
       },
     };

@@ -7,6 +7,15 @@ export interface Demand {
   readonly priority: Priority;
 }
 
+/** A place that a request holds until it has submitted its job. */
+export interface AdmittedPlace {
+  /**
+   * The priority that its job has after all.
+   * @throws RequestError `busy` where none of its places is free
+   */
+  changeTo(priority: Priority): void;
+}
+
 /** How many jobs have not ended: those that wait or run, and those that are paused. */
 export interface Occupancy {
   readonly active: number;
@@ -54,14 +63,25 @@ export class Admission {
    *   exceed the places of their priority by more than that.
    * @throws RequestError `busy` when no place is free; `too-many-jobs` where the owner has too many
    */
-  async withPlace<Result>(demand: Demand, work: () => Promise<Result>, isReceived = false): Promise<Result> {
+  async withPlace<Result>(
+    demand: Demand,
+    work: (place: AdmittedPlace) => Promise<Result>,
+    isReceived = false,
+  ): Promise<Result> {
     this.check(demand, isReceived);
-    const place = { ...demand };
-    this.#pending.add(place);
+    let held = { ...demand };
+    this.#pending.add(held);
+    const changeTo = (priority: Priority) => {
+      if (priority === held.priority) return;
+      this.#pending.delete(held);
+      this.#checkPriority(priority, 0);
+      held = { ...held, priority };
+      this.#pending.add(held);
+    };
     try {
-      return await work();
+      return await work({ changeTo });
     } finally {
-      this.#pending.delete(place);
+      this.#pending.delete(held);
     }
   }
 
@@ -80,10 +100,16 @@ export class Admission {
         );
       }
     }
+    this.#checkPriority(priority, isReceived ? places.interactive : 0);
+  }
+
+  /** @param more places, beyond the limits */
+  #checkPriority(priority: Priority, more: number): void {
+    const { places } = this.limits;
     for (const [limiting, counted] of Object.entries(COUNTED) as [Priority, readonly Priority[]][]) {
       if (!counted.includes(priority)) continue;
       const taken = this.#taken((job) => counted.includes(job.priority), places[limiting]);
-      if (taken < places[limiting] + (isReceived ? places.interactive : 0)) continue;
+      if (taken < places[limiting] + more) continue;
       const kind = limiting === 'interactive' ? '' : ` of priority ${counted.join(' and ')}`;
       throw new RequestError(
         'busy',

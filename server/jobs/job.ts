@@ -64,6 +64,8 @@ export interface JobRecord {
   readonly request: JobRequest;
   readonly image: Receipt['image'];
   readonly plan: Receipt['plan'];
+  /** What its results and its journal take on the disk, at most: claimed until it has ended. */
+  readonly expectedBytes: number;
   /** Times in ISO 8601, UTC. */
   readonly createdAt: string;
   readonly startedAt: string | null;

@@ -13,7 +13,13 @@ import type { Readers } from '../readers/readers.js';
 import type { Tracer } from '../traces/tracer.js';
 import type { WorkerClient } from '../worker/client.js';
 import type { WorkerCalls } from '../worker/methods.js';
-import { Admission, type AdmissionLimits, type Demand, type Occupancy } from './admission.js';
+import {
+  Admission,
+  type AdmissionLimits,
+  type AdmittedPlace,
+  type Demand,
+  type Occupancy,
+} from './admission.js';
 import { JobCollection } from './collection.js';
 import type { EventLog } from './events.js';
 import { filesOf } from './folder.js';
@@ -113,7 +119,11 @@ export class Jobs {
   }
 
   /** See `Admission.withPlace`. */
-  withPlace<Result>(demand: Demand, work: () => Promise<Result>, isReceived = false): Promise<Result> {
+  withPlace<Result>(
+    demand: Demand,
+    work: (place: AdmittedPlace) => Promise<Result>,
+    isReceived = false,
+  ): Promise<Result> {
     return this.#admission.withPlace(demand, work, isReceived);
   }
 
@@ -176,16 +186,28 @@ export class Jobs {
 
   /**
    * Makes a job of the folder that the store created for it, with the results of an earlier one: it has succeeded.
-   * @returns null where a file of those results is gone, or was changed
+   * @param takeImage see `submit`
+   * @returns null where a file of those results is gone, or was changed; its image is there then
+   * @throws RequestError `disk-full`, `quota-exceeded`
    */
-  async reuse(job: Omit<NewJob, 'facts'>, earlier: EarlierResults): Promise<JobRecord | null> {
+  async reuse(
+    job: Omit<NewJob, 'facts'>,
+    earlier: EarlierResults,
+    takeImage: () => Promise<void>,
+  ): Promise<JobRecord | null> {
     const { store, now } = this.options;
-    if (!(await earlier.place(store.folder(job.id)))) return null;
+    store.claim(job, earlier.bytes);
+    await takeImage();
+    if (!(await earlier.place(store.folder(job.id)))) {
+      store.claim(job, -earlier.bytes);
+      return null;
+    }
     let record = reusedRecordOf(job, earlier, new Date(now()));
     if (!job.isAwaited) {
       await this.results.sync(record);
       record = { ...record, cache: await this.cache.add(record, earlier.receipt, false) };
       await store.add(record);
+      await store.measure(record);
     }
     this.#jobs.add(JobLife.ended(record, job.isAwaited, this.#lifeOptions));
     return record;

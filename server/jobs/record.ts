@@ -87,6 +87,7 @@ const receipt: z.ZodType<NonNullable<JobRecord['receipt']>> = z.looseObject({
 const recordSchema: z.ZodType<JobRecord> = z.object({
   id: z.uuid(),
   owner: z.string().default(EVERYONE),
+  expectedBytes: count.default(0),
   state: z.enum(JOB_STATES),
   priority: z.enum(PRIORITIES),
   source,

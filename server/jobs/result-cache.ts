@@ -13,13 +13,15 @@ export interface EarlierResults extends Pick<JobRecord, 'image' | 'plan' | 'prog
   /** The job that computed them. */
   readonly job: string;
   readonly computedAt: string;
+  /** Of their files. */
+  readonly bytes: number;
   /** Puts their files into the folder of the later job; false, and no file, where one is missing or was changed. */
   readonly place: (folder: string) => Promise<boolean>;
 }
 
 /** A response of `POST /v1/segment` in memory. */
 interface HeldResponse extends Omit<EarlierResults, 'place'> {
-  readonly file: { readonly name: string; readonly bytes: Buffer };
+  readonly files: readonly { readonly name: string; readonly content: Buffer }[];
 }
 
 export interface ResultCacheOptions {
@@ -61,8 +63,7 @@ export class ResultCache {
   find(key: string): EarlierResults | null {
     const held = this.#responses.get(key);
     if (held) {
-      const { name, bytes } = held.file;
-      return { ...held, place: (folder) => write(join(folder, name), bytes) };
+      return { ...held, place: (folder) => writeAll(folder, held.files) };
     }
     const record = this.options.findJob(key);
     if (!record?.receipt || !record.cache?.files) return null;
@@ -76,6 +77,7 @@ export class ResultCache {
       receipt,
       job: record.cachedFrom ?? id,
       computedAt: receipt.cached?.computedAt ?? finishedAt!,
+      bytes: Object.values(resultsOf(files)).reduce((sum, { bytes }) => sum + bytes, 0),
       place: (folder) => linkAll(files, from, folder),
     };
   }
@@ -118,14 +120,17 @@ export class ResultCache {
     { id, image, plan, progress, request }: JobRecord,
     receipt: RecordedReceipt,
   ): Promise<void> {
-    const [{ output, format }] = request.outputs as [JobRecord['request']['outputs'][number]];
-    const name = resultName(output, format);
-    const path = join(this.options.store.folder(id), name);
-    if ((await stat(path)).size > this.#responses.maxBytes) return;
-    const bytes = await readFile(path);
+    const folder = this.options.store.folder(id);
+    const names = request.outputs.map(({ output, format }) => resultName(output, format));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    if (bytes > this.#responses.maxBytes) return;
+    const files: HeldResponse['files'] = await Promise.all(
+      names.map(async (name) => ({ name, content: await readFile(join(folder, name)) })),
+    );
     const computedAt = new Date(this.options.now()).toISOString();
-    const held = { image, plan, progress, receipt, job: id, computedAt, file: { name, bytes } };
-    this.#responses.set(key, held, bytes.length + JSON.stringify(receipt).length);
+    const held = { image, plan, progress, receipt, job: id, computedAt, bytes, files };
+    this.#responses.set(key, held, bytes + JSON.stringify(receipt).length);
     this.options.metrics.cacheBytes.set({ cache: 'results' }, this.#responses.bytes);
   }
 }
@@ -141,9 +146,15 @@ const isUnchanged = async (path: string, { bytes, modifiedMs }: FileStamp): Prom
   return found?.bytes === bytes && found.modifiedMs === modifiedMs;
 };
 
-async function write(path: string, bytes: Buffer): Promise<boolean> {
-  await writeFile(path, bytes);
+async function writeAll(folder: string, files: HeldResponse['files']): Promise<boolean> {
+  await Promise.all(files.map(({ name, content }) => writeFile(join(folder, name), content)));
   return true;
+}
+
+/** The results among the files of a job. */
+function resultsOf(files: Readonly<Record<string, FileStamp>>): Readonly<Record<string, FileStamp>> {
+  const { [UPLOAD_NAME]: _upload, ...results } = files;
+  return results;
 }
 
 /** Links files from one folder to another: they outlive the first. All of them, or none. */
@@ -152,10 +163,10 @@ async function linkAll(
   from: string,
   to: string,
 ): Promise<boolean> {
-  const { [UPLOAD_NAME]: upload, ...results } = files;
+  const { [UPLOAD_NAME]: upload } = files;
   const linked: string[] = [];
   try {
-    for (const [name, stamp] of Object.entries(results)) {
+    for (const [name, stamp] of Object.entries(resultsOf(files))) {
       if (!(await isUnchanged(join(from, name), stamp))) throw new Error(`${name} was changed`);
       await link(join(from, name), join(to, name));
       linked.push(name);

@@ -93,7 +93,6 @@ export class JobResults {
       const known = record.request.outputs.map((o) => `${o.output} as ${o.format}`).join(', ');
       throw new RequestError('not-found', `the job has no ${output} as ${format}; it has ${known}`);
     }
-    this.store.claim(record, 1); // how large it becomes is not known
     const { image, request } = record;
     const draft = `${path}.made`;
     const files = [{ ...result, simplify: request.simplify, path: draft }];

@@ -48,7 +48,7 @@ export class JobStore {
         if (record && hasEnded(record)) await store.#clear(record);
         if (record) {
           records.push(record);
-          await store.#measure(record);
+          await store.measure(record, hasEnded(record) ? 0 : record.expectedBytes);
         } else await store.remove(id);
       } catch (error) {
         unreadable.push({ id, reason: (error as Error).message });
@@ -70,7 +70,7 @@ export class JobStore {
   }
 
   /**
-   * Claims the disk space that a job is expected to take beside what its folder has.
+   * Claims the disk space that a job is expected to take beside what its folder has; a negative number gives it back.
    * @throws RequestError `disk-full`, `quota-exceeded`
    */
   claim({ id, owner }: Pick<JobRecord, 'id' | 'owner'>, expectedBytes: number): void {
@@ -118,7 +118,7 @@ export class JobStore {
       await this.write(record);
     }
     await this.#clear(record);
-    await this.#measure(record);
+    await this.measure(record);
   }
 
   /** Renames a complete file; resolves when both content and name would survive a power failure. */
@@ -127,7 +127,7 @@ export class JobStore {
     await syncFile(join(folder, draft));
     await rename(join(folder, draft), join(folder, name));
     await syncFolder(folder);
-    await this.#measure(record);
+    await this.measure(record);
   }
 
   /**
@@ -146,14 +146,14 @@ export class JobStore {
     this.account.release(id);
   }
 
-  /** Notes what a job's folder has. */
-  async #measure({ id, owner }: JobRecord): Promise<void> {
+  /** Notes what a job's folder has, and what it is still expected to take. */
+  async measure({ id, owner }: JobRecord, expectedBytes = 0): Promise<void> {
     const folder = this.folder(id);
     const sizes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size);
     this.account.record(
       id,
       owner,
-      (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0),
+      (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, expectedBytes),
     );
   }
 

@@ -78,6 +78,13 @@ export class DiskAccount {
     this.#add(owner, bytes);
   }
 
+  /** Counts the bytes of one for another, such as those of an upload that has become the image of a job. */
+  move(from: string, to: string, owner: string): void {
+    const bytes = this.bytesOf(from);
+    this.release(from);
+    this.record(to, owner, this.bytesOf(to) + bytes);
+  }
+
   /** Forgets a job or an upload that is gone. */
   release(id: string): void {
     const item = this.#items.get(id);

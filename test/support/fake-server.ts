@@ -89,6 +89,8 @@ export class FakeWorker implements WorkerCalls {
   runs = 0;
   /** What it says of every image. */
   isOneFile = true;
+  /** What it expects jobs to take on the disk. */
+  diskBytes = 0;
   /** What it says of every result. */
   repeatable = true;
   #gate: Promise<void> = Promise.resolve();
@@ -128,7 +130,9 @@ export class FakeWorker implements WorkerCalls {
   }
 
   async plan(_spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
-    return { ...factsOf(header), isOneFile: this.isOneFile };
+    const facts = factsOf(header);
+    const expected = { ...facts.expected, diskBytes: this.diskBytes };
+    return { ...facts, expected, isOneFile: this.isOneFile };
   }
 
   started: Promise<void> = Promise.resolve();

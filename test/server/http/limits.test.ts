@@ -53,6 +53,8 @@ async function firstRefusal(request: (i: number) => Promise<RawAnswer>, most = 1
   throw new Error(`none of ${most} requests was refused`);
 }
 
+const tokenOf = async (name: string) => bearer(await makeToken(data, name));
+
 const blocked = async (options: Partial<ServeOptions>) => {
   await start(options);
   server.worker.block();
@@ -108,6 +110,31 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
   tokenJobs: async () => {
     await blocked(owned({ jobs: 2 }));
     return firstRefusal(() => submit());
+  },
+  tokenUploads: async () => {
+    await start(owned({ jobs: 2 }));
+    const ann = await tokenOf('ann');
+    const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\nauthorization: ${ann.authorization}\r\ncontent-length: 1000\r\n\r\na`;
+    const slow = [1, 2].map(() => rawSocket(server.url, head));
+    const bob = await tokenOf('bob');
+    await expect.poll(async () => (await submit('', ann)).status).toBe(429);
+    expect((await submit('', bob)).status).toBe(202);
+    const refused = await submit('', ann);
+    for (const { socket } of slow) socket.destroy();
+    return refused;
+  },
+  tokenStored: async () => {
+    await mkdir(join(data, 'uploads'), { recursive: true });
+    const ann = await tokenOf('ann');
+    const owner = `token:${ann.authorization.split('_')[1]}`;
+    for (let i = 0; i < 249; i++) {
+      const id = i.toString(16).padStart(32, '0');
+      await writeFile(join(data, 'uploads', id), '');
+      await writeFile(join(data, 'uploads', `${id}.json`), JSON.stringify({ id, size: 0, owner }));
+    }
+    await start();
+    expect((await createUpload(0, await tokenOf('bob'))).status).toBe(201);
+    return firstRefusal(() => createUpload(0, ann));
   },
   tokenPixels: async () => {
     await blocked({ ...owned({ pixels: 2 * 900 * 700 }), maxPixels: 900 * 700 });
@@ -171,7 +198,7 @@ describe('what exceeds a limit', () => {
     const problem = JSON.parse(body) as { readonly type: string; readonly detail: string };
     expect([status, problem.type]).toEqual([problemOf(code).status, `urn:unseam:problem:${code}`]);
     expect(problem.detail.length).toBeGreaterThan(10);
-    const canWait = [429, 503, 507].includes(status);
+    const canWait = [429, 503, 507].includes(status) && code !== 'quota-exceeded';
     expect(/^[1-9]\d*$/.test(headers['retry-after'] ?? '')).toBe(canWait);
     expect('ratelimit' in headers).toBe(code === 'rate-limited');
   });
@@ -256,6 +283,92 @@ describe('limits of tokens', () => {
     const create = () => send('POST', '/v1/jobs', { 'content-type': 'application/json' }, json);
     expect((await create()).status).toBe(429);
     expect((await create()).body).toContain('too-many-pixels');
+  });
+});
+
+describe('the bytes of a token', () => {
+  const TUS = { 'tus-resumable': '1.0.0' };
+  const PATCH = { ...TUS, 'upload-offset': '0', 'content-type': 'application/offset+octet-stream' };
+  const usedBytes = async (headers: Headers = {}) => {
+    const { limits } = limitsSchema.parse(JSON.parse((await send('GET', '/v1/limits', headers)).body));
+    return limits.find(({ name }) => name === 'tokenBytes')!.used!;
+  };
+  const upload = async (bytes: Uint8Array) => {
+    const { location } = (await createUpload(bytes.length)).headers;
+    await send('PATCH', location!, PATCH, bytes);
+    return location!;
+  };
+  const jobOf = (address: string) =>
+    send(
+      'POST',
+      '/v1/jobs',
+      { 'content-type': 'application/json' },
+      JSON.stringify({ source: { upload: address }, model: 'shapes' }),
+    );
+  const ended = (job: RawAnswer) =>
+    expect.poll(async () => (await send('GET', `/v1/jobs/${idOf(job)}`)).body).toContain('succeeded');
+
+  it('are those of an upload, while its job waits and runs', async () => {
+    await start();
+    const release = server.worker.block();
+    const address = await upload(IMAGE);
+    expect(await usedBytes()).toBe(1000);
+    const job = await jobOf(address);
+    expect(await usedBytes()).toBe(1000);
+    release();
+    await ended(job);
+    await remove(job);
+    expect(await usedBytes()).toBe(0);
+  });
+
+  it('are those of results that an earlier job computed', async () => {
+    await start({ reusesResults: true });
+    const first = await submit();
+    await ended(first);
+    const once = await usedBytes();
+    const again = [await submit(), await jobOf(await upload(IMAGE))];
+    for (const job of again) expect(job.headers['cache-status']).toBe('unseam; hit');
+    expect(await usedBytes()).toBeGreaterThan(2.9 * once);
+    expect(await usedBytes()).toBeLessThan(3.1 * once);
+    await server.close();
+    await start({ reusesResults: true, ...owned({ bytes: 2 * once }), maxBodyBytes: once });
+    const refused = await submit();
+    expect([refused.status, refused.headers['retry-after']]).toEqual([507, undefined]);
+  });
+
+  it('are what a job is expected to take, also after a restart', async () => {
+    await start();
+    server.worker.diskBytes = 50_000;
+    server.worker.block();
+    await submit();
+    expect(await usedBytes()).toBe(51_000);
+    await server.close();
+    await start();
+    server.worker.block();
+    expect(await usedBytes()).toBeGreaterThan(50_000);
+  });
+
+  it('are those of an upload whose length was not known, also after a restart', async () => {
+    await start();
+    const { location } = (await send('POST', '/v1/uploads', { ...TUS, 'upload-defer-length': '1' })).headers;
+    await server.close();
+    await start({ ...owned({ bytes: 1e6 }), maxBodyBytes: 1e6 });
+    const patch = (offset: number, bytes: number) =>
+      send('PATCH', location!, { ...PATCH, 'upload-offset': String(offset) }, Buffer.alloc(bytes));
+    await createUpload(60_000);
+    expect((await patch(0, 900_000)).status).toBe(204);
+    expect(await usedBytes()).toBe(960_000);
+    const refused = await patch(900_000, 50_000);
+    expect([refused.status, refused.body]).toEqual([507, expect.stringContaining('quota-exceeded')]);
+  });
+});
+
+describe('a request that turns out to be no interactive one', () => {
+  it('needs a place of its priority', async () => {
+    await blocked({ queueLimit: 8, queueNormal: 2, syncPixels: 0 });
+    const segment = () => send('POST', '/v1/segment?model=shapes', {}, IMAGE);
+    expect(statuses([await segment(), await segment(), await segment()])).toEqual([202, 202, 429]);
+    expect((await send('POST', '/v1/jobs?model=shapes&priority=interactive', {}, IMAGE)).status).toBe(202);
   });
 });
 

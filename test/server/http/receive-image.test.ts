@@ -10,7 +10,13 @@ import { testFolder } from '../../support/files.js';
 import { rawSocket } from '../../support/raw.js';
 
 const folder = await testFolder();
-const transfers = new Transfers({ folder, places: 1, minFreeBytes: 0, account: new DiskAccount(NO_LIMITS) });
+const transfers = new Transfers({
+  folder,
+  places: 1,
+  ownerPlaces: 1,
+  minFreeBytes: 0,
+  account: new DiskAccount(NO_LIMITS),
+});
 
 it.each(['image/png', 'multipart/form-data; boundary=b'])(
   'a disconnect before the body is read is an error, and releases the upload slot (%s)',
@@ -33,7 +39,7 @@ it.each(['image/png', 'multipart/form-data; boundary=b'])(
     const head = `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: 1000\r\n\r\n--b`;
     const { socket } = rawSocket(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, head);
     expect(await outcome).toMatchObject({ code: 'cancelled' });
-    expect(await transfers.withPlace(async () => 'free')).toBe('free');
+    expect(await transfers.withPlace('ann', async () => 'free')).toBe('free');
     server.close();
   },
 );

@@ -167,7 +167,7 @@ describe('an abandoned upload', () => {
     const dir = join(folder, 'kept');
     await mkdir(dir);
     const account = new DiskAccount(NO_LIMITS);
-    const transfers = new Transfers({ folder: dir, places: 1, minFreeBytes: 0, account });
+    const transfers = new Transfers({ folder: dir, places: 1, ownerPlaces: 1, minFreeBytes: 0, account });
     const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR, transfers);
     const ago = (hours: number) => new Date(Date.now() - hours * HOUR);
     const put = async (id: string, created: Date, written: Date) => {

@@ -117,6 +117,27 @@ describe('an inference', () => {
     expect(values.equals(Buffer.concat([probabilities, labels]))).toBe(true);
   });
 
+  it('has the same again from the cache, whichever outputs it has', async () => {
+    const computing = server;
+    const cache = { reusesResults: true, responseCacheBytes: 2 ** 21 };
+    server = await testServer(join(folder, 'cached'), { syncPixels: WIDTH * HEIGHT, ...cache });
+    try {
+      for (const outputs of [['labels'], ['labels', 'probabilities'], ['probabilities', 'labels']]) {
+        const head = {
+          outputs: outputs.map((name) => ({ name })),
+          parameters: { binary_data_output: true },
+        };
+        const first = await inferBinary(head);
+        const again = await inferBinary(head);
+        expect(again.headers.get('cache-status')).toBe('unseam; hit');
+        expect(await parts(again)).toEqual(await parts(first));
+      }
+    } finally {
+      await server.close();
+      server = computing;
+    }
+  });
+
   it('may take one output in binary, and the other in JSON', async () => {
     const outputs = [{ name: 'probabilities' }, { name: 'labels', parameters: { binary_data: true } }];
     const { json, values } = await parts(await inferBinary({ outputs }));
