@@ -67,7 +67,8 @@ export class Uploads {
   /** Handles a request of the protocol; one with a body takes one of the places of `Transfers`. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const hasBody = request.method === 'PATCH' || request.method === 'POST';
-    const handle = () => this.#server.handle(request, response);
+    // tus waits for the end of its response, which one whose client has disconnected never has.
+    const handle = () => Promise.race([this.#server.handle(request, response), untilClosed(response)]);
     await (hasBody ? this.transfers.withPlace(principalOf(request).id, handle) : handle());
   }
 
@@ -104,4 +105,10 @@ export class Uploads {
   async expire(): Promise<void> {
     await this.#server.cleanUpExpiredUploads();
   }
+}
+
+/** Resolves when a response has been sent, or cannot be sent any more. */
+function untilClosed(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return Promise.resolve();
+  return new Promise((resolve) => response.once('close', resolve));
 }

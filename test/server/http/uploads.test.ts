@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, statfs, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -91,6 +91,19 @@ describe('upload slots', () => {
       expect([patch.status, patch.headers['retry-after']]).toEqual([429, '2']);
     });
     expect((await remove(location!)).status).toBe(204);
+  });
+
+  it('are free again when their connections have broken, however often', async () => {
+    for (let i = 0; i < 2 * PLACES; i++) {
+      const { location } = (await create(1000)).headers;
+      const { socket } = rawSocket(server.url, patchHead(location!));
+      const file = join(data, 'uploads', location!.split('/').at(-1)!);
+      await expect.poll(async () => (await stat(file)).size).toBe(3); // it has begun
+      socket.destroy();
+      await expect.poll(async () => (await remove(location!)).status).toBe(204);
+    }
+    const { body } = await send('GET', '/metrics');
+    expect(body).toMatch(/^unseam_uploads_receiving 0$/m);
   });
 
   it('are not needed by requests without an image', async () => {
