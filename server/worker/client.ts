@@ -12,6 +12,7 @@ import { imageLimits, WORKER_LIMITS, type WorkerLimits } from './limits.js';
 import { blameOf, type DeathCause, WorkerLostError } from './lost.js';
 import type { CallName, JobEvent, WorkerCalls, WorkerMethods, WorkerOptions } from './methods.js';
 import { WorkerExit, WorkerProcess, type WorkerReports } from './process.js';
+import { RestartDelay } from './restart-delay.js';
 import { Task } from './task.js';
 
 export interface JobListener {
@@ -25,8 +26,6 @@ export interface WorkerEvents extends WorkerReports {
   readonly onLost: (reason: string, cause: DeathCause) => void;
 }
 
-/** A worker that ran for this long resets the back-off of restarts. */
-const STEADY_MS = 60_000;
 /** A call is rejected after this many exits of workers, those that did not start among them. */
 const MAX_EXITS = 2;
 
@@ -44,7 +43,7 @@ export class WorkerClient implements WorkerCalls {
   #worker: WorkerProcess;
   #nextCall = 0;
   #restart: NodeJS.Timeout | null = null;
-  #backOffMs: number;
+  readonly #restartDelay: RestartDelay;
   #holds = 0;
   #isStopping = false;
 
@@ -55,7 +54,7 @@ export class WorkerClient implements WorkerCalls {
     private readonly diagnostics: WorkerDiagnostics = {},
   ) {
     this.#limits = limitsUnder({ ...WORKER_LIMITS, ...limits }, diagnostics);
-    this.#backOffMs = this.#limits.restartMs.first;
+    this.#restartDelay = new RestartDelay(this.#limits.restartMs);
     this.#losses = new DeviceLosses(options);
     this.#worker = this.#start();
     this.started = this.#worker.started;
@@ -217,14 +216,10 @@ export class WorkerClient implements WorkerCalls {
 
   #replace(exit: WorkerExit): void {
     this.events.onLost(exit.message, this.#causeOf(exit));
-    const { first, last } = this.#limits.restartMs;
-    const isSteady = this.#worker.uptimeMs > STEADY_MS;
-    if (isSteady) this.#backOffMs = first;
     this.#restart = setTimeout(() => {
       this.#restart = null;
       this.#worker = this.#start();
-    }, this.#backOffMs);
-    this.#backOffMs = Math.min(2 * this.#backOffMs, last);
+    }, this.#restartDelay.next(this.#worker.uptimeMs));
     if (this.#worker.hasStarted) this.#blame(exit);
     else for (const task of this.#tasks) if (task.name !== 'run') this.#countExit(task, exit.message);
   }
