@@ -25,7 +25,16 @@ const CONNECTIONS = 16;
 const WARM_UP_S = 300;
 /** Idle connections have been closed by then, and idle readers have ended. */
 const REST_MS = 45_000;
-const LIMITS = { lost: 0, wrong: 0, surprises: 0, crashes: 0, growing: 0, filesLeft: 0, descriptorsLeft: 0 };
+const LIMITS = {
+  lost: 0,
+  wrong: 0,
+  surprises: 0,
+  crashes: 0,
+  growing: 0,
+  filesLeft: 0,
+  descriptorsLeft: 0,
+  placesTaken: 0,
+};
 
 /** The command line's options for this benchmark. */
 export const options = {
@@ -37,7 +46,8 @@ export const options = {
  * Runs a server for half an hour under mixed load, with uploads that break off, clients that leave, cancelled jobs,
  * damaged files and a worker that is killed each minute. Limits: no request or job is lost, no mask differs from that of
  * one pass, nothing is answered as it should not be; resident memory, file descriptors and sockets of the server, of its
- * worker and of its reader, and the files in its data folder, do not grow; at rest, files and descriptors are as before.
+ * worker and of its reader, and the files in its data folder, do not grow; at rest, files and descriptors are as before,
+ * and no place for uploads is taken.
  *
  * A series grows if its slope is above zero beyond its noise: the slope is the median of those of all pairs of readings
  * (Theil-Sen), and its interval of 99 % is drawn from how the readings scatter (a block bootstrap); see
@@ -86,7 +96,7 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
 
   let isOver = false;
   const ended = () => isOver || crashes > 0;
-  const tally = new Tally();
+  const tally = new Tally(log);
   watch.start();
   const rate = UTILISATION * several.imagesPerSecond;
   const arrivals = drawArrivals(random, rate, seconds, () => drawImage(random, samples.images));
@@ -106,6 +116,7 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
   await pause(REST_MS);
   const after = await watch.look();
   log(`at rest: ${JSON.stringify(after.values)}`);
+  const metrics = await target.metrics();
   const warmUpS = Math.min(WARM_UP_S, seconds / 4);
   const trends = trendsOf(
     watch.sightings.filter(({ atS }) => atS >= warmUpS),
@@ -119,6 +130,7 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
     growing: Object.values(trends).filter((trend) => !trend.isLevel).length,
     filesLeft: grownBy(before, after, 'files in the data folder'),
     descriptorsLeft: grownBy(before, after, 'server: file descriptors'),
+    placesTaken: metrics.sum('unseam_uploads_receiving') + metrics.sum('unseam_upload_reserved_bytes'),
   };
   return {
     minutes: seconds / 60,
@@ -147,6 +159,8 @@ class Tally {
   refused = 0;
   readonly problems: string[] = [];
 
+  constructor(private readonly log: (line: string) => void) {}
+
   /** Sends a request again, as long as it is refused because the server is busy. */
   async run<Each extends Outcome>(send: () => Promise<Each>): Promise<Each> {
     for (;;) {
@@ -159,7 +173,10 @@ class Tally {
       if (outcome.verdict === 'right') this.right++;
       else if (outcome.verdict === 'wrong') this.wrong++;
       else this.lost++;
-      if (outcome.problem !== null) this.problems.push(`${outcome.sample.name}: ${outcome.problem}`);
+      if (outcome.problem !== null) {
+        this.problems.push(`${outcome.sample.name}: ${outcome.problem}`);
+        this.log(this.problems.at(-1)!);
+      }
       return outcome;
     }
   }
