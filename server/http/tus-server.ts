@@ -31,6 +31,9 @@ export class TusServer extends Server {
     const { datastore } = rest;
     super({
       ...rest,
+      // The whole address, query included, is where tus would look for it: the checks before it and the audit log go by
+      // the route.
+      getFileIdFromRequest: (request) => nodeOf(request).params?.id,
       onIncomingRequest: async (request, id) => {
         const owner = UPLOAD_ID.test(id) ? await datastore.records.ownerOf(id) : null;
         const isNew = request.method === 'POST' && owner === null;
@@ -71,5 +74,8 @@ export class TusServer extends Server {
 
 type TusRequest = Parameters<NonNullable<ServerOptions['onUploadCreate']>>[0];
 
-const callerOf = (request: TusRequest) =>
-  principalOf(request.runtime?.node?.req as unknown as IncomingMessage);
+/** The request that tus has wrapped. */
+const nodeOf = (request: TusRequest) =>
+  request.runtime?.node?.req as unknown as IncomingMessage & { readonly params?: { readonly id?: string } };
+
+const callerOf = (request: TusRequest) => principalOf(nodeOf(request));

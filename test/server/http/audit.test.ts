@@ -72,6 +72,24 @@ describe('a line of the audit log', () => {
       ]);
   });
 
+  it('names the upload that was changed, whatever else its address has', async () => {
+    const tus = { 'tus-resumable': '1.0.0' };
+    const { headers } = await send(ada, 'POST', '/v1/uploads', { headers: { ...tus, 'upload-length': '3' } });
+    const upload = headers.get('location')!;
+    const [id] = upload.split('/').slice(-1);
+    const before = (await lines()).length;
+    const statuses: number[] = [];
+    for (const path of [`/v1/uploads/innocent?x=/${id}`, `${upload}?x=/innocent`])
+      statuses.push((await send(ada, 'DELETE', path, { headers: tus })).status);
+    expect(statuses).toEqual([404, 204]);
+    await expect
+      .poll(async () => (await lines()).slice(before).map(({ target, status }) => [target, status]))
+      .toEqual([
+        ['innocent', 404],
+        [id, 204],
+      ]);
+  });
+
   it('has no secret and no name of a file', async () => {
     const { headers } = await send(ada, 'POST', '/v1/uploads', {
       headers: {
