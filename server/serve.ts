@@ -14,6 +14,7 @@ import { createWaitingApp } from './http/app.js';
 import { createHttpServer } from './http/connections.js';
 import { Drain } from './http/drain.js';
 import { hostPolicy } from './http/guard.js';
+import { ProblemReporter } from './http/problem-reporter.js';
 import { readTlsPair, watchTlsFiles } from './http/tls.js';
 import { limitsOf } from './limits.js';
 import { minServerMemory } from './pipeline/memory.js';
@@ -68,11 +69,12 @@ export async function startServer(
   checkMemory((await new ModelShelf(models).survey()).cards, memoryOf(options), log);
   await makeFolder(data);
   const limits = limitsOf(options, await diskSpace(data));
-  const drain = new Drain();
+  const reporter = new ProblemReporter(log, privateNames);
+  const drain = new Drain(reporter);
   const authenticator = await openAccess(options);
   const { tls } = options;
   const pair = tls && (await readTlsPair(tls, log));
-  const base = { authenticator, privateNames, hosts: hostPolicy(host, options.hostNames), drain, log };
+  const base = { authenticator, hosts: hostPolicy(host, options.hostNames), drain, reporter };
   const folder = await takeFolder(data, log);
   const stopping = new AbortController();
   let services: Services | null = null;
@@ -97,8 +99,8 @@ export async function startServer(
   const waiting = createWaitingApp(reason, base);
   const server = createHttpServer(
     (request, response) => (services?.app ?? waiting)(request, response),
-    undefined,
-    pair,
+    reporter,
+    { tls: pair },
   );
   const unwatch =
     tls !== null && server instanceof TlsServer ? watchTlsFiles(tls, server, log, tls.checkMs) : () => {};

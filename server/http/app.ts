@@ -1,5 +1,4 @@
 import express, { type Express, type RequestHandler } from 'express';
-import type { Logger } from 'pino';
 import type { Audit } from '../access/audit.js';
 import type { Authenticator } from '../access/authenticator.js';
 import { RequestError } from '../contract/errors.js';
@@ -17,6 +16,7 @@ import { limitRate } from './limit-rate.js';
 import { observeRequests } from './observe-requests.js';
 import { methodsAt, operateOn } from './operate.js';
 import { problemHandler } from './problem.js';
+import type { ProblemReporter } from './problem-reporter.js';
 import type { Rate } from './rate-limit.js';
 import { identifyRequests } from './request-id.js';
 import { contractRoutes } from './routes/contract.js';
@@ -35,12 +35,10 @@ import { webRoutes } from './routes/web.js';
 
 /** What checks every request before its route. */
 export interface BaseDependencies {
-  /** Whether no response and no log has the names of images. */
-  readonly privateNames: boolean;
   readonly authenticator: Authenticator;
   readonly hosts: HostPolicy;
   readonly drain: Drain;
-  readonly log: Logger;
+  readonly reporter: ProblemReporter;
 }
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
   /** Of unseam. */
@@ -66,13 +64,13 @@ export interface AppDependencies extends RouteDependencies, BaseDependencies {
 
 /** The HTTP interface. Does not listen. */
 export function createApp(dependencies: AppDependencies): Express {
-  const { jobs, shelf, uploads, authenticator, metrics, log, hosts, drain, bodies, syncPixels } =
+  const { jobs, shelf, uploads, authenticator, metrics, reporter, hosts, drain, bodies, syncPixels } =
     dependencies;
-  const { version, tracer, audit, privateNames, rate, usage, unready, devices, gauges } = dependencies;
+  const { version, tracer, audit, rate, usage, unready, devices, gauges } = dependencies;
   const app = express();
   app.disable('x-powered-by');
   app.use(observeRequests(metrics, tracer), identifyRequests(), boundRequests(), guard(hosts));
-  app.use(drain.handler(), watchBodies(bodies, log));
+  app.use(drain.handler(), watchBodies(bodies, reporter));
 
   const operate = operateOn(
     app,
@@ -99,8 +97,8 @@ export function createApp(dependencies: AppDependencies): Express {
 
   app.use(refuseUnknown);
   for (const code of CODES) metrics.problems.inc({ code }, 0);
-  const onProblem = (code: string) => metrics.problems.inc({ code });
-  app.use(problemHandler(log, privateNames, onProblem));
+  reporter.countBy((code) => metrics.problems.inc({ code }));
+  app.use(problemHandler(reporter));
   return app;
 }
 
@@ -113,10 +111,7 @@ const refuseUnknown: RequestHandler = ({ method, path }, response) => {
 };
 
 /** The app of a server that waits for its data folder or its devices: it responds 503 with the reason. */
-export function createWaitingApp(
-  reason: Error,
-  { hosts, drain, log, privateNames }: BaseDependencies,
-): Express {
+export function createWaitingApp(reason: Error, { hosts, drain, reporter }: BaseDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use(identifyRequests(), boundRequests(), guard(hosts), drain.handler());
@@ -127,6 +122,6 @@ export function createWaitingApp(
   app.use(() => {
     throw reason;
   });
-  app.use(problemHandler(log, privateNames));
+  app.use(problemHandler(reporter));
   return app;
 }

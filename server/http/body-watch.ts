@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
-import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import { sendProblem } from './problem.js';
+import type { ProblemReporter } from './problem-reporter.js';
 
 export interface BodyLimits {
   /** The interval over which the rate of a body is measured, in ms. */
@@ -19,7 +19,10 @@ const RESPONSE_MS = 1000;
  * Aborts request bodies that are sent too slowly: the response is 408, and their connection is closed. That
  * fails whoever reads the body, who then releases what the request held.
  */
-export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger): RequestHandler {
+export function watchBodies(
+  { idleTimeoutMs, minRate }: BodyLimits,
+  reporter: ProblemReporter,
+): RequestHandler {
   const minBytes = Math.max(1, (minRate * idleTimeoutMs) / 1000);
   return (request, response, next) => {
     next();
@@ -46,15 +49,14 @@ export function watchBodies({ idleTimeoutMs, minRate }: BodyLimits, log: Logger)
         'stalled',
         `${received} bytes of the body arrived in ${idleTimeoutMs / 1000} s; at least ${Math.ceil(minBytes)} are required`,
       );
-      log.info(
-        { path: request.baseUrl + request.path, detail: error.message },
-        'request body sent too slowly',
-      );
       const drop = () => request.destroy(error);
-      if (response.headersSent) return drop();
+      if (response.headersSent) {
+        reporter.report(error, request);
+        return drop();
+      }
       response.once('finish', drop);
       setTimeout(drop, RESPONSE_MS).unref();
-      sendProblem(request, response, error);
+      sendProblem(request, response, error, reporter);
     };
   };
 }

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream';
 import { RequestError } from '../contract/errors.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { LINGER_MS, problemText } from './problem.js';
+import type { ProblemReporter } from './problem-reporter.js';
 import type { TlsPair } from './tls.js';
 
 /** Headers of every response, for browsers. The page relaxes them for itself. */
@@ -26,16 +27,22 @@ export const HEADER_TIMES = { headersTimeout: 15_000, connectionsCheckingInterva
 /** Bounds idle connections and event streams, which cost memory and little else. */
 const MAX_CONNECTIONS = 4096;
 
+export interface HttpServerOptions {
+  /** The time limit of a request's headers. Default 15 s. */
+  readonly headerTimes?: typeof HEADER_TIMES;
+  /** A certificate with its key for a server that speaks TLS: it is an `https.Server`. Default null. */
+  readonly tls?: TlsPair | null;
+}
+
 /**
  * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and responds
  * in the app's manner to what Node would respond to by itself: malformed requests, time-outs and expectations.
- * @param headerTimes time limit of a request's headers; 15 s by default
- * @param tls a certificate with its key for a server that speaks TLS: it is an `https.Server`. Default null
+ * @param reporter of what is refused here
  */
 export function createHttpServer(
   handle: RequestListener,
-  headerTimes = HEADER_TIMES,
-  tls: TlsPair | null = null,
+  reporter: ProblemReporter,
+  { headerTimes = HEADER_TIMES, tls = null }: HttpServerOptions = {},
 ): Server {
   // A slide may take an hour to upload: bodies have a minimum rate (see watchBodies) instead of a time limit.
   // Requests without a Host header are refused by the guard.
@@ -68,7 +75,12 @@ export function createHttpServer(
     if (responses === undefined) return void socket.destroy(); // it speaks no TLS
     const hasBegun = [...responses].some((each) => each.socket && each.headersSent);
     if (!socket.writable || hasBegun || error.code === 'ECONNRESET') socket.destroy();
-    else refuse(socket, parseError(error));
+    else {
+      const refusal = parseError(error);
+      const [pendingResponse] = responses; // what is malformed may be its body
+      reporter.report(refusal, pendingResponse?.req ?? null);
+      refuse(socket, refusal);
+    }
   });
   return server;
 }

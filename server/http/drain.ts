@@ -3,6 +3,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { RequestError } from '../contract/errors.js';
 import { PROBES } from './guard.js';
 import { sendProblem } from './problem.js';
+import type { ProblemReporter } from './problem-reporter.js';
 
 /**
  * A graceful shutdown: new requests are refused with 503, and requests in flight are finished until their time is up.
@@ -14,7 +15,7 @@ export class Drain {
   #empty: () => void = () => undefined;
   #draining = false;
 
-  constructor() {
+  constructor(private readonly reporter: ProblemReporter) {
     setMaxListeners(0, this.#ended.signal); // one listener per request in flight: more than ten are no leak
   }
 
@@ -59,7 +60,8 @@ export class Drain {
   end(): void {
     this.#ended.abort(shuttingDown());
     for (const [response, request] of this.#inFlight)
-      if (!request.complete && !response.headersSent) sendProblem(request, response, shuttingDown());
+      if (!request.complete && !response.headersSent)
+        sendProblem(request, response, shuttingDown(), this.reporter);
   }
 }
 

@@ -1,9 +1,8 @@
 import type { ErrorRequestHandler, Request, Response } from 'express';
-import type { Logger } from 'pino';
 import { RequestError } from '../contract/errors.js';
 import { withoutNames } from '../contract/private-names.js';
 import { codeOf, detailOf, type Problem, problemOf, TRANSIENT } from '../contract/problems.js';
-import { requestIdOf } from './request-id.js';
+import type { ProblemReporter } from './problem-reporter.js';
 
 /** The seconds after which a client may retry. */
 const RETRY_AFTER_S = 2;
@@ -28,8 +27,18 @@ const inferenceMembers = ({ path }: Request, error: unknown): Readonly<Record<st
 export const retryAfter = ({ code, status }: Pick<Problem, 'code' | 'status'>): string | null =>
   TRANSIENT.has(status) && code !== 'quota-exceeded' ? String(RETRY_AFTER_S) : null;
 
-/** Sends an error as `application/problem+json`. */
-export function sendProblem(request: Request, response: Response, error: unknown): void {
+/**
+ * Reports an error, and sends it as `application/problem+json`; if a response has begun, its connection is closed
+ * instead.
+ */
+export function sendProblem(
+  request: Request,
+  response: Response,
+  thrown: unknown,
+  reporter: ProblemReporter,
+): void {
+  reporter.report(thrown, request);
+  const error = reporter.hidesNames ? withoutNames(thrown, namesIn(request)) : thrown;
   const problem = problemOf(codeOf(error));
   const { status } = problem;
   if (response.headersSent) {
@@ -60,29 +69,11 @@ function withCode(error: unknown): unknown {
   return ofBody ? new RequestError(code, `the JSON body cannot be read: ${message}`) : error;
 }
 
-/**
- * Handles what routes throw: logs it, as an error if it is the server's, and responds with the problem.
- * @param privateNames whether neither may have the names of images
- * @param onProblem called with the code
- */
-export function problemHandler(
-  log: Logger,
-  privateNames = false,
-  onProblem: (code: string) => void = () => {},
-): ErrorRequestHandler {
-  return (thrown: unknown, request, response, _next) => {
-    const error = withCode(thrown);
-    const code = codeOf(error);
-    onProblem(code);
-    const of = { request: requestIdOf(request), path: privateNames ? patternOf(request) : request.path };
-    if (problemOf(code).status >= 500) log.error({ err: error, ...of }, 'request failed');
-    else log.info({ code, ...of, ...(!privateNames && { detail: detailOf(error) }) }, 'request refused');
-    sendProblem(request, response, privateNames ? withoutNames(error, namesIn(request)) : error);
-  };
-}
-
-/** The route of a request: what its client wrote may be anything. */
-const patternOf = ({ route }: Request): string => (route as { path?: string } | undefined)?.path ?? 'none';
+/** Responds to what routes throw. */
+export const problemHandler =
+  (reporter: ProblemReporter): ErrorRequestHandler =>
+  (thrown: unknown, request, response, _next) =>
+    sendProblem(request, response, withCode(thrown), reporter);
 
 /** The paths and addresses in a request's body and query. */
 function namesIn({ body, query }: Request): string[] {

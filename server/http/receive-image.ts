@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
@@ -92,7 +93,7 @@ export const chunksOf = (stream: Readable): AsyncIterableIterator<Buffer> =>
   stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
 
 /** What went wrong with a body, which is the end of its connection if the client disconnected. */
-export function withDisconnection(request: Request, error: unknown): unknown {
+export function withDisconnection(request: IncomingMessage, error: unknown): unknown {
   const isOurs = error instanceof RequestError;
   return !isOurs && isDisconnected(request)
     ? new RequestError('cancelled', 'the client disconnected')
@@ -189,7 +190,7 @@ async function receiveField(
 }
 
 /** Whether the client disconnected. A body that was read to its end is destroyed as well, but complete. */
-const isDisconnected = (request: Request): boolean => request.destroyed && !request.complete;
+const isDisconnected = (request: IncomingMessage): boolean => request.destroyed && !request.complete;
 
 function multipartParser(request: Request): busboy.Busboy {
   try {

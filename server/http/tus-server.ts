@@ -1,10 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Server, type ServerOptions } from '@tus/server';
 import { maySee } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
-import { codeOf, problemOf } from '../contract/problems.js';
 import { principalOf } from './principal.js';
-import { problemText, retryAfter } from './problem.js';
 import { UPLOAD_ID, type UploadStore } from './upload-store.js';
 
 /** The codes of tus's own errors, by status; every other 4xx, and 501, is a bad request. */
@@ -19,7 +17,7 @@ const CODES: Readonly<Record<number, RequestError['code']>> = {
 /** What tus throws where there is no upload, and so what belongs to another owner looks like. */
 const NOT_FOUND = { status_code: 404, body: 'The file for this url was not found\n' } as const;
 
-/** A tus server that serves uploads to their owners, and whose errors are `application/problem+json`, as those of all other routes. */
+/** A tus server that serves uploads to their owners, and throws what it would respond with, as all other routes do. */
 export class TusServer extends Server {
   constructor(
     options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
@@ -44,33 +42,24 @@ export class TusServer extends Server {
         if (hidesNames) upload.metadata = undefined;
         return {};
       },
-      onResponseError: (request, error) => {
-        if ('status_code' in error) return undefined; // tus's own: see `write`
-        const problem = problemOf(codeOf(error));
-        const { status } = problem;
-        const response = request.runtime?.node?.res as ServerResponse | undefined;
-        const retry = retryAfter(problem);
-        if (retry !== null) response?.setHeader('Retry-After', retry);
-        return { status_code: status, body: problemText(error) };
+      onResponseError: (_request, error) => {
+        throw 'status_code' in error ? errorOf(error.status_code, error.body) : error;
       },
     });
   }
 
-  override write(
-    context: Parameters<Server['write']>[0],
-    headers: Headers,
-    status: number,
-    body = '',
-  ): ReturnType<Server['write']> {
-    if (status < 400) return super.write(context, headers, status, body);
-    headers.set('Content-Type', 'application/problem+json');
-    if (body.startsWith('{')) return super.write(context, headers, status, body);
-    // A 500 is an error that tus did not expect: an internal one.
-    const isRefusal = status < 500 || status === 501;
-    const error = isRefusal ? new RequestError(CODES[status] ?? 'bad-request', body.trim()) : new Error(body);
-    return super.write(context, headers, problemOf(codeOf(error)).status, problemText(error));
+  override write(...response: Parameters<Server['write']>): ReturnType<Server['write']> {
+    const [, , status, body = ''] = response;
+    if (status >= 400) throw errorOf(status, body);
+    return super.write(...response);
   }
 }
+
+/** What tus would respond with, as an error; a 500 is one that tus did not expect. */
+const errorOf = (status: number, body: string): Error =>
+  status < 500 || status === 501
+    ? new RequestError(CODES[status] ?? 'bad-request', body.trim())
+    : new Error(body);
 
 type TusRequest = Parameters<NonNullable<ServerOptions['onUploadCreate']>>[0];
 

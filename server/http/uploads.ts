@@ -5,6 +5,7 @@ import { maySee, type Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { makeFolder } from '../storage/folders.js';
 import { principalOf } from './principal.js';
+import { withDisconnection } from './receive-image.js';
 import type { StoredItem, Transfers } from './transfers.js';
 import { TusServer } from './tus-server.js';
 import { UPLOAD_ID, UploadStore } from './upload-store.js';
@@ -64,12 +65,19 @@ export class Uploads {
     return new Uploads(folder, path, maxBytes, store, transfers, hidesNames);
   }
 
-  /** Handles a request of the protocol; one with a body takes one of the places of `Transfers`. */
+  /**
+   * Handles a request of the protocol; one with a body takes one of the places of `Transfers`.
+   * @throws RequestError for what is refused
+   */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const hasBody = request.method === 'PATCH' || request.method === 'POST';
     // tus waits for the end of its response, which one whose client has disconnected never has.
     const handle = () => Promise.race([this.#server.handle(request, response), untilClosed(response)]);
-    await (hasBody ? this.transfers.withPlace(principalOf(request).id, handle) : handle());
+    try {
+      await (hasBody ? this.transfers.withPlace(principalOf(request).id, handle) : handle());
+    } catch (error) {
+      throw withDisconnection(request, error);
+    }
   }
 
   /**

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createHttpServer } from '../../../server/http/connections.js';
+import { ProblemReporter } from '../../../server/http/problem-reporter.js';
 import { type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { rawRequest, rawSocket } from '../../support/raw.js';
@@ -64,8 +66,12 @@ describe('a malformed request gets a regular response', () => {
   });
 
   it('headers that never arrive', async () => {
-    const times = { headersTimeout: 100, connectionsCheckingInterval: 20 };
-    const waiting = createHttpServer((_, response) => response.end(), times).listen(0, '127.0.0.1');
+    const reporter = new ProblemReporter(pino({ level: 'silent' }));
+    const headerTimes = { headersTimeout: 100, connectionsCheckingInterval: 20 };
+    const waiting = createHttpServer((_, response) => response.end(), reporter, { headerTimes }).listen(
+      0,
+      '127.0.0.1',
+    );
     await once(waiting, 'listening');
     const { port } = waiting.address() as AddressInfo;
     const { answer } = rawSocket(`http://127.0.0.1:${port}`, 'GET / HTTP/1.1\r\nhost');

@@ -7,6 +7,7 @@ import express from 'express';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { problemHandler } from '../../../server/http/problem.js';
+import { ProblemReporter } from '../../../server/http/problem-reporter.js';
 import { sendFile } from '../../../server/http/send.js';
 import { type FakeServer, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
@@ -77,7 +78,9 @@ describe('a refusal has a specific code', () => {
     const app = express().get('/', (request, response) =>
       sendFile(request, response, path, { type: 'image/tiff', etag: 'x', idleTimeoutMs: 1000 }),
     );
-    const files = createServer(app.use(problemHandler(pino({ level: 'silent' })))).listen(0, '127.0.0.1');
+    const files = createServer(
+      app.use(problemHandler(new ProblemReporter(pino({ level: 'silent' })))),
+    ).listen(0, '127.0.0.1');
     await once(files, 'listening');
     const url = `http://127.0.0.1:${(files.address() as AddressInfo).port}/`;
     const answer = await rawRequest(url, 'GET', { range: 'bytes=10-' });
