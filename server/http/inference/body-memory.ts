@@ -1,27 +1,48 @@
 import { RequestError } from '../../contract/errors.js';
 
-/** Bytes of the server's memory for bodies that have to be parsed as a whole. */
+/**
+ * Bytes of the server's memory for bodies that have to be parsed as a whole. Nobody has more than a half of it, so that
+ * slow bodies of one caller do not keep out those of all others.
+ */
 export class BodyMemory {
-  #held = 0;
+  readonly #heldBy = new Map<string, number>();
 
   /** @param limit for all bodies together, in bytes */
   constructor(private readonly limit: number) {}
 
   /**
-   * Holds memory while `use` runs.
-   * @throws RequestError `busy` where others hold it
+   * Holds memory while `use` runs, or until that says that it needs it no longer.
+   * @param owner of the request, `Principal.id`
+   * @throws RequestError `busy` where others hold it, or the owner holds a half
    */
-  async hold<Result>(bytes: number, use: () => Promise<Result>): Promise<Result> {
-    if (this.#held + bytes > this.limit)
+  async hold<Result>(
+    owner: string,
+    bytes: number,
+    use: (release: () => void) => Promise<Result>,
+  ): Promise<Result> {
+    const own = this.#heldBy.get(owner) ?? 0;
+    const held = [...this.#heldBy.values()].reduce((sum, each) => sum + each, 0);
+    if (held + bytes > this.limit || own + bytes > this.limit / 2)
       throw new RequestError(
         'busy',
         'other requests with values in JSON are being read: retry, or send binary data',
       );
-    this.#held += bytes;
+    this.#add(owner, bytes);
+    let isHeld = true;
+    const release = () => {
+      if (isHeld) this.#add(owner, -bytes);
+      isHeld = false;
+    };
     try {
-      return await use();
+      return await use(release);
     } finally {
-      this.#held -= bytes;
+      release();
     }
+  }
+
+  #add(owner: string, bytes: number): void {
+    const sum = (this.#heldBy.get(owner) ?? 0) + bytes;
+    if (sum === 0) this.#heldBy.delete(owner);
+    else this.#heldBy.set(owner, sum);
   }
 }

@@ -18,8 +18,8 @@ import { type InferRequest, MAX_VALUES_BYTES, withInferRequest } from './read-re
 import { inferResponse, type ResultTensor } from './response.js';
 import { tiffHeader } from './tiff-header.js';
 
-/** Requests with values in JSON that are read at a time, if all are of the largest size. */
-const JSON_REQUESTS = 4;
+/** Requests with values in JSON that are read at a time, if all are of the largest size; half of them of one caller. */
+const JSON_REQUESTS = 8;
 /** Values of a response in JSON: more have to be binary. */
 const MAX_JSON_VALUES = 4_000_000;
 
@@ -47,7 +47,7 @@ export class Inferences {
     const { syncPixels, ended } = this.options;
     const disconnected = disconnection(response, ended);
     try {
-      await withInferRequest(request, syncPixels, this.#memory, (read) =>
+      await withInferRequest(request, principalOf(request).id, syncPixels, this.#memory, (read) =>
         this.#segment(model, read, request, response, disconnected),
       );
     } catch (error) {

@@ -18,7 +18,7 @@ const HEAD_LENGTH = 'Inference-Header-Content-Length';
 export interface InferRequest {
   readonly head: InferHead;
   readonly tensor: ImageTensor;
-  /** The bytes of the tensor, once. Throws where there are more or fewer than announced. */
+  /** The bytes of the tensor, which can be read once. Throws where there are more or fewer than announced. */
   readonly values: AsyncIterable<Buffer>;
 }
 
@@ -26,12 +26,13 @@ export interface InferRequest {
  * Reads the JSON of an inference request, and checks what it announces before anything else is received.
  *
  * @param maxPixels of an image
- * @param memory that JSON with values in it is held in
- * @param use is called while that memory is held
+ * @param owner of the request, `Principal.id`
+ * @param memory that JSON with values in it is held in, until they have been read
  * @throws RequestError `bad-request`, `too-large`, `busy`; ImageTooLargeError
  */
 export async function withInferRequest<Result>(
   request: Request,
+  owner: string,
   maxPixels: number,
   memory: BodyMemory,
   use: (read: InferRequest) => Promise<Result>,
@@ -59,19 +60,25 @@ export async function withInferRequest<Result>(
       `the JSON has ${announced} bytes; the limit is ${MAX_VALUES_BYTES}: send the values as binary data`,
     );
   }
-  return memory.hold(announced, async () => {
-    const bytes = await all(chunks, MAX_VALUES_BYTES);
-    const head = parseHead(bytes);
-    const [input] = head.inputs as [InferHead['inputs'][number]];
-    const tensor = tensorOf(input, maxPixels);
-    if (input.data === undefined)
-      throw new RequestError(
-        'bad-request',
-        `the input has no data, and there is no ${HEAD_LENGTH} of binary data`,
-      );
-    const values = bytesOfValues(input.data, tensor);
-    return use({ head, tensor, values: once(values) });
-  });
+  return memory.hold(owner, announced, async (release) => use(await readValues(chunks, maxPixels, release)));
+}
+
+/** Reads a request with values in JSON. What it returns has neither the text nor what was parsed of the values. */
+async function readValues(
+  chunks: AsyncIterableIterator<Buffer>,
+  maxPixels: number,
+  onRead: () => void,
+): Promise<InferRequest> {
+  const { inputs, ...head } = parseHead(await all(chunks, MAX_VALUES_BYTES));
+  const { data, ...input } = inputs[0]!;
+  const tensor = tensorOf(input, maxPixels);
+  if (data === undefined)
+    throw new RequestError(
+      'bad-request',
+      `the input has no data, and there is no ${HEAD_LENGTH} of binary data`,
+    );
+  const values = once(bytesOfValues(data, tensor), onRead);
+  return { head: { ...head, inputs: [input] }, tensor, values };
 }
 
 function headBytes(text: string): number {
@@ -141,8 +148,9 @@ async function all(chunks: AsyncIterableIterator<Buffer>, maxBytes: number): Pro
   return Buffer.concat(pieces);
 }
 
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+async function* once(bytes: Buffer, onRead: () => void): AsyncGenerator<Buffer> {
   yield bytes;
+  onRead();
 }
 
 /** The bytes behind the JSON. */

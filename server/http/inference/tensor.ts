@@ -38,28 +38,38 @@ export function tensorOf({ shape, datatype }: InferInput, maxPixels: number): Im
 
 const MAXIMA = { UINT8: 255, UINT16: 65_535 } as const;
 
+/** The dimensions of a shape: values that are nested as it is are in as many lists. */
+const DIMENSIONS = 4;
+
 /**
  * The values of a tensor that was written as JSON, as the bytes that a binary one has.
  * @param data flat, or nested as its shape is
  * @throws RequestError `bad-request`, naming the value
  */
 export function bytesOfValues(data: readonly unknown[], { datatype, bytes }: ImageTensor): Buffer {
-  const buffer = Buffer.allocUnsafe(bytes);
-  const size = DATATYPES[datatype];
-  const total = bytes / size;
-  let count = 0;
-  const append = (value: unknown): void => {
-    if (Array.isArray(value)) {
-      for (const each of value) append(each);
-      return;
-    }
-    if (count < total) write(buffer, count, value, datatype);
-    count++;
-  };
-  append(data);
+  // A shape may announce far more than the JSON has: memory is taken once their number is known.
+  const count = countOf(data, DIMENSIONS);
+  const total = bytes / DATATYPES[datatype];
   if (count !== total)
     throw new RequestError('bad-request', `the data has ${count} values; its shape has ${total}`);
+  const buffer = Buffer.allocUnsafe(bytes);
+  let index = 0;
+  const append = (value: unknown): void => {
+    if (Array.isArray(value)) for (const each of value) append(each);
+    else write(buffer, index++, value, datatype);
+  };
+  append(data);
   return buffer;
+}
+
+/** @param depth of the lists, at most: a text may nest millions, and no stack has so many frames */
+function countOf(data: readonly unknown[], depth: number): number {
+  if (depth === 0)
+    throw new RequestError(
+      'bad-request',
+      `the data is nested deeper than its shape: ${DIMENSIONS} lists at most`,
+    );
+  return data.reduce<number>((sum, each) => sum + (Array.isArray(each) ? countOf(each, depth - 1) : 1), 0);
 }
 
 function write(buffer: Buffer, index: number, value: unknown, datatype: Datatype): void {
@@ -67,7 +77,8 @@ function write(buffer: Buffer, index: number, value: unknown, datatype: Datatype
     typeof value === 'number' &&
     (datatype === 'FP32' || (Number.isInteger(value) && value >= 0 && value <= MAXIMA[datatype]));
   if (!isRight) {
-    const shown = JSON.stringify(value)?.slice(0, 50);
+    const shown =
+      typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value).slice(0, 50);
     throw new RequestError('bad-request', `the data has ${shown} at ${index}, which is no ${datatype}`);
   }
   if (datatype === 'UINT8') buffer[index] = value;

@@ -82,5 +82,18 @@ describe('a tensor', () => {
     expect(write([null, 0], 'FP32')).toThrow('the data has null at 0, which is no FP32');
     expect(write([1])).toThrow('the data has 1 values; its shape has 2');
     expect(write([1, 2, 3])).toThrow('the data has 3 values');
+    const nested = (depth: number, inner: unknown = 1) =>
+      JSON.parse(`${'['.repeat(depth)}${JSON.stringify(inner)}${']'.repeat(depth)}`) as unknown[];
+    for (const depth of [5, 200_000])
+      expect(write(nested(depth))).toThrow('the data is nested deeper than its shape: 4 lists at most');
+    const object = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+    expect(write([JSON.parse(object), 1])).toThrow('the data has an object at 0, which is no UINT8');
+  });
+
+  it('takes no memory for values that it announces and does not have', () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const tensor = tensorOf(input([1, 7000, 7000, 3], 'FP32'), 1e8);
+    expect(() => bytesOfValues([1], tensor)).toThrow('the data has 1 values; its shape has 147000000');
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1e8);
   });
 });
