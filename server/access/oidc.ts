@@ -48,10 +48,16 @@ const ALGORITHMS = [
 ];
 /** How far clocks may differ, in seconds. */
 const CLOCK_TOLERANCE_S = 60;
+/** The end of the year 9999: dates are not written beyond it. */
+const MAX_EXPIRY_S = Date.UTC(10_000, 0) / 1000 - 1;
 /** Scopes of other programs may have the same words: ours begin so. */
 const PREFIX = 'unseam:';
 
+const keysSchema = z.looseObject({ keys: z.array(z.looseObject({})) });
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
+
+/** The keys of an issuer cannot be requested at present; any other error of a token is the token's. */
+class KeysUnavailable extends Error {}
 
 /** Checks the tokens of an OpenID Connect provider by its published keys, which is all that it is asked for. */
 export class OidcIssuer implements TokenIssuer {
@@ -76,18 +82,33 @@ export class OidcIssuer implements TokenIssuer {
   async check(text: string): Promise<Principal | null> {
     if (text.split('.').length !== 3) return null;
     const { issuer, audience } = this.options;
+    const verified = jwtVerify(text, (header, token) => this.#keyOf(header, token), {
+      issuer,
+      audience,
+      algorithms: ALGORITHMS,
+      clockTolerance: CLOCK_TOLERANCE_S,
+      requiredClaims: ['exp', 'sub'],
+    });
+    const { payload } = await verified.catch((error: unknown) => {
+      throw refusalOf(error);
+    });
+    return this.#principalOf(payload);
+  }
+
+  /** @throws KeysUnavailable */
+  async #keyOf(...token: Parameters<RemoteJWKSet>): Promise<Awaited<ReturnType<RemoteJWKSet>>> {
+    const opened = (this.#keys ??= this.#openKeys());
     try {
-      const keys = await (this.#keys ??= this.#openKeys());
-      const { payload } = await jwtVerify(text, keys, {
-        issuer,
-        audience,
-        algorithms: ALGORITHMS,
-        clockTolerance: CLOCK_TOLERANCE_S,
-        requiredClaims: ['exp', 'sub'],
-      });
-      return this.#principalOf(payload);
+      const keys = await opened;
+      return await keys(...token);
     } catch (error) {
-      throw this.#refusalOf(error);
+      const isFresh = await opened.then(
+        (keys) => keys.fresh,
+        () => false,
+      );
+      // The next request discovers them anew. Keys that are in use outlive an unknown one that cannot be asked for.
+      if (error instanceof KeysUnavailable && !isFresh && this.#keys === opened) this.#keys = null;
+      throw error;
     }
   }
 
@@ -98,7 +119,7 @@ export class OidcIssuer implements TokenIssuer {
       timeoutDuration: timeoutMs,
       cacheMaxAge: maxAgeMs,
       cooldownDuration: cooldownMs,
-      [customFetch]: (url, { signal }) => this.#fetch(url, signal),
+      [customFetch]: async (url, { signal }) => Response.json(await this.#fetch(url, signal, keysSchema)),
     });
   }
 
@@ -106,41 +127,34 @@ export class OidcIssuer implements TokenIssuer {
   async #discover(): Promise<string> {
     const { issuer } = this.options;
     const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-    const response = await this.#fetch(address, AbortSignal.timeout(this.#times.timeoutMs));
-    const found = discoverySchema.parse(await response.json());
-    if (found.issuer !== issuer) throw new Error(`${address} is of the issuer ${found.issuer.slice(0, 200)}`);
-    requireSecure('the jwks_uri of the issuer', found.jwks_uri);
+    const found = await this.#fetch(address, AbortSignal.timeout(this.#times.timeoutMs), discoverySchema);
+    if (found.issuer !== issuer)
+      throw new KeysUnavailable(`${address} is of the issuer ${found.issuer.slice(0, 200)}`);
+    if (!isSecure(found.jwks_uri))
+      throw new KeysUnavailable('the jwks_uri of the issuer is no https address');
     return found.jwks_uri;
   }
 
-  async #fetch(url: string, signal: AbortSignal): Promise<Response> {
-    if (performance.now() - this.#failedAt < this.#times.retryMs) throw new Error('it failed a moment ago');
+  /** @throws KeysUnavailable, whatever is wrong with the issuer, its connection or its response */
+  async #fetch<Schema extends z.ZodType>(
+    url: string,
+    signal: AbortSignal,
+    schema: Schema,
+  ): Promise<z.output<Schema>> {
+    if (performance.now() - this.#failedAt < this.#times.retryMs)
+      throw new KeysUnavailable('it failed a moment ago');
     try {
-      return await fetchBounded(url, signal);
-    } catch (error) {
+      const response = await fetchBounded(url, signal);
+      return schema.parse(await response.json());
+    } catch (cause) {
       this.#failedAt = performance.now();
-      throw error;
+      throw new KeysUnavailable(`${url} has no such document`, { cause });
     }
-  }
-
-  #refusalOf(error: unknown): RequestError {
-    if (error instanceof RequestError && error.code === 'unauthorized') return error;
-    const { code = '', claim } = error as { readonly code?: string; readonly claim?: string };
-    if (code === 'ERR_JWT_EXPIRED') return new RequestError('unauthorized', 'the token has expired');
-    if (code === 'ERR_JWT_CLAIM_VALIDATION_FAILED')
-      return new RequestError('unauthorized', `the token's claim "${claim}" is not what this server needs`);
-    if (/^ERR_(JWT|JWS|JOSE_ALG|JOSE_NOT_SUPPORTED|JWKS_NO_MATCHING|JWKS_MULTIPLE)/.test(code))
-      return new RequestError('unauthorized', 'the token is not signed by a key of its issuer', {
-        cause: error,
-      });
-    this.#keys = null; // the next request discovers them anew
-    return new RequestError('issuer-unreachable', "the keys of the tokens' issuer cannot be had at present", {
-      cause: error,
-    });
   }
 
   #principalOf(payload: JWTPayload): Principal {
     const { iss, sub, exp } = payload;
+    if (exp! > MAX_EXPIRY_S) throw refusedClaim('exp');
     const hash = createHash('sha256').update(`${iss}\0${sub}`).digest('hex').slice(0, 32);
     return {
       id: `oidc:${hash}`,
@@ -177,9 +191,28 @@ function nameOf({ preferred_username, email, name, sub }: JWTPayload): string {
   return String(known).replaceAll(/\p{C}/gu, ' ').slice(0, 100);
 }
 
+function refusalOf(error: unknown): RequestError {
+  if (error instanceof KeysUnavailable)
+    return new RequestError('issuer-unreachable', "the keys of the tokens' issuer cannot be had at present", {
+      cause: error,
+    });
+  const { code, claim } = error as { readonly code?: string; readonly claim?: string };
+  if (code === 'ERR_JWT_EXPIRED') return new RequestError('unauthorized', 'the token has expired');
+  if (code === 'ERR_JWT_CLAIM_VALIDATION_FAILED') return refusedClaim(claim);
+  return new RequestError('unauthorized', 'the token is not signed by a key of its issuer', { cause: error });
+}
+
+const refusedClaim = (claim: string | undefined): RequestError =>
+  new RequestError('unauthorized', `the token's claim "${claim}" is not what this server needs`);
+
+function isSecure(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+}
+
 function requireSecure(what: string, address: string): void {
-  const { protocol, hostname } = URL.canParse(address) ? new URL(address) : { protocol: '', hostname: '' };
-  if (protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))) return;
+  if (isSecure(address)) return;
   throw new RequestError(
     'bad-request',
     `${what} must be an https address, and is "${address.slice(0, 200)}"`,

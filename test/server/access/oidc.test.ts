@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -113,6 +114,7 @@ describe('a token of the issuer', () => {
     ['for nobody', { aud: undefined }],
     ['of nobody', { sub: undefined }],
     ['that never expires', { exp: undefined }],
+    ['that expires when no date is written any more', { exp: 1e15 }],
   ])('%s is refused', async (_what, changes) => {
     expect(await codeOf(open().check(await sign(changes)))).toBe('unauthorized');
   });
@@ -157,6 +159,40 @@ describe('a forged token', () => {
 });
 
 describe('the keys of the issuer', () => {
+  it('go on to be used after a token whose key is too short to be trusted', async () => {
+    const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    published = [...published, { ...short.publicKey.export({ format: 'jwk' }), kid: 'short', alg: 'RS256' }];
+    const oidc = open();
+    await oidc.check(await sign());
+    const before = requests.length;
+    const text = [{ alg: 'RS256', kid: 'short' }, claims()]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const signature = signBytes('sha256', Buffer.from(text), short.privateKey).toString('base64url');
+    expect(await codeOf(oidc.check(`${text}.${signature}`))).toBe('unauthorized');
+    expect(await codeOf(oidc.check(await sign()))).toBe('accepted');
+    expect(requests.length).toBe(before);
+  });
+
+  it('go on to be used after an unknown one that cannot be requested', async () => {
+    const oidc = open({ cooldownMs: 0 });
+    await oidc.check(await sign());
+    behaviour = 'fails';
+    expect(await codeOf(oidc.check(await sign({}, keys[1])))).toBe('issuer-unreachable');
+    expect(await codeOf(oidc.check(await sign()))).toBe('accepted');
+  });
+
+  it('cannot be had while they are none: that is no fault of the token either', async () => {
+    const oidc = open();
+    const right = published;
+    for (const wrong of [[1], 'none', null] as unknown as object[][]) {
+      published = wrong;
+      expect(await codeOf(oidc.check(await sign()))).toBe('issuer-unreachable');
+    }
+    published = right;
+    expect(await codeOf(oidc.check(await sign()))).toBe('accepted');
+  });
+
   it('are requested once, and again when a token names a new one, but not for every unknown one', async () => {
     const oidc = open({ cooldownMs: 0 });
     await oidc.check(await sign());
