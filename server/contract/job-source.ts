@@ -8,11 +8,13 @@ export const requestedSourceSchema = z
     [
       z.strictObject({
         path: text(1000)
-          .regex(/^[^\0]*$/)
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: no path has it
+          .regex(/^[^\u0000]*$/)
           .describe('of a file in the folder of slides'),
       }),
       z.strictObject({
         url: text(2000)
+          .regex(/^[Hh][Tt][Tt][Pp][Ss]?:/, 'must begin with http: or https:')
           .pipe(z.url({ protocol: /^https?$/ }))
           .describe('of a TIFF or an OME-Zarr on an allowed host, which is read by range requests'),
       }),

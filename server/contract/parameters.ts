@@ -124,9 +124,12 @@ type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
 /** How far simplified contours may be from the pixels' sides, in px. */
 export const simplifyShape = z
   .string()
+  .regex(
+    /^(1000(\.0{1,25})?|\d{1,3}(\.\d{1,25})?|\.\d{1,25})(e-\d{1,3})?$/,
+    'must be a number of px from 0 to 1000',
+  )
   .default('0')
-  .transform((text) => (new RegExp(`^${DECIMAL}$`).test(text) ? Number(text) : Number.NaN))
-  .refine((px) => px >= 0 && px <= 1000, 'must be a number of px from 0 to 1000')
+  .transform(Number)
   .register(NOTATION, {
     text: { type: 'number', minimum: 0, maximum: 1000, default: 0 },
     json: [{ type: 'number', minimum: 0, maximum: 1000 }],

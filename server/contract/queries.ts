@@ -48,7 +48,14 @@ export type JobParameters = z.output<typeof jobParametersSchema>;
 export const listParametersSchema = z.strictObject({
   state: z.enum(JOB_STATES).optional().describe('only jobs in this state'),
   limit: integer(1, 500).default(50).describe('jobs of a page, at most; 50 by default'),
-  after: z.string().optional().describe('the `next` of the page before, or the id of a job'),
+  after: z
+    .string()
+    .regex(
+      /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z_)?[\w-]{1,64}$/,
+      'must be the "next" of the page before, or the id of a job',
+    )
+    .optional()
+    .describe('the `next` of the page before, or the id of a job'),
 });
 
 /** The query of a result. */

@@ -21,6 +21,10 @@ interface Body extends Described {
   readonly content?: Readonly<Record<string, { readonly schema: Schema; readonly example?: unknown }>>;
   readonly headers?: Readonly<Record<string, Described>>;
 }
+interface Components {
+  readonly schemas: Readonly<Record<string, Schema>>;
+  readonly responses: Readonly<Record<string, Body>>;
+}
 interface Operation extends Described {
   readonly operationId: string;
   readonly tags: readonly [string];
@@ -33,7 +37,7 @@ interface Operation extends Described {
     readonly schema: Schema;
   })[];
   readonly requestBody?: Body & { readonly required: boolean };
-  readonly responses: Readonly<Record<string, Body>>;
+  readonly responses: Readonly<Record<string, Body | { readonly $ref: string }>>;
 }
 
 /**
@@ -44,14 +48,14 @@ export function docsPage(document: OpenApi): string {
   const { info, tags, components } = document as unknown as {
     readonly info: Described & { readonly title: string; readonly version: string };
     readonly tags: readonly (Described & { readonly name: string })[];
-    readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
+    readonly components: Components;
   };
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, each]) => ({ path, method, ...(each as Operation) })),
   );
   const groups = tags.map(({ name, description }) => {
     const own = operations.filter(({ tags }) => tags[0] === name);
-    return `<h2 id="${name}">${escaped(name)}</h2>${paragraph(description)}${own.map(operationOf).join('')}`;
+    return `<h2 id="${name}">${escaped(name)}</h2>${paragraph(description)}${own.map((each) => operationOf(each, components)).join('')}`;
   });
   const schemas = Object.entries(components.schemas).map(
     ([name, schema]) =>
@@ -82,7 +86,9 @@ ${schemas.join('\n')}
 `;
 }
 
-function operationOf(operation: Operation & { readonly path: string; readonly method: string }): string {
+type Placed = Operation & { readonly path: string; readonly method: string };
+
+function operationOf(operation: Placed, components: Components): string {
   const {
     operationId,
     method,
@@ -100,14 +106,11 @@ function operationOf(operation: Operation & { readonly path: string; readonly me
     typeText(schema),
     text(description),
   ]);
-  const responses = Object.entries(operation.responses).map(([status, body]) => [
-    code(status),
-    text(body.description),
-    contentText(body),
-    Object.keys(body.headers ?? {})
-      .map(code)
-      .join(' '),
-  ]);
+  const responses = Object.entries(operation.responses).map(([status, response]) => {
+    const body = '$ref' in response ? components.responses[nameOf(response.$ref)]! : response;
+    const headers = Object.keys(body.headers ?? {}).map(code);
+    return [code(status), text(body.description), contentText(body), headers.join(' ')];
+  });
   return `<details id="${operationId}"><summary><code><b>${method.toUpperCase()}</b> ${escaped(path)}</code> ${text(summary)}</summary>
 ${paragraph(description)}${scope === undefined ? '' : `<p>Scope: ${code(scope)}.</p>`}
 ${table(['parameter', 'in', 'value', ''], rows)}
@@ -131,10 +134,13 @@ function propertiesOf({ properties = {}, required = [] }: Schema): string {
   return table(['member', '', 'value', ''], rows);
 }
 
+/** The name that a reference ends with. */
+const nameOf = (reference: string): string => reference.slice(reference.lastIndexOf('/') + 1);
+
 /** A schema in a few words. */
 function typeText({ $ref, enum: values, const: only, anyOf, oneOf, items, type, ...rest }: Schema): string {
   if ($ref !== undefined) {
-    const name = $ref.slice($ref.lastIndexOf('/') + 1);
+    const name = nameOf($ref);
     return `<a href="#schema-${name}">${escaped(name)}</a>`;
   }
   if (only !== undefined) return code(String(only));

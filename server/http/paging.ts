@@ -13,7 +13,7 @@ const newestFirst = (a: Position, b: Position): number =>
  *
  * @param after the `next` of the previous page, or the id of a job
  * @returns next null on the last page
- * @throws RequestError `bad-request` for a cursor that is neither
+ * @throws RequestError `not-found` for a job that there is not
  */
 export function pageOf(
   jobs: readonly JobRecord[],
@@ -23,10 +23,7 @@ export function pageOf(
   const all = [...jobs].sort(newestFirst);
   const start = after === undefined ? null : (parseCursor(after) ?? positionOf(after));
   if (start === undefined) {
-    throw new RequestError(
-      'bad-request',
-      `parameter "after": expected the "next" of a page; there is no job "${after}"`,
-    );
+    throw new RequestError('not-found', `parameter "after": there is no job "${after}"`);
   }
   const rest = start === null ? all : all.filter((job) => newestFirst(start, job) < 0);
   const page = rest.slice(0, limit);

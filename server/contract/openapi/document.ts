@@ -1,12 +1,11 @@
 import type { z } from 'zod';
-import { errorsOf } from '../operations/errors.js';
-import { HEADERS, type HeaderName } from '../operations/headers.js';
-import type { Content, Contents, Operation } from '../operations/operation.js';
-import { TAGS } from '../operations/operation.js';
+import { HEADERS } from '../operations/headers.js';
+import { type Operation, type OperationResponse, TAGS } from '../operations/operation.js';
 import { OPERATIONS } from '../operations.js';
-import { type Problem, problemOf, TRANSIENT } from '../problems.js';
 import type { JsonSchema } from '../schemas/notation.js';
-import { bodySchema, componentSchemas, parameterSchema } from './schemas.js';
+import { contentOf, countedHeaders, headersOf } from './content.js';
+import { Problems } from './problems.js';
+import { componentSchemas, parameterSchema } from './schemas.js';
 
 /** An OpenAPI 3.1 document. */
 export type OpenApi = Readonly<Record<string, unknown>> & {
@@ -20,9 +19,12 @@ export type OpenApi = Readonly<Record<string, unknown>> & {
  */
 export function openApiOf(version: string): OpenApi {
   const paths: Record<string, Record<string, unknown>> = {};
-  const codes = new Set(Object.values(OPERATIONS).flatMap((operation) => [...errorsOf(operation)]));
+  const problems = new Problems();
   for (const [name, operation] of Object.entries(OPERATIONS)) {
-    paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(name, operation) };
+    paths[operation.path] = {
+      ...paths[operation.path],
+      [operation.method]: describe(name, operation, problems),
+    };
   }
   return {
     openapi: '3.1.1',
@@ -42,7 +44,7 @@ export function openApiOf(version: string): OpenApi {
       schemas: componentSchemas(),
       headers: HEADERS,
       securitySchemes: SECURITY_SCHEMES,
-      examples: Object.fromEntries([...codes].sort().map((code) => [code, problemExample(code)])),
+      ...problems.components(),
     },
   };
 }
@@ -61,7 +63,7 @@ const SECURITY_SCHEMES = {
   },
 };
 
-function describe(name: string, operation: Operation): JsonSchema {
+function describe(name: string, operation: Operation, problems: Problems): JsonSchema {
   const { tag, summary, description, scope, body, isBodyRequired = false } = operation;
   return {
     operationId: name,
@@ -72,7 +74,7 @@ function describe(name: string, operation: Operation): JsonSchema {
     security: scope === null ? [{}] : [{ token: [scope] }, { session: [scope] }, {}],
     ...(operation.parameters && { parameters: parametersOf(operation.parameters) }),
     ...(body && { requestBody: { required: isBodyRequired, content: contentOf(body) } }),
-    responses: { ...responsesOf(operation), ...problemsOf(operation) },
+    responses: { ...responsesOf(operation), ...problems.of(operation) },
   };
 }
 
@@ -101,94 +103,21 @@ const sentence = (text: string): string => {
   return first === '' || first.endsWith('.') ? first : `${first}.`;
 };
 
-function contentOf(contents: Contents): JsonSchema {
+function responsesOf(operation: Operation): JsonSchema {
   return Object.fromEntries(
-    Object.entries(contents).map(([type, { schema, example }]) => [
-      type,
-      { schema: schemaOf(schema), ...(example !== undefined && { example }) },
-    ]),
-  );
-}
-
-function schemaOf(schema: Content['schema']): JsonSchema {
-  if (schema === 'bytes') return { type: 'string', format: 'binary' };
-  return schema === 'text' ? { type: 'string' } : bodySchema(schema);
-}
-
-function responsesOf({ responses, scope }: Operation): JsonSchema {
-  return Object.fromEntries(
-    Object.entries(responses).map(([status, { description, content, headers = [] }]) => [
+    Object.entries(operation.responses).map(([status, { description, content, headers = [], links }]) => [
       status,
       {
         description,
-        ...headersOf(scope === null ? headers : [...headers, ...RATE]),
+        ...headersOf([...headers, ...countedHeaders(operation)]),
         ...(content && { content: contentOf(content) }),
+        ...(links && { links: linksOf(links) }),
       },
     ]),
   );
 }
 
-/** Headers of all responses that are counted. */
-const RATE: readonly HeaderName[] = ['RateLimit', 'RateLimit-Policy'];
-
-const headersOf = (names: readonly HeaderName[]): JsonSchema =>
-  names.length === 0
-    ? {}
-    : { headers: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])) };
-
-/** The errors of an operation by status, each with its codes. */
-function problemsOf(operation: Operation): JsonSchema {
-  const byStatus = new Map<number, Problem[]>();
-  for (const problem of [...errorsOf(operation)].map(problemOf)) {
-    byStatus.set(problem.status, [...(byStatus.get(problem.status) ?? []), problem]);
-  }
-  const own = operation.responses;
-  return Object.fromEntries(
-    [...byStatus]
-      .sort(([a], [b]) => a - b)
-      .map(([status, problems]) => {
-        const response = own[status];
-        const content = {
-          ...(response?.content && contentOf(response.content)),
-          ...(operation.method !== 'head' && {
-            'application/problem+json': problemContent(status, problems),
-          }),
-        };
-        const codes = problems.map(({ code, title }) => `\`${code}\`: ${title}`).join('; ');
-        return [
-          status,
-          {
-            description: response ? `${response.description} Or ${codes}.` : `${codes}.`,
-            ...headersOf([
-              ...(TRANSIENT.has(status) ? (['Retry-After'] as const) : []),
-              ...(operation.scope === null ? [] : RATE),
-            ]),
-            content,
-          },
-        ];
-      }),
+const linksOf = (links: NonNullable<OperationResponse['links']>): JsonSchema =>
+  Object.fromEntries(
+    Object.entries(links).map(([operationId, parameters]) => [operationId, { operationId, parameters }]),
   );
-}
-
-function problemContent(status: number, problems: readonly Problem[]): JsonSchema {
-  return {
-    schema: {
-      allOf: [
-        { $ref: '#/components/schemas/Problem' },
-        {
-          properties: { type: { enum: problems.map(({ code }) => typeOf(code)) }, status: { const: status } },
-        },
-      ],
-    },
-    examples: Object.fromEntries(
-      problems.map(({ code }) => [code, { $ref: `#/components/examples/${code}` }]),
-    ),
-  };
-}
-
-const typeOf = (code: string): string => `urn:unseam:problem:${code}`;
-
-function problemExample(code: string): JsonSchema {
-  const { title, status } = problemOf(code);
-  return { summary: title, value: { type: typeOf(code), title, status, detail: `${title}.` } };
-}

@@ -15,6 +15,7 @@ import { modelListSchema, modelSchema } from '../schemas/model.js';
 import { type JsonSchema, NOTATION } from '../schemas/notation.js';
 import { planSchema } from '../schemas/plan.js';
 import { problemSchema } from '../schemas/problem.js';
+import { objectsSchema, regionsSchema } from '../schemas/results.js';
 
 /** The schemas that the document names; all others are written where they are used. */
 const NAMED = z.registry<{ readonly id: string }>();
@@ -31,6 +32,8 @@ NAMED.add(modelListSchema, { id: 'ModelList' });
 NAMED.add(inferRequestSchema, { id: 'InferRequest' });
 NAMED.add(inferResponseSchema, { id: 'InferResponse' });
 NAMED.add(inferenceModelSchema, { id: 'InferenceModel' });
+NAMED.add(objectsSchema, { id: 'Objects' });
+NAMED.add(regionsSchema, { id: 'Regions' });
 NAMED.add(limitsSchema, { id: 'Limits' });
 NAMED.add(sessionSchema, { id: 'Session' });
 NAMED.add(tokenViewSchema, { id: 'Token' });
@@ -52,12 +55,22 @@ const asText: Override = ({ zodSchema, jsonSchema }) => {
 
 /** Lets a value be written as JSON, or as its text. */
 const asJson: Override = ({ zodSchema, jsonSchema }) => {
+  simplifyTuple(jsonSchema);
   const notation = NOTATION.get(zodSchema);
   if (!notation?.json) return;
   const { description: _, default: __, ...own } = jsonSchema;
   const isText = notation.text?.type === 'string';
   replace(jsonSchema, { anyOf: [...notation.json, isText ? notation.text : own] });
 };
+
+/** Writes a tuple of values that are alike as a list of so many: not every tool knows `prefixItems`. */
+function simplifyTuple(schema: Record<string, unknown>): void {
+  const items = schema.prefixItems as readonly unknown[] | undefined;
+  const [first, ...others] = (items ?? []).map((item) => JSON.stringify(item));
+  if (first === undefined || others.some((other) => other !== first)) return;
+  schema.items = items![0];
+  delete schema.prefixItems;
+}
 
 /** Replaces all of a schema but its description. */
 function replace(schema: Record<string, unknown>, by: JsonSchema): void {

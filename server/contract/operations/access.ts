@@ -89,6 +89,7 @@ export const ACCESS = {
           'application/json': { schema: newTokenSchema, example: { ...TOKEN, token: 'unseam_7Hq2Xk_…' } },
         },
         headers: ['Location'],
+        links: { revokeToken: { id: '$response.body#/id' } },
       },
     },
     errors: ['forbidden', 'too-large'],

@@ -32,6 +32,11 @@ export const HEADERS = {
     schema: text,
     example: '"token";q=40;w=4',
   },
+  'WWW-Authenticate': {
+    description: 'How to authenticate (RFC 6750).',
+    schema: text,
+    example: 'Bearer realm="unseam"',
+  },
   'Cache-Status': {
     description: 'Whether the results are those of an earlier request (RFC 9211).',
     schema: text,

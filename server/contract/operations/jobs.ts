@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { EXAMPLE_JOB } from '../examples.js';
 import { jobParametersSchema, listParametersSchema, resultParametersSchema } from '../queries.js';
-import { jobListSchema, jobSchema } from '../schemas/job.js';
+import { jobEventSchema, jobListSchema, jobSchema } from '../schemas/job.js';
 import { OF_BODIES, OF_IMAGES, OF_MODELS } from './errors.js';
 import type { Contents, Operation } from './operation.js';
-import { cachingHeader, IMAGE_OR_JSON, RESULT } from './segment.js';
+import { cachingHeader, IMAGE_OR_JSON, OF_CREATED, RESULT } from './segment.js';
 
 const path = z.object({ id: z.string().describe('of the job') });
 const job = { 'application/json': { schema: jobSchema, example: EXAMPLE_JOB } } as const satisfies Contents;
@@ -34,6 +34,7 @@ export const JOBS = {
         description: 'The job.',
         content: job,
         headers: ['Location', 'Cache-Status', 'Idempotent-Replayed'],
+        links: OF_CREATED,
       },
     },
     errors: ['unsupported-output', 'conflict', 'not-ready', ...OF_MODELS, ...OF_BODIES, ...OF_IMAGES],
@@ -57,7 +58,7 @@ export const JOBS = {
         },
       },
     },
-    errors: [],
+    errors: ['not-found'],
   },
   getJob: {
     method: 'get',
@@ -112,8 +113,8 @@ export const JOBS = {
         description: 'The events.',
         content: {
           'text/event-stream': {
-            schema: 'text',
-            example: 'id: 2\nevent: progress\ndata: {"progress":null,"secondsLeft":null}\n\n',
+            schema: jobEventSchema,
+            example: { id: '2', event: 'progress', data: '{"progress":null,"secondsLeft":null}' },
           },
         },
       },
@@ -174,6 +175,6 @@ export const JOBS = {
     responses: {
       200: { description: 'A small picture of the mask.', content: { 'image/png': { schema: 'bytes' } } },
     },
-    errors: [...OF_JOB, 'engine-lost'],
+    errors: [...OF_JOB, 'not-ready', 'engine-lost'],
   },
 } as const satisfies Record<string, Operation>;

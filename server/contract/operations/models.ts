@@ -4,6 +4,8 @@ import type { Operation } from './operation.js';
 
 const path = z.object({ name: z.string().describe('`NAME`, or `NAME%2FVERSION`') });
 
+const ofFirst = { name: '$response.body#/models/0/name' };
+
 export const MODELS = {
   listModels: {
     method: 'get',
@@ -17,6 +19,7 @@ export const MODELS = {
         content: {
           'application/json': { schema: modelListSchema, example: { models: [], unreadable: [] } },
         },
+        links: { getModel: ofFirst, getCurves: ofFirst },
       },
     },
     errors: [],

@@ -29,6 +29,8 @@ export interface OperationResponse {
   /** Default: no body. */
   readonly content?: Contents;
   readonly headers?: readonly HeaderName[];
+  /** Operations that go on with it, by their names: what each parameter is, as OpenAPI's expressions say it. */
+  readonly links?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /** One operation of the HTTP API. */

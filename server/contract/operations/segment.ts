@@ -4,8 +4,9 @@ import { FORMATS } from '../outputs.js';
 import { jobParametersSchema, jobRequestSchema, segmentParametersSchema } from '../queries.js';
 import { jobSchema } from '../schemas/job.js';
 import { planSchema } from '../schemas/plan.js';
+import { objectsSchema, regionsSchema } from '../schemas/results.js';
 import { OF_BODIES, OF_ENGINES, OF_IMAGES, OF_MODELS } from './errors.js';
-import type { Contents, Operation } from './operation.js';
+import type { Contents, Operation, OperationResponse } from './operation.js';
 
 /** A form with a file. */
 const formSchema = z.object({ image: z.file().describe('the image') });
@@ -38,9 +39,30 @@ export const cachingHeader = {
 };
 
 /** A result, in any of its formats. */
-export const RESULT: Contents = Object.fromEntries(
-  Object.values(FORMATS).map(({ type }) => [type, { schema: 'bytes' } as const]),
-);
+export const RESULT: Contents = {
+  ...Object.fromEntries(Object.values(FORMATS).map(({ type }) => [type, { schema: 'bytes' } as const])),
+  [FORMATS.csv.type]: { schema: 'text', example: 'id,class,area_px\n1,object,250\n' },
+  [FORMATS.json.type]: { schema: objectsSchema, example: [{ id: 1, class: 'object', area_px: 250 }] },
+  [FORMATS.geojson.type]: {
+    schema: regionsSchema,
+    example: { type: 'FeatureCollection', features: [] },
+  },
+};
+
+const ofJob = { id: '$response.body#/id' };
+/** What can be done with a job that was created. */
+export const OF_CREATED: NonNullable<OperationResponse['links']> = {
+  getJob: ofJob,
+  followJob: ofJob,
+  getResult: ofJob,
+  getPreview: ofJob,
+  getImage: ofJob,
+  getMask: ofJob,
+  getImageTile: ofJob,
+  getMaskTile: ofJob,
+  resumeJob: ofJob,
+  deleteJob: ofJob,
+};
 
 export const SEGMENT = {
   segment: {
@@ -71,6 +93,7 @@ export const SEGMENT = {
         description: 'A job, since the image is large or `respond-async` was preferred.',
         content: { 'application/json': { schema: jobSchema, example: EXAMPLE_JOB } },
         headers: ['Location', 'Cache-Status', 'Preference-Applied'],
+        links: OF_CREATED,
       },
     },
     errors: ['unsupported-output', ...OF_MODELS, ...OF_BODIES, ...OF_IMAGES, ...OF_ENGINES],

@@ -11,6 +11,10 @@ const CHUNK = { 'application/offset+octet-stream': { schema: 'bytes' } } as cons
 const OF_TUS = ['wrong-protocol', 'not-found', 'conflict'] as const;
 const OF_CHUNKS = ['stalled', 'too-large', 'busy', 'quota-exceeded', 'disk-full', 'cancelled'] as const;
 
+/** Keys, each with its value in Base64, or with none. */
+const PAIR = '[!-+\\--~]+( ([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)?';
+const METADATA = new RegExp(`^${PAIR}(,${PAIR})*$`);
+
 export const UPLOADS = {
   getUploadOptions: {
     method: 'options',
@@ -41,6 +45,7 @@ export const UPLOADS = {
         'upload-metadata': z
           .string()
           .max(4000)
+          .regex(METADATA)
           .optional()
           .describe('`filename` and its Base64, for example')
           .meta({ example: 'filename c2xpZGUudGlm' }),

@@ -4,33 +4,38 @@ import { type Described, time } from './values.js';
 
 const DAY_MS = 24 * 3600_000;
 const UNITS: Readonly<Record<string, number>> = { d: DAY_MS, h: 3600_000, m: 60_000 };
-/** Longer is `never`. */
-const MAX_DAYS = 3650;
 
 const LIFETIME = 'must be never, or a lifetime such as 90d, 12h or 30m, of at most ten years';
 const scopes = z
   .array(z.enum(SCOPES))
   .min(1)
   .describe('what it allows; `segment` and `train` include `read`, and `admin` includes all');
+const NAMED = 'must have 1 to 100 characters, none of them a control character';
+/** Control characters, and those that change the direction of a line or cannot be seen. */
+const HIDDEN = String.raw`\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff`;
 const name = z
   .string()
-  .regex(/^[^\p{C}]{1,100}$/u, 'must have 1 to 100 characters, none of them a control character')
+  .regex(new RegExp(`^[^${HIDDEN}]{1,100}$`, 'u'), NAMED)
+  .refine((text) => !/\p{Cs}/u.test(text), NAMED)
   .describe('for people, in lists and in the audit log');
 
 const SLIDES = 'must be a path within the folder of slides, such as lab-a or lab-a/2026';
 const slides = z
   .string()
   .max(500, SLIDES)
-  .regex(/^[^\p{C}\\]+$/u, SLIDES)
-  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), SLIDES)
+  .regex(new RegExp(String.raw`^(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\${HIDDEN}]+$`, 'u'), SLIDES)
+  .refine((path) => !/\p{Cs}/u.test(path), SLIDES)
   .describe('the part of the folder of slides that it may read, relative to that folder');
+
+/** Of 3,650 days at most, which are 87,600 hours. */
+const LIFETIMES =
+  /^(never|([1-9]\d{0,2}|[12]\d{3}|3[0-5]\d\d|36[0-4]\d|3650)d|([1-9]\d{0,3}|[1-7]\d{4}|8[0-6]\d{3}|87[0-5]\d\d|87600)h|[1-9]\d{0,5}m)$/;
 
 /** How long a token is valid, in ms; null for ever. */
 export const lifetimeSchema = z
   .string()
-  .regex(/^(never|[1-9]\d{0,5}[dhm])$/, LIFETIME)
+  .regex(LIFETIMES, LIFETIME)
   .transform((text) => (text === 'never' ? null : Number(text.slice(0, -1)) * UNITS[text.at(-1)!]!))
-  .refine((ms) => ms === null || ms <= MAX_DAYS * DAY_MS, LIFETIME)
   .describe('`never`, or a lifetime such as `90d` or `12h`');
 
 /** How long a token is valid, unless its maker says otherwise. */

@@ -104,3 +104,15 @@ export const jobListSchema = z
       .describe('for admins: jobs whose records cannot be read; they stay until they are removed'),
   })
   .describe('a page of the list of jobs');
+
+/** A Server-Sent Event of a job. */
+export const jobEventSchema = z
+  .object({
+    id: z.string().describe('for `Last-Event-ID`'),
+    event: z.enum(['state', 'progress']),
+    data: z
+      .string()
+      .describe('of `state`, the job as JSON; of `progress`, its members that change while it runs')
+      .meta({ contentMediaType: 'application/json' }),
+  })
+  .describe('what happened to a job');

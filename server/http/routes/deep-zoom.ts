@@ -3,6 +3,7 @@ import { VIEW_TILE_PX, type ViewTile } from '../../contract/deep-zoom.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Jobs } from '../../jobs/jobs.js';
 import { disconnection } from '../disconnection.js';
+import { withFilesOf } from '../files-of-job.js';
 import type { Operate } from '../operate.js';
 import { visibleJobs } from '../principal.js';
 
@@ -28,7 +29,8 @@ export function deepZoomRoutes(operate: Operate, jobs: Jobs): void {
     const { id, level, tile } = request.params;
     const at = tileOf(level, tile, format);
     const record = visibleJobs(jobs, request).get(id);
-    const bytes = await jobs.results.tile(record, layer, at, disconnection(response));
+    const tileOfJob = () => jobs.results.tile(record, layer, at, disconnection(response));
+    const bytes = await withFilesOf(jobs, record, tileOfJob);
     response.type(format).set('Cache-Control', 'private, max-age=86400').send(Buffer.from(bytes));
   };
   operate('getImage', sendDescription('image'));

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
 import { RequestError } from '../../contract/errors.js';
-import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
+import { checkOutput, FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { listParametersSchema, resultParametersSchema } from '../../contract/queries.js';
 import { hasEnded, type JobRecord, type JobSource } from '../../jobs/job.js';
@@ -9,6 +9,7 @@ import { sendAccepted, viewOf } from '../accepted.js';
 import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { streamEvents } from '../events.js';
+import { withFilesOf } from '../files-of-job.js';
 import { acceptedFormat } from '../formats.js';
 import { IdempotencyKeys, idempotencyOf } from '../idempotency.js';
 import { createJob } from '../intake.js';
@@ -92,28 +93,36 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
   operate('getResult', async (request, response) => {
     const record = visible(request).get(request.params.id);
     const { output, format } = requestedResult(request, record);
-    const path = await jobs.results.get(record, output, format);
     const { type, ending } = FORMATS[format];
     response.attachment(`${jobs.hidesNames ? record.id : baseNameOf(record)}-${output}${ending}`);
     const etag = `${record.id}-${output}-${format}`;
     const onSent = (bytes: number) => jobs.countSent(output, bytes);
-    await sendFile(request, response, path, { type, etag, idleTimeoutMs, onSent });
+    await withFilesOf(jobs, record, async () => {
+      const path = await jobs.results.get(record, output, format);
+      await sendFile(request, response, path, { type, etag, idleTimeoutMs, onSent });
+    });
   });
 
   operate('getPreview', async (request, response) => {
     const png = await jobs.results.preview(visible(request).get(request.params.id).id);
-    if (png === null) throw new RequestError('not-found', 'no preview: the job is not running');
+    if (png === null) throw new RequestError('not-ready', 'no preview: the job is not running');
     response.type('png').set('Cache-Control', 'no-store').send(Buffer.from(png));
   });
 }
 
-/** The result that is requested: by the query, by `Accept`, or the job's first. */
+/**
+ * The result that is requested: by the query, by `Accept`, or the job's first.
+ * @throws UnsupportedOutputError for a format that the output is not written in
+ */
 function requestedResult(
   request: Request,
   { request: { outputs } }: JobRecord,
 ): { readonly output: Output; readonly format: Format } {
   const { output = outputs[0]!.output, format } = parseParameters(resultParametersSchema, request.query);
-  if (format) return { output, format };
+  if (format) {
+    checkOutput(output, format);
+    return { output, format };
+  }
   const made = outputs.filter((result) => result.output === output).map((result) => result.format);
   const formats = made.length > 0 ? made : formatsOf(output);
   return { output, format: acceptedFormat(request, formats) ?? formats[0]! };

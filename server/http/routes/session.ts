@@ -23,7 +23,7 @@ export function sessionRoutes(operate: Operate, authenticator: Authenticator): v
   operate('signIn', async (request, response) => {
     const credential = credentialOf(request);
     if (credential === null)
-      throw new RequestError('bad-request', 'sign in with a token: send "Authorization: Bearer TOKEN"');
+      throw new RequestError('unauthorized', 'sign in with a token: send "Authorization: Bearer TOKEN"');
     response.set('Set-Cookie', sessionCookie(request, credential.token));
     response.json(await sessionOf(request));
   });

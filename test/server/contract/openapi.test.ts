@@ -41,6 +41,19 @@ describe('the contract', () => {
     }
   });
 
+  it('links to operations that there are, by parameters that they have', () => {
+    for (const [name, { responses }] of operations) {
+      for (const [to, given] of Object.values(responses).flatMap(({ links = {} }) => Object.entries(links))) {
+        const target: Operation | undefined = OPERATIONS[to as keyof typeof OPERATIONS];
+        expect([name, to, Object.keys(target?.parameters?.path?.shape ?? {})]).toEqual([
+          name,
+          to,
+          expect.arrayContaining(Object.keys(given)),
+        ]);
+      }
+    }
+  });
+
   it('says of each operation what it gives and what it may fail with', () => {
     for (const [name, { responses, errors }] of operations) {
       expect([name, Object.keys(responses).length > 0]).toEqual([name, true]);

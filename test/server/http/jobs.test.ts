@@ -47,6 +47,18 @@ describe('a job', () => {
   });
 });
 
+describe('a result', () => {
+  it('is refused in a format that it does not have', async () => {
+    const { id } = await view(await submit());
+    await ended(id);
+    const refused = await fetch(at(`/v1/jobs/${id}/result?output=geojson&format=tiff`));
+    expect([refused.status, (await problem(refused)).detail]).toEqual([
+      406,
+      'geojson are written as geojson, not tiff',
+    ]);
+  });
+});
+
 describe('a job of a quantised version', () => {
   it('names it, also in its record', async () => {
     const { id, model } = await view(await submit('model=em-membrane/1-int8'));

@@ -37,8 +37,13 @@ it('an unknown cursor is refused instead of restarting from the first page', asy
   expect((await page(`after=${ids[3]}`)).ids).toEqual(ids.slice(4));
   for (const after of ['none', '00000000-0000-4000-8000-0000000000ff', '2026_x']) {
     const { status, detail } = await page(`after=${after}`);
-    expect([status, detail]).toEqual([400, expect.stringMatching(/"after".*no job/)]);
+    expect([status, detail]).toEqual([404, expect.stringMatching(/"after".*no job/)]);
   }
+  expect(await page('after=2026-05-04')).toMatchObject({ status: 404 });
+  expect(await page('after=')).toMatchObject({
+    status: 400,
+    detail: expect.stringMatching(/must be the "next"/),
+  });
 });
 
 it('paging continues after the job of its cursor has been deleted', async () => {

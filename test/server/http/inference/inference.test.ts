@@ -34,7 +34,11 @@ beforeAll(async () => {
   expect([code, stderr]).toEqual([0, stderr]);
   labels = await sharp(mask).extractChannel(0).raw().toBuffer();
   probabilities = await readFile(also);
-  server = await testServer(join(folder, 'data'), { syncPixels: WIDTH * HEIGHT });
+  server = await testServer(join(folder, 'data'), {
+    syncPixels: WIDTH * HEIGHT,
+    reusesResults: true,
+    responseCacheBytes: 1e7,
+  });
 });
 afterAll(() => server?.close());
 
@@ -163,6 +167,17 @@ describe('an inference', () => {
     const wide = { ...input, datatype: 'UINT16', parameters: { binary_data_size: words.byteLength } };
     const { json } = await parts(await inferBinary({ inputs: [wide] }, {}, Buffer.from(words.buffer)));
     expect(Buffer.from(json.outputs[0]!.data!).equals(labels)).toBe(true);
+  });
+
+  it('has the results of an earlier one', async () => {
+    const request = {
+      outputs: [{ name: 'labels' }, { name: 'probabilities' }],
+      parameters: { binary_data_output: true },
+    };
+    const first = await inferBinary(request);
+    const again = await inferBinary(request);
+    expect(again.headers.get('cache-status')).toBe('unseam; hit');
+    expect(await parts(again)).toEqual(await parts(first));
   });
 
   it('leaves nothing behind', async () => {

@@ -1,0 +1,20 @@
+import { codeOf } from '../contract/problems.js';
+import type { JobRecord } from '../jobs/job.js';
+import type { Jobs } from '../jobs/jobs.js';
+
+/**
+ * Works with the files of a job. Where one is missing since the job is being removed, that is why.
+ * @throws RequestError `not-found` where the job no longer exists; otherwise what `work` has thrown
+ */
+export async function withFilesOf<Result>(
+  jobs: Pick<Jobs, 'get'>,
+  { id }: Pick<JobRecord, 'id'>,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (codeOf(error) === 'internal') jobs.get(id);
+    throw error;
+  }
+}
