@@ -9,6 +9,7 @@ const BENCHES: Record<string, () => Promise<BenchModule>> = {
   batching: () => import('./batching.js'),
   cache: () => import('./cache.js'),
   cancel: () => import('./cancel.js'),
+  contract: () => import('./contract.js'),
   devices: () => import('./devices.js'),
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
