@@ -17,7 +17,8 @@ export interface AccessOptions {
 
 /**
  * Opens what tells who sends a request, and says in the log who gets in.
- * @throws RequestError `exposed` where anyone on the network would, and nobody has said so
+ * @throws RequestError `exposed` where anyone on the network would, and nobody has said so; `bad-folder` for tokens of
+ *   another user
  */
 export async function openAccess({ host, data, isOpen, oidc, log }: AccessOptions): Promise<Authenticator> {
   const tokens = new TokenStore(data);
@@ -25,6 +26,7 @@ export async function openAccess({ host, data, isOpen, oidc, log }: AccessOption
   const issuer = oidc && new (await import('./oidc.js')).OidcIssuer(oidc);
   const authenticator = new Authenticator({ tokens, issuer, isOpen });
   const isLocal = isLoopback(host.toLowerCase());
+  await tokens.list(); // a server that cannot read them would refuse everyone
   if (await authenticator.needsToken()) {
     log.info('every request needs a token');
     return authenticator;

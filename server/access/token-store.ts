@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { RequestError } from '../contract/errors.js';
-import type { TokenView } from '../contract/schemas/access.js';
-import { replaceFile } from '../storage/durable.js';
+import type { TokenList, TokenView, UnreadableToken } from '../contract/schemas/access.js';
+import { syncFolder } from '../storage/durable.js';
+import { replaceSharedFile } from '../storage/shared-file.js';
 import {
   isSecretOf,
   makeToken,
@@ -15,8 +16,8 @@ import {
 
 /**
  * The API tokens of a data folder: `tokens/ID.json`, one file each. The server and the command line both write them,
- * without a lock, since a file has one writer at a time and is replaced atomically. The server reads the file of a token
- * for every request that presents it, so that what either of them does takes effect at once.
+ * without a lock, since a file is replaced atomically, and whoever revokes it writes the same. The server reads the file
+ * of a token for every request that presents it, so that what either of them does takes effect at once.
  */
 export class TokenStore {
   readonly #folder: string;
@@ -43,29 +44,41 @@ export class TokenStore {
   async create(request: TokenRequest): Promise<{ readonly token: TokenView; readonly text: string }> {
     const { record, text } = makeToken(request, this.now());
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const owner = await this.#owner();
+    if (owner !== null) await chown(this.#folder, owner.uid, owner.gid);
     if ((await this.#read(record.id)) !== null)
       throw new RequestError('conflict', `there is a token ${record.id} already: try again`);
     await this.#write(record);
     return { token: viewOf(record), text };
   }
 
-  /** All tokens, the oldest first; expired and revoked ones, too. */
-  async list(): Promise<TokenView[]> {
+  /** All tokens, the oldest first; expired and revoked ones, too. Those that cannot be read admit nobody. */
+  async list(): Promise<TokenList> {
     const names = (await readdir(this.#folder).catch(absent)) ?? [];
     const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
-    const records = await Promise.all(ids.filter((id) => TOKEN_ID.test(id)).map((id) => this.#read(id)));
-    return records
-      .filter((record) => record !== null)
-      .map(viewOf)
-      .sort((a, b) => a.createdAt.localeCompare(b.createdAt) || a.id.localeCompare(b.id));
+    const tokens: TokenView[] = [];
+    const unreadable: UnreadableToken[] = [];
+    for (const id of ids.filter((each) => TOKEN_ID.test(each)).sort()) {
+      const record = await this.#read(id).catch(unreadableReason);
+      if (typeof record === 'string') unreadable.push({ id, reason: record });
+      else if (record !== null) tokens.push(viewOf(record));
+    }
+    tokens.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    return { tokens, unreadable };
   }
 
   /**
    * Revokes a token for good. One that is revoked already stays as it is.
+   * @returns null for one that cannot be read, whose file is removed
    * @throws RequestError `not-found`
    */
-  async revoke(id: string): Promise<TokenView> {
-    const record = TOKEN_ID.test(id) ? await this.#read(id) : null;
+  async revoke(id: string): Promise<TokenView | null> {
+    const record = TOKEN_ID.test(id) ? await this.#read(id).catch(unreadableReason) : null;
+    if (typeof record === 'string') {
+      await rm(this.#path(id), { force: true });
+      await syncFolder(this.#folder);
+      return null;
+    }
     if (record === null) throw new RequestError('not-found', `there is no token ${id.slice(0, 40)}`);
     if (record.revokedAt !== null) return viewOf(record);
     const revoked = { ...record, revokedAt: new Date(this.now()).toISOString() };
@@ -93,7 +106,13 @@ export class TokenStore {
   }
 
   async #write(record: TokenRecord): Promise<void> {
-    await replaceFile(this.#path(record.id), `${JSON.stringify(record, null, 2)}\n`);
+    const owner = await this.#owner();
+    await replaceSharedFile(this.#path(record.id), `${JSON.stringify(record, null, 2)}\n`, { owner });
+  }
+
+  /** Whose the files are to be: root makes tokens for the server of another user. Null where that is nobody else. */
+  async #owner(): Promise<{ readonly uid: number; readonly gid: number } | null> {
+    return process.getuid?.() === 0 ? stat(dirname(this.#folder)) : null;
   }
 
   /** @returns null where there is none */
@@ -114,9 +133,22 @@ function parseRecord(text: string, id: string): TokenRecord {
   }
 }
 
+/** The reason why a token cannot be read; any other error is thrown again. */
+function unreadableReason(error: unknown): string {
+  if (error instanceof RequestError && error.code === 'unreadable-record') return error.message;
+  throw error;
+}
+
 const viewOf = ({ sha256: _, ...view }: TokenRecord): TokenView => view;
 
 function absent(error: NodeJS.ErrnoException): null {
   if (error.code === 'ENOENT') return null;
+  if (error.code === 'EACCES' || error.code === 'EPERM') {
+    throw new RequestError(
+      'bad-folder',
+      'tokens/ in the data folder cannot be read by this user: give it, and its files, the owner of that folder',
+      { cause: error },
+    );
+  }
   throw error;
 }

@@ -77,8 +77,9 @@ export function tokensCommand(program: Command, context: CommandContext): void {
 
   declare('list', 'list the tokens, without their secrets').action(async ({ data, json }: TokensFlags) => {
     await requireFolder(data, '--data');
-    for (const token of await (await openTokens(data)).list())
-      context.stdout(json ? JSON.stringify(token) : summaryOf(token));
+    const { tokens: found, unreadable } = await (await openTokens(data)).list();
+    for (const token of found) context.stdout(json ? JSON.stringify(token) : summaryOf(token));
+    for (const { id, reason } of unreadable) context.stderr(`unseam: ${id}: ${reason}; revoke it`);
   });
 
   declareChange('revoke', 'revoke a token: it is refused from now on')
@@ -87,8 +88,9 @@ export function tokensCommand(program: Command, context: CommandContext): void {
       await requireFolder(data, '--data');
       const write = auditTo(audit, context);
       const token = await (await openTokens(data)).revoke(id);
-      write('revokeToken', token);
-      context.stdout(json ? JSON.stringify(token) : summaryOf(token));
+      write('revokeToken', token ?? { id });
+      if (token === null) context.stderr(`unseam: ${id} could not be read, and is removed`);
+      else context.stdout(json ? JSON.stringify(token) : summaryOf(token));
     });
 }
 
@@ -117,8 +119,13 @@ function auditTo(file: string | undefined, { stderr }: CommandContext) {
     stderr(`unseam: the audit log cannot be written: ${(error as Error).message}`);
   const write =
     file === undefined ? (entry: AuditEntry) => stderr(auditLine(entry)) : openAudit(file, failed);
-  return (audit: string, { id, name, scopes }: TokenView) =>
-    write({ audit, who: `cli:${userName()}`, target: id, token: { name, scopes } });
+  return (audit: string, token: TokenView | Pick<TokenView, 'id'>) =>
+    write({
+      audit,
+      who: `cli:${userName()}`,
+      target: token.id,
+      ...('name' in token && { token: { name: token.name, scopes: token.scopes } }),
+    });
 }
 
 /** Some users of containers have no name. */

@@ -18,7 +18,7 @@ export async function createFolder<T>(
 ): Promise<T | null> {
   const parent = dirname(folder);
   await mkdir(parent, { recursive: true });
-  await removeStaleDrafts(folder);
+  await removeStaleDrafts(parent, `.${basename(folder)}.`);
   const draft = join(parent, `.${basename(folder)}.${randomUUID()}.partial`);
   try {
     await mkdir(draft);
@@ -29,10 +29,10 @@ export async function createFolder<T>(
   }
 }
 
-async function removeStaleDrafts(folder: string): Promise<void> {
-  const parent = dirname(folder);
+/** Removes the drafts in a folder that were left by processes that were killed. */
+export async function removeStaleDrafts(parent: string, prefix: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(`.${basename(folder)}.`) || !name.endsWith('.partial')) continue;
+    if (!name.startsWith(prefix) || !name.endsWith('.partial')) continue;
     const found = await stat(join(parent, name)).catch(() => null); // another process may just have removed it
     if (found && Date.now() - found.mtimeMs > STALE_MS) {
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined); // it may be another user's

@@ -35,7 +35,7 @@ export async function syncFolder(path: string): Promise<void> {
 
 /**
  * Writes a file, or replaces it atomically: it is always whole. Resolves when that would survive a power failure.
- * Calls for one path must not overlap: they share the draft, `PATH.partial`.
+ * Calls for one path must not overlap: they share the draft, `PATH.partial`. See `replaceSharedFile`.
  */
 export async function replaceFile(path: string, content: string): Promise<void> {
   await writeWhole(path, [content]);

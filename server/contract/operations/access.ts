@@ -63,7 +63,9 @@ export const ACCESS = {
     responses: {
       200: {
         description: 'All tokens, without their secrets.',
-        content: { 'application/json': { schema: tokenListSchema, example: { tokens: [TOKEN] } } },
+        content: {
+          'application/json': { schema: tokenListSchema, example: { tokens: [TOKEN], unreadable: [] } },
+        },
       },
     },
     errors: [],

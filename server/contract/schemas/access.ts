@@ -72,8 +72,15 @@ export const newTokenSchema = tokenViewSchema
 export type NewToken = Described<typeof newTokenSchema>;
 
 export const tokenListSchema = z
-  .object({ tokens: z.array(tokenViewSchema).describe('the oldest first; expired and revoked ones, too') })
+  .object({
+    tokens: z.array(tokenViewSchema).describe('the oldest first; expired and revoked ones, too'),
+    unreadable: z
+      .array(z.object({ id: z.string(), reason: z.string() }))
+      .describe('tokens whose records are damaged: they admit nobody, and can be revoked'),
+  })
   .describe('all tokens');
+export type TokenList = Described<typeof tokenListSchema>;
+export type UnreadableToken = TokenList['unreadable'][number];
 
 /** Who sends a request. */
 export const sessionSchema = z

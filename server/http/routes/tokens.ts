@@ -10,7 +10,7 @@ import { principalOf } from '../principal.js';
 /** `/v1/tokens`: tokens for admins to make, list and revoke, as `unseam tokens` does on the server's machine. */
 export function tokenRoutes(operate: Operate, tokens: TokenStore): void {
   operate('listTokens', async (_request, response) => {
-    response.json({ tokens: await tokens.list() });
+    response.json(await tokens.list());
   });
 
   operate('createToken', jsonBody(), async (request, response) => {

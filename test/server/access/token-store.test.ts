@@ -1,5 +1,5 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parseToken } from '../../../server/access/token.js';
 import { TokenStore } from '../../../server/access/token-store.js';
@@ -66,7 +66,8 @@ describe('a token', () => {
     const { token, text } = await make();
     await new TokenStore(data, () => now).revoke(token.id);
     await expect(check(text)).rejects.toMatchObject({ code: 'unauthorized' });
-    expect(await store.list()).toMatchObject([{ id: token.id, revokedAt: '2026-05-04T09:30:00.000Z' }]);
+    const revoked = { id: token.id, revokedAt: '2026-05-04T09:30:00.000Z' };
+    expect(await store.list()).toMatchObject({ tokens: [revoked], unreadable: [] });
     await expect(store.revoke('nobody')).rejects.toMatchObject({ code: 'not-found' });
   });
 
@@ -78,6 +79,66 @@ describe('a token', () => {
       await writeFile(path, damaged);
       await expect(check(text)).rejects.toMatchObject({ code: 'unreadable-record' });
     }
+  });
+
+  it('whose record is damaged is listed as such, beside the others, and can be revoked', async () => {
+    const [damaged, other] = [await make(), await make()];
+    await writeFile(join(data, 'tokens', `${damaged.token.id}.json`), '{');
+    expect(await store.list()).toEqual({
+      tokens: [other.token],
+      unreadable: [{ id: damaged.token.id, reason: expect.stringMatching(/is no valid record of a token/) }],
+    });
+    expect(await store.revoke(damaged.token.id)).toBeNull();
+    expect(await store.list()).toEqual({ tokens: [other.token], unreadable: [] });
+    expect(await check(damaged.text)).toBeNull();
+  });
+
+  it('may be revoked by several at a time', async () => {
+    const { token, text } = await make();
+    const stores = Array.from({ length: 16 }, () => new TokenStore(data, () => now));
+    const revoked = await Promise.all(stores.map((each) => each.revoke(token.id)));
+    expect(new Set(revoked.map((each) => each?.revokedAt))).toEqual(new Set(['2026-05-04T09:30:00.000Z']));
+    await expect(check(text)).rejects.toMatchObject({ code: 'unauthorized' });
+    expect(await readdir(join(data, 'tokens'))).toEqual([`${token.id}.json`]);
+  });
+
+  it('leaves no draft for long that a killed process has left', async () => {
+    const { token } = await make();
+    const draft = join(data, 'tokens', '.other.json.1.partial');
+    await writeFile(draft, '{');
+    await make();
+    expect(await readdir(join(data, 'tokens'))).toContain(basename(draft));
+    await utimes(draft, 0, 0);
+    await store.revoke(token.id);
+    expect(await readdir(join(data, 'tokens'))).not.toContain(basename(draft));
+  });
+
+  it.runIf(process.getuid?.() === 0)('of another user cannot be read, which is said so', async () => {
+    const { text } = await make();
+    process.seteuid!(4321);
+    try {
+      const refused = { code: 'bad-folder', message: expect.stringMatching(/the owner of that folder/) };
+      await expect(check(text)).rejects.toMatchObject(refused);
+      await expect(store.list()).rejects.toMatchObject(refused);
+    } finally {
+      process.seteuid!(0);
+    }
+  });
+
+  it.runIf(process.getuid?.() === 0)('that root makes is that of the owner of the data folder', async () => {
+    await mkdir(data);
+    await chown(data, 4321, 1234);
+    const { token } = await make();
+    const owners = async () =>
+      Promise.all(
+        ['tokens', `tokens/${token.id}.json`].map(async (name) => {
+          const { uid, gid } = await stat(join(data, name));
+          return [uid, gid];
+        }),
+      );
+    expect(await owners()).toEqual(Array(2).fill([4321, 1234]));
+    await store.revoke(token.id);
+    expect(await owners()).toEqual(Array(2).fill([4321, 1234]));
   });
 });
 

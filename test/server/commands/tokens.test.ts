@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { problemOf } from '../../../server/contract/problems.js';
@@ -36,6 +37,34 @@ describe('unseam tokens', () => {
     expect((await unseam(['tokens', 'revoke', id, '--data', data])).stdout).toMatch(/revoked/);
     // The last one is revoked: the server does not open.
     expect([await models(token), await models()]).toEqual([401, 401]);
+  });
+
+  it('lists the others beside one that is damaged, which can be revoked, as over HTTP', async () => {
+    const folderOf = join(folder, 'damaged');
+    await makeToken(folderOf, 'ada', ['read']);
+    const path = join(folderOf, 'tokens', `${'a'.repeat(12)}.json`);
+    await writeFile(path, '{');
+    const listed = await unseam(['tokens', 'list', '--data', folderOf]);
+    expect([listed.code, listed.stdout]).toEqual([0, expect.stringMatching(/^\w+ "ada": read/)]);
+    expect(listed.stderr).toMatch(
+      /^unseam: a{12}: tokens\/a{12}.json is no valid record of a token; revoke it$/m,
+    );
+    const revoked = await unseam(['tokens', 'revoke', 'a'.repeat(12), '--data', folderOf]);
+    expect([revoked.code, revoked.stderr]).toEqual([
+      0,
+      expect.stringMatching(/could not be read, and is removed/),
+    ]);
+    expect(revoked.stderr).toMatch(/"audit":"revokeToken".*"target":"a{12}"/);
+
+    const admin = bearer(await makeToken(data, 'admin', ['admin']));
+    await writeFile(join(data, 'tokens', `${'b'.repeat(12)}.json`), '{');
+    const list = () => fetch(`${server.url}/v1/tokens`, { headers: admin }).then((found) => found.json());
+    expect(await list()).toMatchObject({ unreadable: [{ id: 'b'.repeat(12) }] });
+    const { status } = await fetch(`${server.url}/v1/tokens/${'b'.repeat(12)}`, {
+      method: 'DELETE',
+      headers: admin,
+    });
+    expect([status, await list()]).toEqual([204, expect.objectContaining({ unreadable: [] })]);
   });
 
   it('refuses what would be no token', async () => {

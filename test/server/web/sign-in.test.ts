@@ -96,7 +96,9 @@ describe.skipIf(CHROMIUM === undefined)('the page of a server that needs tokens,
     await page.goto(server.url);
     await expect.poll(jobs).toBe(2);
     const store = new TokenStore(data);
-    const [token] = await store.list();
+    const {
+      tokens: [token],
+    } = await store.list();
     await store.revoke(token!.id);
     await page.waitForSelector('#sign-in:not([hidden])', { timeout: 10_000 });
     expect(await page.locator('#main').isVisible()).toBe(false);
