@@ -219,7 +219,10 @@ export async function openServices(
     gauges,
     devices: () => devices.lines,
   });
-  const expire = () => void uploads.expire().catch((err: unknown) => log.error({ err }, 'expiry failed'));
+  const onExpired = (id: string) => audit?.({ audit: 'expireUpload', who: 'server', target: id });
+  const expire = () =>
+    void uploads.expire(onExpired).catch((err: unknown) => log.error({ err }, 'expiry failed'));
+  expire(); // a server that is often restarted would never come to it
   const expiry = setInterval(expire, EXPIRY_MS).unref();
   log.info({ jobs: stored.records.length, concurrency }, 'data folder opened');
   return {

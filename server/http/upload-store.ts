@@ -137,7 +137,7 @@ export class UploadStore extends FileStore {
   }
 
   /** Removes the uploads that received no bytes for `keepMs`. One that cannot be read does not stop the others. */
-  override async deleteExpired(): Promise<number> {
+  override async deleteExpired(onExpired: (id: string) => void = () => {}): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.folder)) {
       const id = name.replace(/\.json$/, '');
@@ -148,6 +148,7 @@ export class UploadStore extends FileStore {
         file ?? (await stat(join(this.folder, name)).catch(() => ({ mtimeMs: Date.now() })));
       if (Date.now() - mtimeMs <= this.keepMs) continue;
       await this.discard(id);
+      onExpired(id);
       count++;
     }
     return count;

@@ -109,9 +109,12 @@ export class Uploads {
     };
   }
 
-  /** Removes the uploads that received no bytes for `keepMs`. */
-  async expire(): Promise<void> {
-    await this.#server.cleanUpExpiredUploads();
+  /**
+   * Removes the uploads that received no bytes for `keepMs`.
+   * @param onExpired called with the id of each
+   */
+  async expire(onExpired: (id: string) => void): Promise<void> {
+    await this.#store.deleteExpired(onExpired);
   }
 }
 

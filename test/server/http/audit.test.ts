@@ -175,3 +175,18 @@ it('tells of jobs that the server removes because their time is up', async () =>
   await expect.poll(() => entries).toEqual([{ audit: 'expireJob', who: 'server', target: id }]);
   await second.close();
 });
+
+it('tells of uploads that the server removes because nothing more has arrived', async () => {
+  const own = join(folder, 'abandoned');
+  const first = await fakeServer(own);
+  const { headers } = await fetch(`${first.url}/v1/uploads`, {
+    method: 'POST',
+    headers: { 'tus-resumable': '1.0.0', 'upload-length': '3' },
+  });
+  await first.close();
+  const entries: AuditEntry[] = [];
+  const second = await fakeServer(own, { keepMs: 1, audit: (entry) => entries.push(entry) });
+  const target = headers.get('location')!.split('/').at(-1);
+  await expect.poll(() => entries).toEqual([{ audit: 'expireUpload', who: 'server', target }]);
+  await second.close();
+});

@@ -195,7 +195,7 @@ describe('an abandoned upload', () => {
     await put(old, ago(5), ago(2));
     await put(fresh, ago(5), ago(0.5));
     await writeFile(join(dir, `${'2'.repeat(32)}.json`), '{torn');
-    await uploads.expire();
+    await uploads.expire(() => {});
     expect((await readdir(dir)).sort()).toEqual([fresh, `${fresh}.json`, `${'2'.repeat(32)}.json`]);
   });
 });
