@@ -10,13 +10,20 @@ const MIN_CHARS = 2;
  * @param names paths and addresses
  */
 export function withoutNames(error: unknown, names: readonly string[]): Error {
-  const detail = names
+  const detail = hideNames(detailOf(error), names);
+  return Object.assign(new Error(detail, { cause: error }), { code: codeOf(error) });
+}
+
+/**
+ * A text without any part of what names an image.
+ * @param names paths and addresses
+ */
+export const hideNames = (text: string, names: readonly string[]): string =>
+  names
     .flatMap(partsOf)
     .filter((part) => part.length >= MIN_CHARS)
     .sort((a, b) => b.length - a.length)
-    .reduce((text, part) => text.replaceAll(part, HIDDEN), detailOf(error));
-  return Object.assign(new Error(detail, { cause: error }), { code: codeOf(error) });
-}
+    .reduce((rest, part) => rest.replaceAll(part, HIDDEN), text);
 
 /** Everything that tells of a path or of an address. */
 function partsOf(name: string): string[] {

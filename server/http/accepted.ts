@@ -1,15 +1,13 @@
 import type { Response } from 'express';
 import type { JobView } from '../contract/schemas/job.js';
-import { hiddenSource } from '../jobs/hidden-source.js';
+import { withoutNamesOf } from '../jobs/hidden-source.js';
 import type { JobRecord } from '../jobs/job.js';
 import type { Jobs } from '../jobs/jobs.js';
 import { jobView } from '../jobs/view.js';
 
 /** A job as it is now, as clients see it. */
 export function viewOf(jobs: Jobs, record: JobRecord): JobView {
-  const { id, source } = record;
-  const shown = jobs.hidesNames ? { ...record, source: hiddenSource(source) } : record;
-  return jobView(shown, jobs.live(id));
+  return jobView(jobs.hidesNames ? withoutNamesOf(record) : record, jobs.live(record.id));
 }
 
 /** Responds 202 with a job and its address. */

@@ -1,8 +1,25 @@
-import { HIDDEN } from '../contract/private-names.js';
+import { HIDDEN, hideNames } from '../contract/private-names.js';
 import type { JobRecord, JobSource } from './job.js';
 
+/**
+ * A record without its names, as clients see it, whatever was written into it: by a server that hid none, or by a library
+ * that repeats the path that it reads.
+ */
+export function withoutNamesOf(record: JobRecord): JobRecord {
+  const names = namesOf(record);
+  const hide = (text: string) => hideNames(text, names);
+  const { source, error, pause, receipt } = record;
+  return {
+    ...record,
+    source: hiddenSource(source),
+    error: error && { ...error, detail: hide(error.detail) },
+    pause: pause && { ...pause, detail: hide(pause.detail) },
+    receipt: receipt?.warnings ? { ...receipt, warnings: receipt.warnings.map(hide) } : receipt,
+  };
+}
+
 /** A source without its names, as clients see it. */
-export function hiddenSource(source: JobSource): JobSource {
+function hiddenSource(source: JobSource): JobSource {
   switch (source.kind) {
     case 'upload':
       return { ...source, name: null };

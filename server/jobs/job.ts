@@ -44,7 +44,8 @@ export type JobSource =
   | { readonly kind: 'url'; readonly url: string };
 
 /** A receipt read from a record, perhaps of an earlier version: the fields that the server reads, among all others. */
-export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'repeatable' | 'stagesMs' | 'cached'>;
+export type RecordedReceipt = Pick<Receipt, 'model' | 'exact' | 'repeatable' | 'stagesMs' | 'cached'> &
+  Partial<Pick<Receipt, 'warnings'>>;
 
 /** A file as it was written: another size or time tells that it was changed. */
 export interface FileStamp {
