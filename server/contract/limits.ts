@@ -1,3 +1,5 @@
+import type { Code } from './problems.js';
+
 /** What a limit counts. */
 export const LIMIT_UNITS = [
   'bytes',
@@ -19,7 +21,7 @@ export interface Limit {
   readonly per: (typeof LIMIT_SCOPES)[number];
   readonly unit: (typeof LIMIT_UNITS)[number];
   /** The error of what exceeds it. */
-  readonly code: string;
+  readonly code: Code;
   /** The option of `unseam serve` that sets it; null for one that is fixed. */
   readonly setting: string | null;
   readonly what: string;
@@ -77,12 +79,26 @@ export const LIMITS = {
     setting: '--max-unpacked',
     what: 'decoded size of an image without random access',
   },
+  header: {
+    per: 'request',
+    unit: 'characters',
+    code: 'header-too-long',
+    setting: null,
+    what: 'length of a header that is read, such as `Upload-Metadata`; of most of them less',
+  },
   bodyRate: {
     per: 'request',
     unit: 'bytes/s',
     code: 'stalled',
     setting: '--min-rate',
     what: 'the least rate of a request body, over --idle-timeout',
+  },
+  bodyTime: {
+    per: 'request',
+    unit: 's',
+    code: 'stalled',
+    setting: null,
+    what: 'time of a request body, whatever its rate',
   },
   headerTime: {
     per: 'request',
@@ -118,7 +134,7 @@ export const LIMITS = {
     unit: 'requests',
     code: 'busy',
     setting: '--token-jobs',
-    what: 'request bodies that are received at a time; three quarters of `uploads` if it is not set',
+    what: 'request bodies that are received at a time',
   },
   tokenStored: {
     per: 'token',

@@ -8,10 +8,12 @@ export interface BodyLimits {
   readonly idleTimeoutMs: number;
   /** Bytes per second that a body must reach over each interval. */
   readonly minRate: number;
+  /** A body is aborted after this time, whatever its rate, in ms. Default: a day. */
+  readonly maxMs?: number;
 }
 
 /** A body is aborted after this time, whatever its rate. */
-const DEADLINE_MS = 24 * 3600_000;
+export const MAX_BODY_MS = 24 * 3600_000;
 /** How long the response may take to send before the connection is closed. */
 const RESPONSE_MS = 1000;
 
@@ -20,7 +22,7 @@ const RESPONSE_MS = 1000;
  * fails whoever reads the body, who then releases what the request held.
  */
 export function watchBodies(
-  { idleTimeoutMs, minRate }: BodyLimits,
+  { idleTimeoutMs, minRate, maxMs = MAX_BODY_MS }: BodyLimits,
   reporter: ProblemReporter,
 ): RequestHandler {
   const minBytes = Math.max(1, (minRate * idleTimeoutMs) / 1000);
@@ -38,17 +40,20 @@ export function watchBodies(
         if (request.complete || socket.destroyed) return stop();
         const received = socket.bytesRead - read;
         read = socket.bytesRead;
-        if (received < minBytes || performance.now() - started > DEADLINE_MS) abort(received);
+        if (received < minBytes) {
+          abort(
+            `${received} bytes of the body arrived in ${idleTimeoutMs / 1000} s; at least ${Math.ceil(minBytes)} are required`,
+          );
+        } else if (performance.now() - started > maxMs) {
+          abort(`the body took longer than ${maxMs / 1000} s`);
+        }
       });
     }, idleTimeoutMs).unref();
     const stop = () => clearInterval(interval);
     request.once('close', stop);
-    const abort = (received: number) => {
+    const abort = (detail: string) => {
       stop();
-      const error = new RequestError(
-        'stalled',
-        `${received} bytes of the body arrived in ${idleTimeoutMs / 1000} s; at least ${Math.ceil(minBytes)} are required`,
-      );
+      const error = new RequestError('stalled', detail);
       const drop = () => request.destroy(error);
       if (response.headersSent) {
         reporter.report(error, request);

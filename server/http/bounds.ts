@@ -1,7 +1,8 @@
 import type { RequestHandler } from 'express';
 import { RequestError } from '../contract/errors.js';
+import { PARAMETER_BOUNDS } from '../contract/parameters.js';
 
-export const REQUEST_BOUNDS = { urlChars: 4000, queryParameters: 100 } as const;
+export const REQUEST_BOUNDS = { urlChars: 4000, headerChars: 4000 } as const;
 
 /** The headers that are parsed, here or by a library, and their maximum lengths in characters. */
 const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
@@ -17,7 +18,7 @@ const MAX_HEADER_CHARS: Readonly<Record<string, number>> = {
   'idempotency-key': 255,
   'last-event-id': 20,
   origin: 500,
-  'upload-metadata': 4000,
+  'upload-metadata': REQUEST_BOUNDS.headerChars,
 };
 
 /** Refuses requests that are too long, before any of them is parsed, and expectations other than `100-continue`. */
@@ -31,10 +32,10 @@ export function boundRequests(): RequestHandler {
       );
     }
     const parameters = url.split('&').length;
-    if (parameters > REQUEST_BOUNDS.queryParameters) {
+    if (parameters > PARAMETER_BOUNDS.parameters) {
       throw new RequestError(
         'bad-request',
-        `the query has ${parameters} parameters; at most ${REQUEST_BOUNDS.queryParameters} are read`,
+        `the query has ${parameters} parameters; at most ${PARAMETER_BOUNDS.parameters} are read`,
       );
     }
     for (const [name, max] of Object.entries(MAX_HEADER_CHARS)) {

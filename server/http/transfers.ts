@@ -1,4 +1,3 @@
-import { EVERYONE } from '../access/principal.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { RequestError } from '../contract/errors.js';
 import type { DiskAccount } from '../storage/disk-account.js';
@@ -9,7 +8,7 @@ export interface TransferOptions {
   readonly folder: string;
   /** Bodies that are received concurrently, at most. */
   readonly places: number;
-  /** Of one owner among several. */
+  /** Bodies of one owner that are received concurrently, at most. */
   readonly ownerPlaces: number;
   /** Disk space that uploads leave free, in bytes. */
   readonly minFreeBytes: number;
@@ -59,7 +58,7 @@ export class Transfers {
 
   /**
    * Holds a place while `receive` runs.
-   * @param owner whose body it is: one of several leaves places to others
+   * @param owner whose body it is
    * @throws RequestError `busy` if none is free
    */
   async withPlace<Result>(owner: string, receive: () => Promise<Result>): Promise<Result> {
@@ -67,7 +66,7 @@ export class Transfers {
     const own = this.#receiving.get(owner) ?? 0;
     if (this.receiving >= places)
       throw new RequestError('busy', `${places} uploads are being received: the server accepts no more`);
-    if (owner !== EVERYONE && own >= ownerPlaces)
+    if (own >= ownerPlaces)
       throw new RequestError(
         'busy',
         `${own} of your uploads are being received: the limit is ${ownerPlaces}`,

@@ -13,7 +13,7 @@ import { UploadRecords } from './upload-records.js';
 export const UPLOAD_ID = /^[0-9a-f]{32}$/;
 /** Stored uploads at a time, complete or not. */
 export const MAX_UPLOADS = 1000;
-/** Of one owner among several. */
+/** Stored uploads of one owner at a time. */
 export const MAX_OWNER_UPLOADS = 250;
 
 /**
@@ -54,7 +54,7 @@ export class UploadStore extends FileStore {
       throw new RequestError('busy', `the server stores ${MAX_UPLOADS} uploads and accepts no more`);
     const owner = this.records.ownerOfNew(upload);
     const own = [...this.#reservations.values()].filter((each) => each.owner === owner).length;
-    if (owner !== EVERYONE && own >= MAX_OWNER_UPLOADS)
+    if (own >= MAX_OWNER_UPLOADS)
       throw new RequestError('busy', `you have ${own} uploads that no job has claimed: delete some of them`);
     this.#reservations.set(upload.id, { owner, space: null });
     try {

@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import express from 'express';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { watchBodies } from '../../../server/http/body-watch.js';
+import { ProblemReporter } from '../../../server/http/problem-reporter.js';
 import { fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { serverProcess } from '../../support/product.js';
@@ -41,4 +46,23 @@ describe('the timeout of the body of a refused request ends with its connection:
     expect(await server.exit).toBe(0);
     expect(performance.now() - stopped).toBeLessThan(20_000);
   });
+});
+
+it('a body that takes too long is aborted, whatever its rate', async () => {
+  const limits = { idleTimeoutMs: 50, minRate: 1, maxMs: 150 };
+  const app = express().post(
+    '/',
+    watchBodies(limits, new ProblemReporter(pino({ level: 'silent' }))),
+    (request) => {
+      request.resume();
+    },
+  );
+  const server = app.listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const head = 'POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n';
+  const { socket, answer } = rawSocket(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, head);
+  const sending = setInterval(() => socket.writable && socket.write('a'), 5);
+  expect(await answer).toMatch(/^HTTP\/1.1 408 [\s\S]*the body took longer than 0.15 s/);
+  clearInterval(sending);
 });

@@ -55,6 +55,17 @@ async function firstRefusal(request: (i: number) => Promise<RawAnswer>, most = 1
 
 const tokenOf = async (name: string) => bearer(await makeToken(data, name));
 
+/** Uploads that an earlier server has stored. */
+async function storeUploads(count: number, ownerOf: (i: number) => string): Promise<void> {
+  const uploads = join(data, 'uploads');
+  await mkdir(uploads, { recursive: true });
+  for (let i = 0; i < count; i++) {
+    const id = i.toString(16).padStart(32, '0');
+    await writeFile(join(uploads, id), '');
+    await writeFile(join(uploads, `${id}.json`), JSON.stringify({ id, size: 0, owner: ownerOf(i) }));
+  }
+}
+
 const blocked = async (options: Partial<ServeOptions>) => {
   await start(options);
   server.worker.block();
@@ -89,6 +100,10 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
   pixels: 'tiling/sources/open.test.ts: more pixels than the limit',
   unpacked:
     'tiling/sources/picture-safety.test.ts: a TIFF of YCbCr in one strip, which libvips reads, has the same limit',
+  header: async () => {
+    await start();
+    return send('GET', '/v1/models', { 'upload-metadata': 'x'.repeat(4001) });
+  },
   bodyRate: async () => {
     await start({ idleTimeoutMs: 100, minRate: 1000 });
     const head = `POST /v1/segment?model=shapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n`;
@@ -97,6 +112,7 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
     )!;
     return { status: Number(status), headers: {}, body: body! };
   },
+  bodyTime: 'server/http/body-watch.test.ts: a body that takes too long is aborted, whatever its rate',
   headerTime: 'server/http/connections.test.ts: headers that never arrive',
 
   tokenRate: async () => {
@@ -124,14 +140,8 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
     return refused;
   },
   tokenStored: async () => {
-    await mkdir(join(data, 'uploads'), { recursive: true });
     const ann = await tokenOf('ann');
-    const owner = `token:${ann.authorization.split('_')[1]}`;
-    for (let i = 0; i < 249; i++) {
-      const id = i.toString(16).padStart(32, '0');
-      await writeFile(join(data, 'uploads', id), '');
-      await writeFile(join(data, 'uploads', `${id}.json`), JSON.stringify({ id, size: 0, owner }));
-    }
+    await storeUploads(249, () => `token:${ann.authorization.split('_')[1]}`);
     await start();
     expect((await createUpload(0, await tokenOf('bob'))).status).toBe(201);
     return firstRefusal(() => createUpload(0, ann));
@@ -159,9 +169,7 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
   },
   uploads: 'server/http/uploads.test.ts: are shared by all uploads, resumable ones included',
   storedUploads: async () => {
-    await mkdir(join(data, 'uploads'), { recursive: true });
-    for (let i = 0; i < 999; i++)
-      await writeFile(join(data, 'uploads', i.toString(16).padStart(32, '0')), '');
+    await storeUploads(999, (i) => `token:${i % 5}`);
     await start();
     return firstRefusal(() => createUpload(0));
   },
