@@ -65,11 +65,14 @@ const INHERITED = {
   names: new Set(
     (
       'PATH HOME USER LOGNAME TMPDIR TEMP TMP LANG LANGUAGE TZ LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH ' +
-      'NODE_ENV NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_V8_COVERAGE SSL_CERT_FILE SSL_CERT_DIR ' +
+      'DYLD_FALLBACK_LIBRARY_PATH NODE_ENV NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_USE_ENV_PROXY NODE_V8_COVERAGE ' +
+      'SSL_CERT_FILE SSL_CERT_DIR ' +
       'SYSTEMROOT WINDIR USERPROFILE APPDATA LOCALAPPDATA PATHEXT'
     ).split(' '),
   ),
-  prefixes: /^(LC|XDG|CUDA|NVIDIA|VK|MESA|LIBGL|ORT|OMP|KMP|MKL|OPENBLAS|TF|VIPS|MALLOC|UV)_/,
+  prefixes: /^(LC|XDG|CUDA|NVIDIA|VK|MESA|LIBGL|ORT|OMP|GOMP|KMP|MKL|OPENBLAS|TF|VIPS|MALLOC|UV)_/,
+  /** For images by URL, where Node.js is told to use them: they may have a password. */
+  proxies: new Set(['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY']),
 } as const;
 
 /**
@@ -78,11 +81,18 @@ const INHERITED = {
  * processed. With a fixed threshold, large buffers are returned to the system; those of most tiles are below it, and
  * need no pages from the system each time. Other C libraries ignore the variable.
  */
-export const childEnvironment = (): NodeJS.ProcessEnv => ({
-  MALLOC_MMAP_THRESHOLD_: String(1 << 20),
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name.toUpperCase()))),
-});
-const isInherited = (name: string): boolean => INHERITED.names.has(name) || INHERITED.prefixes.test(name);
+export function childEnvironment(parent: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const { NODE_USE_ENV_PROXY, NODE_OPTIONS = '' } = parent;
+  const usesProxies = NODE_USE_ENV_PROXY === '1' || NODE_OPTIONS.includes('--use-env-proxy');
+  const isInherited = (name: string) =>
+    INHERITED.names.has(name) ||
+    INHERITED.prefixes.test(name) ||
+    (usesProxies && INHERITED.proxies.has(name));
+  return {
+    MALLOC_MMAP_THRESHOLD_: String(1 << 20),
+    ...Object.fromEntries(Object.entries(parent).filter(([name]) => isInherited(name.toUpperCase()))),
+  };
+}
 
 /** OpenTelemetry's variables, which `traceSettingsOf` reads: they have the same names and meanings in all programs. */
 export const openTelemetryEnvironment = (): NodeJS.ProcessEnv =>

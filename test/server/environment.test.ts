@@ -30,6 +30,29 @@ describe('the environment of processes that open images', () => {
     expect(names.filter((name) => name in SECRETS)).toEqual([]);
   });
 
+  it('has where libraries are and how they compute, and no display', () => {
+    const libraries = {
+      DYLD_FALLBACK_LIBRARY_PATH: '/opt/homebrew/lib',
+      LD_LIBRARY_PATH: '/opt/lib',
+      GOMP_CPU_AFFINITY: '0-3',
+      VK_ICD_FILENAMES: '/etc/vulkan/icd.d/a.json',
+    };
+    const display = { DISPLAY: ':0', WAYLAND_DISPLAY: 'wayland-0', XAUTHORITY: '/root/.Xauthority' };
+    expect(childEnvironment({ ...libraries, ...display })).toEqual({
+      ...libraries,
+      MALLOC_MMAP_THRESHOLD_: expect.any(String),
+    });
+  });
+
+  it('has proxies, which may have passwords, where Node.js uses them', () => {
+    const proxies = { HTTP_PROXY: 'http://u:p@a', https_proxy: 'http://u:p@a', NO_PROXY: 'b', no_proxy: 'b' };
+    const namesOf = (more: NodeJS.ProcessEnv) => Object.keys(childEnvironment({ ...proxies, ...more }));
+    for (const unused of [{}, { NODE_USE_ENV_PROXY: '0' }])
+      expect(namesOf(unused).filter((name) => name in proxies)).toEqual([]);
+    for (const used of [{ NODE_USE_ENV_PROXY: '1' }, { NODE_OPTIONS: '--use-env-proxy' }])
+      expect(namesOf(used)).toEqual(expect.arrayContaining([...Object.keys(proxies), ...Object.keys(used)]));
+  });
+
   it.runIf(process.platform === 'linux')(
     'is that of the worker and of all readers, as the system knows it',
     async () => {
