@@ -33,10 +33,12 @@ export function streamEvents(
     response.status(204).end(); // by the specification, the client does not reconnect
     return;
   }
-  response
-    .status(200)
-    .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
-    .flushHeaders();
+  response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+  if (request.method === 'HEAD') {
+    response.end(); // the connection of one that stayed open would wait for the end of the job
+    return;
+  }
+  response.flushHeaders();
   const write = ({ id, type, data }: JobEvent): void => {
     response.write(
       `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(type === 'state' ? view() : data)}\n\n`,

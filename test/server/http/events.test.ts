@@ -5,6 +5,7 @@ import express from 'express';
 import { afterAll, expect, it } from 'vitest';
 import { streamEvents } from '../../../server/http/events.js';
 import { EventLog } from '../../../server/jobs/events.js';
+import { rawSocket } from '../../support/raw.js';
 
 const log = new EventLog();
 log.add('state', null); // queued
@@ -46,5 +47,24 @@ it('ends once its caller may not see the events any more', async () => {
   while (!text.includes(': alive')) text += Buffer.from((await reader.read()).value!).toString();
   isAllowed = false;
   for (;;) if ((await reader.read()).done) break;
+  own.close();
+});
+
+it('answers HEAD at once, with the headers of the stream', async () => {
+  const running = new EventLog();
+  running.add('state', null);
+  const stream = express().get('/', (request, response) =>
+    streamEvents(request, response, running, () => ({ state: 'running' })),
+  );
+  const own = createServer(stream).listen(0, '127.0.0.1');
+  await once(own, 'listening');
+  const { port } = own.address() as AddressInfo;
+  const request = (method: string, more = '') => `${method} / HTTP/1.1\r\nhost: localhost\r\n${more}\r\n`;
+  const { heard, answer } = rawSocket(
+    `http://127.0.0.1:${port}`,
+    request('HEAD') + request('OPTIONS', 'connection: close\r\n'),
+  );
+  await answer;
+  expect(heard()).toMatch(/^HTTP\/1.1 200 OK\r\n[\s\S]*text\/event-stream[\s\S]*\r\n\r\nHTTP\/1.1 200 OK/);
   own.close();
 });
