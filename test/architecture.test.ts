@@ -333,3 +333,10 @@ it.each(['docs/architecture.md', 'CONTRIBUTING.md'])('%s names only files that e
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter((name) => !name.includes('NAME') && !isThere(name))).toEqual([]);
 });
+
+it('every decision has a number of its own, in its name and in its title', () => {
+  const names = readdirSync('docs/decisions').sort();
+  const titles = names.map((name) => Number(/^# (\d+)\. /.exec(text(`docs/decisions/${name}`))?.[1]));
+  expect(names.map((name) => Number(name.slice(0, 4)))).toEqual(titles);
+  expect(new Set(titles).size).toBe(names.length);
+});
