@@ -1,21 +1,19 @@
 import type { Response } from 'express';
 import type { Audit } from '../access/audit.js';
+import { isSafe } from '../contract/methods.js';
+import type { Operation } from '../contract/operations/operation.js';
 import { OPERATIONS } from '../contract/operations.js';
 import { jobOf } from './observe-requests.js';
 import type { Check } from './operate.js';
 import { principalIfKnown } from './principal.js';
 import { requestIdOf } from './request-id.js';
 
-const SAFE_METHODS: readonly string[] = ['get', 'head', 'options'];
-/** It has the method of one that changes something, and changes nothing. */
-const HARMLESS: readonly string[] = ['plan'];
-
 /** Has every request that may change something audited when its response ends, refused ones included. */
 export const auditBy =
   (audit: Audit): Check =>
   (name) => {
-    if (SAFE_METHODS.includes(OPERATIONS[name].method) || HARMLESS.includes(name))
-      return (_request, _response, next) => next();
+    const { method, changesState = !isSafe(method) }: Operation = OPERATIONS[name];
+    if (!changesState) return (_request, _response, next) => next();
     return (request, response, next) => {
       const remote = request.socket.remoteAddress ?? null;
       const named = idOf(request.params); // express forgets it when a handler has thrown

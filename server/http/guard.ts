@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 import { isLoopback } from '../access/loopback.js';
 import { RequestError } from '../contract/errors.js';
+import { isSafe } from '../contract/methods.js';
 
 /** Paths of probes and metrics, which any host name reaches: orchestrators address servers by IP. */
 export const PROBES: readonly string[] = [
@@ -10,7 +11,6 @@ export const PROBES: readonly string[] = [
   '/v2/health/ready',
   '/metrics',
 ];
-const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'];
 
 /** Host names that a server may be addressed by. */
 export interface HostPolicy {
@@ -58,7 +58,7 @@ export function guard(hosts: HostPolicy): RequestHandler {
         `this server is not "${(host ?? '').slice(0, 100)}"; --allow-host adds names`,
       );
     }
-    if (!SAFE_METHODS.includes(request.method) && isForeign(request, hosts)) {
+    if (!isSafe(request.method) && isForeign(request, hosts)) {
       throw new RequestError('foreign-origin', 'pages of other sites may not change anything on this server');
     }
     next();

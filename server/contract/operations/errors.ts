@@ -1,3 +1,4 @@
+import { isSafe } from '../methods.js';
 import type { Code } from '../problems.js';
 import type { Operation } from './operation.js';
 
@@ -65,7 +66,6 @@ export function errorsOf({
   scope,
   errors,
 }: Pick<Operation, 'method' | 'scope' | 'errors'>): ReadonlySet<Code> {
-  const isSafe = method === 'get' || method === 'head' || method === 'options';
-  const origin: readonly Code[] = isSafe ? [] : ['foreign-origin'];
+  const origin: readonly Code[] = isSafe(method) ? [] : ['foreign-origin'];
   return new Set([...EVERY, ...(scope === null ? [] : OF_CALLERS), ...origin, ...errors]);
 }

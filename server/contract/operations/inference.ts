@@ -167,6 +167,7 @@ export const INFERENCE = {
     method: 'post',
     path: '/v2/repository/index',
     scope: 'read',
+    changesState: false,
     tag: 'Inference',
     summary: 'List the models with their states',
     description: 'As the extension `model_repository` has it.',

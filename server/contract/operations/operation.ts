@@ -40,6 +40,8 @@ export interface Operation {
   readonly path: string;
   /** What its caller has to be allowed; null for everyone, who may be nobody known. */
   readonly scope: Scope | null;
+  /** Whether it may change something, so that requests are audited; by default, unless its method is a safe one. */
+  readonly changesState?: boolean;
   readonly tag: Tag;
   /** What it does, in a phrase. */
   readonly summary: string;

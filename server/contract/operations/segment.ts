@@ -102,6 +102,7 @@ export const SEGMENT = {
     method: 'post',
     path: '/v1/plan',
     scope: 'segment',
+    changesState: false,
     tag: 'Segment',
     summary: 'Plan a job, without running it',
     description:

@@ -57,6 +57,7 @@ describe('a line of the audit log', () => {
 
   it('is written for what was refused, too, and for nothing that only reads', async () => {
     const before = (await lines()).length;
+    for (const path of ['/v1/plan?model=none', '/v2/repository/index']) await send(ada, 'POST', path);
     await send(null, 'DELETE', '/v1/jobs/1');
     await send(reader, 'DELETE', '/v1/jobs/2');
     await send(ada, 'DELETE', '/v1/jobs/3%0a4');
