@@ -133,6 +133,7 @@ export class JobLife {
     try {
       const receipt = await runner.run(specOf(job.record, store.folder(job.record.id)), {
         signal: this.#stop.signal,
+        waitedMs: job.waitedMs,
         onStart: () => job.start(),
         onStage: (...passed) => job.passStage(...passed),
         onProgress: (progress) => job.report(progress),

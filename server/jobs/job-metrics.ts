@@ -33,7 +33,7 @@ const COUNTED = ['pixelsComputed', 'haloAndPixels', 'tilesConstant', 'tilesIdent
 /** Jobs that wait for a place in the worker. */
 export interface PendingJobs {
   waiting(priority: Priority): number;
-  /** How long the first of them has waited, in ms; 0 where there is none. */
+  /** How long the one that waits longest has waited, in ms, in earlier servers, too; 0 where there is none. */
   oldestMs(priority: Priority): number;
 }
 
@@ -77,7 +77,7 @@ export function observeStart(
   now: number,
   exemplar: Exemplar,
 ): void {
-  observe(jobWait, { class: priority }, secondsBetween(createdAt, now), exemplar);
+  observe(jobWait, { class: priority }, msSince(createdAt, now) / 1000, exemplar);
 }
 
 /** Observes how long a job took, and counts why it failed. */
@@ -87,9 +87,9 @@ export function observeEnd(
   now: number,
   exemplar: Exemplar,
 ): void {
-  observe(jobDuration, { class: priority, state }, secondsBetween(createdAt, now), exemplar);
+  observe(jobDuration, { class: priority, state }, msSince(createdAt, now) / 1000, exemplar);
   if (state === 'failed') count(jobFailures, { code: problemOf(error?.code ?? '').code }, exemplar);
 }
 
-/** @param from in ISO 8601: the clock may have been set back since, and what is no time is 0 s ago, for no metric ends a job */
-const secondsBetween = (from: string, now: number): number => Math.max(0, now - Date.parse(from) || 0) / 1000;
+/** @param from in ISO 8601: the clock may have been set back since, and what is no time is 0 ms ago, for no metric ends a job */
+export const msSince = (from: string, now: number): number => Math.max(0, now - Date.parse(from) || 0);

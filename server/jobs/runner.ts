@@ -7,6 +7,8 @@ import { Isolation } from './isolation.js';
 import { type RunOptions, SupervisedRun } from './supervised-run.js';
 
 export interface RunnerOptions extends RunOptions {
+  /** How long the job has waited for its first place before, in ms, in an earlier server above all. Default 0. */
+  readonly waitedMs?: number;
   /** Called when the job has its place, before it runs; the job ends where it rejects. */
   readonly onStart: () => Promise<void>;
 }
@@ -16,7 +18,7 @@ export class JobRunner {
   readonly #interactive: PQueue;
   readonly #others: PQueue;
   readonly #isolation: Isolation;
-  /** The jobs that wait for a place, since when, in ms of the clock; the first of a priority is the oldest. */
+  /** The jobs that wait for a place, since when, in ms of the clock. */
   readonly #waiting = new Map<JobSpec, number>();
 
   /**
@@ -39,10 +41,12 @@ export class JobRunner {
     return this.#others.sizeBy({ priority: rankOf(priority) });
   }
 
-  /** How long the first of these jobs has waited, in ms; 0 where there is none. */
+  /** How long the one of these jobs that waits longest has waited, in ms; 0 where there is none. */
   oldestMs(priority: Priority): number {
-    for (const [spec, since] of this.#waiting) if (spec.priority === priority) return this.now() - since;
-    return 0;
+    const now = this.now();
+    return [...this.#waiting]
+      .filter(([spec]) => spec.priority === priority)
+      .reduce((oldest, [, since]) => Math.max(oldest, now - since), 0);
   }
 
   /** Jobs that wait for a place, and would get one before a new job of this priority. */
@@ -57,7 +61,7 @@ export class JobRunner {
    *
    * @throws RequestError `worker-killer`, `worker-hung` for a job that crashed too many workers
    */
-  async run(spec: JobSpec, { onStart, ...options }: RunnerOptions): Promise<Receipt> {
+  async run(spec: JobSpec, { onStart, waitedMs = 0, ...options }: RunnerOptions): Promise<Receipt> {
     const { signal } = options;
     const waiting = new AbortController();
     const leave = () => waiting.abort(signal.reason);
@@ -70,7 +74,7 @@ export class JobRunner {
       return new SupervisedRun(this.worker, this.#isolation, spec, options).toEnd();
     };
     const queue = spec.priority === 'interactive' ? this.#interactive : this.#others;
-    this.#waiting.set(spec, this.now());
+    this.#waiting.set(spec, this.now() - waitedMs);
     try {
       return await queue.add(work, { signal: waiting.signal, priority: rankOf(spec.priority) });
     } finally {

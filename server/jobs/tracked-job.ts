@@ -5,7 +5,7 @@ import { count, type Exemplar, observe } from '../metrics/exemplars.js';
 import type { Metrics } from '../metrics/metrics.js';
 import { EventLog } from './events.js';
 import { hasEnded, type JobRecord, transition } from './job.js';
-import { countProgress, observeEnd, observeStart } from './job-metrics.js';
+import { countProgress, msSince, observeEnd, observeStart } from './job-metrics.js';
 import type { JobTrace } from './job-trace.js';
 import { ProgressMeter } from './progress-meter.js';
 import type { JobStore } from './store.js';
@@ -60,6 +60,12 @@ export class TrackedJob {
     const { pause, finishedAt } = this.#record;
     const since = pause?.since ?? finishedAt;
     return since === null ? null : Date.parse(since);
+  }
+
+  /** How long the job has waited for its first start, in ms, perhaps in earlier servers; 0 for one that has started. */
+  get waitedMs(): number {
+    const { startedAt, createdAt } = this.#record;
+    return startedAt === null ? msSince(createdAt, this.options.now()) : 0;
   }
 
   /** Tiles that were done in this process, or replayed. */

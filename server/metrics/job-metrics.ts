@@ -70,7 +70,7 @@ export function jobMetrics(registry: Registry) {
     }),
     queueAge: new Gauge({
       name: 'unseam_queue_age_seconds',
-      help: 'Time that the first of each of these queues has waited; 0 for an empty one.',
+      help: 'Time that the one that waits longest in each of these queues has waited; 0 for an empty one.',
       labelNames: ['class'] as const,
       registers,
     }),

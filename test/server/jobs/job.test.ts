@@ -103,6 +103,7 @@ describe('the server', () => {
     record: Partial<JobRecord>,
     outcome: () => Promise<unknown> = () => new Promise(() => {}),
     retryMs: readonly number[] = [],
+    others: readonly Partial<JobRecord>[] = [],
   ) {
     let nowMs = 1000;
     let listener: JobListener | undefined;
@@ -123,6 +124,7 @@ describe('the server', () => {
       finishedAt: null,
       ...record,
     } as JobRecord;
+    const metrics = createMetrics({});
     const options = {
       store: {
         folder: () => '',
@@ -137,7 +139,7 @@ describe('the server', () => {
         },
       },
       readers: { evict: async () => {} },
-      metrics: createMetrics({}),
+      metrics,
       log: pino({ level: 'silent' }),
       concurrency: 1,
       limits: { places: { interactive: 9, normal: 9, bulk: 9 }, ownerJobs: null, ownerPixels: null },
@@ -145,7 +147,8 @@ describe('the server', () => {
       now: () => nowMs,
       recovery: { retryMs, probeMs: { first: 1e9, last: 1e9 } },
     } as unknown as JobsOptions;
-    const all = new Jobs(options, { records: [full], unreadable: [] });
+    const records = [full, ...others.map((other) => ({ ...full, ...other }))];
+    const all = new Jobs(options, { records, unreadable: [] });
     const progress = (pixelsComputed: number, pixelsDone: number) =>
       listener!.onProgress({
         tiles: 10,
@@ -161,6 +164,7 @@ describe('the server', () => {
       });
     return {
       all,
+      metrics,
       written,
       progress,
       pass: (ms: number) => {
@@ -182,6 +186,37 @@ describe('the server', () => {
     pass(1000);
     progress(100, 200);
     expect(all.live('x')).toMatchObject({ pixelsPerSecond: 100, secondsLeft: 8 });
+  });
+
+  it('counts what jobs have waited for their first start in earlier servers, and nothing else', async () => {
+    const at = (ms: number) => new Date(ms).toISOString();
+    const waiting = { state: 'queued', strikes: 0 } as const;
+    const { all, metrics, pass } = jobs(
+      { ...waiting, createdAt: at(-2000) },
+      undefined,
+      [],
+      [
+        { ...waiting, id: 'began', createdAt: at(-1500), startedAt: at(-1400) },
+        { ...waiting, id: 'waits', createdAt: at(-1000) },
+        { ...waiting, id: 'other', createdAt: at(-500), priority: 'bulk' },
+      ],
+    );
+    const ages = async () => {
+      all.gauge();
+      const { values } = await metrics.queueAge.get();
+      return Object.fromEntries(values.map(({ labels, value }) => [labels.class, value]));
+    };
+    await settled();
+    expect(await ages()).toEqual({
+      interactive: 0,
+      normal: expect.closeTo(2, 0),
+      bulk: expect.closeTo(1.5, 0),
+    });
+    pass(1000); // what follows is measured by a clock that is never set back
+    expect(await ages()).toMatchObject({ normal: expect.closeTo(2, 0) });
+    const { values } = await metrics.jobWait.get();
+    expect(values.find(({ metricName }) => metricName?.endsWith('_sum'))?.value).toBe(3);
+    expect(values.find(({ metricName }) => metricName?.endsWith('_count'))?.value).toBe(1);
   });
 
   it('persists a strike before it reruns a job during which a server crashed', async () => {
