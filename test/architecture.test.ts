@@ -173,10 +173,21 @@ describe('the dependency graph', () => {
       arrows('model/devices/', (name) => /^model\/(network|shelf|train|exactness|scheduler)\//.test(name)),
     ).toEqual([]);
     expect(arrows('model/engine/', (name) => name.startsWith('model/scheduler/'))).toEqual([]);
+    const BACKENDS = 'onnx|cuda|tensorflow';
+    expect(
+      arrows('model/train/', (name) => new RegExp(`^model/(${BACKENDS}|scheduler|exactness)/`).test(name)),
+    ).toEqual([]);
+    const isFile = (name: string) => /^node:fs/.test(name);
+    for (const room of ['network', 'quantisation', 'scheduler'])
+      expect(arrows(`model/${room}/`, isFile)).toEqual([]);
   });
 
-  it('only server imports express, prom-client and p-queue', () => {
-    expect(outside(importers(/^(express|prom-client|p-queue)$/), 'server/')).toEqual([]);
+  it('express and tus are in http/ alone, prom-client in metrics/, and p-queue in jobs/', () => {
+    expect(outside(importers(/^(express|@tus\/.*)$/), 'server/http/')).toEqual([]);
+    expect(outside(importers(/^prom-client$/), 'server/metrics/')).toEqual([]);
+    expect(outside(importers(/^p-queue$/), 'server/jobs/')).toEqual([]);
+    for (const name of ['express', '@tus/server', 'prom-client', 'p-queue'])
+      expect([...graph.values()].flat().map((each) => each.name)).toContain(name);
   });
 
   it('the client runs anywhere: it loads nothing but itself, and takes its types from the contract', () => {
@@ -240,6 +251,47 @@ describe('the rooms of server/', () => {
     expect(arrows(room, (name) => name.startsWith('server/') && roomOf(name) < floor)).toEqual([]);
   });
 
+  it('are those of the table in docs/architecture.md, in its order', () => {
+    const [, table = ''] = text('docs/architecture.md').split(/^\| room of `server\/`.*$/m);
+    const [rows = ''] = table.trimStart().split('\n\n');
+    const named = rows.split('\n').flatMap((row) => {
+      const [, first = ''] = row.split('|');
+      return [...first.matchAll(/`([^`]+)`/g)].map(([, name]) => `server/${name}`);
+    });
+    expect(named).toEqual(ROOMS);
+  });
+
+  it('metrics/, svg/ and config.ts import no other room', () => {
+    const isOther = (own: string) => (name: string) => name.startsWith('server/') && !name.startsWith(own);
+    for (const room of ['server/metrics/', 'server/svg/', 'server/config.ts'])
+      expect(arrows(room, isOther(room))).toEqual([]);
+    expect(importsOf('server/config.ts').filter((name) => !name.startsWith('node:'))).toEqual([]);
+  });
+
+  it('traces/ imports only metrics/ and contract/', () => {
+    const isOther = (name: string) => /^server\/(?!(traces|metrics|contract)\/)/.test(name);
+    expect(arrows('server/traces/', isOther)).toEqual([]);
+  });
+
+  it('worker/ and readers/ know no jobs, and training/ neither jobs nor processes', () => {
+    for (const room of ['server/worker/', 'server/readers/', 'server/training/'])
+      expect(arrows(room, (name) => /^server\/(http|jobs)\//.test(name))).toEqual([]);
+    expect(arrows('server/training/', (name) => /^server\/(worker|readers)\//.test(name))).toEqual([]);
+    expect(arrows('server/readers/', (name) => name.startsWith('server/worker/'))).toEqual([]);
+  });
+
+  it('of the commands, serve alone knows the HTTP server', () => {
+    expect(
+      outside(importers(/^server\/((http|jobs)\/|serve\.ts$)/), 'server/http/', 'server/jobs/').filter(
+        (file) => file.startsWith('server/commands/'),
+      ),
+    ).toEqual(['server/commands/serve.ts']);
+  });
+
+  it('bin.ts loads no command, before one is requested', () => {
+    expect(loadedBy('server/bin.ts').filter((name) => name.startsWith('server/commands/'))).toEqual([]);
+  });
+
   it('contract/ imports no other room, and zod is its only package', () => {
     expect(arrows('server/contract/', (name) => /^server\/(?!contract\/)/.test(name))).toEqual([]);
     const packages = loadedBy(...filesIn('server/contract/')).filter((name) => !graph.has(name));
@@ -267,6 +319,7 @@ describe('the rooms of server/', () => {
     expect(arrows('server/web/', (name) => !/^(server\/web|client)\/|^openseadragon$/.test(name))).toEqual(
       [],
     );
+    expect(outside(importers(/^server\/web\//), 'server/web/')).toEqual([]);
   });
 
   it('routes never import each other', () => {
