@@ -20,6 +20,11 @@ export interface TraceSettings {
   readonly delayMs: number;
 }
 
+const EXPORTERS = ['otlp', 'none'] as const;
+const PROTOCOLS = ['http/json', 'http/protobuf'] as const;
+/** The longest delay of a timer, in ms. */
+const MAX_INTEGER = 2 ** 31 - 1;
+
 /** Environment variables by their names. */
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -34,21 +39,24 @@ export function traceSettingsOf(variables: Variables): TraceSettings | null {
   const get = (name: string) => variables[name]?.trim() || undefined; // empty is as if it were not set
   const url = endpointOf(get);
   if (url === null || get('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') return null;
-  if (!['otlp', undefined].includes(get('OTEL_TRACES_EXPORTER'))) return null;
-  const protocol = get('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL') ?? get('OTEL_EXPORTER_OTLP_PROTOCOL');
-  if (protocol === 'grpc')
-    throw invalid('OTEL_EXPORTER_OTLP_PROTOCOL', protocol, 'http/json: traces are sent by HTTP');
-  const maxQueue = numberOf(get, 'OTEL_BSP_MAX_QUEUE_SIZE', 2048, 1);
+  if (choiceOf(get, 'OTEL_TRACES_EXPORTER', EXPORTERS) === 'none') return null;
+  // Either is sent as JSON, which receivers of protobuf over HTTP accept as well.
+  choiceOf(
+    get,
+    firstSet(get, 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL'),
+    PROTOCOLS,
+  );
+  const maxQueue = integerOf(get, 'OTEL_BSP_MAX_QUEUE_SIZE', 2048, 1);
   return {
     url,
     headers: {
       ...pairsOf(get, 'OTEL_EXPORTER_OTLP_HEADERS'),
       ...pairsOf(get, 'OTEL_EXPORTER_OTLP_TRACES_HEADERS'),
     },
-    timeoutMs: numberOf(
+    timeoutMs: integerOf(
       get,
-      'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT',
-      numberOf(get, 'OTEL_EXPORTER_OTLP_TIMEOUT', 10_000, 1),
+      firstSet(get, 'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT', 'OTEL_EXPORTER_OTLP_TIMEOUT'),
+      10_000,
       1,
     ),
     resource: {
@@ -58,8 +66,8 @@ export function traceSettingsOf(variables: Variables): TraceSettings | null {
     },
     sampler: samplerSettings(get),
     maxQueue,
-    maxBatch: Math.min(maxQueue, numberOf(get, 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 512, 1)),
-    delayMs: numberOf(get, 'OTEL_BSP_SCHEDULE_DELAY', 5000, 0),
+    maxBatch: Math.min(maxQueue, integerOf(get, 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 512, 1)),
+    delayMs: integerOf(get, 'OTEL_BSP_SCHEDULE_DELAY', 5000, 0),
   };
 }
 
@@ -67,8 +75,8 @@ type Get = (name: string) => string | undefined;
 
 /** The address for traces: as it is given for them, or that of all signals with `/v1/traces`. */
 function endpointOf(get: Get): string | null {
-  const [own, all] = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'];
-  const name = get(own!) !== undefined ? own! : all!;
+  const own = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT';
+  const name = firstSet(get, own, 'OTEL_EXPORTER_OTLP_ENDPOINT');
   const text = get(name);
   if (text === undefined) return null;
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
@@ -79,11 +87,12 @@ function endpointOf(get: Get): string | null {
   return name === own ? text : `${text.replace(/\/+$/, '')}/v1/traces`;
 }
 
+/** The variable that holds: the one of traces where it is set, or else that of all signals. */
+const firstSet = (get: Get, own: string, all: string): string => (get(own) === undefined ? all : own);
+
 function samplerSettings(get: Get): TraceSettings['sampler'] {
-  const name = get('OTEL_TRACES_SAMPLER') ?? 'parentbased_always_on';
-  const known = SAMPLER_NAMES.find((each) => each === name);
-  if (known === undefined) throw invalid('OTEL_TRACES_SAMPLER', name, `one of ${SAMPLER_NAMES.join(', ')}`);
-  return { name: known, ratio: numberOf(get, 'OTEL_TRACES_SAMPLER_ARG', 1, 0, 1) };
+  const name = choiceOf(get, 'OTEL_TRACES_SAMPLER', SAMPLER_NAMES) ?? 'parentbased_always_on';
+  return { name, ratio: ratioOf(get, 'OTEL_TRACES_SAMPLER_ARG') };
 }
 
 /** `key=value,key=value`, with percent-encoded values. */
@@ -103,11 +112,30 @@ function pairsOf(get: Get, name: string): Record<string, string> {
   );
 }
 
-function numberOf(get: Get, name: string, byDefault: number, min: number, max = 2 ** 31 - 1): number {
+function choiceOf<Choice extends string>(
+  get: Get,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const text = get(name);
+  const choice = choices.find((each) => each === text);
+  if (text !== undefined && choice === undefined) throw invalid(name, text, `one of ${choices.join(', ')}`);
+  return choice;
+}
+
+function integerOf(get: Get, name: string, byDefault: number, min: number): number {
   const text = get(name);
   if (text === undefined) return byDefault;
-  const value = Number(text);
-  if (!(value >= min && value <= max)) throw invalid(name, text, `a number from ${min} to ${max}`);
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= MAX_INTEGER))
+    throw invalid(name, text, `an integer from ${min} to ${MAX_INTEGER}`);
+  return value;
+}
+
+function ratioOf(get: Get, name: string): number {
+  const text = get(name);
+  const value = Number(text ?? 1);
+  if (!(value >= 0 && value <= 1)) throw invalid(name, text!, 'a number from 0 to 1');
   return value;
 }
 

@@ -56,9 +56,17 @@ describe('traces', () => {
   it.each([
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', /ENDPOINT is collector:4318; it must be an address/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://me:secret@collector', /^(?!.*secret).*HEADERS/],
-    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', /PROTOCOL is grpc; it must be http\/json/],
+    ['OTEL_TRACES_EXPORTER', 'zipkin', /EXPORTER is zipkin; it must be one of otlp, none/],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', /OTLP_PROTOCOL is grpc; it must be one of http\/json, http/],
+    [
+      'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
+      'http',
+      /OTLP_TRACES_PROTOCOL is http; it must be one of http\/json/,
+    ],
     ['OTEL_EXPORTER_OTLP_HEADERS', 'secret', /^(?!.*secret).*HEADERS must be a list/],
-    ['OTEL_EXPORTER_OTLP_TIMEOUT', 'soon', /TIMEOUT is soon; it must be a number from 1/],
+    ['OTEL_EXPORTER_OTLP_TIMEOUT', 'soon', /TIMEOUT is soon; it must be an integer from 1 to/],
+    ['OTEL_BSP_MAX_QUEUE_SIZE', '2.5', /QUEUE_SIZE is 2.5; it must be an integer/],
+    ['OTEL_BSP_SCHEDULE_DELAY', '1e99', /DELAY is 1e99; it must be an integer/],
     ['OTEL_TRACES_SAMPLER', 'some', /SAMPLER is some; it must be one of always_on/],
     ['OTEL_TRACES_SAMPLER_ARG', '2', /SAMPLER_ARG is 2; it must be a number from 0 to 1/],
   ])('refuse a value of %s that cannot hold: %s', (name, value, message) => {
