@@ -64,13 +64,13 @@ export function jobMetrics(registry: Registry) {
     }),
     queueDepth: new Gauge({
       name: 'unseam_queue_depth',
-      help: 'Queue lengths: jobs of each priority that wait for a place, tiles that wait for a batch.',
+      help: 'Jobs that wait for a place, by their priority.',
       labelNames: ['class'] as const,
       registers,
     }),
     queueAge: new Gauge({
       name: 'unseam_queue_age_seconds',
-      help: 'Time that the one that waits longest in each of these queues has waited; 0 for an empty one.',
+      help: 'Time that the one that waits longest of these jobs has waited; 0 where none waits.',
       labelNames: ['class'] as const,
       registers,
     }),

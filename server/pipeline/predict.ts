@@ -104,11 +104,6 @@ export class TilePredictor {
     });
   }
 
-  /** Tiles that are queued for a batch. */
-  get depth(): number {
-    return this.#scheduler.depth;
-  }
-
   /** Tiles that are queued for a batch, by the priority of their jobs. */
   get waiting(): readonly WaitingClass[] {
     return this.#scheduler.waiting;

@@ -34,7 +34,7 @@ const methods: WorkerMethods = {
     let batches: RanBatch[] = [];
     const batchReports = new Coalescer(() => {
       if (batches.length === 0) return;
-      server.emit({ type: 'batches', batches, waiting: host.predictor.depth });
+      server.emit({ type: 'batches', batches });
       batches = [];
     });
     const host: ModelHost = await ModelHost.open({

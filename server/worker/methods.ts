@@ -112,8 +112,8 @@ export interface WorkerDevices {
 /** Events that belong to no job. */
 export type WorkerEvent =
   | ({ readonly type: 'beat' } & Beat)
-  /** Batches that have run, and the tiles that wait for one. */
-  | { readonly type: 'batches'; readonly batches: readonly RanBatch[]; readonly waiting: number }
+  /** Batches that have run. */
+  | { readonly type: 'batches'; readonly batches: readonly RanBatch[] }
   | { readonly type: 'tile-cache'; readonly bytes: number }
   | { readonly type: 'load'; readonly load: WorkerLoad }
   | { readonly type: 'choice'; readonly choice: TunedModel }

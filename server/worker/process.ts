@@ -39,7 +39,7 @@ export class WorkerExit extends Error {
 
 /** What a worker reports of its own accord. */
 export interface WorkerReports {
-  readonly onBatch: (batch: RanBatch, waiting: number) => void;
+  readonly onBatch: (batch: RanBatch) => void;
   /** Called with the bytes of the worker's tile cache, after each change. */
   readonly onTileCache: (bytes: number) => void;
   /** Called every beat with what the worker does. */
@@ -177,7 +177,7 @@ export class WorkerProcess {
         this.#watchdog.beat(event);
         break;
       case 'batches':
-        for (const batch of event.batches) this.events.onBatch(batch, event.waiting);
+        for (const batch of event.batches) this.events.onBatch(batch);
         break;
       case 'tile-cache':
         this.events.onTileCache(event.bytes);

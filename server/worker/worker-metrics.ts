@@ -21,14 +21,13 @@ export class WorkerObserver {
     for (const cause of DEATH_CAUSES) metrics.workerDeaths.inc({ cause }, 0);
     this.#setWaiting([]);
     this.events = {
-      onBatch: ({ items, most, lane, ranMs, deviceMs }, waiting) => {
+      onBatch: ({ items, most, lane, ranMs, deviceMs }) => {
         const { names } = devices;
         const device = names[lane] ?? names[0]!;
         metrics.batchSize.observe(items);
         metrics.batchFill.observe(items / most);
         metrics.engineBusy.inc({ device }, (names.length * deviceMs) / 1000);
         metrics.laneBusy.inc({ device, lane: names.length > 1 ? 0 : lane }, ranMs / 1000);
-        metrics.queueDepth.set({ class: 'tiles' }, waiting);
       },
       onTileCache: (bytes) => metrics.cacheBytes.set({ cache: 'tiles' }, bytes),
       onLoad: (load) => this.#load(load),
@@ -77,17 +76,12 @@ export class WorkerObserver {
 
   /** Sets the gauges of tiles that wait, by the priority of their jobs; none for a worker that is lost. */
   #setWaiting(classes: WorkerLoad['waiting']): void {
-    const { queueDepth, queueAge, tilesWaiting, tilesWaitingAge } = this.metrics;
+    const { tilesWaiting, tilesWaitingAge } = this.metrics;
     tilesWaiting.reset();
     tilesWaitingAge.reset();
     for (const { priority, items, oldestMs } of classes) {
       tilesWaiting.set({ class: priority }, items);
       tilesWaitingAge.set({ class: priority }, oldestMs / 1000);
     }
-    queueDepth.set(
-      { class: 'tiles' },
-      classes.reduce((sum, { items }) => sum + items, 0),
-    );
-    queueAge.set({ class: 'tiles' }, Math.max(0, ...classes.map(({ oldestMs }) => oldestMs)) / 1000);
   }
 }
