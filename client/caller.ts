@@ -68,7 +68,7 @@ interface Untyped {
 }
 
 /** A query with its question mark; lists are separated by commas, switches are 0 or 1. */
-export function queryText(query: Readonly<Record<string, unknown>>): string {
+function queryText(query: Readonly<Record<string, unknown>>): string {
   const pairs = Object.entries(query)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]): [string, string] => [

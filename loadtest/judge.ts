@@ -38,7 +38,7 @@ export interface Compared {
 }
 
 /** A ratio may be this many times as bad as that of the baseline: it is a ratio already, and runs differ by a third. */
-export const TOLERANCE = 1.75;
+const TOLERANCE = 1.75;
 /** Of these, more is better; of all others, less. */
 const MORE_IS_BETTER = /^(concurrencyGain|workConserved|refusedOfResponses)$/;
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { LoadOptions } from './scenarios/scenario.js';
 
-export const SCENARIO_NAMES = ['interactive', 'mixed', 'burst', 'soak'] as const;
+const SCENARIO_NAMES = ['interactive', 'mixed', 'burst', 'soak'] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 /** What the command line requests. */

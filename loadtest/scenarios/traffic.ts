@@ -42,7 +42,7 @@ export async function slidesBehind(
 const REFUSED_MS = 2000;
 
 /** How many times as long requests took as their images take alone. */
-export function slowdowns(sent: readonly Timed<Outcome>[], { timesMs }: Calibration): number[] {
+function slowdowns(sent: readonly Timed<Outcome>[], { timesMs }: Calibration): number[] {
   return rightOf(sent).map((each) => latencyMs(each) / timesMs.get(each.result.sample.name)!);
 }
 

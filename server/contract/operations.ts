@@ -22,4 +22,3 @@ export const OPERATIONS = {
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
-export { SCOPES, type Scope } from './scopes.js';

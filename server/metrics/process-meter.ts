@@ -2,7 +2,7 @@ import type { Metrics } from './metrics.js';
 import type { ProcessUse } from './process-use.js';
 
 /** What the processes of a server do. */
-export const PROCESS_KINDS = [
+const PROCESS_KINDS = [
   'server',
   'worker',
   'device',

@@ -1,5 +1,5 @@
 import { TokenStore } from '../../server/access/token-store.js';
-import type { Scope } from '../../server/contract/operations.js';
+import type { Scope } from '../../server/contract/scopes.js';
 
 /** Makes a token of a data folder, as `unseam tokens create` does. Returns its text. */
 export async function makeToken(

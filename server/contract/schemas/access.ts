@@ -32,7 +32,7 @@ const LIFETIMES =
   /^(never|([1-9]\d{0,2}|[12]\d{3}|3[0-5]\d\d|36[0-4]\d|3650)d|([1-9]\d{0,3}|[1-7]\d{4}|8[0-6]\d{3}|87[0-5]\d\d|87600)h|[1-9]\d{0,5}m)$/;
 
 /** How long a token is valid, in ms; null for ever. */
-export const lifetimeSchema = z
+const lifetimeSchema = z
   .string()
   .regex(LIFETIMES, LIFETIME)
   .transform((text) => (text === 'never' ? null : Number(text.slice(0, -1)) * UNITS[text.at(-1)!]!))

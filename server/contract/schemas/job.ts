@@ -31,7 +31,7 @@ export const failureSchema = z
 export type Failure = Described<typeof failureSchema>;
 
 /** What changes while a job runs, and is not in its record: the data of the events `progress`. */
-export const liveSchema = z.object({
+const liveSchema = z.object({
   progress: progressSchema.nullable().describe('null before the first tile'),
   pixelsPerSecond: z.number().nullable(),
   secondsLeft: z.number().nullable(),

@@ -6,7 +6,7 @@ import { count, type Described } from './values.js';
 const { shape } = receiptSchema;
 
 /** What is known of a job before it runs: a part of its receipt, and the resources it is expected to take. */
-export const jobFactsSchema = z.object({
+const jobFactsSchema = z.object({
   model: shape.model,
   classes: shape.classes,
   exact: shape.exact,

@@ -8,7 +8,7 @@ import type { BodyMemory } from './body-memory.js';
 import { bytesOfValues, type ImageTensor, tensorOf } from './tensor.js';
 
 /** The JSON in front of binary values, in bytes. */
-export const MAX_HEAD_BYTES = 64 * 1024;
+const MAX_HEAD_BYTES = 64 * 1024;
 /** The JSON with values in it: more have to be binary. */
 export const MAX_VALUES_BYTES = 4 * 2 ** 20;
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OPERATIONS, type OperationName, type Scope } from '../../../server/contract/operations.js';
+import { OPERATIONS, type OperationName } from '../../../server/contract/operations.js';
+import type { Scope } from '../../../server/contract/scopes.js';
 import { type FakeServer, fakeImage, fakeServer } from '../../support/fake-server.js';
 import { testFolder } from '../../support/files.js';
 import { type RawAnswer, rawRequest } from '../../support/raw.js';
