@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { DEFAULTS, ENVIRONMENT, openTelemetryEnvironment } from '../config.js';
 import { codeOf, problemOf } from '../contract/problems.js';
 import { nameOfHost } from '../http/guard.js';
-import { bytes, integer, notNegative, positive } from '../terminal/flag-values.js';
+import { bytes, integer, notNegative, positive, switched } from '../terminal/flag-values.js';
 import {
   type BatchFlags,
   batchOption,
@@ -68,7 +68,12 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .env(ENVIRONMENT.responseCache)
         .argParser(bytes),
     )
-    .option('--no-cache', 'compute every tile of every request, whatever was computed before')
+    .addOption(
+      new Option('--no-cache [0|1]', 'compute every tile of every request, whatever was computed before')
+        .env(ENVIRONMENT.noCache)
+        .preset('1')
+        .argParser((text) => !switched(text)),
+    )
     .description('serve segmentation over HTTP')
     .addOption(
       new Option('--host <address>', 'address to listen on').env(ENVIRONMENT.host).default(DEFAULTS.host),
@@ -113,17 +118,17 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .argParser(listed)
         .hideHelp(),
     )
-    .option(
-      '--sync-pixels <n>',
-      'POST /v1/segment responds to images of more pixels with a job',
-      integer(0, Number.MAX_SAFE_INTEGER),
-      DEFAULTS.syncPixels,
+    .addOption(
+      new Option('--sync-pixels <n>', 'POST /v1/segment responds to images of more pixels with a job')
+        .env(ENVIRONMENT.syncPixels)
+        .argParser(integer(0, Number.MAX_SAFE_INTEGER))
+        .default(DEFAULTS.syncPixels),
     )
-    .option(
-      '--keep <hours>',
-      'how long finished jobs and uploads are retained',
-      positive,
-      DEFAULTS.keepMs / 3600_000,
+    .addOption(
+      new Option('--keep <hours>', 'how long finished jobs and uploads are retained')
+        .env(ENVIRONMENT.keep)
+        .argParser(positive)
+        .default(DEFAULTS.keepMs / 3600_000),
     )
     .addOption(
       new Option('--drain <s>', 'grace period of a shutdown: requests in flight are aborted after it')
@@ -131,25 +136,32 @@ export function serveCommand(program: Command, context: CommandContext): void {
         .argParser(notNegative)
         .default(DEFAULTS.drainMs / 1000),
     )
-    .option(
-      '--idle-timeout <s>',
-      'clients that send a body too slowly, or read nothing of a result, for this long are disconnected',
-      positive,
-      DEFAULTS.idleTimeoutMs / 1000,
+    .addOption(
+      new Option(
+        '--idle-timeout <s>',
+        'clients that send a body too slowly, or read nothing of a result, for this long are disconnected',
+      )
+        .env(ENVIRONMENT.idleTimeout)
+        .argParser(positive)
+        .default(DEFAULTS.idleTimeoutMs / 1000),
     )
     .addOption(
       new Option(
         '--min-rate <bytes>',
         'minimum rate of request bodies per second, averaged over --idle-timeout',
       )
+        .env(ENVIRONMENT.minRate)
         .argParser(bytes)
         .default(DEFAULTS.minRate, '16K'),
     )
-    .option(
-      '--concurrency <n>',
-      'images segmented concurrently, if they fit into --memory; their tiles share batches',
-      integer(1, 64),
-      DEFAULTS.concurrency,
+    .addOption(
+      new Option(
+        '--concurrency <n>',
+        'images segmented concurrently, if they fit into --memory; their tiles share batches',
+      )
+        .env(ENVIRONMENT.concurrency)
+        .argParser(integer(1, 64))
+        .default(DEFAULTS.concurrency),
     )
     .addOption(
       new Option('--log-level <level>', 'minimum level of logged messages')

@@ -23,7 +23,7 @@ it('states the status, the exit code and the title of every code', () => {
   expect(byCode(rows)).toEqual(byCode(CODES.map(problemOf)));
 });
 
-it('names every flag of the server with its variable, and no others', async () => {
+it('names every flag of the server, each with its variable, and no others', async () => {
   const quiet = { signal: new AbortController().signal, stdout: () => {}, stderr: () => {} };
   const cli = await createCli(quiet, ['serve']);
   const { options } = cli.commands.find((command) => command.name() === 'serve')!;
@@ -37,6 +37,7 @@ it('names every flag of the server with its variable, and no others', async () =
     return [...flags.matchAll(/`(--[a-z-]+)/g)].map(([, flag], i) => [flag, names[i]]);
   });
   const known = options.filter(({ hidden }) => !hidden).map(({ long, envVar }) => [long, envVar]);
+  expect(known.filter(([, variable]) => variable === undefined)).toEqual([]);
   expect(Object.fromEntries(named)).toEqual(Object.fromEntries(known));
 });
 
