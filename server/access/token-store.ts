@@ -1,14 +1,18 @@
 import { chown, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RequestError } from '../contract/errors.js';
-import type { TokenList, TokenView, UnreadableToken } from '../contract/schemas/access.js';
+import {
+  TOKEN_ID,
+  type TokenList,
+  type TokenView,
+  type UnreadableToken,
+} from '../contract/schemas/access.js';
 import { syncFolder } from '../storage/durable.js';
 import { replaceSharedFile } from '../storage/shared-file.js';
 import {
   isSecretOf,
   makeToken,
   type PresentedToken,
-  TOKEN_ID,
   type TokenRecord,
   type TokenRequest,
   tokenSchema,

@@ -1,9 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
+import { TOKEN_ID } from '../contract/schemas/access.js';
 import { SCOPES, type Scope } from '../contract/scopes.js';
 
-/** Ids of tokens, which are names of files, too: on any file system. */
-export const TOKEN_ID = /^[0-9a-z]{12}$/;
 /** Bits of a secret: more than anyone can try, so that a fast hash of it is enough. */
 const SECRET_BYTES = 32;
 const TOKEN = /^unseam_([0-9a-z]{12})_([\w-]{43})$/;

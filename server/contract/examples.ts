@@ -1,6 +1,9 @@
 import type { JobView } from './schemas/job.js';
 import type { JobPlan } from './schemas/plan.js';
 
+/** The id of a token, as documents of the API show it. */
+export const EXAMPLE_TOKEN_ID = '7hq2xk4m9c0d';
+
 const id = '5b3c3a52-6f2c-4b0a-9b60-0a6b7e0f7a11';
 const self = `/v1/jobs/${id}`;
 const halo = { top: 44, left: 44, bottom: 44, right: 44 };
@@ -11,7 +14,7 @@ const model = { name: 'shapes', version: 1, sha256: 'b6d81b360a5672d80c27430f391
 /** A running job, as documents of the API show it. */
 export const EXAMPLE_JOB: JobView = {
   id,
-  owner: 'token:7Hq2Xk',
+  owner: `token:${EXAMPLE_TOKEN_ID}`,
   state: 'running',
   priority: 'normal',
   createdAt: '2026-05-04T09:30:00.000Z',

@@ -1,6 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { countedHeaders } from '../../server/contract/openapi/content.js';
 import { errorsOf } from '../../server/contract/operations/errors.js';
+import { HEADERS, type HeaderName } from '../../server/contract/operations/headers.js';
 import type { Operation } from '../../server/contract/operations/operation.js';
 import { OPERATIONS, type OperationName } from '../../server/contract/operations.js';
 import { problemSchema } from '../../server/contract/schemas/problem.js';
@@ -21,6 +23,7 @@ export async function expectDescribed(name: OperationName, response: Response): 
   }
   const described = operation.responses[response.status];
   expect([name, response.status, described !== undefined]).toEqual([name, response.status, true]);
+  expectHeaders(name, response);
   const { content } = described!;
   if (content === undefined) {
     expect([name, await response.text()]).toEqual([name, '']);
@@ -29,6 +32,20 @@ export async function expectDescribed(name: OperationName, response: Response): 
   expect([name, [type]]).toEqual([name, Object.keys(content).filter((each) => each === type)]);
   const schema = content[type]?.schema;
   return typeof schema === 'string' || !/json$/.test(type) ? response.text() : exact(schema!, response);
+}
+
+/** Expects the headers that the contract requires of a response, and none that it has of other responses alone. */
+function expectHeaders(name: OperationName, { status, headers }: Response): void {
+  const operation: Operation = OPERATIONS[name];
+  const described = [...(operation.responses[status]!.headers ?? []), ...countedHeaders(operation)];
+  const required = described.filter((each) => HEADERS[each].required && !headers.has(each));
+  expect([name, status, 'missing', required]).toEqual([name, status, 'missing', []]);
+  // Express gives JSON a weak ETag, which no operation promises.
+  const isWeak = (each: HeaderName) => each === 'ETag' && headers.get(each)!.startsWith('W/');
+  const others = (Object.keys(HEADERS) as HeaderName[]).filter(
+    (each) => headers.has(each) && !described.includes(each) && !isWeak(each),
+  );
+  expect([name, status, 'not described', others]).toEqual([name, status, 'not described', []]);
 }
 
 /** The JSON of a response, which has nothing that its schema does not describe. */

@@ -59,7 +59,8 @@ const SECURITY_SCHEMES = {
     type: 'apiKey',
     in: 'cookie',
     name: 'unseam',
-    description: 'The cookie of the page, which `POST /v1/session` sets.',
+    description:
+      'The cookie of the page, which `POST /v1/session` sets; over TLS its name is `__Host-unseam`.',
   },
 };
 

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { EXAMPLE_TOKEN_ID } from '../examples.js';
 import { newTokenSchema, sessionSchema, tokenListSchema, tokenRequestSchema } from '../schemas/access.js';
 import type { Contents, Operation } from './operation.js';
 
 const TOKEN = {
-  id: '7Hq2Xk',
+  id: EXAMPLE_TOKEN_ID,
   name: 'the microscope',
   scopes: ['segment'],
   slides: null,
@@ -15,7 +16,7 @@ const session = {
   'application/json': {
     schema: sessionSchema,
     example: {
-      id: 'token:7Hq2Xk',
+      id: `token:${EXAMPLE_TOKEN_ID}`,
       name: 'the microscope',
       scopes: ['segment'],
       expiresAt: '2026-08-02T09:30:00.000Z',
@@ -88,7 +89,10 @@ export const ACCESS = {
       201: {
         description: 'The token, with its secret: it is never shown again.',
         content: {
-          'application/json': { schema: newTokenSchema, example: { ...TOKEN, token: 'unseam_7Hq2Xk_…' } },
+          'application/json': {
+            schema: newTokenSchema,
+            example: { ...TOKEN, token: `unseam_${EXAMPLE_TOKEN_ID}_…` },
+          },
         },
         headers: ['Location'],
         links: { revokeToken: { id: '$response.body#/id' } },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  EXTENSIONS,
   inferenceModelListSchema,
   inferenceModelSchema,
   inferenceServerSchema,
@@ -106,7 +107,7 @@ export const INFERENCE = {
         content: {
           'application/json': {
             schema: inferenceServerSchema,
-            example: { name: 'unseam', version: '0.1.0', extensions: ['binary_tensor_data'] },
+            example: { name: 'unseam', version: '0.1.0', extensions: EXTENSIONS },
           },
         },
       },

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { SCOPES } from '../scopes.js';
 import { type Described, time } from './values.js';
 
+/** Ids of tokens, which are names of files, too: on any file system. */
+export const TOKEN_ID = /^[0-9a-z]{12}$/;
+
 const DAY_MS = 24 * 3600_000;
 const UNITS: Readonly<Record<string, number>> = { d: DAY_MS, h: 3600_000, m: 60_000 };
 
@@ -52,7 +55,7 @@ export const tokenRequestSchema = z.strictObject({
 /** A token as its makers see it, without its secret. */
 export const tokenViewSchema = z
   .object({
-    id: z.string(),
+    id: z.string().regex(TOKEN_ID),
     name,
     scopes,
     slides: slides

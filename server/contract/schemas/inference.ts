@@ -88,6 +88,9 @@ export const inferenceModelListSchema = z
   .object({ models: z.array(inferenceModelSchema) })
   .describe('the models, by their names');
 
+/** Extensions of the protocol that the server has. */
+export const EXTENSIONS = ['binary_tensor_data', 'model_repository'] as const;
+
 export const inferenceServerSchema = z
   .object({ name: z.string(), version: z.string(), extensions: z.array(z.string()) })
   .describe('the server');

@@ -1,6 +1,6 @@
 import type { Response } from 'express';
 import type { Card } from '../../../model/shelf/card.js';
-import { INPUT, type InferenceModel } from '../../contract/schemas/inference.js';
+import { EXTENSIONS, INPUT, type InferenceModel } from '../../contract/schemas/inference.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { Inferences, type InferOptions } from '../inference/infer.js';
 import type { Operate } from '../operate.js';
@@ -26,7 +26,7 @@ export function inferenceRoutes(
   const inferences = new Inferences(dependencies, options);
 
   operate('getInferenceServer', (_request, response) => {
-    response.json({ name: 'unseam', version, extensions: ['binary_tensor_data', 'model_repository'] });
+    response.json({ name: 'unseam', version, extensions: EXTENSIONS });
   });
   const describe = async (card: Card): Promise<InferenceModel> => {
     const quantised = typeof card.version === 'string' ? [] : await shelf.quantised(card.name);
