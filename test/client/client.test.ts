@@ -26,6 +26,8 @@ interface Proxied {
   /** Has the server do it. */
   readonly forward: () => Promise<Response>;
   readonly respond: (from: Response) => Promise<void>;
+  /** Responds until a chunk has a text, and breaks the connection when that chunk is sent. */
+  readonly respondUntil: (from: Response, text: string) => Promise<void>;
   readonly cut: () => void;
 }
 
@@ -52,7 +54,15 @@ async function proxy(handle: (request: Proxied) => Promise<void>) {
       response.end();
     };
     const cut = () => void request.socket.destroy();
-    void handle({ name: `${request.method} ${request.url}`, forward, respond, cut }).catch(cut);
+    const respondUntil = async (from: Response, text: string) => {
+      response.writeHead(from.status, Object.fromEntries(from.headers));
+      for await (const chunk of from.body!) {
+        await new Promise((resolve) => response.write(chunk, resolve));
+        if (Buffer.from(chunk).includes(text)) return cut();
+      }
+    };
+    const name = `${request.method} ${request.url}`;
+    void handle({ name, forward, respond, respondUntil, cut }).catch(cut);
   };
   const http = createServer(listener).listen(0, '127.0.0.1');
   await new Promise((resolve) => http.once('listening', resolve));
@@ -82,7 +92,7 @@ describe('the client', () => {
     ).toBe(id);
     const states: Job['state'][] = [];
     const ended = unseam.jobs.wait(id, { onChange: ({ state }) => states.push(state) });
-    while (states.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect.poll(() => states.length).toBeGreaterThan(0);
     release();
     expect(await ended).toMatchObject({ id, state: 'succeeded', progress: { tilesDone: 4 } });
     expect(states.at(-1)).toBe('succeeded');
@@ -143,12 +153,11 @@ describe('over a network that breaks', () => {
   it('the events of a job continue', async () => {
     const release = server.worker.block();
     let streams = 0;
-    const broken = await proxy(async ({ name, forward, respond, cut }) => {
+    const broken = await proxy(async ({ name, forward, respond, respondUntil }) => {
       const response = await forward();
-      if (name.includes('/events') && ++streams === 1) {
-        setTimeout(cut, 50);
-        setTimeout(release, 100);
-      }
+      if (!name.includes('/events')) return respond(response);
+      if (++streams === 1) return respondUntil(response, 'event: state');
+      release();
       await respond(response);
     });
     const token = await makeToken(join(folder, 'data'), 'follower', ['segment']);
