@@ -2,11 +2,11 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunningServer } from '../../server/serve.js';
-import { testFolder } from '../support/files.js';
-import { settledJob } from '../support/jobs.js';
-import { testServer } from '../support/product.js';
-import { type TestImage, writeTestTiff } from '../support/tiff.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { settledJob } from '../../support/jobs.js';
+import { testServer } from '../../support/product.js';
+import { type TestImage, writeTestTiff } from '../../support/tiff.js';
 
 /** What the slides' metadata say of their patient. */
 const PATIENT = 'Mustermann-1951';

@@ -1,12 +1,12 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunningServer } from '../../server/serve.js';
-import { testFolder } from '../support/files.js';
-import { settledJob } from '../support/jobs.js';
-import { testServer } from '../support/product.js';
-import { pattern } from '../support/rasters.js';
-import { writeTestTiff } from '../support/tiff.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { settledJob } from '../../support/jobs.js';
+import { testServer } from '../../support/product.js';
+import { pattern } from '../../support/rasters.js';
+import { writeTestTiff } from '../../support/tiff.js';
 
 /** The pixels of an image have it, uncompressed, as its description has: whoever finds it, has found a part of the image. */
 const MARKER = 'MARKER-OF-ONE-PATIENT';

@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { childEnvironment } from '../../server/config.js';
-import type { RunningServer } from '../../server/serve.js';
-import { testFolder } from '../support/files.js';
-import { testServer } from '../support/product.js';
+import { childEnvironment } from '../../../server/config.js';
+import type { RunningServer } from '../../../server/serve.js';
+import { testFolder } from '../../support/files.js';
+import { testServer } from '../../support/product.js';
 
 const folder = await testFolder();
 const SECRETS = {

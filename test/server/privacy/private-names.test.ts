@@ -2,9 +2,9 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { testFolder } from '../support/files.js';
-import { serverProcess } from '../support/product.js';
-import { serveFolder } from '../support/web.js';
+import { testFolder } from '../../support/files.js';
+import { serverProcess } from '../../support/product.js';
+import { serveFolder } from '../../support/web.js';
 
 /** A part of every name of a file, a folder and an address, of none of the server's own. */
 const MARKER = 'Mustermann';
