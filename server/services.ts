@@ -141,14 +141,14 @@ export async function openServices(
     account,
     onReceived: (bytes) => metrics.uploadBytes.inc(bytes),
   });
-  const uploads = await Uploads.open(
-    join(data, 'uploads'),
-    '/v1/uploads',
-    maxBodyBytes,
+  const uploads = await Uploads.open({
+    folder: join(data, 'uploads'),
+    path: '/v1/uploads',
+    maxBytes: maxBodyBytes,
     keepMs,
     transfers,
-    privateNames,
-  );
+    hidesNames: privateNames,
+  });
   const environment = engine.provider === 'cpu' ? environmentOf('cpu', null, tensorflow) : null;
   const devices = new KnownDevices(environment, log, engine);
   const observer = new WorkerObserver(metrics, devices, log);

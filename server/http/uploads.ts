@@ -22,23 +22,35 @@ export interface CompleteUpload {
   readonly take: (to: string, job: StoredItem) => Promise<void>;
 }
 
+export interface UploadsOptions {
+  /** Where they are, created if missing. */
+  readonly folder: string;
+  /** The path of their route, such as `/v1/uploads`. */
+  readonly path: string;
+  /** The largest upload, in bytes. */
+  readonly maxBytes: number;
+  /** How long an upload is retained after its last byte, in ms. */
+  readonly keepMs: number;
+  /** The limits shared with plain uploads. */
+  readonly transfers: Transfers;
+  /** Whether what clients call their files is discarded. */
+  readonly hidesNames: boolean;
+}
+
 /** Resumable uploads, by the tus protocol 1.0, in a folder. */
 export class Uploads {
   readonly #store: UploadStore;
   readonly #server: TusServer;
+  readonly #folder: string;
+  readonly #transfers: Transfers;
 
-  private constructor(
-    private readonly folder: string,
-    path: string,
-    maxBytes: number,
-    store: UploadStore,
-    private readonly transfers: Transfers,
-    hidesNames: boolean,
-  ) {
+  private constructor(store: UploadStore, { folder, path, maxBytes, transfers, hidesNames }: UploadsOptions) {
     this.#store = store;
+    this.#folder = folder;
+    this.#transfers = transfers;
     this.#server = new TusServer({
       path,
-      datastore: this.#store,
+      datastore: store,
       hidesNames,
       maxSize: maxBytes,
       relativeLocation: true,
@@ -46,23 +58,11 @@ export class Uploads {
     });
   }
 
-  /**
-   * @param path of the route
-   * @param keepMs how long an upload is retained after its last byte
-   * @param transfers the limits shared with plain uploads
-   * @param hidesNames whether what clients call their files is discarded
-   */
-  static async open(
-    folder: string,
-    path: string,
-    maxBytes: number,
-    keepMs: number,
-    transfers: Transfers,
-    hidesNames = false,
-  ): Promise<Uploads> {
+  /** Opens the folder of uploads, and reserves the disk space that those in it still need. */
+  static async open(options: UploadsOptions): Promise<Uploads> {
+    const { folder, keepMs, transfers } = options;
     await makeFolder(folder);
-    const store = await UploadStore.open(folder, keepMs, transfers);
-    return new Uploads(folder, path, maxBytes, store, transfers, hidesNames);
+    return new Uploads(await UploadStore.open(folder, keepMs, transfers), options);
   }
 
   /**
@@ -74,7 +74,7 @@ export class Uploads {
     // tus waits for the end of its response, which one whose client has disconnected never has.
     const handle = () => Promise.race([this.#server.handle(request, response), untilClosed(response)]);
     try {
-      await (hasBody ? this.transfers.withPlace(principalOf(request).id, handle) : handle());
+      await (hasBody ? this.#transfers.withPlace(principalOf(request).id, handle) : handle());
     } catch (error) {
       throw withDisconnection(request, error);
     }
@@ -94,7 +94,7 @@ export class Uploads {
     if (upload.size === undefined || upload.offset < upload.size) {
       throw new RequestError('not-ready', `the upload has ${upload.offset} of ${upload.size ?? '?'} bytes`);
     }
-    const file = join(this.folder, key);
+    const file = join(this.#folder, key);
     return {
       id: key,
       file,

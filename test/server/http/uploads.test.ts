@@ -181,7 +181,14 @@ describe('an abandoned upload', () => {
     await mkdir(dir);
     const account = new DiskAccount(NO_LIMITS);
     const transfers = new Transfers({ folder: dir, places: 1, ownerPlaces: 1, minFreeBytes: 0, account });
-    const uploads = await Uploads.open(dir, '/v1/uploads', 1e6, HOUR, transfers);
+    const uploads = await Uploads.open({
+      folder: dir,
+      path: '/v1/uploads',
+      maxBytes: 1e6,
+      keepMs: HOUR,
+      transfers,
+      hidesNames: false,
+    });
     const ago = (hours: number) => new Date(Date.now() - hours * HOUR);
     const put = async (id: string, created: Date, written: Date) => {
       await writeFile(join(dir, id), 'abc');
