@@ -39,10 +39,32 @@ interface RequestImage {
 }
 
 /** Receives an image that is sent with its request, as a file. */
-export type Receive = (path: string, of: StoredItem, limits: UploadLimits) => Promise<ReceivedImage>;
+type Receive = (path: string, of: StoredItem, limits: UploadLimits) => Promise<ReceivedImage>;
+
+/** Where the image of a request is. */
+export type ImageOrigin =
+  | { readonly kind: 'sent'; readonly receive: Receive }
+  | { readonly kind: 'named'; readonly source: RequestedSource };
+
+/** The image that a request names, or that is its body. */
+export const originOf = (request: Request, source: RequestedSource | null): ImageOrigin =>
+  source === null
+    ? { kind: 'sent', receive: (...place) => receiveImage(request, ...place) }
+    : { kind: 'named', source };
 
 /** What a job is beside its image. */
 export type Decision = Pick<NewJob, 'request' | 'priority' | 'idempotency' | 'isAwaited'>;
+
+/** A job that a request wants. */
+export interface JobIntake {
+  readonly origin: ImageOrigin;
+  /** What the request may be, which differs only in its outputs. */
+  readonly works: readonly [JobRequest, ...JobRequest[]];
+  /** Of the job, as far as it is known before its image. */
+  readonly priority: Priority;
+  /** Chooses one of `works`, and completes the job, given what is known of its image. */
+  readonly decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision;
+}
 
 /** The job that a request made. */
 export interface CreatedJob {
@@ -56,19 +78,12 @@ export interface CreatedJob {
  * from its header and starts it. A request that fails leaves no folder behind; a resumable upload stays available for
  * another try.
  *
- * @param source where the image is, or how it is received; null where it is the request's body
- * @param works what the request may be, which differs only in its outputs
- * @param priority of the job, as far as it is known before its image
- * @param decide chooses one of `works`, and completes the job, given what is known of its image
  * @throws RequestError `busy`, `too-many-jobs` when no more jobs are accepted, before anything is received
  */
 export async function createJob(
   dependencies: IntakeDependencies,
   request: Request,
-  source: RequestedSource | Receive | null,
-  works: readonly [JobRequest, ...JobRequest[]],
-  priority: Priority,
-  decide: (facts: Pick<NewJob['facts'], 'image'>) => Decision,
+  { origin, works, priority, decide }: JobIntake,
 ): Promise<CreatedJob> {
   const { jobs, store } = dependencies;
   const demand = { owner: principalOf(request).id, priority };
@@ -76,7 +91,7 @@ export async function createJob(
   const place = await store.create();
   const { id, folder } = place;
   try {
-    return await withImage(dependencies, request, source, place, demand, async (image, admitted) => {
+    return await withImage(dependencies, request, origin, place, demand, async (image, admitted) => {
       const { uploadMs } = image;
       const span = spanOf(request);
       if (uploadMs !== null) {
@@ -141,9 +156,7 @@ async function reuse(
 export async function planImage(
   dependencies: IntakeDependencies,
   request: Request,
-  source: RequestedSource | null,
-  work: JobRequest,
-  priority: Priority,
+  { origin, work, priority }: Pick<JobIntake, 'origin' | 'priority'> & { readonly work: JobRequest },
 ) {
   const { jobs, store } = dependencies;
   const demand = { owner: principalOf(request).id, priority };
@@ -151,7 +164,7 @@ export async function planImage(
   const place = await store.create();
   const { id, folder } = place;
   try {
-    return await withImage(dependencies, request, source, place, demand, (image) =>
+    return await withImage(dependencies, request, origin, place, demand, (image) =>
       jobs.planWithTime(specOf(image, work, folder), priority),
     );
   } finally {
@@ -163,23 +176,17 @@ export async function planImage(
 async function withImage<Result>(
   dependencies: IntakeDependencies,
   request: Request,
-  source: RequestedSource | Receive | null,
+  origin: ImageOrigin,
   place: Place,
   demand: Demand,
   use: (image: RequestImage, admitted: AdmittedPlace) => Promise<Result>,
 ): Promise<Result> {
-  const own: Receive | null =
-    source === null
-      ? (...place) => receiveImage(request, ...place)
-      : typeof source === 'function'
-        ? source
-        : null;
-  const image =
-    own === null
-      ? await locate(dependencies, source as RequestedSource, place, principalOf(request))
-      : await receive(dependencies, own, place, demand);
+  const isSent = origin.kind === 'sent';
+  const image = isSent
+    ? await receive(dependencies, origin.receive, place, demand)
+    : await locate(dependencies, origin.source, place, principalOf(request));
   try {
-    return await dependencies.jobs.withPlace(demand, (admitted) => use(image, admitted), own !== null);
+    return await dependencies.jobs.withPlace(demand, (admitted) => use(image, admitted), isSent);
   } catch (error) {
     if (codeOf(error) === 'internal') await image.check(); // a missing file: its upload may be gone
     throw error;

@@ -76,14 +76,16 @@ export class Inferences {
     );
     const { priority = 'interactive' } = parameters;
     const header = tiffHeader(tensor);
-    const job = await createJob(
-      this.dependencies,
-      request,
-      (...place) => receiveChunks(request, following(header, values), header.length + tensor.bytes, ...place),
-      [work],
+    const job = await createJob(this.dependencies, request, {
+      origin: {
+        kind: 'sent',
+        receive: (...place) =>
+          receiveChunks(request, following(header, values), header.length + tensor.bytes, ...place),
+      },
+      works: [work],
       priority,
-      () => ({ request: work, priority, idempotency: null, isAwaited: true }),
-    );
+      decide: () => ({ request: work, priority, idempotency: null, isAwaited: true }),
+    });
     setCacheStatus(response, job.cache);
     await withAwaited(jobs, job, disconnected, async (receipt, stagesMs) => {
       const { id } = job.record;

@@ -12,7 +12,7 @@ import { streamEvents } from '../events.js';
 import { withFilesOf } from '../files-of-job.js';
 import { acceptedFormat } from '../formats.js';
 import { IdempotencyKeys, idempotencyOf } from '../idempotency.js';
-import { createJob } from '../intake.js';
+import { createJob, originOf } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { pageOf } from '../paging.js';
@@ -44,12 +44,12 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
         requestedOutputs(parameters),
         principalOf(request),
       );
-      return createJob(dependencies, request, source, [work], priority, () => ({
-        request: work,
+      return createJob(dependencies, request, {
+        origin: originOf(request, source),
+        works: [work],
         priority,
-        idempotency,
-        isAwaited: false,
-      }));
+        decide: () => ({ request: work, priority, idempotency, isAwaited: false }),
+      });
     });
     setCacheStatus(response, cache);
     sendAccepted(response, view(record));

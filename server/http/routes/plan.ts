@@ -1,5 +1,5 @@
 import type { RouteDependencies } from '../dependencies.js';
-import { planImage } from '../intake.js';
+import { originOf, planImage } from '../intake.js';
 import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
@@ -19,6 +19,7 @@ export function planRoute(operate: Operate, dependencies: RouteDependencies): vo
       principalOf(request),
     );
     const { priority = 'normal' } = parameters;
-    response.json(await planImage(dependencies, request, source, work, priority));
+    const origin = originOf(request, source);
+    response.json(await planImage(dependencies, request, { origin, work, priority }));
   });
 }

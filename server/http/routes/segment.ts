@@ -7,7 +7,7 @@ import { setCacheStatus } from '../cache-control.js';
 import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
 import { acceptedFormat } from '../formats.js';
-import { createJob } from '../intake.js';
+import { createJob, type JobIntake, originOf } from '../intake.js';
 import { parseJobParameters, parseResult, requestedOutputs, resolveJobRequest } from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
@@ -43,7 +43,7 @@ export function segmentRoute(
     const { priority } = parameters;
     const likely = priority ?? (prefersAsync ? 'normal' : 'interactive');
 
-    const job = await createJob(dependencies, request, null, works, likely, ({ image }) => {
+    const decide: JobIntake['decide'] = ({ image }) => {
       const isAwaited = !prefersAsync && image.width * image.height <= syncPixels;
       return {
         request: isAwaited ? work : workOfJob,
@@ -51,7 +51,9 @@ export function segmentRoute(
         idempotency: null,
         isAwaited,
       };
-    });
+    };
+    const origin = originOf(request, null);
+    const job = await createJob(dependencies, request, { origin, works, priority: likely, decide });
     setCacheStatus(response, job.cache);
     const { id } = job.record;
     if (!jobs.isAwaited(id)) {
