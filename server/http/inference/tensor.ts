@@ -12,7 +12,7 @@ export interface ImageTensor {
   readonly bytes: number;
 }
 
-/** Offsets in a TIFF have 32 bits; its directory takes the rest. */
+/** Offsets of strips have 32 bits; the directory before them takes the rest. */
 const MAX_BYTES = 2 ** 32 - 2 ** 24;
 
 /**

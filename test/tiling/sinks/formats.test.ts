@@ -10,10 +10,10 @@ import { MemorySink } from '../../../tiling/sinks/memory.js';
 import { OverlaySink } from '../../../tiling/sinks/overlay.js';
 import { PngSink } from '../../../tiling/sinks/png.js';
 import { levelSizes } from '../../../tiling/sinks/tiff/level.js';
-import { rational } from '../../../tiling/sinks/tiff/tags.js';
 import { TiffSink } from '../../../tiling/sinks/tiff/tiff.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { openImage } from '../../../tiling/sources/open.js';
+import { rational } from '../../../tiling/tiff/big-tiff.js';
 import { testFolder } from '../../support/files.js';
 import { even, firstDifference, pattern } from '../../support/rasters.js';
 

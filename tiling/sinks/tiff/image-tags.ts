@@ -1,8 +1,9 @@
 import type { Size } from '../../geometry.js';
+import { LONG, LONG8, RATIONAL, SHORT, type Tag } from '../../tiff/big-tiff.js';
+import { COMPRESSION, PHOTOMETRIC, SAMPLE_FORMAT, TAG } from '../../tiff/tags.js';
 import { PIXEL_TYPES, planesOf, type TiffFormat } from './format.js';
 import { type Level, TIFF_TILE_PX } from './level.js';
 import type { MaskClass } from './ome-xml.js';
-import { LONG, LONG8, RATIONAL, SHORT, type Tag } from './tags.js';
 
 /** What the tags of a level's image depend on. */
 export interface TaggedLevel {
@@ -27,25 +28,36 @@ export function imageTags(
   const bits = PIXEL_TYPES[dtype].array.BYTES_PER_ELEMENT * 8;
   const short = (id: number, ...values: number[]): Tag => ({ id, type: SHORT, values });
   const tags = [
-    { id: 254, type: LONG, values: [isReduced ? 1 : 0] }, // new subfile type
-    { id: 256, type: LONG, values: [size.width] },
-    { id: 257, type: LONG, values: [size.height] },
-    short(258, ...Array<number>(samples).fill(bits)), // bits per sample
-    short(259, 8), // compression: Adobe deflate
-    short(262, hasPalette ? 3 : samples === 3 ? 2 : 1), // photometric: palette, RGB, or 0 is black
-    short(277, samples),
-    short(284, 1), // planar configuration: interleaved
-    { id: 322, type: LONG, values: [TIFF_TILE_PX] }, // tile width
-    { id: 323, type: LONG, values: [tileHeight] },
-    { id: 324, type: LONG8, values: offsets[plane]! },
-    { id: 325, type: LONG8, values: byteCounts[plane]! },
-    short(339, ...Array<number>(samples).fill(dtype === 'float32' ? 3 : 1)), // sample format
+    { id: TAG.newSubfileType, type: LONG, values: [isReduced ? 1 : 0] },
+    { id: TAG.width, type: LONG, values: [size.width] },
+    { id: TAG.height, type: LONG, values: [size.height] },
+    short(TAG.bits, ...Array<number>(samples).fill(bits)),
+    short(TAG.compression, COMPRESSION.deflate),
+    short(TAG.photometric, PHOTOMETRIC[hasPalette ? 'palette' : samples === 3 ? 'rgb' : 'blackIsZero']),
+    short(TAG.samples, samples),
+    short(TAG.planar, 1), // interleaved
+    { id: TAG.tileWidth, type: LONG, values: [TIFF_TILE_PX] },
+    { id: TAG.tileHeight, type: LONG, values: [tileHeight] },
+    { id: TAG.tileOffsets, type: LONG8, values: offsets[plane]! },
+    { id: TAG.tileByteCounts, type: LONG8, values: byteCounts[plane]! },
+    short(
+      TAG.sampleFormat,
+      ...Array<number>(samples).fill(SAMPLE_FORMAT[dtype === 'float32' ? 'float' : 'unsigned']),
+    ),
   ];
-  if (hasPalette) tags.push(short(320, ...colourMap(classes)));
+  if (hasPalette) tags.push(short(TAG.colourMap, ...colourMap(classes)));
   if (mpp !== null) {
-    tags.push({ id: 282, type: RATIONAL, values: [(10_000 / mpp.x) * (size.width / fullSize.width)] });
-    tags.push({ id: 283, type: RATIONAL, values: [(10_000 / mpp.y) * (size.height / fullSize.height)] });
-    tags.push(short(296, 3)); // resolution unit: px per centimetre
+    tags.push({
+      id: TAG.xResolution,
+      type: RATIONAL,
+      values: [(10_000 / mpp.x) * (size.width / fullSize.width)],
+    });
+    tags.push({
+      id: TAG.yResolution,
+      type: RATIONAL,
+      values: [(10_000 / mpp.y) * (size.height / fullSize.height)],
+    });
+    tags.push(short(TAG.resolutionUnit, 3)); // px per centimetre
   }
   return tags;
 }

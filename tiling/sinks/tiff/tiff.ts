@@ -3,6 +3,15 @@ import { deflate, type ZlibOptions } from 'node:zlib';
 import { type Interval, type Rect, runs, type Size } from '../../geometry.js';
 import { COLUMN_BLOCK_PX } from '../../plan.js';
 import type { MaskSink } from '../../sink.js';
+import {
+  ASCII,
+  BIG_TIFF_HEADER_BYTES,
+  bigTiffDirectory,
+  bigTiffHeader,
+  IFD8,
+  type Tag,
+} from '../../tiff/big-tiff.js';
+import { TAG } from '../../tiff/tags.js';
 import { LABEL_DEFLATE } from '../label-deflate.js';
 import { PartialFile } from '../partial-file.js';
 import { PIXEL_TYPES, planesOf, type TiffFormat } from './format.js';
@@ -10,13 +19,11 @@ import { halve, type Values } from './halve.js';
 import { imageTags } from './image-tags.js';
 import { Level, levelSizes, type Strip, TIFF_TILE_PX } from './level.js';
 import { omeXml } from './ome-xml.js';
-import { ASCII, bigTiffDirectory, bigTiffHeader, IFD8, type Tag } from './tags.js';
 
 const compress = promisify(deflate);
 
 /** Tiles are lower where pixels come in whole rows: a row of tiles is held in memory. */
 const ROWS_TILE_PX = 64;
-const HEADER_BYTES = 16;
 
 /**
  * Writes a pyramidal OME-BigTIFF, tiled and deflated. Overviews, each half the size of the one before, are the
@@ -52,7 +59,7 @@ export class TiffSink implements MaskSink {
 
   static async create(path: string, size: Size, format: TiffFormat): Promise<TiffSink> {
     const file = await PartialFile.create(path);
-    await file.append(Buffer.alloc(HEADER_BYTES)); // written last, when it is known where directories are
+    await file.append(Buffer.alloc(BIG_TIFF_HEADER_BYTES)); // written last, when it is known where directories are
     return new TiffSink(file, size, format);
   }
 
@@ -171,9 +178,9 @@ export class TiffSink implements MaskSink {
       if (plane === 0) {
         const type = PIXEL_TYPES[dtype].ome;
         const xml = omeXml({ name, size: base.size, type, channels, planes, mpp, classes });
-        tags.push({ id: 270, type: ASCII, values: xml }); // image description
+        tags.push({ id: TAG.description, type: ASCII, values: xml });
       }
-      if (positions.length > 0) tags.push({ id: 330, type: IFD8, values: positions }); // SubIFDs
+      if (positions.length > 0) tags.push({ id: TAG.subIfds, type: IFD8, values: positions });
       await this.file.append(bigTiffDirectory(tags, this.file.position, plane + 1 < planes));
     }
   }

@@ -1,6 +1,6 @@
 import { UnsupportedImageError } from '../../errors.js';
+import { TAG } from '../../tiff/tags.js';
 import type { Directory } from './directory.js';
-import { TAG } from './tags.js';
 
 /** The subfile type of macro images (Aperio). */
 const MACRO_SUBFILE = 9;

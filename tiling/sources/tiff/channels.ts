@@ -1,8 +1,8 @@
 import { CorruptImageError } from '../../errors.js';
+import { PHOTOMETRIC, TAG } from '../../tiff/tags.js';
 import type { OpenOptions } from '../options.js';
 import type { Directory } from './directory.js';
 import { unsupported } from './refusals.js';
-import { PHOTOMETRIC, TAG } from './tags.js';
 import type { StoredValues } from './values.js';
 
 /** What the stored values of a TIFF mean: which of them are channels, and how they are shown. */

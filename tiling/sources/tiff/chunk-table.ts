@@ -1,7 +1,7 @@
 import { CorruptImageError } from '../../errors.js';
 import type { Size } from '../../geometry.js';
+import { COMPRESSION, TAG } from '../../tiff/tags.js';
 import type { Directory } from './directory.js';
-import { COMPRESSION, TAG } from './tags.js';
 import { bytesPerRow, chunkBytes, planesOf, type StoredValues } from './values.js';
 
 /** An uncompressed strip is read in pieces of about this many bytes. */

@@ -1,5 +1,6 @@
 import { CorruptImageError, UnsupportedImageError } from '../../errors.js';
 import { type PixelArray, pixelArray } from '../../raster.js';
+import { COMPRESSION, PHOTOMETRIC } from '../../tiff/tags.js';
 import type { Bytes } from '../bytes.js';
 import { reasonOf } from '../reason.js';
 import { chunkRows } from './chunk-table.js';
@@ -9,7 +10,6 @@ import { decodeJpeg2000 } from './jpeg2000.js';
 import type { Layout } from './layout.js';
 import { decodeLzw } from './lzw.js';
 import { decodePackBits } from './packbits.js';
-import { COMPRESSION, PHOTOMETRIC } from './tags.js';
 import { bytesPerRow, chunkSamples } from './values.js';
 
 /**

@@ -1,7 +1,7 @@
 import { CorruptImageError } from '../../errors.js';
+import { TAG } from '../../tiff/tags.js';
 import type { Bytes } from '../bytes.js';
 import { bytesPerValue, type Encoding, INTEGER_TYPES, UNSIGNED_TYPES } from './encoding.js';
-import { TAG } from './tags.js';
 
 /** Tags that are not integers: texts, bytes and fractions. All others that are read decide where pixels are. */
 const NON_INTEGER_TAGS: ReadonlySet<number> = new Set([

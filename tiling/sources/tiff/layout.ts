@@ -1,12 +1,12 @@
 import type { Size } from '../../geometry.js';
 import type { Dtype } from '../../raster.js';
+import { PHOTOMETRIC, TAG } from '../../tiff/tags.js';
 import { checkPixels, type OpenOptions } from '../options.js';
 import { type Channels, readChannels } from './channels.js';
 import { type ChunkTable, readChunkTable } from './chunk-table.js';
 import type { Directory } from './directory.js';
 import type { JpegColour } from './jpeg-tile.js';
 import { readStoredValues } from './read-values.js';
-import { PHOTOMETRIC, TAG } from './tags.js';
 import type { StoredValues } from './values.js';
 
 /** Of the tables that JPEG tiles share. */

@@ -1,11 +1,11 @@
 import { CorruptImageError } from '../../errors.js';
 import type { Size } from '../../geometry.js';
+import { COMPRESSION, PHOTOMETRIC, TAG } from '../../tiff/tags.js';
 import { checkChannels } from '../choice.js';
 import type { OpenOptions } from '../options.js';
 import { chunkSizeOf } from './chunk-table.js';
 import type { Directory } from './directory.js';
 import { needsLibvips, unsupported } from './refusals.js';
-import { COMPRESSION, PHOTOMETRIC, TAG } from './tags.js';
 import type { StoredValues } from './values.js';
 
 const FORMATS = ['uint', 'int', 'float'] as const;

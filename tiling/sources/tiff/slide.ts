@@ -1,5 +1,6 @@
 import { UnsupportedImageError } from '../../errors.js';
 import type { PixelSize } from '../../source.js';
+import { TAG } from '../../tiff/tags.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
 import type { OpenOptions } from '../options.js';
 import { believablePixelSize } from '../resolution.js';
@@ -7,7 +8,6 @@ import { isGlass, refusePage } from './associated.js';
 import type { Directory } from './directory.js';
 import { pagesOfGlass, parseOmeXml } from './ome-xml.js';
 import { NeedsOpenSlide } from './refusals.js';
-import { TAG } from './tags.js';
 import type { TiffFile } from './tiff-file.js';
 
 /** Which pages of a TIFF make up a picture. */

@@ -1,8 +1,8 @@
 import { CorruptImageError } from '../../errors.js';
+import { TAG } from '../../tiff/tags.js';
 import type { Bytes } from '../bytes.js';
 import { Directory, ReadBudget } from './directory.js';
 import { Encoding } from './encoding.js';
-import { TAG } from './tags.js';
 
 const MAX_DIRECTORIES = 65_536;
 /** Smaller versions of one image. */

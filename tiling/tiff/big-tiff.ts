@@ -21,9 +21,12 @@ export interface Tag {
   readonly values: readonly number[] | string;
 }
 
-/** The header of a BigTIFF: 16 bytes. */
+/** The bytes of a BigTIFF's header. */
+export const BIG_TIFF_HEADER_BYTES = 16;
+
+/** The header of a BigTIFF. */
 export function bigTiffHeader(directoryPosition: number): Buffer {
-  const header = Buffer.alloc(16);
+  const header = Buffer.alloc(BIG_TIFF_HEADER_BYTES);
   header.write('II', 0, 'latin1');
   header.writeUInt16LE(43, 2); // BigTIFF
   header.writeUInt16LE(8, 4); // bytes of an offset

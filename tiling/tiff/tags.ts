@@ -1,4 +1,4 @@
-/** The tags that are read here, by their numbers (TIFF 6.0; supplement 1 for SubIFDs). */
+/** The tags that are read and written, by their numbers (TIFF 6.0; supplement 1 for SubIFDs). */
 export const TAG = {
   newSubfileType: 254,
   width: 256,
@@ -31,7 +31,7 @@ export const TAG = {
   ndpi: 65420,
 } as const;
 
-/** The compressions that are decoded here, by their numbers. */
+/** Compressions, by their numbers. */
 export const COMPRESSION = {
   none: 1,
   lzw: 5,
@@ -45,4 +45,8 @@ export const COMPRESSION = {
   jpeg2000: 34712,
 } as const;
 
+/** What values are colours of, by its number. */
 export const PHOTOMETRIC = { whiteIsZero: 0, blackIsZero: 1, rgb: 2, palette: 3, ycbcr: 6 } as const;
+
+/** What values are, by its number. */
+export const SAMPLE_FORMAT = { unsigned: 1, float: 3 } as const;
