@@ -4,11 +4,11 @@ import { ANONYMOUS, ANYONE, type Principal } from './principal.js';
 import { parseToken } from './token.js';
 import type { TokenStore } from './token-store.js';
 
-/** Checks tokens of another kind than ours. */
+/** Checks tokens that this server did not issue. */
 export interface TokenIssuer {
   /**
-   * @returns null for what is no token of this issuer
-   * @throws RequestError `unauthorized` for an invalid one; another code where it cannot be checked at present
+   * @returns null for a token of another issuer
+   * @throws RequestError `unauthorized` for an invalid one; another code if it cannot be checked at present
    */
   check(text: string): Promise<Principal | null>;
 }
@@ -21,7 +21,7 @@ export interface AuthenticatorOptions {
   readonly isOpen: boolean;
 }
 
-/** Tells who sends a request, by the token that it presents. */
+/** Identifies callers by the tokens that their requests present. */
 export class Authenticator {
   readonly tokens: TokenStore;
 
@@ -53,7 +53,10 @@ export class Authenticator {
     if (presented === null) {
       const principal = await issuer?.check(text);
       if (principal) return principal;
-      throw new RequestError('unauthorized', 'this is no token of this server');
+      throw new RequestError(
+        'unauthorized',
+        'unknown token: expected unseam_ID_SECRET or a token of the configured issuer',
+      );
     }
     const token = await tokens.check(presented);
     if (token === null) throw new RequestError('unauthorized', 'this server has no such token');

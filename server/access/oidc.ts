@@ -21,13 +21,13 @@ export interface OidcOptions {
 
 /** Times in ms. */
 export interface OidcTimes {
-  /** Of a request to the issuer. Default 5000. */
+  /** Timeout of a request to the issuer. Default 5000. */
   readonly timeoutMs: number;
   /** Keys are requested again after this long, so that withdrawn ones are forgotten. Default ten minutes. */
   readonly maxAgeMs: number;
   /** An unknown key has them requested again, but not sooner than this. Default 30,000. */
   readonly cooldownMs: number;
-  /** After a failure, the issuer is left alone for this long. Default 5000. */
+  /** Pause after a failed request, before the next one to the issuer. Default 5000. */
   readonly retryMs: number;
 }
 const TIMES: OidcTimes = { timeoutMs: 5000, maxAgeMs: 600_000, cooldownMs: 30_000, retryMs: 5000 };
@@ -50,16 +50,16 @@ const ALGORITHMS = [
 const CLOCK_TOLERANCE_S = 60;
 /** The end of the year 9999: dates are not written beyond it. */
 const MAX_EXPIRY_S = Date.UTC(10_000, 0) / 1000 - 1;
-/** Scopes of other programs may have the same words: ours begin so. */
+/** Prefix of our scopes: other programs may use the same words. */
 const PREFIX = 'unseam:';
 
 const keysSchema = z.looseObject({ keys: z.array(z.looseObject({})) });
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.string() });
 
-/** The keys of an issuer cannot be requested at present; any other error of a token is the token's. */
+/** The issuer's keys are unavailable at present. Every other error is the fault of the token. */
 class KeysUnavailable extends Error {}
 
-/** Checks the tokens of an OpenID Connect provider by its published keys, which is all that it is asked for. */
+/** Checks the tokens of an OpenID Connect provider by its published keys, and requests nothing else of it. */
 export class OidcIssuer implements TokenIssuer {
   readonly #times: OidcTimes;
   #keys: Promise<RemoteJWKSet> | null = null;
@@ -76,8 +76,8 @@ export class OidcIssuer implements TokenIssuer {
   }
 
   /**
-   * The caller that a token names; null for what is no JWT.
-   * @throws RequestError `unauthorized` for an invalid one; `issuer-unreachable` where the keys cannot be had
+   * The caller that a token names; null for text that is not a JWT.
+   * @throws RequestError `unauthorized` for an invalid one; `issuer-unreachable` if the keys are unavailable
    */
   async check(text: string): Promise<Principal | null> {
     if (text.split('.').length !== 3) return null;
@@ -106,7 +106,7 @@ export class OidcIssuer implements TokenIssuer {
         (keys) => keys.fresh,
         () => false,
       );
-      // The next request discovers them anew. Keys that are in use outlive an unknown one that cannot be asked for.
+      // The next request discovers them anew. Known keys remain in use if an unknown one cannot be requested.
       if (error instanceof KeysUnavailable && !isFresh && this.#keys === opened) this.#keys = null;
       throw error;
     }
@@ -129,9 +129,9 @@ export class OidcIssuer implements TokenIssuer {
     const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
     const found = await this.#fetch(address, AbortSignal.timeout(this.#times.timeoutMs), discoverySchema);
     if (found.issuer !== issuer)
-      throw new KeysUnavailable(`${address} is of the issuer ${found.issuer.slice(0, 200)}`);
+      throw new KeysUnavailable(`${address} belongs to the issuer ${found.issuer.slice(0, 200)}`);
     if (!isSecure(found.jwks_uri))
-      throw new KeysUnavailable('the jwks_uri of the issuer is no https address');
+      throw new KeysUnavailable('the jwks_uri of the issuer is not an https address');
     return found.jwks_uri;
   }
 
@@ -166,7 +166,7 @@ export class OidcIssuer implements TokenIssuer {
   }
 }
 
-/** A claim by its name, or by the path of one in another: some names have points. */
+/** A claim by its name, or by the path of one in another: some names contain dots. */
 function claimOf(payload: JWTPayload, name: string): unknown {
   if (Object.hasOwn(payload, name)) return payload[name];
   let value: unknown = payload;
@@ -177,7 +177,7 @@ function claimOf(payload: JWTPayload, name: string): unknown {
   return value;
 }
 
-/** The scopes in a claim: `unseam:segment`, in a list or in a text with spaces. Everything else is of other programs. */
+/** The scopes in a claim: `unseam:segment`, in a list or in a text with spaces. All others belong to other programs. */
 function scopesIn(claim: unknown): Scope[] {
   const words: unknown[] = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [];
   return SCOPES.filter((scope) => words.includes(PREFIX + scope));
@@ -193,9 +193,13 @@ function nameOf({ preferred_username, email, name, sub }: JWTPayload): string {
 
 function refusalOf(error: unknown): RequestError {
   if (error instanceof KeysUnavailable)
-    return new RequestError('issuer-unreachable', "the keys of the tokens' issuer cannot be had at present", {
-      cause: error,
-    });
+    return new RequestError(
+      'issuer-unreachable',
+      "the keys of the tokens' issuer are unavailable at present",
+      {
+        cause: error,
+      },
+    );
   const { code, claim } = error as { readonly code?: string; readonly claim?: string };
   if (code === 'ERR_JWT_EXPIRED') return new RequestError('unauthorized', 'the token has expired');
   if (code === 'ERR_JWT_CLAIM_VALIDATION_FAILED') return refusedClaim(claim);

@@ -20,8 +20,8 @@ import {
 
 /**
  * The API tokens of a data folder: `tokens/ID.json`, one file each. The server and the command line both write them,
- * without a lock, since a file is replaced atomically, and whoever revokes it writes the same. The server reads the file
- * of a token for every request that presents it, so that what either of them does takes effect at once.
+ * without a lock, since a file is replaced atomically, and whoever revokes it writes the same. The server reads the
+ * file of a token for every request that presents it, so that what either of them does takes effect at once.
  */
 export class TokenStore {
   readonly #folder: string;
@@ -56,7 +56,7 @@ export class TokenStore {
     return { token: viewOf(record), text };
   }
 
-  /** All tokens, the oldest first; expired and revoked ones, too. Those that cannot be read admit nobody. */
+  /** All tokens, the oldest first; expired and revoked ones, too. Damaged ones admit nobody. */
   async list(): Promise<TokenList> {
     const names = (await readdir(this.#folder).catch(absent)) ?? [];
     const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
@@ -73,7 +73,7 @@ export class TokenStore {
 
   /**
    * Revokes a token for good. One that is revoked already stays as it is.
-   * @returns null for one that cannot be read, whose file is removed
+   * @returns null for a damaged one, whose file is removed
    * @throws RequestError `not-found`
    */
   async revoke(id: string): Promise<TokenView | null> {
@@ -114,7 +114,7 @@ export class TokenStore {
     await replaceSharedFile(this.#path(record.id), `${JSON.stringify(record, null, 2)}\n`, { owner });
   }
 
-  /** Whose the files are to be: root makes tokens for the server of another user. Null where that is nobody else. */
+  /** Owner of the files, where root makes tokens for the server of another user; null for the current user. */
   async #owner(): Promise<{ readonly uid: number; readonly gid: number } | null> {
     return process.getuid?.() === 0 ? stat(dirname(this.#folder)) : null;
   }
@@ -126,14 +126,14 @@ export class TokenStore {
   }
 }
 
-/** @throws RequestError `unreadable-record`: what is invalid admits nobody */
+/** @throws RequestError `unreadable-record`: an invalid record admits nobody */
 function parseRecord(text: string, id: string): TokenRecord {
   try {
     const record = tokenSchema.parse(JSON.parse(text));
     if (record.id !== id) throw new Error(`it has the token ${record.id}`);
     return record;
   } catch (cause) {
-    throw new RequestError('unreadable-record', `tokens/${id}.json is no valid record of a token`, { cause });
+    throw new RequestError('unreadable-record', `tokens/${id}.json is not a valid token record`, { cause });
   }
 }
 

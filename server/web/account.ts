@@ -63,12 +63,14 @@ export class Account {
     refused.hidden = true;
     try {
       const response = await new Unseam({ token }).call('post /v1/session', {});
-      if (this.#hasEntered) return startAnew(); // this may be somebody else
+      if (this.#hasEntered) return startAnew(); // this may be another user
       this.#show((await response.json()) as Session);
     } catch (error) {
       refused.hidden = false;
       refused.textContent =
-        error instanceof ProblemError ? error.message : 'The server cannot be reached, or this is no token.';
+        error instanceof ProblemError
+          ? error.message
+          : 'The server cannot be reached, or this is not a token.';
       input.focus();
     }
   }

@@ -8,7 +8,7 @@ export interface ImageTensor {
   readonly height: number;
   readonly channels: 1 | 3;
   readonly datatype: Datatype;
-  /** Of all of its values. */
+  /** Size of all values together. */
   readonly bytes: number;
 }
 
@@ -16,8 +16,8 @@ export interface ImageTensor {
 const MAX_BYTES = 2 ** 32 - 2 ** 24;
 
 /**
- * What an input is, checked before any of its values is received.
- * @param maxPixels that are awaited, at most
+ * Checks an input before any of its values is received.
+ * @param maxPixels limit of the image, in px
  * @throws RequestError `bad-request`, `too-large`; ImageTooLargeError
  */
 export function tensorOf({ shape, datatype }: InferInput, maxPixels: number): ImageTensor {
@@ -36,13 +36,18 @@ export function tensorOf({ shape, datatype }: InferInput, maxPixels: number): Im
   return { width, height, channels, datatype, bytes };
 }
 
+const EXPECTED = {
+  UINT8: 'an integer from 0 to 255',
+  UINT16: 'an integer from 0 to 65535',
+  FP32: 'a number',
+} as const;
 const MAXIMA = { UINT8: 255, UINT16: 65_535 } as const;
 
-/** The dimensions of a shape: values that are nested as it is are in as many lists. */
+/** Dimensions of a shape, and so the maximum depth of nested values. */
 const DIMENSIONS = 4;
 
 /**
- * The values of a tensor that was written as JSON, as the bytes that a binary one has.
+ * The values of a tensor in JSON, as the bytes of a binary one.
  * @param data flat, or nested as its shape is
  * @throws RequestError `bad-request`, naming the value
  */
@@ -62,7 +67,7 @@ export function bytesOfValues(data: readonly unknown[], { datatype, bytes }: Ima
   return buffer;
 }
 
-/** @param depth of the lists, at most: a text may nest millions, and no stack has so many frames */
+/** @param depth maximum depth of the lists: a text may nest millions, which would overflow the stack */
 function countOf(data: readonly unknown[], depth: number): number {
   if (depth === 0)
     throw new RequestError(
@@ -79,7 +84,10 @@ function write(buffer: Buffer, index: number, value: unknown, datatype: Datatype
   if (!isRight) {
     const shown =
       typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value).slice(0, 50);
-    throw new RequestError('bad-request', `the data has ${shown} at ${index}, which is no ${datatype}`);
+    throw new RequestError(
+      'bad-request',
+      `the data has ${shown} at ${index}: expected ${EXPECTED[datatype]}`,
+    );
   }
   if (datatype === 'UINT8') buffer[index] = value;
   else if (datatype === 'UINT16') buffer.writeUInt16LE(value, 2 * index);

@@ -86,7 +86,7 @@ describe('a token', () => {
     await writeFile(join(data, 'tokens', `${damaged.token.id}.json`), '{');
     expect(await store.list()).toEqual({
       tokens: [other.token],
-      unreadable: [{ id: damaged.token.id, reason: expect.stringMatching(/is no valid record of a token/) }],
+      unreadable: [{ id: damaged.token.id, reason: expect.stringMatching(/is not a valid token record/) }],
     });
     expect(await store.revoke(damaged.token.id)).toBeNull();
     expect(await store.list()).toEqual({ tokens: [other.token], unreadable: [] });

@@ -47,7 +47,7 @@ describe('unseam tokens', () => {
     const listed = await unseam(['tokens', 'list', '--data', folderOf]);
     expect([listed.code, listed.stdout]).toEqual([0, expect.stringMatching(/^\w+ "ada": read/)]);
     expect(listed.stderr).toMatch(
-      /^unseam: a{12}: tokens\/a{12}.json is no valid record of a token; revoke it$/m,
+      /^unseam: a{12}: tokens\/a{12}.json is not a valid token record; revoke it$/m,
     );
     const revoked = await unseam(['tokens', 'revoke', 'a'.repeat(12), '--data', folderOf]);
     expect([revoked.code, revoked.stderr]).toEqual([
