@@ -2,15 +2,15 @@ import type { Call, ResultOf, Route } from './operations.js';
 import { problemOf } from './problem.js';
 
 export interface ClientOptions {
-  /** Of the server, without a path, such as `http://127.0.0.1:8080`. Default: that of the page. */
+  /** Origin of the server, such as `http://127.0.0.1:8080`. Default: that of the page. */
   readonly url?: string;
-  /** What the server knows the caller by; a page that has signed in needs none. */
+  /** Token of the caller; a page that has signed in needs none. */
   readonly token?: string;
   /** Default: the platform's own. */
   readonly fetch?: typeof fetch;
 }
 
-/** Sends the requests of the operations, each with what the contract says that it takes. */
+/** Sends requests, each with the parameters that the contract has for its operation. */
 export class Caller {
   readonly #url: string;
   readonly #headers: Readonly<Record<string, string>>;

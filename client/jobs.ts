@@ -11,7 +11,7 @@ export type JobRequest = NonNullable<Call<'post /v1/jobs'>['json']>;
 export type JobParameters = NonNullable<Call<'post /v1/jobs'>['query']>;
 
 export interface CreateOptions {
-  /** Any text: a repetition of the request with the same one gets the same job. */
+  /** Any text: repeating the request with the same one returns the same job. */
   readonly idempotencyKey?: string;
   /** Compute, whatever was computed before. Default false. */
   readonly isFresh?: boolean;
@@ -21,11 +21,11 @@ interface Signalled {
   readonly signal?: AbortSignal;
 }
 interface Following extends Signalled {
-  /** How often in a row a connection is opened again, over 15 s at first and each 8 s then. Default 5 times. */
+  /** Maximum number of reconnections in a row, over 15 s at first and every 8 s then. Default 5. */
   readonly retries?: number;
 }
 
-/** Whether a job is in a state that no other follows. */
+/** Whether a job is in a final state. */
 export const hasEnded = ({ state }: Pick<Job, 'state'>): boolean =>
   state === 'succeeded' || state === 'failed' || state === 'cancelled';
 
@@ -33,7 +33,7 @@ export const hasEnded = ({ state }: Pick<Job, 'state'>): boolean =>
 export class Jobs {
   constructor(private readonly caller: Caller) {}
 
-  /** Creates a job of an image that the server finds itself: an upload, a path or a URL. */
+  /** Creates a job for an image that the server can reach: an upload, a path or a URL. */
   create(request: JobRequest, options: CreateOptions = {}): Promise<Job> {
     return this.caller.json('post /v1/jobs', { json: request, ...initOf(options) });
   }

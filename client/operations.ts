@@ -42,7 +42,7 @@ export type Call<Of extends Route> = PathOf<Routes[Of]> &
   QueryOf<Routes[Of]> &
   JsonOf<Routes[Of]> & {
     readonly headers?: Readonly<Record<string, string>>;
-    /** A body that is no JSON. */
+    /** A body other than JSON. */
     readonly body?: Body;
     readonly signal?: AbortSignal;
   };
@@ -59,7 +59,7 @@ type ResponsesOf<Operation> = Operation extends { responses: infer Responses }
   ? { [Status in keyof Responses]: SchemaOf<Responses[Status]> }[keyof Responses]
   : never;
 
-/** What never changes in the hands of who has it. */
+/** A type, deeply read-only. */
 type Frozen<Value> = Value extends object ? { readonly [Key in keyof Value]: Frozen<Value[Key]> } : Value;
 
 /** The JSON that an operation responds with. */

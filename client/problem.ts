@@ -6,7 +6,7 @@ export class ProblemError extends Error {
     readonly code: string,
     readonly status: number,
     detail: string,
-    /** When a repetition may succeed, in ms from now; null where it would fail alike. */
+    /** When a repetition may succeed, in ms from now; null if it would fail in the same way. */
     readonly retryAfterMs: number | null,
   ) {
     super(detail);
@@ -15,7 +15,7 @@ export class ProblemError extends Error {
 
 const TYPE = 'urn:unseam:problem:';
 
-/** The error of a response; one that is no problem comes from something in between, such as a proxy. */
+/** The error of a response. One without a problem document comes from something in between, such as a proxy. */
 export async function problemOf(response: Response): Promise<ProblemError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => null)) as {

@@ -1,9 +1,9 @@
 import { ProblemError } from './problem.js';
 
-/** Delays before the repetitions of what failed on its way, in ms. */
+/** Delays before retries after network failures, in ms. */
 const DELAYS_MS: readonly number[] = [500, 1000, 2000, 4000, 8000];
 
-/** How long what has failed is repeated: each success starts the delays anew. */
+/** Retries of a sequence of requests: each success starts the delays anew. */
 export class Retries {
   #failures = 0;
 
@@ -16,7 +16,7 @@ export class Retries {
 
   /**
    * Waits before the next try, as long as the server says, or longer each time.
-   * @throws the error itself where a repetition would fail alike, or has often enough
+   * @throws the error itself if a retry would fail in the same way, or too many have failed
    */
   async wait(error: unknown, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
@@ -27,7 +27,7 @@ export class Retries {
   }
 }
 
-/** A connection that broke, or a server that is busy or restarts: what is no problem comes from the network. */
+/** Whether a retry may succeed: after a broken connection, or if the server is busy or restarts. */
 const isTemporary = (error: unknown): boolean =>
   !(error instanceof ProblemError) || error.retryAfterMs !== null || [408, 502, 504].includes(error.status);
 

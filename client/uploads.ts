@@ -10,7 +10,7 @@ export interface UploadOptions {
   readonly onProgress?: (bytes: number) => void;
   /** Bytes of a request: what a broken connection costs at most. Default 8 MiB. */
   readonly partBytes?: number;
-  /** Continues an upload of the same file that was interrupted: its address. */
+  /** Address of an interrupted upload of the same file, which is continued. */
   readonly resume?: string;
 }
 
@@ -47,7 +47,7 @@ export class Uploads {
         offset = Number(response.headers.get('Upload-Offset'));
         retries.succeed();
       } catch (error) {
-        // A conflict: the server has other bytes than it has said, of a part whose response was lost.
+        // Conflict: the server has more bytes than it reported, from a part whose response was lost.
         const isOffset = error instanceof ProblemError && error.code === 'conflict';
         await retries.wait(isOffset ? new TypeError(error.message, { cause: error }) : error, signal);
         offset = await this.received(address, signal).catch(() => offset);

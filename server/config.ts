@@ -63,9 +63,9 @@ export const ENVIRONMENT = {
 } as const;
 
 /**
- * What child processes inherit of the environment: where programs, libraries, drivers and temporary files are, and how
- * they compute. Everything else stays out of them, for they open files that anyone may have made: secrets that a
- * platform hands over by environment variables, above all.
+ * Environment variables that child processes inherit: the paths of programs, libraries, drivers and temporary files, and
+ * the settings of what computes. Child processes open files that anyone may have made, so they get no other variables:
+ * platforms pass secrets that way.
  */
 const INHERITED = {
   names: new Set(
@@ -82,10 +82,10 @@ const INHERITED = {
 } as const;
 
 /**
- * The environment of child processes: what they need of this one's. As large buffers are allocated and freed, glibc raises the size from which it
- * maps memory, and then allocates them on heaps that fragment: a worker would grow with the images that it has
- * processed. With a fixed threshold, large buffers are returned to the system; those of most tiles are below it, and
- * need no pages from the system each time. Other C libraries ignore the variable.
+ * The environment of child processes, with a fixed threshold for mapped memory. As large buffers are allocated and
+ * freed, glibc raises the size from which it maps memory, and then allocates them on heaps that fragment: a worker would
+ * grow with the images that it has processed. With a fixed threshold, large buffers are returned to the system; those of
+ * most tiles are below it, and need no pages from the system each time. Other C libraries ignore the variable.
  */
 export function childEnvironment(parent: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   const { NODE_USE_ENV_PROXY, NODE_OPTIONS = '' } = parent;
@@ -100,7 +100,7 @@ export function childEnvironment(parent: NodeJS.ProcessEnv = process.env): NodeJ
   };
 }
 
-/** OpenTelemetry's variables, which `traceSettingsOf` reads: they have the same names and meanings in all programs. */
+/** OpenTelemetry's variables, which `traceSettingsOf` reads: their names and meanings are those of all programs. */
 export const openTelemetryEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('OTEL_')));
 
@@ -119,8 +119,8 @@ export const pipEnvironment = (temporary: string | null): NodeJS.ProcessEnv => (
 });
 
 /**
- * A user's folder for what was measured of this machine, and for what is set up on it; null for a user who has none, such
- * as a number that a container runs as.
+ * A user's folder for what was measured of this machine, and for what is set up on it; null for a user who has none,
+ * such as a number that a container runs as.
  * @param cache `XDG_CACHE_HOME`
  * @param home throws where there is none
  */

@@ -13,21 +13,22 @@ export interface GaugeSources {
   readonly jobs: Pick<Jobs, 'gauge'>;
   readonly transfers: Pick<Transfers, 'receiving' | 'reservedBytes'>;
   readonly worker: Pick<WorkerClient, 'pid'>;
-  /** What the worker's process takes, as of its last beat; null where there was none. */
+  /** Resource use of the worker's process at its last beat; null before the first one. */
   readonly workerUse: () => ProcessUse | null;
   readonly readers: Pick<Readers, 'pids'>;
   /** Whether the server accepts work at present. */
   readonly isReady: () => boolean;
   readonly account: Pick<DiskAccount, 'total'>;
-  /** Of the data folder, in bytes; null for the size of its disk. */
+  /** Quota of the data folder, in bytes; null for the size of its disk. */
   readonly quotaBytes: number | null;
   /** The data folder. */
   readonly folder: string;
 }
 
 /**
- * Returns what measures the gauges that change without an event, to be called for each scrape: so one scrape has the
- * server and its processes. The worker measures itself; other processes are looked up where the system has /proc.
+ * Returns a function that measures the gauges that change without an event, to be called for each scrape: so one scrape
+ * has the server and its processes. The worker measures itself; other processes are looked up where the system has
+ * /proc.
  */
 export function gaugesOf(sources: GaugeSources): () => Promise<void> {
   const { metrics, jobs, transfers, worker, workerUse, readers, isReady, folder } = sources;
@@ -60,7 +61,7 @@ export function gaugesOf(sources: GaugeSources): () => Promise<void> {
     meter.update('header-reader', headerReaders);
     meter.update('tile-reader', tileReaders);
     meter.update('result-reader', resultReaders);
-    if (space === null) return; // the disk fails: what is known of it is old
+    if (space === null) return; // the disk fails: the gauges keep their last values
     metrics.diskFree.set(space.free);
     metrics.diskSize.set(space.size);
     metrics.dataQuota.set(quotaBytes ?? space.size);

@@ -222,7 +222,7 @@ export async function openServices(
   const onExpired = (id: string) => audit?.({ audit: 'expireUpload', who: 'server', target: id });
   const expire = () =>
     void uploads.expire(onExpired).catch((err: unknown) => log.error({ err }, 'expiry failed'));
-  expire(); // a server that is often restarted would never come to it
+  expire(); // at once, since a server that is often restarted would never reach the interval
   const expiry = setInterval(expire, EXPIRY_MS).unref();
   log.info({ jobs: stored.records.length, concurrency }, 'data folder opened');
   return {

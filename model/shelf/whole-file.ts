@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 export interface WholeFileOptions {
   /** The temporary file. Default `PATH.partial`, which calls for one path share: they must not overlap. */
   readonly draft?: string;
-  /** Whose the file is to be; null for the user of this process. Default null. */
+  /** Owner of the file; null for the user of this process. Default null. */
   readonly owner?: { readonly uid: number; readonly gid: number } | null;
 }
 

@@ -9,11 +9,11 @@ export interface AuditEntry {
   readonly who: string | null;
   /** The name of its token. */
   readonly name?: string;
-  /** The id of what was changed or made; null where that has none. */
+  /** The id of what was changed or made; null for changes without one. */
   readonly target: string | null;
   /** The status of the response; 499 for a client that disconnected before it had one. */
   readonly status?: number;
-  /** Of a token that was made or revoked. */
+  /** The scopes of a token that was made or revoked. */
   readonly token?: { readonly name: string; readonly scopes: readonly string[] };
   /** The id of the request, as `X-Request-Id` has it. */
   readonly request?: string;
@@ -29,11 +29,11 @@ export const auditLine = (entry: AuditEntry, now: () => number = Date.now): stri
   JSON.stringify({ time: new Date(now()).toISOString(), ...entry });
 
 /**
- * An audit log of JSON lines, whatever the level of the log. A line is written before the next request is read. The file
- * is opened for each line, so that it may be renamed at any time, as programs do that rotate logs.
+ * An audit log of JSON lines, whatever the level of the log. A line is written before the next request is read. The
+ * file is opened for each line, so that it may be renamed at any time, as programs do that rotate logs.
  *
  * @param file appended to, and created for its user alone; null for the standard output
- * @param onError told why a line could not be written: the server goes on
+ * @param onError called with the reason why a line could not be written: the server goes on
  * @throws RequestError `bad-folder` for a file that cannot be written
  */
 export function openAudit(

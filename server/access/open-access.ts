@@ -16,13 +16,13 @@ export interface AccessOptions {
 }
 
 /**
- * Opens what tells who sends a request, and says in the log who gets in.
- * @throws RequestError `exposed` where anyone on the network would, and nobody has said so; `bad-folder` for tokens of
- *   another user
+ * Opens the authenticator of a server, and logs who gets in.
+ * @throws RequestError `exposed` if anyone on the network would get in, and `isOpen` does not allow it; `bad-folder`
+ *   for tokens of another user
  */
 export async function openAccess({ host, data, isOpen, oidc, log }: AccessOptions): Promise<Authenticator> {
   const tokens = new TokenStore(data);
-  // Loaded where it is needed: its library is of no use to others.
+  // Loaded on demand: most servers never need its library.
   const issuer = oidc && new (await import('./oidc.js')).OidcIssuer(oidc);
   const authenticator = new Authenticator({ tokens, issuer, isOpen });
   const isLocal = isLoopback(host.toLowerCase());

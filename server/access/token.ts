@@ -9,7 +9,7 @@ const TOKEN = /^unseam_([0-9a-z]{12})_([\w-]{43})$/;
 
 const time = z.iso.datetime();
 
-/** What is stored of a token, and nothing that it could be computed from. */
+/** The stored record of a token, from which its secret cannot be computed. */
 export const tokenSchema = z.strictObject({
   id: z.string().regex(TOKEN_ID),
   name: z.string(),
@@ -24,14 +24,14 @@ export const tokenSchema = z.strictObject({
 });
 export type TokenRecord = z.output<typeof tokenSchema>;
 
-/** What a token is made with. */
+/** Options of a new token. */
 export interface TokenRequest {
-  /** For people. */
+  /** Display name. */
   readonly name: string;
   readonly scopes: readonly Scope[];
   /** The part of the folder of slides that it may read, relative to that folder. Default: all of it. */
   readonly slides?: string | null;
-  /** How long it is valid, in ms; null for ever. */
+  /** How long it is valid, in ms; null for no expiry. */
   readonly lifetimeMs: number | null;
 }
 
@@ -41,7 +41,7 @@ export interface PresentedToken {
   readonly secret: string;
 }
 
-/** @returns null for what is no token of ours */
+/** @returns null for text that is not a token of this server's form */
 export function parseToken(text: string): PresentedToken | null {
   const [, id, secret] = TOKEN.exec(text) ?? [];
   return id !== undefined && secret !== undefined ? { id, secret } : null;
@@ -71,7 +71,7 @@ export function makeToken(
   return { record, text: `unseam_${id}_${secret}` };
 }
 
-/** Compared with where there is no token, so that this takes the same time. */
+/** Stands in for the hash of an unknown token, so that the comparison takes the same time. */
 const NO_DIGEST = randomBytes(32).toString('hex');
 
 /** Whether a secret is that of a token, in a time that does not depend on either. */

@@ -7,7 +7,7 @@ import { RequestError } from '../contract/errors.js';
 import type { ServeOptions } from '../serve-options.js';
 import { switched } from '../terminal/flag-values.js';
 
-/** Of `serve`: who gets in, and what becomes known of it. */
+/** Flags of `serve` for access, TLS and the audit log. */
 export interface AccessFlags {
   readonly open?: boolean;
   readonly oidcIssuer?: string;

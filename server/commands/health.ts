@@ -13,10 +13,12 @@ interface HealthFlags {
   readonly tlsCert?: string;
 }
 
-/** A probe's answer: a few lines, of which no more is read than this. */
+/** Maximum length of a probe's response that is read. */
 const MAX_ANSWER_BYTES = 4096;
 
-/** `unseam health`: asks a server of this machine whether it is ready, for the health checks of containers and services. */
+/**
+ * `unseam health`: checks whether a server on this machine is ready, for the health checks of containers and services.
+ */
 export function healthCommand(program: Command, { signal, stdout }: CommandContext): void {
   program
     .command('health')
@@ -49,7 +51,7 @@ export function healthCommand(program: Command, { signal, stdout }: CommandConte
     });
 }
 
-/** The address at which a server is reached from its own machine: one that listens on all of them is on loopback, too. */
+/** The address of a server as its own machine reaches it: loopback, for one that listens on all addresses. */
 const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host);
 
 interface At {
@@ -58,7 +60,7 @@ interface At {
   readonly hasTls: boolean;
 }
 
-/** The certificate is not checked: it is that of another name, and this is the same machine. */
+/** Skips the check of the certificate, which was issued for another name: the server is on this machine. */
 function probe({ host, port, hasTls }: At, signal: AbortSignal): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const options = { host, port, path: '/readyz', agent: false, signal, rejectUnauthorized: false };

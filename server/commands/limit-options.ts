@@ -3,7 +3,7 @@ import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import type { ServeOptions } from '../serve-options.js';
 import { bytes, integer, positive } from '../terminal/flag-values.js';
 
-/** Of `serve`: what it accepts, from everyone and from each token. */
+/** Flags of `serve` for limits, of the server and of each token. */
 export interface LimitFlags {
   readonly maxBody: number;
   readonly minFree?: number;

@@ -24,8 +24,8 @@ interface CreateFlags extends ChangeFlags {
 }
 
 /**
- * `unseam tokens`: the tokens of a server, by its data folder. A server that runs has them at once: from the first one
- * on, it needs them.
+ * `unseam tokens`: the tokens of a server, by its data folder. Changes take effect in a running server
+ * at once: from the first token on, it requires one.
  */
 export function tokensCommand(program: Command, context: CommandContext): void {
   const tokens = program.command('tokens').description('make, list and revoke tokens for a server');
@@ -94,7 +94,7 @@ export function tokensCommand(program: Command, context: CommandContext): void {
     });
 }
 
-/** Loaded here: --help needs none of it. */
+/** Loaded on demand: --help needs none of it. */
 async function openTokens(data: string): Promise<TokenStore> {
   const { TokenStore } = await import('../access/token-store.js');
   return new TokenStore(data);

@@ -14,20 +14,20 @@ export const LIMIT_UNITS = [
   'parameters',
 ] as const;
 
-/** Whom a limit holds for: one request, all that one token has, or the whole server. */
+/** What a limit applies to: one request, all requests and jobs of one token, or the whole server. */
 export const LIMIT_SCOPES = ['request', 'token', 'server'] as const;
 
 export interface Limit {
   readonly per: (typeof LIMIT_SCOPES)[number];
   readonly unit: (typeof LIMIT_UNITS)[number];
-  /** The error of what exceeds it. */
+  /** The error of a request that exceeds it. */
   readonly code: Code;
   /** The option of `unseam serve` that sets it; null for one that is fixed. */
   readonly setting: string | null;
   readonly what: string;
 }
 
-/** Everything that a server bounds, and that a client can run into. */
+/** Every limit of a server that a client can exceed. */
 export const LIMITS = {
   body: {
     per: 'request',

@@ -9,7 +9,7 @@ export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 1000 } a
 
 const index = integer(0, 999_999);
 /**
- * Digits before and after a point, and an exponent: as many as JavaScript writes of a number. No two parts match the
+ * Digits before and after a point, and an exponent: as many as JavaScript writes for a number. No two parts match the
  * same text: no input makes it backtrack.
  */
 const DECIMAL = String.raw`(?:\d{1,21}(?:\.\d{1,25})?|\.\d{1,25})(?:e[-+]?\d{1,3})?`;

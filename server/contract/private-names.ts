@@ -1,12 +1,12 @@
 import { codeOf, detailOf } from './problems.js';
 
-/** What stands for a name that is hidden. */
+/** Replacement of a hidden name. */
 export const HIDDEN = 'hidden';
-/** Shorter ones are parts of any word. */
+/** Minimum length of a hidden part: shorter ones occur in any word. */
 const MIN_CHARS = 2;
 
 /**
- * An error as a client may see it, without what names an image: messages of libraries may have any part of it.
+ * An error without names of images, as clients may see it: libraries put any part of a name into their messages.
  * @param names paths and addresses
  */
 export function withoutNames(error: unknown, names: readonly string[]): Error {
@@ -15,7 +15,7 @@ export function withoutNames(error: unknown, names: readonly string[]): Error {
 }
 
 /**
- * A text without any part of what names an image.
+ * A text without any part of the names of an image.
  * @param names paths and addresses
  */
 export const hideNames = (text: string, names: readonly string[]): string =>
@@ -25,7 +25,7 @@ export const hideNames = (text: string, names: readonly string[]): string =>
     .sort((a, b) => b.length - a.length)
     .reduce((rest, part) => rest.replaceAll(part, HIDDEN), text);
 
-/** Everything that tells of a path or of an address. */
+/** The texts that reveal a path or an address. */
 function partsOf(name: string): string[] {
   if (!URL.canParse(name)) return partsOfPath(name);
   const { href, host, hostname, pathname, search, username, password } = new URL(name);

@@ -33,7 +33,7 @@ import { tokenRoutes } from './routes/tokens.js';
 import { uploadRoutes } from './routes/uploads.js';
 import { webRoutes } from './routes/web.js';
 
-/** What checks every request before its route. */
+/** Checks of every request before its route. */
 export interface BaseDependencies {
   readonly authenticator: Authenticator;
   readonly hosts: HostPolicy;
@@ -41,13 +41,13 @@ export interface BaseDependencies {
   readonly reporter: ProblemReporter;
 }
 export interface AppDependencies extends RouteDependencies, BaseDependencies {
-  /** Of unseam. */
+  /** Version of unseam. */
   readonly version: string;
   readonly metrics: Metrics;
-  /** Takes what changes state; null for nobody. */
+  /** Records changes of state; null for no audit log. */
   readonly audit: Audit | null;
   readonly bodies: BodyLimits;
-  /** Of each caller; null for none. */
+  /** Rate limit of each caller; null for none. */
   readonly rate: Rate | null;
   readonly usage: LimitsDependencies;
   /** `POST /v1/segment` responds to images of more px with a job. */
@@ -102,7 +102,7 @@ export function createApp(dependencies: AppDependencies): Express {
   return app;
 }
 
-/** Refuses what no operation is. */
+/** Refuses requests that match no operation. */
 const refuseUnknown: RequestHandler = ({ method, path }, response) => {
   const methods = [...methodsAt(path)].join(', ');
   if (methods === '') throw new RequestError('not-found', `there is no ${method} ${path}`);

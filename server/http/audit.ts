@@ -33,11 +33,11 @@ export const auditBy =
     };
   };
 
-/** Ids are letters, digits and dashes: what else a client puts in their place, is not repeated. */
+/** The id in a path: letters, digits and dashes. Anything else that a client sends in its place is not repeated. */
 const idOf = ({ id }: Readonly<Record<string, unknown>>): string | null =>
   typeof id === 'string' && /^[\w-]{1,64}$/.test(id) ? id : null;
 
-/** What a request has made: its job, or the last part of `Location`. */
+/** The id of what a request created: its job, or the last part of `Location`. */
 function madeBy(response: Response): string | null {
   const location = response.get('Location');
   return jobOf(response) ?? (location === undefined ? null : location.slice(location.lastIndexOf('/') + 1));

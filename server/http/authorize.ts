@@ -43,7 +43,10 @@ export const authorizeBy =
     };
   };
 
-/** A browser goes on sending the cookie of an earlier server: where no token is needed, one that is of no use is none. */
+/**
+ * Identifies a caller. Browsers keep sending the cookie of an earlier server: where no token is needed, an invalid
+ * cookie is ignored.
+ */
 async function identify(
   authenticator: Pick<Authenticator, 'identify' | 'needsToken'>,
   credential: Credential | null,
@@ -57,10 +60,10 @@ async function identify(
   }
 }
 
-/** For what anybody may have: probes, and the page's own files. */
+/** The check of public operations: probes, and the page's own files. */
 const admitAll: RequestHandler = (_request, _response, next) => next();
 
-/** For a server that has nothing else to show. */
+/** The check of a server that has public operations only. */
 export const publicOnly: Check = (name) => {
   if (OPERATIONS[name].scope !== null) throw new Error(`the operation ${name} needs a scope`);
   return admitAll;

@@ -4,9 +4,9 @@ import type { Jobs } from '../jobs/jobs.js';
 import type { CreatedJob } from './intake.js';
 
 /**
- * Waits for a job that ends with its request, and removes it with its files when its results were sent. A client that
+ * Waits for a job that ends with its request, and removes it with its files once its results are sent. A client that
  * disconnects cancels it.
- * @param send is given its receipt, and how long each stage of the request took, in ms
+ * @param send receives its receipt, and the duration of each stage of the request in ms
  */
 export async function withAwaited(
   jobs: Jobs,

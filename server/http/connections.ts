@@ -37,7 +37,7 @@ export interface HttpServerOptions {
 /**
  * Creates the HTTP server around an app; does not listen. It limits connections and the time of headers, and responds
  * in the app's manner to what Node would respond to by itself: malformed requests, time-outs and expectations.
- * @param reporter of what is refused here
+ * @param reporter receives the problems of connections that are refused here
  */
 export function createHttpServer(
   handle: RequestListener,
@@ -72,12 +72,12 @@ export function createHttpServer(
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (socket.writableEnded) return; // refused already: the client has a moment to read the response
     const responses = pending.get(socket);
-    if (responses === undefined) return void socket.destroy(); // it speaks no TLS
+    if (responses === undefined) return void socket.destroy(); // not TLS
     const hasBegun = [...responses].some((each) => each.socket && each.headersSent);
     if (!socket.writable || hasBegun || error.code === 'ECONNRESET') socket.destroy();
     else {
       const refusal = parseError(error);
-      const [pendingResponse] = responses; // what is malformed may be its body
+      const [pendingResponse] = responses; // the malformed bytes may be its body
       reporter.report(refusal, pendingResponse?.req ?? null);
       refuse(socket, refusal);
     }

@@ -2,18 +2,18 @@ import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import { RequestError } from '../contract/errors.js';
 
-/** The name of the page's cookie; over TLS with the prefix that has browsers refuse it from anyone else. */
+/** The name of the page's cookie. Over TLS, its prefix makes browsers refuse it from other hosts. */
 const COOKIE = 'unseam';
 const SECURE_COOKIE = `__Host-${COOKIE}`;
 /** Browsers drop larger cookies, silently. */
 const MAX_COOKIE_CHARS = 4000;
-/** Characters of a token (RFC 6750, `b64token`): none that a cookie would have to quote. */
+/** Characters of a token (RFC 6750, `b64token`), none of which a cookie has to quote. */
 const TOKEN_TEXT = /^[\w.~+/-]+=*$/;
 
 /** The token that a request presents. */
 export interface Credential {
   readonly token: string;
-  /** Whether it is in a cookie, which browsers send whether it is of use or not. */
+  /** Whether it is in a cookie, which browsers send in any case, valid or not. */
   readonly isCookie: boolean;
 }
 
@@ -41,7 +41,8 @@ function tokenInCookies(header: string): string | null {
 const splitAt = (text: string, at: number): [string, string] => [text.slice(0, at), text.slice(at + 1)];
 
 /**
- * The cookie that keeps a token until the browser is closed: scripts cannot read it, and no other site can have it sent.
+ * The cookie that keeps a token until the browser is closed: scripts cannot read it, and no other site can have it
+ * sent.
  * @throws RequestError `bad-request` for a token that no cookie can hold
  */
 export function sessionCookie(request: IncomingMessage, token: string): string {

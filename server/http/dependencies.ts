@@ -19,14 +19,14 @@ export interface RouteDependencies {
   readonly idleTimeoutMs: number;
 }
 
-/** How much of limits is in use. */
+/** Current usage of limits. */
 export type Used = Partial<Record<LimitName, number>>;
 
 export interface LimitsDependencies {
   /** Each limit in its unit; null for one that is not set. */
   readonly values: Readonly<Record<LimitName, number | null>>;
-  /** What an owner has in use, of the limits of each token. */
+  /** Usage of an owner, of the limits of each token. */
   readonly usedBy: (owner: string) => Used;
-  /** What is in use of the limits of the server. */
+  /** Usage of the limits of the server. */
   readonly used: () => Used;
 }

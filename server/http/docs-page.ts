@@ -1,6 +1,6 @@
 import type { OpenApi } from '../contract/openapi/document.js';
 
-/** What the page reads of the document. */
+/** The parts of the document that the page shows. */
 interface Described {
   readonly description?: string;
 }
@@ -41,8 +41,8 @@ interface Operation extends Described {
 }
 
 /**
- * The contract as a page, which needs no script. It is made from the document that programs read, so that both say the
- * same.
+ * The contract as a page, which needs no script. It is made from the document that programs read, so that they
+ * always agree.
  */
 export function docsPage(document: OpenApi): string {
   const { info, tags, components } = document as unknown as {

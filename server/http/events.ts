@@ -8,7 +8,7 @@ const HEARTBEAT_MS = 15_000;
 const MAX_BUFFERED_BYTES = 1 << 20;
 
 export interface StreamOptions {
-  /** Whether the caller may still see them: a stream may outlive its token. Default: it is not asked. */
+  /** Whether the caller may still see them: a stream may outlive its token. Default: not checked. */
   readonly isAllowed?: () => Promise<boolean>;
   /** Interval in ms at which silent streams get a comment, and callers are checked. Default 15,000. */
   readonly heartbeatMs?: number;

@@ -3,7 +3,7 @@ import type { JobRecord } from '../jobs/job.js';
 import type { Jobs } from '../jobs/jobs.js';
 
 /**
- * Works with the files of a job. Where one is missing since the job is being removed, that is why.
+ * Works with the files of a job. A file that is missing because the job is being removed is reported as `not-found`.
  * @throws RequestError `not-found` where the job no longer exists; otherwise what `work` has thrown
  */
 export async function withFilesOf<Result>(

@@ -5,8 +5,8 @@ import { principalOf } from './principal.js';
 import { type Rate, RateLimiter } from './rate-limit.js';
 
 /**
- * Limits the requests of each caller to a rate. All
- * responses say what is left, as draft-ietf-httpapi-ratelimit-headers has it.
+ * Limits the requests of each caller to a rate. All responses state the remaining requests, in the headers of
+ * draft-ietf-httpapi-ratelimit-headers.
  */
 export function limitRate(rate: Rate): Check {
   const limiter = new RateLimiter(rate);

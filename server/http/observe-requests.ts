@@ -4,15 +4,15 @@ import type { Metrics } from '../metrics/metrics.js';
 import { readTraceContext } from '../traces/context.js';
 import type { Span, Tracer } from '../traces/tracer.js';
 
-/** What is known of a request beside its headers, and is observed when its response has ended. */
+/** Facts of a request beside its headers, which are observed when its response has ended. */
 interface Observed {
-  /** Null where its trace is not recorded. */
+  /** Null if its trace is not recorded. */
   span?: Span | null;
   /** The job that it made. */
   jobId?: string;
 }
 
-/** The paths of the API: neither probes nor the page are worth a trace. */
+/** Paths that are traced: those of the API, without probes and the page. */
 const TRACED = /^\/v\d+\//;
 
 /**
@@ -62,7 +62,7 @@ function routeOf({ route, baseUrl }: Request): string | null {
   return path === undefined ? null : `${baseUrl}${path}`.replace(/(.)\/$/, '$1');
 }
 
-/** Notes the job that a request makes. */
+/** Records the job that a request makes. */
 export function noteJob({ res }: Request, id: string): void {
   if (res) observedOf(res).jobId = id;
 }

@@ -13,7 +13,7 @@ export type Operate = <Name extends OperationName>(
   ...handlers: RequestHandler<ParametersOf<Name>>[]
 ) => void;
 
-/** A handler that comes before those of an operation, and refuses callers that may not use it now. */
+/** Makes a handler that runs before those of an operation, and may refuse the request. */
 export type Check = (name: OperationName) => RequestHandler;
 
 /** Registers operations on a router, by the methods and paths of `OPERATIONS`, behind the checks in their order. */
@@ -31,7 +31,7 @@ export function methodsAt(path: string): ReadonlySet<string> {
   return new Set(at.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])));
 }
 
-/** Whether a path of the table is that of a request, where each name stands for one piece. */
+/** Whether a path of the table matches that of a request. Each name stands for one segment. */
 function matches(template: string, path: string): boolean {
   const pieces = path.split('/');
   const own = template.split('/');

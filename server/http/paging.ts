@@ -13,7 +13,7 @@ const newestFirst = (a: Position, b: Position): number =>
  *
  * @param after the `next` of the previous page, or the id of a job
  * @returns next null on the last page
- * @throws RequestError `not-found` for a job that there is not
+ * @throws RequestError `not-found` for a job that does not exist
  */
 export function pageOf(
   jobs: readonly JobRecord[],

@@ -8,7 +8,7 @@ const principals = new WeakMap<IncomingMessage, Principal>();
 const checks = new WeakMap<IncomingMessage, () => Promise<Principal>>();
 
 /**
- * Remembers who sends a request, once that is known.
+ * Stores the caller of a request, once it is identified.
  * @param check identifies the caller again
  */
 export function setPrincipal(
@@ -26,12 +26,12 @@ export async function isStillKnown(request: IncomingMessage): Promise<boolean> {
     await checks.get(request)?.();
     return true;
   } catch (error) {
-    return codeOf(error) !== 'unauthorized'; // what cannot be checked at present is checked again
+    return codeOf(error) !== 'unauthorized'; // if it cannot be checked at present, it is checked again later
   }
 }
 
 /**
- * Who sends a request of an operation that needs a scope.
+ * The caller of an operation that needs a scope.
  * @throws Error for any other request: a bug, never a client's fault
  */
 export function principalOf(request: IncomingMessage): Principal {
@@ -40,7 +40,7 @@ export function principalOf(request: IncomingMessage): Principal {
   return principal;
 }
 
-/** Who sends a request; null where nobody has to know: for probes and files of the page, and before it is checked. */
+/** The caller of a request; null for public operations, and before it is identified. */
 export const principalIfKnown = (request: IncomingMessage): Principal | null =>
   principals.get(request) ?? null;
 

@@ -5,25 +5,25 @@ import { codeOf, detailOf, problemOf } from '../contract/problems.js';
 import { requestIdOf } from './request-id.js';
 
 /**
- * Where every problem is reported, whoever responds with it: logged, as an error if it is the server's, and counted. A
- * request is reported once, by its first problem: what fails because its connection was closed is none of its own.
+ * Reports every problem, whoever responds with it: logs it, as an error if it is the server's fault, and counts it. A
+ * request is reported once, by its first problem: failures that follow from its closed connection are not counted.
  */
 export class ProblemReporter {
   readonly #reported = new WeakSet<IncomingMessage>();
   #count: (code: string) => void = () => {};
 
-  /** @param hidesNames whether the log may not have the names of images */
+  /** @param hidesNames whether names of images are kept out of the log */
   constructor(
     private readonly log: Logger,
     readonly hidesNames = false,
   ) {}
 
-  /** Has the problems counted from now on, by their codes: a server has metrics once it has its data folder. */
+  /** Counts problems by code from now on: a server has metrics only once it has its data folder. */
   countBy(count: (code: string) => void): void {
     this.#count = count;
   }
 
-  /** @param request null where there are bytes that are none */
+  /** @param request null for bytes that are not an HTTP request */
   report(error: unknown, request: IncomingMessage | null): void {
     if (request !== null) {
       if (this.#reported.has(request)) return;
@@ -37,7 +37,7 @@ export class ProblemReporter {
       this.log.info({ code, ...of, ...(!this.hidesNames && { detail: detailOf(error) }) }, 'request refused');
   }
 
-  /** Its route where names are hidden: what its client wrote may be anything. */
+  /** The path of a request, or its route where names are hidden: a client may put anything into a path. */
   #pathOf(request: IncomingMessage & Partial<Pick<Request, 'route' | 'path'>>): string {
     if (!this.hidesNames) return request.path ?? 'none';
     return (request.route as { path?: string } | undefined)?.path ?? 'none';

@@ -11,7 +11,7 @@ export const LINGER_MS = 1000;
 
 /**
  * An error as `application/problem+json` (RFC 9457).
- * @param members that the problem has in addition. Default none
+ * @param members additional members of the problem. Default none
  */
 export function problemText(error: unknown, members: Readonly<Record<string, string>> = {}): string {
   const { code, status, title } = problemOf(codeOf(error));
@@ -23,7 +23,7 @@ export function problemText(error: unknown, members: Readonly<Record<string, str
 const inferenceMembers = ({ path }: Request, error: unknown): Readonly<Record<string, string>> =>
   /^\/v2(\/|$)/.test(path) ? { error: detailOf(error) } : {};
 
-/** The value of `Retry-After` with an error; null where a retry would fail alike. */
+/** The value of `Retry-After` with an error; null if a retry would fail in the same way. */
 export const retryAfter = ({ code, status }: Pick<Problem, 'code' | 'status'>): string | null =>
   TRANSIENT.has(status) && code !== 'quota-exceeded' ? String(RETRY_AFTER_S) : null;
 
@@ -69,7 +69,7 @@ function withCode(error: unknown): unknown {
   return ofBody ? new RequestError(code, `the JSON body cannot be read: ${message}`) : error;
 }
 
-/** Responds to what routes throw. */
+/** Responds to errors that routes throw. */
 export const problemHandler =
   (reporter: ProblemReporter): ErrorRequestHandler =>
   (thrown: unknown, request, response, _next) =>

@@ -1,4 +1,4 @@
-/** What a caller may request: a token bucket. */
+/** Rate limit of a caller, as a token bucket. */
 export interface Rate {
   /** Requests per second, on average. More than 0. */
   readonly perSecond: number;
@@ -9,7 +9,7 @@ export interface Rate {
 /** Whether a request is within its caller's rate, and how much of it is left. */
 export interface Allowance {
   readonly isAllowed: boolean;
-  /** Requests that are allowed at once from now on. */
+  /** Requests that are allowed at once now. */
   readonly remaining: number;
   /** Seconds until a whole burst is allowed again. */
   readonly resetS: number;
@@ -17,18 +17,18 @@ export interface Allowance {
   readonly retryAfterS: number;
 }
 
-/** A bucket as it was at a time; it fills up since then. */
+/** The level of a bucket at a time, from which its current level follows. */
 interface Bucket {
   readonly tokens: number;
   readonly atMs: number;
 }
 
-/** Buckets in memory. One that is full again is as good as none, so none but those of busy callers need to be. */
+/** Maximum number of buckets in memory. A full bucket need not be stored, so only those of busy callers are. */
 const MAX_BUCKETS = 10_000;
 
 /** Limits the requests of each caller to a rate: a bucket of tokens each, of which a request takes one. */
 export class RateLimiter {
-  /** The least recently used first. */
+  /** Buckets by caller, the least recently used first. */
   readonly #buckets = new Map<string, Bucket>();
 
   /** @param now a clock in ms that never goes back */
@@ -47,7 +47,7 @@ export class RateLimiter {
     const tokens = isAllowed ? held - 1 : held;
     this.#buckets.delete(caller);
     this.#buckets.set(caller, { tokens, atMs });
-    // Of so many callers, the least recent is forgotten.
+    // Too many callers: the least recent one is evicted.
     if (this.#buckets.size > MAX_BUCKETS) this.#buckets.delete(this.#buckets.keys().next().value!);
     return {
       isAllowed,

@@ -31,9 +31,10 @@ const FIELD = 'image';
 /**
  * Streams a request's image to a file: the body itself, or the file of the multipart field `image`.
  *
- * @param of whose it is, for limits
+ * @param of the job or upload that its bytes count for
  * @returns its size, its SHA-256, and the name that a multipart body gives it
- * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `quota-exceeded`, `stalled`, or `cancelled` if the client disconnects
+ * @throws RequestError `too-large`, `bad-request`, `busy`, `disk-full`, `quota-exceeded`, `stalled`, or `cancelled` if
+ *   the client disconnects
  */
 export async function receiveImage(
   request: Request,
@@ -88,11 +89,11 @@ async function receive(
   });
 }
 
-/** The chunks of a body. Who stops reading leaves the connection open, for the response. */
+/** The chunks of a body. The connection stays open for the response if reading stops early. */
 export const chunksOf = (stream: Readable): AsyncIterableIterator<Buffer> =>
   stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
 
-/** What went wrong with a body, which is the end of its connection if the client disconnected. */
+/** The error of a body: `cancelled` if the client disconnected. */
 export function withDisconnection(request: IncomingMessage, error: unknown): unknown {
   const isOurs = error instanceof RequestError;
   return !isOurs && isDisconnected(request)

@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 
 const ids = new WeakMap<IncomingMessage, string>();
-/** What a client or a proxy may name a request by. */
+/** Ids that are accepted from clients and proxies. */
 const GIVEN = /^[\w.:-]{1,64}$/;
 
-/** Gives each request an id, that of its `X-Request-Id` if it has one, and tells its client in the same header. */
+/** Gives each request an id, that of a valid `X-Request-Id` or a new one, and returns it in the same header. */
 export function identifyRequests(): RequestHandler {
   return (request, response, next) => {
     const given = request.get('X-Request-Id');
@@ -17,5 +17,5 @@ export function identifyRequests(): RequestHandler {
   };
 }
 
-/** The id of a request, by which its lines in the logs are found. */
+/** The id of a request, which its log lines have. */
 export const requestIdOf = (request: IncomingMessage): string => ids.get(request) ?? 'unknown';

@@ -12,7 +12,7 @@ export interface FileResponse {
   readonly etag: string | null;
   /** A client that reads nothing for this long is disconnected, in ms. */
   readonly idleTimeoutMs: number;
-  /** Called with the bytes that were sent, whether or not all of them were. Default: it is not called. */
+  /** Called with the bytes that were sent, whether or not all of them were. Default: not called. */
   readonly onSent?: (bytes: number) => void;
 }
 
@@ -74,14 +74,14 @@ async function sendOpenFile(
   await sendPieces(request, response, piecesOf(file, start, end), { length, idleTimeoutMs, onSent });
 }
 
-/** What is known of pieces before they are sent. */
+/** Facts of the pieces that are known before they are sent. */
 export interface PiecesResponse extends Pick<FileResponse, 'idleTimeoutMs'> {
-  /** Of all pieces, in bytes. At least 1. */
+  /** Length of all pieces together, in bytes. At least 1. */
   readonly length: number;
   readonly onSent?: FileResponse['onSent'] | undefined;
 }
 
-/** Sends the body of a response in pieces, as fast as its client reads. A client that disconnects is no error. */
+/** Sends the body of a response in pieces, as fast as its client reads. A disconnected client is not an error. */
 export async function sendPieces(
   request: Request,
   response: Response,

@@ -7,13 +7,14 @@ import { RequestError } from '../contract/errors.js';
 export interface Slides {
   /**
    * Where a slide is.
-   * @param name as the request has it
-   * @throws RequestError `not-found` where there is none that the caller may read; `bad-request` where there are no slides
+   * @param name as in the request
+   * @throws RequestError `not-found` if there is none that the caller may read; `bad-request` if the server has no
+   *   slides
    */
   locate(name: string, caller: Pick<Principal, 'slides'>): Promise<string>;
 }
 
-/** Of a server without a folder of slides. */
+/** The slides of a server without a folder of slides: none. */
 export const NO_SLIDES: Slides = {
   locate: async () => {
     throw new RequestError('bad-request', 'this server reads no images by path: it has no --slides folder');
@@ -24,7 +25,7 @@ export const NO_SLIDES: Slides = {
 export class SlideFolder implements Slides {
   constructor(private readonly folder: string) {}
 
-  /** Nothing outside of the folder is found, and nothing outside of the caller's part of it, by symbolic links either. */
+  /** Finds a file in the caller's part of the folder. Symbolic links that lead out of it are not followed. */
   async locate(name: string, { slides }: Pick<Principal, 'slides'>): Promise<string> {
     const root = await realpath(this.folder);
     const part = slides === null ? root : await realpath(join(root, slides)).catch(() => null);

@@ -11,21 +11,21 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** What Node needs to speak TLS. */
+/** Certificate and key, as Node.js takes them. */
 export interface TlsPair {
   readonly cert: Buffer;
   readonly key: Buffer;
 }
 
-/** Interval at which the files are looked at, in ms: whoever replaces them cannot tell us, and may do so by links. */
+/** Polling interval of the files, in ms. They are polled, as they may be replaced by links, which watchers miss. */
 const CHECK_MS = 10_000;
 const DAY_MS = 24 * 3600_000;
-/** A certificate that expires so soon should have been replaced, in days. */
+/** Days before the expiry of a certificate from which it is reported. */
 const SOON_DAYS = 14;
 
 /**
  * Reads a certificate and its key.
- * @throws RequestError `bad-certificate` where one cannot be read, or they do not belong together
+ * @throws RequestError `bad-certificate` if one cannot be read, or they do not belong together
  */
 export async function readTlsPair({ cert, key }: TlsFiles, log: Logger, now = Date.now()): Promise<TlsPair> {
   try {
@@ -48,8 +48,8 @@ export async function readTlsPair({ cert, key }: TlsFiles, log: Logger, now = Da
 }
 
 /**
- * Has a server take new files whenever they change, for new connections; present ones go on. Files that do not belong
- * together are logged, and the old ones stay: of two that are replaced, one is always the first.
+ * Reloads the files whenever they change, for new connections; open ones go on. Files that do not belong
+ * together are logged, and the old ones stay in use: two files are never replaced at the same moment.
  * @param checkMs interval. Default ten seconds
  * @returns a function that stops it
  */
@@ -74,7 +74,7 @@ export function watchTlsFiles(files: TlsFiles, server: Server, log: Logger, chec
   return () => clearInterval(timer);
 }
 
-/** What changes with the files; a missing one is a version, too. */
+/** Identifies the versions of the files; a missing file counts as a version. */
 async function versionOf({ cert, key }: TlsFiles): Promise<string> {
   const versions = [cert, key].map(async (path) => {
     const found = await stat(path, { bigint: true }).catch(() => null);

@@ -12,16 +12,16 @@ export interface TransferOptions {
   readonly ownerPlaces: number;
   /** Disk space that uploads leave free, in bytes. */
   readonly minFreeBytes: number;
-  /** By which the bytes of each owner, and of all, are limited. */
+  /** Limits the bytes of each owner, and of all. */
   readonly account: DiskAccount;
-  /** Called with the bytes that an upload has received, before they are written. Default: it is not called. */
+  /** Called with the bytes that an upload has received, before they are written. Default: not called. */
   readonly onReceived?: (bytes: number) => void;
 }
 
 /** Space is reserved in these steps for a body of unknown length. */
 const STEP_BYTES = 16 * 2 ** 20;
 
-/** What is written: a job, whose image is received, or a resumable upload. */
+/** The owner of written bytes: a job whose image is received, or a resumable upload. */
 export interface StoredItem {
   readonly id: string;
   readonly owner: string;
@@ -58,7 +58,7 @@ export class Transfers {
 
   /**
    * Holds a place while `receive` runs.
-   * @param owner whose body it is
+   * @param owner of the body
    * @throws RequestError `busy` if none is free
    */
   async withPlace<Result>(owner: string, receive: () => Promise<Result>): Promise<Result> {
@@ -92,7 +92,7 @@ export class Transfers {
   }
 
   /**
-   * Reserves disk space that an earlier server has promised to an upload, even where it is no longer free.
+   * Reserves the disk space of an upload to an earlier server, even if it is no longer free.
    * @param written the bytes that are there
    * @param bytes those that are missing
    */
@@ -124,12 +124,12 @@ export class Transfers {
     };
   }
 
-  /** Counts what an upload has written for the job that it becomes the image of. */
+  /** Moves the bytes of an upload to the job that it becomes the image of. */
   handOver(id: string, job: StoredItem): void {
     this.options.account.move(id, job.id, job.owner);
   }
 
-  /** Counts the bytes of what is gone no more. */
+  /** Stops counting the bytes of a removed item. */
   forget(id: string): void {
     this.options.account.release(id);
   }

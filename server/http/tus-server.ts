@@ -14,10 +14,10 @@ const CODES: Readonly<Record<number, RequestError['code']>> = {
   413: 'too-large',
 };
 
-/** What tus throws where there is no upload, and so what belongs to another owner looks like. */
+/** The error that tus throws for a missing upload; those of other owners get the same one. */
 const NOT_FOUND = { status_code: 404, body: 'The file for this url was not found\n' } as const;
 
-/** A tus server that serves uploads to their owners, and throws what it would respond with, as all other routes do. */
+/** A tus server that serves uploads to their owners, and throws its errors, as all other routes do. */
 export class TusServer extends Server {
   constructor(
     options: Pick<ServerOptions, 'path' | 'maxSize' | 'relativeLocation' | 'allowedOrigins'> & {
@@ -29,7 +29,7 @@ export class TusServer extends Server {
     const { datastore } = rest;
     super({
       ...rest,
-      // The whole address, query included, is where tus would look for it: the checks before it and the audit log go by
+      // tus would look for it in the whole URL, query included: the checks before it and the audit log use
       // the route.
       getFileIdFromRequest: (request) => nodeOf(request).params?.id,
       onIncomingRequest: async (request, id) => {
@@ -55,7 +55,7 @@ export class TusServer extends Server {
   }
 }
 
-/** What tus would respond with, as an error; a 500 is one that tus did not expect. */
+/** An error response of tus, as an error; 500 is one that tus did not expect. */
 const errorOf = (status: number, body: string): Error =>
   status < 500 || status === 501
     ? new RequestError(CODES[status] ?? 'bad-request', body.trim())

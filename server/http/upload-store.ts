@@ -17,8 +17,8 @@ export const MAX_UPLOADS = 1000;
 export const MAX_OWNER_UPLOADS = 250;
 
 /**
- * tus's file store, but that it knows whose each upload is, reserves its disk space from its announced length, passes
- * system errors through, and expires an upload by the time of its last byte.
+ * tus's file store with owners: it also reserves disk space by the announced length, passes system errors through, and
+ * expires an upload by the time of its last byte.
  */
 export class UploadStore extends FileStore {
   /** The running SHA-256 of every upload that this process received all bytes of so far. */
@@ -120,7 +120,7 @@ export class UploadStore extends FileStore {
     this.forget(id);
   }
 
-  /** Counts an upload for a job; call it when its file was moved away. */
+  /** Counts an upload for a job, once its file is moved away. */
   handOver(id: string, job: StoredItem): void {
     this.#reservations.get(id)?.space?.release();
     this.transfers.handOver(id, job);

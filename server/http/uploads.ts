@@ -67,7 +67,7 @@ export class Uploads {
 
   /**
    * Handles a request of the protocol; one with a body takes one of the places of `Transfers`.
-   * @throws RequestError for what is refused
+   * @throws RequestError for a refused request
    */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const hasBody = request.method === 'PATCH' || request.method === 'POST';
@@ -83,7 +83,7 @@ export class Uploads {
   /**
    * Finds a complete upload.
    * @param id its id, or its URL path
-   * @throws RequestError `not-found`, also for one that the caller may not see; `not-ready` if it is incomplete
+   * @throws RequestError `not-found`, also for those of other owners; `not-ready` if it is incomplete
    */
   async find(id: string, caller: Principal): Promise<CompleteUpload> {
     const key = id.slice(id.lastIndexOf('/') + 1);

@@ -1,7 +1,7 @@
 import type { Priority } from '../../model/scheduler/priority.js';
 import { RequestError } from '../contract/errors.js';
 
-/** What a job, or a request that is about to submit one, takes a place of. */
+/** A job, or a request that is about to submit one, as it counts against the limits. */
 export interface Demand {
   readonly owner: string;
   readonly priority: Priority;
@@ -10,8 +10,8 @@ export interface Demand {
 /** A place that a request holds until it has submitted its job. */
 export interface AdmittedPlace {
   /**
-   * The priority that its job has after all.
-   * @throws RequestError `busy` where none of its places is free
+   * Changes the priority of its job, which may only be known once its image is read.
+   * @throws RequestError `busy` if no place of that priority is free
    */
   changeTo(priority: Priority): void;
 }
@@ -20,14 +20,14 @@ export interface AdmittedPlace {
 export interface Occupancy {
   readonly active: number;
   readonly paused: number;
-  /** Of the images of all of them. */
+  /** Pixels of all their images. */
   readonly pixels: number;
 }
 
 export interface AdmissionLimits {
   /**
-   * Jobs that have not ended, by their priority: of each together with all that are less urgent. So jobs that nobody
-   * waits for never take the last places. Those of `interactive` are all places.
+   * Maximum number of jobs that have not ended, by priority: each counts together with all less urgent ones, so that
+   * jobs that nobody waits for never take the last places. The number for `interactive` is that of all places.
    */
   readonly places: Readonly<Record<Priority, number>>;
   /** Jobs of one owner that have not ended; null for no limit but the places. */
@@ -36,7 +36,7 @@ export interface AdmissionLimits {
   readonly ownerPixels: number | null;
 }
 
-/** The priorities whose jobs count against the places of one: it, and what is less urgent. */
+/** The priorities whose jobs count against the places of a priority: it, and all less urgent ones. */
 const COUNTED: Readonly<Record<Priority, readonly Priority[]>> = {
   interactive: ['interactive', 'normal', 'bulk'],
   normal: ['normal', 'bulk'],
@@ -46,7 +46,7 @@ const COUNTED: Readonly<Record<Priority, readonly Priority[]>> = {
 /** Bounds the jobs that have not ended, together with the requests that are about to submit one. */
 export class Admission {
   readonly #pending = new Set<Demand>();
-  /** Jobs that are submitted at this moment. */
+  /** Jobs that are being submitted. */
   readonly #submitted = new Set<{ readonly owner: string; readonly pixels: number }>();
 
   /** @param occupancy counts the jobs that have not ended and that `counts` */
@@ -58,10 +58,10 @@ export class Admission {
   /**
    * Holds a place while `work` submits a job or fails.
    *
-   * @param isReceived whether its image has been uploaded already: what took a client an hour is not turned away.
+   * @param isReceived whether its image has been uploaded already: a finished upload is not turned away.
    *   Uploads begin only while there are places, and there are as many at a time as places in all, so that jobs never
    *   exceed the places of their priority by more than that.
-   * @throws RequestError `busy` when no place is free; `too-many-jobs` where the owner has too many
+   * @throws RequestError `busy` when no place is free; `too-many-jobs` if the owner has too many
    */
   async withPlace<Result>(
     demand: Demand,
@@ -86,7 +86,7 @@ export class Admission {
   }
 
   /**
-   * Throws when a job would find no place; for routes to call before they receive an image.
+   * Throws if a job would find no place; for routes to call before they receive an image.
    * @throws RequestError `busy`, `too-many-jobs`
    */
   check({ owner, priority }: Demand, isReceived = false): void {
@@ -103,7 +103,7 @@ export class Admission {
     this.#checkPriority(priority, isReceived ? places.interactive : 0);
   }
 
-  /** @param more places, beyond the limits */
+  /** @param more additional places, beyond the limits */
   #checkPriority(priority: Priority, more: number): void {
     const { places } = this.limits;
     for (const [limiting, counted] of Object.entries(COUNTED) as [Priority, readonly Priority[]][]) {
@@ -120,7 +120,7 @@ export class Admission {
 
   /**
    * Holds the pixels of a job's image while `submit` runs.
-   * @throws RequestError `too-many-pixels` where the owner's jobs have too many
+   * @throws RequestError `too-many-pixels` if the owner's jobs have too many
    */
   async withPixels<Result>(owner: string, pixels: number, submit: () => Promise<Result>): Promise<Result> {
     const { ownerPixels } = this.limits;
@@ -142,8 +142,10 @@ export class Admission {
     }
   }
 
-  /** Paused jobs take places only beyond the limit. So a source that is offline for a day does not block everyone
-   * else, and the number of paused jobs is bounded all the same. */
+  /**
+   * The number of places that are taken. Paused jobs count only beyond the limit: a source that is offline for a day
+   * does not block everyone else, and the number of paused jobs is still bounded.
+   */
   #taken(counts: (job: Demand) => boolean, limit: number): number {
     const { active, paused } = this.occupancy(counts);
     const pending = [...this.#pending].filter(counts).length;

@@ -2,8 +2,8 @@ import { HIDDEN, hideNames } from '../contract/private-names.js';
 import type { JobRecord, JobSource } from './job.js';
 
 /**
- * A record without its names, as clients see it, whatever was written into it: by a server that hid none, or by a library
- * that repeats the path that it reads.
+ * A record without its names, as clients see it, even if they were written into it, by a server that hid none or by a
+ * library that repeats the path that it reads.
  */
 export function withoutNamesOf(record: JobRecord): JobRecord {
   const names = namesOf(record);

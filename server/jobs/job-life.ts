@@ -28,9 +28,9 @@ export interface LifeOptions extends TrackingOptions {
     receipt: RecordedReceipt,
     isAwaited: boolean,
   ) => Promise<JobRecord['cache']>;
-  /** Null where no traces are recorded. */
+  /** Null if no traces are recorded. */
   readonly tracer?: Tracer | null;
-  /** Whether what clients are told of failures has no names of images. Default false. */
+  /** Whether names of images are removed from failures that clients see. Default false. */
   readonly hidesNames?: boolean | undefined;
   /** Aborts when the server begins to close. */
   readonly closing: AbortSignal;
@@ -54,7 +54,7 @@ export class JobLife {
 
   /**
    * Starts the life of a job that was just submitted.
-   * @param span of the request that submitted it; null where its trace is not recorded
+   * @param span of the request that submitted it; null if its trace is not recorded
    */
   static begin(record: JobRecord, isAwaited: boolean, span: Span | null, options: LifeOptions): JobLife {
     const trace = span && JobTrace.of((...child) => span.child(...child), record);

@@ -7,7 +7,9 @@ import type { Metrics } from '../metrics/metrics.js';
 import { hasEnded, type JobRecord } from './job.js';
 import { TEMPORARY_CODES } from './recovery.js';
 
-/** Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to. */
+/**
+ * Counts the tiles and px that a job's worker computed since its last report, and the tiles that it did not need to.
+ */
 export function countProgress(
   metrics: Metrics,
   { request }: Pick<JobRecord, 'request'>,
@@ -53,7 +55,7 @@ export function gaugeJobs(
   }
 }
 
-/** Has counters start at 0 for every label that they may get: so the first event is an increase. */
+/** Initialises counters to 0 for every label, so that the first event is an increase. */
 export function startCounting(metrics: Metrics): void {
   const { jobDuration, jobFailures, jobRetries, jobPauses, cacheHits, cacheMisses } = metrics;
   for (const priority of PRIORITIES)
@@ -91,5 +93,5 @@ export function observeEnd(
   if (state === 'failed') count(jobFailures, { code: problemOf(error?.code ?? '').code }, exemplar);
 }
 
-/** @param from in ISO 8601: the clock may have been set back since, and what is no time is 0 ms ago, for no metric ends a job */
+/** @param from in ISO 8601. A future or invalid time counts as 0 ms ago: a metric must not fail a job. */
 export const msSince = (from: string, now: number): number => Math.max(0, now - Date.parse(from) || 0);

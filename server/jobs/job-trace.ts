@@ -6,7 +6,7 @@ import type { JobRecord } from './job.js';
 interface StageSpan {
   startMs: number;
   endMs: number;
-  /** What its tiles and bands took, added up, in ms. */
+  /** Time of its tiles and bands, added up, in ms. */
   busyMs: number;
   count: number;
 }
@@ -18,7 +18,7 @@ export class JobTrace {
 
   /**
    * @param start starts the span of the job, in the trace of its request or in one of its own
-   * @returns null where that trace is not recorded
+   * @returns null if that trace is not recorded
    */
   static of(
     start: (name: string, options: SpanOptions) => Span | null,
@@ -72,7 +72,7 @@ export class JobTrace {
     this.#stages.clear();
   }
 
-  /** @param error the code of what has failed; null for nothing */
+  /** @param error the code of the failure; null for success */
   end(state: JobRecord['state'], error: string | null): void {
     this.endAttempt();
     this.#span.end({ attributes: { 'unseam.job.state': state }, error });

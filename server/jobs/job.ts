@@ -57,7 +57,7 @@ export interface FileStamp {
 /** Everything about a job that survives a restart of the server: its `job.json`. */
 export interface JobRecord {
   readonly id: string;
-  /** Whose job it is, `Principal.id`: only its owner and admins see it, and its results are reused for its owner alone. */
+  /** Owner of the job, `Principal.id`: only it and admins see the job, and its results are reused for it alone. */
   readonly owner: string;
   readonly state: JobState;
   readonly priority: Priority;
@@ -65,7 +65,7 @@ export interface JobRecord {
   readonly request: JobRequest;
   readonly image: Receipt['image'];
   readonly plan: Receipt['plan'];
-  /** What its results and its journal take on the disk, at most: claimed until it has ended. */
+  /** Maximum disk space of its results and its journal, in bytes, which is claimed until it has ended. */
   readonly expectedBytes: number;
   /** Times in ISO 8601, UTC. */
   readonly createdAt: string;

@@ -46,7 +46,7 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait' | 'hi
   readonly tracer?: Tracer | null;
   /** Interactive jobs that run at a time, and as many others; their tiles share batches. At least 1. */
   readonly concurrency: number;
-  /** Of jobs that have not ended, together with requests that are about to submit one. */
+  /** Limits of jobs that have not ended, together with requests that are about to submit one. */
   readonly limits: AdmissionLimits;
   /** By what later requests find the results of earlier ones; null if every request is computed. */
   readonly resultKeys: Pick<ResultKeys, 'of'> | null;
@@ -54,7 +54,7 @@ export interface JobsOptions extends Pick<LifeOptions, 'recovery' | 'wait' | 'hi
   readonly responseCacheBytes: number;
   /** How long a job stays available after it has ended, in ms. */
   readonly keepMs: number;
-  /** Called with the id of a job that was removed because of that. */
+  /** Called with the id of each job that has expired. */
   readonly onExpired?: (id: string) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -128,7 +128,7 @@ export class Jobs {
   }
 
   /**
-   * @throws RequestError `busy`, `too-many-jobs` when a job would find no place: for routes to call before they receive
+   * @throws RequestError `busy`, `too-many-jobs` if a job would find no place: for routes to call before they receive
    *   an image
    */
   checkPlace(demand: Demand): void {
@@ -187,7 +187,7 @@ export class Jobs {
   /**
    * Makes a job of the folder that the store created for it, with the results of an earlier one: it has succeeded.
    * @param takeImage see `submit`
-   * @returns null where a file of those results is gone, or was changed; its image is there then
+   * @returns null if a file of those results is gone or was changed; its image is there then
    * @throws RequestError `disk-full`, `quota-exceeded`
    */
   async reuse(

@@ -17,7 +17,7 @@ export interface NewJob {
   readonly resultKey: string | null;
   /** Whether the job ends with the request that submits it: it is never written to the store. */
   readonly isAwaited: boolean;
-  /** Of the request that submits it. Default null: its trace is not recorded. */
+  /** Span of the request that submits it. Default null: its trace is not recorded. */
   readonly span?: Span | null;
 }
 

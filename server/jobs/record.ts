@@ -172,7 +172,7 @@ function migrate(raw: unknown): unknown {
   throw unreadable(`its job.json has format version ${String(form)}, of a newer unseam; ${known}`);
 }
 
-/** The error for a job that does not exist, or that its caller may not know of. */
+/** The error for a job that does not exist, or that belongs to another owner. */
 export const noJob = (id: string): RequestError => new RequestError('not-found', `there is no job ${id}`);
 
 /**

@@ -13,7 +13,7 @@ export interface EarlierResults extends Pick<JobRecord, 'image' | 'plan' | 'prog
   /** The job that computed them. */
   readonly job: string;
   readonly computedAt: string;
-  /** Of their files. */
+  /** Size of their files together. */
   readonly bytes: number;
   /** Puts their files into the folder of the later job; false, and no file, where one is missing or was changed. */
   readonly place: (folder: string) => Promise<boolean>;
@@ -101,7 +101,7 @@ export class ResultCache {
     }
   }
 
-  /** Forgets what is in memory of results with a key: their owner has removed the job that has them, too. */
+  /** Evicts the results with a key from memory, as their owner has removed the job that has them. */
   forget(key: string): void {
     this.#responses.delete(key);
     this.options.metrics.cacheBytes.set({ cache: 'results' }, this.#responses.bytes);

@@ -1,9 +1,9 @@
 import type { Counter, Histogram, LabelValues } from 'prom-client';
 
-/** By what an exemplar is found again: ids that the server made, and nothing that a client named. */
+/** Labels of an exemplar: ids that the server made, never text of a client. */
 export interface Exemplar {
   readonly job_id: string;
-  /** Of the job's trace, where one is recorded. */
+  /** Id of the job's trace, if it is recorded. */
   readonly trace_id?: string;
 }
 

@@ -25,7 +25,7 @@ export interface PoolOptions extends ReaderProcessOptions {
   readonly timeoutMs: number;
   /** How every image is opened. */
   readonly limits: ReaderLimits;
-  /** Called with why a process was lost. Default: it is not called. */
+  /** Called with why a process was lost. Default: not called. */
   readonly onDeath?: ((cause: ReaderCause) => void) | undefined;
 }
 

@@ -14,7 +14,7 @@ export interface ReadersOptions extends ReaderLimits {
   readonly headerMs?: number;
   /** Discards what the processes print: libraries may name images there. Default false. */
   readonly isSilent?: boolean;
-  /** Called with why a process was lost. Default: it is not called. */
+  /** Called with why a process was lost. Default: not called. */
   readonly onDeath?: PoolOptions['onDeath'];
 }
 

@@ -4,13 +4,13 @@ import { RequestError } from '../contract/errors.js';
 export interface DiskLimits {
   /** Bytes of all jobs and uploads together; null for no limit but the disk's. */
   readonly quotaBytes: number | null;
-  /** Once the quota was reached, nothing is accepted until less than this is in use. At most `quotaBytes`. */
+  /** Once the quota is reached, nothing is accepted until less than this is in use. At most `quotaBytes`. */
   readonly lowWaterBytes: number;
   /** Bytes of the jobs and uploads of one owner; null for no limit. */
   readonly ownerBytes: number | null;
 }
 
-/** Limits nothing. */
+/** No limits. */
 export const NO_LIMITS: DiskLimits = { quotaBytes: null, lowWaterBytes: 0, ownerBytes: null };
 
 /**
@@ -44,8 +44,8 @@ export class DiskAccount {
   /**
    * Claims bytes for a job or an upload, in place of those that it had.
    * @param id of the job or the upload
-   * @throws RequestError `quota-exceeded` beyond the owner's limit, `disk-full` beyond that of the server; what it had
-   *   is as it was
+   * @throws RequestError `quota-exceeded` beyond the owner's limit, `disk-full` beyond that of the server; the
+   *   previous claim remains
    */
   claim(id: string, owner: string, bytes: number): void {
     const { quotaBytes, lowWaterBytes, ownerBytes } = this.limits;
@@ -71,14 +71,14 @@ export class DiskAccount {
     this.record(id, owner, bytes);
   }
 
-  /** Notes what a job or an upload has, whatever the limits are: its bytes are on the disk already. */
+  /** Records the bytes of a job or an upload, whatever the limits: they are on the disk already. */
   record(id: string, owner: string, bytes: number): void {
     this.release(id);
     this.#items.set(id, { owner, bytes });
     this.#add(owner, bytes);
   }
 
-  /** Counts the bytes of one for another, such as those of an upload that has become the image of a job. */
+  /** Moves bytes from one item to another, such as those of an upload that has become the image of a job. */
   move(from: string, to: string, owner: string): void {
     const bytes = this.bytesOf(from);
     this.release(from);

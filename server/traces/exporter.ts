@@ -19,13 +19,15 @@ export interface ExporterOptions {
     'url' | 'headers' | 'timeoutMs' | 'resource' | 'maxQueue' | 'maxBatch' | 'delayMs'
   >;
   readonly log: Pick<Logger, 'warn' | 'info'>;
-  /** Called with numbers of spans that were sent, or dropped because there are too many or the receiver refuses them. */
+  /**
+   * Called with numbers of spans that were sent, or dropped because there are too many or the receiver refuses them.
+   */
   readonly onSpans: (outcome: 'sent' | 'dropped', count: number) => void;
 }
 
 /**
- * Sends spans to an OTLP receiver, by HTTP and in JSON, some at a time. Nothing waits for it: what the receiver does not
- * take in time is dropped, and counted.
+ * Sends spans to an OTLP receiver, by HTTP and in JSON, some at a time. Nothing waits for it: what the receiver does
+ * not take in time is dropped, and counted.
  */
 export class SpanExporter {
   readonly #queue: SpanData[] = [];
@@ -49,7 +51,7 @@ export class SpanExporter {
     else this.#timer ??= setTimeout(() => this.#send(), delayMs).unref();
   }
 
-  /** Sends what is queued, if the receiver takes it within two seconds. */
+  /** Sends what is queued, if the receiver accepts it within two seconds. */
   async close(): Promise<void> {
     const last = setTimeout(() => this.#closing.abort(), CLOSE_MS).unref();
     while ((this.#queue.length > 0 || this.#sending) && !this.#closing.signal.aborted) {
@@ -139,6 +141,6 @@ export class SpanExporter {
 interface Failure {
   readonly reason: string;
   readonly isTransient: boolean;
-  /** What the receiver asks for, in ms; null where it does not. */
+  /** Delay that the receiver requests, in ms; null if it requests none. */
   readonly waitMs: number | null;
 }

@@ -7,7 +7,7 @@ import { Tracer } from './tracer.js';
 
 /** The traces of a server. */
 export interface Traces {
-  /** Null where none are recorded. */
+  /** Null if none are recorded. */
   readonly tracer: Tracer | null;
   /** Sends the last spans. */
   readonly close: () => Promise<void>;

@@ -1,6 +1,6 @@
 import type { Attributes, SpanData } from './tracer.js';
 
-/** The instrumentation that spans are of. */
+/** The instrumentation scope of the spans. */
 const SCOPE = { name: 'unseam' } as const;
 const KINDS = { internal: 1, server: 2 } as const satisfies Record<SpanData['kind'], number>;
 const ERROR = 2;

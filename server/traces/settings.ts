@@ -3,13 +3,13 @@ import { SAMPLER_NAMES, type SamplerName } from './sampler.js';
 
 /** Where traces are sent, and which. */
 export interface TraceSettings {
-  /** Of `POST`, such as `http://collector:4318/v1/traces`. */
+  /** URL that spans are posted to, such as `http://collector:4318/v1/traces`. */
   readonly url: string;
   /** Headers of each request, such as a key of the receiver. */
   readonly headers: Readonly<Record<string, string>>;
   /** Time limit of a request, in ms. */
   readonly timeoutMs: number;
-  /** What the traces are of: `service.name` and others. */
+  /** Attributes of the service: `service.name` and others. */
   readonly resource: Readonly<Record<string, string>>;
   readonly sampler: { readonly name: SamplerName; readonly ratio: number };
   /** Spans that wait to be sent, at most; more are dropped. */

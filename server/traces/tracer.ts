@@ -6,7 +6,7 @@ export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface SpanEvent {
   readonly name: string;
-  /** In ms since 1970. */
+  /** Time of the event, in ms since 1970. */
   readonly atMs: number;
   readonly attributes: Attributes;
 }
@@ -21,19 +21,19 @@ export interface SpanData {
   /** Null for the first span of a trace. */
   readonly parentId: string | null;
   readonly state: string;
-  /** In ms since 1970. */
+  /** Start of the span, in ms since 1970. */
   readonly startMs: number;
   readonly endMs: number;
   readonly attributes: Attributes;
   readonly events: readonly SpanEvent[];
-  /** What has failed, as a code; null for nothing. */
+  /** Code of the failure; null for success. */
   readonly error: string | null;
 }
 
 export interface SpanOptions {
   /** Default `internal`. */
   readonly kind?: SpanData['kind'];
-  /** In ms since 1970. Default now. */
+  /** Start of the span, in ms since 1970. Default now. */
   readonly startMs?: number;
   readonly attributes?: Attributes;
 }
@@ -48,7 +48,7 @@ export interface SpanEnd extends Pick<SpanOptions, 'attributes'> {
 /** Events of a span at most: a job that is retried for days has no more. */
 const MAX_EVENTS = 128;
 
-/** Something that takes time, in a trace. It is sent when it has ended. */
+/** An interval in a trace, which is sent when it has ended. */
 export class Span {
   readonly #spanId = newSpanId();
   readonly #events: SpanEvent[] = [];

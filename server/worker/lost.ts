@@ -3,10 +3,12 @@ import { EngineLostError } from '../../model/errors.js';
 /** Whether a job caused the exit of the worker that it ran in. */
 export type Blame = 'certain' | 'possible' | 'none';
 
-/** How a worker was lost: it crashed, or was terminated because it did not respond, or because its devices were lost. */
+/**
+ * How a worker was lost: it crashed, or was terminated because it did not respond, or because its devices were lost.
+ */
 export type Loss = 'crash' | 'hang' | 'devices';
 
-/** Why a worker was lost: as `Loss`, or something else has killed it, or it has never started. */
+/** Why a worker was lost: a `Loss`, killed by something else, or never started. */
 export const DEATH_CAUSES = ['crash', 'killed', 'hang', 'devices', 'start'] as const;
 export type DeathCause = (typeof DEATH_CAUSES)[number];
 

@@ -55,7 +55,7 @@ export interface WorkerMethods extends WorkerCalls {
 export interface StageTime {
   readonly stage: Stage;
   readonly durationMs: number;
-  /** In ms since 1970. */
+  /** End of the stage, in ms since 1970. */
   readonly endedAtMs: number;
 }
 
@@ -71,7 +71,7 @@ export type JobEvent =
 
 /** What a worker does, as of a beat. */
 export interface WorkerLoad {
-  /** What its memory is for, in bytes. */
+  /** Its memory by purpose, in bytes. */
   readonly memory: MemoryUse;
   readonly process: ProcessUse;
   /** Tiles that wait for a batch, by the priority of their jobs. */

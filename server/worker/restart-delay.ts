@@ -2,7 +2,7 @@ import type { WorkerLimits } from './limits.js';
 
 /**
  * How long to wait before a worker is started again: longer each time, while workers do not last. One that has run for
- * longer than the longest delay is no loop of crashes: after it, the delays start anew.
+ * longer than the longest delay is not in a crash loop: after it, the delays start anew.
  */
 export class RestartDelay {
   #nextMs: number;

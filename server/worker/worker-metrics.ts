@@ -7,10 +7,10 @@ import type { KnownDevices } from './known-devices.js';
 import { DEATH_CAUSES } from './lost.js';
 import type { WorkerLoad } from './methods.js';
 
-/** What the metrics, and what is known of the devices, have of a worker: they follow its events. */
+/** Updates the metrics, and the known devices, by the events of a worker. */
 export class WorkerObserver {
   readonly events: WorkerEvents;
-  /** What its process takes, as of its last beat; null until there was one. */
+  /** Resource use of its process at its last beat; null before the first one. */
   process: ProcessUse | null = null;
 
   constructor(

@@ -3,8 +3,8 @@ import type { MaskArray, MaskSink } from '../sink.js';
 import { PartialFile } from './partial-file.js';
 
 /**
- * Writes the values of a mask alone, row by row from the top: a byte a px, or `channels` floats of 32 bits, little-endian
- * and interleaved. For programs that have no decoder, or want none.
+ * Writes the values of a mask alone, row by row from the top: a byte a px, or `channels` floats of 32 bits,
+ * little-endian and interleaved. For programs that have no decoder, or want none.
  */
 export class RawSink implements MaskSink {
   private constructor(
@@ -19,7 +19,7 @@ export class RawSink implements MaskSink {
   }
 
   async writeBand(rect: Rect, data: MaskArray): Promise<void> {
-    // Of a machine that is little-endian, as all are that engines are built for.
+    // Native byte order, which is little-endian on all machines that engines are built for.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const pixelBytes = this.channels * data.BYTES_PER_ELEMENT;
     const at = (y: number) => ((rect.y + y) * this.size.width + rect.x) * pixelBytes;

@@ -5,7 +5,7 @@ import { type Problem, problemOf, TRANSIENT } from '../problems.js';
 import type { JsonSchema } from '../schemas/notation.js';
 import { contentOf, countedHeaders, headersOf } from './content.js';
 
-/** The errors of operations as responses: those of several operations that are alike are written once. */
+/** The errors of operations as responses. Equal ones of several operations are written once. */
 export class Problems {
   readonly #codes = new Set<string>();
   /** Shared responses by their names, and their names by what they are. */
@@ -26,7 +26,7 @@ export class Problems {
     return Object.fromEntries(responses);
   }
 
-  /** What the operations that were described refer to. */
+  /** The shared responses that the described operations refer to. */
   components(): JsonSchema {
     return {
       responses: Object.fromEntries(this.#responses),

@@ -47,7 +47,7 @@ type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
 /** How schemas are converted: as what clients send and receive, before anything is parsed. */
 const INPUT = { io: 'input', unrepresentable: 'any' } as const satisfies z.core.ToJSONSchemaParams;
 
-/** Replaces what a schema says by the notation of its text. */
+/** Replaces a schema by the notation of its text. */
 const asText: Override = ({ zodSchema, jsonSchema }) => {
   const text = NOTATION.get(zodSchema)?.text;
   if (text) replace(jsonSchema, text);
@@ -63,7 +63,7 @@ const asJson: Override = ({ zodSchema, jsonSchema }) => {
   replace(jsonSchema, { anyOf: [...notation.json, isText ? notation.text : own] });
 };
 
-/** Writes a tuple of values that are alike as a list of so many: not every tool knows `prefixItems`. */
+/** Writes a tuple of equal types as a list of fixed length: not every tool knows `prefixItems`. */
 function simplifyTuple(schema: Record<string, unknown>): void {
   const items = schema.prefixItems as readonly unknown[] | undefined;
   const [first, ...others] = (items ?? []).map((item) => JSON.stringify(item));
@@ -95,7 +95,7 @@ export function bodySchema(schema: z.ZodType): JsonSchema {
 export const parameterSchema = (schema: z.ZodType): JsonSchema =>
   plain(z.toJSONSchema(schema, { ...INPUT, override: asText }));
 
-/** A schema without what only a document of its own has. */
+/** A schema without the keywords of a standalone document. */
 function plain(schema: object): JsonSchema {
   const { $schema, $id, '~standard': _, ...rest } = schema as Record<string, unknown>;
   return rest;

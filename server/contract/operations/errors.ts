@@ -2,7 +2,7 @@ import { isSafe } from '../methods.js';
 import type { Code } from '../problems.js';
 import type { Operation } from './operation.js';
 
-/** What any request may be refused with, or fail with. */
+/** Errors of any request. */
 const EVERY: readonly Code[] = [
   'bad-request',
   'address-too-long',
@@ -18,9 +18,9 @@ const EVERY: readonly Code[] = [
   'device-unavailable',
 ];
 
-/** Of a model that a request names. */
+/** Errors of a model that a request names. */
 export const OF_MODELS = ['unknown-model', 'bad-checkpoint'] as const satisfies Code[];
-/** Of an image that is received. */
+/** Errors of an image that is received. */
 export const OF_BODIES = [
   'stalled',
   'too-large',
@@ -31,7 +31,7 @@ export const OF_BODIES = [
   'disk-full',
   'cancelled',
 ] as const satisfies Code[];
-/** Of an image that is opened, and planned. */
+/** Errors of an image that is opened and planned. */
 export const OF_IMAGES = [
   'bad-tile',
   'not-found',
@@ -44,7 +44,7 @@ export const OF_IMAGES = [
   'inexact-model',
   'bad-model-config',
 ] as const satisfies Code[];
-/** Of networks that are run. */
+/** Errors of running a network. */
 export const OF_ENGINES = [
   'out-of-memory',
   'graph-failed',
@@ -57,7 +57,7 @@ export const OF_ENGINES = [
   'worker-killer',
 ] as const satisfies Code[];
 
-/** Of callers. */
+/** Errors of callers. */
 const OF_CALLERS: readonly Code[] = ['unauthorized', 'forbidden', 'rate-limited'];
 
 /** Every code that an operation can give. */

@@ -3,7 +3,7 @@ import type { Code } from '../problems.js';
 import type { Scope } from '../scopes.js';
 import type { HeaderName } from './headers.js';
 
-/** The groups of operations, as documents of the API show them. */
+/** Groups of operations in the documentation of the API. */
 export const TAGS = {
   Segment: 'Masks of images that can be answered at once, and plans.',
   Jobs: 'Images that are segmented in the background: whole slides, above all.',
@@ -29,16 +29,16 @@ export interface OperationResponse {
   /** Default: no body. */
   readonly content?: Contents;
   readonly headers?: readonly HeaderName[];
-  /** Operations that go on with it, by their names: what each parameter is, as OpenAPI's expressions say it. */
+  /** Follow-up operations by name, with the value of each parameter as an OpenAPI expression. */
   readonly links?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /** One operation of the HTTP API. */
 export interface Operation {
   readonly method: 'get' | 'head' | 'post' | 'patch' | 'delete' | 'options';
-  /** As OpenAPI writes paths: `/v1/jobs/{id}`. */
+  /** Path in OpenAPI's notation: `/v1/jobs/{id}`. */
   readonly path: string;
-  /** What its caller has to be allowed; null for everyone, who may be nobody known. */
+  /** Scope that its caller needs; null for public operations. */
   readonly scope: Scope | null;
   /** Whether it may change something, so that requests are audited; by default, unless its method is a safe one. */
   readonly changesState?: boolean;
@@ -53,10 +53,10 @@ export interface Operation {
     readonly query?: z.ZodObject;
     readonly header?: z.ZodObject;
   };
-  /** What it reads of a body; default nothing. */
+  /** Forms of its request body. Default: none. */
   readonly body?: Contents;
   readonly isBodyRequired?: boolean;
-  /** By status; errors are not among them. */
+  /** Successful responses by status. */
   readonly responses: Readonly<Record<number, OperationResponse>>;
   /** The codes of errors that it can give, besides those that every operation can: see `errorsOf`. */
   readonly errors: readonly Code[];

@@ -50,7 +50,7 @@ export const RESULT: Contents = {
 };
 
 const ofJob = { id: '$response.body#/id' };
-/** What can be done with a job that was created. */
+/** Links to the operations on a created job. */
 export const OF_CREATED: NonNullable<OperationResponse['links']> = {
   getJob: ofJob,
   followJob: ofJob,

@@ -14,7 +14,7 @@ const scopes = z
   .min(1)
   .describe('what it allows; `segment` and `train` include `read`, and `admin` includes all');
 const NAMED = 'must have 1 to 100 characters, none of them a control character';
-/** Control characters, and those that change the direction of a line or cannot be seen. */
+/** Control characters, invisible ones, and those that change the direction of text. */
 const HIDDEN = String.raw`\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff`;
 const name = z
   .string()
@@ -30,18 +30,18 @@ const slides = z
   .refine((path) => !/\p{Cs}/u.test(path), SLIDES)
   .describe('the part of the folder of slides that it may read, relative to that folder');
 
-/** Of 3,650 days at most, which are 87,600 hours. */
+/** Maximum validity of a token: 3,650 days, or 87,600 hours. */
 const LIFETIMES =
   /^(never|([1-9]\d{0,2}|[12]\d{3}|3[0-5]\d\d|36[0-4]\d|3650)d|([1-9]\d{0,3}|[1-7]\d{4}|8[0-6]\d{3}|87[0-5]\d\d|87600)h|[1-9]\d{0,5}m)$/;
 
-/** How long a token is valid, in ms; null for ever. */
+/** Validity of a token in ms; null for no expiry. */
 const lifetimeSchema = z
   .string()
   .regex(LIFETIMES, LIFETIME)
   .transform((text) => (text === 'never' ? null : Number(text.slice(0, -1)) * UNITS[text.at(-1)!]!))
   .describe('`never`, or a lifetime such as `90d` or `12h`');
 
-/** How long a token is valid, unless its maker says otherwise. */
+/** Default validity of a token. */
 export const DEFAULT_LIFETIME = '90d';
 
 /** The body of a request for a token. */
@@ -52,7 +52,7 @@ export const tokenRequestSchema = z.strictObject({
   expires: lifetimeSchema.prefault(DEFAULT_LIFETIME),
 });
 
-/** A token as its makers see it, without its secret. */
+/** A token as admins see it, without its secret. */
 export const tokenViewSchema = z
   .object({
     id: z.string().regex(TOKEN_ID),
@@ -68,7 +68,7 @@ export const tokenViewSchema = z
   .describe('a token, without its secret');
 export type TokenView = Described<typeof tokenViewSchema>;
 
-/** The response to who makes a token. */
+/** The response with a new token. */
 export const newTokenSchema = tokenViewSchema
   .extend({ token: z.string().describe('what its bearer presents; it is not stored, and never shown again') })
   .describe('a token that was just made, with its secret');

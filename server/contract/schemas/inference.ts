@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { inferParametersSchema } from '../queries.js';
 
-/** The tensors of the Open Inference Protocol that are an image: their types, and bytes of a value. */
+/** Data types of image tensors in the Open Inference Protocol, with the bytes of a value. */
 export const DATATYPES = { UINT8: 1, UINT16: 2, FP32: 4 } as const;
 export type Datatype = keyof typeof DATATYPES;
 const DATATYPE_NAMES = Object.keys(DATATYPES) as [Datatype, ...Datatype[]];

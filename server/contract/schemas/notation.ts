@@ -3,11 +3,11 @@ import { z } from 'zod';
 /** A part of a JSON Schema, as OpenAPI 3.1 has them. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** How the value of a parameter may be written, where its own schema, which parses texts, cannot say it. */
+/** How a parameter may be written, where its own schema, which parses texts, cannot express it. */
 export interface Notation {
-  /** In a query, a path or a header. */
+  /** Notation in a query, a path or a header. */
   readonly text?: JsonSchema;
-  /** In JSON, beside its text. */
+  /** Notation in JSON, as an alternative to its text. */
   readonly json?: readonly JsonSchema[];
 }
 

@@ -12,10 +12,10 @@ export const margins = z
   .object({ top: count, left: count, bottom: count, right: count })
   .describe('what a tile sees beyond the px that it owns, in px');
 
-/** What a schema describes, as values that nobody changes. */
+/** The type of a schema's output, read-only. */
 export type Frozen<Value> = Value extends object
   ? { readonly [Key in keyof Value]: Frozen<Value[Key]> }
   : Value;
 
-/** The type of what a schema describes. */
+/** The type of a schema's output. */
 export type Described<Schema extends z.ZodType> = Frozen<z.output<Schema>>;

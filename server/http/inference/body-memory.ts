@@ -1,8 +1,8 @@
 import { RequestError } from '../../contract/errors.js';
 
 /**
- * Bytes of the server's memory for bodies that have to be parsed as a whole. Nobody has more than a half of it, so that
- * slow bodies of one caller do not keep out those of all others.
+ * A bounded amount of memory for bodies that have to be parsed as a whole. One caller gets half of it at most, so that
+ * its slow bodies do not keep out those of all others.
  */
 export class BodyMemory {
   readonly #heldBy = new Map<string, number>();
@@ -11,9 +11,9 @@ export class BodyMemory {
   constructor(private readonly limit: number) {}
 
   /**
-   * Holds memory while `use` runs, or until that says that it needs it no longer.
+   * Holds memory while `use` runs, or until `use` releases it.
    * @param owner of the request, `Principal.id`
-   * @throws RequestError `busy` where others hold it, or the owner holds a half
+   * @throws RequestError `busy` if others hold it, or the owner holds half
    */
   async hold<Result>(
     owner: string,

@@ -18,13 +18,13 @@ import { type InferRequest, MAX_VALUES_BYTES, withInferRequest } from './read-re
 import { inferResponse, type ResultTensor } from './response.js';
 import { tiffHeader } from './tiff-header.js';
 
-/** Requests with values in JSON that are read at a time, if all are of the largest size; half of them of one caller. */
+/** Requests of the largest size with values in JSON that are read concurrently; half of them of one caller. */
 const JSON_REQUESTS = 8;
-/** Values of a response in JSON: more have to be binary. */
+/** Maximum number of values of a response in JSON: more have to be binary. */
 const MAX_JSON_VALUES = 4_000_000;
 
 export interface InferOptions {
-  /** Larger images are refused: they are not waited for. */
+  /** Maximum px of an image: larger ones belong to `/v1/jobs`. */
   readonly syncPixels: number;
   /** Aborts when the server no longer waits for requests. */
   readonly ended: AbortSignal;
@@ -139,7 +139,7 @@ function outputsOf({ head, tensor }: InferRequest, classes: number): Output[] {
   return tensors;
 }
 
-/** The header of a file, and what follows as it arrives. */
+/** The header of a file, followed by its values as they arrive. */
 async function* following(header: Buffer, values: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield header;
   yield* values;

@@ -7,9 +7,9 @@ import { chunksOf } from '../receive-image.js';
 import type { BodyMemory } from './body-memory.js';
 import { bytesOfValues, type ImageTensor, tensorOf } from './tensor.js';
 
-/** The JSON in front of binary values, in bytes. */
+/** Maximum size of the JSON in front of binary values, in bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
-/** The JSON with values in it: more have to be binary. */
+/** Maximum size of JSON with values in it, in bytes: more have to be binary. */
 export const MAX_VALUES_BYTES = 4 * 2 ** 20;
 
 const HEAD_LENGTH = 'Inference-Header-Content-Length';
@@ -25,7 +25,7 @@ export interface InferRequest {
 /**
  * Reads the JSON of an inference request, and checks what it announces before anything else is received.
  *
- * @param maxPixels of an image
+ * @param maxPixels limit of the image, in px
  * @param owner of the request, `Principal.id`
  * @param memory that JSON with values in it is held in, until they have been read
  * @throws RequestError `bad-request`, `too-large`, `busy`; ImageTooLargeError
@@ -63,7 +63,7 @@ export async function withInferRequest<Result>(
   return memory.hold(owner, announced, async (release) => use(await readValues(chunks, maxPixels, release)));
 }
 
-/** Reads a request with values in JSON. What it returns has neither the text nor what was parsed of the values. */
+/** Reads a request with values in JSON. The result holds on to neither the text nor the parsed values. */
 async function readValues(
   chunks: AsyncIterableIterator<Buffer>,
   maxPixels: number,
@@ -100,7 +100,7 @@ function parseHead(bytes: Buffer): InferHead {
   return parseParameters(inferHeadSchema, json);
 }
 
-/** @param announced the bytes behind the JSON; null where the request does not say */
+/** @param announced the bytes behind the JSON; null if unknown */
 function checkBinary({ inputs }: InferHead, { bytes }: ImageTensor, announced: number | null): void {
   const { parameters, data } = inputs[0]!;
   const size = parameters?.binary_data_size;

@@ -7,7 +7,7 @@ export interface ResultTensor {
   readonly name: TensorName;
   readonly datatype: Extract<Datatype, 'UINT8' | 'FP32'>;
   readonly shape: readonly number[];
-  /** Of its raw values. */
+  /** File of its raw values. */
   readonly path: string;
   /** Whether they follow the JSON, instead of being in it. */
   readonly isBinary: boolean;
@@ -17,15 +17,15 @@ export interface ResultTensor {
 export interface InferResponse {
   /** Bytes of its JSON where binary values follow; null where it is JSON alone. */
   readonly headBytes: number | null;
-  /** In bytes. */
+  /** Length of the whole response, in bytes. */
   readonly length: number;
   readonly pieces: () => AsyncGenerator<Buffer>;
 }
 
 /**
  * Composes an inference response from the files of results. These are read piece by piece, and those in JSON twice:
- * the length of what they are written as is known only then.
- * @param facts what the response says beside its outputs
+ * the length of their text is only known after the first pass.
+ * @param facts members of the response beside its outputs
  */
 export async function inferResponse(
   facts: Readonly<Record<string, unknown>>,

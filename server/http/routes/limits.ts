@@ -6,7 +6,7 @@ import type { LimitsDependencies, Used } from '../dependencies.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
 
-/** `GET /v1/limits`: everything that a client can run into, with the error that it gets. */
+/** `GET /v1/limits`: every limit that a client can exceed, with its error. */
 export function limitsRoute(operate: Operate, { values, usedBy, used }: LimitsDependencies): void {
   operate('getLimits', (request, response) => {
     const caller = principalOf(request);

@@ -25,7 +25,7 @@ export function probeRoutes(
 }
 
 /**
- * `/metrics`, for Prometheus: as OpenMetrics, which has exemplars, to who prefers it, and else as text.
+ * `/metrics`, for Prometheus: as OpenMetrics, which has exemplars, to clients that prefer it, and as text otherwise.
  * @param measure measures the gauges that change without an event
  */
 export function metricsRoute(

@@ -7,8 +7,8 @@ import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
 
 /**
- * `/v1/session`: who sends the request. The page signs in with a token, which the browser keeps in a cookie until it is
- * closed: the page itself stores nothing, and no address has it.
+ * `/v1/session`: the caller of the request. The page signs in with a token, which the browser keeps in a cookie until
+ * it is closed: the page itself stores nothing, and no address has it.
  */
 export function sessionRoutes(operate: Operate, authenticator: Authenticator): void {
   const sessionOf = async (request: Request): Promise<Session> => {

@@ -14,7 +14,7 @@ export function tokenRoutes(operate: Operate, tokens: TokenStore): void {
   });
 
   operate('createToken', jsonBody(), async (request, response) => {
-    // From then on the server would refuse everybody else: that is for who runs it to decide.
+    // The first token locks out everybody else, which is for the operator to decide.
     if (principalOf(request).id === EVERYONE) {
       throw new RequestError(
         'forbidden',
