@@ -25,7 +25,10 @@ const START_MS = 60_000;
 const EXIT_MS = 1000;
 
 export interface ReaderProcessOptions {
-  /** JavaScript's heap of a process, in MB: an image that needs more crashes the process, not the machine. */
+  /**
+   * JavaScript's heap of a process, in MB: an image that needs more crashes the process, not the machine. A 64th of it
+   * bounds each half of the young generation, which otherwise grows to 16 MB whatever the heap.
+   */
   readonly heapMb: number;
   /** Discards what it prints: libraries may name images there. Default false. */
   readonly isSilent?: boolean;
@@ -53,7 +56,7 @@ export class ReaderProcess {
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
-      execArgv: [`--max-old-space-size=${heapMb}`],
+      execArgv: [`--max-old-space-size=${heapMb}`, `--max-semi-space-size=${Math.ceil(heapMb / 64)}`],
       stdio: ['ignore', 'ignore', isSilent ? 'ignore' : 'inherit', 'ipc'],
     });
     this.#connection = new Connection(childProcess(this.#child), {
