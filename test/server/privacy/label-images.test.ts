@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';
 import { testServer } from '../../support/product.js';
 import { type TestImage, writeTestTiff } from '../../support/tiff.js';
+import { writeTestZarr } from '../../support/zarr.js';
 
 /** What the slides' metadata say of their patient. */
 const PATIENT = 'Mustermann-1951';
@@ -162,4 +163,47 @@ describe.each(['slide.svs', 'slide.ome.tif'])('of %s', (name) => {
     for (const path of texts)
       expect(await (await send(`/v1/jobs/${id}${path}`)).text()).not.toContain(PATIENT);
   });
+});
+
+it('no series of an OME-Zarr that its OME-XML or its own name calls so is read, whatever its place', async () => {
+  const slide = join(slides, 'slide.zarr');
+  await mkdir(join(slide, 'OME'), { recursive: true });
+  const picture = plain(70, 60, MAGENTA);
+  for (const series of ['0', '1', '2', 'first', 'named', 'unlisted'])
+    await writeTestZarr(join(slide, series), [{ ...picture, data: Uint8Array.from(picture.data) }]);
+  const image = (name: string) => `<Image Name="${name}"><Pixels SizeC="3" SizeX="70" SizeY="60"/></Image>`;
+  const xml = `<OME>${image(PATIENT)}${image('label image')}${image('Macro')}${image('cells')}</OME>`;
+  await writeFile(join(slide, 'OME', 'METADATA.ome.xml'), xml);
+  const named = JSON.parse(await readFile(join(slide, 'named', 'zarr.json'), 'utf8'));
+  named.attributes.multiscales[0].name = 'label image';
+  await writeFile(join(slide, 'named', 'zarr.json'), JSON.stringify(named));
+  await symlink('2', join(slide, 'linked.zarr'));
+  const statuses = async () => {
+    const found: Record<string, number> = {};
+    for (const series of ['0', '1', '2', 'first', 'named', 'unlisted', 'linked.zarr']) {
+      const plan = await send('/v1/plan?model=shapes-notebook', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ source: { path: `slide.zarr/${series}` }, channels: 0 }),
+      });
+      expect(await plan.text()).not.toContain(PATIENT);
+      found[series] = plan.status;
+    }
+    return found;
+  };
+  const byNumber = { 0: 200, 1: 415, 2: 415, first: 200, named: 415, unlisted: 200, 'linked.zarr': 415 };
+  expect(await statuses()).toEqual(byNumber);
+  const series = ['0', 'unlisted', 'first', '2'];
+  await writeFile(join(slide, 'OME', '.zattrs'), JSON.stringify({ series }));
+  expect(await statuses()).toEqual({
+    ...byNumber,
+    1: 415,
+    2: 200,
+    first: 415,
+    unlisted: 415,
+    'linked.zarr': 200,
+  });
+  // An XML that cannot be read, and names a label, could mean any of them.
+  await writeFile(join(slide, 'OME', 'METADATA.ome.xml'), xml.slice(0, -20));
+  expect(Object.values(await statuses())).toEqual([415, 415, 415, 415, 415, 415, 415]);
 });

@@ -97,7 +97,7 @@ export function parseOmeXml(xml: string, pages: number): OmeImage {
  */
 export function pagesOfGlass(xml: string): { readonly has: (page: number) => boolean } {
   const pages = new Set<number>();
-  if (!/<(\w+:)?OME[\s>]/.test(xml) || !/\b(label|macro)\b/i.test(xml)) return pages;
+  if (!/<(\w+:)?OME[\s>]/.test(xml) || !MAY_NAME_GLASS.test(xml)) return pages;
   try {
     let next = 0;
     for (const image of imagesOf(xml)) {
@@ -117,9 +117,25 @@ export function pagesOfGlass(xml: string): { readonly has: (page: number) => boo
     }
     return pages;
   } catch {
-    return { has: () => /Name\s*=\s*["'][^"']*\b(label|macro)\b/i.test(xml) };
+    return allIfNamed(xml);
   }
 }
+
+/** The images of an OME-XML that are pictures of the glass, by their places in it. As `pagesOfGlass` otherwise. */
+export function imagesOfGlass(xml: string): { readonly has: (image: number) => boolean } {
+  if (!MAY_NAME_GLASS.test(xml)) return new Set();
+  try {
+    return new Set(imagesOf(xml).flatMap(({ Name }, i) => (isNameOfGlass(String(Name ?? '')) ? [i] : [])));
+  } catch {
+    return allIfNamed(xml);
+  }
+}
+
+const MAY_NAME_GLASS = /\b(label|macro)\b/i;
+/** Every page or image where an attribute that may be the name of one names glass. */
+const allIfNamed = (xml: string) => ({
+  has: () => /Name\s*=\s*["'][^"']*\b(label|macro)\b/i.test(xml),
+});
 
 function pixelsOf(xml: string): Element {
   const [image] = imagesOf(xml);

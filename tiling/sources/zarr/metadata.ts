@@ -4,6 +4,7 @@ import { CorruptImageError, UnsupportedImageError } from '../../errors.js';
 import type { Dtype } from '../../raster.js';
 import type { PixelSize } from '../../source.js';
 import { MAX_CHANNELS } from '../choice.js';
+import { refuseNameOfGlass } from './series.js';
 
 /** Of a decoded chunk, which is in memory as a whole. */
 const MAX_CHUNK_BYTES = 256 << 20;
@@ -14,6 +15,7 @@ const STORED_SLACK_BYTES = 64 << 10;
 /** The metadata of OME-Zarr 0.4 and 0.5 that are read. */
 const axis = z.union([z.string(), z.object({ name: z.string(), unit: z.string().optional() })]);
 const multiscale = z.object({
+  name: z.unknown().optional(),
   axes: z.array(axis).max(16).optional(),
   datasets: z
     .array(
@@ -123,7 +125,7 @@ const MICRONS = new Map([
 
 /**
  * Parses the attributes of a group.
- * @throws UnsupportedImageError for a group without an image
+ * @throws UnsupportedImageError for a group without an image, and for a slide's label or macro image
  * @throws CorruptImageError for metadata that do not follow the specification
  */
 export function imageOf(attributes: unknown): ZarrImage {
@@ -131,7 +133,8 @@ export function imageOf(attributes: unknown): ZarrImage {
   const { multiscales, omero } = parseMetadata(image, all.ome ?? all);
   if (!multiscales || multiscales.length === 0)
     throw new UnsupportedImageError('this Zarr is not an OME-Zarr image: it has no "multiscales"');
-  const { axes = ['t', 'c', 'z', 'y', 'x'], datasets } = parseMetadata(multiscale, multiscales[0]);
+  const { name, axes = ['t', 'c', 'z', 'y', 'x'], datasets } = parseMetadata(multiscale, multiscales[0]);
+  refuseNameOfGlass(name);
   if (datasets.length > MAX_LEVELS) {
     throw new CorruptImageError(
       `the OME-Zarr claims ${datasets.length} levels; at most ${MAX_LEVELS} are supported`,

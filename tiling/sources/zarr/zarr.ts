@@ -10,6 +10,7 @@ import { ChunkCache } from '../chunk-cache.js';
 import { checkPixels, type OpenOptions } from '../options.js';
 import { boundCodecs } from './codecs.js';
 import { imageOf, valuesOf, type ZarrLevel, type ZarrValues } from './metadata.js';
+import { refuseSeriesOfGlass } from './series.js';
 import { FolderStore, WebStore, type ZarrStore } from './store.js';
 
 const RGB = ['FF0000', '00FF00', '0000FF'];
@@ -25,8 +26,9 @@ export async function isZarr(folder: string): Promise<boolean> {
   return false;
 }
 
-/** Opens an OME-Zarr in a folder. Nothing outside it is read. */
-export function openZarrFolder(folder: string, options: OpenOptions): Promise<ImageSource> {
+/** Opens an OME-Zarr in a folder. Nothing outside it is read, but for the names of a slide's series. */
+export async function openZarrFolder(folder: string, options: OpenOptions): Promise<ImageSource> {
+  await refuseSeriesOfGlass(folder);
   return openZarr(new FolderStore(folder), options);
 }
 
@@ -41,7 +43,7 @@ type Chunk = zarr.Chunk<zarr.NumberDataType>;
  * Opens the first image of an OME-Zarr (next-generation file format, versions 0.4 and 0.5): a pyramid of arrays
  * whose axes are t, c, z, y, x, or some of these.
  *
- * @throws UnsupportedImageError for a group without such an image
+ * @throws UnsupportedImageError for a group without such an image, and for a slide's label or macro image
  */
 async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSource> {
   const { signal } = options;
