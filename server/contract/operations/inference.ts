@@ -36,6 +36,7 @@ const ready = {
   },
 } as const satisfies Contents;
 
+const getModel = { method: 'get', scope: 'read', tag: 'Inference', errors: OF_MODELS } as const;
 const inference = {
   method: 'post',
   scope: 'segment',
@@ -188,45 +189,33 @@ export const INFERENCE = {
     errors: [],
   },
   getInferenceModel: {
-    method: 'get',
+    ...getModel,
     path: '/v2/models/{name}',
-    scope: 'read',
-    tag: 'Inference',
     summary: 'Get the metadata of a model',
     description: 'The input may also be `UINT16` or `FP32`, and have 1 or 3 channels, which are converted.',
     parameters: { path: byName },
     responses: { 200: { description: 'Its latest version.', content: metadata } },
-    errors: OF_MODELS,
   },
   getInferenceModelVersion: {
-    method: 'get',
+    ...getModel,
     path: '/v2/models/{name}/versions/{version}',
-    scope: 'read',
-    tag: 'Inference',
     summary: 'Get the metadata of a version of a model',
     parameters: { path: byVersion },
     responses: { 200: { description: 'The version.', content: metadata } },
-    errors: OF_MODELS,
   },
   isInferenceModelReady: {
-    method: 'get',
+    ...getModel,
     path: '/v2/models/{name}/ready',
-    scope: 'read',
-    tag: 'Inference',
     summary: 'Whether a model can be used',
     parameters: { path: byName },
     responses: { 200: { description: 'It can.', content: ready } },
-    errors: OF_MODELS,
   },
   isInferenceModelVersionReady: {
-    method: 'get',
+    ...getModel,
     path: '/v2/models/{name}/versions/{version}/ready',
-    scope: 'read',
-    tag: 'Inference',
     summary: 'Whether a version of a model can be used',
     parameters: { path: byVersion },
     responses: { 200: { description: 'It can.', content: ready } },
-    errors: OF_MODELS,
   },
   infer: {
     ...inference,
