@@ -12,7 +12,7 @@ import { writeFlatSlide, writeSlide } from './slide.js';
 
 const FLAT = { width: 20_000, height: 20_000 };
 const TEXTURED = { width: 3000, height: 3000 };
-/** Of the comparison with no caches: small, so that the machine changes little between the two. */
+/** Size of the images without caches: small, so that the machine changes little between the two. */
 const SMALL = { width: 1500, height: 1500 };
 const ROUNDS = 16;
 /**

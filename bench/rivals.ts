@@ -100,7 +100,7 @@ function segment(dir: string, image: string, model: string, mask: string): Promi
   return runProcess(process.execPath, [UNSEAM, 'segment', image, '-o', mask, ...flags]);
 }
 
-/** From the first byte of a POST to the last of the mask, by a server that has answered a request before. */
+/** Time from the first byte of a POST to the last of the mask, by a server that has answered a request before. */
 async function serve(dir: string, part: string, slide: string, mask: string): Promise<Run> {
   const data = join(dir, 'data');
   const server = await BenchServer.start(data);

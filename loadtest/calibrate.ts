@@ -1,4 +1,4 @@
-import { fire, type Volley } from './cannon.js';
+import { type ClosedLoopResult, runClosedLoop } from './closed-loop.js';
 import { runJob } from './jobs.js';
 import type { Exposition } from './measure/exposition.js';
 import { median } from './measure/percentiles.js';
@@ -29,10 +29,10 @@ const IMAGE_RUNS = 3;
 
 /** Sends each image and slide once: the server loads its model, tests its tiles and measures its lanes. */
 export async function warmUp(target: Target, model: string, { images, slides }: Samples): Promise<void> {
-  const { errors } = await fire(target, model, images, 1);
+  const { errors } = await runClosedLoop(target, model, images, 1);
   for (const slide of slides) await runJob(target, model, slide, 'normal');
   // The first large slide had the server choose other tiles: images meet them here.
-  const again = await fire(target, model, images, 2);
+  const again = await runClosedLoop(target, model, images, 2);
   if (errors + again.errors > 0) throw new Error(`the server fails single requests: model "${model}"?`);
 }
 
@@ -44,7 +44,7 @@ export async function calibrate(
   random: Random,
 ): Promise<Calibration> {
   const each = random.shuffle(Array.from({ length: IMAGE_RUNS }, () => images).flat());
-  const single = await fire(target, model, each, 1);
+  const single = await runClosedLoop(target, model, each, 1);
   const timesMs = new Map([...single.timesMs].map(([name, times]) => [name, median(times)]));
   let [errors, wrongMasks] = [single.errors, single.wrongMasks];
   const before = await target.metrics();
@@ -56,7 +56,7 @@ export async function calibrate(
   }
   const batchMs = meanBatchMs(before, await target.metrics());
   const mix = mixOf(random, images, MIX.requests);
-  const several = await fire(target, model, mix, MIX.connections);
+  const several = await runClosedLoop(target, model, mix, MIX.connections);
   return {
     timesMs,
     one: speedOfOne(mix, timesMs),
@@ -74,7 +74,7 @@ function speedOfOne(mix: readonly Sample[], timesMs: ReadonlyMap<string, number>
   return { pixelsPerSecond: pixels / seconds, imagesPerSecond: mix.length / seconds };
 }
 
-const speedOf = ({ seconds, pixels, requests, errors }: Volley): Speed => ({
+const speedOf = ({ seconds, pixels, requests, errors }: ClosedLoopResult): Speed => ({
   pixelsPerSecond: pixels / seconds,
   imagesPerSecond: (requests - errors) / seconds,
 });

@@ -4,7 +4,7 @@ import type { Sample } from './samples.js';
 import type { Target } from './target.js';
 
 /** What a closed loop measured: each connection sends its next request when it has the response to its last. */
-export interface Volley {
+export interface ClosedLoopResult {
   readonly requests: number;
   readonly errors: number;
   readonly wrongMasks: number;
@@ -22,12 +22,12 @@ const SAMPLE_MS = 50;
  * Has autocannon send each image once, in order, over several connections as fast as the server responds. That measures
  * what the server can do, not what a user waits: for latencies under load see `sendOnSchedule`.
  */
-export async function fire(
+export async function runClosedLoop(
   target: Target,
   model: string,
   images: readonly Sample[],
   connections: number,
-): Promise<Volley> {
+): Promise<ClosedLoopResult> {
   const timesMs = new Map<string, number[]>();
   let [ok, wrongMasks, pixels, connected] = [0, 0, 0, 0];
   const started = performance.now();

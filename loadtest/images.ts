@@ -14,7 +14,7 @@ export interface Outcome {
   readonly problem: string | null;
 }
 
-/** The parameters and headers of an image, the same by whatever client. */
+/** The path and headers of an image's request. */
 export const segmentPath = (model: string): string => `/v1/segment?model=${encodeURIComponent(model)}`;
 export const IMAGE_HEADERS = {
   'content-type': 'application/octet-stream',
@@ -34,6 +34,9 @@ export async function sendImage(target: Target, model: string, sample: Sample): 
   return outcomeOf(target, sample, reply);
 }
 
+/** Whether a status says that the server is busy, and to come back. */
+export const isRefusal = (status: number): boolean => status === 429 || status === 503;
+
 /** Compares a response with the mask, and counts its pixels. */
 export function outcomeOf(target: Target, sample: Sample, { status, body, failure }: Reply): Outcome {
   if (status === 200) {
@@ -41,7 +44,7 @@ export function outcomeOf(target: Target, sample: Sample, { status, body, failur
     const isRight = body.equals(sample.mask);
     return { sample, status, verdict: isRight ? 'right' : 'wrong', problem: isRight ? null : 'another mask' };
   }
-  const verdict = status === 429 || status === 503 ? 'refused' : 'failed';
+  const verdict = isRefusal(status) ? 'refused' : 'failed';
   return {
     sample,
     status,

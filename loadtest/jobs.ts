@@ -1,5 +1,5 @@
 import { type Job, ProblemError } from '../client/index.js';
-import type { Outcome } from './images.js';
+import { isRefusal, type Outcome } from './images.js';
 import type { Priority } from './measure/ledger.js';
 import type { Sample } from './samples.js';
 import type { Target } from './target.js';
@@ -8,7 +8,7 @@ import type { Target } from './target.js';
 export interface JobOutcome extends Outcome {
   /** Null for a job that was not accepted. */
   readonly id: string | null;
-  /** Of the event that says that it has ended. */
+  /** Time of the event that says that it has ended. */
   readonly endedMs: number;
 }
 
@@ -29,7 +29,7 @@ export async function runJob(
   } catch (error) {
     const ended = { sample, id: null, endedMs: performance.now() - started };
     const status = error instanceof ProblemError ? error.status : 0;
-    const verdict = status === 429 || status === 503 ? 'refused' : 'failed';
+    const verdict = isRefusal(status) ? 'refused' : 'failed';
     return { ...ended, verdict, status, problem: (error as Error).message };
   }
 }

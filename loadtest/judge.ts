@@ -39,7 +39,7 @@ export interface Compared {
 
 /** A ratio may be this many times as bad as that of the baseline: it is a ratio already, and runs differ by a third. */
 const TOLERANCE = 1.75;
-/** Of these, more is better; of all others, less. */
+/** Ratios of which more is better; less is better of all others. */
 const MORE_IS_BETTER = /^(concurrencyGain|workConserved|refusedOfResponses)$/;
 
 /** Compares ratios with those of an earlier run: only what both have, and only those that time can change. */

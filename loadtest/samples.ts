@@ -30,7 +30,7 @@ export interface Sample {
   /** Such as `696×520`. */
   readonly size: string;
   readonly pixels: number;
-  /** Of all images, the share that is this one. */
+  /** Share of all images that is this one. */
   readonly share: number;
   readonly image: Buffer;
   readonly mask: Buffer;

@@ -6,9 +6,9 @@ import type { Ledger } from './measure/ledger.js';
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** With its query. */
+  /** The path with its query. */
   readonly path: string;
-  /** As the server names it in its metrics, such as `/v1/jobs/:id`. */
+  /** Its name in the server's metrics, such as `/v1/jobs/:id`. */
   readonly route: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;

@@ -1,7 +1,7 @@
 import { pause } from '../server.js';
 import type { ContainerTool } from './container-tool.js';
 
-/** As a platform would: nothing of the system can be written, and no capability is left. */
+/** Options as a platform would set them: nothing of the system can be written, and no capability is left. */
 const LOCKED = ['--read-only', '--cap-drop=all', '--security-opt=no-new-privileges'];
 const READY_MS = 120_000;
 
@@ -10,7 +10,7 @@ export interface ContainerOptions {
   readonly volume: string;
   /** That the server listens on, in the container and on this machine's loopback. */
   readonly port: number;
-  /** Of the server and its processes together, in bytes. */
+  /** Memory of the server and its processes together, in bytes. */
   readonly memoryBytes: number;
   /** More options, such as environment variables. Default none. */
   readonly args?: readonly string[];

@@ -3,7 +3,7 @@ import { isLevel, type Reading, type Trend, trendOf } from '../../loadtest/measu
 import type { Sighting } from './watch.js';
 
 /**
- * Of ten series that are level, one in twenty soaks finds one that seems to grow. Readings are taken as dependent over
+ * One in twenty soaks finds a series that seems to grow, of ten that are level. Readings are taken as dependent over
  * two minutes: as long as a worker's life and half of the next.
  */
 const OPTIONS = { confidence: 0.99, blockS: 120, seed: 1 } as const;

@@ -8,7 +8,7 @@ export interface Sighting {
   readonly atS: number;
   /** Since the worker's process was first seen, in s. */
   readonly workerAgeS: number;
-  /** By the name of a series, such as `server: memory, MB`. */
+  /** Values by the name of their series, such as `server: memory, MB`. */
   readonly values: Readonly<Record<string, number>>;
 }
 

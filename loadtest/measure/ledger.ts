@@ -39,17 +39,17 @@ export class Ledger {
     add(this.#jobs, state, count);
   }
 
-  /** By `POST /v1/segment 200`. */
+  /** Counts by route and status, such as `POST /v1/segment 200`. */
   get requests(): ReadonlyMap<string, number> {
     return this.#requests;
   }
 
-  /** By state. */
+  /** Jobs by state. */
   get jobs(): ReadonlyMap<string, number> {
     return this.#jobs;
   }
 
-  /** By `normal succeeded`. */
+  /** Jobs that ended, such as `normal succeeded`. */
   get ended(): ReadonlyMap<string, number> {
     return this.#ended;
   }

@@ -23,7 +23,7 @@ export interface Trend {
 }
 
 export interface TrendOptions {
-  /** Of the interval, of (0, 1). */
+  /** Confidence of the interval, in (0, 1). */
   readonly confidence: number;
   /** Readings closer together than this, in s, are not taken for independent: at most a quarter of all. */
   readonly blockS: number;
@@ -31,7 +31,7 @@ export interface TrendOptions {
 }
 
 const RESAMPLES = 400;
-/** Of more pairs than this, some are drawn: for the slope itself, and for that of each resample. */
+/** Pairs at most, for the slope itself and for that of each resample: of more, this many are drawn. */
 const MAX_PAIRS = { slope: 50_000, resample: 1500 } as const;
 
 /**
@@ -90,7 +90,7 @@ function slopeOf(
   return median(slopes);
 }
 
-/** As many values, in blocks of consecutive ones from random places (a moving-block bootstrap, Künsch 1989). */
+/** Draws as many values in blocks of consecutive ones from random places (a moving-block bootstrap, Künsch 1989). */
 function drawBlocks(values: readonly number[], block: number, random: Random): number[] {
   const drawn: number[] = [];
   while (drawn.length < values.length) {

@@ -15,9 +15,9 @@ export interface GroupReport {
   readonly name: string;
   readonly requests: number;
   readonly right: number;
-  /** From when a request was to be sent to its mask, in ms. */
+  /** Time from when a request was to be sent to its mask, in ms. */
   readonly latencyMs: Distribution;
-  /** From when it was sent: without the wait for a connection. */
+  /** Time from when it was sent, in ms: without the wait for a connection. */
   readonly serviceMs: Distribution;
   /** Latency by the time that the same image takes alone. */
   readonly slowdown: Distribution;

@@ -1,6 +1,6 @@
 import type { Job } from '../../client/index.js';
-import { probe } from '../cannon.js';
-import { IMAGE_HEADERS, type Outcome, outcomeOf, segmentPath } from '../images.js';
+import { probe } from '../closed-loop.js';
+import { IMAGE_HEADERS, isRefusal, type Outcome, outcomeOf, segmentPath } from '../images.js';
 import { followJob } from '../jobs.js';
 import { drawArrivals } from '../measure/arrivals.js';
 import { sendOnSchedule } from '../measure/open-loop.js';
@@ -35,7 +35,7 @@ class Answers {
   add({ status, headers }: Reply): void {
     this.statuses[status] = (this.statuses[status] ?? 0) + 1;
     if (status === 200 || status === 202) return;
-    if (status !== 429 && status !== 503) this.otherStatuses++;
+    if (!isRefusal(status)) this.otherStatuses++;
     else if (!(Number(headers['retry-after']) > 0)) this.refusalsWithoutRetryAfter++;
   }
 

@@ -1,10 +1,6 @@
 import { rounded } from '../measure/percentiles.js';
 import type { Scenario } from './scenario.js';
-import { imagesOnSchedule, sentOf, slowdownRatios } from './traffic.js';
-
-/** The rate of arrivals, as a share of what the server does in a closed loop. */
-const UTILISATION = 0.5;
-const SECONDS = 40;
+import { runTraffic, sentOf, slowdownRatios } from './traffic.js';
 
 export const interactive: Scenario = {
   about: 'Images arrive one by one, at half the rate that the server can do.',
@@ -14,21 +10,7 @@ export const interactive: Scenario = {
     imageSlowdownP95: { most: 15 },
     concurrencyGain: { least: 0.8 },
   },
-  async run(load) {
-    const { options, speed } = load;
-    const seconds = options.seconds ?? SECONDS;
-    const rate = options.rate ?? UTILISATION * speed.imagesPerSecond;
-    const started = performance.now();
-    const images = await imagesOnSchedule(load, rate, seconds);
-    return {
-      groups: [{ name: 'images', sent: images }],
-      errors: 0,
-      wrongMasks: 0,
-      lost: 0,
-      elapsedS: (performance.now() - started) / 1000,
-      facts: { seconds, imagesPerSecond: rounded(rate), connections: options.connections },
-    };
-  },
+  run: (load) => runTraffic(load, { utilisation: 0.5, seconds: 40 }),
   ratios: (findings, alone) => ({
     ...slowdownRatios('image', sentOf(findings, 'images'), alone),
     concurrencyGain: rounded(alone.several.pixelsPerSecond / alone.one.pixelsPerSecond),

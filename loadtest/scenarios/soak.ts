@@ -1,49 +1,30 @@
-import { rounded } from '../measure/percentiles.js';
 import { isLevel, type Reading, type Trend, trendOf } from '../measure/trend.js';
 import type { Target } from '../target.js';
 import type { Scenario } from './scenario.js';
-import { imagesOnSchedule, sentOf, slidesBehind, slowdownRatios, workConserved } from './traffic.js';
+import { runTraffic, sentOf, slowdownRatios, workConserved } from './traffic.js';
 
-const UTILISATION = 0.3;
-const SECONDS = 600;
 const EVERY_MS = 5000;
-/** Of the time, what is not looked at: caches fill up, heaps reach their size. */
+/** Share of the time that is not looked at: caches fill up, heaps reach their size. */
 const WARM_UP = 0.25;
 /** One slope in a hundred is taken for growth that is none. */
 const TREND = { confidence: 0.99, blockS: 60, seed: 1 } as const;
+
 export const soak: Scenario = {
   about:
     'The mixed load for ten minutes or longer: what the server says of its memory and files does not grow.',
   serverArgs: [],
   thresholds: { growing: { most: 0 }, workConserved: { least: 0.6 } },
   async run(load) {
-    const { options, speed, target } = load;
-    const seconds = options.seconds ?? SECONDS;
-    const rate = options.rate ?? UTILISATION * speed.imagesPerSecond;
-    const started = performance.now();
     let isOver = false;
-    const watching = watchGauges(target, () => isOver);
-    const running = slidesBehind(load, 1, () => isOver, true);
-    const images = await imagesOnSchedule(load, rate, seconds).finally(() => (isOver = true));
-    const slides = await running;
-    const elapsedS = (performance.now() - started) / 1000;
+    const watching = watchGauges(load.target, () => isOver);
+    const traffic = { utilisation: 0.3, seconds: 600, slides: 1, removesJobs: true };
+    const findings = await runTraffic(load, traffic).finally(() => (isOver = true));
     const trends: Record<string, Trend> = {};
     for (const [name, readings] of await watching) {
-      const settled = readings.filter(({ atS }) => atS >= WARM_UP * seconds);
+      const settled = readings.filter(({ atS }) => atS >= WARM_UP * findings.elapsedS);
       if (settled.length >= 3) trends[name] = trendOf(settled, TREND);
     }
-    return {
-      groups: [
-        { name: 'images', sent: images },
-        { name: 'slides', sent: slides },
-      ],
-      errors: 0,
-      wrongMasks: 0,
-      lost: 0,
-      elapsedS,
-      facts: { seconds, imagesPerSecond: rounded(rate), connections: options.connections },
-      trends,
-    };
+    return { ...findings, trends };
   },
   ratios: (findings, alone) => ({
     growing: Object.values(findings.trends ?? {}).filter((trend) => !isLevel(trend)).length,

@@ -7,8 +7,49 @@ import { distributionOf, rounded } from '../measure/percentiles.js';
 import { drawImage } from '../samples.js';
 import type { Findings, Load } from './scenario.js';
 
+/** What arrives in a scenario. */
+export interface Traffic {
+  /** Rate of images by default, as a share of what the server does in a closed loop. */
+  readonly utilisation: number;
+  /** How long images arrive by default, in s. */
+  readonly seconds: number;
+  /** Slides at a time that run as jobs of bulk priority behind the images. */
+  readonly slides?: number;
+  /** Whether their jobs are removed once they have been compared; otherwise they stay, to be counted. */
+  readonly removesJobs?: boolean;
+}
+
+/** Sends images at random times, with slides behind them, until the last has its mask. */
+export async function runTraffic(
+  load: Load,
+  { utilisation, seconds: ownSeconds, slides = 0, removesJobs = false }: Traffic,
+): Promise<Findings> {
+  const { options, speed } = load;
+  const seconds = options.seconds ?? ownSeconds;
+  const rate = options.rate ?? utilisation * speed.imagesPerSecond;
+  const started = performance.now();
+  let isOver = false;
+  const running = slidesBehind(load, slides, () => isOver, removesJobs);
+  const images = await imagesOnSchedule(load, rate, seconds).finally(() => (isOver = true));
+  const groups = [{ name: 'images', sent: images }];
+  if (slides > 0) groups.push({ name: 'slides', sent: await running });
+  return {
+    groups,
+    errors: 0,
+    wrongMasks: 0,
+    lost: 0,
+    elapsedS: (performance.now() - started) / 1000,
+    facts: {
+      seconds,
+      imagesPerSecond: rounded(rate),
+      connections: options.connections,
+      slidesInFlight: slides,
+    },
+  };
+}
+
 /** Sends images of the mix at random times, at a rate, for some seconds. */
-export function imagesOnSchedule(load: Load, rate: number, seconds: number): Promise<Timed<Outcome>[]> {
+function imagesOnSchedule(load: Load, rate: number, seconds: number): Promise<Timed<Outcome>[]> {
   const { target, model, samples, random, options, clock } = load;
   const arrivals = drawArrivals(random, rate, seconds, () => drawImage(random, samples.images));
   load.log(`${arrivals.length} images in ${seconds} s, ${rate.toFixed(1)} a second`);
@@ -16,12 +57,11 @@ export function imagesOnSchedule(load: Load, rate: number, seconds: number): Pro
 }
 
 /** Keeps some slides running as jobs of bulk priority until `isOver`, and waits for the last of them. */
-export async function slidesBehind(
+async function slidesBehind(
   { target, model, samples, clock }: Load,
   inFlight: number,
   isOver: () => boolean,
-  /** Whether jobs are removed once they have been compared; otherwise they stay, to be counted. */
-  removes: boolean,
+  removesJobs: boolean,
 ): Promise<Timed<JobOutcome>[]> {
   const origin = performance.now();
   const sent: Timed<JobOutcome>[] = [];
@@ -32,7 +72,7 @@ export async function slidesBehind(
       const slide = samples.slides[next++ % samples.slides.length]!;
       const result = await runJob(target, model, slide, 'bulk');
       sent.push({ result, intendedMs, startedMs: intendedMs, endedMs: intendedMs + result.endedMs });
-      if (removes && result.id !== null) await removeJob(target, result.id);
+      if (removesJobs && result.id !== null) await removeJob(target, result.id);
       if (result.verdict === 'refused') await clock.until(clock.now() + REFUSED_MS);
     }
   };

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { fire } from '../../loadtest/cannon.js';
+import { runClosedLoop } from '../../loadtest/closed-loop.js';
 import { sendImage } from '../../loadtest/images.js';
 import { removeJob, runJob } from '../../loadtest/jobs.js';
 import type { Exposition } from '../../loadtest/measure/exposition.js';
@@ -55,8 +55,8 @@ describe('the load', () => {
     expect(await sendImage(target, 'shapes', IMAGES[0]!)).toMatchObject({ verdict: 'right', status: 200 });
     const job = await runJob(target, 'shapes', IMAGES[1]!, 'bulk');
     expect(job).toMatchObject({ verdict: 'right', status: 202 });
-    const volley = await fire(target, 'shapes', [...IMAGES, ...IMAGES, IMAGES[0]!], 2);
-    expect(volley).toMatchObject({ requests: 5, errors: 0, wrongMasks: 0, pixels: 1400 });
+    const result = await runClosedLoop(target, 'shapes', [...IMAGES, ...IMAGES, IMAGES[0]!], 2);
+    expect(result).toMatchObject({ requests: 5, errors: 0, wrongMasks: 0, pixels: 1400 });
     await expect.poll(differences).toEqual([]);
     await removeJob(target, job.id!);
     await expect.poll(differences).toEqual([]);
@@ -68,7 +68,7 @@ describe('the load', () => {
     const other = sampleOf(20, 1, Buffer.from(FAKE_RESULT).fill(1, 999));
     expect(await sendImage(target, 'shapes', other)).toMatchObject({ verdict: 'wrong' });
     expect(await runJob(target, 'shapes', other, 'normal')).toMatchObject({ verdict: 'wrong' });
-    expect(await fire(target, 'shapes', [other], 1)).toMatchObject({ errors: 0, wrongMasks: 1 });
+    expect(await runClosedLoop(target, 'shapes', [other], 1)).toMatchObject({ errors: 0, wrongMasks: 1 });
   });
 
   it('finds a request that failed', async () => {
@@ -76,7 +76,7 @@ describe('the load', () => {
     const broken = { ...IMAGES[0]!, image: Buffer.from('not an image') };
     expect(await sendImage(target, 'shapes', broken)).toMatchObject({ verdict: 'failed', status: 415 });
     expect(await runJob(target, 'shapes', broken, 'bulk')).toMatchObject({ verdict: 'failed', id: null });
-    expect(await fire(target, 'shapes', [broken], 1)).toMatchObject({ errors: 1 });
+    expect(await runClosedLoop(target, 'shapes', [broken], 1)).toMatchObject({ errors: 1 });
   });
 });
 
