@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calibrate, warmUp } from '../loadtest/calibrate.js';
+import { runClosedLoop } from '../loadtest/closed-loop.js';
 import { type Outcome, sendImage } from '../loadtest/images.js';
 import { removeJob, runJob } from '../loadtest/jobs.js';
 import { drawArrivals } from '../loadtest/measure/arrivals.js';
@@ -21,7 +22,9 @@ const MODEL = 'shapes';
 /** The rate of images, as a share of what the server does: slides, faults and restarts take the rest. */
 const UTILISATION = 0.25;
 const CONNECTIONS = 16;
-/** What is not looked at: heaps reach their size, caches fill up. Of shorter soaks, a quarter. */
+/** Requests before the load: heaps and compiled code reach their size only after some thousand. */
+const WARM_UP_REQUESTS = { headers: 6000, images: 1500 } as const;
+/** Time of the load that is not looked at: its faults, too, have to warm up. Of shorter soaks, a quarter. */
 const WARM_UP_S = 300;
 /** Idle connections have been closed by then, and idle readers have ended. */
 const REST_MS = 45_000;
@@ -51,7 +54,8 @@ export const options = {
  *
  * A series grows if its slope is above zero beyond its noise: the slope is the median of those of all pairs of readings
  * (Theil-Sen), and its interval of 99 % is drawn from how the readings scatter (a block bootstrap); see
- * `loadtest/measure/trend.ts`. The first five minutes are left out, and the worker's series corrected for its age.
+ * `loadtest/measure/trend.ts`. Thousands of requests are sent first, the first five minutes are left out, and the
+ * worker's series are corrected for its age.
  */
 export const bench = async (log: (line: string) => void, values: BenchOptions): Promise<BenchResult> => {
   const seconds = 60 * Number(values.minutes);
@@ -89,6 +93,8 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
   await warmUp(target, MODEL, samples);
   const { several } = await calibrate(target, MODEL, samples, random);
   for (const id of target.jobs.keys()) await removeJob(target, id);
+  log('warming up');
+  await warmUpHeaps(target, samples);
   const watch = new Watch(server.child.pid!, [join(dir, 'data'), join(dir, 'tmp')]);
   await pause(REST_MS);
   const before = await watch.look();
@@ -146,6 +152,30 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
     limits: LIMITS,
     holds: (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).every((name) => figures[name] <= LIMITS[name]),
   };
+}
+
+/** Sends every kind of image to be planned, and small ones to be segmented, as fast as the server responds. */
+async function warmUpHeaps(target: Target, { images, slides }: Samples): Promise<void> {
+  const [smallest] = [...images].sort((a, b) => a.pixels - b.pixels);
+  const { headers, images: segmented } = WARM_UP_REQUESTS;
+  await runClosedLoop(
+    target,
+    MODEL,
+    Array.from({ length: segmented }, () => smallest!),
+    2,
+  );
+  const kinds = [
+    ...images.map(({ image }) => image),
+    ...slides.map(({ image }) => image.subarray(0, 1 << 17)),
+  ];
+  let next = 0;
+  const connection = async () => {
+    while (next < headers) {
+      const body = kinds[next++ % kinds.length]!;
+      await target.send({ method: 'POST', path: `/v1/plan?model=${MODEL}`, route: '/v1/plan', body });
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS / 4 }, connection));
 }
 
 const grownBy = (before: Sighting, after: Sighting, name: string): number =>
