@@ -1,6 +1,5 @@
 import { type ClosedLoopResult, runClosedLoop } from './closed-loop.js';
 import { runJob } from './jobs.js';
-import type { Exposition } from './measure/exposition.js';
 import { median } from './measure/percentiles.js';
 import type { Random } from './measure/random.js';
 import { mixOf, type Sample, type Samples } from './samples.js';
@@ -13,8 +12,6 @@ export interface Calibration {
   /** Pixels and images a second of the mix, one request after the other, and over several connections. */
   readonly one: Speed;
   readonly several: Speed;
-  /** How long the device takes for a batch of a slide, in ms. */
-  readonly batchMs: number;
   readonly errors: number;
   readonly wrongMasks: number;
 }
@@ -47,21 +44,18 @@ export async function calibrate(
   const single = await runClosedLoop(target, model, each, 1);
   const timesMs = new Map([...single.timesMs].map(([name, times]) => [name, median(times)]));
   let [errors, wrongMasks] = [single.errors, single.wrongMasks];
-  const before = await target.metrics();
   for (const slide of slides) {
     const { verdict, endedMs } = await runJob(target, model, slide, 'normal');
     if (verdict === 'wrong') wrongMasks++;
     else if (verdict !== 'right') errors++;
     timesMs.set(slide.name, endedMs);
   }
-  const batchMs = meanBatchMs(before, await target.metrics());
   const mix = mixOf(random, images, MIX.requests);
   const several = await runClosedLoop(target, model, mix, MIX.connections);
   return {
     timesMs,
     one: speedOfOne(mix, timesMs),
     several: speedOf(several),
-    batchMs,
     errors: errors + several.errors,
     wrongMasks: wrongMasks + several.wrongMasks,
   };
@@ -79,15 +73,6 @@ const speedOf = ({ seconds, pixels, requests, errors }: ClosedLoopResult): Speed
   imagesPerSecond: (requests - errors) / seconds,
 });
 
-/** The stage of a tile is the time of its batch. */
-function meanBatchMs(before: Exposition, after: Exposition): number {
-  const [seconds, tiles] = ['sum', 'count'].map((what) => {
-    const name = `unseam_stage_duration_seconds_${what}`;
-    return after.sum(name, { stage: 'infer' }) - before.sum(name, { stage: 'infer' });
-  });
-  return (1000 * seconds!) / tiles!;
-}
-
 /** The mean of two calibrations: one before a load, and one after it, since the machine's speed drifts. */
 export function meanOf(a: Calibration, b: Calibration): Calibration {
   const mean = (x: number, y: number) => (x + y) / 2;
@@ -99,7 +84,6 @@ export function meanOf(a: Calibration, b: Calibration): Calibration {
     timesMs: new Map([...a.timesMs].map(([name, ms]) => [name, mean(ms, b.timesMs.get(name) ?? ms)])),
     one: speed(a.one, b.one),
     several: speed(a.several, b.several),
-    batchMs: mean(a.batchMs, b.batchMs),
     errors: a.errors + b.errors,
     wrongMasks: a.wrongMasks + b.wrongMasks,
   };

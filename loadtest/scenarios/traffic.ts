@@ -92,11 +92,6 @@ export function slowdownRatios(name: string, sent: readonly Timed<Outcome>[], al
   return { [`${name}SlowdownP50`]: p50, [`${name}SlowdownP95`]: p95 };
 }
 
-/** How much longer requests took than alone, in batches of a slide: an image waits for the batch that runs. */
-export function waitsInBatches(sent: readonly Timed<Outcome>[], { timesMs, batchMs }: Calibration): number[] {
-  return rightOf(sent).map((each) => (latencyMs(each) - timesMs.get(each.result.sample.name)!) / batchMs);
-}
-
 /** What was done a second, as a share of what the server does with images alone. */
 export function workConserved({ groups, elapsedS }: Findings, { several }: Calibration): number {
   const pixels = groups.flatMap(({ sent }) => rightOf(sent)).map(({ result }) => result.sample.pixels);

@@ -36,7 +36,6 @@ function reportOf(parts: Partial<Parts> = {}): Report {
       ]),
       one: SPEED,
       several: SPEED,
-      batchMs: 100,
       errors: 0,
       wrongMasks: 0,
     },
