@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calibrate, warmUp } from '../loadtest/calibrate.js';
 import { runClosedLoop } from '../loadtest/closed-loop.js';
-import { type Outcome, sendImage } from '../loadtest/images.js';
+import { type Outcome, segmentPath, sendImage } from '../loadtest/images.js';
 import { removeJob, runJob } from '../loadtest/jobs.js';
 import { drawArrivals } from '../loadtest/measure/arrivals.js';
 import { Ledger } from '../loadtest/measure/ledger.js';
@@ -154,7 +154,7 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
   };
 }
 
-/** Sends every kind of image to be planned, and small ones to be segmented, as fast as the server responds. */
+/** Sends small images, and some that are refused by their headers, as fast as the server responds. */
 async function warmUpHeaps(target: Target, { images, slides }: Samples): Promise<void> {
   const [smallest] = [...images].sort((a, b) => a.pixels - b.pixels);
   const { headers, images: segmented } = WARM_UP_REQUESTS;
@@ -164,15 +164,13 @@ async function warmUpHeaps(target: Target, { images, slides }: Samples): Promise
     Array.from({ length: segmented }, () => smallest!),
     2,
   );
-  const kinds = [
-    ...images.map(({ image }) => image),
-    ...slides.map(({ image }) => image.subarray(0, 1 << 17)),
-  ];
+  const truncated = slides.map(({ image }) => image.subarray(0, 1 << 17));
+  const damaged = [...truncated, ...images.map(({ image }) => image.subarray(1000, 5000))];
   let next = 0;
   const connection = async () => {
     while (next < headers) {
-      const body = kinds[next++ % kinds.length]!;
-      await target.send({ method: 'POST', path: `/v1/plan?model=${MODEL}`, route: '/v1/plan', body });
+      const body = damaged[next++ % damaged.length]!;
+      await target.send({ method: 'POST', path: segmentPath(MODEL), route: '/v1/segment', body });
     }
   };
   await Promise.all(Array.from({ length: CONNECTIONS / 4 }, connection));
