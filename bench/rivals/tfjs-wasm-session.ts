@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
 import * as wasm from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
 import { loadCheckpoint } from '../../model/shelf/checkpoint.js';
 
 /** A slide that several worker threads segment; its arrays are shared memory. */
@@ -27,11 +26,8 @@ const { folder, image, mask, next, rows, columns, tileHeight, tileWidth, more } 
 
 wasm.setWasmPaths(`${dirname(fileURLToPath(import.meta.resolve('@tensorflow/tfjs-backend-wasm')))}/`);
 await tf.setBackend('wasm');
-const { model } = await loadCheckpoint(folder);
-const network = tfl.model({
-  inputs: model.inputs,
-  outputs: model.getLayer('logits').output as tfl.SymbolicTensor,
-});
+const loaded = await loadCheckpoint(folder);
+const { scores: network } = loaded.network.layers!;
 for (;;) {
   const tile = Atomics.add(next, 0, 1);
   if (tile >= rows * columns) break;

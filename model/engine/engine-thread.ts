@@ -2,7 +2,6 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openDevice, retryDevice } from '../devices/open-device.js';
 import { CheckpointError } from '../errors.js';
 import { FrozenModel } from '../network/frozen.js';
-import { layersOf } from '../network/layers.js';
 import { Calibrator } from '../quantisation/calibrator.js';
 import { loadCheckpoint, saveCheckpoint } from '../shelf/checkpoint.js';
 import { Trainer } from '../train/trainer.js';
@@ -36,12 +35,12 @@ const methods: EngineMethods = {
   tryAgain: () => retryDevice(options, runtime),
 
   async load(id, folder, expected) {
-    const { model, card, ranges, digest } = await loadCheckpoint(folder);
+    const { network, card, ranges, digest } = await loadCheckpoint(folder);
     if (expected !== null && digest !== expected) {
-      model.dispose();
+      network.dispose();
       throw new CheckpointError(`${folder} was replaced while it was in use: it is another network now`);
     }
-    const frozen = await FrozenModel.of(model, runtime, ranges);
+    const frozen = await FrozenModel.of(network, runtime, ranges);
     models.set(id, frozen);
     return { card, digest, geometry: frozen.geometry };
   },
@@ -65,16 +64,16 @@ const methods: EngineMethods = {
   },
 
   async describe(folder) {
-    const { model, card } = await loadCheckpoint(folder);
-    const layers = layersOf(model);
-    model.dispose();
+    const { network, card } = await loadCheckpoint(folder);
+    const layers = network.facts;
+    network.dispose();
     return { card, layers };
   },
 
   async calibrate(folder) {
     calibrator?.dispose();
-    const { model } = await loadCheckpoint(folder);
-    calibrator = await Calibrator.of(model, runtime);
+    const { network } = await loadCheckpoint(folder);
+    calibrator = await Calibrator.of(network, runtime);
   },
 
   observe(batch) {
@@ -103,7 +102,7 @@ const methods: EngineMethods = {
   },
 
   async snapshot(id) {
-    models.set(id, await FrozenModel.of(await trainer!.copy(), runtime));
+    models.set(id, await FrozenModel.ofLayers(await trainer!.copy(), runtime));
   },
 
   saveModel: (folder, card) => saveCheckpoint(folder, trainer!.model, card),

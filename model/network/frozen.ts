@@ -5,11 +5,13 @@ import { ModelChoiceError } from '../errors.js';
 import type { QuantisedNetwork } from '../quantisation/network.js';
 import type { Ranges } from '../quantisation/ranges.js';
 import type { Computation, Runtime } from '../runtime.js';
-import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { greatestChannel, Head } from './head.js';
+import type { TileGeometry } from './geometry.js';
+import { greatestChannel } from './head.js';
+import { LayersNetwork } from './layers-network.js';
 import { normalise } from './normalise.js';
 import type { OutputKind } from './output-kind.js';
 import { type Pixels, rangeOf } from './pixels.js';
+import type { TileModel } from './tile-model.js';
 
 /** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -34,44 +36,49 @@ export interface BatchUse {
 /** A network whose weights are constants of the compiled graph; for serving and validation. */
 export class FrozenModel {
   readonly geometry: TileGeometry;
-  readonly #head: Head;
   readonly #traces = new Map<string, Computation>();
   /** The floats of an earlier batch, for the next one; null while a batch has them. */
   #spare: Float32Array | null = null;
 
   private constructor(
-    private readonly model: tfl.LayersModel,
+    private readonly network: TileModel,
     private readonly runtime: Runtime,
     private readonly quantised: QuantisedNetwork | null,
-    head: Head,
   ) {
-    this.geometry = tileGeometryOf(model);
-    this.#head = head;
+    this.geometry = network.geometry;
   }
 
   /**
-   * Freezes a model in place. Its weights must not change until it is disposed.
+   * Freezes a network in place. Its weights must not change until it is disposed.
    * @param ranges of its feature maps; if there are any, it computes with bytes
-   * @throws InexactModelError for a network that cannot be tiled exactly
    * @throws UnquantisableLayerError, CheckpointError; see `QuantisedNetwork`
    * @throws ModelChoiceError for ranges that the runtime cannot compute with
    */
-  static async of(
+  static async of(network: TileModel, runtime: Runtime, ranges: Ranges | null = null): Promise<FrozenModel> {
+    if (ranges === null) {
+      await runtime.freeze(network.weights);
+      return new FrozenModel(network, runtime, null);
+    }
+    const bytes = bytesOf(runtime);
+    const { layersToQuantise } = await import('../quantisation/stages.js');
+    const { QuantisedNetwork } = await import('../quantisation/network.js'); // it needs ONNX Runtime
+    const quantised = await QuantisedNetwork.of(
+      layersToQuantise(network).scores,
+      ranges,
+      network.geometry,
+      bytes,
+    );
+    network.dispose(); // its weights were copied
+    return new FrozenModel(network, runtime, quantised);
+  }
+
+  /** The same for a network of layers. @throws InexactModelError for one that cannot be tiled exactly */
+  static async ofLayers(
     model: tfl.LayersModel,
     runtime: Runtime,
     ranges: Ranges | null = null,
   ): Promise<FrozenModel> {
-    const head = Head.of(model);
-    const geometry = tileGeometryOf(model);
-    if (ranges === null) {
-      await runtime.freeze(model.getWeights());
-      return new FrozenModel(model, runtime, null, head);
-    }
-    const bytes = bytesOf(runtime);
-    const { QuantisedNetwork } = await import('../quantisation/network.js'); // it needs ONNX Runtime
-    const quantised = await QuantisedNetwork.of(head.network, ranges, geometry, bytes);
-    model.dispose(); // its weights were copied
-    return new FrozenModel(model, runtime, quantised, head);
+    return FrozenModel.of(new LayersNetwork(model), runtime, ranges);
   }
 
   /**
@@ -112,7 +119,7 @@ export class FrozenModel {
   }
 
   dispose(): void {
-    (this.quantised ?? this.model).dispose();
+    (this.quantised ?? this.network).dispose();
   }
 
   /** Converts pixels, into the array of an earlier batch where that is long enough: a fresh one is zeroed page by page. */
@@ -134,7 +141,7 @@ export class FrozenModel {
     const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
     const compute = ([pixels, range, threshold]: readonly tf.Tensor[]) => {
       const floats = use.isOfBytes ? tf.cast(pixels!, 'float32') : pixels!;
-      const x = normalise(floats as tf.Tensor4D, range!, this.model.inputs[0]!.shape[3]!);
+      const x = normalise(floats as tf.Tensor4D, range!, this.network.inputChannels);
       return this.#output(x, use, threshold!);
     };
     const isOutput = this.runtime.takesBytes && use.output === 'labels';
@@ -145,10 +152,12 @@ export class FrozenModel {
 
   #output(x: tf.Tensor4D, { output, symmetries, isThresholded }: BatchUse, threshold: tf.Tensor): tf.Tensor {
     const scores = symmetries ? null : this.#scores(x);
-    if (output === 'labels' && scores !== null && !isThresholded) return this.#head.labels(scores);
-    const probabilities = scores === null ? this.#averageSymmetries(x) : this.#head.probabilities(scores);
+    if (output === 'labels' && scores !== null && !isThresholded) return this.network.head.labels(scores);
+    const probabilities =
+      scores === null ? this.#averageSymmetries(x) : this.network.head.probabilities(scores);
     if (output === 'probabilities') return probabilities;
-    const labels = () => (scores === null ? greatestChannel(probabilities) : this.#head.labels(scores));
+    const labels = () =>
+      scores === null ? greatestChannel(probabilities) : this.network.head.labels(scores);
     const decided = isThresholded ? reaches(probabilities, threshold) : labels();
     return output === 'labels' ? decided : tf.concat([probabilities, tf.cast(decided, 'float32')], 3);
   }
@@ -156,7 +165,7 @@ export class FrozenModel {
   /** The scores of each pixel that the tile owns. */
   #scores(x: tf.Tensor4D): tf.Tensor4D {
     const { top, left, bottom, right } = this.geometry.padded;
-    const y = (this.quantised ?? this.#head.network).apply(x) as tf.Tensor4D;
+    const y = this.quantised?.apply(x) ?? this.network.scores(x);
     if (top + left + bottom + right === 0) return y;
     const [count, height, width, channels] = y.shape;
     return tf.slice(y, [0, top, left, 0], [count, height - top - bottom, width - left - right, channels]);
@@ -167,7 +176,7 @@ export class FrozenModel {
     const views = [[], [1], [2], [1, 2]].flatMap((axes) =>
       [false, true].map((swapped) => {
         const mirrored = axes.length === 0 ? x : tf.reverse(x, axes);
-        const y = this.#head.probabilities(this.#scores(swapped ? swap(mirrored) : mirrored));
+        const y = this.network.head.probabilities(this.#scores(swapped ? swap(mirrored) : mirrored));
         const upright = swapped ? swap(y) : y;
         return axes.length === 0 ? upright : tf.reverse(upright, axes);
       }),

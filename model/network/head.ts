@@ -2,27 +2,11 @@ import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
 /** What the scores of a network mean: logits of a softmax, the logit of the second of two classes, or probabilities. */
-type Kind = 'softmax' | 'sigmoid' | 'probabilities';
+export type ScoreKind = 'softmax' | 'sigmoid' | 'probabilities';
 
 /** The end of a network: from its scores `[n, h, w, scores]` to labels and probabilities. Call it inside `tf.tidy`. */
 export class Head {
-  private constructor(
-    /** The network up to its scores. */
-    readonly network: tfl.LayersModel,
-    private readonly kind: Kind,
-  ) {}
-
-  /** A network ends in an activation layer, which is left out, or in one that computes probabilities by itself. */
-  static of(model: tfl.LayersModel): Head {
-    const end = model.layers.at(-1)!;
-    const { activation } = end.getConfig() as { activation?: string };
-    const isActivation = end.getClassName() === 'Activation';
-    if (isActivation && (activation === 'softmax' || activation === 'sigmoid')) {
-      const outputs = end.input as tfl.SymbolicTensor;
-      return new Head(tfl.model({ inputs: model.inputs, outputs }), activation);
-    }
-    return new Head(model, 'probabilities');
-  }
+  constructor(readonly kind: ScoreKind) {}
 
   /** `[n, h, w, classes]`. */
   probabilities(scores: tf.Tensor4D): tf.Tensor4D {
@@ -37,6 +21,21 @@ export class Head {
     if (this.kind === 'sigmoid') return tf.greater(scores, 0);
     return greatestChannel(this.probabilities(scores));
   }
+}
+
+/**
+ * The network up to its scores, and what they mean: it ends in an activation layer, which is left out, or in one that
+ * computes probabilities by itself.
+ */
+export function headOf(model: tfl.LayersModel): { readonly network: tfl.LayersModel; readonly head: Head } {
+  const end = model.layers.at(-1)!;
+  const { activation } = end.getConfig() as { activation?: string };
+  const isActivation = end.getClassName() === 'Activation';
+  if (isActivation && (activation === 'softmax' || activation === 'sigmoid')) {
+    const outputs = end.input as tfl.SymbolicTensor;
+    return { network: tfl.model({ inputs: model.inputs, outputs }), head: new Head(activation) };
+  }
+  return { network: model, head: new Head('probabilities') };
 }
 
 /** The channel with the greatest value, the first of equals. `[n, h, w, 1]`: booleans of two channels, else integers. */

@@ -2,12 +2,12 @@ import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
 import type { TileBatch } from '../network/frozen.js';
-import { Head } from '../network/head.js';
 import { normalise } from '../network/normalise.js';
 import { rangeOf } from '../network/pixels.js';
+import type { TileModel } from '../network/tile-model.js';
 import type { Computation, Runtime } from '../runtime.js';
 import type { Range, Ranges } from './ranges.js';
-import { stagesOf } from './stages.js';
+import { layersToQuantise, stagesOf } from './stages.js';
 
 interface Observed {
   readonly layer: string;
@@ -31,16 +31,16 @@ export class Calibrator {
    * @param model is frozen, and disposed of with the calibrator
    * @throws UnquantisableLayerError naming a layer that cannot be computed with bytes
    */
-  static async of(model: tfl.LayersModel, runtime: Runtime): Promise<Calibrator> {
-    const { network } = Head.of(model);
+  static async of(model: TileModel, runtime: Runtime): Promise<Calibrator> {
+    const { whole, scores: network } = layersToQuantise(model);
     const stages = await stagesOf(network);
     const observed = stages.flatMap((stage) =>
       'channels' in stage && stage.output !== network.outputs[0]!.id
         ? [{ layer: stage.name, channels: stage.channels[1] }]
         : [],
     );
-    await runtime.freeze(model.getWeights());
-    return new Calibrator(model, observed, runtime);
+    await runtime.freeze(model.weights);
+    return new Calibrator(whole, observed, runtime);
   }
 
   /** Widens the ranges to the values of a batch. */

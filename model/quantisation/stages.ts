@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { UnquantisableLayerError } from '../errors.js';
+import type { LayersForm, TileModel } from '../network/tile-model.js';
 
 interface Step {
   /** Of the last layer that it stands for, whose output it computes. */
@@ -50,6 +51,16 @@ export type Stage = Convolution | Pooling | Crop | Enlargement | Join;
 
 type Config = Readonly<Record<string, unknown>>;
 type Pair = readonly [number, number];
+
+/** The layers of a network that is to be quantised. @throws UnquantisableLayerError for one that has none */
+export function layersToQuantise({ layers, facts }: TileModel): LayersForm {
+  if (layers !== null) return layers;
+  const name = facts[0]?.name ?? 'network';
+  throw new UnquantisableLayerError(
+    name,
+    'it is a node of an imported graph; only networks of layers can be quantised',
+  );
+}
 
 const outputOf = (layer: tfl.layers.Layer): tfl.SymbolicTensor => layer.output as tfl.SymbolicTensor;
 const inputsOf = (layer: tfl.layers.Layer): tfl.SymbolicTensor[] => [layer.input].flat();

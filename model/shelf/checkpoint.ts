@@ -8,7 +8,9 @@ import tfl = require('@tensorflow/tfjs-layers');
 
 import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
-import { type TileGeometry, tileGeometryOf } from '../network/geometry.js';
+import type { TileGeometry } from '../network/geometry.js';
+import { LayersNetwork } from '../network/layers-network.js';
+import type { TileModel } from '../network/tile-model.js';
 import { parseRanges, QUANTISATION, type Ranges } from '../quantisation/ranges.js';
 import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
 import {
@@ -26,7 +28,7 @@ import { writeWhole } from './whole-file.js';
 import '../network/resizing.js';
 
 export interface Checkpoint {
-  readonly model: tfl.LayersModel;
+  readonly network: TileModel;
   readonly card: Card;
   /** The ranges of a quantised version; null for others. */
   readonly ranges: Ranges | null;
@@ -94,17 +96,18 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   try {
-    const mismatch = findMismatch(card, model);
+    const network = new LayersNetwork(model);
+    const mismatch = findMismatch(card, network);
     if (mismatch !== null)
       throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
+    const topology = JSON.stringify(modelTopology);
+    const hash = createHash('sha256').update(topology).update(sha256);
+    const digest = hash.update(card.quantisation?.sha256 ?? '').digest('hex');
+    return { network, card, ranges, digest };
   } catch (error) {
     model.dispose();
     throw error;
   }
-  const topology = JSON.stringify(modelTopology);
-  const hash = createHash('sha256').update(topology).update(sha256);
-  const digest = hash.update(card.quantisation?.sha256 ?? '').digest('hex');
-  return { model, card, ranges, digest };
 }
 
 /**
@@ -121,12 +124,8 @@ async function rangesOf(folder: string, { quantisation }: Card): Promise<Ranges 
   throw new CheckpointError(`${folder}/${QUANTISATION} does not match its card: its SHA-256 is ${sha256}`);
 }
 
-/**
- * The first statement of a card that is not true of its network; null where all are.
- * @throws InexactModelError for a network that cannot be tiled exactly
- */
-function findMismatch({ architecture, inputChannels, classes }: Card, model: tfl.LayersModel): string | null {
-  const channels = (tensor: tfl.SymbolicTensor | undefined) => tensor?.shape[tensor.shape.length - 1];
+/** The first statement of a card that is not true of its network; null where all are. */
+function findMismatch({ architecture, inputChannels, classes }: Card, network: TileModel): string | null {
   const stated: Record<string, unknown> = {
     'input channels': inputChannels,
     // one sigmoid distinguishes two classes
@@ -134,11 +133,11 @@ function findMismatch({ architecture, inputChannels, classes }: Card, model: tfl
     parameters: architecture.parameters,
   };
   const found: Record<string, unknown> = {
-    'input channels': channels(model.inputs[0]),
-    'output channels': channels(model.outputs[0]),
-    parameters: model.countParams(),
+    'input channels': network.inputChannels,
+    'output channels': network.outputChannels,
+    parameters: network.parameters,
   };
-  for (const [name, value] of Object.entries(tileGeometryOf(model))) {
+  for (const [name, value] of Object.entries(network.geometry)) {
     [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
   }
   const text = (value: unknown): string => JSON.stringify(value);

@@ -204,8 +204,14 @@ export class Trainer {
   }
 
   async #initialiseFrom(folder: string): Promise<void> {
-    const { model } = await loadCheckpoint(folder);
+    const { network } = await loadCheckpoint(folder);
     try {
+      if (network.layers === null) {
+        throw new CheckpointError(
+          `${folder} cannot be started from: it is an imported graph, which has no layers`,
+        );
+      }
+      const { whole: model } = network.layers;
       for (const layer of this.model.layers.filter((l) => l.getWeights().length > 0)) {
         const source = model.layers.find(({ name }) => name === layer.name)?.getWeights() ?? [];
         const fits = layer.getWeights().every((w, i) => w.shape.join() === source[i]?.shape.join());
@@ -218,7 +224,7 @@ export class Trainer {
       }
       await this.#values(this.model.getWeights());
     } finally {
-      model.dispose();
+      network.dispose();
     }
   }
 }

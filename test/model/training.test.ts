@@ -82,7 +82,7 @@ describe('a frozen network', () => {
       data: backend.numDataIds(),
       sessions: backend.stats.sessions,
     };
-    const frozen = await FrozenModel.of(await trainer.copy(), backend);
+    const frozen = await FrozenModel.ofLayers(await trainer.copy(), backend);
     const pixels = Uint16Array.from(noise(side * side, 3, 0, 65536));
     const tile = { data: pixels, count: 1, height: side, width: side, channels: 1 };
     const probabilities = await frozen.predict(tile, 'probabilities');
@@ -125,7 +125,7 @@ describe('a frozen network', () => {
   it('shares one session between tiles of all sizes and batches', async () => {
     await tf.setBackend('onnx');
     const trainer = await Trainer.create({ unet, ...PLAIN_TRAINING });
-    const frozen = await FrozenModel.of(await trainer.copy(), backend);
+    const frozen = await FrozenModel.ofLayers(await trainer.copy(), backend);
     const { compiled } = backend.stats;
     for (const [count, size] of [
       [1, 60],

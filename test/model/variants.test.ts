@@ -40,7 +40,7 @@ async function frozen(config: UnetConfig, size?: number): Promise<FrozenModel> {
         .map((w, i) => tf.tensor(noise(w.size, i + 1, w.shape.length === 1 ? 0.1 : -0.5, 0.5), w.shape)),
     ),
   );
-  return FrozenModel.of(model, backend);
+  return FrozenModel.ofLayers(model, backend);
 }
 
 describe('every kind of network', () => {
@@ -117,7 +117,7 @@ describe('a network with average pooling', () => {
       (x, layer) => layer.apply(x) as tfl.SymbolicTensor,
       input as tfl.SymbolicTensor,
     );
-    const model = await FrozenModel.of(tfl.model({ inputs: input, outputs: output }), backend);
+    const model = await FrozenModel.ofLayers(tfl.model({ inputs: input, outputs: output }), backend);
     expect(model.geometry.multiple).toBe(6);
     expect(await selfTest(oneAtATime(model), use)).toMatchObject({ exact: true });
     model.dispose();

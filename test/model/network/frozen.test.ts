@@ -23,7 +23,7 @@ function constantLogits(
   const model = buildUnet({ ...config, head, classes: head === 'sigmoid' ? 2 : logits.length });
   const zeros = model.getWeights().map((w) => tf.zeros(w.shape));
   model.setWeights([...zeros.slice(0, -1), tf.tensor1d([...logits])]);
-  return FrozenModel.of(model, backend);
+  return FrozenModel.ofLayers(model, backend);
 }
 
 const tile = (side: number, data: Pixels = new Uint8Array(side * side)): TileBatch => {
@@ -41,7 +41,7 @@ describe('a batch', () => {
     [false, 'fp16'],
   ] as const)('of bytes is computed as one of floats: symmetries %s, %s', async (symmetries, precision) => {
     backend.precision = precision;
-    const model = await FrozenModel.of(buildUnet(config), backend);
+    const model = await FrozenModel.ofLayers(buildUnet(config), backend);
     const side = model.geometry.smallest;
     const bytes = () =>
       tile(
@@ -58,7 +58,7 @@ describe('a batch', () => {
   });
 
   it.each([2, 3])('has the same labels where they leave the device as bytes: %d classes', async (classes) => {
-    const model = () => FrozenModel.of(buildUnet({ ...config, classes }), backend);
+    const model = () => FrozenModel.ofLayers(buildUnet({ ...config, classes }), backend);
     const [first, second] = [await model(), await model()];
     const { smallest, multiple } = first.geometry;
     const side = smallest + 8 * multiple;
@@ -84,7 +84,7 @@ describe('a batch', () => {
   });
 
   it('has the same labels whatever was computed before, and at the same time', async () => {
-    const model = await FrozenModel.of(buildUnet(config), backend);
+    const model = await FrozenModel.ofLayers(buildUnet(config), backend);
     const { smallest, multiple } = model.geometry;
     const tileOf = (side: number, seed: number) =>
       tile(
@@ -101,7 +101,7 @@ describe('a batch', () => {
     const predict = (batch: TileBatch) => model.predict(batch, 'probabilities');
     const first: (Uint8Array | Float32Array)[] = [];
     for (const batch of batches) {
-      const fresh = await FrozenModel.of(buildUnet(config), backend);
+      const fresh = await FrozenModel.ofLayers(buildUnet(config), backend);
       first.push(await fresh.predict(batch, 'probabilities'));
       fresh.dispose();
     }
@@ -157,7 +157,7 @@ describe('a label', () => {
 
 describe('one graph', () => {
   it('serves every size, number and type of tiles, and every threshold', async () => {
-    const model = await FrozenModel.of(buildUnet(config), backend);
+    const model = await FrozenModel.ofLayers(buildUnet(config), backend);
     const { smallest, multiple } = model.geometry;
     const before = backend.stats.compiled;
     for (const side of [smallest, smallest + 3 * multiple]) {
@@ -188,7 +188,7 @@ describe('one graph', () => {
   });
 
   it('makes no call of TensorFlow.js for a batch but the first', async () => {
-    const model = await FrozenModel.of(buildUnet(config), backend);
+    const model = await FrozenModel.ofLayers(buildUnet(config), backend);
     await model.predict(tile(model.geometry.smallest), 'both');
     const before = tf.engine().state.kernelDepth + tf.memory().numTensors;
     let kernels = 0;
@@ -209,7 +209,7 @@ it('a network that is disposed leaves no tensors and no sessions', async () => {
     data: backend.numDataIds(),
     sessions: backend.stats.sessions,
   };
-  const model = await FrozenModel.of(buildUnet(config), backend);
+  const model = await FrozenModel.ofLayers(buildUnet(config), backend);
   for (const output of ['labels', 'probabilities', 'both'] as const) {
     await model.predict(tile(model.geometry.smallest), output);
   }

@@ -5,6 +5,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GraphPrecision } from '../../../model/devices/device.js';
 import { FrozenModel, type TileBatch } from '../../../model/network/frozen.js';
+import { LayersNetwork } from '../../../model/network/layers-network.js';
 import type { OutputKind } from '../../../model/network/output-kind.js';
 import { buildUnet, type UnetConfig } from '../../../model/network/unet.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
@@ -104,7 +105,7 @@ describe('a frozen network in fp16', async () => {
     { symmetries = false, threshold }: { symmetries?: boolean; threshold?: number } = {},
   ): Promise<Uint8Array | Float32Array> {
     backend.precision = precision;
-    const frozen = await FrozenModel.of(model, backend);
+    const frozen = await FrozenModel.ofLayers(model, backend);
     const { smallest, multiple } = frozen.geometry;
     const side = model.layers.some(({ name }) => name === 'resized') ? 44 : smallest + 4 * multiple;
     return frozen.predict(tileOf(model, side), output, symmetries, threshold);
@@ -213,12 +214,12 @@ describe('a frozen network in fp16', async () => {
 
   it('is refused for a quantised version', async () => {
     backend.precision = 'fp32';
-    const calibrator = await Calibrator.of(build({}), backend);
+    const calibrator = await Calibrator.of(new LayersNetwork(build({})), backend);
     await calibrator.observe(tileOf(build({}), 76));
     const ranges = calibrator.ranges();
     calibrator.dispose();
     backend.precision = 'fp16';
-    await expect(FrozenModel.of(build({}), backend, ranges)).rejects.toMatchObject({
+    await expect(FrozenModel.ofLayers(build({}), backend, ranges)).rejects.toMatchObject({
       code: 'bad-request',
       message: expect.stringMatching(/compute with bytes.*--precision fp32/),
     });

@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type GraphUse, selfTest } from '../../../model/exactness/self-test.js';
 import { FrozenModel, type TileBatch } from '../../../model/network/frozen.js';
+import { LayersNetwork } from '../../../model/network/layers-network.js';
 import { buildUnet, type UnetConfig } from '../../../model/network/unet.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { Calibrator } from '../../../model/quantisation/calibrator.js';
@@ -53,14 +54,14 @@ function tileOf({ inputChannels: channels }: UnetConfig, side: number): TileBatc
 /** A network as it is and quantised, the ranges from one tile. */
 async function quantise(config: UnetConfig) {
   await tf.setBackend('onnx');
-  const original = await FrozenModel.of(build(config), backend);
+  const original = await FrozenModel.ofLayers(build(config), backend);
   const { smallest, multiple } = original.geometry;
   const tile = tileOf(config, smallest + 4 * multiple);
-  const calibrator = await Calibrator.of(build(config), backend);
+  const calibrator = await Calibrator.of(new LayersNetwork(build(config)), backend);
   await calibrator.observe(tile);
   const ranges = calibrator.ranges();
   calibrator.dispose();
-  const quantised = await FrozenModel.of(build(config), backend, ranges);
+  const quantised = await FrozenModel.ofLayers(build(config), backend, ranges);
   return { original, quantised, ranges, tile };
 }
 
@@ -122,7 +123,7 @@ describe('a quantised network', () => {
 describe('ranges', () => {
   it('cover every feature map, channel by channel, and widen with each batch', async () => {
     await tf.setBackend('onnx');
-    const calibrator = await Calibrator.of(build(base), backend);
+    const calibrator = await Calibrator.of(new LayersNetwork(build(base)), backend);
     const tile = tileOf(base, 44 + 4 * 4);
     const dark = { ...tile, data: tile.data.map(() => 0) };
     await calibrator.observe(dark);
@@ -148,12 +149,14 @@ describe('ranges', () => {
     quantised.dispose();
     const { up_0, ...others } = ranges;
     const missing = build(base);
-    await expect(FrozenModel.of(missing, backend, others)).rejects.toMatchObject({
+    await expect(FrozenModel.ofLayers(missing, backend, others)).rejects.toMatchObject({
       code: 'bad-checkpoint',
       message: expect.stringContaining('8 channels for layer "up_0"'),
     });
     const narrow = { ...ranges, up_0: { low: up_0!.low.slice(1), high: up_0!.high.slice(1) } };
-    await expect(FrozenModel.of(missing, backend, narrow)).rejects.toMatchObject({ code: 'bad-checkpoint' });
+    await expect(FrozenModel.ofLayers(missing, backend, narrow)).rejects.toMatchObject({
+      code: 'bad-checkpoint',
+    });
     missing.dispose();
   });
 });
@@ -198,7 +201,7 @@ describe('a network that cannot be quantised', () => {
     const ranges = Object.fromEntries(
       model.layers.map(({ name }) => [name, { low: [0, 0, 0, 0], high: [1, 1, 1, 1] }]),
     );
-    await expect(FrozenModel.of(model, backend, ranges)).rejects.toMatchObject({
+    await expect(FrozenModel.ofLayers(model, backend, ranges)).rejects.toMatchObject({
       code: 'unquantisable',
       message: expect.stringMatching(reason),
     });

@@ -50,6 +50,6 @@ it('a checkpoint with quantised weights is dequantised when loaded', async () =>
   await writeFile(join(folder, 'card.json'), JSON.stringify(card));
   await writeFile(join(folder, 'weights.bin'), weights);
   const loaded = await loadCheckpoint(folder);
-  expect(new Set(await loaded.model.getWeights()[0]!.data())).toEqual(new Set([0.5]));
-  loaded.model.dispose();
+  expect(new Set(await loaded.network.weights[0]!.data())).toEqual(new Set([0.5]));
+  loaded.network.dispose();
 });
