@@ -1,7 +1,7 @@
-import type { Card } from '../shelf/card.js';
+import { type Card, featuresOf } from '../shelf/card.js';
 
-/** What the memory of a session depends on of a model. */
-export type ModelSize = Pick<Card, 'architecture' | 'weights'>;
+/** What the memory of a session depends on of a model. Default of its channels: at most RGB. */
+export type ModelSize = Pick<Card, 'architecture' | 'weights'> & Partial<Pick<Card, 'inputChannels'>>;
 
 /** A session without its weights: graph, kernels, and what its creation leaves in the allocator. */
 const SESSION_BYTES = 8 << 20;
@@ -13,6 +13,8 @@ const MODEL_COPIES = 2;
 const ACTIVATION_BYTES = 22;
 /** The same for the pixels and the values of a batch, as floats. */
 const VALUES_BYTES = 48;
+/** The same for each channel beyond RGB: two copies of its floats. */
+const CHANNEL_BYTES = 8;
 /** Copies of the weights in a GPU's memory: those that kernels read, and those that they pack. */
 const GPU_COPIES = 2;
 /** The share of a GPU's memory that models may take: its driver, libraries, their workspaces and other processes have the rest. */
@@ -35,8 +37,9 @@ export const gpuBytesOf = (memoryBytes: number | null): number =>
   memoryBytes === null ? Number.POSITIVE_INFINITY : GPU_SHARE * memoryBytes;
 
 /** Memory in bytes of the pixels and the values of a batch, where it is computed in another memory. */
-export const batchBytes = (px: number): number => px * VALUES_BYTES;
+export const batchBytes = ({ inputChannels = 3 }: Pick<ModelSize, 'inputChannels'>, px: number): number =>
+  px * (VALUES_BYTES + CHANNEL_BYTES * Math.max(0, inputChannels - 3));
 
 /** Memory in bytes that a session takes for a batch of this many px: its arena, which is kept for the next batch. */
-export const arenaBytes = ({ architecture }: ModelSize, px: number): number =>
-  px * (ACTIVATION_BYTES * architecture.channels[0]! + VALUES_BYTES);
+export const arenaBytes = (model: ModelSize, px: number): number =>
+  px * ACTIVATION_BYTES * featuresOf(model) + batchBytes(model, px);

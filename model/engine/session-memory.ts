@@ -41,7 +41,9 @@ export class SessionMemory {
       return this.#host.run({ ...own, arenaBytes: arenaBytes(card, px) }, run);
     }
     const onGpu = { ...session, sessionBytes: gpuSessionBytes(card), arenaBytes: arenaBytes(card, px) };
-    return this.#host.run({ ...own, arenaBytes: batchBytes(px) }, () => this.#gpu(lane).run(onGpu, run));
+    return this.#host.run({ ...own, arenaBytes: batchBytes(card, px) }, () =>
+      this.#gpu(lane).run(onGpu, run),
+    );
   }
 
   /** Forgets the sessions of a model that was unloaded. */

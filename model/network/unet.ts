@@ -10,7 +10,8 @@ export interface UnetConfig {
   readonly channels: readonly number[];
   /** Feature channels of each decoder level, from the bottom up. Default: the encoder's, reversed. */
   readonly decoderChannels?: readonly number[];
-  readonly inputChannels: 1 | 3;
+  /** From 1 to 64. */
+  readonly inputChannels: number;
   /** At least 2, the background included. */
   readonly classes: number;
   /** `softmax` (default): one logit per class. `sigmoid`: one logit, for the second of two classes. */

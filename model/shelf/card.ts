@@ -1,7 +1,15 @@
 import { z } from 'zod';
+import { ModelChoiceError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
+import {
+  MAX_INPUT_CHANNELS,
+  type Normalisation,
+  normalisationStep,
+  problemOfSteps,
+} from '../network/normalisation.js';
 import { NORMALISATION } from '../network/pixels.js';
 import type { UnetConfig } from '../network/unet.js';
+import { type NamedChannel, namedChannels } from './named-channels.js';
 
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
@@ -18,9 +26,43 @@ export const unetOptions = {
 
 /**
  * Format version of the cards that are written here, stored as `form`. Version 1 did not state itself; its intensities
- * are those of the type.
+ * are those of the type. Version 2 has a range of the training images; both take gray or RGB. Version 3 has named
+ * channels, normalisation as a list, and networks that were imported.
  */
-export const CARD_FORMAT_VERSION = 2;
+export const CARD_FORMAT_VERSION = 3;
+
+/** What tiles, memory and listings need of a network, whatever it is. */
+const network = {
+  parameters: z.int(),
+  halo: margins,
+  padded: margins,
+  multiple: z.int(),
+  smallest: z.int(),
+  tileable: z.boolean(),
+};
+
+/** A network that was imported: an ONNX graph, or TensorFlow.js layers that unseam did not build. */
+const imported = {
+  ...network,
+  /** Channels that its feature maps at the scale of the image have, at most: memory is estimated by them. */
+  features: z.int().min(1),
+};
+
+/** From a network's output to probabilities: what its own last layers leave to be done. */
+const postprocessingStep = z.union([
+  z.strictObject({ step: z.literal('softmax') }),
+  z.strictObject({ step: z.literal('sigmoid') }),
+  /** The probability from which a pixel has a class other than the first. */
+  z.strictObject({ step: z.literal('threshold'), value: z.number().gt(0).lt(1) }),
+]);
+const postprocessing = z
+  .array(postprocessingStep)
+  .refine(
+    (steps) => /^(softmax|sigmoid)?(threshold)?$/.test(steps.map(({ step }) => step).join('')),
+    'expected softmax or sigmoid, and threshold behind it',
+  );
+/** From a network's output to probabilities and labels. */
+export type Postprocessing = z.infer<typeof postprocessing>;
 
 const scores = z.record(z.string(), z.record(z.string(), z.number()));
 
@@ -40,24 +82,29 @@ export const cardSchema = z
     /** A number, or that of the version that it quantises, such as `1-int8`. */
     version: z.union([z.int().min(1), z.string().regex(/^[1-9]\d{0,8}-int8$/)]),
     description: z.string(),
-    /** The network, as in `UnetConfig`, and its tiling, as in `TileGeometry`. */
-    architecture: z.object({
-      kind: z.literal('unet'),
-      channels: z.array(z.int().min(1)).min(2),
-      decoderChannels: z.array(z.int().min(1)).min(1).exactOptional(),
-      ...unetOptions,
-      outputSize: z.int().exactOptional(),
-      parameters: z.int(),
-      halo: margins,
-      padded: margins,
-      multiple: z.int(),
-      smallest: z.int(),
-      tileable: z.boolean(),
-    }),
-    /** 1 for gray, 3 for RGB. */
-    inputChannels: z.union([z.literal(1), z.literal(3)]),
-    /** How stored values become intensities: by the range of their type, or by the model's own range. */
+    /** The network, as in `UnetConfig` where it is one, and its tiling, as in `TileGeometry`. */
+    architecture: z.discriminatedUnion('kind', [
+      z.object({
+        kind: z.literal('unet'),
+        channels: z.array(z.int().min(1)).min(2),
+        decoderChannels: z.array(z.int().min(1)).min(1).exactOptional(),
+        ...unetOptions,
+        outputSize: z.int().exactOptional(),
+        ...network,
+      }),
+      z.object({ kind: z.literal('onnx'), ...imported }),
+      z.object({ kind: z.literal('layers'), ...imported }),
+    ]),
+    /** Channels of the network's input. Without names, 1 is gray and 3 are RGB. */
+    inputChannels: z.int().min(1).max(MAX_INPUT_CHANNELS),
+    /** The channels by name, in the order in which the network takes them; none where they are gray or colours. */
+    channels: namedChannels.optional(),
+    /**
+     * How stored values become the network's input: a list of steps. Forms 1 and 2 had `type-range` alone, by the range of
+     * the type or by the model's own.
+     */
     normalisation: z.union([
+      z.array(normalisationStep).min(1).max(16),
       z.literal(NORMALISATION),
       z
         .object({
@@ -70,6 +117,8 @@ export const cardSchema = z
         })
         .strict(),
     ]),
+    /** What is left to be done to the network's output, in this order. Default: its own last layer does it. */
+    postprocessing: postprocessing.optional(),
     /** By index; a colour of null is transparent in overlays. */
     classes: z.array(z.object({ name: z.string(), colour: hexColour.nullable() })).min(2),
     /** For two classes: the probability of the second at which V_Rand is best on the validation images. */
@@ -120,15 +169,40 @@ export const cardSchema = z
   .refine(({ version, quantisation }) => (typeof version === 'string') === (quantisation !== undefined), {
     path: ['quantisation'],
     error: 'expected in versions such as 1-int8, and in no others',
+  })
+  .refine(({ inputChannels, channels = [] }) => channels.length === 0 || channels.length === inputChannels, {
+    path: ['channels'],
+    error: 'expected as many as inputChannels',
+  })
+  .superRefine(({ inputChannels, normalisation }, context) => {
+    if (!Array.isArray(normalisation)) return;
+    const message = problemOfSteps(normalisation, inputChannels);
+    if (message !== null) context.addIssue({ code: 'custom', path: ['normalisation'], message });
   });
 
 export type Card = z.infer<typeof cardSchema>;
 
-/** The model's own range of stored values; undefined where it is that of their type. */
-export function trainingRangeOf({ normalisation }: Pick<Card, 'normalisation'>): TrainingRange | undefined {
-  return normalisation === NORMALISATION ? undefined : normalisation;
+/** How stored values become a network's input, whatever the form of its card. */
+export function normalisationOf({ normalisation }: Pick<Card, 'normalisation'>): Normalisation {
+  if (Array.isArray(normalisation)) return normalisation;
+  return [{ step: 'type-range', ...(normalisation !== NORMALISATION && { trained: normalisation }) }];
 }
-type TrainingRange = Exclude<Card['normalisation'], typeof NORMALISATION>;
+
+/** The model's own range of stored values; undefined where it is that of their type, or another kind of normalisation. */
+export function trainingRangeOf(card: Pick<Card, 'normalisation'>): TrainingRange | undefined {
+  const [first] = normalisationOf(card);
+  return first?.step === 'type-range' ? first.trained : undefined;
+}
+type TrainingRange = Exclude<Card['normalisation'], typeof NORMALISATION | readonly unknown[]>;
+
+/** The channels that a model takes by name; null for gray and colours. */
+export const channelsOfCard = ({ channels }: Pick<Card, 'channels'>): readonly NamedChannel[] | null =>
+  channels ?? null;
+
+/** Channels of a network's feature maps at the scale of the image. */
+export function featuresOf({ architecture }: Pick<Card, 'architecture'>): number {
+  return 'channels' in architecture ? architecture.channels[0]! : architecture.features;
+}
 
 /** Describes a network as a card does. */
 export function architectureOf(
@@ -151,8 +225,16 @@ export function architectureOf(
   return { kind: 'unet', ...lists, ...options, parameters, ...geometry };
 }
 
-/** The configuration of the network that a card describes. */
-export function unetOf({ architecture, inputChannels, classes }: Card, seed: number): UnetConfig {
+/**
+ * The configuration of the network that a card describes.
+ * @throws ModelChoiceError for a network that was imported
+ */
+export function unetOf({ name, architecture, inputChannels, classes }: Card, seed: number): UnetConfig {
+  if (architecture.kind !== 'unet') {
+    throw new ModelChoiceError(
+      `model ${name} was imported: only networks that unseam has built can be trained further`,
+    );
+  }
   const { kind, parameters, halo, padded, multiple, smallest, tileable, ...options } = architecture;
   return { ...options, inputChannels, classes: classes.length, seed };
 }

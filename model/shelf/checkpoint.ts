@@ -128,15 +128,17 @@ async function rangesOf(folder: string, { quantisation }: Card): Promise<Ranges 
 function findMismatch({ architecture, inputChannels, classes }: Card, network: TileModel): string | null {
   const stated: Record<string, unknown> = {
     'input channels': inputChannels,
-    // one sigmoid distinguishes two classes
-    'output channels': architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length,
     parameters: architecture.parameters,
   };
   const found: Record<string, unknown> = {
     'input channels': network.inputChannels,
-    'output channels': network.outputChannels,
     parameters: network.parameters,
   };
+  if (architecture.kind === 'unet') {
+    // one sigmoid distinguishes two classes
+    stated['output channels'] = architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length;
+    found['output channels'] = network.outputChannels;
+  }
   for (const [name, value] of Object.entries(network.geometry)) {
     [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
   }

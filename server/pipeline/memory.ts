@@ -110,7 +110,7 @@ export interface Memories {
 
 /** What a lane's batch of this many px takes of the process's memory, in bytes. */
 const laneBatchBytes = (model: ModelSize, px: number, gpuBytes: number | undefined): number =>
-  gpuBytes === undefined ? arenaBytes(model, px) : batchBytes(px);
+  gpuBytes === undefined ? arenaBytes(model, px) : batchBytes(model, px);
 
 /** Whether a GPU's memory suffices for a batch of this many px. */
 export const gpuFits = (model: ModelSize, px: number, gpuBytes: number | undefined): boolean =>

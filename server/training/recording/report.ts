@@ -64,23 +64,22 @@ figure.sheet { width: fit-content; }
 
 type Row = readonly [name: string, value: string];
 
-function networkRows({
-  channels,
-  decoderChannels,
-  parameters,
-  halo,
-  tileable,
-  smallest,
-  multiple,
-}: Card['architecture']): Row[] {
-  const decoder: Row[] = decoderChannels ? [['decoder', decoderChannels.join(', ')]] : [];
+function networkRows(architecture: Card['architecture']): Row[] {
+  const { parameters, halo, tileable, smallest, multiple } = architecture;
   return [
-    ['channels', channels.join(', ')],
-    ...decoder,
+    ...unetRows(architecture),
     ['parameters', parameters.toLocaleString('en')],
     ['halo', haloText(halo)],
     ['tiles', tileable ? `${smallest} + k·${multiple} px` : 'one size; not exact'],
   ];
+}
+
+/** The feature channels of a U-Net; none of another network. */
+function unetRows(architecture: Card['architecture']): Row[] {
+  if (architecture.kind !== 'unet') return [];
+  const { channels, decoderChannels } = architecture;
+  const decoder: Row[] = decoderChannels ? [['decoder', decoderChannels.join(', ')]] : [];
+  return [['channels', channels.join(', ')], ...decoder];
 }
 
 function dataRows({ description, citation, terms, digest, split }: Card['data']): Row[] {

@@ -1,5 +1,4 @@
-import { NORMALISATION } from '../../../model/network/pixels.js';
-import type { Card } from '../../../model/shelf/card.js';
+import { type Card, trainingRangeOf } from '../../../model/shelf/card.js';
 import type { Dataset } from '../data/dataset.js';
 import type { Split } from '../data/split.js';
 
@@ -17,9 +16,10 @@ export function summaryOf(dataset: Dataset, split: Split, classes: Card['classes
   const lines = [
     `${pairs.length} images, ${(px / 1e6).toFixed(1)} Mpx (${listed}; ${kind}): ${shares.join(', ')}`,
   ];
-  if (normalisation !== NORMALISATION) {
-    const [black, white] = normalisation.range;
-    lines.push(`black is ${black}, white is ${white} (${normalisation.type})`);
+  const trained = trainingRangeOf({ normalisation });
+  if (trained) {
+    const [black, white] = trained.range;
+    lines.push(`black is ${black}, white is ${white} (${trained.type})`);
   }
   for (const warning of warnings) lines.push(`  note: ${warning}, or --range auto`);
   for (const [c, { name }] of classes.entries()) {

@@ -33,7 +33,7 @@ it('on a GPU it is in that of the GPU, and copies of the batch are in that of th
   const { memory, run, released } = memoryOf(2 * ONE_BATCH);
   await run('a');
   await run('b');
-  expect(memory.bytes).toEqual({ sessions: 2 * sessionBytes(card), arenas: 2 * batchBytes(PX) });
+  expect(memory.bytes).toEqual({ sessions: 2 * sessionBytes(card), arenas: 2 * batchBytes(card, PX) });
   expect(released).toEqual([]);
 });
 

@@ -227,7 +227,7 @@ describe('cross-validation and warm starts', () => {
     ];
     expect(await unseam(args('--freeze-encoder'))).toMatchObject({ code: 0 });
     const [before, after] = [await cardOf('warm/tiny/1'), await cardOf('warm/next/1')];
-    expect(after.architecture.channels).toEqual([4, 8]);
+    expect(after.architecture).toMatchObject({ channels: [4, 8] });
     expect(after.architecture.parameters).toBe(before.architecture.parameters - 5);
     const encoder = async (name: string) => {
       const path = (file: string) => join(folder, 'warm', name, '1', file);
