@@ -18,6 +18,8 @@ export interface ImageFacts {
   readonly dtype: Dtype;
   /** Names of channels that are pictures in their own right, as in fluorescence; null for gray and RGB. */
   readonly channelNames: readonly string[] | null;
+  /** Which channels of the file these are, in this order; undefined where they are all. */
+  readonly channelIndexes?: readonly number[] | undefined;
   /** How the file stores its values, where that is not `dtype`: `int8`, `uint32`, … */
   readonly storedType?: string | undefined;
   /** The stored values that became 0 and 1; undefined where values are as stored. */

@@ -63,6 +63,7 @@ export const EXAMPLE_PLAN: JobPlan = {
   outputs: [{ kind: 'labels', format: 'tiff' }],
   plan,
   channels: 'none',
+  channelIndexes: null,
   device: 'x64 CPU, avx2, blocks of 8 channels',
   compute: { lanes: 2, threads: 1, batchPx: 1_048_576, measured: false, fallback: null },
   warnings: [],

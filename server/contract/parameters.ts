@@ -15,6 +15,10 @@ const index = integer(0, 999_999);
 const DECIMAL = String.raw`(?:\d{1,21}(?:\.\d{1,25})?|\.\d{1,25})(?:e[-+]?\d{1,3})?`;
 const numbers = (text: string): number[] => text.split(',').map(Number);
 
+/** Digits are a channel's number, anything else is its name. */
+const channelList = (text: string): (number | string)[] =>
+  text.split(',').map((item) => (/^\d{1,4}$/.test(item) ? Number(item) : item.trim()));
+
 const RANGE = 'must be the stored values of black and white, such as 0,4095';
 
 /** Which picture of a file is read: the same parameters in queries, in JSON and on the command line. */
@@ -23,15 +27,31 @@ const choiceShape = {
   level: index.optional().describe('pyramid level; 0 is the largest. The mask has the size of that level'),
   channels: z
     .string()
-    .regex(/^\d{1,4}(,\d{1,4})*$/, 'must be a list of channels from 0, such as 0 or 2,1,0')
-    .transform(numbers)
+    .regex(
+      /^[^,]{1,100}(,[^,]{1,100}){0,99}$/,
+      'must be a list of channels, by number from 0 or by name, such as 2,1,0 or DAPI,CD45',
+    )
+    .transform(channelList)
     .register(NOTATION, {
       json: [
-        { type: 'array', minItems: 1, maxItems: 100, items: { type: 'integer', minimum: 0, maximum: 9999 } },
+        {
+          type: 'array',
+          minItems: 1,
+          maxItems: 100,
+          items: {
+            anyOf: [
+              { type: 'integer', minimum: 0, maximum: 9999 },
+              { type: 'string', pattern: '^[^,]{1,100}$' },
+            ],
+          },
+        },
       ],
     })
     .optional()
-    .describe('one channel as gray, three as RGB: `2`, `0,1,2`'),
+    .describe(
+      'channels of the image, by number from 0 or by name: one as gray, three as RGB, or those of the model in its ' +
+        'order: `2`, `0,1,2`, `DAPI,CD45`. By default a model with named channels finds them by their names',
+    ),
   z: index.optional().describe('plane of a z-stack, from 0'),
   t: index.optional().describe('frame of a time series, from 0'),
   range: z

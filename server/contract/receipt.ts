@@ -67,6 +67,10 @@ export const receiptSchema = z
     channels: z
       .enum(['none', 'luminance', 'copied'])
       .describe('how the channels were converted for the model'),
+    channelIndexes: z
+      .array(count)
+      .nullable()
+      .describe('which channels of the image were read, from 0, in the order of the model; null for all'),
     symmetries: z.boolean().describe('whether probabilities were averaged over the symmetries of the square'),
     threshold: z
       .number()

@@ -37,7 +37,7 @@ const request = z.strictObject({
   choice: z.strictObject({
     page: count.optional(),
     level: count.optional(),
-    channels: z.array(count).optional(),
+    channels: z.array(z.union([count, z.string()])).optional(),
     z: count.optional(),
     t: count.optional(),
     range: z.tuple([z.number(), z.number()]).optional(),

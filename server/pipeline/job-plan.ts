@@ -159,19 +159,21 @@ function smallerChoice(
 /** @throws UnsupportedImageError for channels that the model cannot take, with those to choose from */
 function conversionOf(
   { channels, channelNames: names }: Pick<ImageFacts, 'channels' | 'channelNames'>,
-  { name, inputChannels }: Pick<Card, 'name' | 'inputChannels'>,
+  { name, inputChannels, channels: named }: Pick<Card, 'name' | 'inputChannels' | 'channels'>,
 ): ChannelConversion {
-  const conversion = channelConversion(channels, inputChannels);
+  // Those of a model that names them are pictures in their own right, too; the reader has found them by their names.
+  const conversion = named && channels !== inputChannels ? null : channelConversion(channels, inputChannels);
   // Named channels are pictures in their own right, not colours: none of them is converted.
   if (conversion !== null && (names === null || conversion === 'none')) return conversion;
   const isNamed = names?.some((known, i) => known !== `channel ${i}`);
   const listed = isNamed ? ` (${names!.map((known, i) => `${i} ${known}`).join(', ')})` : '';
+  const order = named ? ` (${named.map((channel) => channel.name).join(', ')}, in this order)` : '';
   const example = Array.from({ length: inputChannels }, (_, i) => i).join(',');
   const remedy = names
     ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
     : '';
   throw new UnsupportedImageError(
-    `the image has ${channels} channels${listed}, and model ${name} takes ${inputChannels}${remedy}`,
+    `the image has ${channels} channels${listed}, and model ${name} takes ${inputChannels}${order}${remedy}`,
   );
 }
 

@@ -76,6 +76,7 @@ export async function runJob(
     },
     areas: areas && areaFacts(areas.pixels(model.card.classes.length), model.card.classes, image.facts),
     channels: prepared.conversion,
+    channelIndexes: image.facts.channelIndexes ?? null,
     symmetries: job.symmetries,
     threshold: prepared.threshold,
     repeatable: prepared.repeatable,

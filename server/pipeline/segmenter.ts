@@ -2,7 +2,6 @@ import { deviceFacts } from '../../model/devices/environment.js';
 import type { TestedModel } from '../../model/engine/engine.js';
 import type { GraphUse } from '../../model/exactness/self-test.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
-import { trainingRangeOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
@@ -20,6 +19,7 @@ import { NEVER } from '../storage/until-aborted.js';
 import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
 import type { ModelHost, ModelHostMemory } from './model-host.js';
+import { viewFor } from './model-view.js';
 import { type PreparedJob, prepareJob, withTestedShapes } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
@@ -132,6 +132,7 @@ export class Segmenter {
         simplify,
         plan: planFacts(plan),
         channels: conversion,
+        channelIndexes: facts.channelIndexes ?? null,
         device: deviceFacts(model.environment, choice, this.host.deviceNames).device,
         compute: computeFacts(choice, this.host.fallback),
         warnings,
@@ -215,11 +216,11 @@ export class Segmenter {
     return outcome.exact ? prepared : prepare({ ...model, ...outcome });
   }
 
-  /** How an image is opened for a model: by what the spec chooses, in the range of the model's training data. */
+  /** How an image is opened for a model: by what the spec chooses, and what the model reads. */
   #openOptions({ choice, singleFile, scratchDir }: PlanSpec, { card }: FoundModel): OpenOptions {
     const { maxPixels, maxUnpackedBytes, allowedHosts } = this.options;
-    const trainingRange = trainingRangeOf(card);
-    return { ...choice, maxPixels, maxUnpackedBytes, allowedHosts, trainingRange, singleFile, scratchDir };
+    const limits = { maxPixels, maxUnpackedBytes, allowedHosts };
+    return { ...choice, ...viewFor(card), ...limits, singleFile, scratchDir };
   }
 }
 

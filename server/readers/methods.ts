@@ -6,15 +6,13 @@ import type { ViewTile } from '../contract/deep-zoom.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { ResultFile } from '../contract/outputs.js';
+import type { ModelView } from '../pipeline/model-view.js';
 
 /** How every image is opened. */
 export type ReaderLimits = Pick<OpenOptions, 'maxPixels' | 'maxUnpackedBytes' | 'allowedHosts'>;
 
 /** Which image, and which picture of it. */
-export interface ImageSpec extends Pick<PlanSpec, 'input' | 'singleFile' | 'choice' | 'scratchDir'> {
-  /** The range of intensities in the model's training data. */
-  readonly trainingRange: OpenOptions['trainingRange'];
-}
+export type ImageSpec = Pick<PlanSpec, 'input' | 'singleFile' | 'choice' | 'scratchDir'> & ModelView;
 
 /** What a reader process is called for: one call at a time. */
 export interface ReaderMethods {

@@ -1,4 +1,4 @@
-import { type Card, trainingRangeOf } from '../../model/shelf/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
@@ -6,6 +6,7 @@ import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
 import type { ResultFile } from '../contract/outputs.js';
+import { viewFor } from '../pipeline/model-view.js';
 import type { ReaderLimits } from './methods.js';
 import { type PoolOptions, ReaderFailedError, ReaderPool } from './pool.js';
 
@@ -174,5 +175,5 @@ const imageOf = ({ input, singleFile = false, choice, scratchDir }: PlanSpec, ca
   singleFile,
   choice,
   scratchDir,
-  trainingRange: trainingRangeOf(card),
+  ...viewFor(card),
 });

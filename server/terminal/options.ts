@@ -225,7 +225,10 @@ export function workOptions(command: Command): Command {
     )
     .option('--page <n>', 'page of a file with several images, from 0')
     .option('--level <n>', 'level of a pyramid, from 0, the largest')
-    .option('--channels <list>', 'channels, from 0: one as gray or three as RGB, such as 2 or 0,1,2')
+    .option(
+      '--channels <list>',
+      "channels, by number from 0 or by name: one as gray, three as RGB, or the model's, such as 2 or DAPI,CD45",
+    )
     .option('--z <n>', 'focal plane of a stack, from 0')
     .option('--t <n>', 'time point of a series, from 0')
     .option('--range <low,high>', 'stored values of black and white, such as 0,4095; required for floats')

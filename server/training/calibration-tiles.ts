@@ -1,13 +1,13 @@
 import type { TileGeometry } from '../../model/network/geometry.js';
 import { channelConversion } from '../../model/network/pixels.js';
 import type { Card } from '../../model/shelf/card.js';
-import { trainingRangeOf } from '../../model/shelf/card.js';
 import { chooseTile, planTiles, type Tile } from '../../tiling/plan.js';
 import type { Raster } from '../../tiling/raster.js';
 import { readTile } from '../../tiling/reader.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { RequestError } from '../contract/errors.js';
+import { viewFor } from '../pipeline/model-view.js';
 import type { ImageFile } from './data/dataset-files.js';
 
 /** Tiles of all images together; of each at least one is used. */
@@ -36,7 +36,7 @@ export async function* sampleTiles(
 ): AsyncGenerator<SampledTile> {
   const most = Math.max(1, Math.floor(MAX_TILES / files.length));
   for (const { image: path, page } of files) {
-    const image = await openImage(path, { ...open, page, trainingRange: trainingRangeOf(card) });
+    const image = await openImage(path, { ...open, page, ...viewFor(card) });
     try {
       const { channels } = image.facts;
       if (channelConversion(channels, card.inputChannels) === null) {

@@ -16,7 +16,7 @@ export function showModels(
       const table = document.createElement('table');
       const rows: [string, string][] = [
         ['Classes', card.classes.map(({ name }) => name).join(', ')],
-        ['Input', card.inputChannels === 1 ? 'gray' : 'RGB'],
+        ['Input', inputOf(card)],
         ['Pixel size', card.micronsPerPixel === null ? 'not stated' : `${card.micronsPerPixel} µm`],
         ['Parameters', card.architecture.parameters.toLocaleString('en')],
         ['Halo', `${card.architecture.halo.top} px`],
@@ -55,4 +55,10 @@ export function showModels(
       return article;
     }),
   );
+}
+
+/** The channels that a model takes. */
+function inputOf({ channels, inputChannels }: Model): string {
+  if (channels !== undefined) return channels.map(({ name }) => name).join(', ');
+  return { 1: 'gray', 3: 'RGB' }[inputChannels] ?? `${inputChannels} channels`;
 }

@@ -56,6 +56,7 @@ function factsOf(header: ImageHeader): JobFacts {
     simplify: 0,
     plan: { tile: '8x8', halo: HALO, stride: '8x8', tiles: TILES, haloShare: 0 },
     channels: 'none',
+    channelIndexes: null,
     device: 'fake',
     compute: { lanes: 1, threads: 1, batchPx: 64, measured: false, fallback: null },
     warnings: [],

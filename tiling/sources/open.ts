@@ -9,7 +9,7 @@ import { openOpenSlide, slideVendor } from './openslide.js';
 import { checkHost, type OpenOptions } from './options.js';
 import { NeedsLibvips } from './tiff/refusals.js';
 import { openTiff, openTiffBytes } from './tiff/tiff.js';
-import { channelsOf, viewOf } from './views.js';
+import { selectChannels, viewOf } from './views.js';
 import { isZarr, openZarrFolder, openZarrUrl } from './zarr/zarr.js';
 
 const latin1 = (bytes: Buffer, from: number, to: number): string => bytes.toString('latin1', from, to);
@@ -27,7 +27,7 @@ const pickingChannels =
   async (path, options, bytes) => {
     const source = await opens(path, options, bytes);
     try {
-      return options.channels ? channelsOf(source, options.channels) : source;
+      return selectChannels(source, options);
     } catch (error) {
       await source.close();
       throw error;

@@ -7,7 +7,7 @@ import type { ImageSource, PixelReader } from '../source.js';
 import { checkPlace } from './choice.js';
 import type { OpenOptions } from './options.js';
 import { reasonOf } from './reason.js';
-import { channelsOf } from './views.js';
+import { selectChannels } from './views.js';
 
 /** Names of OpenSlide's library on Linux, macOS and Windows, the newest first. */
 const NAMES = [
@@ -164,7 +164,7 @@ export async function openOpenSlide(
     overviews: readers.slice(1),
     close: async () => lib.close(slide),
   };
-  return options.channels ? channelsOf(source, options.channels) : source;
+  return selectChannels(source, options);
 }
 
 /** Puts premultiplied pixels over a background colour. */

@@ -3,14 +3,23 @@ import type { Size } from '../geometry.js';
 import type { TypedRange } from '../raster.js';
 import type { PixelSize } from '../source.js';
 
+/** A channel of an image: its number, from 0, or its name. */
+export type ChannelRef = number | string;
+
+/** A channel that a model takes, and the names that images may give it. */
+export interface WantedChannel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+}
+
 /** Which picture of a file is read, and how. All numbers count from 0. */
 export interface ImageChoice {
   /** Which image of a file with several, such as 2. Default 0. */
   readonly page?: number | undefined;
   /** Which level of a pyramid. Default 0, the largest. */
   readonly level?: number | undefined;
-  /** Which channels, in this order, such as `[0, 2]`: one is gray, three are RGB. Default all. */
-  readonly channels?: readonly number[] | undefined;
+  /** Which channels, in this order, such as `[0, 2]` or `['DAPI']`: one is gray, three are RGB. Default all. */
+  readonly channels?: readonly ChannelRef[] | undefined;
   /** Which plane of a stack, and which time of a series. Default 0. */
   readonly z?: number | undefined;
   readonly t?: number | undefined;
@@ -31,6 +40,8 @@ export interface OpenOptions extends ImageChoice {
    * palettes, inverted and narrow values. Default `intensities`.
    */
   readonly values?: 'intensities' | 'unscaled' | 'stored';
+  /** The channels that the model takes by name. Used if `channels` is not given. */
+  readonly wanted?: readonly WantedChannel[] | undefined;
   /** The range of the model's training data. Used if `range` is not given and the image has values of its type. */
   readonly trainingRange?: TypedRange | undefined;
   /** Bytes of memory for a picture that has to be unpacked as a whole, such as 2 ** 28. Default 1 GiB. */

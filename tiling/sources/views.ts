@@ -2,7 +2,7 @@ import { UnsupportedImageError } from '../errors.js';
 import { rangeOfType, scaleToRange, storedTypeOf } from '../intensities.js';
 import type { Raster, TypedRange } from '../raster.js';
 import { type ImageSource, type PixelReader, withFacts, withMembers } from '../source.js';
-import { checkChannel } from './choice.js';
+import { chooseChannels } from './channels.js';
 import { checkPixels, type OpenOptions } from './options.js';
 
 /**
@@ -63,12 +63,13 @@ export function toIntensities(source: ImageSource, trainingRange?: TypedRange): 
 }
 
 /**
- * Selects channels of an image, in this order; for formats that always decode all of them.
+ * Selects the channels that are requested, in their order; for formats that always decode all of them.
  * @throws UnsupportedImageError for a channel that the image does not have
  */
-export function channelsOf(source: ImageSource, chosen: readonly number[]): ImageSource {
+export function selectChannels(source: ImageSource, options: OpenOptions): ImageSource {
   const { facts } = source;
-  for (const i of chosen) checkChannel(i, facts.channels);
+  const chosen = chooseChannels(options, facts.channelNames, facts.channels);
+  if (!chosen) return source;
   const select = ({ data, width, height, channels }: Raster): Raster => {
     const values = new (data.constructor as typeof Uint8Array)(width * height * chosen.length);
     for (const [to, from] of chosen.entries()) {
@@ -86,6 +87,7 @@ export function channelsOf(source: ImageSource, chosen: readonly number[]): Imag
       ...facts,
       channels: chosen.length,
       channelNames: facts.channelNames && chosen.map((i) => facts.channelNames![i]!),
+      channelIndexes: chosen,
     },
     overviews: source.overviews.map(reader),
   });

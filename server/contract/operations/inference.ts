@@ -192,7 +192,8 @@ export const INFERENCE = {
     ...getModel,
     path: '/v2/models/{name}',
     summary: 'Get the metadata of a model',
-    description: 'The input may also be `UINT16` or `FP32`, and have 1 or 3 channels, which are converted.',
+    description:
+      'The input may also be `UINT16` or `FP32`, and have 1 or 3 channels, which are converted, or those of the model.',
     parameters: { path: byName },
     responses: { 200: { description: 'Its latest version.', content: metadata } },
   },

@@ -20,7 +20,9 @@ const inputSchema = z
     shape: z
       .array(z.int().min(1))
       .length(4, 'expected [1, height, width, channels]')
-      .describe('`[1, height, width, channels]`, with 1 channel for gray or 3 for RGB'),
+      .describe(
+        '`[1, height, width, channels]`, with 1 channel for gray, 3 for RGB, or those of the model in its order',
+      ),
     parameters: z
       .strictObject({ binary_data_size: count.exactOptional() })
       .exactOptional()

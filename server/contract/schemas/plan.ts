@@ -17,6 +17,7 @@ const jobFactsSchema = z.object({
   outputs: shape.outputs,
   plan: shape.plan,
   channels: shape.channels,
+  channelIndexes: shape.channelIndexes,
   device: shape.device,
   compute: shape.compute,
   warnings: shape.warnings,

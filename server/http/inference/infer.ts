@@ -67,7 +67,9 @@ export class Inferences {
     const { head, tensor, values } = read;
     const outputs = outputsOf(read, card.classes.length);
     const { binary_data_output: _, ...given } = head.parameters ?? {};
-    const parameters = parseParameters(inferParametersSchema, asTexts(given));
+    const requested = parseParameters(inferParametersSchema, asTexts(given));
+    // a tensor has no names: its channels are those of the model, in its order
+    const parameters = { ...requested, channels: requested.channels ?? card.channels?.map((_, i) => i) };
     const work = await resolveJobRequest(
       this.dependencies,
       { ...parameters, model: `${name}/${version}`, simplify: 0 },

@@ -1,3 +1,4 @@
+import { MAX_INPUT_CHANNELS } from '../../../model/network/normalisation.js';
 import { ImageTooLargeError } from '../../../tiling/errors.js';
 import { RequestError } from '../../contract/errors.js';
 import { DATATYPES, type Datatype, type InferInput } from '../../contract/schemas/inference.js';
@@ -6,7 +7,8 @@ import { DATATYPES, type Datatype, type InferInput } from '../../contract/schema
 export interface ImageTensor {
   readonly width: number;
   readonly height: number;
-  readonly channels: 1 | 3;
+  /** From 1 to 64. */
+  readonly channels: number;
   readonly datatype: Datatype;
   /** Size of all values together. */
   readonly bytes: number;
@@ -24,10 +26,10 @@ export function tensorOf({ shape, datatype }: InferInput, maxPixels: number): Im
   const [images, height, width, channels] = shape as [number, number, number, number];
   if (images !== 1)
     throw new RequestError('bad-request', `the shape has ${images} images: send one with each request`);
-  if (channels !== 1 && channels !== 3)
+  if (channels < 1 || channels > MAX_INPUT_CHANNELS)
     throw new RequestError(
       'bad-request',
-      `the shape has ${channels} channels: expected 1 for gray, or 3 for RGB`,
+      `the shape has ${channels} channels: expected 1 for gray, 3 for RGB, or those of the model, up to ${MAX_INPUT_CHANNELS}`,
     );
   if (width * height > maxPixels) throw new ImageTooLargeError(width, height, maxPixels);
   const bytes = width * height * channels * DATATYPES[datatype];

@@ -33,7 +33,7 @@ export function tiffHeader(tensor: ImageTensor): Buffer {
         long(TAG.height, height),
         short(TAG.bits, ...each(8 * DATATYPES[datatype])),
         short(TAG.compression, COMPRESSION.none),
-        short(TAG.photometric, PHOTOMETRIC[channels === 1 ? 'blackIsZero' : 'rgb']),
+        short(TAG.photometric, PHOTOMETRIC[channels === 3 ? 'rgb' : 'blackIsZero']),
         { id: TAG.stripOffsets, type: LONG, values: offsets },
         short(TAG.samples, channels),
         long(TAG.rowsPerStrip, rows),

@@ -74,12 +74,6 @@ export class TiffLevel implements PixelReader {
     return this.pages[0]!.notes;
   }
 
-  /** Names of the channels of one page where they are separate pictures; null for colours. */
-  get separateNames(): readonly string[] | null {
-    const [{ isSeparate, channels }] = this.pages as [Layout];
-    return isSeparate ? Array.from({ length: channels }, (_, i) => `channel ${i}`) : null;
-  }
-
   async readRegion(rect: Rect, signal?: AbortSignal): Promise<Raster> {
     const { channels } = this;
     const data = pixelArray(this.dtype, rect.width * rect.height * channels);

@@ -99,7 +99,7 @@ async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Prom
   const depth = Math.min(...levels.map(({ length }) => length));
   return {
     planes,
-    channelNames: image.sizeC > 1 ? image.channelNames : null,
+    channelNames: image.channelNames,
     overviews: Array.from({ length: depth }, (_, i) => levels.map((level) => level[i]!)),
     mpp: size.mpp,
     notes: [...stackNotes(options, image.sizeZ, image.sizeT), ...size.notes],

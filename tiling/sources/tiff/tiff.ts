@@ -2,6 +2,7 @@ import type { PixelArray } from '../../raster.js';
 import type { ImageSource, PixelReader } from '../../source.js';
 import { openBitmap } from '../bitmap.js';
 import { type Bytes, fileBytes } from '../bytes.js';
+import { chooseChannels } from '../channels.js';
 import { ChunkCache } from '../chunk-cache.js';
 import { openOpenSlide } from '../openslide.js';
 import type { OpenOptions } from '../options.js';
@@ -51,28 +52,30 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
     layouts.set(page, known);
     return known;
   };
-  const level = async (pages: readonly Directory[], index: number): Promise<TiffLevel> => {
-    const { channels } = options;
-    return new TiffLevel(await Promise.all(pages.map(layout)), { bytes, cache, index, channels, isRaw });
-  };
+  const pages = await Promise.all(slide.planes.map(layout));
+  const count = pages.reduce((sum, page) => sum + page.channels, 0);
+  const known = slide.channelNames?.length === count ? slide.channelNames : separateNames(pages[0]!);
+  const channels = chooseChannels(options, known, count);
+  const level = async (planes: readonly Directory[], index: number): Promise<TiffLevel> =>
+    new TiffLevel(await Promise.all(planes.map(layout)), { bytes, cache, index, channels, isRaw });
   const base = await level(slide.planes, 0);
   const overviews: PixelReader[] = [];
-  for (const [i, pages] of slide.overviews.entries()) {
+  for (const [i, planes] of slide.overviews.entries()) {
     // A damaged or odd level ends the pyramid, but does not make the image unreadable.
-    const overview = await level(pages, i + 1).catch(() => null);
+    const overview = await level(planes, i + 1).catch(() => null);
     if (overview?.channels !== base.channels || overview.dtype !== base.dtype) break;
     overviews.push(overview);
   }
-  const { size, channels, dtype, storedType } = base;
-  const known = slide.channelNames ?? base.separateNames;
-  const names = known && (options.channels ?? known.map((_, i) => i)).map((i) => known[i]!);
+  const { size, dtype, storedType } = base;
+  const names = known && (channels ?? known.map((_, i) => i)).map((i) => known[i]!);
   return {
     size,
     facts: {
-      channels,
+      channels: base.channels,
       dtype,
       storedType,
       channelNames: names && names.length > 1 ? names : null,
+      channelIndexes: channels,
       mpp: slide.mpp,
       notes: [...slide.notes, ...base.notes],
     },
@@ -80,6 +83,11 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
     readRegion: (rect, signal) => base.readRegion(rect, signal),
     close: () => bytes.close(),
   };
+}
+
+/** Names of the channels of one page where they are separate pictures; null for colours. */
+function separateNames({ isSeparate, channels }: Layout): readonly string[] | null {
+  return isSeparate ? Array.from({ length: channels }, (_, i) => `channel ${i}`) : null;
 }
 
 /** @throws NeedsLibvips for chunks that are too large for random access */

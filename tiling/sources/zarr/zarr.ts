@@ -5,7 +5,8 @@ import { CorruptImageError, TilingError } from '../../errors.js';
 import type { Rect } from '../../geometry.js';
 import { type PixelArray, pixelArray, type Raster } from '../../raster.js';
 import type { ImageSource, PixelReader } from '../../source.js';
-import { checkChannel, checkChannels, checkPlace, stackNotes } from '../choice.js';
+import { chooseChannels } from '../channels.js';
+import { checkChannels, checkPlace, stackNotes } from '../choice.js';
 import { ChunkCache } from '../chunk-cache.js';
 import { checkPixels, type OpenOptions } from '../options.js';
 import { boundCodecs } from './codecs.js';
@@ -72,9 +73,9 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
   checkPlace(options, { sizeZ: length('z'), sizeT: length('t') });
   checkChannels(length('c'));
   const all = Array.from({ length: length('c') }, (_, i) => i);
-  const channels = options.channels ?? all;
-  for (const c of channels) checkChannel(c, all.length);
   const labels = all.map((i) => image.channels[i]?.label ?? `channel ${i}`);
+  const chosen = chooseChannels(options, labels, all.length);
+  const channels = chosen ?? all;
   const rgb =
     all.length === 3 &&
     RGB.every((colour, i) => image.channels[i]?.color?.toUpperCase() === colour) &&
@@ -113,6 +114,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
       dtype,
       storedType: base.array.dtype,
       channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
+      channelIndexes: chosen,
       mpp: image.mpp,
       notes: stackNotes(options, length('z'), length('t')),
     },
