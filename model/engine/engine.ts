@@ -245,7 +245,9 @@ export class Engine {
     if (!known || isUnlimited) return compute();
     const isOfBytes = takesBytes(this.provider) && batch.data instanceof Uint8Array;
     const { channels } = batch;
-    const use: BatchUse = { output, symmetries, isThresholded: threshold !== null, channels, isOfBytes };
+    const isThresholded = threshold !== null;
+    const isScaled = batch.scale !== undefined;
+    const use: BatchUse = { output, symmetries, isThresholded, channels, isOfBytes, isScaled };
     const need: BatchNeed = {
       lane: index,
       key: JSON.stringify([index, id, threads, use]),

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { TileBatch } from '../network/frozen.js';
 import type { TileGeometry } from '../network/geometry.js';
 import type { OutputKind } from '../network/output-kind.js';
-import { cut, follow, type Place, TileComparison } from './tile-comparison.js';
+import { joinScales, repeatScale, type TileScale, testScale } from '../network/tile-scale.js';
+import { cut, follow, type Outputs, type Place, TileComparison } from './tile-comparison.js';
 
 /** How a network is used. Each use compiles to a separate graph, whose kernels could round differently. */
 export interface GraphUse {
@@ -15,6 +16,8 @@ export interface GraphUse {
   readonly channels: number;
   /** Set where tiles are of 8 bits: to a device that takes bytes, they are another graph. */
   readonly isOfBytes?: true;
+  /** The channels of the network's input, where tiles have a scale that is fed with them; see `TileScale`. */
+  readonly scaled?: number;
 }
 
 /** Tiles of the largest batch that is tested. */
@@ -67,14 +70,19 @@ export async function selfTest(
   const full = { x: 0, y: 0, ...testImageSize(network.geometry) };
   const image = noiseOf(use, full.width * full.height * channels);
 
-  const predict = (kind: OutputKind, places: readonly Place[], by: Pick<TestedNetwork, 'predict'>) => {
+  const predict = (
+    kind: OutputKind,
+    places: readonly Place[],
+    by: Pick<TestedNetwork, 'predict'>,
+    scale = scaleFor(use, places.length),
+  ) => {
     const [{ width, height }] = places as [Place];
     const Values = image.constructor as typeof Uint8Array;
     const data = new Values(places.length * width * height * channels);
     for (const [i, place] of places.entries()) {
       cut({ data: image, width: full.width, channels }, place, data, i);
     }
-    const batch = { data, count: places.length, width, height, channels };
+    const batch = { data, count: places.length, width, height, channels, ...scale };
     return by.predict(batch, kind, symmetries);
   };
   const compute = (kind: OutputKind, all: readonly (readonly Place[])[]) =>
@@ -95,17 +103,33 @@ export async function selfTest(
   const wide = [at(1, 4, 6), at(0, 9, 6)];
   const tall = [at(7, 3, 0, 5)];
 
+  /** Tiles beside those of another image, whose scale is another one. */
+  const computeMixed = async (places: readonly Place[]) => {
+    const own = scaleFor(use, 1)?.scale;
+    if (!own) return [];
+    const other: TileScale = { ...own, shift: own.shift.map((value) => value / 2) };
+    const scale = joinScales(
+      places.flatMap(() => [own, other]),
+      2 * places.length,
+    );
+    const twice = places.flatMap((place) => [place, place]);
+    return [
+      { places, found: everySecond(await predict('probabilities', twice, network, { scale }), places) },
+    ];
+  };
+
   const isPlain = output === 'probabilities';
-  const [reference, probabilities, pass, outputs] = await Promise.all([
+  const [reference, probabilities, mixed, pass, outputs] = await Promise.all([
     predict('probabilities', [full], whole) as Promise<Float32Array>,
     compute('probabilities', [alone, few, many, wide, tall]),
+    computeMixed(few),
     isPlain ? null : predict(output, [full], network),
     compute(output, isPlain ? [] : [alone, many, wide]),
   ]);
   const comparison = new TileComparison(full, network.geometry);
   const classes = comparison.valuesOf(reference);
   const compared = [
-    ...probabilities.map((tiles) => [tiles, reference] as const),
+    ...[...probabilities, ...mixed].map((tiles) => [tiles, reference] as const),
     ...outputs.map((tiles) => [tiles, pass!] as const),
   ];
   const isRight =
@@ -116,6 +140,26 @@ export async function selfTest(
       ...compared.map(([tiles, expected]) => comparison.difference(tiles, expected, classes)),
     ),
   };
+}
+
+/** The first, the third, … of the outputs of tiles, of which there are twice as many as places. */
+function everySecond(values: Outputs, places: readonly Place[]): Outputs {
+  const length = values.length / 2 / places.length;
+  const kept = values.slice(0, values.length / 2);
+  for (let i = 0; i < places.length; i++) {
+    kept.set(values.subarray(2 * i * length, (2 * i + 1) * length), i * length);
+  }
+  return kept;
+}
+
+/** The scale of a batch of one image, where the graph reads one. */
+export function scaleFor(
+  { scaled, isOfBytes }: Pick<GraphUse, 'scaled' | 'isOfBytes'>,
+  count: number,
+): Pick<TileBatch, 'scale'> | undefined {
+  return scaled === undefined
+    ? undefined
+    : { scale: repeatScale(testScale(scaled, isOfBytes === true), count) };
 }
 
 /** Pseudorandom values over the full range of their type, which is that of the images that a graph is for. */

@@ -7,6 +7,7 @@ import {
   type GraphUse,
   MANY,
   noiseOf,
+  scaleFor,
   type TestedNetwork,
   type TilingOutcome,
   testImageSize,
@@ -95,7 +96,11 @@ class ShapeTest {
       for (let i = 0; i < count; i++) data.set(this.#tile(count - 1 - i), i * this.#tileLength);
     }
     const { channels, symmetries } = this.use;
-    return this.network.predict({ ...this.shape, data, channels }, output, symmetries);
+    return this.network.predict(
+      { ...this.shape, data, channels, ...scaleFor(this.use, count) },
+      output,
+      symmetries,
+    );
   }
 
   /** Compares parts of the batch's tiles with the same parts computed by themselves; of networks that have any. */
@@ -179,7 +184,8 @@ class ShapeTest {
     for (const [i, { tile, place }] of parts.entries()) {
       cut({ data: this.#tile(tile), width: this.shape.width, channels }, place, data, i);
     }
-    const batch: TileBatch = { ...size, data, channels, count: parts.length };
+    const scale = scaleFor(this.use, parts.length);
+    const batch: TileBatch = { ...size, data, channels, count: parts.length, ...scale };
     return this.network.predict(batch, output, symmetries);
   }
 

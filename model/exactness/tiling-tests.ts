@@ -95,7 +95,7 @@ export class TilingTests {
   }
 
   /** The graph of a use on this device, with its parts in one order: it is compared as JSON. */
-  #graphOf({ output, symmetries, channels, threshold, isOfBytes }: GraphUse): GraphUse {
+  #graphOf({ output, symmetries, channels, threshold, isOfBytes, scaled }: GraphUse): GraphUse {
     const isFedBytes = isOfBytes && takesBytes(this.device.provider);
     return {
       output,
@@ -103,6 +103,7 @@ export class TilingTests {
       channels,
       ...(threshold && { threshold }),
       ...(isFedBytes && { isOfBytes }),
+      ...(scaled !== undefined && { scaled }),
     };
   }
 

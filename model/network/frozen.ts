@@ -4,14 +4,15 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import { ModelChoiceError } from '../errors.js';
 import type { QuantisedNetwork } from '../quantisation/network.js';
 import type { Ranges } from '../quantisation/ranges.js';
-import type { Computation, Runtime } from '../runtime.js';
+import type { Computation, ComputationInput, Runtime } from '../runtime.js';
 import type { TileGeometry } from './geometry.js';
 import { greatestChannel } from './head.js';
 import { LayersNetwork } from './layers-network.js';
-import { normalise } from './normalise.js';
+import { normalise, scaleValues } from './normalise.js';
 import type { OutputKind } from './output-kind.js';
 import { type Pixels, rangeOf } from './pixels.js';
 import type { TileModel } from './tile-model.js';
+import { SCALE_PARTS, type TileScale } from './tile-scale.js';
 
 /** Tiles of one size: `[count, height, width, channels]`, interleaved. */
 export interface TileBatch {
@@ -20,6 +21,8 @@ export interface TileBatch {
   readonly height: number;
   readonly width: number;
   readonly channels: number;
+  /** How the values of each tile become the network's input. Default: they are divided by the maximum of their type. */
+  readonly scale?: TileScale | undefined;
 }
 
 /** How a batch is computed: one graph for each, whatever the tiles' size. */
@@ -31,6 +34,8 @@ export interface BatchUse {
   readonly channels: number;
   /** Whether images are fed as bytes; see `Runtime.takesBytes`. */
   readonly isOfBytes: boolean;
+  /** Whether tiles have a scale, which is fed with them: so tiles of different images share a batch. */
+  readonly isScaled: boolean;
 }
 
 /** A network whose weights are constants of the compiled graph; for serving and validation. */
@@ -97,14 +102,17 @@ export class FrozenModel {
     symmetries = false,
     threshold: number | null = null,
   ): Promise<Uint8Array | Float32Array> {
-    const { data, count, height, width, channels } = batch;
+    const { data, count, height, width, channels, scale } = batch;
     const isOfBytes = this.runtime.takesBytes && data instanceof Uint8Array;
-    const trace = this.#trace({ output, symmetries, isThresholded: threshold !== null, channels, isOfBytes });
+    const isThresholded = threshold !== null;
+    const isScaled = scale !== undefined;
+    const trace = this.#trace({ output, symmetries, isThresholded, channels, isOfBytes, isScaled });
     const pixels = isOfBytes || data instanceof Float32Array ? data : this.#floats(data);
     const inputs = [
       { values: pixels, shape: [count, height, width, channels] },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
       { values: Float32Array.of(threshold ?? 0), shape: [1] },
+      ...scaleInputs(scale, count),
     ];
     const values = (await trace.run(inputs))[0]!;
     if (pixels !== data) this.#spare = new Float32Array(pixels.buffer as ArrayBuffer);
@@ -138,10 +146,14 @@ export class FrozenModel {
     const known = this.#traces.get(key);
     if (known) return known;
     const { smallest } = this.geometry;
-    const shapes = [[1, smallest, smallest, use.channels], [1], [1]];
-    const compute = ([pixels, range, threshold]: readonly tf.Tensor[]) => {
-      const floats = use.isOfBytes ? tf.cast(pixels!, 'float32') : pixels!;
-      const x = normalise(floats as tf.Tensor4D, range!, this.network.inputChannels);
+    const { inputChannels } = this.network;
+    const ofScale = use.isScaled ? SCALE_PARTS.map(() => [1, 1, 1, inputChannels]) : [];
+    const shapes = [[1, smallest, smallest, use.channels], [1], [1], ...ofScale];
+    const compute = ([pixels, range, threshold, ...scale]: readonly tf.Tensor[]) => {
+      const floats = (use.isOfBytes ? tf.cast(pixels!, 'float32') : pixels!) as tf.Tensor4D;
+      const x = use.isScaled
+        ? scaleValues(floats, scale, inputChannels)
+        : normalise(floats, range!, inputChannels);
       return this.#output(x, use, threshold!);
     };
     const isOutput = this.runtime.takesBytes && use.output === 'labels';
@@ -185,8 +197,17 @@ export class FrozenModel {
   }
 }
 
-const keyOf = ({ output, symmetries, isThresholded, channels, isOfBytes }: BatchUse): string =>
-  JSON.stringify([output, symmetries, isThresholded, channels, isOfBytes]);
+const keyOf = ({ output, symmetries, isThresholded, channels, isOfBytes, isScaled }: BatchUse): string =>
+  JSON.stringify([output, symmetries, isThresholded, channels, isOfBytes, isScaled]);
+
+/** The scales of a batch as they are fed: a number for each tile and channel. */
+export function scaleInputs(scale: TileScale | undefined, count: number): ComputationInput[] {
+  if (!scale) return [];
+  return SCALE_PARTS.map((part) => ({
+    values: scale[part],
+    shape: [count, 1, 1, scale[part].length / count],
+  }));
+}
 
 /** @throws ModelChoiceError */
 function bytesOf({ bytes }: Runtime): NonNullable<Runtime['bytes']> {

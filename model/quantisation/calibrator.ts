@@ -1,10 +1,11 @@
 import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
-import type { TileBatch } from '../network/frozen.js';
-import { normalise } from '../network/normalise.js';
+import { scaleInputs, type TileBatch } from '../network/frozen.js';
+import { normalise, scaleValues } from '../network/normalise.js';
 import { rangeOf } from '../network/pixels.js';
 import type { TileModel } from '../network/tile-model.js';
+import { SCALE_PARTS } from '../network/tile-scale.js';
 import type { Computation, Runtime } from '../runtime.js';
 import type { Range, Ranges } from './ranges.js';
 import { layersToQuantise, stagesOf } from './stages.js';
@@ -16,8 +17,8 @@ interface Observed {
 
 /** Finds the ranges of a network's feature maps, by computing them with floats for images that it is made for. */
 export class Calibrator {
-  /** By number of channels of the images. */
-  readonly #traces = new Map<number, Computation>();
+  /** By number of channels of the images, and whether they have a scale. */
+  readonly #traces = new Map<string, Computation>();
   /** The least and the greatest values so far, layer by layer. */
   #extremes: { readonly low: Float32Array; readonly high: Float32Array } | null = null;
 
@@ -44,13 +45,15 @@ export class Calibrator {
   }
 
   /** Widens the ranges to the values of a batch. */
-  async observe({ data, count, height, width, channels }: TileBatch): Promise<void> {
-    const [values] = await this.#trace(channels, height, width).run([
+  async observe({ data, count, height, width, channels, scale }: TileBatch): Promise<void> {
+    const isScaled = scale !== undefined;
+    const [values] = await this.#trace(channels, height, width, isScaled).run([
       {
         values: data instanceof Float32Array ? data : new Float32Array(data),
         shape: [count, height, width, channels],
       },
       { values: Float32Array.of(rangeOf(data)), shape: [1] },
+      ...scaleInputs(scale, count),
     ]);
     const found = values as Float32Array;
     const length = found.length / 2;
@@ -81,20 +84,27 @@ export class Calibrator {
     this.model.dispose();
   }
 
-  #trace(channels: number, height: number, width: number): Computation {
-    const known = this.#traces.get(channels);
+  #trace(channels: number, height: number, width: number, isScaled: boolean): Computation {
+    const key = `${channels} ${isScaled}`;
+    const known = this.#traces.get(key);
     if (known) return known;
     const { inputs } = this.model;
     const outputs = this.observed.map(({ layer }) => this.model.getLayer(layer).output as tfl.SymbolicTensor);
     const network = tfl.model({ inputs, outputs });
-    const trace = this.runtime.trace([[1, height, width, channels], [1]], ([pixels, range]) => {
-      const x = normalise(pixels as tf.Tensor4D, range!, inputs[0]!.shape[3]!);
+    const inputChannels = inputs[0]!.shape[3]!;
+    const ofScale = isScaled ? SCALE_PARTS.map(() => [1, 1, 1, inputChannels]) : [];
+    const shapes = [[1, height, width, channels], [1], ...ofScale];
+    const trace = this.runtime.trace(shapes, ([pixels, range, ...scale]) => {
+      const stored = pixels as tf.Tensor4D;
+      const x = isScaled
+        ? scaleValues(stored, scale, inputChannels)
+        : normalise(stored, range!, inputChannels);
       const maps = [network.apply(x) as tf.Tensor | tf.Tensor[]].flat();
       const low = maps.map((map) => tf.min(map, [0, 1, 2]));
       const high = maps.map((map) => tf.max(map, [0, 1, 2]));
       return tf.concat([...low, ...high], 0);
     });
-    this.#traces.set(channels, trace);
+    this.#traces.set(key, trace);
     return trace;
   }
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ModelChoiceError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
 import {
+  isTypeRange,
   MAX_INPUT_CHANNELS,
   type Normalisation,
   normalisationStep,
@@ -9,7 +10,7 @@ import {
 } from '../network/normalisation.js';
 import { NORMALISATION } from '../network/pixels.js';
 import type { UnetConfig } from '../network/unet.js';
-import { type NamedChannel, namedChannels } from './named-channels.js';
+import { namedChannels } from './named-channels.js';
 
 const margins = z.object({ top: z.int(), left: z.int(), bottom: z.int(), right: z.int() });
 const hexColour = z.string().regex(/^#[0-9a-f]{6}$/);
@@ -195,9 +196,13 @@ export function trainingRangeOf(card: Pick<Card, 'normalisation'>): TrainingRang
 }
 type TrainingRange = Exclude<Card['normalisation'], typeof NORMALISATION | readonly unknown[]>;
 
-/** The channels that a model takes by name; null for gray and colours. */
-export const channelsOfCard = ({ channels }: Pick<Card, 'channels'>): readonly NamedChannel[] | null =>
-  channels ?? null;
+/**
+ * Whether tiles are fed with a scale: the channels that it has, for graphs that read one; none where values are divided
+ * by the maximum of their type, as they are.
+ */
+export function scaledOf(card: Pick<Card, 'normalisation' | 'inputChannels'>): { readonly scaled?: number } {
+  return isTypeRange(normalisationOf(card)) ? {} : { scaled: card.inputChannels };
+}
 
 /** Channels of a network's feature maps at the scale of the image. */
 export function featuresOf({ architecture }: Pick<Card, 'architecture'>): number {

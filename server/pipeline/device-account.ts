@@ -2,7 +2,7 @@ import { computingDevice, type DeviceFacts } from '../../model/devices/environme
 import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
 import { channelConversion } from '../../model/network/pixels.js';
-import type { Card } from '../../model/shelf/card.js';
+import { type Card, scaledOf } from '../../model/shelf/card.js';
 import { NEVER } from '../storage/until-aborted.js';
 import type { ModelHost } from './model-host.js';
 import type { Tuning } from './tuning.js';
@@ -72,8 +72,8 @@ function modelAccount(
     /** Of gray and of RGB images where the model takes both: what differs in one of them is stated. */
     const tilingOf = async (graph: (typeof GRAPHS)[number]): Promise<TilingOutcome | null> => {
       const outcomes: TilingOutcome[] = [];
-      for (const channels of [1, 3].filter((each) => channelConversion(each, card.inputChannels) !== null)) {
-        const outcome = await outcomeOf({ ...graph, channels });
+      for (const channels of channelsFor(card)) {
+        const outcome = await outcomeOf({ ...graph, channels, ...scaledOf(card) });
         if (outcome) outcomes.push(outcome);
       }
       return outcomes.length === 0 ? null : worstOf(outcomes);
@@ -98,4 +98,10 @@ function worstOf(outcomes: readonly TilingOutcome[]): TilingOutcome {
     exact: outcomes.every(({ exact }) => exact),
     largestDifference: differences.includes(null) ? null : Math.max(...(differences as number[])),
   };
+}
+
+/** The numbers of channels of images that a model takes: gray and RGB, which are converted, or its own. */
+function channelsFor({ inputChannels, channels }: Card): readonly number[] {
+  if (channels || (inputChannels !== 1 && inputChannels !== 3)) return [inputChannels];
+  return [1, 3].filter((each) => channelConversion(each, inputChannels) !== null);
 }

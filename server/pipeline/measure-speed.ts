@@ -1,6 +1,5 @@
-import { noiseOf } from '../../model/exactness/self-test.js';
+import { type GraphUse, noiseOf, scaleFor } from '../../model/exactness/self-test.js';
 import type { TileGeometry } from '../../model/network/geometry.js';
-import type { OutputKind } from '../../model/network/output-kind.js';
 import { within } from '../../tiling/geometry.js';
 import { chooseTile, planTiles } from '../../tiling/plan.js';
 import { NEVER } from '../storage/until-aborted.js';
@@ -32,17 +31,15 @@ export async function measureSpeed(
   predict: Predict,
   geometry: TileGeometry,
   { tile: outputPx, batch, lanes }: Choice,
-  {
-    output,
-    channels,
-    signal,
-  }: { readonly output: OutputKind; readonly channels: number; readonly signal: AbortSignal },
+  { signal, ...use }: Pick<GraphUse, 'output' | 'channels' | 'scaled'> & { readonly signal: AbortSignal },
 ): Promise<number> {
+  const { output, channels } = use;
   const image = { width: outputPx, height: outputPx };
   const tile = chooseTile(image, 'auto', geometry, outputPx);
   const { stride } = planTiles(within(tile, geometry.halo), { tile, rule: geometry });
   const px = tile.width * tile.height;
   const pixels = noiseOf({ isOfBytes: true }, px * channels);
+  const scale = scaleFor({ ...use, isOfBytes: true }, 1);
   const perBatch = tilesOf(batch, px);
   // batches are not aborted: they are short, and the signal is checked between rounds
   const round = async (tiles: number): Promise<number> => {
@@ -50,7 +47,7 @@ export async function measureSpeed(
     const started = performance.now();
     await Promise.all(
       Array.from({ length: lanes * tiles }, () =>
-        predict({ data: pixels, ...tile, channels, count: 1 }, output, NEVER),
+        predict({ data: pixels, ...tile, channels, count: 1, ...scale }, output, NEVER),
       ),
     );
     return performance.now() - started;

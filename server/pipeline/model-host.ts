@@ -6,6 +6,7 @@ import type { GraphUse, TilingOutcome } from '../../model/exactness/self-test.js
 import { channelConversion } from '../../model/network/pixels.js';
 import type { Priority } from '../../model/scheduler/priority.js';
 import type { RanBatch } from '../../model/scheduler/scheduler.js';
+import { scaledOf } from '../../model/shelf/card.js';
 import { type FoundModel, ModelShelf } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { untilAborted } from '../storage/until-aborted.js';
@@ -242,7 +243,8 @@ export class ModelHost {
   ): Promise<{ readonly tuning: Tuning; readonly device: string }> {
     return this.use(name, async (found) => {
       const model = await this.#models.load(found);
-      const use = { output: 'labels', channels: model.card.inputChannels } as const;
+      const { card } = model;
+      const use = { output: 'labels', channels: card.inputChannels, ...scaledOf(card) } as const;
       const tuning = await this.#tuner.measureAll(model, use, signal, onMeasured);
       return { tuning, device: deviceFacts(model.environment, tuning.choice, this.deviceNames).device };
     });

@@ -4,6 +4,7 @@ import type { PredictBatch } from '../../model/engine/predict-batch.js';
 import { newTicket, revoke, type Ticket } from '../../model/engine/ticket.js';
 import type { TileBatch } from '../../model/network/frozen.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
+import { joinScales } from '../../model/network/tile-scale.js';
 import { systemClock } from '../../model/scheduler/clock.js';
 import type { DeviceUse, Place, RunningBatch } from '../../model/scheduler/device-lanes.js';
 import type { Priority } from '../../model/scheduler/priority.js';
@@ -139,7 +140,8 @@ export class TilePredictor {
       const kind = tile.data.constructor.name;
       const cost = costOf(id, output, symmetries);
       const rounding = exact ? null : batches.most(); // where the last bits depend on it, it is not that of another job
-      const graph = [id, output, symmetries, threshold, width, height, channels, kind];
+      const isScaled = tile.scale !== undefined;
+      const graph = [id, output, symmetries, threshold, width, height, channels, kind, isScaled];
       // what is measured, in any shape, is no part of a batch of results
       const group = [...graph, lanes, threads, rounding, sizes !== undefined].join();
       const item = { id, tile, output, symmetries, threshold, use, sizes: batches };
@@ -249,7 +251,9 @@ function join(tiles: readonly TileBatch[], count: number): TileBatch {
   const Pixels = first.data.constructor as typeof Uint8Array;
   const data = new Pixels(count * length);
   for (const [i, tile] of tiles.entries()) data.set(tile.data, i * length);
-  return { ...first, data, count: count * first.count };
+  const scales = tiles.flatMap(({ scale }) => scale ?? []);
+  const scale = scales.length > 0 ? { scale: joinScales(scales, count) } : undefined;
+  return { ...first, data, count: count * first.count, ...scale };
 }
 
 function split(result: MaskArray, count: number): MaskArray[] {

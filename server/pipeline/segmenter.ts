@@ -1,7 +1,8 @@
 import { deviceFacts } from '../../model/devices/environment.js';
 import type { TestedModel } from '../../model/engine/engine.js';
-import type { GraphUse } from '../../model/exactness/self-test.js';
+import { type GraphUse, scaleFor } from '../../model/exactness/self-test.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
+import { scaledOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
@@ -164,7 +165,8 @@ export class Segmenter {
       );
       const data = pixelArray(dtype, width * height * channels);
       const run = async () => {
-        const tile = { data: data.slice(), width, height, channels, count: 1 };
+        const scale = scaleFor(scaledOf(model.card), 1);
+        const tile = { data: data.slice(), width, height, channels, count: 1, ...scale };
         return (await predict(tile, output, NEVER)).ranMs;
       };
       await run(); // the first of a shape prepares its memory
@@ -239,6 +241,7 @@ function graphUseOf(
     channels,
     ...(isThresholded && { threshold: true }),
     ...(isOfBytes && { isOfBytes }),
+    ...scaledOf(card),
   };
 }
 

@@ -2,7 +2,7 @@ import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Provider } from '../../model/devices/device.js';
 import type { EngineModel } from '../../model/engine/engine.js';
 import { Outcomes } from '../../model/exactness/outcomes.js';
-import type { OutputKind } from '../../model/network/output-kind.js';
+import type { GraphUse } from '../../model/exactness/self-test.js';
 import type { Size } from '../../tiling/geometry.js';
 import { AUTO_SIDES_PX, chooseTile } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
@@ -44,10 +44,7 @@ export interface TunerOptions extends Memories {
 }
 
 /** How a model is used: the graph that is measured. */
-export interface MeasuredUse {
-  readonly output: OutputKind;
-  readonly channels: number;
-}
+export type MeasuredUse = Pick<GraphUse, 'output' | 'channels' | 'scaled'>;
 
 /** How a model may be computed, and what the outcome of a search among it depends on. */
 interface ModelSpace {
@@ -152,7 +149,7 @@ export class Tuner {
   /** Batches go before those of jobs, which would distort the measurement; each takes a fraction of a second. */
   #measure(
     { id, geometry }: EngineModel,
-    { output, channels }: MeasuredUse,
+    use: MeasuredUse,
     choice: Choice,
     signal: AbortSignal,
   ): Promise<number> {
@@ -161,7 +158,7 @@ export class Tuner {
       { id, exact: true, choice: { ...choice, isMeasured: false } },
       { priority: 'interactive', canTakeAll: false },
     );
-    return measureSpeed(predict, geometry, choice, { output, channels, signal });
+    return measureSpeed(predict, geometry, choice, { ...use, signal });
   }
 
   /** Computed once for each model: it takes longer than what else is decided about a small image. */

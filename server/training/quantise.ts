@@ -5,7 +5,7 @@ import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import { ModelChoiceError } from '../../model/errors.js';
 import { formatRanges, QUANTISATION, type Ranges } from '../../model/quantisation/ranges.js';
-import type { Card } from '../../model/shelf/card.js';
+import { type Card, scaledOf } from '../../model/shelf/card.js';
 import { NETWORK_FILES, writeCard } from '../../model/shelf/model-files.js';
 import type { FoundModel, ModelFolder } from '../../model/shelf/shelf.js';
 import { within } from '../../tiling/geometry.js';
@@ -111,7 +111,8 @@ async function finishDraft(
 ): Promise<Quantised> {
   const { engine, model, onStep = () => {} } = request;
   const quantised = await engine.load(draft);
-  const use = { output: 'labels', symmetries: false, channels: model.card.inputChannels } as const;
+  const { inputChannels: channels } = model.card;
+  const use = { output: 'labels', symmetries: false, channels, ...scaledOf(model.card) } as const;
   const { threads } = choiceOf(request, quantised);
   const { exact } = await engine.tested(quantised, use, threads);
   onStep('comparison');

@@ -75,6 +75,8 @@ describe('the self-test', () => {
       { symmetries: true },
     ],
     ['colour', ({ channels, width }) => channels === 3 && width === 4, { channels: 3 }],
+    ['scaled values', ({ scale, width }) => scale !== undefined && width === 4, { scaled: 1 }],
+    ['tiles beside those of another image', ({ scale }) => new Set(scale?.shift).size > 1, { scaled: 1 }],
   ])('fails where %s differ in a last bit', async (_name, wrong, how) => {
     expect(await selfTest(network(wrong), { ...use, ...how })).toMatchObject({ exact: false });
   });

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FrozenModel, type TileBatch } from '../../../model/network/frozen.js';
 import type { Pixels } from '../../../model/network/pixels.js';
+import { joinScales, type TileScale } from '../../../model/network/tile-scale.js';
 import { buildUnet, type UnetConfig } from '../../../model/network/unet.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { noise, onnxBesideCpu } from '../../support/oracle.js';
@@ -220,4 +221,75 @@ it('a network that is disposed leaves no tensors and no sessions', async () => {
     data: backend.numDataIds(),
     sessions: backend.stats.sessions,
   }).toEqual(before);
+});
+
+describe('tiles with a scale', () => {
+  const scaleOf = (channels: number, seed: number): TileScale => {
+    const part = (from: number, to: number) => noise(channels, seed++, from, to);
+    return { shift: part(50, 150), factor: part(0.01, 0.02), low: part(-1, -0.5), high: part(0.5, 1) };
+  };
+  /** The values that a network should see, in floats. */
+  const scaled = (data: Uint8Array, { shift, factor, low, high }: TileScale): Float32Array =>
+    Float32Array.from(data, (value, i) => {
+      const c = i % shift.length;
+      const x = Math.fround(Math.fround(value - shift[c]!) * factor[c]!);
+      return Math.min(Math.max(x, low[c]!), high[c]!);
+    });
+
+  it.each([
+    [1, false, 'fp32'],
+    [1, true, 'fp32'],
+    [5, false, 'fp32'],
+    [5, true, 'fp32'],
+    [5, true, 'fp16'],
+  ] as const)(
+    "of %d channels are the network's input, each by its own: bytes %s, %s",
+    async (channels, takesBytes, precision) => {
+      backend.precision = precision;
+      const model = await FrozenModel.ofLayers(buildUnet({ ...config, inputChannels: channels }), backend);
+      const side = model.geometry.smallest;
+      const length = side * side * channels;
+      const tileOf = (seed: number) => Uint8Array.from(noise(length, seed), (v) => 100 * v + 128);
+      const tiles = [1, 2, 3].map((seed) => ({ data: tileOf(seed), scale: scaleOf(channels, 10 * seed) }));
+      const shape = { width: side, height: side, channels };
+      const expected: (Uint8Array | Float32Array)[] = [];
+      for (const { data, scale } of tiles) {
+        expected.push(await model.predict({ ...shape, data: scaled(data, scale), count: 1 }, 'both'));
+      }
+      backend.takesBytes = takesBytes;
+      const data = new Uint8Array(3 * length);
+      for (const [i, one] of tiles.entries()) data.set(one.data, i * length);
+      const before = tf.memory().numTensors;
+      const scale = joinScales(
+        tiles.map((one) => one.scale),
+        3,
+      );
+      const found = await model.predict({ ...shape, data, count: 3, scale }, 'both');
+      for (const [i, values] of expected.entries()) {
+        expect(found.subarray(i * values.length, (i + 1) * values.length)).toEqual(values);
+      }
+      expect(tf.memory().numTensors).toBe(before);
+      [backend.takesBytes, backend.precision] = [false, 'fp32'];
+      model.dispose();
+    },
+  );
+
+  it('of colours are gray before they are scaled', async () => {
+    const model = await FrozenModel.ofLayers(buildUnet(config), backend);
+    const side = model.geometry.smallest;
+    const gray = Uint8Array.from(noise(side * side, 1), (v) => 100 * v + 128);
+    const rgb = Uint8Array.from({ length: 3 * gray.length }, (_, i) => gray[Math.floor(i / 3)]!);
+    const scale = { shift: [100], factor: [0.015625], low: [-1], high: [1] };
+    const own = Object.fromEntries(
+      Object.entries(scale).map(([name, part]) => [name, Float32Array.from(part)]),
+    );
+    const predict = (data: Uint8Array, channels: number) =>
+      model.predict(
+        { data, channels, count: 1, width: side, height: side, scale: own as never },
+        'probabilities',
+      );
+    const [first, second] = [await predict(gray, 1), await predict(rgb, 3)];
+    expect(Math.max(...first.map((value, i) => Math.abs(value - second[i]!)))).toBeLessThan(1e-5);
+    model.dispose();
+  });
 });
