@@ -162,6 +162,7 @@ async function measureTile() {
     network: 'none',
     symmetries: false,
     threshold: null,
+    scale: null,
     rounding: null,
     priority: 'normal',
   } as const;

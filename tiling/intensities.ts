@@ -40,7 +40,25 @@ export function scaleToRange(source: ImageSource, range: ValueRange): ImageSourc
   });
 }
 
-function notANumber(
+/** The same image, of whose floats each has to be a number. Others are as they are. */
+export function requireFinite(source: ImageSource): ImageSource {
+  if (!storedTypeOf(source.facts).startsWith('float')) return source;
+  const checked = (inner: PixelReader): PixelReader => ({
+    size: inner.size,
+    readRegion: async (rect, signal) => {
+      const raster = await inner.readRegion(rect, signal);
+      for (let i = 0; i < raster.data.length; i++) {
+        const value = raster.data[i]!;
+        if (!Number.isFinite(value)) throw notANumber(value, i, rect, raster.channels);
+      }
+      return raster;
+    },
+  });
+  return withMembers(source, { ...checked(source), overviews: source.overviews.map(checked) });
+}
+
+/** The error for NaN and infinities, with their place in the image. */
+export function notANumber(
   value: number,
   index: number,
   { x, y, width }: Rect,

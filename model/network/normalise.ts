@@ -1,9 +1,6 @@
 import tf = require('@tensorflow/tfjs-core');
 
-import { channelConversion } from './pixels.js';
-
-/** Rec. 601 luma weights of red, green and blue. */
-const LUMA = [0.299, 0.587, 0.114] as const;
+import { channelConversion, LUMA } from './pixels.js';
 
 /**
  * Converts pixels as stored `[n, h, w, channels]` to a network's input `[n, h, w, modelChannels]` in [0, 1]. Every step

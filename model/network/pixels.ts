@@ -9,6 +9,9 @@ export const NORMALISATION = 'type-range' as const;
  */
 export type Pixels = Uint8Array | Uint16Array | Float32Array;
 
+/** Rec. 601 luma weights of red, green and blue. */
+export const LUMA = [0.299, 0.587, 0.114] as const;
+
 /** How an image's channels were converted for a model; stated in receipts. */
 export type ChannelConversion = 'none' | 'luminance' | 'copied';
 

@@ -1,11 +1,14 @@
+import { readFile } from 'node:fs/promises';
 import { parse } from 'node:path';
 import type { Command } from 'commander';
 import { isLossOfDevice } from '../../model/errors.js';
 import { RequestError } from '../contract/errors.js';
+import type { WorkSpec } from '../contract/job-spec.js';
 import { type Format, formatOfFile, OUTPUTS, type Output, parseOutput } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
 import { messageForUser, problemOf } from '../contract/problems.js';
 import { exactnessText, type Receipt } from '../contract/receipt.js';
+import { statisticsInReceipt } from '../contract/statistics.js';
 import {
   type BatchFlags,
   batchOption,
@@ -31,6 +34,8 @@ interface SegmentFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags,
   readonly output: string;
   readonly also: readonly string[];
   readonly simplify: string;
+  readonly stats?: string;
+  readonly statsFrom?: string;
   readonly json?: boolean;
 }
 
@@ -56,9 +61,10 @@ export function segmentCommand(program: Command, context: CommandContext): void 
       [] as string[],
     )
     .option('--simplify <px>', 'tolerance of contours in GeoJSON, in px, from 0 to 1000', '0')
+    .option('--stats-from <receipt>', 'take the statistics of an earlier receipt, such as --json printed it')
     .option('--json', 'print one receipt per image, as a line of JSON')
     .action(async (images: string[], flags: SegmentFlags) => {
-      const request = requestOf(flags);
+      const request = await requestOf(flags);
       const tasks = await tasksOf(images, flags.out, request.output);
       const codes = await segmentAll(tasks, request, flags, context);
       if (tasks.length > 1) {
@@ -70,9 +76,9 @@ export function segmentCommand(program: Command, context: CommandContext): void 
 }
 
 /** What the flags request of every image. */
-function requestOf(flags: SegmentFlags) {
+async function requestOf(flags: SegmentFlags) {
   const output = parseOutput(flags.output);
-  const work = workOfFlags(flags);
+  const work = { ...workOfFlags(flags), ...(await statisticsOf(flags)) };
   const simplify = parseParameters(simplifyShape, flags.simplify);
   const also = flags.also.map((text) => ({ ...alsoOf(text), simplify }));
   return { output, work, simplify, also };
@@ -85,7 +91,7 @@ function requestOf(flags: SegmentFlags) {
  */
 async function segmentAll(
   tasks: readonly Task[],
-  { output, work, simplify, also }: ReturnType<typeof requestOf>,
+  { output, work, simplify, also }: Awaited<ReturnType<typeof requestOf>>,
   flags: SegmentFlags,
   context: CommandContext,
 ): Promise<string[]> {
@@ -100,6 +106,7 @@ async function segmentAll(
       context.signal.throwIfAborted();
       const { input, format, result: path } = tasks[next]!;
       const bar = new ProgressBar(`${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s{left}`);
+      const counting = new ProgressBar(`${parse(input).base} statistics {bar} {percentage} %{left}`);
       const started = performance.now();
       try {
         const receipt = await segmenter.run({
@@ -111,7 +118,9 @@ async function segmentAll(
           journal: null,
           scratchDir,
           signal: context.signal,
-          onProgress: ({ tilesDone, tiles, pixelsDone }) => {
+          onProgress: ({ tilesDone, tiles, pixelsDone, statistics }) => {
+            if (statistics) return counting.update(statistics.pixelsDone, statistics.pixels);
+            counting.stop();
             const speed = (pixelsDone / (performance.now() - started) / 1000).toFixed(2);
             bar.update(tilesDone, tiles, { speed });
           },
@@ -119,6 +128,7 @@ async function segmentAll(
         bar.stop();
         report(context, flags.json === true, tasks[next]!, receipt);
       } catch (error) {
+        counting.stop();
         bar.stop();
         const isLost = segmenter.host.isAutoGpu && isLossOfDevice(error); // the CPU goes on with this image
         if (context.signal.aborted || tasks.length === 1 || isLost) throw error;
@@ -143,6 +153,22 @@ function report(context: CommandContext, json: boolean, task: Task, receipt: Rec
       `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exactnessText(receipt)}`,
   );
   for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);
+}
+
+/**
+ * The statistics of the receipt that `--stats-from` names.
+ * @throws RequestError for a file that has none, or where `--stats` is given, too
+ */
+async function statisticsOf({ stats, statsFrom: path }: SegmentFlags): Promise<Pick<WorkSpec, 'statistics'>> {
+  if (path === undefined) return {};
+  if (stats !== undefined)
+    throw new RequestError('bad-request', '--stats-from gives the statistics: leave --stats out');
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new RequestError('not-found', `--stats-from: ${path} cannot be read`, { cause });
+  });
+  const statistics = statisticsInReceipt(text);
+  if (statistics) return { statistics };
+  throw new RequestError('bad-request', `--stats-from: ${path} is no receipt with statistics of an image`);
 }
 
 /** Parses `OUTPUT=FILE`; the file's ending selects the format. */

@@ -4,6 +4,7 @@ import type { TileChoice } from '../../tiling/plan.js';
 import type { ImageChoice } from '../../tiling/sources/options.js';
 import type { Format, Output, ResultFile } from './outputs.js';
 import type { JobProgress } from './schemas/job.js';
+import type { StatisticsRequest } from './statistics.js';
 
 /** How an image is to be segmented: the same for a queued job, a synchronous request and the command line. */
 export interface WorkSpec {
@@ -21,6 +22,8 @@ export interface WorkSpec {
   readonly threshold?: number | 'card' | null;
   /** Scale the image to the pixel size of the model's training images; masks still have the image's size. */
   readonly scale: boolean;
+  /** Where the statistics of the image come from, for models that normalise by these. */
+  readonly statistics?: StatisticsRequest | undefined;
   /** Which tiles are skipped: those without tissue, found by colour or by a mask in a file; null for none. */
   readonly background: 'auto' | { readonly mask: string } | null;
 }

@@ -3,6 +3,7 @@ import { parseTileChoice } from '../../tiling/plan.js';
 import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
 import { integer, NOTATION } from './schemas/notation.js';
+import { statisticsText } from './statistics.js';
 
 /** Limits of a request's parameters; the longest value is a file's name. */
 export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 1000 } as const;
@@ -85,6 +86,14 @@ const mppShape = z
       'the model was trained at, and the mask back; `auto,0.25` does both',
   );
 
+const statsShape = statisticsText
+  .optional()
+  .describe(
+    'for models that normalise by statistics of the image: `level=3` measures them on that level; `DAPI=112:8040,CD45=90:3000` ' +
+      'gives them, two numbers for each channel: the values at the percentiles, or mean and standard deviation. By default ' +
+      'they are measured on the level that is segmented',
+  );
+
 /** Parameters of a plan, and of everything that is segmented. */
 export const planShape = {
   model: z.string().optional().describe('`NAME`, or `NAME/VERSION`; optional if there is only one'),
@@ -137,6 +146,7 @@ export const planShape = {
     .describe(
       '`1` skips tiles without tissue; or the path, in the folder of slides, of a tissue mask: an image of any size',
     ),
+  stats: statsShape,
   ...choiceShape,
 };
 type PlanParameters = z.output<z.ZodObject<typeof planShape>>;
@@ -204,7 +214,7 @@ function checkLengths(input: object): void {
 
 /** Parsed parameters as the work that they request. */
 export function workOf(parameters: PlanParameters): WorkSpec {
-  const { model, tile, tta, threshold = null, mpp, page, level, channels, z, t, range } = parameters;
+  const { model, tile, tta, threshold = null, mpp, stats, page, level, channels, z, t, range } = parameters;
   const choice = { page, level, channels, z, t, range, mpp: mpp.own };
   return {
     model,
@@ -213,6 +223,7 @@ export function workOf(parameters: PlanParameters): WorkSpec {
     threshold,
     scale: mpp.scale,
     background: parameters['skip-background'],
+    ...(stats && { statistics: stats }),
     choice: Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined)),
   };
 }

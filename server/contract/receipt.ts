@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { count, type Described, margins, pixelSize, time } from './schemas/values.js';
 import { STAGES } from './stages.js';
+import { statisticsSchema } from './statistics.js';
 
 const classes = z
   .array(z.object({ name: z.string(), colour: z.string().nullable() }))
@@ -56,7 +57,8 @@ export const receiptSchema = z
     normalisation: z
       .string()
       .describe(
-        '`type-range` where the whole range of the type is black to white; `range` where an interval is',
+        '`type-range` where the whole range of the type is black to white; `range` where an interval is; or the steps of ' +
+          'the model, such as `scale_range, clip`',
       ),
     range: z
       .tuple([z.number(), z.number()])
@@ -64,6 +66,9 @@ export const receiptSchema = z
       .describe(
         'the stored values that were black and white to the network; null for floats without a range',
       ),
+    statistics: statisticsSchema
+      .nullable()
+      .describe('of the image, by which it was normalised; null where the normalisation has none'),
     channels: z
       .enum(['none', 'luminance', 'copied'])
       .describe('how the channels were converted for the model'),

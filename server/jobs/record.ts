@@ -5,6 +5,7 @@ import { RequestError } from '../contract/errors.js';
 import { FORMAT_NAMES, OUTPUTS } from '../contract/outputs.js';
 import { JOB_STATES } from '../contract/schemas/job.js';
 import { STAGES } from '../contract/stages.js';
+import { statisticsRequestSchema } from '../contract/statistics.js';
 import type { JobRecord } from './job.js';
 
 /**
@@ -50,6 +51,7 @@ const request = z.strictObject({
     .nullable()
     .default(null),
   scale: z.boolean(),
+  statistics: statisticsRequestSchema.optional(),
   background: z.union([z.literal('auto'), z.object({ mask: z.string().min(1) })]).nullable(),
   outputs: z
     .array(

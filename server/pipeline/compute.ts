@@ -5,6 +5,7 @@ import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Tissue } from '../../tiling/tissue.js';
+import type { Receipt } from '../contract/receipt.js';
 import type { JobProgress } from '../contract/schemas/job.js';
 import { fingerprintOf, restartWarning } from './fingerprint.js';
 import { openMasks } from './open-masks.js';
@@ -19,6 +20,8 @@ import type { StageTimes } from './stage-times.js';
 export interface Computation {
   readonly job: SegmentJob;
   readonly prepared: PreparedJob;
+  /** By which the image is normalised; null where it is without. */
+  readonly statistics: Receipt['statistics'];
   /** The image as it is segmented: in the model's pixel size, where that is requested. */
   readonly source: ImageSource;
   readonly routes: readonly MaskRoute[];
@@ -41,10 +44,10 @@ export interface Computed {
  * journal.
  */
 export async function computeMasks(computation: Computation): Promise<Computed> {
-  const { job, prepared, source, routes, predict, tissue, areas, preview, stages } = computation;
+  const { job, prepared, statistics, source, routes, predict, tissue, areas, preview, stages } = computation;
   const { plan, output } = prepared;
   const { card } = prepared.model;
-  const { journal, warnings } = await openJournal(job, prepared);
+  const { journal, warnings } = await openJournal(job, { ...prepared, statistics });
   const sink = await openMasks(routes, { source, card }, areas).catch(async (error: unknown) => {
     await journal?.abort();
     throw error;
@@ -80,7 +83,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
  */
 async function openJournal(
   job: SegmentJob,
-  prepared: PreparedJob,
+  prepared: PreparedJob & Pick<Computation, 'statistics'>,
 ): Promise<{ readonly journal: BandJournal | null; readonly warnings: readonly string[] }> {
   const hasJournal = job.journal !== null && prepared.repeatable && hasSeveralBands(prepared.plan);
   if (!hasJournal) return { journal: null, warnings: [] };

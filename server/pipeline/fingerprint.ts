@@ -5,6 +5,7 @@ import type { TestedModel } from '../../model/engine/engine.js';
 import type { Size } from '../../tiling/geometry.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
+import type { Receipt } from '../contract/receipt.js';
 import type { PreparedJob } from './prepare.js';
 import { planFacts } from './receipt.js';
 import type { SegmentJob } from './segment-job.js';
@@ -12,6 +13,8 @@ import type { SegmentJob } from './segment-job.js';
 /** What the bits of a job's bands depend on, besides the job itself. */
 export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold' | 'choice'> {
   readonly model: TestedModel;
+  /** By which the image is normalised; null where it is without. */
+  readonly statistics: Receipt['statistics'];
 }
 
 /**
@@ -20,7 +23,7 @@ export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'th
  */
 export async function fingerprintOf(
   job: SegmentJob,
-  { model, plan, output, threshold, choice: compute }: Fingerprinted,
+  { model, plan, output, threshold, choice: compute, statistics }: Fingerprinted,
 ): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
@@ -40,6 +43,7 @@ export async function fingerprintOf(
       typeof background === 'object' && background !== null ? await maskOf(background.mask) : background,
     plan: { tile, stride },
     request: { choice, symmetries, scale, threshold, output },
+    ...(statistics && { statistics }),
   });
 }
 

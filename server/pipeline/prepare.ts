@@ -6,6 +6,7 @@ import type { ShapeChoice } from './batch-shapes.js';
 import { type JobPlan, type PlanOptions, planJob } from './job-plan.js';
 import { checkSymmetries, thresholdOf } from './model-options.js';
 import { type ModelScale, modelScale } from './model-scale.js';
+import { checkNormalisation } from './scaling.js';
 
 /** Everything about a job that its image's header and its model decide, before a pixel is read. */
 export interface PreparedJob extends JobPlan {
@@ -32,7 +33,8 @@ const NOT_REPEATABLE =
  * @throws RequestError, TileSizeError, UnsupportedImageError for what the image or the model is not fit for
  */
 export function prepareJob(
-  spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold'>,
+  spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold' | 'statistics'> &
+    Partial<Pick<WorkSpec, 'choice'>>,
   image: ImageHeader,
   model: TestedModel,
   {
@@ -43,6 +45,7 @@ export function prepareJob(
 ): PreparedJob {
   const scale = spec.scale ? modelScale(image, model) : null;
   if (spec.symmetries) checkSymmetries(model);
+  checkNormalisation(spec, model.card);
   const threshold = thresholdOf(spec, model, output);
   const plan = planJob(scale ?? image, model, { tile: spec.tile, output, ...memory });
   return { ...plan, model, output, threshold, repeatable: true, scale };

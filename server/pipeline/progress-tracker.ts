@@ -2,28 +2,35 @@ import type { Tile, TilePlan } from '../../tiling/plan.js';
 import type { JobProgress } from '../contract/schemas/job.js';
 import type { TileEnd } from './segment.js';
 
+type Counts = { -readonly [Name in Exclude<keyof JobProgress, 'statistics'>]: number };
+
+/** The progress of a job before its first tile. */
+export function nothingDone({ count, image }: Pick<TilePlan, 'count' | 'image'>): Counts {
+  return {
+    tiles: count,
+    tilesDone: 0,
+    tilesReplayed: 0,
+    tilesSkipped: 0,
+    tilesConstant: 0,
+    tilesIdentical: 0,
+    pixels: image.width * image.height,
+    pixelsDone: 0,
+    pixelsComputed: 0,
+    haloAndPixels: 0,
+  };
+}
+
 /** Counts the tiles of a job as they end, and publishes how far it is. */
 export class ProgressTracker {
-  readonly #count: { -readonly [Name in keyof JobProgress]: number };
+  readonly #count: Counts;
   /** Tiles that were done when the progress was last published; -1 before. */
   #published = -1;
 
   constructor(
-    { count, image }: TilePlan,
+    plan: TilePlan,
     private readonly onProgress: (progress: JobProgress) => void = () => {},
   ) {
-    this.#count = {
-      tiles: count,
-      tilesDone: 0,
-      tilesReplayed: 0,
-      tilesSkipped: 0,
-      tilesConstant: 0,
-      tilesIdentical: 0,
-      pixels: image.width * image.height,
-      pixelsDone: 0,
-      pixelsComputed: 0,
-      haloAndPixels: 0,
-    };
+    this.#count = nothingDone(plan);
     this.publish();
   }
 

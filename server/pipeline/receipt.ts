@@ -1,6 +1,8 @@
 import type { ComputeChoice } from '../../model/compute-choice.js';
 import type { TestedModel } from '../../model/engine/engine.js';
+import { isTypeRange, readsIntensities } from '../../model/network/normalisation.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
+import { type Card, normalisationOf } from '../../model/shelf/card.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import type { ImageHeader } from '../contract/image-header.js';
@@ -44,8 +46,12 @@ export function modelFacts({ card, exact, largestDifference }: TestedModel) {
 /** How the values of an image became the network's. */
 export function rangeFacts(
   facts: Pick<ImageFacts, 'range' | 'dtype' | 'storedType'>,
+  card: Pick<Card, 'normalisation'>,
 ): Pick<Receipt, 'normalisation' | 'range'> {
-  return { normalisation: facts.range ? 'range' : NORMALISATION, range: usedRange(facts) };
+  const steps = normalisationOf(card);
+  const range = readsIntensities(steps) ? usedRange(facts) : null;
+  if (isTypeRange(steps)) return { normalisation: facts.range ? 'range' : NORMALISATION, range };
+  return { normalisation: steps.map(({ step }) => step).join(', '), range };
 }
 
 /** An image as receipts state it. */

@@ -1,3 +1,6 @@
+import { readsIntensities } from '../../model/network/normalisation.js';
+import { normalisationOf } from '../../model/shelf/card.js';
+import { requireFinite } from '../../tiling/intensities.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
@@ -9,15 +12,17 @@ import { deriveResults } from './derive.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale } from './model-scale.js';
 import type { PreparedJob } from './prepare.js';
+import { nothingDone } from './progress-tracker.js';
 import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts, tileFacts } from './receipt.js';
 import { routeResults } from './routing.js';
+import { type Scaling, scalingOf } from './scaling.js';
 import type { Predict } from './segment.js';
 import type { SegmentJob } from './segment-job.js';
 import { StageTimes } from './stage-times.js';
 
 /** What computes a job's tiles, and what observes and bounds it. */
 export interface JobTools {
-  readonly predict: Predict;
+  readonly predict: (scaling: Scaling | null) => Predict;
   /** Makes what shows the mask while it is computed, for the image as it is segmented. */
   readonly preview: (image: ImageSource) => Preview;
   readonly maxPixels: number;
@@ -33,17 +38,21 @@ export type JobReceipt = Omit<Receipt, 'device' | 'versions' | 'compute'>;
  */
 export async function runJob(
   job: SegmentJob,
-  image: ImageSource,
+  opened: ImageSource,
   prepared: PreparedJob,
   { predict, preview, maxPixels, maxUnpackedBytes }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { model, plan, scale, output } = prepared;
+  // values that are made intensities are checked then
+  const image = readsIntensities(normalisationOf(model.card)) ? opened : requireFinite(opened);
   const source = scale ? atModelScale(image, scale) : image;
   const tissue = await tissueFor(job, image, source.size, { maxPixels, maxUnpackedBytes });
-  const sampling = intensityWarnings(image, job.signal); // while the first tiles are computed
-  sampling.catch(() => undefined); // awaited below
   const stages = new StageTimes(job.onStage);
+  const scaling = await scaleImage(job, image, prepared, stages);
+  // while the first tiles are computed
+  const sampling = scaling === null ? intensityWarnings(image, job.signal) : Promise.resolve([]);
+  sampling.catch(() => undefined); // awaited below
   const routes = routeResults(job, scale ? null : image.size.width);
   const areas = output === 'probabilities' ? null : new AreaCount();
 
@@ -52,7 +61,8 @@ export async function runJob(
     prepared,
     source,
     routes,
-    predict,
+    predict: predict(scaling),
+    statistics: scaling?.statistics ?? null,
     tissue,
     areas: scale ? null : areas,
     preview: preview(source),
@@ -63,7 +73,8 @@ export async function runJob(
 
   return {
     ...modelFacts(model),
-    ...rangeFacts(image.facts),
+    ...rangeFacts(image.facts, model.card),
+    statistics: scaling?.statistics ?? null,
     image: imageFacts(image),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
@@ -80,9 +91,30 @@ export async function runJob(
     symmetries: job.symmetries,
     threshold: prepared.threshold,
     repeatable: prepared.repeatable,
-    warnings: [...prepared.warnings, ...intensities, ...computed.warnings],
+    warnings: [...prepared.warnings, ...(scaling?.warnings ?? []), ...intensities, ...computed.warnings],
     cached: null,
     stagesMs: stages.totals,
     durationMs: roundMs(performance.now() - started),
   };
+}
+
+/** How the image is scaled for its model: by its statistics, where the model takes these, which are measured first. */
+async function scaleImage(
+  { choice, statistics, signal, onProgress }: SegmentJob,
+  image: ImageSource,
+  { model, conversion, plan }: PreparedJob,
+  stages: StageTimes,
+): Promise<Scaling | null> {
+  const started = performance.now();
+  const scaling = await scalingOf(image, {
+    card: model.card,
+    conversion,
+    level: choice.level,
+    statistics,
+    signal,
+    onProgress: (pixelsDone, pixels) =>
+      onProgress?.({ ...nothingDone(plan), statistics: { pixels, pixelsDone } }),
+  });
+  if (scaling?.statistics) stages.add('statistics', performance.now() - started);
+  return scaling;
 }

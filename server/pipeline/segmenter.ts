@@ -25,6 +25,7 @@ import { type PreparedJob, prepareJob, withTestedShapes } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
+import { type Scaling, textOf, withScale } from './scaling.js';
 import type { SegmentJob } from './segment-job.js';
 import { TileCache } from './tile-cache.js';
 
@@ -89,7 +90,11 @@ export class Segmenter {
           rounding: model.exact ? null : { threads: choice.threads, batch: choice.batch },
         };
         const tools = {
-          predict: prepared.repeatable ? this.#tiles.around(predict, reuse) : predict,
+          predict: (scaling: Scaling | null) => {
+            const scaled = scaling === null ? predict : withScale(predict, scaling.scale);
+            const use = { ...reuse, scale: scaling && textOf(scaling.scale) };
+            return prepared.repeatable ? this.#tiles.around(scaled, use) : scaled;
+          },
           preview: ({ size }: Pick<ImageHeader, 'size'>) => {
             const preview = new Preview(size);
             this.#previews.set(id, () => preview.png(coloursOf(model.card)));
@@ -126,7 +131,7 @@ export class Segmenter {
       const pixels = size.width * size.height;
       return {
         ...modelFacts(model),
-        ...rangeFacts(facts),
+        ...rangeFacts(facts, model.card),
         image: imageFacts(image),
         isOneFile: facts.hasOtherFiles !== true,
         outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),

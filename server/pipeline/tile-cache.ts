@@ -15,6 +15,8 @@ export interface TileUse {
   readonly network: string;
   readonly symmetries: boolean;
   readonly threshold: number | null;
+  /** How values become the network's input, as text; null where they are divided by the maximum of their type. */
+  readonly scale: string | null;
   /** Of batches, for a network whose last bits may depend on them; null for one that is exact. */
   readonly rounding: Pick<ComputeChoice, 'threads' | 'batch'> | null;
   readonly priority: Priority;
@@ -147,13 +149,13 @@ export class TileCache {
 }
 
 /** Names what tiles have in common that have the same result if their pixels are the same. */
-function groups({ network, symmetries, threshold, rounding }: TileUse) {
+function groups({ network, symmetries, threshold, scale, rounding }: TileUse) {
   // Those of a job have one shape: hashed once, which takes longer than to look at a tile.
   const known = new Map<string, string>();
   return ({ data, ...shape }: TileBatch, output: OutputKind): string => {
     const facts = JSON.stringify({ ...shape, type: data.constructor.name, output });
     const group =
-      known.get(facts) ?? sha256(JSON.stringify([network, symmetries, threshold, rounding, facts]));
+      known.get(facts) ?? sha256(JSON.stringify([network, symmetries, threshold, scale, rounding, facts]));
     known.set(facts, group);
     return group;
   };

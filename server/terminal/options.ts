@@ -231,6 +231,10 @@ export function workOptions(command: Command): Command {
     )
     .option('--z <n>', 'focal plane of a stack, from 0')
     .option('--t <n>', 'time point of a series, from 0')
+    .option(
+      '--stats <list>',
+      'for models that normalise by statistics of the image: level=3 to measure them there, or DAPI=112:8040,… to give them',
+    )
     .option('--range <low,high>', 'stored values of black and white, such as 0,4095; required for floats')
     .option(
       '--mpp <um>',

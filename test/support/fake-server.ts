@@ -69,6 +69,7 @@ const receiptOf = (facts: JobFacts): Receipt => ({
   repeatable: true,
   tiles: { computed: TILES, constant: 0, identical: 0, skipped: 0, replayed: 0 },
   scale: null,
+  statistics: null,
   background: null,
   areas: null,
   symmetries: false,

@@ -20,6 +20,10 @@ export const progressSchema = z
     pixelsDone: count,
     pixelsComputed: count.describe('of `pixelsDone`, those that this run computed'),
     haloAndPixels: count.describe('px that the network read, halos included'),
+    statistics: z
+      .object({ pixels: count, pixelsDone: count })
+      .optional()
+      .describe('before the first tile: how far a pass over the image is that measures its statistics'),
   })
   .describe('how far a job is');
 export type JobProgress = Described<typeof progressSchema>;

@@ -64,6 +64,7 @@ async function fingerprint({
     output: 'labels',
     threshold: null,
     choice: { ...choice, batch },
+    statistics: null,
   });
 }
 

@@ -9,6 +9,7 @@ const USE: TileUse = {
   network: 'a network',
   symmetries: false,
   threshold: null,
+  scale: null,
   rounding: null,
   priority: 'normal',
 };

@@ -134,7 +134,7 @@ describe('a tissue mask', () => {
         memory: 1e9,
       }),
       {
-        predict: () => Promise.reject(new Error('the first tile')),
+        predict: () => () => Promise.reject(new Error('the first tile')),
         preview: ({ size }) => new Preview(size),
         maxPixels: 1e9,
         maxUnpackedBytes,
