@@ -24,6 +24,8 @@ export interface CropOptions {
   /** The margin without labels on each side of the crop, in px. */
   readonly halo: Margins;
   readonly augmentation: Augmentation;
+  /** Whether channels are pictures in their own right, and no colours. Default false. */
+  readonly isSeparate?: boolean;
   /** One weight for each class. */
   readonly classWeights: readonly number[];
   /** Computes the border term on the deformed crop; null to use `borderTerm`, or none. */
@@ -49,7 +51,7 @@ export function fillCrop(
   random: Random,
 ): void {
   samplePixels(crop.pixels, input, warp);
-  jitterIntensities(crop.pixels, options.augmentation, random);
+  jitterIntensities(crop.pixels, options.augmentation, random, options.isSeparate ? input.channels : 1);
   const cells = sampleLabels(crop, input, warp, options);
   if (options.liveBorder !== null) addLiveBorder(crop, cells, warp.side, options.halo, options.liveBorder);
 }

@@ -4,8 +4,28 @@ import type { Random } from './random.js';
 /**
  * Augments the intensities of one crop in place and clamps them to [0, 1]. Gamma, contrast and brightness are
  * drawn once for the crop, noise and speckle for each value.
+ *
+ * @param separate the number of its channels, where each is a picture in its own right, and has a gamma, contrast and
+ *   brightness of its own. Default 1: colours change together
  */
-export function jitterIntensities(pixels: Float32Array, augmentation: Augmentation, random: Random): void {
+export function jitterIntensities(
+  pixels: Float32Array,
+  augmentation: Augmentation,
+  random: Random,
+  separate = 1,
+): void {
+  for (let channel = 0; channel < separate; channel++) {
+    jitterChannel(pixels, augmentation, random, channel, separate);
+  }
+}
+
+function jitterChannel(
+  pixels: Float32Array,
+  augmentation: Augmentation,
+  random: Random,
+  from: number,
+  stride: number,
+): void {
   const { noise, speckle, brightness, contrast, gamma } = augmentation;
   const gain = 1 + random.between(-contrast, contrast);
   const bias = 0.5 * (1 - gain) + random.between(-brightness, brightness);
@@ -13,7 +33,7 @@ export function jitterIntensities(pixels: Float32Array, augmentation: Augmentati
   const deviation = noise * Math.sqrt(random.next());
   const normals = deviation > 0 ? NORMALS : null;
   if (power === 1 && gain === 1 && bias === 0 && deviation === 0 && speckle === 0) return;
-  for (let at = 0; at < pixels.length; at++) {
+  for (let at = from; at < pixels.length; at += stride) {
     let value = power === 1 ? pixels[at]! : pixels[at]! ** power;
     value = value * gain + bias;
     if (speckle > 0) value *= 1 + speckle * (2 * random.next() - 1);

@@ -26,6 +26,7 @@ export function openLabelled(flags: LabelledFlags, card: Card, open: OpenOptions
       range,
       classes: classes.length,
       inputChannels: card.inputChannels,
+      channels: card.channels ? { named: card.channels, indexes: null } : null,
       labelBorder: 'reflect',
       instances,
       legend: legend === undefined ? null : new Map(parseLegend(legend, classes)),

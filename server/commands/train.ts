@@ -29,7 +29,7 @@ import type { TrainSession } from '../training/session.js';
 import { isDeviceLoss, resumeCommand } from './resume-command.js';
 import { configOf, rejectOverrides, type TrainFlags } from './train-config.js';
 import { labelOptions, settingOptions } from './training-options.js';
-import { parseClasses, parseList, parseRange } from './training-values.js';
+import { parseClasses, parseImageChannels, parseList, parseRange } from './training-values.js';
 
 /** `unseam train`: trains a model, or shows what a training would see. */
 export function trainCommand(program: Command, context: CommandContext): void {
@@ -46,6 +46,11 @@ export function trainCommand(program: Command, context: CommandContext): void {
     .option(
       '--labels <path>',
       'their labels, paired by name or page: class indices, 0 and 255, colours, or cell numbers',
+    )
+    .option(
+      '--image-channels <list>',
+      'channels of the images that the network takes, by name, such as DAPI,CD45; 2=DAPI where they have no names, DAPI|Hoechst for further names',
+      parseImageChannels,
     )
     .option(
       '--range <low,high>',
@@ -126,12 +131,13 @@ async function withData(
   requireOneDevice(flags);
   await withScratch(flags.scratch, async (scratchDir) => {
     const { signal } = context;
-    const { images, labels, ignore, instances, legend, classes, range, settings } = config;
+    const { images, labels, ignore, instances, legend, classes, channels, range, settings } = config;
     const dataset = await openDataset(
       {
         images,
         labels,
         ignore,
+        channels,
         range,
         classes: classes.length,
         labelBorder: settings.labelBorder,

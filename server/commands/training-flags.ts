@@ -4,6 +4,7 @@ import type { LossKind, OptimizerConfig } from '../../model/train/choices.js';
 import type { ScheduleConfig } from '../../model/train/schedule.js';
 import type { Border } from '../../tiling/reader.js';
 import { RequestError } from '../contract/errors.js';
+import type { ImageChannels } from '../training/data/image-channels.js';
 import type { Monitor } from '../training/monitor.js';
 import { PRESETS, type PresetName } from '../training/presets.js';
 import type { TrainingSettings } from '../training/settings.js';
@@ -15,7 +16,8 @@ export interface SettingFlags {
   readonly decoderChannels?: number[];
   readonly depth?: number;
   readonly features?: number;
-  readonly inputChannels?: '1' | '3';
+  readonly inputChannels?: number;
+  readonly imageChannels?: ImageChannels;
   readonly head?: NonNullable<UnetConfig['head']>;
   readonly convolutions?: '1' | '2';
   readonly padding?: NonNullable<UnetConfig['padding']>;
@@ -71,7 +73,7 @@ export function settingsOf(flags: SettingFlags): TrainingSettings {
         dropout: flags.dropout,
         outputSize: flags.outputSize,
       }),
-      ...(flags.inputChannels && { inputChannels: Number(flags.inputChannels) as 1 | 3 }),
+      ...inputOf(flags),
       ...(flags.convolutions && { convolutions: Number(flags.convolutions) as 1 | 2 }),
     },
     tile: flags.tile ?? preset.tile,
@@ -126,4 +128,17 @@ function channelsOf(flags: SettingFlags, preset: readonly number[]): Partial<Tra
 /** The properties that are not undefined. */
 function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, v]) => v !== undefined)) as never;
+}
+
+/** The channels of the network's input: those that are named, or as many as are requested. */
+function inputOf({ inputChannels, imageChannels }: SettingFlags): { readonly inputChannels?: number } {
+  const named = imageChannels?.named.length;
+  if (named !== undefined && inputChannels !== undefined && named !== inputChannels) {
+    throw new RequestError(
+      'bad-request',
+      `--image-channels names ${named}, and --input-channels is ${inputChannels}: leave one of them out`,
+    );
+  }
+  const count = named ?? inputChannels;
+  return count === undefined ? {} : { inputChannels: count };
 }

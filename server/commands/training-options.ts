@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { MAX_INPUT_CHANNELS } from '../../model/network/normalisation.js';
 import { AUGMENTATIONS } from '../../model/train/augment.js';
 import { LOSSES, OPTIMIZERS } from '../../model/train/choices.js';
 import { SCHEDULES } from '../../model/train/schedule.js';
@@ -10,6 +11,7 @@ import {
   notNegative,
   parseAugmentation,
   parseClassWeights,
+  parseFeatures,
   parseNumbers,
 } from './training-values.js';
 
@@ -29,7 +31,7 @@ export function settingOptions(command: Command): Command {
     .option(
       '--channels <list>',
       'feature channels of each encoder level, from the image down, such as 16,32,64,128',
-      parseNumbers,
+      parseFeatures,
     )
     .option(
       '--decoder-channels <list>',
@@ -42,7 +44,11 @@ export function settingOptions(command: Command): Command {
       'feature channels of the first level, doubled at each pooling',
       integer(1, 4096),
     )
-    .addOption(choice('--input-channels <n>', 'channels of the input: 1 gray, 3 RGB', ['1', '3']))
+    .option(
+      '--input-channels <n>',
+      'channels of the input: 1 gray, 3 RGB, or as many as the images have (default: those of --image-channels)',
+      integer(1, MAX_INPUT_CHANNELS),
+    )
     .addOption(
       choice(
         '--head <kind>',

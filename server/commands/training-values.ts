@@ -1,15 +1,41 @@
 import type { Card } from '../../model/shelf/card.js';
+import { namedChannels } from '../../model/shelf/named-channels.js';
 import { AUGMENTATIONS, type Augmentation, NO_AUGMENTATION } from '../../model/train/augment.js';
 import { RequestError } from '../contract/errors.js';
+import type { ImageChannels } from '../training/data/image-channels.js';
 import { IGNORED } from '../training/data/labels.js';
 import type { TrainingSettings } from '../training/settings.js';
 
 const bad = (message: string): RequestError => new RequestError('bad-request', message);
 
+/** `DAPI,CD45`, with further names `DAPI|Hoechst`, or with numbers `2=DAPI,0=CD45`. */
+export function parseImageChannels(text: string): ImageChannels {
+  const items = parseList(text).map((item) => {
+    const [, index, names] = /^(?:(\d{1,4})=)?(.+)$/.exec(item)!;
+    const [name = '', ...aliases] = names!.split('|').map((each) => each.trim());
+    return { index: index === undefined ? null : Number(index), named: { name, aliases } };
+  });
+  const numbered = items.flatMap(({ index }) => index ?? []);
+  if (numbered.length > 0 && numbered.length < items.length)
+    throw bad(`invalid channels "${text}": give a number to each of them, such as 2=DAPI, or to none`);
+  const named = namedChannels.safeParse(items.map((item) => item.named));
+  if (!named.success) throw bad(`invalid channels "${text}": ${named.error.issues[0]!.message}`);
+  return { named: named.data, indexes: numbered.length > 0 ? numbered : null };
+}
+
 /** Items of a comma-separated list; empty ones are dropped. */
 export const parseList = (text: string): string[] => text.split(',').filter((item) => item !== '');
 /** Numbers of a comma-separated list; NaN for items that are not numbers. */
 export const parseNumbers = (text: string): number[] => parseList(text).map(Number);
+
+/** Feature channels: numbers. Names are those of the images' channels, which have an option of their own. */
+export function parseFeatures(text: string): number[] {
+  const numbers = parseNumbers(text);
+  if (!numbers.some(Number.isNaN)) return numbers;
+  throw bad(
+    `--channels are numbers of feature channels, such as 16,32,64: name the channels of the images with --image-channels ${text}`,
+  );
+}
 
 /** A number in [0, 1). */
 export function fraction(text: string): number {

@@ -165,7 +165,7 @@ function countedImage(image: ImageSource, request: ScalingRequest): CountedImage
 }
 
 /** Gray of RGB, rounded as the network sees it. */
-function luminanceOf(reader: PixelReader): PixelReader {
+export function luminanceOf(reader: PixelReader): PixelReader {
   const [red, green, blue] = LUMA.map(Math.fround) as [number, number, number];
   const gray = ({ data, width, height }: Raster): Raster => {
     const values = new Float32Array(width * height);

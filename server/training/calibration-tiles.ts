@@ -1,3 +1,4 @@
+import type { TileBatch } from '../../model/network/frozen.js';
 import type { TileGeometry } from '../../model/network/geometry.js';
 import { channelConversion } from '../../model/network/pixels.js';
 import type { Card } from '../../model/shelf/card.js';
@@ -8,6 +9,7 @@ import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { RequestError } from '../contract/errors.js';
 import { viewFor } from '../pipeline/model-view.js';
+import { scalingOf } from '../pipeline/scaling.js';
 import type { ImageFile } from './data/dataset-files.js';
 
 /** Tiles of all images together; of each at least one is used. */
@@ -17,6 +19,8 @@ const MAX_TILES = 512;
 export interface SampledTile {
   readonly tile: Tile;
   readonly raster: Raster;
+  /** How its values become the network's input; undefined where the type decides that. */
+  readonly scale: Pick<TileBatch, 'scale'> | undefined;
 }
 
 export interface TileSampling {
@@ -36,20 +40,26 @@ export async function* sampleTiles(
 ): AsyncGenerator<SampledTile> {
   const most = Math.max(1, Math.floor(MAX_TILES / files.length));
   for (const { image: path, page } of files) {
-    const image = await openImage(path, { ...open, page, ...viewFor(card) });
+    const isPlain = !card.channels && (card.inputChannels === 1 || card.inputChannels === 3);
+    const first = page !== null || isPlain ? { page: page ?? 0 } : {};
+    const image = await openImage(path, { ...open, ...first, ...viewFor(card) });
     try {
       const { channels } = image.facts;
-      if (channelConversion(channels, card.inputChannels) === null) {
+      const conversion = channelConversion(channels, card.inputChannels);
+      if (conversion === null) {
         throw new RequestError(
           'bad-data',
           `${path} has ${channels} channels; the model takes ${card.inputChannels}`,
         );
       }
+      const scaling = await scalingOf(image, { card, conversion, signal: open.signal });
+      const scale = scaling ? { scale: scaling.scale } : undefined;
       const plan = planTiles(image.size, { tile: chooseTile(image.size, 'auto', geometry), rule: geometry });
       const step = Math.ceil(plan.count / most);
       for (const band of plan.bands()) {
         for (const tile of band.tiles) {
-          if (tile.index % step === 0) yield { tile, raster: await readTile(image, tile.read, open.signal) };
+          if (tile.index % step === 0)
+            yield { tile, raster: await readTile(image, tile.read, open.signal), scale };
         }
       }
     } finally {

@@ -178,8 +178,8 @@ async function calibrate(
 ): Promise<{ readonly ranges: Ranges; readonly tiles: number }> {
   const calibration = await engine.calibrate(folder);
   let tiles = 0;
-  for await (const { raster } of sampleTiles(images, { card, geometry: card.architecture, open })) {
-    await calibration.observe({ ...raster, count: 1 });
+  for await (const { raster, scale } of sampleTiles(images, { card, geometry: card.architecture, open })) {
+    await calibration.observe({ ...raster, count: 1, ...scale });
     tiles++;
   }
   return { ranges: await calibration.ranges(), tiles };
@@ -194,10 +194,10 @@ async function compare(
   const [{ card, geometry }] = models;
   let pixels = 0;
   let equal = 0;
-  for await (const { tile, raster } of sampleTiles(images, { card, geometry, open })) {
+  for await (const { tile, raster, scale } of sampleTiles(images, { card, geometry, open })) {
     const [first, second] = await Promise.all(
       models.map(({ id }) =>
-        engine.predict(id, { ...raster, data: raster.data.slice(), count: 1 }, 'labels'),
+        engine.predict(id, { ...raster, data: raster.data.slice(), count: 1, ...scale }, 'labels'),
       ),
     );
     const across = within(raster, geometry.halo).width;

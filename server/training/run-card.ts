@@ -47,6 +47,7 @@ export function runCard(
     description: config.description,
     architecture: architectureOf(unet, parameters, geometry),
     inputChannels: unet.inputChannels,
+    ...(config.channels && { channels: [...config.channels.named] }),
     normalisation: dataset.normalisation,
     classes: config.classes,
     micronsPerPixel: config.micronsPerPixel,

@@ -2,9 +2,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Card, cardSchema } from '../../model/shelf/card.js';
+import { namedChannels } from '../../model/shelf/named-channels.js';
 import { issueOf } from '../../model/shelf/schema-issue.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
+import type { ImageChannels } from './data/image-channels.js';
 import type { RangeChoice } from './data/intensities.js';
 import { settingsSchema, type TrainingSettings } from './settings.js';
 
@@ -21,6 +23,8 @@ export interface RunConfig {
   readonly ignore: number | null;
   /** Whether each cell has its own number in the labels. */
   readonly instances: boolean;
+  /** The channels by name; null for gray and colours. */
+  readonly channels: ImageChannels | null;
   readonly range: RangeChoice;
   /** Stems of the validation images; null for the last fifth. */
   readonly validation: readonly string[] | null;
@@ -62,6 +66,10 @@ const runSchema: z.ZodType<RunConfig> = z.object({
   legend: z.array(z.tuple([z.int(), z.int()])).nullable(),
   ignore: z.int().nullable(),
   instances: z.boolean().default(false),
+  channels: z
+    .object({ named: namedChannels, indexes: z.array(z.int().min(0)).nullable() })
+    .nullable()
+    .default(null),
   range: z
     .union([
       z.enum(['type', 'auto']),

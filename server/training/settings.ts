@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_INPUT_CHANNELS } from '../../model/network/normalisation.js';
 import type { UnetConfig } from '../../model/network/unet.js';
 import { unetOptions } from '../../model/shelf/card.js';
 import type { Augmentation } from '../../model/train/augment.js';
@@ -47,7 +48,7 @@ export const settingsSchema: z.ZodType<TrainingSettings> = z.strictObject({
   unet: z.strictObject({
     channels,
     decoderChannels: channels.exactOptional(),
-    inputChannels: z.union([z.literal(1), z.literal(3)]),
+    inputChannels: z.int().min(1).max(MAX_INPUT_CHANNELS),
     ...unetOptions,
     outputSize: positive.exactOptional(),
   }),

@@ -46,6 +46,7 @@ export async function setUpTraining(
     batch,
     epochSteps: epochSteps === null ? null : epochSteps * accumulate,
     augmentation,
+    isSeparate: config.channels !== null || ![1, 3].includes(unet.inputChannels),
     classWeights: classWeightsOf(settings.classWeights, dataset.frequenciesOf(split.training)),
     border,
     seed,

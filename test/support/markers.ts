@@ -16,18 +16,34 @@ export const MARKER_PLANES = MARKERS.map((_, i) => {
   return Uint16Array.from(data, (value, at) => ((value * (i + 1) + at * 7 * i) % 65536) / (i + 1));
 });
 
+/** Channels of an image, each a plane of 16 bits. */
+export interface Panel {
+  readonly width: number;
+  readonly height: number;
+  readonly names: readonly string[];
+  readonly planes: readonly Uint16Array[];
+}
+
 /** Writes an OME-TIFF with a page for each of these markers. */
-export async function writeMarkers(
+export const writeMarkers = (
   path: string,
   order: readonly number[],
   { names = MARKERS, ...options }: Partial<TestTiff> & { readonly names?: readonly string[] } = {},
+): Promise<string> => writePanel(path, { width, height, names, planes: MARKER_PLANES }, order, options);
+
+/** Writes an OME-TIFF with a page for each of these channels. */
+export async function writePanel(
+  path: string,
+  { width, height, names, planes }: Panel,
+  order: readonly number[],
+  options: Partial<TestTiff> = {},
 ): Promise<string> {
   const channels = order.map((i) => `<Channel SamplesPerPixel="1" Name="${names[i]}"/>`).join('');
   const description =
     '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels ' +
     `DimensionOrder="XYCZT" SizeX="${width}" SizeY="${height}" SizeC="${order.length}" SizeZ="1" SizeT="1" ` +
     `Type="uint16">${channels}<TiffData/></Pixels></Image></OME>`;
-  const pages = order.map((i) => ({ width, height, channels: 1, data: MARKER_PLANES[i]! }));
+  const pages = order.map((i) => ({ width, height, channels: 1, data: planes[i]! }));
   await writeTestTiff(
     path,
     pages,

@@ -66,7 +66,10 @@ export function toIntensities(source: ImageSource, trainingRange?: TypedRange): 
  * Selects the channels that are requested, in their order; for formats that always decode all of them.
  * @throws UnsupportedImageError for a channel that the image does not have
  */
-export function selectChannels(source: ImageSource, options: OpenOptions): ImageSource {
+export function selectChannels(
+  source: ImageSource,
+  options: Pick<OpenOptions, 'channels' | 'wanted'>,
+): ImageSource {
   const { facts } = source;
   const chosen = chooseChannels(options, facts.channelNames, facts.channels);
   if (!chosen) return source;

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { join, parse } from 'node:path';
+import { join, parse, relative } from 'node:path';
 import { countPages } from '../../../tiling/sources/tiff/tiff.js';
+import { isZarr } from '../../../tiling/sources/zarr/zarr.js';
 import { RequestError } from '../../contract/errors.js';
 
 /** The files of an image and its labels. */
@@ -11,8 +12,8 @@ export interface PairFiles {
   readonly stem: string;
   readonly image: string;
   readonly labels: string;
-  /** The page in both files, from 0. */
-  readonly page: number;
+  /** The page in both files, from 0; null where a file is one image. */
+  readonly page: number | null;
 }
 
 /**
@@ -43,7 +44,7 @@ async function pairFolders(images: string, labels: string): Promise<PairFiles[]>
     if (alone !== undefined) throw bad(`${files.get(alone)} has no partner of that name in ${folder}`);
   }
   if (imageFiles.size === 0) throw bad(`${images} holds no images`);
-  return [...imageFiles].map(([stem, image]) => ({ stem, image, labels: labelFiles.get(stem)!, page: 0 }));
+  return [...imageFiles].map(([stem, image]) => ({ stem, image, labels: labelFiles.get(stem)!, page: null }));
 }
 
 /** An image, alone. */
@@ -57,7 +58,7 @@ export async function findImages(path: string): Promise<ImageFile[]> {
   if (await isFile(path)) return pagesOf(path, await countPages(path));
   const files = await byStem(path);
   if (files.size === 0) throw bad(`${path} holds no images`);
-  return [...files].map(([stem, image]) => ({ stem, image, page: 0 }));
+  return [...files].map(([stem, image]) => ({ stem, image, page: null }));
 }
 
 /** The pages of a file; their numbers have the same number of digits. */
@@ -71,11 +72,21 @@ function pagesOf(image: string, pages: number): ImageFile[] {
 /** SHA-256 over the names and bytes of all files, in hex. */
 export async function digestOf(pairs: readonly PairFiles[]): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of new Set(pairs.flatMap(({ image, labels }) => [image, labels]))) {
-    hash.update(`${parse(file).base}\0`);
-    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  for (const path of new Set(pairs.flatMap(({ image, labels }) => [image, labels]))) {
+    for (const file of await filesOf(path)) {
+      hash.update(`${join(parse(path).base, relative(path, file))}\0`);
+      for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+    }
   }
   return hash.digest('hex');
+}
+
+/** The files of an image: itself, or those of the folder that it is, in the order of their names. */
+async function filesOf(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const entries = await readdir(path, { withFileTypes: true, recursive: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return files.map(({ parentPath, name }) => join(parentPath, name)).sort();
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -88,8 +99,11 @@ async function isFile(path: string): Promise<boolean> {
 async function byStem(folder: string): Promise<Map<string, string>> {
   const entries = await readdir(folder, { withFileTypes: true });
   const files = new Map<string, string>();
-  for (const { name } of entries.filter((e) => e.isFile() && !e.name.startsWith('.')).sort(byName)) {
-    const stem = parse(name).name;
+  for (const entry of entries.filter(({ name }) => !name.startsWith('.')).sort(byName)) {
+    const { name } = entry;
+    const isImage = entry.isFile() || (entry.isDirectory() && (await isZarr(join(folder, name))));
+    if (!isImage) continue;
+    const stem = parse(name).name.replace(/\.ome$/i, ''); // of image.ome.tif and image.ome.zarr
     if (files.has(stem)) throw bad(`${folder} holds two files named ${stem}`);
     files.set(stem, join(folder, name));
   }

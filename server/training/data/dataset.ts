@@ -8,6 +8,7 @@ import { openImage } from '../../../tiling/sources/open.js';
 import type { OpenOptions } from '../../../tiling/sources/options.js';
 import { RequestError } from '../../contract/errors.js';
 import { digestOf, findPairs, type PairFiles } from './dataset-files.js';
+import type { NetworkInput } from './image-channels.js';
 import { instanceLabels } from './instances.js';
 import { bandsOf, type RangeChoice, scaleIntensities } from './intensities.js';
 import { countLabels, IGNORED, LabelCodec, type LabelCounts, type LabelRules } from './labels.js';
@@ -21,11 +22,10 @@ export interface Pair {
   readonly cells?: ImageSource;
 }
 
-export interface DatasetOptions extends LabelRules {
+export interface DatasetOptions extends LabelRules, NetworkInput {
   /** Two folders, paired by file name without extension, or two files with the same number of pages. */
   readonly images: string;
   readonly labels: string;
-  readonly inputChannels: number;
   /** Which stored values are black and white. */
   readonly range: RangeChoice;
   /** How labels are continued outside their image. */
@@ -75,7 +75,7 @@ export async function openDataset(options: DatasetOptions, open: OpenOptions): P
     }
     const digest = await digestOf(files);
     const { codec, countsOf } = await surveyLabels(pairs, options, open.signal);
-    const scaled = await scaleIntensities(pairs, options.range);
+    const scaled = await scaleIntensities(pairs, options.range, options);
     return {
       pairs: scaled.pairs,
       codec,
@@ -105,9 +105,10 @@ async function openPair(
   budget: { heldBytes: number },
 ): Promise<Pair> {
   const { stem, page } = files;
-  const stored = await hold(await openImage(files.labels, { ...open, page, values: 'stored' }), budget);
+  const labelled = { ...open, page: page ?? 0, values: 'stored' } as const;
+  const stored = await hold(await openImage(files.labels, labelled), budget);
   try {
-    const image = await hold(await openImage(files.image, { ...open, page, values: 'unscaled' }), budget);
+    const image = await hold(await openImage(files.image, optionsFor(files, options, open)), budget);
     try {
       checkPair(image, stored, files, first, options);
     } catch (error) {
@@ -121,6 +122,21 @@ async function openPair(
     await stored.close();
     throw error;
   }
+}
+
+/** How an image is opened: of gray and colours its first page, in which earlier trainings have read any file. */
+function optionsFor(
+  { page }: PairFiles,
+  { channels, inputChannels }: DatasetOptions,
+  open: OpenOptions,
+): OpenOptions {
+  const isPlain = !channels && (inputChannels === 1 || inputChannels === 3);
+  return {
+    ...open,
+    values: 'unscaled',
+    ...((page !== null || isPlain) && { page: page ?? 0 }),
+    ...(channels && (channels.indexes ? { channels: channels.indexes } : { wanted: channels.named })),
+  };
 }
 
 /** Counts the values of all labels. The codec refuses those that mean no class. */
@@ -159,7 +175,7 @@ function checkPair(
   labels: ImageSource,
   files: PairFiles,
   first: Pair | undefined,
-  { inputChannels, legend }: DatasetOptions,
+  { inputChannels, channels, legend }: DatasetOptions,
 ): void {
   const { width, height } = image.size;
   if (labels.size.width !== width || labels.size.height !== height) {
@@ -179,7 +195,8 @@ function checkPair(
       `${files.image} has ${image.facts.channels} channels, ${first.stem} has ${first.image.facts.channels}: all images must have the same`,
     );
   }
-  if (channelConversion(image.facts.channels, inputChannels) === null) {
+  const isUnlike = channels && image.facts.channels !== inputChannels;
+  if (isUnlike || channelConversion(image.facts.channels, inputChannels) === null) {
     throw bad(`${files.image} has ${image.facts.channels} channels; the model takes ${inputChannels}`);
   }
 }

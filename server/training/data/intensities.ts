@@ -1,13 +1,16 @@
-import { NORMALISATION } from '../../../model/network/pixels.js';
-import type { Card } from '../../../model/shelf/card.js';
-import { trainingRangeOf } from '../../../model/shelf/card.js';
+import { isTypeRange } from '../../../model/network/normalisation.js';
+import { channelConversion, NORMALISATION } from '../../../model/network/pixels.js';
+import { type Card, normalisationOf, trainingRangeOf } from '../../../model/shelf/card.js';
 import { runs } from '../../../tiling/geometry.js';
 import { rangeOfType, scaleToRange, storedTypeOf } from '../../../tiling/intensities.js';
 import type { ValueRange } from '../../../tiling/raster.js';
 import type { ImageSource } from '../../../tiling/source.js';
-import { toIntensities } from '../../../tiling/sources/views.js';
+import { selectChannels, toIntensities } from '../../../tiling/sources/views.js';
 import { RequestError } from '../../contract/errors.js';
 import { underfillWarnings } from '../../pipeline/intensity-warnings.js';
+import { scaledView } from '../../pipeline/scaled-view.js';
+import { scalingOf } from '../../pipeline/scaling.js';
+import type { NetworkInput } from './image-channels.js';
 
 /**
  * Which stored values are black and white: `type` for the range of their type, `auto` for that of the data set, a
@@ -42,6 +45,7 @@ export interface Intensities<Pair extends StoredImage> {
 export async function scaleIntensities<Pair extends StoredImage>(
   stored: readonly Pair[],
   choice: RangeChoice,
+  input: NetworkInput,
 ): Promise<Intensities<Pair>> {
   const extents = await extentsOf(stored);
   const extent: ValueRange = [
@@ -50,6 +54,9 @@ export async function scaleIntensities<Pair extends StoredImage>(
   ];
   const scale = (image: (pair: Pair) => ImageSource): Pair[] =>
     stored.map((pair) => ({ ...pair, image: image(pair) }));
+  if (typeof choice === 'object' && 'of' in choice && !isTypeRange(normalisationOf(choice.of))) {
+    return scaleAsModel(stored, choice.of, input, extent);
+  }
   if (choice === 'type' || (choice !== 'auto' && 'of' in choice)) {
     const trainingRange = choice === 'type' ? undefined : trainingRangeOf(choice.of);
     const pairs = scale(({ image }) => toIntensities(image, trainingRange));
@@ -69,10 +76,56 @@ export async function scaleIntensities<Pair extends StoredImage>(
       `some images hold ${type} values, others ${other}, and one range cannot suit both: store all in one type`,
     );
   }
+  if (choice === 'auto' && input.channels) return scaleEachChannel(stored, input, extent);
   const range = choice === 'auto' ? await robustRange(stored, extent, type) : choice;
   const normalisation = { range: [range[0], range[1]] satisfies [number, number], type };
   const pairs = scale(({ image }) => scaleToRange(image, range));
   return { pairs, normalisation, extent, warnings: underfillWarnings(extent, range) };
+}
+
+/** Scales images as a model does that normalises by its own steps: by their statistics, where it takes these. */
+async function scaleAsModel<Pair extends StoredImage>(
+  stored: readonly Pair[],
+  { normalisation }: Pick<Card, 'normalisation'>,
+  { inputChannels }: NetworkInput,
+  extent: ValueRange,
+): Promise<Intensities<Pair>> {
+  const card = { name: 'of these images', normalisation, inputChannels };
+  const pairs: Pair[] = [];
+  for (const pair of stored) {
+    const conversion = channelConversion(pair.image.facts.channels, inputChannels)!;
+    const scaling = await scalingOf(pair.image, { card, conversion });
+    pairs.push({ ...pair, image: scaledView(pair.image, scaling!.scale, conversion) });
+  }
+  return { pairs, normalisation, extent, warnings: [] };
+}
+
+/** Scales each named channel by a range of its own, since those of markers differ; values beyond it are clipped. */
+async function scaleEachChannel<Pair extends StoredImage>(
+  stored: readonly Pair[],
+  input: NetworkInput,
+  extent: ValueRange,
+): Promise<Intensities<Pair>> {
+  const [low, high]: [number[], number[]] = [[], []];
+  for (let c = 0; c < input.inputChannels; c++) {
+    const one = stored.map((pair) => ({ ...pair, image: selectChannels(pair.image, { channels: [c] }) }));
+    const [type = '', own] = [...(await extentsOf(one))][0]!;
+    if (own[0] === own[1]) {
+      const { name } = input.channels!.named[c]!;
+      throw new RequestError(
+        'bad-data',
+        `every value of channel ${name} is ${own[0]}: leave it out of --image-channels`,
+      );
+    }
+    const range = await robustRange(one, own, type);
+    low.push(range[0]);
+    high.push(range[1]);
+  }
+  const normalisation: Card['normalisation'] = [
+    { step: 'scale_range', low, high },
+    { step: 'clip', min: 0, max: 1 },
+  ];
+  return scaleAsModel(stored, { normalisation }, input, extent);
 }
 
 /** The least and the greatest value of each stored type. */

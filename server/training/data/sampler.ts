@@ -21,6 +21,8 @@ export interface SamplerOptions {
   /** Batches in an epoch, at least 1; null for as many as cover each image once. */
   readonly epochSteps: number | null;
   readonly augmentation: Augmentation;
+  /** Whether channels are pictures in their own right, and no colours. Default false. */
+  readonly isSeparate?: boolean;
   /** One weight for each class, such as `[1, 5]`. */
   readonly classWeights: readonly number[];
   /** The border term of the weight map, null for none; `live` computes it on each crop after its deformation. */
@@ -118,7 +120,7 @@ export class Sampler {
 
   /** Draws a crop's position and deformation, reads what they touch, and fills the crop from it. */
   async #sample(pair: Pair, random: Random, crop: Crop): Promise<void> {
-    const { tile, halo, augmentation, classWeights, border } = this.options;
+    const { tile, halo, augmentation, isSeparate = false, classWeights, border } = this.options;
     const { size } = pair.image;
     const x = random.integer(Math.max(1, size.width - this.#inner.width + 1)) - halo.left;
     const y = random.integer(Math.max(1, size.height - this.#inner.height + 1)) - halo.top;
@@ -141,6 +143,6 @@ export class Sampler {
       borderTerm,
       cells,
     };
-    fillCrop(crop, input, warp, { halo, augmentation, classWeights, liveBorder }, random);
+    fillCrop(crop, input, warp, { halo, augmentation, isSeparate, classWeights, liveBorder }, random);
   }
 }

@@ -40,7 +40,7 @@ export function paint(
   return { ...size, data };
 }
 
-/** Paints gray or RGB values, multiplied by `scale` to 0 to 255. */
+/** Paints gray or RGB values, or the first of other channels, multiplied by `scale` to 0 to 255. */
 export function paintPixels(
   values: ArrayLike<number>,
   { width, height, channels }: { readonly width: number; readonly height: number; readonly channels: number },
@@ -48,7 +48,7 @@ export function paintPixels(
 ): Picture {
   const level = (i: number) => Math.min(255, Math.max(0, Math.round(values[i]! * scale)));
   return paint(width, height, (at) => {
-    if (channels === 1) return [level(at), level(at), level(at)];
+    if (channels !== 3) return [level(at * channels), level(at * channels), level(at * channels)];
     return [level(at * 3), level(at * 3 + 1), level(at * 3 + 2)];
   });
 }

@@ -12,7 +12,8 @@ export function summaryOf(dataset: Dataset, split: Split, classes: Card['classes
   const sizes = [...new Set(pairs.map(({ image: { size } }) => `${size.width}×${size.height}`))];
   const listed =
     sizes.length > 4 ? `${sizes.slice(0, 3).join(', ')} and ${sizes.length - 3} more` : sizes.join(', ');
-  const kind = `${pairs[0]!.image.facts.channels === 1 ? 'gray' : 'RGB'}, ${intensities.join(' to ')}`;
+  const { channels } = pairs[0]!.image.facts;
+  const kind = `${{ 1: 'gray', 3: 'RGB' }[channels] ?? `${channels} channels`}, ${intensities.join(' to ')}`;
   const lines = [
     `${pairs.length} images, ${(px / 1e6).toFixed(1)} Mpx (${listed}; ${kind}): ${shares.join(', ')}`,
   ];

@@ -189,7 +189,8 @@ describe('a job', () => {
       ['model=shapes&tile=101', slide, 400, /101 px is not a valid tile side/],
       ['model=shapes&level=1', slide, 415, /no level 1/],
       ['model=shapes&channels=3', slide, 415, /no channel 3/],
-      ['model=shapes&channels=x', slide, 400, /parameter "channels": must be a list/],
+      ['model=shapes&channels=x', slide, 415, /there is no channel "x": its channel has no name/],
+      ['model=shapes&channels=0,,1', slide, 400, /parameter "channels": must be a list/],
       ['model=shapes&range=5,1', slide, 400, /parameter "range"/],
       ['model=shapes&output=masks', slide, 400, /unknown output "masks": expected labels/],
       [

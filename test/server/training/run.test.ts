@@ -64,6 +64,7 @@ const configOf = (change: Partial<TrainingSettings>): RunConfig => ({
   labels: '',
   name: 'net',
   version: 1,
+  channels: null,
   range: 'type',
   legend: null,
   ignore: null,
