@@ -204,6 +204,12 @@ export function scaledOf(card: Pick<Card, 'normalisation' | 'inputChannels'>): {
   return isTypeRange(normalisationOf(card)) ? {} : { scaled: card.inputChannels };
 }
 
+/** The probability from which a pixel has the second of two classes, unless requested otherwise; null for the greater one. */
+export function ownThreshold({ postprocessing = [], classes }: Pick<Card, 'postprocessing' | 'classes'>): number | null {
+  const last = postprocessing.at(-1);
+  return last?.step === 'threshold' && classes.length === 2 ? last.value : null;
+}
+
 /** Channels of a network's feature maps at the scale of the image. */
 export function featuresOf({ architecture }: Pick<Card, 'architecture'>): number {
   return 'channels' in architecture ? architecture.channels[0]! : architecture.features;

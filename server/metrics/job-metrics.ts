@@ -7,7 +7,7 @@ export function jobMetrics(registry: Registry) {
   return {
     stageDuration: new Histogram({
       name: 'unseam_stage_duration_seconds',
-      help: 'Time in each stage: upload and encode of an image; decode, queue, infer and stitch of a tile.',
+      help: 'Time in each stage: upload, statistics and encode of an image; decode, queue, infer and stitch of a tile.',
       labelNames: ['stage'] as const,
       buckets: DURATIONS,
       enableExemplars: true,

@@ -1,5 +1,6 @@
 import type { EngineModel } from '../../model/engine/engine.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
+import { ownThreshold } from '../../model/shelf/card.js';
 import { haloText } from '../../tiling/plan.js';
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
@@ -18,7 +19,8 @@ export function checkSymmetries({ card, geometry: { halo } }: Pick<EngineModel, 
 }
 
 /**
- * The probability from which a pixel has the second of two classes; null where the greater one decides.
+ * The probability from which a pixel has the second of two classes: the requested one, or that of the model's
+ * postprocessing; null where the greater one decides.
  * @throws RequestError where the model has not two classes, the card states no threshold, or no labels are computed
  */
 export function thresholdOf(
@@ -26,7 +28,7 @@ export function thresholdOf(
   { card }: Pick<EngineModel, 'card'>,
   output: OutputKind,
 ): number | null {
-  if (threshold === null) return null;
+  if (threshold === null) return output === 'probabilities' ? null : ownThreshold(card);
   const refuse = (reason: string) => new RequestError('bad-request', `parameter "threshold": ${reason}`);
   if (card.classes.length !== 2) {
     throw refuse(

@@ -2,7 +2,7 @@ import { deviceFacts } from '../../model/devices/environment.js';
 import type { TestedModel } from '../../model/engine/engine.js';
 import { type GraphUse, scaleFor } from '../../model/exactness/self-test.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
-import { scaledOf } from '../../model/shelf/card.js';
+import { ownThreshold, scaledOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
@@ -236,8 +236,9 @@ function graphUseOf(
   { card }: FoundModel,
   { facts: { channels, dtype } }: ImageHeader,
   output: OutputKind,
-  { symmetries, threshold = null }: WorkSpec,
+  { symmetries, threshold: requested = null }: WorkSpec,
 ): GraphUse {
+  const threshold = requested ?? ownThreshold(card);
   const isThresholded = threshold !== null && output !== 'probabilities' && card.classes.length === 2;
   const isOfBytes = dtype === 'uint8';
   return {

@@ -1,4 +1,6 @@
-import type { Card } from '../../model/shelf/card.js';
+import { isTypeRange } from '../../model/network/normalisation.js';
+import { type Card, normalisationOf } from '../../model/shelf/card.js';
+import { shrink } from '../../tiling/shrink.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import { GeojsonWriter } from '../../tiling/sinks/geojson.js';
@@ -8,6 +10,7 @@ import { OverlaySink } from '../../tiling/sinks/overlay.js';
 import { PngSink } from '../../tiling/sinks/png.js';
 import { RawSink } from '../../tiling/sinks/raw.js';
 import { RegionSink } from '../../tiling/sinks/regions.js';
+import { contrastOf } from '../../tiling/sinks/render.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
 import type { ImageSource } from '../../tiling/source.js';
@@ -18,6 +21,9 @@ import {
   type ResultFile,
   type StreamedOutput,
 } from '../contract/outputs.js';
+
+/** Longest side of the small version of an image by which it is shown. */
+const CONTRAST_PX = 1024;
 
 /** What results are written from, besides their mask. */
 export interface Subject {
@@ -67,8 +73,11 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
 
   async overlay({ path }, { source, card }) {
     const { size, facts } = source;
+    // values that a model normalises by itself are shown as thumbnails show them
+    const isOwn = !isTypeRange(normalisationOf(card)) && facts.dtype !== 'uint8';
+    const contrast = isOwn ? contrastOf((await shrink(source, CONTRAST_PX)).raster) : null;
     const png = await PngSink.create(path, size, { channels: 3, mpp: facts.mpp });
-    return new OverlaySink(png, source, coloursOf(card));
+    return new OverlaySink(png, source, coloursOf(card), contrast);
   },
 
   async geojson({ path, simplify = 0 }, { source: { size, facts }, card: { classes } }) {

@@ -21,9 +21,9 @@ await sharp(data, { raw: { width, height, channels: 1 } })
   .png()
   .toFile(input);
 
-const model = (classes: number, threshold?: number) =>
+const model = (classes: number, threshold?: number, more: object = {}) =>
   ({
-    card: { name: 'net', classes: Array(classes).fill({ name: 'a' }), threshold },
+    card: { name: 'net', classes: Array(classes).fill({ name: 'a' }), threshold, ...more },
   }) as unknown as EngineModel;
 
 describe('a threshold', () => {
@@ -33,6 +33,15 @@ describe('a threshold', () => {
     expect(thresholdOf({ threshold: null }, model(3), 'labels')).toBe(null);
     expect(parseParameters(planShape.threshold, '0.3')).toBe(0.3);
     expect(() => parseParameters(planShape.threshold, '1')).toThrow(/probability between 0 and 1/);
+  });
+
+  it("is that of the model's postprocessing, unless another one is requested", () => {
+    const postprocessing = [{ step: 'sigmoid' }, { step: 'threshold', value: 0.2 }];
+    const own = (classes: number) => model(classes, undefined, { postprocessing });
+    expect(thresholdOf({ threshold: null }, own(2), 'labels')).toBe(0.2);
+    expect(thresholdOf({ threshold: 0.3 }, own(2), 'labels')).toBe(0.3);
+    expect(thresholdOf({ threshold: null }, own(2), 'probabilities')).toBe(null);
+    expect(thresholdOf({ threshold: null }, own(3), 'labels')).toBe(null);
   });
 
   it('is refused by name with other classes, with probabilities, and without one in the card', () => {
