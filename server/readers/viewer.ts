@@ -1,7 +1,7 @@
 import { type Rect, rectOf, type Size } from '../../tiling/geometry.js';
 import { shrink } from '../../tiling/shrink.js';
-import type { OverlayColour } from '../../tiling/sinks/overlay.js';
-import { type Contrast, contrastOf, renderLabels, renderPixels } from '../../tiling/sinks/render.js';
+import type { Contrast, OverlayColour } from '../../tiling/sinks/overlay.js';
+import { contrastOf, renderLabels, renderPixels } from '../../tiling/sinks/render.js';
 import type { ImageSource, PixelReader } from '../../tiling/source.js';
 import { memorySource } from '../../tiling/sources/memory.js';
 import { openImage } from '../../tiling/sources/open.js';

@@ -1,10 +1,15 @@
 import type { Rect } from '../geometry.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { ImageSource } from '../source.js';
-import type { Contrast } from './render.js';
 
 /** Red, green and blue, 0 to 255 each; null leaves the picture as it is. */
 export type OverlayColour = readonly [number, number, number] | null;
+
+/** The values that are shown black and white. */
+export interface Contrast {
+  readonly low: number;
+  readonly high: number;
+}
 
 /** How much of a class's colour covers the image, in [0, 1]. */
 export const OVERLAY_OPACITY = 0.45;

@@ -1,16 +1,10 @@
 import sharp, { type Sharp } from 'sharp';
 import type { Size } from '../geometry.js';
 import type { Raster } from '../raster.js';
-import type { OverlayColour } from './overlay.js';
+import type { Contrast, OverlayColour } from './overlay.js';
 
 /** The share of the darkest and of the brightest pixels that are shown black and white. */
 const CLIPPED_SHARE = 0.002;
-
-/** The values that are shown black and white. */
-export interface Contrast {
-  readonly low: number;
-  readonly high: number;
-}
 
 /** Bytes are shown as they are; other values are stretched to the range of a small version of the image. */
 export function contrastOf({ data }: Raster): Contrast {
