@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count } from './schemas/values.js';
+import { count, type Described } from './schemas/values.js';
 
 /** Statistics of an image that normalise it, as receipts state them. */
 export const statisticsSchema = z.object({
@@ -56,11 +56,11 @@ export const statisticsText = z
   .transform((text): StatisticsRequest => {
     const level = /^level=(\d+)$/.exec(text)?.[1];
     if (level !== undefined) return { level: Number(level) };
-    return { given: text.split(',').map(givenOf) };
+    return { given: text.split(',').map(parseItem) };
   })
   .refine(({ given = [] }) => given.every(({ values }) => values.every(Number.isFinite)), EXPECTED);
 
-function givenOf(item: string): GivenStatistics {
+function parseItem(item: string): GivenStatistics {
   const at = item.lastIndexOf('=');
   return {
     channel: at < 0 ? null : item.slice(0, at).trim(),
@@ -84,6 +84,9 @@ export function statisticsInReceipt(text: string): StatisticsRequest | null {
   }
   const parsed = receipts.safeParse(json);
   if (!parsed.success) return null;
-  const { channels } = parsed.data.statistics;
-  return { given: channels.map(({ name, values }) => ({ channel: name, values })) };
+  return { given: givenOf(parsed.data.statistics) };
 }
+
+/** The numbers of each channel. */
+export const givenOf = ({ channels }: Described<typeof statisticsSchema>): GivenStatistics[] =>
+  channels.map(({ name, values }) => ({ channel: name, values }));

@@ -6,6 +6,7 @@ import type { Size } from '../../tiling/geometry.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { Receipt } from '../contract/receipt.js';
+import { statisticsSchema } from '../contract/statistics.js';
 import type { PreparedJob } from './prepare.js';
 import { planFacts } from './receipt.js';
 import type { SegmentJob } from './segment-job.js';
@@ -53,6 +54,12 @@ export function tileOf(key: string): Size | null {
   if (!plan.success) return null;
   const [width, height] = plan.data.tile.split('x').map(Number) as [number, number];
   return { width, height };
+}
+
+/** The statistics that a fingerprint's bands were computed with; null where there are none. */
+export function statisticsOf(key: string): Receipt['statistics'] {
+  const statistics = statisticsSchema.safeParse(parts(key).statistics);
+  return statistics.success ? statistics.data : null;
 }
 
 const PLAN = z.object({ tile: z.string().regex(/^\d{1,7}x\d{1,7}$/) });

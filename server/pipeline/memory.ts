@@ -9,8 +9,9 @@ import {
   modelBytes,
   sessionBytes,
 } from '../../model/engine/session-bytes.js';
+import { needsStatistics } from '../../model/network/normalisation.js';
 import { type OutputKind, valuesPerPixel } from '../../model/network/output-kind.js';
-import type { Card } from '../../model/shelf/card.js';
+import { type Card, normalisationOf } from '../../model/shelf/card.js';
 import { COLUMN_BLOCK_PX, chooseTile, planTiles, type TilePlan } from '../../tiling/plan.js';
 import { bytesOf } from '../../tiling/raster.js';
 import type { ImageFacts } from '../../tiling/source.js';
@@ -46,6 +47,8 @@ const RESPONSE_CACHE_BYTES = 32 << 20;
 const CACHE_SHARE = 1 / 64;
 /** What a job takes besides tiles and bands: decoded TIFF chunks, rows of the files that it writes. */
 const JOB_BYTES = 128 << 20;
+/** Counters of one channel: 65,536, of 32 bits each. */
+const COUNTER_BYTES = 1 << 18;
 /** What jobs leave free: a small image that a client waits for runs beside a slide, and not behind it. */
 export const INTERACTIVE_BYTES = JOB_BYTES + (32 << 20);
 
@@ -176,7 +179,7 @@ export function computeBytes(
 export function jobBytes(
   plan: TilePlan,
   { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
-  card: Pick<Card, 'classes'>,
+  card: Pick<Card, 'classes'> & Partial<Pick<Card, 'normalisation'>>,
   { output, choice }: Computing,
 ): number {
   const tilePx = plan.tile.width * plan.tile.height;
@@ -191,7 +194,18 @@ export function jobBytes(
   // One being filled, one being written, one pending; `both` is split into two masks before it is written.
   const copies = output === 'both' ? 4 : 3;
   const bands = copies * bandPx * value * valuesPerPixel(output, card.classes.length);
-  return JOB_BYTES + tiles + bands;
+  return JOB_BYTES + tiles + bands + statisticsBytes({ channels, dtype }, card);
+}
+
+/** Counters of an image's values, in bytes: of each channel those of 16 bits, of floats five times. */
+function statisticsBytes(
+  { channels, dtype }: Pick<ImageFacts, 'channels' | 'dtype'>,
+  card: Partial<Pick<Card, 'normalisation'>>,
+): number {
+  const isCounted =
+    card.normalisation !== undefined &&
+    needsStatistics(normalisationOf({ normalisation: card.normalisation }));
+  return isCounted ? channels * COUNTER_BYTES * (dtype === 'float32' ? 5 : 1) : 0;
 }
 
 /** Memory that any job of a model takes at least, in bytes: that of the smallest tile that `auto` chooses. */

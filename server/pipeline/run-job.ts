@@ -2,6 +2,7 @@ import { readsIntensities } from '../../model/network/normalisation.js';
 import { normalisationOf } from '../../model/shelf/card.js';
 import { requireFinite } from '../../tiling/intensities.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
+import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { Receipt } from '../contract/receipt.js';
@@ -9,6 +10,7 @@ import { roundMs } from '../contract/stages.js';
 import { tissueFor } from './background.js';
 import { computeMasks } from './compute.js';
 import { deriveResults } from './derive.js';
+import { fingerprintOf, statisticsOf } from './fingerprint.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale } from './model-scale.js';
 import type { PreparedJob } from './prepare.js';
@@ -100,21 +102,32 @@ export async function runJob(
 
 /** How the image is scaled for its model: by its statistics, where the model takes these, which are measured first. */
 async function scaleImage(
-  { choice, statistics, signal, onProgress }: SegmentJob,
+  job: SegmentJob,
   image: ImageSource,
-  { model, conversion, plan }: PreparedJob,
+  prepared: PreparedJob,
   stages: StageTimes,
 ): Promise<Scaling | null> {
   const started = performance.now();
+  const { choice, statistics, signal, onProgress } = job;
+  const { model, conversion, plan } = prepared;
   const scaling = await scalingOf(image, {
     card: model.card,
     conversion,
     level: choice.level,
     statistics,
+    known: await earlierStatistics(job, prepared),
     signal,
     onProgress: (pixelsDone, pixels) =>
       onProgress?.({ ...nothingDone(plan), statistics: { pixels, pixelsDone } }),
   });
   if (scaling?.statistics) stages.add('statistics', performance.now() - started);
   return scaling;
+}
+
+/** The statistics of the run that a journal is of, where all else that its bands depend on is as it was: so is the image. */
+async function earlierStatistics(job: SegmentJob, prepared: PreparedJob): Promise<Receipt['statistics']> {
+  const key = job.journal === null ? null : await BandJournal.keyOf(job.journal);
+  const statistics = key === null ? null : statisticsOf(key);
+  if (statistics === null) return null;
+  return (await fingerprintOf(job, { ...prepared, statistics })) === key ? statistics : null;
 }

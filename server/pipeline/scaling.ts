@@ -22,7 +22,7 @@ import { ImageStatistics, type MeasuredGroup } from '../../tiling/statistics/sta
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
 import type { Receipt } from '../contract/receipt.js';
-import type { GivenStatistics, StatisticsRequest } from '../contract/statistics.js';
+import { type GivenStatistics, givenOf, type StatisticsRequest } from '../contract/statistics.js';
 import type { Predict } from './segment.js';
 
 /** How the values of an image become a network's input, beyond the division by the maximum of their type. */
@@ -41,6 +41,8 @@ export interface ScalingRequest {
   readonly level?: number | undefined;
   /** Default: they are measured on that level. */
   readonly statistics?: StatisticsRequest | undefined;
+  /** Those of an earlier run with the same image and model, which need not be measured again. Default none. */
+  readonly known?: Receipt['statistics'];
   readonly signal?: AbortSignal | undefined;
   /** Called with the px of a pass over the image that were counted, and all of them. */
   readonly onProgress?: (pixelsDone: number, pixels: number) => void;
@@ -66,13 +68,17 @@ export async function scalingOf(image: ImageSource, request: ScalingRequest): Pr
     return { scale: scaleOf(mapsOf(steps, channels, unit, [])), statistics: null, warnings: [] };
   }
   const names = channelNamesOf(card);
-  const pairs = requested.given
-    ? givenPairs(requested.given, steps.filter(isStatistical), names)
+  const level = requested.given ? null : (requested.level ?? request.level ?? 0);
+  const { known } = request;
+  const earlier = known && known.level === level && !requested.given ? givenOf(known) : undefined;
+  const given = requested.given ?? earlier;
+  const pairs = given
+    ? givenPairs(given, steps.filter(isStatistical), names)
     : await measure(image, steps, unit, request);
   return {
     scale: scaleOf(mapsOf(steps, channels, unit, pairs)),
     statistics: {
-      level: requested.given ? null : (requested.level ?? request.level ?? 0),
+      level,
       steps: steps.filter(isStatistical).map(({ step }) => step),
       channels: names.map((name, c) => ({ name, values: pairs.flatMap((list) => [...list[c]!]) })),
     },

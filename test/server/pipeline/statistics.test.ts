@@ -167,7 +167,13 @@ describe('an image that is normalised by its statistics', () => {
     });
     await expect(interrupted).rejects.toThrow('stopped');
     const other = { given: [{ channel: null, values: [0, 9000] }] };
-    const resumed = await run('percentiles', input, { tile, journal });
+    const counted: unknown[] = [];
+    const resumed = await run('percentiles', input, {
+      tile,
+      journal,
+      onProgress: ({ statistics }) => statistics && counted.push(statistics),
+    });
+    expect(counted).toEqual([]); // they are read from the journal
     expect(resumed.receipt.tiles.replayed).toBeGreaterThan(0);
     expect(resumed.receipt.statistics).toEqual(whole.receipt.statistics);
     expect(resumed.bytes.equals(whole.bytes)).toBe(true);
