@@ -205,7 +205,10 @@ export function scaledOf(card: Pick<Card, 'normalisation' | 'inputChannels'>): {
 }
 
 /** The probability from which a pixel has the second of two classes, unless requested otherwise; null for the greater one. */
-export function ownThreshold({ postprocessing = [], classes }: Pick<Card, 'postprocessing' | 'classes'>): number | null {
+export function ownThreshold({
+  postprocessing = [],
+  classes,
+}: Pick<Card, 'postprocessing' | 'classes'>): number | null {
   const last = postprocessing.at(-1);
   return last?.step === 'threshold' && classes.length === 2 ? last.value : null;
 }

@@ -54,8 +54,11 @@ export function runFolder(folder: string) {
   };
 }
 
-/** The version of the file format. Form 1, which had no number, lacked `range`, `instances` and `monitor`. */
-const FORMAT_VERSION = 2;
+/**
+ * The version of the file format. Form 1, which had no number, lacked `range`, `instances` and `monitor`; form 2 lacked
+ * `channels`.
+ */
+const FORMAT_VERSION = 3;
 
 const runSchema: z.ZodType<RunConfig> = z.object({
   images: z.string(),

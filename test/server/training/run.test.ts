@@ -213,8 +213,8 @@ describe('a checkpoint of a newer version', () => {
     const version = join(folder, 'newer', 'net', '1');
     const { training, config, state } = runFolder(version);
     await mkdir(training, { recursive: true });
-    await writeFile(config, JSON.stringify({ ...configOf({}), form: 3 }));
-    await expect(readRunConfig(version)).rejects.toThrow(/has format version 3, of a newer unseam/);
+    await writeFile(config, JSON.stringify({ ...configOf({}), form: 4 }));
+    await expect(readRunConfig(version)).rejects.toThrow(/has format version 4, of a newer unseam/);
     await writeFile(state, 'unseam training state 2\n{}\n');
     await expect(readState(state)).rejects.toThrow(/state of format version 2, of a newer unseam/);
   });
