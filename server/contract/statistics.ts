@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, type Described } from './schemas/values.js';
+import { count } from './schemas/values.js';
 
 /** Statistics of an image that normalise it, as receipts state them. */
 export const statisticsSchema = z.object({
@@ -87,6 +87,11 @@ export function statisticsInReceipt(text: string): StatisticsRequest | null {
   return { given: givenOf(parsed.data.statistics) };
 }
 
+/** What `statisticsSchema` describes, of channels alone. */
+interface ChannelStatistics {
+  readonly channels: readonly { readonly name: string; readonly values: readonly number[] }[];
+}
+
 /** The numbers of each channel. */
-export const givenOf = ({ channels }: Described<typeof statisticsSchema>): GivenStatistics[] =>
+export const givenOf = ({ channels }: ChannelStatistics): GivenStatistics[] =>
   channels.map(({ name, values }) => ({ channel: name, values }));
