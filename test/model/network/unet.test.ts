@@ -61,7 +61,6 @@ describe('the geometry derived from the layers', () => {
 
   it.each<[string, () => tfl.LayersModel]>([
     ['strided', () => chain(conv({ name: 'strided', strides: 2 }))],
-    ['overlapping', () => chain(maxPooling2d({ name: 'overlapping', poolSize: 3, strides: 1 }))],
     ['pool', () => chain(maxPooling2d({ name: 'pool', poolSize: 2 }))],
     ['rest', () => chain(dense({ name: 'rest', units: 2 }))],
     ['global', () => chain(globalAveragePooling2d({ name: 'global' }), reshape({ targetShape: [1, 1, 1] }))],
