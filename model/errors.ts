@@ -88,6 +88,23 @@ export class InexactModelError extends ModelError {
   }
 }
 
+/** A file that is no ONNX model, or one that is damaged, larger than it may be, or of another kind. */
+export class OnnxFileError extends ModelError {
+  readonly code = 'bad-onnx-file';
+}
+
+/** A node of an ONNX graph that cannot be computed here. */
+export class UnsupportedNodeError extends ModelError {
+  readonly code = 'unsupported-node';
+  constructor(
+    readonly node: string,
+    readonly opType: string,
+    readonly reason: string,
+  ) {
+    super(`node "${node}" (${opType}) cannot be imported: ${reason}`);
+  }
+}
+
 /** A network that cannot be quantised. */
 export class UnquantisableLayerError extends ModelError {
   readonly code = 'unquantisable';

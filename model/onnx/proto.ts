@@ -55,7 +55,7 @@ export interface ValueInfo {
 
 const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
 
-/** The messages of onnx.proto3 that a graph needs, with their field numbers. */
+/** The messages of onnx.proto3 that a graph needs, written here or read, with their field numbers. */
 const root = protobuf.Root.fromJSON({
   nested: {
     Attribute: {
@@ -64,6 +64,7 @@ const root = protobuf.Root.fromJSON({
         f: field(2, 'float'),
         i: field(3, 'int64'),
         s: field(4, 'bytes'),
+        t: field(5, 'Tensor'),
         floats: field(7, 'float', 'repeated'),
         ints: field(8, 'int64', 'repeated'),
         type: field(20, 'int32'),
@@ -73,6 +74,7 @@ const root = protobuf.Root.fromJSON({
       fields: {
         input: field(1, 'string', 'repeated'),
         output: field(2, 'string', 'repeated'),
+        name: field(3, 'string'),
         opType: field(4, 'string'),
         attribute: field(5, 'Attribute', 'repeated'),
         domain: field(7, 'string'),
@@ -82,10 +84,17 @@ const root = protobuf.Root.fromJSON({
       fields: {
         dims: field(1, 'int64', 'repeated'),
         dataType: field(2, 'int32'),
+        floatData: field(4, 'float', 'repeated'),
+        int32Data: field(5, 'int32', 'repeated'),
+        int64Data: field(7, 'int64', 'repeated'),
         name: field(8, 'string'),
         rawData: field(9, 'bytes'),
+        doubleData: field(10, 'double', 'repeated'),
+        externalData: field(13, 'Entry', 'repeated'),
+        dataLocation: field(14, 'int32'),
       },
     },
+    Entry: { fields: { key: field(1, 'string'), value: field(2, 'string') } },
     Dimension: { fields: { dimValue: field(1, 'int64'), dimParam: field(2, 'string') } },
     Shape: { fields: { dim: field(1, 'Dimension', 'repeated') } },
     TensorType: { fields: { elemType: field(1, 'int32'), shape: field(2, 'Shape') } },
@@ -111,7 +120,7 @@ const root = protobuf.Root.fromJSON({
     },
   },
 });
-const Model = root.lookupType('Model');
+export const Model = root.lookupType('Model');
 
 const FLOAT = 1;
 const INT = 2;

@@ -5,8 +5,10 @@ import tf = require('@tensorflow/tfjs-core');
 import { BACKEND, OnnxBackend } from './backend.js';
 import { arrangeKernels } from './kernels/arrange.js';
 import { convKernels } from './kernels/conv.js';
+import { depthToSpaceKernels } from './kernels/depth-to-space.js';
 import { elementwiseKernels } from './kernels/elementwise.js';
 import type { Kernel } from './kernels/kernel.js';
+import { nodeKernels } from './kernels/node.js';
 import { poolKernels } from './kernels/pool.js';
 import { reduceKernels } from './kernels/reduce.js';
 import { resizeKernels } from './kernels/resize.js';
@@ -26,6 +28,8 @@ export const kernels: readonly Kernel[] = [
   ...convKernels,
   ...poolKernels,
   ...resizeKernels,
+  ...depthToSpaceKernels,
+  ...nodeKernels,
 ];
 
 /**

@@ -60,6 +60,8 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'source-unreachable': { status: 422, exitCode: 6, title: 'Image source unreachable' },
   'corrupt-image': { status: 422, exitCode: 6, title: 'Corrupt image' },
   'bad-checkpoint': { status: 500, exitCode: 7, title: 'Damaged model' },
+  'bad-onnx-file': { status: 500, exitCode: 7, title: 'Invalid ONNX file' },
+  'unsupported-node': { status: 500, exitCode: 7, title: 'Unsupported network operator' },
   'inexact-model': { status: 500, exitCode: 7, title: 'Inexact model' },
   unquantisable: { status: 500, exitCode: 7, title: 'Network cannot be quantised' },
   'unsupported-kernel': { status: 500, exitCode: 7, title: 'Unsupported operator' },

@@ -14,8 +14,9 @@ type Both = readonly [rows: AxisResult, columns: AxisResult];
  * Derives the geometry of a network from its operators, along each axis: the sizes at which all of its joins fit, the
  * halo, and how far padding reaches.
  *
- * An image of each length modulo the multiple is followed through the network. Where several fit, that with the smallest
- * halo is chosen: with others, some pooling leaves px over.
+ * An image of each length modulo the multiple is followed through the network. Where several fit, one is chosen with which
+ * the network returns as many px as it reads, or else that with the smallest halo: with others, some pooling leaves px
+ * over.
  *
  * @throws InexactModelError naming the node that prevents exact tiling
  */
@@ -66,11 +67,16 @@ function bestResidue(
     const both = walkLong(walk, residue, multiple);
     if (both === null) continue;
     if (typeof both === 'string') misfit ??= both;
-    else if (best === null || haloOf(both) < haloOf(best.both)) best = { residue, both };
+    else if (best === null || isBetter(both, best.both)) best = { residue, both };
   }
   if (best !== null) return best;
   if (misfit !== null) throw new InexactModelError(misfit, 'it joins feature maps that fit at no input size');
   throw new InexactModelError(end, 'no input size suits all of its poolings');
+}
+
+function isBetter(a: Both, b: Both): boolean {
+  const isWhole = (both: Both) => both.every(({ cut }) => cut === 0);
+  return isWhole(a) === isWhole(b) ? haloOf(a) < haloOf(b) : isWhole(a);
 }
 
 const haloOf = (both: Both): number => both.reduce((sum, { before, after }) => sum + before + after, 0);

@@ -38,6 +38,8 @@ export interface AxisResult {
   /** Px of the output at either end that depend on padding. */
   readonly front: number;
   readonly back: number;
+  /** Px that the network returns less than it reads. */
+  readonly cut: number;
   /** The length of its shortest map. */
   readonly least: number;
 }
@@ -87,7 +89,7 @@ export function walkAxis(
   const offset = cut === 0 ? 0 : Math.round(final.offset);
   const front = Math.max(final.front, -offset);
   const back = Math.max(final.back, offset - cut);
-  return { before: offset + front, after: cut - offset + back, front, back, least };
+  return { before: offset + front, after: cut - offset + back, front, back, cut, least };
 }
 
 function join(maps: readonly Map1D[]): Map1D {

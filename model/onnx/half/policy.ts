@@ -12,6 +12,8 @@ export const HALF = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
  */
 export const FULL = new Set([
   ...['Exp', 'Log', 'Pow', 'Sqrt', 'Reciprocal', 'Softmax', 'Sigmoid', 'Softplus', 'Tanh'],
+  ...['Erf', 'Elu', 'Celu', 'Selu', 'Mish', 'HardSwish', 'Softsign', 'ThresholdedRelu', 'Sin', 'Cos', 'Atan'],
+  ...['InstanceNormalization', 'GroupNormalization', 'LayerNormalization'],
   ...['BatchNormalization', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd'],
   ...['Cast', 'Identity'],
 ]);

@@ -91,6 +91,7 @@ const call =
 /** Float functions of one tensor; integers are cast to float first, as TensorFlow.js does. */
 const floatUnary: Record<string, Formula> = {
   Ceil: call('Ceil'),
+  Erf: call('Erf'),
   Exp: call('Exp'),
   Floor: call('Floor'),
   Log: call('Log'),
@@ -174,6 +175,14 @@ const clip = elementwise<{ readonly min: number; readonly max: number }>(
   (g, [x], { min, max }) => g.op('Clip', [x!, g.scalar(min), g.scalar(max)]),
 );
 
+/** Scales what is below 0. */
+const leakyRelu = elementwise<tf.LeakyReluAttrs>('LeakyRelu', 'float32', (g, [x], { alpha }) =>
+  g.op('LeakyRelu', [x!], { alpha: { float: alpha } }),
+);
+
+/** The same by a number for each channel, which is learnt. */
+const prelu = elementwise('Prelu', 'float32', call('PRelu'));
+
 const not = elementwise('LogicalNot', 'bool', call('Not'));
 
 /** Selects by a condition; one of rank 1 selects along the first dimension of tensors of higher rank. */
@@ -224,6 +233,12 @@ export const elementwiseKernels: readonly Kernel[] = [
     'ClipByValue',
     ({ inputs: { x }, attrs: { clipValueMin: min, clipValueMax: max }, backend }) =>
       backend.record(clip, [x], { min, max }, x.shape, 'float32'),
+  ),
+  kernel<Tensors<'x'>, tf.LeakyReluAttrs>('LeakyRelu', ({ inputs: { x }, attrs: { alpha }, backend }) =>
+    backend.record(leakyRelu, [x], { alpha }, x.shape, 'float32'),
+  ),
+  kernel<Tensors<'x' | 'alpha'>>('Prelu', ({ inputs: { x, alpha }, backend }) =>
+    backend.record(prelu, [x, alpha], {}, x.shape, 'float32'),
   ),
   kernel<Tensors<'condition' | 't' | 'e'>>('Select', ({ inputs: { condition, t, e }, backend }) =>
     backend.record(select, [condition, t, e], {}, t.shape, tf.upcastType(t.dtype, e.dtype)),

@@ -1,0 +1,170 @@
+import { InexactModelError, ModelError, OnnxFileError, UnsupportedNodeError } from '../errors.js';
+import { solveGeometry } from '../network/axis/solve.js';
+import type { TileGeometry } from '../network/geometry.js';
+import type { ScoreKind } from '../network/head.js';
+import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
+import { ImportedNetwork } from './network.js';
+import { type OnnxGraph, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
+import type { Axis } from './values.js';
+
+export interface ImportOptions {
+  /** The output that is the network's. Default: its only one. */
+  readonly output?: string;
+  /** Channels of the image, where the file leaves them open. */
+  readonly channels?: number;
+  /** What the output means, where the graph does not end in a softmax or a sigmoid. Default: logits. */
+  readonly scores?: ScoreKind;
+  /**
+   * Accepts nodes that are not exact: the network then has tiles of this side alone, in px. Default: they are refused.
+   */
+  readonly approximateSide?: number;
+  /** Reads weights that are in other files. Default: such a model is refused. */
+  readonly readExternal?: ReadExternal;
+}
+
+/** Sides of the images with which a graph's shapes are computed, in px, until one fits. */
+const SIDES = [256, 512, 128, 64, 32, 572, 388, ...Array.from({ length: 64 }, (_, i) => 193 + i)];
+
+const NCHW: readonly Axis[] = ['n', 'c', 'h', 'w'];
+const NHWC: readonly Axis[] = ['n', 'h', 'w', 'c'];
+
+/**
+ * Imports the network of an ONNX file: its shapes are folded, and its geometry derived.
+ * @throws OnnxFileError, UnsupportedNodeError, InexactModelError
+ */
+export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): ImportedNetwork {
+  const graph = readOnnx(bytes, options.readExternal);
+  const { output, ...read } = ioOf(graph, options);
+  const { approximateSide } = options;
+  const isApproximate = approximateSide !== undefined;
+  const fixed = read.fixed ?? (isApproximate ? ([approximateSide, approximateSide] as const) : null);
+  const base = { output, axes: read.axes, channels: read.channels, isApproximate };
+  const lowered = fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: fixed });
+  const geometry = isApproximate ? approximateGeometry(lowered) : solveGeometry(lowered);
+  if (read.fixed === null && geometry.tileable) checkSizes(graph, base, lowered, geometry);
+  return new ImportedNetwork(lowered, geometry, read.channels, options.scores ?? null);
+}
+
+/** The input and the output of a graph, which must be one image each. @throws OnnxFileError */
+function ioOf(
+  graph: OnnxGraph,
+  options: ImportOptions,
+): {
+  readonly output: string;
+  readonly axes: readonly Axis[];
+  readonly channels: number;
+  /** Rows and columns, where the file fixes them. */
+  readonly fixed: readonly [number, number] | null;
+} {
+  const names = (values: readonly OnnxValue[]) => values.map(({ name }) => `"${name}"`).join(', ');
+  const [input, ...others] = graph.inputs;
+  if (!input || others.length > 0) {
+    throw new OnnxFileError(
+      `it has the inputs ${names(graph.inputs) || 'none'}; only one image is supported`,
+    );
+  }
+  const { dims } = input;
+  if (dims !== null && dims.length !== 4) {
+    throw new OnnxFileError(
+      `its input "${input.name}" has ${dims.length} dimensions; only images, of 4 (batch, channels, rows, columns), are supported`,
+    );
+  }
+  const [readers, [first]] = [graph.nodes.filter(({ inputs }) => inputs.includes(input.name)), graph.nodes];
+  const isLast =
+    readers.length > 0 &&
+    readers.every(
+      ({ opType, attributes }) =>
+        opType === 'Transpose' && attributes.get('perm')?.ints?.join() === '0,3,1,2',
+    );
+  const axes = isLast ? NHWC : NCHW;
+  const of = (axis: Axis) => dims?.[axes.indexOf(axis)] ?? null;
+  const channels = of('c') ?? options.channels ?? channelsOfFilter(graph, input.name);
+  if (channels === null || first === undefined) {
+    throw new OnnxFileError(
+      `it does not say how many channels its input "${input.name}" has: choose --channels`,
+    );
+  }
+  const output = options.output ?? graph.outputs[0]?.name;
+  if (output === undefined || (options.output === undefined && graph.outputs.length > 1)) {
+    throw new OnnxFileError(`it has the outputs ${names(graph.outputs)}: choose one with --output`);
+  }
+  if (!graph.nodes.some(({ outputs }) => outputs.includes(output))) {
+    throw new OnnxFileError(`it has no output "${output}"; its outputs are ${names(graph.outputs)}`);
+  }
+  const [rows, columns] = [of('h'), of('w')];
+  return { output, axes, channels, fixed: rows !== null && columns !== null ? [rows, columns] : null };
+}
+
+/** The channels that the first convolution of the image reads. */
+function channelsOfFilter({ nodes, constants }: OnnxGraph, input: string): number | null {
+  const conv = nodes.find(({ opType, inputs }) => opType === 'Conv' && inputs[0] === input);
+  return constants.get(conv?.inputs[1] ?? '')?.dims[1] ?? null;
+}
+
+type Base = Omit<LoweringOptions, 'sizes'>;
+
+/** Lowers a graph with an image of some size that it fits. @throws the error of the first size, if it fits none */
+function lowerAtSome(graph: OnnxGraph, base: Base): LoweredGraph {
+  let error: unknown = null;
+  for (const side of SIDES) {
+    try {
+      return lower(graph, { ...base, sizes: [side, side] });
+    } catch (cause) {
+      // at another size, maps may fit; what cannot be exact is so at every size
+      if (!(cause instanceof UnsupportedNodeError)) throw cause;
+      error ??= cause;
+    }
+  }
+  throw error;
+}
+
+/**
+ * Compares what the graph does with images of two other sizes: where shapes decide what is computed, they may decide
+ * otherwise there.
+ * @throws InexactModelError
+ */
+function checkSizes(
+  graph: OnnxGraph,
+  base: Base,
+  expected: LoweredGraph,
+  { smallest, multiple }: TileGeometry,
+): void {
+  for (const sizes of [
+    [smallest, smallest + 3 * multiple],
+    [smallest + 5 * multiple, smallest + multiple],
+  ] as const) {
+    let found: LoweredGraph;
+    try {
+      found = lower(graph, { ...base, sizes });
+    } catch (cause) {
+      if (!(cause instanceof ModelError)) throw cause;
+      throw new InexactModelError(
+        'node' in cause ? String(cause.node) : 'network',
+        `a tile of ${sizes[1]} × ${sizes[0]} px: ${cause.message}`,
+      );
+    }
+    const [own, other] = [expected, found].map(({ nodes }) => nodes.map(signature)) as [string[], string[]];
+    const at = own.findIndex((text, i) => text !== other[i]);
+    if (at >= 0 || own.length !== other.length) {
+      const { name } = expected.nodes[Math.max(0, at)]!;
+      throw new InexactModelError(name, 'what it does depends on the size of the image');
+    }
+  }
+}
+
+const signature = ({ name, opType, inputs, channels, parameters }: LoweredGraph['nodes'][number]): string =>
+  JSON.stringify([name, opType, inputs, channels, parameters]);
+
+/** The geometry of a network that is not exact, with tiles of the size that it was read with. */
+function approximateGeometry(graph: LoweredGraph): TileGeometry {
+  const input = graph.nodes[0]!;
+  const side = input.sizes[0];
+  const isPixel = new Set(
+    graph.nodes.filter(({ sizes }) => sizes.every((px) => px === 1)).map(({ output }) => output),
+  );
+  const nodes = graph.nodes
+    .filter(({ output }) => !isPixel.has(output))
+    .map((node) => ({ ...node, inputs: node.inputs.filter((id) => !isPixel.has(id)) }));
+  const exact = solveGeometry({ nodes, input: INPUT_ID, output: graph.output });
+  return { ...exact, smallest: side, tileable: false };
+}

@@ -1,0 +1,130 @@
+import tf = require('@tensorflow/tfjs-core');
+
+import type { TileGeometry } from '../network/geometry.js';
+import { Head, type ScoreKind } from '../network/head.js';
+import type { LayerFacts } from '../network/layers.js';
+import type { TileModel } from '../network/tile-model.js';
+import type { LoweredGraph } from './lower.js';
+import type { ImportedNode } from './values.js';
+
+/** The network of an ONNX graph. */
+export class ImportedNetwork implements TileModel {
+  readonly head: Head;
+  readonly layers = null;
+  readonly outputChannels: number;
+  readonly weights: readonly tf.Tensor[];
+  /** Up to the scores. */
+  readonly #nodes: readonly ImportedNode[];
+  /** What the graph ends in behind its scores, if anything. */
+  readonly #ending: readonly ImportedNode[];
+  /** The first of a node's weights. */
+  readonly #places = new Map<ImportedNode, number>();
+  /** The last node that reads a map. */
+  readonly #lastReaders = new Map<number, ImportedNode>();
+  readonly #scores: number;
+
+  /**
+   * @param graph up to what the file returns
+   * @param kind of the scores where the graph does not end in what says so
+   */
+  constructor(
+    private readonly graph: LoweredGraph,
+    readonly geometry: TileGeometry,
+    readonly inputChannels: number,
+    kind: ScoreKind | null,
+  ) {
+    const { nodes, ending, scores, found } = endingOf(graph);
+    this.#nodes = nodes;
+    this.#ending = ending;
+    this.#scores = scores;
+    this.outputChannels = nodes.findLast(({ output }) => output === scores)?.channels ?? inputChannels;
+    this.head = new Head(found ?? kind ?? (this.outputChannels === 1 ? 'sigmoid' : 'softmax'));
+    const weights: tf.Tensor[] = [];
+    for (const node of graph.nodes) {
+      this.#places.set(node, weights.length);
+      // scalars are written where they are used: they are part of a graph's structure
+      for (const { shape, values } of node.weights) {
+        if (shape.length > 0) weights.push(tf.tensor(values, [...shape]));
+      }
+      for (const id of node.inputs) this.#lastReaders.set(id, node);
+    }
+    this.weights = weights;
+  }
+
+  get parameters(): number {
+    const lengths = this.graph.nodes.flatMap(({ weights }) => weights.map(({ values }) => values.length));
+    return lengths.reduce((sum, n) => sum + n, 0);
+  }
+
+  get facts(): LayerFacts[] {
+    const names = new Map(this.graph.nodes.map(({ output, name }) => [output, name]));
+    return this.graph.nodes.map(({ name, opType, sizes, channels, weights, inputs }) => ({
+      name,
+      kind: opType,
+      shape: [...sizes, channels],
+      parameters: weights.reduce((sum, { values }) => sum + values.length, 0),
+      inputs: inputs.flatMap((id) => names.get(id) ?? []),
+    }));
+  }
+
+  scores(x: tf.Tensor4D): tf.Tensor4D {
+    return this.#run(this.#nodes, x, this.graph.input, this.#scores);
+  }
+
+  /** What the graph itself returns, its ending included: `[n, h, w, channels]`. */
+  result(x: tf.Tensor4D): tf.Tensor4D {
+    return this.#run(this.#ending, this.scores(x), this.#scores, this.graph.output);
+  }
+
+  dispose(): void {
+    tf.dispose([...this.weights]);
+  }
+
+  /** Computes nodes one after the other; maps are freed once no later node reads them. */
+  #run(nodes: readonly ImportedNode[], x: tf.Tensor4D, input: number, output: number): tf.Tensor4D {
+    const maps = new Map([[input, x]]);
+    for (const node of nodes) {
+      const images = node.inputs.map((id) => maps.get(id)!);
+      maps.set(node.output, node.compute(images, this.#weightsOf(node)));
+      for (const id of new Set(node.inputs)) {
+        if (id === input || this.#lastReaders.get(id) !== node) continue;
+        maps.get(id)!.dispose();
+        maps.delete(id);
+      }
+    }
+    return maps.get(output)!;
+  }
+
+  #weightsOf(node: ImportedNode): tf.Tensor[] {
+    let at = this.#places.get(node)!;
+    return node.weights.map(({ shape, values }) =>
+      shape.length === 0 ? tf.scalar(values[0]!) : this.weights[at++]!,
+    );
+  }
+}
+
+/** Where a graph's scores are: in front of a softmax, a sigmoid or a comparison at its end. */
+function endingOf({ nodes, input, output }: LoweredGraph): {
+  readonly nodes: readonly ImportedNode[];
+  readonly ending: readonly ImportedNode[];
+  readonly scores: number;
+  readonly found: ScoreKind | null;
+} {
+  const ending: ImportedNode[] = [];
+  let scores = output;
+  let found: ScoreKind | null = null;
+  for (;;) {
+    const node = nodes.find((each) => each.output === scores);
+    const kind = node?.ending;
+    if (!node || !kind || node.inputs[0] === input) break;
+    // a sigmoid of several channels says which of them a pixel has, not which one
+    if (found !== null && kind !== 'argmax') break;
+    ending.unshift(node);
+    scores = node.inputs[0]!;
+    if (kind !== 'argmax') {
+      found = kind;
+      break;
+    }
+  }
+  return { nodes: nodes.filter((node) => !ending.includes(node)), ending, scores, found };
+}

@@ -1,0 +1,319 @@
+import tf = require('@tensorflow/tfjs-core');
+
+import { type AxisStep, crop, repeat, windows } from '../../network/axis/steps.js';
+import { sizeOf } from '../constant.js';
+import { requestedShape, takenBy } from '../fold.js';
+import type { NodeContext } from '../node-context.js';
+import { rawNode } from '../raw-node.js';
+import { type Axis, dimsOf, type GraphValue, type ImageValue } from '../values.js';
+
+/** A node's axis as that of an image. */
+function axisAt(c: NodeContext, { axes }: ImageValue, axis: number): Axis {
+  const found = axes[axis < 0 ? axis + axes.length : axis];
+  return found ?? c.unsupported(`it has no dimension ${axis}`);
+}
+
+/** Cuts rows, columns and channels: as many from the ends, whatever the size. */
+function cut(
+  c: NodeContext,
+  x: ImageValue,
+  margins: { readonly rows: readonly [number, number]; readonly columns: readonly [number, number] },
+  channels: readonly [from: number, count: number],
+): ImageValue {
+  const { rows, columns } = margins;
+  const isCropped = [...rows, ...columns].some((px) => px !== 0);
+  return c.emit({
+    images: [x],
+    channels: channels[1],
+    ...(isCropped && { steps: [crop(...rows), crop(...columns)] as const }),
+    parameters: { margins, channels },
+    compute: ([image]) => {
+      const [count, height, width] = image!.shape;
+      return tf.slice(
+        image!,
+        [0, rows[0], columns[0], channels[0]],
+        [count, height - rows[0] - rows[1], width - columns[0] - columns[1], channels[1]],
+      );
+    },
+  });
+}
+
+const WHOLE = { rows: [0, 0], columns: [0, 0] } as const;
+
+function slice(c: NodeContext): GraphValue {
+  const x = c.image(0);
+  const dims = dimsOf(x);
+  const constants = c.values.map((_, i) => (i === 0 ? null : c.constant(i)));
+  const taken = takenBy(c.node, constants, dims) ?? c.unsupported('its bounds are not known');
+  let rows: readonly [number, number] = [0, 0];
+  let columns: readonly [number, number] = [0, 0];
+  let channels: readonly [number, number] = [0, x.channels];
+  for (const { axis, start, end, step } of taken) {
+    const length = dims[axis]!;
+    if (start === 0 && end >= length && step === 1) continue;
+    if (step !== 1) return c.unsupported(`its step is ${step}; only 1 is supported`);
+    switch (axisAt(c, x, axis)) {
+      case 'c':
+        channels = [start, end - start];
+        break;
+      case 'h':
+        rows = [start, length - end];
+        break;
+      case 'w':
+        columns = [start, length - end];
+        break;
+      case 'n':
+        c.unsupported('it takes some images of the batch');
+    }
+  }
+  if (channels[1] < 1) c.unsupported('it takes no channels');
+  return cut(c, x, { rows, columns }, channels);
+}
+
+function split(c: NodeContext): GraphValue[] {
+  const x = c.image(0);
+  if (axisAt(c, x, c.int('axis', 0)) !== 'c') c.inexact('it divides the tile itself, and not its channels');
+  const parts = c.node.outputs.length;
+  const each = Math.ceil(x.channels / parts);
+  const lengths =
+    c.list('split', 1) ?? Array.from({ length: parts }, (_, i) => Math.min(each, x.channels - i * each));
+  let from = 0;
+  return lengths.map((length) => {
+    const part = cut(c, x, WHOLE, [from, length]);
+    from += length;
+    return part;
+  });
+}
+
+function gather(c: NodeContext): GraphValue {
+  const x = c.image(0);
+  if (axisAt(c, x, c.int('axis', 0)) !== 'c')
+    c.unsupported('it picks rows, columns or images; only channels are supported');
+  const indices = c.required(1);
+  const list = Array.from(indices.values, (i) => (i < 0 ? i + x.channels : i));
+  if (indices.dims.length > 1) c.unsupported('its indices have more than one dimension');
+  const isScalar = indices.dims.length === 0;
+  return c.emit({
+    images: [x],
+    axes: isScalar ? x.axes.filter((axis) => axis !== 'c') : x.axes,
+    channels: list.length,
+    parameters: list,
+    compute: ([image]) => {
+      const parts = list.map((from) => tf.slice(image!, [0, 0, 0, from], [-1, -1, -1, 1]));
+      return parts.length === 1 ? parts[0]! : tf.concat(parts, 3);
+    },
+  });
+}
+
+function concat(c: NodeContext): GraphValue {
+  const images = c.values.map((_, i) => c.image(i));
+  const [first] = images as [ImageValue];
+  if (axisAt(c, first, c.int('axis', 1)) !== 'c')
+    c.inexact('it joins tiles along rows or columns, and not their channels');
+  for (const { axes, sizes } of images) {
+    if (axes.join() !== first.axes.join() || sizes.join() !== first.sizes.join()) {
+      c.unsupported(`its images have shapes ${images.map((image) => `[${dimsOf(image)}]`).join(' and ')}`);
+    }
+  }
+  return c.emit({
+    images,
+    channels: images.reduce((sum, { channels }) => sum + channels, 0),
+    compute: (tensors) => tf.concat([...tensors], 3),
+  });
+}
+
+function pad(c: NodeContext): GraphValue {
+  const x = c.image(0);
+  const pads = c.list('pads', 1) ?? c.unsupported('its padding is not known');
+  const rank = pads.length / 2;
+  const axes = c.constant(3) ? Array.from(c.constant(3)!.values) : Array.from({ length: rank }, (_, d) => d);
+  const of = (axis: Axis): readonly [number, number] => {
+    const at = axes.findIndex((each) => axisAt(c, x, each) === axis);
+    return at < 0 ? [0, 0] : [pads[at]!, pads[at + rank]!];
+  };
+  if ([...of('n'), ...of('c')].some((n) => n !== 0)) c.unsupported('it pads channels or images');
+  const [rows, columns] = [of('h'), of('w')];
+  const all = [...rows, ...columns];
+  if (all.every((px) => px === 0)) return x;
+  const steps = [crop(-rows[0], -rows[1]), crop(-columns[0], -columns[1])] as const;
+  const mode = c.string('mode', 'constant');
+  if (all.every((px) => px <= 0)) {
+    const margins = { rows: [-rows[0], -rows[1]] as const, columns: [-columns[0], -columns[1]] as const };
+    return cut(c, x, margins, [0, x.channels]);
+  }
+  if (mode === 'constant' && all.every((px) => px >= 0)) {
+    const value = c.constant(2)?.values[0] ?? c.float('value', 0);
+    return c.emit({
+      images: [x],
+      steps,
+      parameters: { rows, columns, value },
+      compute: ([image]) => tf.pad(image!, [[0, 0], [...rows], [...columns], [0, 0]], value),
+    });
+  }
+  const ints = [0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]];
+  return c.emit({
+    images: [x],
+    steps,
+    parameters: { ints, mode },
+    compute: ([image]) =>
+      rawNode(
+        { name: c.node.name, opType: 'Pad', attributes: { mode }, inputs: ['image', { ints }] },
+        [image!],
+        [image!.shape[0], ...steps.map((step, axis) => step.at(image!.shape[axis + 1]!).length), x.channels],
+      ),
+  });
+}
+
+function transpose(c: NodeContext): GraphValue {
+  const value = c.values[0];
+  const perm = c.ints('perm');
+  if (value?.kind === 'mixed') {
+    const order = perm ?? [...value.dims.keys()].reverse();
+    return { ...value, dims: order.map((d) => value.dims[d]!) };
+  }
+  const x = c.image(0);
+  const order = perm ?? [...x.axes.keys()].reverse();
+  return { ...x, axes: order.map((d) => x.axes[d]!) };
+}
+
+/** A new shape of the same dimensions, but for some of length 1; or a tensor that is no image any more. */
+function reshaped(c: NodeContext, dims: readonly number[]): GraphValue {
+  const value = c.values[0];
+  const image = value?.kind === 'mixed' ? value.image : c.image(0);
+  if (value?.kind === 'mixed' && dims.join() === dimsOf(image).join()) return image;
+  if (value?.kind !== 'mixed') {
+    const axes = axesOf(image, dims);
+    if (axes !== null) return { ...image, axes };
+  }
+  return { kind: 'mixed', dims, image, by: c.node.name };
+}
+
+/** The axes of an image under another shape; null where it merges or divides dimensions. */
+function axesOf(image: ImageValue, dims: readonly number[]): readonly Axis[] | null {
+  const long = (list: readonly number[]) => list.filter((n) => n !== 1).join();
+  if (dims.join() === dimsOf(image).join()) return image.axes;
+  if (image.channels !== 1 || dims.length < 3 || dims.length > 4) return null;
+  if (long(dims) !== long(dimsOf(image)) || dims[0] !== 1) return null;
+  const spatial = image.axes.filter((axis) => axis === 'h' || axis === 'w');
+  const places = dims.flatMap((n, d) => (d > 0 && n !== 1 ? [d] : []));
+  if (places.length !== 2) return null;
+  return dims.map((_, d) =>
+    d === 0 ? 'n' : d === places[0] ? spatial[0]! : d === places[1] ? spatial[1]! : 'c',
+  );
+}
+
+const reshape = (c: NodeContext): GraphValue => {
+  const requested = Array.from(c.required(1).values);
+  return reshaped(c, requestedShape(c.dims(0), requested, c.int('allowzero', 0) === 1));
+};
+
+function squeeze(c: NodeContext): GraphValue {
+  const dims = c.dims(0);
+  const list = c.list('axes', 1)?.map((axis) => (axis < 0 ? axis + dims.length : axis));
+  return reshaped(
+    c,
+    dims.filter((n, d) => (list ? !list.includes(d) : n !== 1)),
+  );
+}
+
+function unsqueeze(c: NodeContext): GraphValue {
+  const dims = [...c.dims(0)];
+  const list = c.list('axes', 1) ?? [];
+  const rank = dims.length + list.length;
+  const added = new Set(list.map((axis) => (axis < 0 ? axis + rank : axis)));
+  return reshaped(
+    c,
+    Array.from({ length: rank }, (_, d) => (added.has(d) ? 1 : dims.shift()!)),
+  );
+}
+
+function flatten(c: NodeContext): GraphValue {
+  const dims = c.dims(0);
+  const axis = c.int('axis', 1);
+  return reshaped(c, [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))]);
+}
+
+/** Divides each px into `size`² px, by its channels. */
+function depthToSpace(c: NodeContext): GraphValue {
+  const x = c.nchw(0);
+  const size = c.int('blocksize', 2);
+  const mode = c.string('mode', 'DCR');
+  const channels = x.channels / (size * size);
+  if (!Number.isInteger(channels))
+    c.unsupported(`it divides ${x.channels} channels into ${size * size} parts`);
+  const steps = [repeat(size), repeat(size)] as const;
+  return c.emit({
+    images: [x],
+    channels,
+    steps,
+    parameters: { size, mode },
+    compute: ([image]) =>
+      mode === 'DCR'
+        ? tf.depthToSpace(image!, size)
+        : shuffled(c, image!, { blocksize: size, mode }, steps, channels),
+  });
+}
+
+/** Brings blocks of `size`² px together, as channels of one px. */
+function spaceToDepth(c: NodeContext): GraphValue {
+  const x = c.nchw(0);
+  const size = c.int('blocksize', 2);
+  const step = windows({ kernel: size, stride: size });
+  const channels = x.channels * size * size;
+  return c.emit({
+    images: [x],
+    channels,
+    steps: [step, step],
+    parameters: { size },
+    compute: ([image]) => shuffled(c, image!, { blocksize: size }, [step, step], channels),
+  });
+}
+
+function shuffled(
+  c: NodeContext,
+  image: tf.Tensor4D,
+  attributes: Readonly<Record<string, number | string>>,
+  steps: readonly [AxisStep, AxisStep],
+  channels: number,
+): tf.Tensor4D {
+  const size = steps.map((step, axis) => step.at(image.shape[axis + 1]!).length);
+  const node = { name: c.node.name, opType: c.node.opType, attributes, inputs: ['image'] as const };
+  return rawNode(node, [image], [image.shape[0], ...size, channels]);
+}
+
+/** A tensor that stays what it is. */
+const same = (c: NodeContext): GraphValue => c.values[0]!;
+
+function cast(c: NodeContext): GraphValue {
+  const FLOATS = [1, 10, 11, 16];
+  if (!FLOATS.includes(c.int('to', 1))) c.unsupported('it converts an image to integers');
+  return same(c);
+}
+
+function expand(c: NodeContext): GraphValue {
+  const x = c.image(0);
+  const dims = Array.from(c.required(1).values);
+  const isSame = dims.every((n, i) => n === 1 || n === dimsOf(x)[i - dims.length + x.axes.length]);
+  return isSame ? x : c.unsupported('it repeats an image');
+}
+
+/** Operators that cut, join and rearrange. */
+export const arrange: Readonly<Record<string, (c: NodeContext) => GraphValue | GraphValue[]>> = {
+  Slice: slice,
+  Split: split,
+  Gather: gather,
+  Concat: concat,
+  Pad: pad,
+  Transpose: transpose,
+  Reshape: reshape,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Flatten: flatten,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
+  Identity: same,
+  Dropout: same,
+  Cast: cast,
+  CastLike: same,
+  Expand: expand,
+};

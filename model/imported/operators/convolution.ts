@@ -1,0 +1,315 @@
+import tf = require('@tensorflow/tfjs-core');
+
+import { paddingAt, transposed, type WindowOptions, windows } from '../../network/axis/steps.js';
+import { type Constant, permuted } from '../constant.js';
+import type { NodeContext } from '../node-context.js';
+import { rawNode } from '../raw-node.js';
+import type { ImageValue, Weight } from '../values.js';
+
+type Pair = readonly [down: number, across: number];
+export type Both<T> = readonly [down: T, across: T];
+
+/** The windows of a convolution or a pooling along both axes, by its attributes. */
+export function windowsOf(c: NodeContext, kernel: Pair): Both<WindowOptions> {
+  const strides = c.ints('strides') ?? [1, 1];
+  const dilations = c.ints('dilations') ?? [1, 1];
+  const pads = c.ints('pads') ?? [0, 0, 0, 0];
+  const automatic = c.string('auto_pad', 'NOTSET');
+  const along = (axis: 0 | 1): WindowOptions => ({
+    kernel: kernel[axis],
+    stride: strides[axis]!,
+    dilation: dilations[axis]!,
+    padding:
+      automatic === 'SAME_UPPER'
+        ? 'same'
+        : automatic === 'SAME_LOWER'
+          ? 'same-lower'
+          : automatic === 'VALID'
+            ? [0, 0]
+            : [pads[axis]!, pads[axis + 2]!],
+    ceil: c.int('ceil_mode', 0) === 1,
+  });
+  return [along(0), along(1)];
+}
+
+/** The zeros around an image, as ONNX lists them: top, left, bottom, right. */
+export function padsAt(options: Both<WindowOptions>, image: tf.Tensor4D): [number, number, number, number] {
+  const [, height, width] = image.shape;
+  const [rows, columns] = [paddingAt(options[0], height), paddingAt(options[1], width)];
+  return [rows[0], columns[0], rows[1], columns[1]];
+}
+
+type ExplicitPadding = tf.backend_util.ExplicitPadding;
+export const explicit = ([top, left, bottom, right]: readonly [
+  number,
+  number,
+  number,
+  number,
+]): ExplicitPadding =>
+  [
+    [0, 0],
+    [top, bottom],
+    [left, right],
+    [0, 0],
+  ] as const as ExplicitPadding;
+
+export const weightOf = ({ dims, values }: Constant): Weight => ({
+  shape: dims,
+  values: values as Float32Array,
+});
+
+/** The filter and the bias of a convolution, which must be constants; or its refusal. */
+function filterOf(c: NodeContext): { readonly filter: Constant; readonly bias: Constant | null } {
+  const filter = c.required(1);
+  if (filter.dims.length !== 4) {
+    c.unsupported(
+      `its filter has ${filter.dims.length - 2} dimensions; only those of images, 2, are supported`,
+    );
+  }
+  return { filter, bias: c.constant(2) };
+}
+
+export function conv(c: NodeContext): ImageValue {
+  const { filter, bias } = filterOf(c);
+  const x = c.nchw(0);
+  const [outChannels, inChannels, height, width] = filter.dims as [number, number, number, number];
+  const group = c.int('group', 1);
+  if (inChannels * group !== x.channels) {
+    c.unsupported(`it convolves ${inChannels * group} channels, and its image has ${x.channels}`);
+  }
+  const options = windowsOf(c, [height, width]);
+  const steps = [windows(options[0]), windows(options[1])] as const;
+  const strides = options.map(({ stride }) => stride!) as [number, number];
+  const dilations = options.map(({ dilation }) => dilation!) as [number, number];
+  const isPlain = group === 1 && (Math.max(...strides) === 1 || Math.max(...dilations) === 1);
+  const parameters = { options, group };
+  if (!isPlain) {
+    const weights = [weightOf(filter), ...(bias ? [weightOf(bias)] : [])];
+    return c.emit({
+      images: [x],
+      channels: outChannels,
+      steps,
+      weights,
+      parameters,
+      compute: ([image], tensors) => {
+        const attributes = {
+          kernel_shape: [height, width],
+          strides,
+          dilations,
+          group,
+          pads: padsAt(options, image!),
+        };
+        const inputs = ['image', ...tensors.map(() => 'plain' as const)] as const;
+        const size = steps.map((step, axis) => step.at(image!.shape[axis + 1]!).length) as [number, number];
+        return rawNode(
+          { name: c.node.name, opType: 'Conv', attributes, inputs },
+          [image!, ...tensors],
+          [image!.shape[0], ...size, outChannels],
+        );
+      },
+    });
+  }
+  return c.emit({
+    images: [x],
+    channels: outChannels,
+    steps,
+    weights: [weightOf(permuted(filter, [2, 3, 1, 0])), ...(bias ? [weightOf(bias)] : [])],
+    parameters,
+    compute: ([image], [kernel, ...biases]) =>
+      tf.fused.conv2d({
+        x: image!,
+        filter: kernel as tf.Tensor4D,
+        strides,
+        dilations,
+        pad: explicit(padsAt(options, image!)),
+        ...(biases[0] && { bias: biases[0] }),
+      }),
+  });
+}
+
+/**
+ * A transposed convolution. Of windows side by side, it is what our own up-convolutions are. Others are convolutions of
+ * the small image to all px of a block at once, whose px then go to their places: unlike ONNX Runtime's own operator, this
+ * has the same bits at every size.
+ */
+export function convTranspose(c: NodeContext): ImageValue {
+  const { filter, bias } = filterOf(c);
+  const x = c.nchw(0);
+  const [inChannels, perGroup, height, width] = filter.dims as [number, number, number, number];
+  const group = c.int('group', 1);
+  const outChannels = perGroup * group;
+  if (inChannels !== x.channels)
+    c.unsupported(`it reads ${inChannels} channels, and its image has ${x.channels}`);
+  const strides = (c.ints('strides') ?? [1, 1]) as Pair;
+  const dilations = (c.ints('dilations') ?? [1, 1]) as Pair;
+  const kernel: Pair = [height, width];
+  const shape = c.ints('output_shape');
+  const outputPadding = (c.ints('output_padding') ?? [0, 0]) as Pair;
+  const pads = shape
+    ? padsOfShape(c, shape, kernel)
+    : transposedPads(c, kernel, strides, dilations, outputPadding);
+  const steps = [0, 1].map((axis) =>
+    transposed({
+      kernel: kernel[axis]!,
+      stride: strides[axis]!,
+      dilation: dilations[axis]!,
+      padding: [pads[axis]!, pads[axis + 2]!],
+      outputPadding: outputPadding[axis]!,
+    }),
+  ) as [ReturnType<typeof transposed>, ReturnType<typeof transposed>];
+  const parameters = { kernel, strides, dilations, pads, outputPadding, group };
+  const biases = bias ? [weightOf(bias)] : [];
+  const biased = (y: tf.Tensor4D, [, given]: readonly tf.Tensor[]) =>
+    given ? (tf.add(y, given) as tf.Tensor4D) : y;
+  const [stride] = strides;
+  const isSquare = stride === strides[1] && group === 1 && dilations.every((n) => n === 1);
+  const isBlockwise =
+    isSquare && kernel.every((k) => k === stride) && [...pads, ...outputPadding].every((n) => n === 0);
+  if (isBlockwise) {
+    return c.emit({
+      images: [x],
+      channels: outChannels,
+      steps,
+      weights: [weightOf(permuted(filter, [2, 3, 1, 0])), ...biases],
+      parameters,
+      compute: ([image], tensors) => {
+        const [count, rows, columns] = image!.shape;
+        const y = tf.conv2dTranspose(
+          image!,
+          tensors[0] as tf.Tensor4D,
+          [count, rows * stride, columns * stride, outChannels],
+          [stride, stride],
+          'valid',
+        );
+        return biased(y, tensors);
+      },
+    });
+  }
+  if (!isSquare) {
+    return c.emit({
+      images: [x],
+      channels: outChannels,
+      steps,
+      weights: [weightOf(filter), ...biases],
+      parameters,
+      compute: ([image], tensors) => {
+        const attributes = {
+          kernel_shape: kernel,
+          strides,
+          dilations,
+          group,
+          pads,
+          output_padding: outputPadding,
+        };
+        const size = steps.map((step, axis) => step.at(image!.shape[axis + 1]!).length) as [number, number];
+        return rawNode(
+          {
+            name: c.node.name,
+            opType: 'ConvTranspose',
+            attributes,
+            inputs: ['image', ...tensors.map(() => 'plain' as const)],
+          },
+          [image!, ...tensors],
+          [image!.shape[0], ...size, outChannels],
+        );
+      },
+    });
+  }
+  const taps = kernel.map((k) => Math.ceil(k / stride)) as [number, number];
+  return c.emit({
+    images: [x],
+    channels: outChannels,
+    steps,
+    weights: [phasesOf(filter, stride, taps), ...biases],
+    parameters,
+    compute: ([image], tensors) => {
+      const [down, across] = taps;
+      const pad = explicit([down - 1, across - 1, down - 1, across - 1]);
+      const phases = tf.conv2d(image!, tensors[0] as tf.Tensor4D, 1, pad);
+      const blocks = stride === 1 ? phases : tf.depthToSpace(phases, stride);
+      const [count, rows, columns] = blocks.shape;
+      const size = steps.map((step, axis) => step.at(image!.shape[axis + 1]!).length) as [number, number];
+      const missing = [pads[0] + size[0] - rows, pads[1] + size[1] - columns].map((n) => Math.max(0, n));
+      const whole = missing.every((n) => n === 0)
+        ? blocks
+        : tf.pad(blocks, [
+            [0, 0],
+            [0, missing[0]!],
+            [0, missing[1]!],
+            [0, 0],
+          ]);
+      return biased(tf.slice(whole, [0, pads[0], pads[1], 0], [count, ...size, outChannels]), tensors);
+    },
+  });
+}
+
+/** The px that a transposed convolution cuts off: top, left, bottom, right. */
+function transposedPads(
+  c: NodeContext,
+  kernel: Pair,
+  strides: Pair,
+  dilations: Pair,
+  outputPadding: Pair,
+): [number, number, number, number] {
+  const automatic = c.string('auto_pad', 'NOTSET');
+  if (automatic === 'NOTSET')
+    return [...(c.ints('pads') ?? [0, 0, 0, 0])] as [number, number, number, number];
+  if (automatic === 'VALID') return [0, 0, 0, 0];
+  // the output has `stride` times as many px as the input
+  const total = [0, 1].map(
+    (axis) => (kernel[axis]! - 1) * dilations[axis]! + 1 + outputPadding[axis]! - strides[axis]!,
+  ) as [number, number];
+  return splitPads(total, automatic === 'SAME_UPPER');
+}
+
+/** The px that are cut off so that the output has the size that is requested of it. */
+function padsOfShape(
+  c: NodeContext,
+  shape: readonly number[],
+  kernel: Pair,
+): [number, number, number, number] {
+  const { sizes } = c.nchw(0);
+  const strides = (c.ints('strides') ?? [1, 1]) as Pair;
+  const wanted = shape.slice(-2) as [number, number];
+  const total = [0, 1].map((axis) => (sizes[axis]! - 1) * strides[axis]! + kernel[axis]! - wanted[axis]!) as [
+    number,
+    number,
+  ];
+  if (total.some((px) => px < 0)) c.unsupported('its output_shape is larger than what it computes');
+  return splitPads(total, c.string('auto_pad', 'NOTSET') === 'SAME_UPPER');
+}
+
+function splitPads([down, across]: Pair, isUpper: boolean): [number, number, number, number] {
+  const [less, more] = [
+    (n: number) => Math.floor(Math.max(0, n) / 2),
+    (n: number) => Math.ceil(Math.max(0, n) / 2),
+  ];
+  const [first, last] = isUpper ? [less, more] : [more, less];
+  return [first(down), first(across), last(down), last(across)];
+}
+
+/**
+ * The filter `[I, O, h, w]` of a transposed convolution as that of a convolution of the small image,
+ * `[taps, taps, I, stride² · O]`, whose output channels are the px of a block, row by row. Taps beyond the filter are 0.
+ */
+function phasesOf({ dims, values }: Constant, stride: number, [down, across]: Pair): Weight {
+  const [inChannels, outChannels, height, width] = dims as [number, number, number, number];
+  const shape = [down, across, inChannels, stride * stride * outChannels];
+  const phases = new Float32Array(shape.reduce((product, n) => product * n, 1));
+  for (let v = 0; v < down; v++) {
+    for (let u = 0; u < across; u++) {
+      for (let phase = 0; phase < stride * stride; phase++) {
+        const y = Math.floor(phase / stride) + (down - 1 - v) * stride;
+        const x = (phase % stride) + (across - 1 - u) * stride;
+        if (y >= height || x >= width) continue;
+        for (let i = 0; i < inChannels; i++) {
+          for (let o = 0; o < outChannels; o++) {
+            const to = ((v * across + u) * inChannels + i) * shape[3]! + phase * outChannels + o;
+            phases[to] = values[((i * outChannels + o) * height + y) * width + x]!;
+          }
+        }
+      }
+    }
+  }
+  return { shape, values: phases };
+}

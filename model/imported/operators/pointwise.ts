@@ -1,0 +1,255 @@
+import tf = require('@tensorflow/tfjs-core');
+
+import type { Attributes } from '../../onnx/proto.js';
+import { type Constant, sizeOf } from '../constant.js';
+import type { NodeContext } from '../node-context.js';
+import { rawNode } from '../raw-node.js';
+import { dimsOf, type GraphValue, type ImageValue, type Weight } from '../values.js';
+import { weightOf } from './convolution.js';
+
+type Rule = (c: NodeContext) => GraphValue;
+
+/** A function of each number. */
+function unary(
+  compute: (x: tf.Tensor4D, c: NodeContext) => tf.Tensor,
+  attributes: readonly string[] = [],
+): Rule {
+  return (c) =>
+    c.emit({
+      images: [c.image(0)],
+      parameters: attributes.map((name) => c.attribute(name)),
+      compute: ([x]) => compute(x!, c) as tf.Tensor4D,
+    });
+}
+
+/** One that TensorFlow.js does not have. */
+function raw(attributes: (c: NodeContext) => Attributes = () => ({})): Rule {
+  return (c) => {
+    const { name, opType } = c.node;
+    const own = attributes(c);
+    return c.emit({
+      images: [c.image(0)],
+      parameters: own,
+      compute: ([x]) =>
+        rawNode({ name, opType, attributes: own, inputs: ['image'], isElementwise: true }, [x!], x!.shape),
+    });
+  };
+}
+
+/** A constant that an image is computed with: a scalar, or a number for each channel, `[C]`. */
+export function perChannel(c: NodeContext, constant: Constant, image: ImageValue): Weight {
+  const { dims, values } = constant;
+  const count = sizeOf(dims);
+  if (count === 1) return { shape: [], values: Float32Array.from(values) };
+  const { axes } = image;
+  for (const [i, axis] of axes.entries()) {
+    const n = dims[i - axes.length + dims.length] ?? 1;
+    if (n === 1 || axis === 'c') continue;
+    c.inexact('it computes with numbers that depend on the position in the tile');
+  }
+  if (dims.length > axes.length)
+    c.unsupported(`a constant of shape [${dims}] has more dimensions than its image`);
+  return { shape: [count], values: Float32Array.from(values) };
+}
+
+/** A function of two tensors that broadcast against each other, of which one is an image. */
+function binary(compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Rule {
+  return (c) => pairwise(c, 0, 1, compute);
+}
+
+function pairwise(
+  c: NodeContext,
+  i: number,
+  j: number,
+  compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+): ImageValue {
+  const [a, b] = [c.values[i], c.values[j]];
+  if (a?.kind === 'constant' || b?.kind === 'constant') {
+    const isFirst = a?.kind === 'constant';
+    const image = c.image(isFirst ? j : i);
+    const weight = perChannel(c, c.required(isFirst ? i : j), image);
+    const [count = 1] = weight.shape;
+    if (count > 1 && image.channels > 1 && count !== image.channels) {
+      c.unsupported(`it computes ${image.channels} channels with ${count} numbers`);
+    }
+    return c.emit({
+      images: [image],
+      channels: Math.max(image.channels, count),
+      weights: [weight],
+      parameters: { isFirst },
+      compute: ([x], [w]) => (isFirst ? compute(w!, x!) : compute(x!, w!)) as tf.Tensor4D,
+    });
+  }
+  const [x, y] = [c.image(i), c.image(j)];
+  if (x.axes.join() !== y.axes.join()) {
+    c.unsupported(`its images are [${x.axes.join(', ')}] and [${y.axes.join(', ')}]`);
+  }
+  if (x.channels !== y.channels && x.channels !== 1 && y.channels !== 1) {
+    c.unsupported(`its images have ${x.channels} and ${y.channels} channels`);
+  }
+  // an image of one px, of a mean over the whole tile, is computed with each px
+  const isSpread = (image: ImageValue, other: ImageValue) =>
+    image.sizes.every((n, axis) => n === 1 && other.sizes[axis]! > 1);
+  const images = isSpread(x, y) ? [y, x] : [x, y];
+  if (!isSpread(x, y) && !isSpread(y, x) && x.sizes.join() !== y.sizes.join()) {
+    c.unsupported(`its images have shapes [${dimsOf(x)}] and [${dimsOf(y)}]`);
+  }
+  const isSwapped = images[0] !== x;
+  return c.emit({
+    images,
+    channels: Math.max(x.channels, y.channels),
+    parameters: { isSwapped },
+    compute: ([first, second]) =>
+      (isSwapped ? compute(second!, first!) : compute(first!, second!)) as tf.Tensor4D,
+  });
+}
+
+/** A function of any number of tensors. */
+function variadic(compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Rule {
+  return (c) => {
+    if (c.count === 1) return c.values[0]!;
+    if (c.count === 2) return pairwise(c, 0, 1, compute);
+    return c.unsupported(`it has ${c.count} inputs; only two are supported`);
+  };
+}
+
+/** The channel's axis as a node counts it, which must be what it works along. */
+export function isChannelAxis(c: NodeContext, axis: number): boolean {
+  const { axes } = c.image(0);
+  return axes[axis < 0 ? axis + axes.length : axis] === 'c';
+}
+
+function softmax(compute: (x: tf.Tensor4D) => tf.Tensor4D): Rule {
+  return (c) => {
+    const axis = c.int('axis', c.opset < 13 ? 1 : -1);
+    const { axes } = c.image(0);
+    // up to version 12, all dimensions from the axis on are one
+    const isLast = axis === -1 || axis === axes.length - 1;
+    if (!isChannelAxis(c, axis) || (c.opset < 13 && !isLast)) {
+      c.inexact('it divides by a sum over positions of the tile; only one over channels is exact');
+    }
+    return c.emit({ images: [c.image(0)], ending: 'softmax', compute: ([x]) => compute(x!) });
+  };
+}
+
+function batchNormalization(c: NodeContext): ImageValue {
+  if (c.int('training_mode', 0) === 1) c.inexact('it normalises by the statistics of the tile');
+  const x = c.image(0);
+  if (x.axes[1] !== 'c') c.unsupported('its channels are not the second dimension');
+  const epsilon = c.float('epsilon', 1e-5);
+  const weights = [1, 2, 3, 4].map((i) => weightOf(c.required(i)));
+  return c.emit({
+    images: [x],
+    weights,
+    parameters: { epsilon },
+    compute: ([image], [scale, offset, mean, variance]) =>
+      tf.batchNorm(
+        image!,
+        mean as tf.Tensor1D,
+        variance as tf.Tensor1D,
+        offset as tf.Tensor1D,
+        scale as tf.Tensor1D,
+        epsilon,
+      ),
+  });
+}
+
+function clip(c: NodeContext): ImageValue {
+  const bound = (i: number, name: string, otherwise: number) =>
+    c.constant(i)?.values[0] ?? c.float(name, otherwise);
+  const least = bound(1, 'min', -3.4028234663852886e38);
+  const most = bound(2, 'max', 3.4028234663852886e38);
+  return c.emit({
+    images: [c.image(0)],
+    parameters: { least, most },
+    compute: ([x]) => tf.clipByValue(x!, least, most),
+  });
+}
+
+function prelu(c: NodeContext): ImageValue {
+  const x = c.image(0);
+  const slope = perChannel(c, c.required(1), x);
+  return c.emit({
+    images: [x],
+    weights: [slope],
+    compute: ([image], [alpha]) => tf.prelu(image!, alpha!) as tf.Tensor4D,
+  });
+}
+
+function power(c: NodeContext): GraphValue {
+  const exponent = c.values[1]?.kind === 'constant' ? c.required(1) : null;
+  if (exponent && sizeOf(exponent.dims) === 1 && exponent.values[0] === 2) {
+    return c.emit({ images: [c.image(0)], parameters: 2, compute: ([x]) => tf.square(x!) });
+  }
+  return pairwise(c, 0, 1, tf.pow);
+}
+
+function sigmoid(c: NodeContext): ImageValue {
+  return c.emit({ images: [c.image(0)], ending: 'sigmoid', compute: ([x]) => tf.sigmoid(x!) });
+}
+
+const gelu = (x: tf.Tensor4D, c: NodeContext): tf.Tensor => {
+  if (c.string('approximate', 'none') === 'tanh') {
+    const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+    return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+  }
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
+};
+
+const alpha =
+  (otherwise: number) =>
+  (c: NodeContext): Attributes => ({ alpha: { float: c.float('alpha', otherwise) } });
+
+/** Operators that compute each number, or each px, from the same one. */
+export const pointwise: Readonly<Record<string, Rule>> = {
+  Relu: unary((x) => tf.relu(x)),
+  LeakyRelu: unary((x, c) => tf.leakyRelu(x, c.float('alpha', 0.01)), ['alpha']),
+  PRelu: prelu,
+  Sigmoid: sigmoid,
+  Tanh: unary((x) => tf.tanh(x)),
+  Softplus: unary((x) => tf.softplus(x)),
+  Exp: unary((x) => tf.exp(x)),
+  Log: unary((x) => tf.log(x)),
+  Sqrt: unary((x) => tf.sqrt(x)),
+  Abs: unary((x) => tf.abs(x)),
+  Neg: unary((x) => tf.neg(x)),
+  Sign: unary((x) => tf.sign(x)),
+  Floor: unary((x) => tf.floor(x)),
+  Ceil: unary((x) => tf.ceil(x)),
+  Round: unary((x) => tf.round(x)),
+  Reciprocal: unary((x) => tf.reciprocal(x)),
+  Erf: unary((x) => tf.erf(x)),
+  Gelu: unary(gelu, ['approximate']),
+  'com.microsoft:Gelu': unary(gelu),
+  'com.microsoft:QuickGelu': unary(
+    (x, c) => tf.mul(x, tf.sigmoid(tf.mul(x, c.float('alpha', 1.702)))),
+    ['alpha'],
+  ),
+  Swish: unary((x, c) => tf.mul(x, tf.sigmoid(tf.mul(x, c.float('alpha', 1)))), ['alpha']),
+  Elu: raw(alpha(1)),
+  Celu: raw(alpha(1)),
+  Selu: raw((c) => ({
+    alpha: { float: c.float('alpha', 1.6732631921768188) },
+    gamma: { float: c.float('gamma', 1.0507010221481323) },
+  })),
+  ThresholdedRelu: raw(alpha(1)),
+  HardSigmoid: raw((c) => ({ ...alpha(0.2)(c), beta: { float: c.float('beta', 0.5) } })),
+  HardSwish: raw(),
+  Mish: raw(),
+  Softsign: raw(),
+  Sin: raw(),
+  Cos: raw(),
+  Atan: raw(),
+  Clip: clip,
+  Pow: power,
+  Add: binary(tf.add),
+  Sub: binary(tf.sub),
+  Mul: binary(tf.mul),
+  Div: binary(tf.div),
+  Max: variadic(tf.maximum),
+  Min: variadic(tf.minimum),
+  Sum: variadic(tf.add),
+  BatchNormalization: batchNormalization,
+  Softmax: softmax((x) => tf.softmax(x)),
+  LogSoftmax: softmax((x) => tf.log(tf.softmax(x))),
+};

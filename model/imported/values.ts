@@ -1,0 +1,63 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type { GeometryNode } from '../network/axis/walk.js';
+import type { Constant } from './constant.js';
+
+/** What a dimension of an image is, wherever ONNX has it. */
+export type Axis = 'n' | 'c' | 'h' | 'w';
+
+/**
+ * A feature map. It is computed as TensorFlow.js has images, `[n, h, w, channels]`: what ONNX transposes is the order
+ * in which it names the dimensions, and nothing else.
+ */
+export interface ImageValue {
+  readonly kind: 'image';
+  readonly id: number;
+  /** In ONNX's order, such as `n, c, h, w`. A map of one channel may be without `c`. */
+  readonly axes: readonly Axis[];
+  readonly channels: number;
+  /** Rows and columns, for the image that the graph was read with. */
+  readonly sizes: readonly [height: number, width: number];
+}
+
+/** A tensor that is no image any more: whatever reads it mixes positions, and is refused. */
+export interface MixedValue {
+  readonly kind: 'mixed';
+  readonly dims: readonly number[];
+  /** The map that it was made of, and the node that did so. */
+  readonly image: ImageValue;
+  readonly by: string;
+}
+
+export type GraphValue = { readonly kind: 'constant'; readonly constant: Constant } | ImageValue | MixedValue;
+
+/** The shape of an image in ONNX's order. */
+export function dimsOf({ axes, channels, sizes }: ImageValue): number[] {
+  const lengths = { n: 1, c: channels, h: sizes[0], w: sizes[1] };
+  return axes.map((axis) => lengths[axis]);
+}
+
+/** Records an operator on images `[n, h, w, channels]`. */
+export type Compute = (images: readonly tf.Tensor4D[], weights: readonly tf.Tensor[]) => tf.Tensor4D;
+
+/** A weight as it is computed with, in TensorFlow.js's order. */
+export interface Weight {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+/** An operator of the network. */
+export interface ImportedNode extends GeometryNode {
+  readonly opType: string;
+  readonly channels: number;
+  readonly sizes: readonly [height: number, width: number];
+  readonly weights: readonly Weight[];
+  /** What it is beside its weights: equal for every size of the image, or tiles would be computed otherwise than it. */
+  readonly parameters: string;
+  readonly compute: Compute;
+  /** Set on what a network may end in, and is left out where it does. */
+  readonly ending?: Ending;
+  /** Why tiles of it differ from one pass: it is computed where one tile size is enough. */
+  readonly inexact?: string;
+}
+
+export type Ending = 'softmax' | 'sigmoid' | 'argmax';
