@@ -93,6 +93,11 @@ export class OnnxFileError extends ModelError {
   readonly code = 'bad-onnx-file';
 }
 
+/** An imported network that computes on this device what it should not: other values than its test, or than one pass. */
+export class VerificationError extends ModelError {
+  readonly code = 'verification-failed';
+}
+
 /** A node of an ONNX graph that cannot be computed here. */
 export class UnsupportedNodeError extends ModelError {
   readonly code = 'unsupported-node';

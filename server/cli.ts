@@ -11,6 +11,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['segment', async () => (await import('./commands/segment.js')).segmentCommand],
   ['train', async () => (await import('./commands/train.js')).trainCommand],
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
+  ['import', async () => (await import('./commands/import.js')).importCommand],
   ['models', async () => (await import('./commands/models.js')).modelsCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
   ['plan', async () => (await import('./commands/plan.js')).planCommand],

@@ -20,6 +20,7 @@ const ROOMS = [
   'server/worker/',
   'server/readers/',
   'server/training/',
+  'server/packages/',
   'server/setup/',
   'server/terminal/',
   'server/svg/',

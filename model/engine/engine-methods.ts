@@ -2,6 +2,7 @@ import type { Precision, Provider } from '../devices/device.js';
 import type { Environment } from '../devices/environment.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
 import type { TileGeometry } from '../network/geometry.js';
+import type { ScoreKind } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { OutputKind } from '../network/output-kind.js';
 import type { Diagnostics } from '../onnx/diagnostics.js';
@@ -63,6 +64,33 @@ export interface PredictRequest {
   readonly ticket: Ticket | null;
 }
 
+/** How the network of an ONNX file is imported; see `ImportOptions`. */
+export interface OnnxInspection {
+  readonly output?: string;
+  readonly channels?: number;
+  readonly approximateSide?: number;
+}
+
+/** The network of an ONNX file, as its card describes it. */
+export interface InspectedOnnx {
+  readonly geometry: TileGeometry;
+  readonly inputChannels: number;
+  readonly outputChannels: number;
+  readonly parameters: number;
+  /** As `Card` has them: by them, memory is estimated. */
+  readonly features: number;
+  /** What its output is, where the graph ends in what says so; null where it may be anything. */
+  readonly ending: ScoreKind | null;
+}
+
+/** Numbers of one image, `[height, width, channels]`. */
+export interface NetworkTensor {
+  readonly values: Float32Array;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+}
+
 /** What a network is before its training. */
 export interface TraineeFacts {
   readonly geometry: TileGeometry;
@@ -91,6 +119,13 @@ export interface EngineMethods {
   release(id: number, use: BatchUse, threads: number): Promise<void>;
   unload(id: number): Promise<void>;
   describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }>;
+  /**
+   * What an ONNX file has.
+   * @throws OnnxFileError, UnsupportedNodeError, InexactModelError
+   */
+  inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx>;
+  /** What the network of a folder itself returns for one image, its border and its last layer included. */
+  compute(folder: string, image: NetworkTensor): Promise<NetworkTensor>;
   /** Starts to find the ranges of a model's feature maps; what an earlier call found is lost. */
   calibrate(folder: string): Promise<void>;
   /** Computes the feature maps of a batch, and widens the ranges to their values. */

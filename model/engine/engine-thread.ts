@@ -70,6 +70,16 @@ const methods: EngineMethods = {
     return { card, layers };
   },
 
+  async inspectOnnx(path, inspection) {
+    const { inspectOnnx } = await import('./imported-networks.js');
+    return inspectOnnx(path, inspection);
+  },
+
+  async compute(folder, image) {
+    const { computeNetwork } = await import('./imported-networks.js');
+    return computeNetwork(folder, image, runtime);
+  },
+
   async calibrate(folder) {
     calibrator?.dispose();
     const { network } = await loadCheckpoint(folder);

@@ -10,7 +10,7 @@ import type { OutputKind } from '../network/output-kind.js';
 import type { Card } from '../shelf/card.js';
 import type { TrainerConfig } from '../train/trainer.js';
 import { Calibration } from './calibration.js';
-import type { LoadedModel } from './engine-methods.js';
+import type { InspectedOnnx, LoadedModel, NetworkTensor, OnnxInspection } from './engine-methods.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
 import type { PredictBatch, PredictOptions } from './predict-batch.js';
@@ -283,6 +283,19 @@ export class Engine {
   /** The layers of a model folder, without loading it for use. */
   async describe(folder: string): Promise<{ readonly card: Card; readonly layers: readonly LayerFacts[] }> {
     return (await this.#lanes.working()).callLimited('describe', [folder]);
+  }
+
+  /**
+   * What an ONNX file has.
+   * @throws OnnxFileError, UnsupportedNodeError, InexactModelError (by `code`)
+   */
+  async inspectOnnx(path: string, options: OnnxInspection = {}): Promise<InspectedOnnx> {
+    return (await this.#lanes.working()).callLimited('inspectOnnx', [path, options]);
+  }
+
+  /** What the network of a model folder itself returns for one image, its border and its last layer included. */
+  async compute(folder: string, image: NetworkTensor): Promise<NetworkTensor> {
+    return (await this.#lanes.working()).callLimited('compute', [folder, image]);
   }
 
   /**

@@ -157,8 +157,6 @@ const signature = ({ name, opType, inputs, channels, parameters }: LoweredGraph[
 
 /** The geometry of a network that is not exact, with tiles of the size that it was read with. */
 function approximateGeometry(graph: LoweredGraph): TileGeometry {
-  const input = graph.nodes[0]!;
-  const side = input.sizes[0];
   const isPixel = new Set(
     graph.nodes.filter(({ sizes }) => sizes.every((px) => px === 1)).map(({ output }) => output),
   );
@@ -166,5 +164,5 @@ function approximateGeometry(graph: LoweredGraph): TileGeometry {
     .filter(({ output }) => !isPixel.has(output))
     .map((node) => ({ ...node, inputs: node.inputs.filter((id) => !isPixel.has(id)) }));
   const exact = solveGeometry({ nodes, input: INPUT_ID, output: graph.output });
-  return { ...exact, smallest: side, tileable: false };
+  return { ...exact, smallest: graph.sizes[0], tileable: false };
 }

@@ -26,6 +26,8 @@ export interface LoweredGraph extends GeometryGraph {
   readonly nodes: readonly ImportedNode[];
   /** What the network returns. */
   readonly result: ImageValue;
+  /** Of the image that its shapes were computed for. */
+  readonly sizes: readonly [height: number, width: number];
 }
 
 /**
@@ -60,7 +62,7 @@ export function lower(graph: OnnxGraph, options: LoweringOptions): LoweredGraph 
     const [last] = graph.nodes.slice(-1) as [OnnxNode];
     throw new UnsupportedNodeError(last.name, last.opType, `the output "${options.output}" is no image`);
   }
-  return { nodes: reached(nodes, result.id), input: INPUT_ID, output: result.id, result };
+  return { nodes: reached(nodes, result.id), input: INPUT_ID, output: result.id, result, sizes };
 }
 
 function missing(node: OnnxNode, name: string): never {

@@ -10,6 +10,8 @@ import type { ImportedNode } from './values.js';
 /** The network of an ONNX graph. */
 export class ImportedNetwork implements TileModel {
   readonly head: Head;
+  /** What its output is, where the graph ends in what says so; null where it may be anything. */
+  readonly ending: ScoreKind | null;
   readonly layers = null;
   readonly outputChannels: number;
   readonly weights: readonly tf.Tensor[];
@@ -38,6 +40,7 @@ export class ImportedNetwork implements TileModel {
     this.#ending = ending;
     this.#scores = scores;
     this.outputChannels = nodes.findLast(({ output }) => output === scores)?.channels ?? inputChannels;
+    this.ending = found;
     this.head = new Head(found ?? kind ?? (this.outputChannels === 1 ? 'sigmoid' : 'softmax'));
     const weights: tf.Tensor[] = [];
     for (const node of graph.nodes) {
@@ -56,6 +59,25 @@ export class ImportedNetwork implements TileModel {
     return lengths.reduce((sum, n) => sum + n, 0);
   }
 
+  /**
+   * Floats of each px of the image that are alive at once, at most: maps that are needed later, at their own sizes.
+   * Memory is estimated by them.
+   */
+  get floatsPerPixel(): number {
+    const [rows, columns] = this.graph.sizes;
+    const floats = new Map<number, number>([[this.graph.input, this.inputChannels]]);
+    let most = 0;
+    for (const { sizes, channels, inputs, output } of this.graph.nodes) {
+      floats.set(output, (channels * sizes[0] * sizes[1]) / (rows * columns));
+      most = Math.max(
+        most,
+        [...floats.values()].reduce((sum, n) => sum + n, 0),
+      );
+      for (const id of inputs) if (this.#lastReaders.get(id)?.output === output) floats.delete(id);
+    }
+    return most;
+  }
+
   get facts(): LayerFacts[] {
     const names = new Map(this.graph.nodes.map(({ output, name }) => [output, name]));
     return this.graph.nodes.map(({ name, opType, sizes, channels, weights, inputs }) => ({
@@ -71,7 +93,6 @@ export class ImportedNetwork implements TileModel {
     return this.#run(this.#nodes, x, this.graph.input, this.#scores);
   }
 
-  /** What the graph itself returns, its ending included: `[n, h, w, channels]`. */
   result(x: tf.Tensor4D): tf.Tensor4D {
     return this.#run(this.#ending, this.scores(x), this.#scores, this.graph.output);
   }

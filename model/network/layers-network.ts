@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type TileGeometry, tileGeometryOf } from './geometry.js';
-import { type Head, headOf } from './head.js';
+import { Head, headOf, type ScoreKind } from './head.js';
 import { type LayerFacts, layersOf } from './layers.js';
 import type { LayersForm, TileModel } from './tile-model.js';
 
@@ -13,12 +13,13 @@ export class LayersNetwork implements TileModel {
 
   /**
    * @param model becomes part of this, and is disposed of with it
+   * @param scores what its output means, where it does not end in an activation layer. Default: probabilities
    * @throws InexactModelError for a network that cannot be tiled exactly
    */
-  constructor(model: tfl.LayersModel) {
+  constructor(model: tfl.LayersModel, scores: ScoreKind = 'probabilities') {
     const { network, head } = headOf(model);
     this.geometry = tileGeometryOf(model);
-    this.head = head;
+    this.head = network === model ? new Head(scores) : head;
     this.layers = { whole: model, scores: network };
   }
 
@@ -44,6 +45,10 @@ export class LayersNetwork implements TileModel {
 
   scores(x: tf.Tensor4D): tf.Tensor4D {
     return this.layers.scores.apply(x) as tf.Tensor4D;
+  }
+
+  result(x: tf.Tensor4D): tf.Tensor4D {
+    return this.layers.whole.apply(x) as tf.Tensor4D;
   }
 
   dispose(): void {

@@ -29,6 +29,8 @@ export interface TileModel {
    * those included that depend on its padding. Call it inside `tf.tidy`.
    */
   scores(x: tf.Tensor4D): tf.Tensor4D;
+  /** What the network itself returns, as whoever made it sees that: behind its last layer. Call it inside `tf.tidy`. */
+  result(x: tf.Tensor4D): tf.Tensor4D;
   dispose(): void;
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ModelChoiceError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
+import type { ScoreKind } from '../network/head.js';
 import {
   isTypeRange,
   MAX_INPUT_CHANNELS,
@@ -64,6 +65,20 @@ const postprocessing = z
   );
 /** From a network's output to probabilities and labels. */
 export type Postprocessing = z.infer<typeof postprocessing>;
+
+/** Values that were compared, and those whose bits differ. */
+const compared = z.object({ values: z.int().min(0), differing: z.int().min(0) });
+/** How an imported network was verified, on a device. */
+export const verification = z.object({
+  device: z.string(),
+  /** The test tensor that came with it: the largest difference, and values beyond its tolerance; null for none. */
+  test: z.object({ values: z.int(), mismatches: z.int(), largestDifference: z.number() }).nullable(),
+  /** Tiles of two shapes, at three places each, with one pass over the whole image; null where there is one tile size. */
+  tiles: compared.nullable(),
+  /** The same px of an image with others outside of the halo. */
+  outside: compared.nullable(),
+});
+export type Verification = z.infer<typeof verification>;
 
 const scores = z.record(z.string(), z.record(z.string(), z.number()));
 
@@ -164,7 +179,15 @@ export const cardSchema = z
         original: scores,
       })
       .optional(),
-    /** SHA-256 of `weights.bin`. */
+    /** Of an imported network: where it comes from, and what was verified when it was imported. */
+    imported: z
+      .object({
+        /** As it was given, such as a file's name. */
+        source: z.string(),
+        verification,
+      })
+      .optional(),
+    /** SHA-256 of `weights.bin`, or of `model.onnx`. */
     weights: z.object({ sha256: z.string(), bytes: z.int() }),
   })
   .refine(({ version, quantisation }) => (typeof version === 'string') === (quantisation !== undefined), {
@@ -211,6 +234,12 @@ export function ownThreshold({
 }: Pick<Card, 'postprocessing' | 'classes'>): number | null {
   const last = postprocessing.at(-1);
   return last?.step === 'threshold' && classes.length === 2 ? last.value : null;
+}
+
+/** What the output of an imported network means: what is left to be done to it. */
+export function scoresOf({ postprocessing = [] }: Pick<Card, 'postprocessing'>): ScoreKind {
+  const [first] = postprocessing;
+  return first === undefined || first.step === 'threshold' ? 'probabilities' : first.step;
 }
 
 /** Channels of a network's feature maps at the scale of the image. */

@@ -12,10 +12,11 @@ import type { TileGeometry } from '../network/geometry.js';
 import { LayersNetwork } from '../network/layers-network.js';
 import type { TileModel } from '../network/tile-model.js';
 import { parseRanges, QUANTISATION, type Ranges } from '../quantisation/ranges.js';
-import { CARD_FORMAT_VERSION, type Card, cardSchema } from './card.js';
+import { CARD_FORMAT_VERSION, type Card, cardSchema, scoresOf } from './card.js';
 import {
   CARD_FILE,
   LAYERS_FILE,
+  ONNX_FILE,
   readCard,
   readJson,
   rejectUnreadable,
@@ -77,18 +78,49 @@ export async function saveCheckpoint(
  * Loads a model folder and verifies its card against its weights and network.
  * @throws CheckpointError for a folder that lacks a file, or whose card does not match
  * @throws InexactModelError for a network that cannot be tiled exactly
+ * @throws OnnxFileError, UnsupportedNodeError for an imported graph
  */
 export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const card = await readCard(folder);
   const ranges = await rangesOf(folder, card);
+  const load = card.architecture.kind === 'onnx' ? loadGraph : loadLayers;
+  const { network, digest } = await load(folder, card);
+  const mismatch = findMismatch(card, network);
+  if (mismatch === null) return { network, card, ranges, digest };
+  network.dispose();
+  throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
+}
+
+type Loaded = Pick<Checkpoint, 'network' | 'digest'>;
+
+/** Reads a file that a card has the digest of. @throws CheckpointError */
+async function readVerified(folder: string, name: string, { weights }: Card): Promise<Buffer> {
+  const bytes = await readFile(join(folder, name)).catch(rejectUnreadable(folder, name));
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  if (sha256 === weights.sha256) return bytes;
+  throw new CheckpointError(`${folder}/${name} does not match its card: its SHA-256 is ${sha256}`);
+}
+
+async function loadGraph(folder: string, card: Card): Promise<Loaded> {
+  const { architecture, inputChannels, weights } = card;
+  const bytes = await readVerified(folder, ONNX_FILE, card);
+  const { importOnnx } = await import('../imported/import-onnx.js');
+  const network = importOnnx(bytes, {
+    channels: inputChannels,
+    scores: scoresOf(card),
+    ...(!architecture.tileable && { approximateSide: architecture.smallest }),
+  });
+  return {
+    network,
+    digest: createHash('sha256').update(weights.sha256).update(scoresOf(card)).digest('hex'),
+  };
+}
+
+async function loadLayers(folder: string, card: Card): Promise<Loaded> {
   const json = modelSchema.safeParse(await readJson(folder, LAYERS_FILE));
   if (!json.success) throw new CheckpointError(`${folder}/${LAYERS_FILE}: ${issueOf(json.error)}`);
   const { modelTopology, weightsManifest } = json.data;
-  const weights = await readFile(join(folder, WEIGHTS_FILE)).catch(rejectUnreadable(folder, WEIGHTS_FILE));
-  const sha256 = createHash('sha256').update(weights).digest('hex');
-  if (sha256 !== card.weights.sha256) {
-    throw new CheckpointError(`${folder}/${WEIGHTS_FILE} does not match its card: its SHA-256 is ${sha256}`);
-  }
+  const weights = await readVerified(folder, WEIGHTS_FILE, card);
   const weightData = weights.buffer.slice(
     weights.byteOffset,
     weights.byteOffset + weights.length,
@@ -96,14 +128,9 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   try {
-    const network = new LayersNetwork(model);
-    const mismatch = findMismatch(card, network);
-    if (mismatch !== null)
-      throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
-    const topology = JSON.stringify(modelTopology);
-    const hash = createHash('sha256').update(topology).update(sha256);
-    const digest = hash.update(card.quantisation?.sha256 ?? '').digest('hex');
-    return { network, card, ranges, digest };
+    const network = new LayersNetwork(model, scoresOf(card));
+    const hash = createHash('sha256').update(JSON.stringify(modelTopology)).update(card.weights.sha256);
+    return { network, digest: hash.update(card.quantisation?.sha256 ?? '').digest('hex') };
   } catch (error) {
     model.dispose();
     throw error;
@@ -134,11 +161,10 @@ function findMismatch({ architecture, inputChannels, classes }: Card, network: T
     'input channels': network.inputChannels,
     parameters: network.parameters,
   };
-  if (architecture.kind === 'unet') {
-    // one sigmoid distinguishes two classes
-    stated['output channels'] = architecture.head === 'sigmoid' && classes.length === 2 ? 1 : classes.length;
-    found['output channels'] = network.outputChannels;
-  }
+  // one sigmoid distinguishes two classes
+  const isOne = architecture.kind === 'unet' ? architecture.head === 'sigmoid' : network.outputChannels === 1;
+  stated['output channels'] = isOne && classes.length === 2 ? 1 : classes.length;
+  found['output channels'] = network.outputChannels;
   for (const [name, value] of Object.entries(network.geometry)) {
     [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
   }

@@ -10,7 +10,9 @@ import { writeWhole } from './whole-file.js';
 export const CARD_FILE = 'card.json';
 export const LAYERS_FILE = 'model.json';
 export const WEIGHTS_FILE = 'weights.bin';
-/** The files of a model folder that hold its network; its card says what they are. */
+/** The file of an imported network that is an ONNX graph, in place of those of layers. */
+export const ONNX_FILE = 'model.onnx';
+/** The files of a model folder that hold a network of layers; its card says what they are. */
 export const NETWORK_FILES = [LAYERS_FILE, WEIGHTS_FILE] as const;
 
 /** Writes the card of a model folder, whole or not at all. */
@@ -40,12 +42,14 @@ export async function readCard(folder: string): Promise<Card> {
 }
 
 /**
- * SHA-256 of the layers and the card of a model folder, which names the digest of its weights: without reading these.
+ * SHA-256 of the layers, if there are any, and the card of a model folder, which names the digest of its weights, or of its
+ * graph: without reading these.
  * @throws CheckpointError where one of them is missing
  */
 export async function networkDigest(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of [LAYERS_FILE, CARD_FILE]) {
+  const { architecture } = await readCard(folder);
+  for (const name of architecture.kind === 'onnx' ? [CARD_FILE] : [LAYERS_FILE, CARD_FILE]) {
     hash.update(await readFile(join(folder, name)).catch(rejectUnreadable(folder, name)));
   }
   return hash.digest('hex');

@@ -61,6 +61,7 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'corrupt-image': { status: 422, exitCode: 6, title: 'Corrupt image' },
   'bad-checkpoint': { status: 500, exitCode: 7, title: 'Damaged model' },
   'bad-onnx-file': { status: 500, exitCode: 7, title: 'Invalid ONNX file' },
+  'verification-failed': { status: 500, exitCode: 7, title: 'Verification failed' },
   'unsupported-node': { status: 500, exitCode: 7, title: 'Unsupported network operator' },
   'inexact-model': { status: 500, exitCode: 7, title: 'Inexact model' },
   unquantisable: { status: 500, exitCode: 7, title: 'Network cannot be quantised' },

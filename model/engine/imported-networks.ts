@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+
+import tf = require('@tensorflow/tfjs-core');
+
+import { ModelConfigError } from '../errors.js';
+import { importOnnx } from '../imported/import-onnx.js';
+import type { Runtime } from '../runtime.js';
+import { loadCheckpoint } from '../shelf/checkpoint.js';
+import type { InspectedOnnx, NetworkTensor, OnnxInspection } from './engine-methods.js';
+
+/** Floats of each px, by what `features` of a card stand for: a U-Net has about this many for each. */
+const FLOATS_PER_FEATURE = 5.5;
+
+/** What an ONNX file has. @throws OnnxFileError, UnsupportedNodeError, InexactModelError */
+export async function inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx> {
+  const network = importOnnx(await readFile(path), options);
+  try {
+    const { geometry, inputChannels, outputChannels, parameters, ending, floatsPerPixel } = network;
+    const features = Math.max(1, Math.ceil(floatsPerPixel / FLOATS_PER_FEATURE));
+    return { geometry, inputChannels, outputChannels, parameters, features, ending };
+  } finally {
+    network.dispose();
+  }
+}
+
+/**
+ * What the network of a folder itself returns for one image, its border and its last layer included.
+ * @throws ModelConfigError for an image of other channels
+ */
+export async function computeNetwork(
+  folder: string,
+  { values, height, width, channels }: NetworkTensor,
+  runtime: Runtime,
+): Promise<NetworkTensor> {
+  const { network } = await loadCheckpoint(folder);
+  try {
+    if (channels !== network.inputChannels) {
+      throw new ModelConfigError(
+        `an image of ${channels} channels for a network of ${network.inputChannels}`,
+      );
+    }
+    await runtime.freeze(network.weights);
+    const shape = [1, height, width, channels];
+    let result: readonly number[] = [];
+    const computation = runtime.trace([shape], ([image]) => {
+      const y = network.result(image as tf.Tensor4D);
+      result = y.shape;
+      return tf.clone(y);
+    });
+    const [computed] = await computation.run([{ values, shape }]);
+    const [, rows, columns, outputs] = result as [number, number, number, number];
+    return { values: computed as Float32Array, height: rows, width: columns, channels: outputs };
+  } finally {
+    network.dispose();
+    await runtime.settled();
+  }
+}

@@ -1,0 +1,99 @@
+import type { TestedNetwork } from './self-test.js';
+import { noiseOf } from './self-test.js';
+import { cut, type Place } from './tile-comparison.js';
+
+/** Values that were compared, and those whose bits differ. */
+export interface Compared {
+  readonly values: number;
+  readonly differing: number;
+}
+
+export interface VerifiedTiles {
+  /** Tiles of two shapes, at three places each, with one pass over the whole image. */
+  readonly tiles: Compared;
+  /** What a tile owns, in an image whose px beyond those that the tile reads are others. */
+  readonly outside: Compared;
+}
+
+/** In px. */
+const LEAST_UNIT = 24;
+
+/**
+ * Verifies the derived geometry of a network on this device: that tiles equal one pass, and that nothing beyond their halo
+ * changes a bit of what they own.
+ */
+export async function verifyTiles(network: TestedNetwork, channels: number): Promise<VerifiedTiles> {
+  const { smallest, multiple } = network.geometry;
+  /** The distances of places and sizes: some multiples, so that enough is compared. */
+  const unit = Math.ceil(LEAST_UNIT / multiple) * multiple;
+  const full: Place = { x: 0, y: 0, width: smallest + 7 * unit, height: smallest + 6 * unit };
+  const image = noiseOf({ isOfBytes: true }, full.width * full.height * channels) as Uint8Array;
+  const predict = (places: readonly Place[], data: Uint8Array) => {
+    const [{ width, height }] = places as [Place];
+    const batch = new Uint8Array(places.length * width * height * channels);
+    for (const [i, place] of places.entries()) cut({ data, width: full.width, channels }, place, batch, i);
+    const tiles = { data: batch, count: places.length, width, height, channels };
+    return network.predict(tiles, 'probabilities', false) as Promise<Float32Array>;
+  };
+  const whole = await predict([full], image);
+  const at = (x: number, y: number, wider: number, taller: number): Place => ({
+    x,
+    y,
+    width: smallest + wider * unit,
+    height: smallest + taller * unit,
+  });
+  const phases = [
+    [0, 0],
+    [unit, 2 * unit + multiple],
+    [4 * unit - multiple, 3 * unit],
+  ] as const;
+  let tiles: Compared = { values: 0, differing: 0 };
+  for (const [wider, taller] of [
+    [0, 0],
+    [3, 1],
+  ] as const) {
+    const places = phases.map(([x, y]) => at(x, y, wider, taller));
+    tiles = sum(tiles, compare(network, full, places, await predict(places, image), whole));
+  }
+  const place = at(2 * unit, 3 * unit, 1, 0);
+  const others = image.map((value, i) => {
+    const [x, y] = [Math.floor(i / channels) % full.width, Math.floor(i / channels / full.width)];
+    const isInside = x >= place.x && x < place.x + place.width && y >= place.y && y < place.y + place.height;
+    return isInside ? value : 255 - value;
+  });
+  const [alone, changed] = [await predict([place], image), await predict([full], others)];
+  return { tiles, outside: compare(network, full, [place], alone, changed) };
+}
+
+const sum = (a: Compared, b: Compared): Compared => ({
+  values: a.values + b.values,
+  differing: a.differing + b.differing,
+});
+
+/** Compares the probabilities of tiles with the same px of the whole image. */
+function compare(
+  { geometry: { halo } }: TestedNetwork,
+  full: Place,
+  places: readonly Place[],
+  found: Float32Array,
+  whole: Float32Array,
+): Compared {
+  const across = (place: Place) => place.width - halo.left - halo.right;
+  const down = (place: Place) => place.height - halo.top - halo.bottom;
+  const values = whole.length / across(full) / down(full);
+  const [own, all] = [found, whole].map(
+    (floats) => new Uint32Array(floats.buffer, floats.byteOffset, floats.length),
+  ) as [Uint32Array, Uint32Array];
+  let differing = 0;
+  let at = 0;
+  for (const place of places) {
+    for (let row = 0; row < down(place); row++) {
+      const from = ((row + place.y) * across(full) + place.x) * values;
+      const length = across(place) * values;
+      for (let i = 0; i < length; i++) if (own[at + i] !== all[from + i]) differing++;
+      at += length;
+    }
+  }
+  // what is missing differs, too
+  return { values: at, differing: differing + Math.abs(found.length - at) };
+}

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { deviceFacts } from '../../model/devices/environment.js';
+import type { Engine } from '../../model/engine/engine.js';
+import type { InspectedOnnx, NetworkTensor } from '../../model/engine/engine-methods.js';
+import { VerificationError } from '../../model/errors.js';
+import type { TestedNetwork } from '../../model/exactness/self-test.js';
+import { compareTest, TEST_TOLERANCE, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
+import { verifyTiles } from '../../model/exactness/verify-tiles.js';
+import type { ScoreKind } from '../../model/network/head.js';
+import { NORMALISATION } from '../../model/network/pixels.js';
+import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
+import { ONNX_FILE, writeCard } from '../../model/shelf/model-files.js';
+import { RequestError } from '../contract/errors.js';
+import { createFolder } from '../storage/draft-folder.js';
+import { syncFile } from '../storage/durable.js';
+
+/** The test that a network comes with: an input, and the output that its makers have computed for it. */
+export interface NetworkTest {
+  readonly input: NetworkTensor;
+  /** `[height, width, channels]`. */
+  readonly output: Float32Array;
+  /** Default: as bioimageio.core has it. */
+  readonly tolerance?: TestTolerance;
+}
+
+/** What is known of a model beside its network; what is left out has a default that says nothing. */
+export type ImportedCard = Partial<
+  Pick<
+    Card,
+    'description' | 'classes' | 'channels' | 'normalisation' | 'micronsPerPixel' | 'data' | 'threshold'
+  >
+>;
+
+export interface ImportRequest {
+  readonly engine: Engine;
+  /** The folder of its version, which must not exist. */
+  readonly folder: string;
+  readonly name: string;
+  readonly version: number;
+  /** The network, as `readOnnxSource` returns it. */
+  readonly onnx: Uint8Array;
+  /** As the card states it, such as a file's name. */
+  readonly source: string;
+  readonly card: ImportedCard;
+  /** Channels of the image, where the file leaves them open. */
+  readonly channels?: number;
+  /** What the output means, where the graph does not end in what says so. Default: logits. */
+  readonly scores?: ScoreKind;
+  readonly test?: NetworkTest;
+  /** Accepts a network that is not exact, with tiles of this side alone, in px. Default: it is refused. */
+  readonly approximateSide?: number;
+  /** Called before each step, with what it is. */
+  readonly onStep?: (step: string) => void;
+}
+
+/**
+ * Imports the network of an ONNX file as a model: derives its geometry, verifies it on this device, and writes its folder,
+ * whole or not at all.
+ * @throws OnnxFileError, UnsupportedNodeError, InexactModelError (by `code`) naming what cannot be imported
+ * @throws VerificationError where it computes other values than its test, or than one pass
+ * @throws RequestError where the version exists
+ */
+export async function importNetwork(request: ImportRequest): Promise<Card> {
+  const { engine, folder, name, version, onnx, onStep = () => {} } = request;
+  const write = async (draft: string) => {
+    const path = join(draft, ONNX_FILE);
+    await writeFile(path, onnx);
+    await syncFile(path);
+    onStep('deriving the geometry');
+    const { channels, approximateSide } = request;
+    const found = await engine.inspectOnnx(path, {
+      ...(channels !== undefined && { channels }),
+      ...(approximateSide !== undefined && { approximateSide }),
+    });
+    const unverified = await cardOf(request, found);
+    await writeCard(draft, unverified);
+    const verified = await verify(draft, request, unverified, onStep);
+    const complete: Card = { ...unverified, imported: { source: request.source, verification: verified } };
+    await writeCard(draft, complete);
+    return complete;
+  };
+  const card = await createFolder(folder, write).finally(() => rmdir(dirname(folder)).catch(() => undefined)); // if empty
+  if (card === null) throw new RequestError('conflict', `the model ${name}/${version} exists already`);
+  return card;
+}
+
+/** The card of a network that is not verified yet. */
+async function cardOf(request: ImportRequest, found: InspectedOnnx): Promise<Card> {
+  const { engine, name, version, onnx, card, source } = request;
+  const { geometry, inputChannels, outputChannels, parameters, features, ending } = found;
+  const classes = card.classes ?? namesOf(outputChannels);
+  const expected = outputChannels === 1 ? 2 : outputChannels;
+  if (classes.length !== expected) {
+    throw new RequestError(
+      'bad-request',
+      `the network distinguishes ${expected} classes, not the ${classes.length} that are named`,
+    );
+  }
+  return {
+    name,
+    version,
+    description: card.description ?? `Imported from ${source}.`,
+    architecture: { kind: 'onnx', parameters, features, ...geometry },
+    inputChannels,
+    ...(card.channels && { channels: card.channels }),
+    normalisation: card.normalisation ?? NORMALISATION,
+    ...postprocessingOf(request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax'), ending),
+    classes,
+    ...(card.threshold !== undefined && { threshold: card.threshold }),
+    micronsPerPixel: card.micronsPerPixel ?? null,
+    data: card.data ?? {
+      description: 'not known',
+      citation: null,
+      terms: 'not known',
+      digest: 'none',
+      split: {},
+    },
+    training: {
+      command: 'unseam import',
+      seed: 0,
+      steps: 0,
+      seconds: 0,
+      ...deviceFacts(await engine.environment(), { lanes: 1, threads: engine.threads }),
+    },
+    scores: {},
+    weights: { sha256: createHash('sha256').update(onnx).digest('hex'), bytes: onnx.length },
+  };
+}
+
+/** What is left to be done to the output; nothing where the graph does it. */
+function postprocessingOf(scores: ScoreKind, ending: ScoreKind | null): { postprocessing?: Postprocessing } {
+  if (ending !== null || scores === 'probabilities') return {};
+  return { postprocessing: [{ step: scores }] };
+}
+
+/** Colours of classes that have no names, from one that is told apart from gray. */
+const COLOURS = ['#e6550d', '#3182bd', '#31a354', '#756bb1', '#e7ba52', '#d6616b', '#17becf', '#8c564b'];
+
+function namesOf(channels: number): Card['classes'] {
+  return Array.from({ length: channels === 1 ? 2 : channels }, (_, i) => ({
+    name: i === 0 ? 'background' : `class ${i}`,
+    colour: i === 0 ? null : COLOURS[(i - 1) % COLOURS.length]!,
+  }));
+}
+
+/** Verifies a network in its draft. @throws VerificationError */
+async function verify(
+  draft: string,
+  { engine, test }: ImportRequest,
+  { inputChannels, architecture, training: { device } }: Card,
+  onStep: (step: string) => void,
+): Promise<Verification> {
+  let tested: Verification['test'] = null;
+  if (test) {
+    onStep('computing its test tensor');
+    const { values } = await engine.compute(draft, test.input);
+    const { isWithin, ...outcome } = compareTest(values, test.output, test.tolerance ?? TEST_TOLERANCE);
+    tested = outcome;
+    if (!isWithin) {
+      throw new VerificationError(
+        `${outcome.mismatches} of ${outcome.values} values of its test are beyond the tolerance, by up to ${outcome.largestDifference}`,
+      );
+    }
+  }
+  if (!architecture.tileable) return { device, test: tested, tiles: null, outside: null };
+  onStep('comparing tiles with one pass');
+  const model = await engine.load(draft);
+  try {
+    const network: TestedNetwork = {
+      geometry: model.geometry,
+      predict: (batch, output, symmetries) => engine.predict(model.id, batch, output, { symmetries }),
+    };
+    const { tiles, outside } = await verifyTiles(network, inputChannels);
+    if (tiles.differing + outside.differing > 0) {
+      throw new VerificationError(
+        `${tiles.differing} of ${tiles.values} values of tiles differ from one pass, and ${outside.differing} of ${outside.values} depend on px beyond the halo`,
+      );
+    }
+    return { device, test: tested, tiles, outside };
+  } finally {
+    await engine.unload(model.id);
+  }
+}
