@@ -2,16 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Engine, type EngineModel } from '../model/engine/engine.js';
+import { Engine } from '../model/engine/engine.js';
 import type { UnetConfig } from '../model/network/unet.js';
 import { writeUntrained } from '../test/support/untrained.js';
-import { within } from '../tiling/geometry.js';
-import { chooseTile, planTiles, type Tile, type TilePlan, type TileRule } from '../tiling/plan.js';
-import type { Raster } from '../tiling/raster.js';
-import { readTile } from '../tiling/reader.js';
-import { hash } from '../tiling/samples/random.js';
-import { memorySource } from '../tiling/sources/memory.js';
+import { chooseTile, planTiles, type TilePlan, type TileRule } from '../tiling/plan.js';
 import type { Bench } from './bench.js';
+import { copyOwned, countDifferences, noiseImage, runTiles } from './exactness-tiles.js';
 import { compareUses } from './exactness-uses.js';
 
 const MODELS = ['shapes/1', 'em-membrane/1', 'em-membrane/1-int8'];
@@ -88,13 +84,13 @@ export const bench: Bench = async (log) => {
         if (!references.has(key)) {
           const plan = planTiles(image, { tile: chooseTile(image, 'whole', rule), rule });
           const whole = new Float32Array(width * height * model.card.classes.length);
-          await run(engine, model, image, plan, 1, Number.POSITIVE_INFINITY, (tile, out, outWidth) =>
-            copy(tile, out, outWidth, whole, width, model.card.classes.length),
+          await runTiles(engine, model, image, plan, 1, Number.POSITIVE_INFINITY, (tile, out, outWidth) =>
+            copyOwned(tile, out, outWidth, whole, width, model.card.classes.length),
           );
           references.set(key, whole);
         }
         const compare = async (plan: TilePlan, batch: number, tally: { values: number; differing: number }) =>
-          run(engine, model, image, plan, batch, COMPUTED_PX, (tile, out, outWidth) => {
+          runTiles(engine, model, image, plan, batch, COMPUTED_PX, (tile, out, outWidth) => {
             const classes = model.card.classes.length;
             tally.differing += countDifferences(tile, out, outWidth, references.get(key)!, width, classes);
             tally.values += tile.write.width * tile.write.height * classes;
@@ -139,90 +135,4 @@ async function untrained(dir: string) {
   }
   await engine.close();
   return nets;
-}
-
-/** Runs a plan's tiles, or an evenly spaced sample of them, in batches; returns the number of tiles run. */
-async function run(
-  engine: Engine,
-  model: EngineModel,
-  image: Raster,
-  plan: TilePlan,
-  batchSize: number,
-  maxComputedPx: number,
-  onTile: (tile: Tile, output: Float32Array, outputWidth: number) => void,
-): Promise<number> {
-  const source = memorySource(image);
-  const { width, height } = plan.tile;
-  const every = Math.max(1, Math.ceil((plan.count * width * height) / maxComputedPx));
-  let done = 0;
-  const flush = async (tiles: Tile[]) => {
-    if (tiles.length === 0) return;
-    const rasters = await Promise.all(tiles.map((tile) => readTile(source, tile.read)));
-    const data = new Uint8Array(tiles.length * width * height * image.channels);
-    for (const [i, raster] of rasters.entries()) data.set(raster.data, i * raster.data.length);
-    const batch = { data, count: tiles.length, height, width, channels: image.channels };
-    const result = (await engine.predict(model.id, batch, 'probabilities')) as Float32Array;
-    const length = result.length / tiles.length;
-    for (const [i, tile] of tiles.entries()) {
-      onTile(tile, result.subarray(i * length, (i + 1) * length), within(plan.tile, plan.halo).width);
-    }
-    done += tiles.length;
-  };
-  let pending: Tile[] = [];
-  for (const band of plan.bands()) {
-    for (const tile of band.tiles) {
-      if (tile.index % every !== 0 && tile.index !== plan.count - 1) continue;
-      pending.push(tile);
-      if (pending.length === batchSize) {
-        await flush(pending);
-        pending = [];
-      }
-    }
-  }
-  await flush(pending);
-  return done;
-}
-
-/** Copies what a tile owns into the whole image's output. */
-function copy(
-  tile: Tile,
-  out: Float32Array,
-  outWidth: number,
-  into: Float32Array,
-  width: number,
-  classes: number,
-): void {
-  const length = tile.write.width * classes;
-  for (let y = 0; y < tile.write.height; y++) {
-    const from = y * outWidth * classes;
-    into.set(out.subarray(from, from + length), ((tile.write.y + y) * width + tile.write.x) * classes);
-  }
-}
-
-/** How many values of what a tile owns differ in their bits from those of the whole image. */
-function countDifferences(
-  tile: Tile,
-  out: Float32Array,
-  outWidth: number,
-  whole: Float32Array,
-  width: number,
-  classes: number,
-): number {
-  const a = new Uint32Array(out.buffer, out.byteOffset, out.length);
-  const b = new Uint32Array(whole.buffer, whole.byteOffset, whole.length);
-  let count = 0;
-  for (let y = 0; y < tile.write.height; y++) {
-    const from = y * outWidth * classes;
-    const at = ((tile.write.y + y) * width + tile.write.x) * classes;
-    for (let i = 0; i < tile.write.width * classes; i++) if (a[from + i] !== b[at + i]) count++;
-  }
-  return count;
-}
-
-function noiseImage(width: number, height: number): Raster {
-  const data = Uint8Array.from(
-    { length: width * height },
-    (_, i) => hash(i % width, Math.floor(i / width), 7) & 255,
-  );
-  return { data, width, height, channels: 1 };
 }

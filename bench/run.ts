@@ -14,6 +14,7 @@ const BENCHES: Record<string, () => Promise<BenchModule>> = {
   engine: () => import('./engine.js'),
   exactness: () => import('./exactness.js'),
   image: () => import('./image.js'),
+  import: () => import('./import.js'),
   int8: () => import('./int8.js'),
   interactive: () => import('./interactive.js'),
   memory: () => import('./memory.js'),

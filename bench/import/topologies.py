@@ -229,7 +229,7 @@ TOPOLOGIES = {
     "monai-basicunet": (lambda: monai("BasicUNet", in_channels=1, out_channels=2, features=(16, 16, 32, 64, 64, 16),
                                       norm="batch"), 96, 1, True, {}),
     "monai-attention": (lambda: monai("AttentionUnet", in_channels=1, out_channels=2, channels=(16, 32, 64),
-                                      strides=(2, 2)), 96, 1, True, {}),
+                                      strides=(2, 2)), 96, 1, False, {}),
     "monai-instance": (lambda: monai("UNet", in_channels=1, out_channels=2, channels=(16, 32), strides=(2,)), 96, 1, False, {}),
     "instance-norm": (lambda: Unet(block=InstanceNormed), 96, 1, False, {}),
     "group-norm": (lambda: Unet(block=GroupNormed), 96, 1, False, {}),

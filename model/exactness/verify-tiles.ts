@@ -16,7 +16,7 @@ export interface VerifiedTiles {
 }
 
 /** In px. */
-const LEAST_UNIT = 24;
+const LEAST_UNIT = 48;
 
 /**
  * Verifies the derived geometry of a network on this device: that tiles equal one pass, and that nothing beyond their halo
@@ -55,7 +55,7 @@ export async function verifyTiles(network: TestedNetwork, channels: number): Pro
     const places = phases.map(([x, y]) => at(x, y, wider, taller));
     tiles = sum(tiles, compare(network, full, places, await predict(places, image), whole));
   }
-  const place = at(2 * unit, 3 * unit, 1, 0);
+  const place = at(2 * unit, 3 * unit, 3, 2);
   const others = image.map((value, i) => {
     const [x, y] = [Math.floor(i / channels) % full.width, Math.floor(i / channels / full.width)];
     const isInside = x >= place.x && x < place.x + place.width && y >= place.y && y < place.y + place.height;

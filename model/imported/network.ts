@@ -5,7 +5,7 @@ import { Head, type ScoreKind } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { LoweredGraph } from './lower.js';
-import type { ImportedNode } from './values.js';
+import { type ImportedNode, parametersOf } from './values.js';
 
 /** The network of an ONNX graph. */
 export class ImportedNetwork implements TileModel {
@@ -55,8 +55,7 @@ export class ImportedNetwork implements TileModel {
   }
 
   get parameters(): number {
-    const lengths = this.graph.nodes.flatMap(({ weights }) => weights.map(({ values }) => values.length));
-    return lengths.reduce((sum, n) => sum + n, 0);
+    return this.graph.nodes.reduce((sum, { weights }) => sum + parametersOf(weights), 0);
   }
 
   /**
@@ -84,7 +83,7 @@ export class ImportedNetwork implements TileModel {
       name,
       kind: opType,
       shape: [...sizes, channels],
-      parameters: weights.reduce((sum, { values }) => sum + values.length, 0),
+      parameters: parametersOf(weights),
       inputs: inputs.flatMap((id) => names.get(id) ?? []),
     }));
   }

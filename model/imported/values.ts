@@ -43,7 +43,12 @@ export type Compute = (images: readonly tf.Tensor4D[], weights: readonly tf.Tens
 export interface Weight {
   readonly shape: readonly number[];
   readonly values: Float32Array;
+  /** Of the network, where it is stored with zeros between its numbers. Default: as many as it has values. */
+  readonly parameters?: number;
 }
+
+export const parametersOf = (weights: readonly Weight[]): number =>
+  weights.reduce((sum, { values, parameters }) => sum + (parameters ?? values.length), 0);
 
 /** An operator of the network. */
 export interface ImportedNode extends GeometryNode {

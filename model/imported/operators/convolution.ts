@@ -311,5 +311,5 @@ function phasesOf({ dims, values }: Constant, stride: number, [down, across]: Pa
       }
     }
   }
-  return { shape, values: phases };
+  return { shape, values: phases, parameters: values.length };
 }
