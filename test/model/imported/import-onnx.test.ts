@@ -1,0 +1,306 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as ort from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { selfTest } from '../../../model/exactness/self-test.js';
+import { verifyTiles } from '../../../model/exactness/verify-tiles.js';
+import { importOnnx } from '../../../model/imported/import-onnx.js';
+import { FrozenModel } from '../../../model/network/frozen.js';
+import type { OnnxBackend } from '../../../model/onnx/backend.js';
+import { OnnxGraphs } from '../../support/onnx-graphs.js';
+import { difference, noise, oneAtATime, onnxBesideCpu } from '../../support/oracle.js';
+import { even } from '../../support/rasters.js';
+
+let backend: OnnxBackend;
+beforeAll(async () => {
+  backend = await onnxBesideCpu();
+  await tf.setBackend('onnx');
+});
+afterAll(() => backend.close());
+
+/** A U-Net of depth 1 between two convolutions: what goes down, what goes up, and what follows each convolution. */
+function unet(
+  down: (g: OnnxGraphs, x: string, channels: number) => string,
+  up: (g: OnnxGraphs, x: string, channels: number) => string,
+  act: (g: OnnxGraphs, x: string) => string = (g, x) => g.relu(x),
+): Uint8Array {
+  const g = new OnnxGraphs(1);
+  const first = act(g, g.conv('image', 1, 16));
+  const low = act(g, g.conv(down(g, first, 16), 16, 16));
+  const joined = g.g.op('Concat', [first, up(g, low, 16)], { axis: 1 });
+  return g.file(g.conv(act(g, g.conv(joined, 32, 16)), 16, 3, 1));
+}
+
+type Part = (g: OnnxGraphs, x: string, channels: number) => string;
+const pool: Part = (g, x) => g.pool(x);
+const windows =
+  (opType: string, kernel: number, stride: number, pad: number, more: object = {}): Part =>
+  (g, x) =>
+    g.g.op(opType, [x], {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [pad, pad, pad, pad],
+      ...more,
+    });
+const strided =
+  (kernel: number): Part =>
+  (g, x, c) =>
+    g.conv(x, c, c, kernel, { strides: [2, 2] });
+const transposed =
+  (kernel: number, pad: number, outputPadding = 0): Part =>
+  (g, x, c) =>
+    g.g.op('ConvTranspose', [x, g.weight([c, c, kernel, kernel]), g.weight([c])], {
+      kernel_shape: [kernel, kernel],
+      strides: [2, 2],
+      pads: [pad, pad, pad, pad],
+      output_padding: [outputPadding, outputPadding],
+    });
+const k2s2 = transposed(2, 0);
+const doubled =
+  (mode: string, place?: string): Part =>
+  (g, x) =>
+    g.resize(x, 2, mode, place);
+const unary =
+  (opType: string, attributes = {}) =>
+  (g: OnnxGraphs, x: string): string =>
+    g.g.op(opType, [x], attributes);
+
+const EXACT: [string, () => Uint8Array][] = [
+  ['max pooling and k2s2', () => unet(pool, k2s2)],
+  ['average pooling', () => unet(windows('AveragePool', 2, 2, 0), k2s2)],
+  [
+    'average pooling that counts its padding',
+    () => unet(windows('AveragePool', 3, 2, 1, { count_include_pad: 1 }), k2s2),
+  ],
+  ['max pooling 3/2 with padding', () => unet(windows('MaxPool', 3, 2, 1), k2s2)],
+  ['max pooling that rounds up', () => unet(windows('MaxPool', 3, 2, 0, { ceil_mode: 1 }), k2s2)],
+  ['a strided 3×3 convolution', () => unet(strided(3), k2s2)],
+  ['a strided 7×7 convolution', () => unet(strided(7), k2s2)],
+  ['k3s2p1 with output padding', () => unet(pool, transposed(3, 1, 1))],
+  ['k4s2p1', () => unet(pool, transposed(4, 1))],
+  ['linear doubling', () => unet(pool, doubled('linear'))],
+  ['linear doubling as PyTorch has it', () => unet(pool, doubled('linear', 'pytorch_half_pixel'))],
+  ['cubic doubling', () => unet(pool, doubled('cubic'))],
+  ['nearest doubling', () => unet(pool, doubled('nearest', 'asymmetric'))],
+  [
+    'a shuffle of channels to px',
+    () =>
+      unet(pool, (g, x, c) =>
+        g.g.op('DepthToSpace', [g.conv(x, c, 4 * c, 1)], { blocksize: 2, mode: 'CRD' }),
+      ),
+  ],
+  ['depthwise convolutions', () => unet(pool, k2s2, (g, x) => g.relu(g.conv(x, 1, 16, 3, { group: 16 })))],
+  [
+    'dilation',
+    () => unet(pool, k2s2, (g, x) => g.relu(g.conv(x, 16, 16, 3, { dilations: [2, 2], pads: [2, 2, 2, 2] }))),
+  ],
+  ['SiLU', () => unet(pool, k2s2, (g, x) => g.g.op('Mul', [x, g.g.op('Sigmoid', [x])]))],
+  ['leaky ReLU', () => unet(pool, k2s2, unary('LeakyRelu', { alpha: { float: 0.2 } }))],
+  ['PReLU', () => unet(pool, k2s2, (g, x) => g.g.op('PRelu', [x, g.weight([16, 1, 1])]))],
+  ['HardSwish', () => unet(pool, k2s2, unary('HardSwish'))],
+  ['Mish', () => unet(pool, k2s2, unary('Mish'))],
+  ['ELU', () => unet(pool, k2s2, unary('Elu'))],
+  [
+    'batch normalisation',
+    () =>
+      unet(pool, k2s2, (g, x) =>
+        g.relu(
+          g.g.op('BatchNormalization', [
+            x,
+            ...[g.weight([16], 0.5, 1), g.weight([16]), g.weight([16]), g.weight([16], 0.5, 1)],
+          ]),
+        ),
+      ),
+  ],
+  [
+    'an attention gate',
+    () => unet(pool, k2s2, (g, x) => g.g.op('Mul', [x, g.g.op('Sigmoid', [g.conv(g.relu(x), 16, 1, 1)])])),
+  ],
+  [
+    'a normalisation of the channels of each px',
+    () =>
+      unet(pool, k2s2, (g, x) => {
+        const last = g.g.op('Transpose', [x], { perm: [0, 2, 3, 1] });
+        const normalised = g.g.op('LayerNormalization', [last, g.weight([16]), g.weight([16])], { axis: -1 });
+        const mixed = g.g.op('MatMul', [normalised, g.weight([16, 16])]);
+        return g.relu(g.g.op('Transpose', [mixed], { perm: [0, 3, 1, 2] }));
+      }),
+  ],
+];
+
+describe('an ONNX graph', () => {
+  it.each(EXACT)(
+    'with %s computes what ONNX Runtime does, and its tiles equal one pass',
+    async (_name, write) => {
+      const file = write();
+      const network = importOnnx(file);
+      const { smallest, multiple } = network.geometry;
+      const [height, width] = [smallest + multiple, smallest];
+      const session = await ort.InferenceSession.create(file);
+      const pixels = noise(height * width, 1, 0, 1);
+      const feeds = { image: new ort.Tensor('float32', pixels, [1, 1, height, width]) };
+      const expected = (await session.run(feeds)).scores!.data as Float32Array;
+      await session.release();
+      const image = tf.tensor(pixels, [1, height, width, 1]) as tf.Tensor4D;
+      const y = tf.tidy(() => tf.transpose(network.result(image), [0, 3, 1, 2]));
+      expect(difference([...(await y.data())], [...expected])).toBeLessThan(1e-5);
+      tf.dispose([image, y]);
+
+      const before = tf.memory().numTensors;
+      const model = await FrozenModel.of(network, backend);
+      const tested = oneAtATime(model);
+      expect(await selfTest(tested, { output: 'labels', symmetries: false, channels: 1 })).toMatchObject({
+        exact: true,
+      });
+      expect(await verifyTiles(tested, 1)).toMatchObject({
+        tiles: { differing: 0 },
+        outside: { differing: 0 },
+      });
+      expect(tf.memory().numTensors).toBe(before);
+      model.dispose();
+    },
+  );
+
+  it('has a halo that suffices, and no more: one px less changes what a tile owns', async () => {
+    const network = importOnnx(unet(strided(3), doubled('linear')));
+    const { halo, smallest, multiple } = network.geometry;
+    const full = smallest + 8 * multiple;
+    const scores = async (values: Float32Array) => {
+      const image = tf.tensor(values, [1, full, full, 1]) as tf.Tensor4D;
+      const y = tf.tidy(() => network.scores(image));
+      const data = await y.data();
+      tf.dispose([image, y]);
+      return data;
+    };
+    const image = noise(full * full, 2, 0, 1);
+    // the image without its first row: what the first px of the first tile's output depends on is gone
+    const within = 4 * multiple + halo.top;
+    const row = (data: ArrayLike<number>, y: number) =>
+      Array.from(data)
+        .slice(y * full * 3, (y + 1) * full * 3)
+        .join();
+    const original = await scores(image);
+    const cleared = image.map((value, i) => (i < 4 * multiple * full ? 1 - value : value));
+    expect(row(await scores(cleared), within)).toBe(row(original, within));
+    const more = image.map((value, i) => (i < (4 * multiple + 3) * full ? 1 - value : value));
+    expect(row(await scores(more), within)).not.toBe(row(original, within));
+    network.dispose();
+  });
+
+  it('folds shapes: an image that is resized to the size of another, and cropped to its centre', () => {
+    const g = new OnnxGraphs(1);
+    const first = g.relu(g.conv('image', 1, 4, 3, { pads: [0, 0, 0, 0] }));
+    const low = g.pool(first);
+    const shape = g.g.op('Shape', [first]);
+    const sides = g.g.op('Slice', [shape, g.g.ints([2]), g.g.ints([4]), g.g.ints([0])]);
+    const channels = g.g.op('Slice', [g.g.op('Shape', [low]), g.g.ints([0]), g.g.ints([2]), g.g.ints([0])]);
+    const sizes = g.g.op('Concat', [channels, sides], { axis: 0 });
+    const up = g.g.op('Resize', [low, '', '', sizes], { mode: 'linear' });
+    const network = importOnnx(g.file(g.g.op('Concat', [first, up], { axis: 1 })));
+    expect(network.geometry).toMatchObject({ halo: even(2), padded: even(1), multiple: 2 });
+    network.dispose();
+  });
+
+  it.each([
+    ['softmax', 3, 'softmax'],
+    ['sigmoid', 1, 'sigmoid'],
+  ] as const)('that ends in a %s has its scores in front of it', (_name, channels, kind) => {
+    const g = new OnnxGraphs(1);
+    const scores = g.conv('image', 1, channels);
+    const network = importOnnx(
+      g.file(kind === 'softmax' ? g.g.op('Softmax', [scores], { axis: 1 }) : g.g.op('Sigmoid', [scores])),
+    );
+    expect(network.head.kind).toBe(kind);
+    expect(network.outputChannels).toBe(channels);
+    network.dispose();
+  });
+
+  it('of a fixed size is a network for every size', () => {
+    const g = new OnnxGraphs(2, [64, 64]);
+    const network = importOnnx(g.file(g.resize(g.pool(g.conv('image', 2, 2)), 2, 'nearest', 'asymmetric')));
+    expect(network).toMatchObject({ inputChannels: 2, geometry: { multiple: 2, halo: even(2) } });
+    network.dispose();
+  });
+
+  it('of images whose channels come last begins with a Transpose', () => {
+    const g = new OnnxGraphs(1);
+    g.g.inputs[0] = { name: 'image', element: 'float32', dims: ['n', 'h', 'w', 5] };
+    const network = importOnnx(g.file(g.conv(g.g.op('Transpose', ['image'], { perm: [0, 3, 1, 2] }), 5, 2)));
+    expect(network.inputChannels).toBe(5);
+    network.dispose();
+  });
+});
+
+describe('a graph that cannot be exact is refused by the name of its node', () => {
+  it.each<[string, (g: OnnxGraphs, x: string) => string, RegExp]>([
+    [
+      'instance normalisation',
+      (g, x) => g.g.op('InstanceNormalization', [x, g.weight([4]), g.weight([4])]),
+      /statistics of a tile/,
+    ],
+    [
+      'squeeze-and-excitation',
+      (g, x) => g.g.op('Mul', [x, g.g.op('Sigmoid', [g.g.op('GlobalAveragePool', [x])])]),
+      /all px of a tile/,
+    ],
+    [
+      'a mean over positions',
+      (g, x) => g.g.op('Sub', [x, g.g.op('ReduceMean', [x, g.g.ints([2, 3])])]),
+      /all px of a tile/,
+    ],
+    ['aligned corners', (g, x) => g.resize(g.pool(x), 2, 'linear', 'align_corners'), /aligns corners/],
+    ['linear resizing by 3', (g, x) => g.resize(g.pool(x, 3), 3, 'linear'), /linearly by 3/],
+    [
+      'numbers for each position',
+      (g, x) => g.g.op('Add', [x, g.g.initializer('float32', [1, 1, 64, 64], new Float32Array(64 * 64))]),
+      /depend on the position/,
+    ],
+    [
+      'attention',
+      (g, x) => g.g.op('Softmax', [g.g.op('Reshape', [x, g.g.ints([1, 4, -1])])], { axis: -1 }),
+      /mixes positions/,
+    ],
+  ])('%s', (_name, write, reason) => {
+    const g = new OnnxGraphs(1, [64, 64]);
+    const file = g.file(write(g, g.conv('image', 1, 4)));
+    expect(() => importOnnx(file)).toThrow(
+      expect.objectContaining({ code: 'inexact-model', message: expect.stringMatching(reason) }),
+    );
+  });
+
+  it('unless one tile size is accepted for it', async () => {
+    const g = new OnnxGraphs(1);
+    const x = g.conv('image', 1, 4);
+    const squeezed = g.g.op('Mul', [x, g.g.op('Sigmoid', [g.g.op('GlobalAveragePool', [x])])]);
+    const network = importOnnx(g.file(g.conv(squeezed, 4, 2, 1)), { approximateSide: 64 });
+    expect(network.geometry).toEqual({
+      halo: even(1),
+      padded: even(1),
+      multiple: 1,
+      smallest: 64,
+      tileable: false,
+    });
+    const model = await FrozenModel.of(network, backend);
+    const tile = { data: noise(64 * 64, 1, 0, 1), count: 1, height: 64, width: 64, channels: 1 };
+    expect((await model.predict(tile, 'labels')).length).toBe(62 * 62);
+    model.dispose();
+  });
+
+  it.each<[string, (g: OnnxGraphs, x: string) => string, RegExp]>([
+    [
+      'an operator that is not known',
+      (g, x) => g.g.op('Einsum', [x], { equation: 'nchw->nchw' }),
+      /operators of type Einsum/,
+    ],
+    [
+      'weights that are computed',
+      (g, x) => g.g.op('Conv', [x, x], { kernel_shape: [1, 1] }),
+      /only constants/,
+    ],
+  ])('%s cannot be imported', (_name, write, reason) => {
+    const g = new OnnxGraphs(1);
+    const file = g.file(write(g, g.conv('image', 1, 4)));
+    expect(() => importOnnx(file)).toThrow(
+      expect.objectContaining({ code: 'unsupported-node', message: expect.stringMatching(reason) }),
+    );
+  });
+});
