@@ -9,6 +9,7 @@ import { Engine } from '../model/engine/engine.js';
 import { buildUnet, type UnetConfig } from '../model/network/unet.js';
 import { encodeModel } from '../model/onnx/proto.js';
 import { GraphWriter } from '../model/onnx/writer.js';
+import { importNetwork } from '../server/packages/import-network.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, medians } from './bench.js';
 
@@ -17,13 +18,14 @@ const OUT = 388;
 const BASES = [16, 32];
 const RUNS = 9;
 const WASM_RUNS = 5;
-const LIMITS = { wasmOverOnnx: 7, onnxOverNative: 1.15 };
+const LIMITS = { wasmOverOnnx: 7, onnxOverNative: 1.15, importedOverOnnx: 1.1 };
 
 /**
  * Compares the inference time of the engine with two baselines, on U-Nets of two widths and one tile of 572 px:
  * TensorFlow.js's own `wasm` backend, and ONNX Runtime called directly with the same weights in a graph
  * written by hand in NCHW. The latter shows the overhead of our backend and its thread. The engine is timed as
- * it serves, from 8-bit pixels to probabilities in the caller's thread. The three outputs must agree.
+ * it serves, from 8-bit pixels to probabilities in the caller's thread. The same graph, imported as a model, has to be as
+ * fast as our own network. All outputs must agree.
  */
 export const bench: Bench = async (log) => {
   const figures: Record<string, Record<string, number>> = {};
@@ -64,12 +66,25 @@ export const bench: Bench = async (log) => {
         Float32Array.from(pixels, (v) => v / 255),
         [1, 1, SIDE, SIDE],
       );
-      const onnx = () =>
+      const predict = (id: number) =>
         engine.predict(
-          model.id,
+          id,
           { data: pixels.slice(), count: 1, height: SIDE, width: SIDE, channels: 1 },
           'probabilities',
         ) as Promise<Float32Array>;
+      const importedFolder = join(dir, 'imported', '1');
+      await importNetwork({
+        engine,
+        folder: importedFolder,
+        name: 'imported',
+        version: 1,
+        onnx: nativeModel(net, weights),
+        source: 'bench',
+        card: {},
+      });
+      const importedModel = await engine.load(importedFolder);
+      const onnx = () => predict(model.id);
+      const imported = () => predict(importedModel.id);
       const native = async () => (await session.run({ image: floats })).probabilities!.data as Float32Array;
       const wasm = async () => {
         const y = tf.tidy(
@@ -80,14 +95,19 @@ export const bench: Bench = async (log) => {
         return values as Float32Array;
       };
       const agreement = await agree(onnx, native, wasm);
-      const fast = await medians(RUNS, { onnx, native });
+      await agree(imported, native, wasm);
+      const fast = await medians(RUNS, { onnx, native, imported });
       const slower = await medians(WASM_RUNS, { wasm, onnxBeside: onnx });
       const ratios = {
         wasmOverOnnx: slower.wasm / slower.onnxBeside,
         onnxOverNative: fast.onnx / fast.native,
+        importedOverOnnx: fast.imported / fast.onnx,
       };
       figures[`base${base}`] = rounded({ ...fast, ...slower, ...ratios, ...agreement });
-      holds &&= ratios.wasmOverOnnx >= LIMITS.wasmOverOnnx && ratios.onnxOverNative <= LIMITS.onnxOverNative;
+      holds &&=
+        ratios.wasmOverOnnx >= LIMITS.wasmOverOnnx &&
+        ratios.onnxOverNative <= LIMITS.onnxOverNative &&
+        ratios.importedOverOnnx <= LIMITS.importedOverOnnx;
       log(`base ${base}: ${JSON.stringify(figures[`base${base}`])}`);
       await session.release();
       net.dispose();

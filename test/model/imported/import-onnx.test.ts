@@ -160,6 +160,18 @@ describe('an ONNX graph', () => {
     },
   );
 
+  it.each(['labels', 'both'] as const)(
+    'passes the self-test for %s, also with symmetries',
+    async (output) => {
+      const model = await FrozenModel.of(importOnnx(unet(pool, doubled('linear'))), backend);
+      for (const symmetries of [false, true]) {
+        const outcome = await selfTest(oneAtATime(model), { output, symmetries, channels: 1 });
+        expect(outcome).toEqual({ exact: true, largestDifference: 0 });
+      }
+      model.dispose();
+    },
+  );
+
   it('has a halo that suffices, and no more: one px less changes what a tile owns', async () => {
     const network = importOnnx(unet(strided(3), doubled('linear')));
     const { halo, smallest, multiple } = network.geometry;
