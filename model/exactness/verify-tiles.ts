@@ -15,17 +15,21 @@ export interface VerifiedTiles {
   readonly outside: Compared;
 }
 
-/** In px. */
-const LEAST_UNIT = 48;
+/** The distance of places, and by which sizes differ, in px: enough to compare many values. */
+const UNIT = 48;
 
 /**
  * Verifies the derived geometry of a network on this device: that tiles equal one pass, and that nothing beyond their halo
  * changes a bit of what they own.
+ * @param unitPx the distance of places, at least
  */
-export async function verifyTiles(network: TestedNetwork, channels: number): Promise<VerifiedTiles> {
+export async function verifyTiles(
+  network: TestedNetwork,
+  channels: number,
+  unitPx = UNIT,
+): Promise<VerifiedTiles> {
   const { smallest, multiple } = network.geometry;
-  /** The distances of places and sizes: some multiples, so that enough is compared. */
-  const unit = Math.ceil(LEAST_UNIT / multiple) * multiple;
+  const unit = Math.ceil(unitPx / multiple) * multiple;
   const full: Place = { x: 0, y: 0, width: smallest + 7 * unit, height: smallest + 6 * unit };
   const image = noiseOf({ isOfBytes: true }, full.width * full.height * channels) as Uint8Array;
   const predict = (places: readonly Place[], data: Uint8Array) => {

@@ -1,6 +1,6 @@
 import { InexactModelError, ModelError, OnnxFileError, UnsupportedNodeError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
-import type { TileGeometry } from '../network/geometry.js';
+import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
@@ -36,12 +36,20 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
   const graph = readOnnx(bytes, options.readExternal);
   const { output, ...read } = ioOf(graph, options);
   const { approximateSide } = options;
-  const isApproximate = approximateSide !== undefined;
-  const fixed = read.fixed ?? (isApproximate ? ([approximateSide, approximateSide] as const) : null);
-  const base = { output, axes: read.axes, channels: read.channels, isApproximate };
-  const lowered = fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: fixed });
-  const geometry = isApproximate ? approximateGeometry(lowered) : solveGeometry(lowered);
-  if (read.fixed === null && geometry.tileable) checkSizes(graph, base, lowered, geometry);
+  const base = {
+    output,
+    axes: read.axes,
+    channels: read.channels,
+    isApproximate: approximateSide !== undefined,
+  };
+  if (approximateSide !== undefined) {
+    const { graph: lowered, geometry } = lowerApproximately(graph, base, read.fixed, approximateSide);
+    return new ImportedNetwork(lowered, geometry, read.channels, options.scores ?? null);
+  }
+  const lowered =
+    read.fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: read.fixed });
+  const geometry = solveGeometry(lowered);
+  if (read.fixed === null) checkSizes(graph, base, lowered, geometry);
   return new ImportedNetwork(lowered, geometry, read.channels, options.scores ?? null);
 }
 
@@ -155,14 +163,54 @@ function checkSizes(
 const signature = ({ name, opType, inputs, channels, parameters }: LoweredGraph['nodes'][number]): string =>
   JSON.stringify([name, opType, inputs, channels, parameters]);
 
-/** The geometry of a network that is not exact, with tiles of the size that it was read with. */
-function approximateGeometry(graph: LoweredGraph): TileGeometry {
-  const isPixel = new Set(
-    graph.nodes.filter(({ sizes }) => sizes.every((px) => px === 1)).map(({ output }) => output),
-  );
+/**
+ * Lowers a graph that is not exact, for tiles of one size: that of the file, or else the least from the requested side on
+ * that fits and has px beside its halo.
+ */
+function lowerApproximately(
+  graph: OnnxGraph,
+  base: Base,
+  fixed: readonly [number, number] | null,
+  side: number,
+): { readonly graph: LoweredGraph; readonly geometry: TileGeometry } {
+  if (fixed !== null && fixed[0] !== fixed[1]) {
+    throw new OnnxFileError(
+      `its images have ${fixed[1]} × ${fixed[0]} px; one that is not exact has square tiles`,
+    );
+  }
+  const first = fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: fixed });
+  const geometry = geometryBesideInexact(first);
+  const { smallest, multiple } = geometry;
+  const fitting = smallest + Math.ceil((side - smallest) / multiple) * multiple;
+  const own = fixed?.[0] ?? fitting;
+  const lowered = own === first.sizes[0] ? first : lower(graph, { ...base, sizes: [own, own] });
+  return { graph: lowered, geometry: { ...narrowed(geometry, own), smallest: own, tileable: false } };
+}
+
+/** The share of a tile that its halo may be on each side, where nothing is exact anyway: the rest is what it owns. */
+const HALO_SHARE = 1 / 4;
+
+/** A geometry with less of a halo, as far as the network returns it. */
+function narrowed({ halo, padded, ...geometry }: TileGeometry, side: number): TileGeometry {
+  const most = Math.floor(side * HALO_SHARE);
+  const less = (edge: keyof Margins) => Math.min(padded[edge], Math.max(0, halo[edge] - most));
+  const shrunk = (margins: Margins): Margins => ({
+    top: margins.top - less('top'),
+    left: margins.left - less('left'),
+    bottom: margins.bottom - less('bottom'),
+    right: margins.right - less('right'),
+  });
+  return { ...geometry, halo: shrunk(halo), padded: shrunk(padded) };
+}
+
+/** The geometry of all that is exact in a graph: what makes one px of a whole tile is left out. */
+function geometryBesideInexact(graph: LoweredGraph): TileGeometry {
+  const isPixel = new Set<number>();
+  for (const { sizes, inputs, output } of graph.nodes) {
+    if (sizes.every((px) => px === 1) || inputs.every((id) => isPixel.has(id))) isPixel.add(output);
+  }
   const nodes = graph.nodes
     .filter(({ output }) => !isPixel.has(output))
     .map((node) => ({ ...node, inputs: node.inputs.filter((id) => !isPixel.has(id)) }));
-  const exact = solveGeometry({ nodes, input: INPUT_ID, output: graph.output });
-  return { ...exact, smallest: graph.sizes[0], tileable: false };
+  return solveGeometry({ nodes, input: INPUT_ID, output: graph.output });
 }

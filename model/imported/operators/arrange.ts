@@ -221,10 +221,13 @@ function unsqueeze(c: NodeContext): GraphValue {
   const list = c.list('axes', 1) ?? [];
   const rank = dims.length + list.length;
   const added = new Set(list.map((axis) => (axis < 0 ? axis + rank : axis)));
-  return reshaped(
+  const value = reshaped(
     c,
     Array.from({ length: rank }, (_, d) => (added.has(d) ? 1 : dims.shift()!)),
   );
+  if (value.kind === 'mixed' && c.values[0]?.kind === 'image')
+    c.unsupported(`it makes ${rank} dimensions of an image`);
+  return value;
 }
 
 function flatten(c: NodeContext): GraphValue {

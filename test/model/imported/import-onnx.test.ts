@@ -5,6 +5,8 @@ import { selfTest } from '../../../model/exactness/self-test.js';
 import { verifyTiles } from '../../../model/exactness/verify-tiles.js';
 import { importOnnx } from '../../../model/imported/import-onnx.js';
 import { FrozenModel } from '../../../model/network/frozen.js';
+import type { Margins, TileGeometry } from '../../../model/network/geometry.js';
+import type { TileModel } from '../../../model/network/tile-model.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
 import { OnnxGraphs } from '../../support/onnx-graphs.js';
 import { difference, noise, oneAtATime, onnxBesideCpu } from '../../support/oracle.js';
@@ -151,7 +153,7 @@ describe('an ONNX graph', () => {
       expect(await selfTest(tested, { output: 'labels', symmetries: false, channels: 1 })).toMatchObject({
         exact: true,
       });
-      expect(await verifyTiles(tested, 1)).toMatchObject({
+      expect(await verifyTiles(tested, 1, 8)).toMatchObject({
         tiles: { differing: 0 },
         outside: { differing: 0 },
       });
@@ -195,6 +197,32 @@ describe('an ONNX graph', () => {
     expect(row(await scores(cleared), within)).toBe(row(original, within));
     const more = image.map((value, i) => (i < (4 * multiple + 3) * full ? 1 - value : value));
     expect(row(await scores(more), within)).not.toBe(row(original, within));
+    network.dispose();
+  });
+
+  it('is verified: a halo of one px less is found, and so are strides that are not multiples', async () => {
+    const network = importOnnx(unet(pool, k2s2));
+    const { geometry } = network;
+    const less = (margins: Margins) => ({ ...margins, top: margins.top - 1, bottom: margins.bottom - 1 });
+    const wrong: TileGeometry[] = [
+      { ...geometry, halo: less(geometry.halo), padded: less(geometry.padded) },
+      { ...geometry, multiple: 1 },
+    ];
+    for (const each of wrong) {
+      const claimed: TileModel = {
+        ...network,
+        geometry: each,
+        inputChannels: network.inputChannels,
+        parameters: network.parameters,
+        facts: network.facts,
+        scores: (x) => network.scores(x),
+        result: (x) => network.result(x),
+        dispose: () => {},
+      };
+      const model = await FrozenModel.of(claimed, backend);
+      const { tiles } = await verifyTiles(oneAtATime(model), 1, 8);
+      expect(tiles.differing).toBeGreaterThan(0);
+    }
     network.dispose();
   });
 
@@ -294,6 +322,21 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
     const model = await FrozenModel.of(network, backend);
     const tile = { data: noise(64 * 64, 1, 0, 1), count: 1, height: 64, width: 64, channels: 1 };
     expect((await model.predict(tile, 'labels')).length).toBe(62 * 62);
+    model.dispose();
+  });
+
+  it('or a smaller halo than it would need, and values of groups', async () => {
+    const g = new OnnxGraphs(1, [16, 16]);
+    const x = g.conv('image', 1, 4, 15);
+    const flat = g.g.op('Reshape', [x, g.g.ints([0, 2, -1])]);
+    const normal = g.g.op('InstanceNormalization', [flat, g.weight([2], 1, 1), g.weight([2])]);
+    const network = importOnnx(g.file(g.g.op('Reshape', [normal, g.g.op('Shape', [x])])), {
+      approximateSide: 64,
+    });
+    expect(network.geometry).toMatchObject({ halo: even(4), smallest: 16, tileable: false });
+    const model = await FrozenModel.of(network, backend);
+    const tile = { data: noise(16 * 16, 1, 0, 1), count: 1, height: 16, width: 16, channels: 1 };
+    expect((await model.predict(tile, 'labels')).length).toBe(8 * 8);
     model.dispose();
   });
 
