@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import { beforeAll, expect, it } from 'vitest';
+import { importOnnx } from '../../../model/imported/import-onnx.js';
 import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { loadCheckpoint, saveCheckpoint } from '../../../model/shelf/checkpoint.js';
 import { testFolder } from '../../support/files.js';
+import { OnnxGraphs } from '../../support/onnx-graphs.js';
 import { onnxBesideCpu } from '../../support/oracle.js';
 import { MODELS } from '../../support/product.js';
 
@@ -52,4 +54,44 @@ it('a checkpoint with quantised weights is dequantised when loaded', async () =>
   const loaded = await loadCheckpoint(folder);
   expect(new Set(await loaded.network.weights[0]!.data())).toEqual(new Set([0.5]));
   loaded.network.dispose();
+});
+
+it('an imported graph is a checkpoint, verified against its card', async () => {
+  const folder = await testFolder();
+  const g = new OnnxGraphs(2, [64, 64]);
+  const file = g.file(g.conv('image', 2, 3));
+  const { geometry, ...rest } = importOnnx(file);
+  tf.dispose([...rest.weights]);
+  const source = JSON.parse(await readFile(join(MODELS, 'shapes', '1', 'card.json'), 'utf8'));
+  const sha256 = createHash('sha256').update(file).digest('hex');
+  const card = {
+    ...source,
+    form: 3,
+    architecture: { kind: 'onnx', parameters: 2 * 3 * 9 + 3, features: 3, ...geometry },
+    inputChannels: 2,
+    classes: ['a', 'b', 'c'].map((name) => ({ name, colour: null })),
+    postprocessing: [{ step: 'softmax' }],
+    weights: { sha256, bytes: file.length },
+  };
+  const write = (changed: object) =>
+    writeFile(join(folder, 'card.json'), JSON.stringify({ ...card, ...changed }));
+  await writeFile(join(folder, 'model.onnx'), file);
+  await write({});
+  const before = tf.memory().numTensors;
+  const { network, digest } = await loadCheckpoint(folder);
+  expect(network).toMatchObject({ geometry, layers: null, head: { kind: 'softmax' } });
+  network.dispose();
+  await write({ postprocessing: [] });
+  const other = await loadCheckpoint(folder);
+  expect(other.network.head.kind).toBe('probabilities');
+  expect(other.digest).not.toBe(digest);
+  other.network.dispose();
+  await write({ architecture: { ...card.architecture, halo: { top: 0, left: 0, bottom: 0, right: 0 } } });
+  await expect(loadCheckpoint(folder)).rejects.toMatchObject({
+    code: 'bad-checkpoint',
+    message: expect.stringContaining('it states halo'),
+  });
+  expect(tf.memory().numTensors).toBe(before);
+  await write({ weights: { sha256: 'another', bytes: 1 } });
+  await expect(loadCheckpoint(folder)).rejects.toMatchObject({ code: 'bad-checkpoint' });
 });
