@@ -162,6 +162,20 @@ describe('an ONNX graph', () => {
     },
   );
 
+  it('is computed by other backends of TensorFlow.js, but for nodes that they do not have', async () => {
+    const [plain, other] = [unet(pool, k2s2), unet(pool, k2s2, unary('HardSwish'))].map((file) => {
+      const network = importOnnx(file);
+      return { network, run: () => tf.tidy(() => network.result(tf.zeros([1, 8, 8, 1]) as tf.Tensor4D)) };
+    });
+    await tf.setBackend('cpu');
+    const y = plain!.run();
+    expect(y.shape).toEqual([1, 8, 8, 3]);
+    expect(other!.run).toThrow(/\(HardSwish\) .* --engine onnx only, not by cpu/);
+    y.dispose();
+    await tf.setBackend('onnx');
+    for (const { network } of [plain!, other!]) network.dispose();
+  });
+
   it.each(['labels', 'both'] as const)(
     'passes the self-test for %s, also with symmetries',
     async (output) => {
