@@ -12,7 +12,7 @@ import {
 import type { Attribute, OnnxNode } from './onnx-file.js';
 
 /** Elements of a folded tensor, at most: weights have fewer, and shapes a handful. */
-const MAX_ELEMENTS = 2 ** 28;
+const MAX_ELEMENTS = 2 ** 26;
 
 /** What a node of constants computes; null where this is not known, or would be too much. */
 export function fold(node: OnnxNode, inputs: readonly (Constant | null)[]): Constant[] | null {
@@ -31,9 +31,13 @@ const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank :
 const listOf = (x: Constant | null | undefined, ints: readonly number[] | undefined): number[] | null =>
   x ? Array.from(x.values) : ints ? [...ints] : null;
 
+/** A shape, unless it is of more elements than any weight: two vectors may claim as many as their product. */
+const bounded = (dims: number[] | null): number[] | null =>
+  dims !== null && sizeOf(dims) <= MAX_ELEMENTS ? dims : null;
+
 function binary(compute: (a: number, b: number) => number, type?: Constant['type']): Rule {
   return ([a, b]) => {
-    const dims = broadcast(a!.dims, b!.dims);
+    const dims = bounded(broadcast(a!.dims, b!.dims));
     if (dims === null) return null;
     const [x, y] = [broadcastTo(a!, dims), broadcastTo(b!, dims)];
     return constant(
@@ -246,7 +250,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   Gather: gather,
   Concat: concat,
   Expand: ([x, shape]) => {
-    const dims = broadcast(x!.dims, Array.from(shape!.values));
+    const dims = bounded(broadcast(x!.dims, Array.from(shape!.values)));
     return dims && broadcastTo(x!, dims);
   },
   ConstantOfShape: ([shape], node) => {
@@ -270,7 +274,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     );
   },
   Where: ([condition, a, b]) => {
-    const dims = broadcast(condition!.dims, broadcast(a!.dims, b!.dims) ?? []);
+    const dims = bounded(broadcast(condition!.dims, broadcast(a!.dims, b!.dims) ?? []));
     if (dims === null) return null;
     const [test, x, y] = [condition!, a!, b!].map((each) => broadcastTo(each, dims).values);
     return constant(

@@ -1,9 +1,10 @@
-import { InexactModelError, ModelError, OnnxFileError, UnsupportedNodeError } from '../errors.js';
+import { InexactModelError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
+import { MisfitError } from './node-context.js';
 import { type OnnxGraph, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
 import type { Axis } from './values.js';
 
@@ -118,8 +119,7 @@ function lowerAtSome(graph: OnnxGraph, base: Base): LoweredGraph {
     try {
       return lower(graph, { ...base, sizes: [side, side] });
     } catch (cause) {
-      // at another size, maps may fit; what cannot be exact is so at every size
-      if (!(cause instanceof UnsupportedNodeError)) throw cause;
+      if (!(cause instanceof MisfitError)) throw cause; // what is refused for another reason is so at every size
       error ??= cause;
     }
   }

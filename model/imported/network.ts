@@ -46,8 +46,8 @@ export class ImportedNetwork implements TileModel {
     for (const node of graph.nodes) {
       this.#places.set(node, weights.length);
       // scalars are written where they are used: they are part of a graph's structure
-      for (const { shape, values } of node.weights) {
-        if (shape.length > 0) weights.push(tf.tensor(values, [...shape]));
+      for (const { shape, read } of node.weights) {
+        if (shape.length > 0) weights.push(tf.tensor(read(), [...shape]));
       }
       for (const id of node.inputs) this.#lastReaders.set(id, node);
     }
@@ -117,8 +117,8 @@ export class ImportedNetwork implements TileModel {
 
   #weightsOf(node: ImportedNode): tf.Tensor[] {
     let at = this.#places.get(node)!;
-    return node.weights.map(({ shape, values }) =>
-      shape.length === 0 ? tf.scalar(values[0]!) : this.weights[at++]!,
+    return node.weights.map(({ shape, read }) =>
+      shape.length === 0 ? tf.scalar(read()[0]!) : this.weights[at++]!,
     );
   }
 }

@@ -16,6 +16,12 @@ import {
 /** The order in which ONNX's convolutions have an image. */
 export const NCHW: readonly Axis[] = ['n', 'c', 'h', 'w'];
 
+/** The longest side of a map, in px, for images of a few hundred: what claims more is no network. */
+const MAX_SIDE = 1 << 16;
+
+/** A node whose maps do not fit each other at one size of the image. */
+export class MisfitError extends UnsupportedNodeError {}
+
 /** What an operator becomes; what is left out is as the first image has it. */
 export interface Emitted {
   readonly images: readonly ImageValue[];
@@ -115,7 +121,8 @@ export class NodeContext {
     const { axes = first.axes, channels = first.channels, steps, weights = [], ending, inexact } = emitted;
     const length = (axis: 0 | 1) => steps?.[axis].at(first.sizes[axis]).length ?? first.sizes[axis];
     const sizes = [length(0), length(1)] as const;
-    if (sizes.some((px) => !(px >= 1))) this.unsupported(`its output has ${sizes[0]} × ${sizes[1]} px`);
+    if (!sizes.every((px) => px >= 1 && px <= MAX_SIDE))
+      this.misfit(`its output has ${sizes[0]} × ${sizes[1]} px`);
     const id = this.record({
       name: this.node.name,
       opType: this.node.opType,
@@ -143,6 +150,11 @@ export class NodeContext {
   /** Refuses a node that cannot be computed. */
   unsupported(reason: string): never {
     throw new UnsupportedNodeError(this.node.name, this.node.opType, reason);
+  }
+
+  /** Refuses a node whose maps do not fit at this size of the image; at another one, they may. */
+  misfit(reason: string): never {
+    throw new MisfitError(this.node.name, this.node.opType, reason);
   }
 
   /** Refuses a node with which tiles differ from one pass. */

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { GeometryNode } from '../network/axis/walk.js';
-import type { Constant } from './constant.js';
+import { type Constant, sizeOf } from './constant.js';
 
 /** What a dimension of an image is, wherever ONNX has it. */
 export type Axis = 'n' | 'c' | 'h' | 'w';
@@ -42,13 +42,14 @@ export type Compute = (images: readonly tf.Tensor4D[], weights: readonly tf.Tens
 /** A weight as it is computed with, in TensorFlow.js's order. */
 export interface Weight {
   readonly shape: readonly number[];
-  readonly values: Float32Array;
+  /** Its values, which are rearranged when they are needed: a graph is read for several sizes. */
+  readonly read: () => Float32Array;
   /** Of the network, where it is stored with zeros between its numbers. Default: as many as it has values. */
   readonly parameters?: number;
 }
 
 export const parametersOf = (weights: readonly Weight[]): number =>
-  weights.reduce((sum, { values, parameters }) => sum + (parameters ?? values.length), 0);
+  weights.reduce((sum, { shape, parameters }) => sum + (parameters ?? sizeOf(shape)), 0);
 
 /** An operator of the network. */
 export interface ImportedNode extends GeometryNode {

@@ -112,7 +112,7 @@ function concat(c: NodeContext): GraphValue {
     c.inexact('it joins tiles along rows or columns, and not their channels');
   for (const { axes, sizes } of images) {
     if (axes.join() !== first.axes.join() || sizes.join() !== first.sizes.join()) {
-      c.unsupported(`its images have shapes ${images.map((image) => `[${dimsOf(image)}]`).join(' and ')}`);
+      c.misfit(`its images have shapes ${images.map((image) => `[${dimsOf(image)}]`).join(' and ')}`);
     }
   }
   return c.emit({

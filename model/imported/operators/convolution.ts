@@ -53,9 +53,10 @@ export const explicit = ([top, left, bottom, right]: readonly [
     [0, 0],
   ] as const as ExplicitPadding;
 
-export const weightOf = ({ dims, values }: Constant): Weight => ({
-  shape: dims,
-  values: values as Float32Array,
+/** A constant as a weight, with its dimensions in another order if one is given. */
+export const weightOf = (constant: Constant, perm?: readonly number[]): Weight => ({
+  shape: perm ? perm.map((d) => constant.dims[d]!) : constant.dims,
+  read: () => (perm ? permuted(constant, perm) : constant).values as Float32Array,
 });
 
 /** The filter and the bias of a convolution, which must be constants; or its refusal. */
@@ -113,7 +114,7 @@ export function conv(c: NodeContext): ImageValue {
     images: [x],
     channels: outChannels,
     steps,
-    weights: [weightOf(permuted(filter, [2, 3, 1, 0])), ...(bias ? [weightOf(bias)] : [])],
+    weights: [weightOf(filter, [2, 3, 1, 0]), ...(bias ? [weightOf(bias)] : [])],
     parameters,
     compute: ([image], [kernel, ...biases]) =>
       tf.fused.conv2d({
@@ -170,7 +171,7 @@ export function convTranspose(c: NodeContext): ImageValue {
       images: [x],
       channels: outChannels,
       steps,
-      weights: [weightOf(permuted(filter, [2, 3, 1, 0])), ...biases],
+      weights: [weightOf(filter, [2, 3, 1, 0]), ...biases],
       parameters,
       compute: ([image], tensors) => {
         const [count, rows, columns] = image!.shape;
@@ -295,21 +296,24 @@ function splitPads([down, across]: Pair, isUpper: boolean): [number, number, num
 function phasesOf({ dims, values }: Constant, stride: number, [down, across]: Pair): Weight {
   const [inChannels, outChannels, height, width] = dims as [number, number, number, number];
   const shape = [down, across, inChannels, stride * stride * outChannels];
-  const phases = new Float32Array(shape.reduce((product, n) => product * n, 1));
-  for (let v = 0; v < down; v++) {
-    for (let u = 0; u < across; u++) {
-      for (let phase = 0; phase < stride * stride; phase++) {
-        const y = Math.floor(phase / stride) + (down - 1 - v) * stride;
-        const x = (phase % stride) + (across - 1 - u) * stride;
-        if (y >= height || x >= width) continue;
-        for (let i = 0; i < inChannels; i++) {
-          for (let o = 0; o < outChannels; o++) {
-            const to = ((v * across + u) * inChannels + i) * shape[3]! + phase * outChannels + o;
-            phases[to] = values[((i * outChannels + o) * height + y) * width + x]!;
+  const read = (): Float32Array => {
+    const phases = new Float32Array(shape.reduce((product, n) => product * n, 1));
+    for (let v = 0; v < down; v++) {
+      for (let u = 0; u < across; u++) {
+        for (let phase = 0; phase < stride * stride; phase++) {
+          const y = Math.floor(phase / stride) + (down - 1 - v) * stride;
+          const x = (phase % stride) + (across - 1 - u) * stride;
+          if (y >= height || x >= width) continue;
+          for (let i = 0; i < inChannels; i++) {
+            for (let o = 0; o < outChannels; o++) {
+              const to = ((v * across + u) * inChannels + i) * shape[3]! + phase * outChannels + o;
+              phases[to] = values[((i * outChannels + o) * height + y) * width + x]!;
+            }
           }
         }
       }
     }
-  }
-  return { shape, values: phases, parameters: values.length };
+    return phases;
+  };
+  return { shape, read, parameters: values.length };
 }

@@ -40,7 +40,7 @@ function raw(attributes: (c: NodeContext) => Attributes = () => ({})): Rule {
 export function perChannel(c: NodeContext, constant: Constant, image: ImageValue): Weight {
   const { dims, values } = constant;
   const count = sizeOf(dims);
-  if (count === 1) return { shape: [], values: Float32Array.from(values) };
+  if (count === 1) return { shape: [], read: () => Float32Array.from(values) };
   const { axes } = image;
   for (const [i, axis] of axes.entries()) {
     const n = dims[i - axes.length + dims.length] ?? 1;
@@ -49,7 +49,7 @@ export function perChannel(c: NodeContext, constant: Constant, image: ImageValue
   }
   if (dims.length > axes.length)
     c.unsupported(`a constant of shape [${dims}] has more dimensions than its image`);
-  return { shape: [count], values: Float32Array.from(values) };
+  return { shape: [count], read: () => Float32Array.from(values) };
 }
 
 /** A function of two tensors that broadcast against each other, of which one is an image. */
@@ -92,7 +92,7 @@ function pairwise(
     image.sizes.every((n, axis) => n === 1 && other.sizes[axis]! > 1);
   const images = isSpread(x, y) ? [y, x] : [x, y];
   if (!isSpread(x, y) && !isSpread(y, x) && x.sizes.join() !== y.sizes.join()) {
-    c.unsupported(`its images have shapes [${dimsOf(x)}] and [${dimsOf(y)}]`);
+    c.misfit(`its images have shapes [${dimsOf(x)}] and [${dimsOf(y)}]`);
   }
   const isSwapped = images[0] !== x;
   return c.emit({

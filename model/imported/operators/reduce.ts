@@ -2,7 +2,6 @@ import tf = require('@tensorflow/tfjs-core');
 
 import { ONE } from '../../network/axis/rational.js';
 import type { AxisStep } from '../../network/axis/steps.js';
-import { permuted } from '../constant.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import { dimsOf, type GraphValue, type ImageValue } from '../values.js';
@@ -137,7 +136,7 @@ function matMul(c: NodeContext): ImageValue {
   return c.emit({
     images: [x],
     channels: outChannels,
-    weights: [{ ...weightOf(permuted(matrix, [0, 1])), shape: [1, 1, inChannels, outChannels] }],
+    weights: [{ ...weightOf(matrix), shape: [1, 1, inChannels, outChannels] }],
     compute: ([image], [filter]) => tf.conv2d(image!, filter as tf.Tensor4D, 1, 'valid'),
   });
 }
