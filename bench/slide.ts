@@ -23,7 +23,7 @@ export async function writeFlatSlide(path: string, size: Size, value: number): P
   for (const { start, stop } of runs({ start: 0, stop: size.width }, COLUMN_BLOCK_PX)) {
     for (const y of runs({ start: 0, stop: size.height }, FLAT_BAND_PX)) {
       const rect = { x: start, width: stop - start, y: y.start, height: y.stop - y.start };
-      await sink.writeBand(rect, new Uint8Array(rect.width * rect.height).fill(value));
+      await sink.writeBand(rect, new Uint8Array(rect.width * rect.height).fill(value), 0);
     }
   }
   await sink.finish();

@@ -37,8 +37,11 @@ export class ImageTooLargeError extends TilingError {
     readonly width: number,
     readonly height: number,
     readonly maxPixels: number,
+    /** Of a stack, those that are chosen. */
+    readonly planes = 1,
   ) {
-    super(`the image claims ${width} × ${height} px; the limit is ${maxPixels} px in all`);
+    const each = planes === 1 ? '' : ` in each of ${planes} planes`;
+    super(`the image claims ${width} × ${height} px${each}; the limit is ${maxPixels} px in all`);
   }
 }
 

@@ -23,6 +23,8 @@ export interface Tile {
 /** One row of tiles in one column block: what is written together, as rows of the mask. */
 export interface Band {
   readonly index: number;
+  /** Of a stack: the plane, by its place among those that are planned. 0 in any other image. */
+  readonly plane: number;
   /** The pixels of all of its tiles, in image px. */
   readonly write: Rect;
   readonly tiles: readonly Tile[];
@@ -40,14 +42,16 @@ export interface TileRule {
 
 export interface TilePlan {
   readonly image: Size;
+  /** Planes of a stack, which have the same tiles each; 1 for any other image. */
+  readonly planes: number;
   /** The network's input, in px. */
   readonly tile: Size;
   readonly halo: Margins;
   /** Distance of neighbouring tiles: the largest multiple that fits into the output. */
   readonly stride: Size;
-  /** Number of tiles. */
+  /** Number of tiles, of all planes. */
   readonly count: number;
-  /** Lazy; column block by column block, from the top, from the left. */
+  /** Lazy; plane by plane, and in each column block by column block, from the top, from the left. */
   bands(): Generator<Band>;
 }
 
@@ -60,13 +64,20 @@ export const COLUMN_BLOCK_PX = 8192;
 /** Larger tile sides are accepted only where one tile covers the whole image. */
 const MAX_TILE_PX = COLUMN_BLOCK_PX;
 
+export interface PlanInput {
+  /** The network's input in px, both sides valid by the rule. */
+  readonly tile: Size;
+  readonly rule: TileRule;
+  /** Planes of a stack, each of the image's size. Default 1. */
+  readonly planes?: number;
+}
+
 /**
- * Plans the tiles of an image. Pure, and lazy in the tiles.
+ * Plans the tiles of an image, or of each plane of a stack. Pure, and lazy in the tiles.
  *
- * @param tile the network's input in px, both sides valid by the rule
  * @throws TileSizeError for sides that the network does not accept
  */
-export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileRule }): TilePlan {
+export function planTiles(image: Size, { tile, rule, planes = 1 }: PlanInput): TilePlan {
   const { halo, multiple } = rule;
   checkSide(tile.width, rule);
   checkSide(tile.height, rule);
@@ -86,17 +97,20 @@ export function planTiles(image: Size, { tile, rule }: { tile: Size; rule: TileR
   const across = [...blocks()].reduce((n, b) => n + Math.ceil((b.stop - b.start) / step.width), 0);
   return {
     image,
+    planes,
     tile,
     halo,
     stride,
-    count: across * Math.ceil(image.height / step.height),
+    count: across * Math.ceil(image.height / step.height) * planes,
     *bands() {
       let index = 0;
       let band = 0;
-      for (const block of blocks()) {
-        for (const y of runs({ start: 0, stop: image.height }, step.height)) {
-          const tiles = [...runs(block, step.width)].map((x) => tileAt(index++, rectOf(x, y), tile, halo));
-          yield { index: band++, write: rectOf(block, y), tiles };
+      for (let plane = 0; plane < planes; plane++) {
+        for (const block of blocks()) {
+          for (const y of runs({ start: 0, stop: image.height }, step.height)) {
+            const tiles = [...runs(block, step.width)].map((x) => tileAt(index++, rectOf(x, y), tile, halo));
+            yield { index: band++, plane, write: rectOf(block, y), tiles };
+          }
         }
       }
     },
@@ -189,8 +203,8 @@ const alignDown = (n: number, multiple: number): number => Math.floor(n / multip
 const alignUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
 
 /** The share of the network's input px that is halo, in [0, 1): what exactness costs. */
-export function haloShare(plan: TilePlan): number {
-  return 1 - (plan.image.width * plan.image.height) / (plan.count * plan.tile.width * plan.tile.height);
+export function haloShare({ image, planes, count, tile }: TilePlan): number {
+  return 1 - (image.width * image.height * planes) / (count * tile.width * tile.height);
 }
 
 /** Formats a halo: one number where all sides are equal. */

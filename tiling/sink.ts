@@ -14,15 +14,18 @@ export type MaskArray = Uint8Array | Float32Array;
 export interface MaskSink {
   /**
    * Takes the next band. Called by the `Stitcher` and the journal's replay, in the order of a plan: column block
-   * by column block, each from the top, without gaps; together bands cover the image once.
+   * by column block, each from the top, without gaps; together bands cover the image once. Of a stack, they cover one
+   * plane after the other: a plane is complete when a band of the next one comes, or `finish`.
    *
    * The promise resolves when the sink can take another band: this is what holds back the network while a disk
    * is slow. `data` is shared with other sinks: it must not be changed, nor used after the promise has settled.
    *
    * @param rect in image px
    * @param data `rect.width · rect.height · channels` values
+   * @param plane of a stack: its place among those of the job, ascending from 0 without gaps, 0 for any other image.
+   *   Sinks of one plane have no such parameter: a stack is refused before they are opened
    */
-  writeBand(rect: Rect, data: MaskArray): Promise<void>;
+  writeBand(rect: Rect, data: MaskArray, plane: number): Promise<void>;
   /**
    * Completes the result. Called once, after the last band. Until it has resolved, nothing changes under the
    * result's name; then the complete result is there.

@@ -1,4 +1,5 @@
 import type { Rect, Size } from './geometry.js';
+import type { Plane, StackSize } from './planes.js';
 import type { Dtype, Raster, ValueRange } from './raster.js';
 
 /** Width and height of a pixel in micrometres. */
@@ -30,6 +31,8 @@ export interface ImageFacts {
   readonly notes: readonly string[];
   /** Size of the largest level of the pyramid, where this image is a smaller one. */
   readonly fullSize?: Size | undefined;
+  /** How many planes and times the file has, where this image is one of several. */
+  readonly stack?: StackSize | undefined;
   /** Whether parts of the image are in files beside the one that was opened. */
   readonly hasOtherFiles?: boolean | undefined;
   /** Whether the format has no random access, so that opening it decodes all of it to a scratch file. */
@@ -66,6 +69,11 @@ export interface ImageSource extends PixelReader {
   readonly overviews: readonly PixelReader[];
   /** The stored values, where `facts.range` made intensities of them. */
   readonly stored?: PixelReader | undefined;
+  /**
+   * Opens another plane of the same stack, as this one was opened; undefined where there is one plane. It is closed
+   * before this one, by whoever opened it.
+   */
+  readonly openPlane?: ((plane: Plane) => Promise<ImageSource>) | undefined;
   /**
    * Frees files, memory and scratch space. Called once, by whoever opened the image and also after a
    * failure, when no read is running any more; nothing is read afterwards.

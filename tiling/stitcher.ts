@@ -87,7 +87,7 @@ export class Stitcher {
       this.#writingBefore = this.#writing;
       this.#writing = this.#writing.then(async () => {
         const started = performance.now();
-        await this.sink.writeBand(band.write, data);
+        await this.sink.writeBand(band.write, data, band.plane);
         this.#spare = data;
         this.onBand(band, performance.now() - started);
       });

@@ -53,16 +53,20 @@ export function planCommand(program: Command, context: CommandContext): void {
 /** A plan as lines for people. */
 function rows(facts: JobFacts, seconds: number): [name: string, text: string][] {
   const { image, model, plan, expected, device } = facts;
-  const { width, height, channels, dtype, mpp } = image;
+  const { width, height, channels, dtype, mpp, stack } = image;
   const microns = mpp ? `, ${Number(mpp.x.toPrecision(4))} µm per pixel` : '';
   const scratch =
     expected.scratchBytes > 0 ? `, and ${formatBytes(expected.scratchBytes)} while it runs` : '';
   const share = Number((100 * plan.haloShare).toPrecision(2));
+  const planes: [string, string][] = stack
+    ? [['stack', `${stack.sizeZ * stack.sizeT} planes: z ${stack.z}, t ${stack.t}`]]
+    : [];
   return [
     [
       'image',
       `${width}×${height} px, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${dtype}${microns}`,
     ],
+    ...planes,
     ['model', `${model.name}/${model.version}${exactnessText(facts)}`],
     [
       'tiles',

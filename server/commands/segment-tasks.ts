@@ -2,7 +2,14 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
 import { isZarr } from '../../tiling/sources/zarr/zarr.js';
 import { RequestError } from '../contract/errors.js';
-import { FORMATS, type Format, formatOfFile, formatsOf, type Output } from '../contract/outputs.js';
+import {
+  FORMATS,
+  type Format,
+  formatOfFile,
+  formatsOf,
+  type Output,
+  stackFormatsOf,
+} from '../contract/outputs.js';
 
 /** An image to segment, and the file of its result. */
 export interface Task {
@@ -14,9 +21,15 @@ export interface Task {
 /**
  * Pairs images with their results: one image with the named file; several, or a folder of them, with files of their own
  * names in the named folder, which is created.
+ * @param isOfStacks whether each image is a stack, whose results have fewer formats
  * @throws RequestError where there are no images, several are to become one file, or two would have the same name
  */
-export async function tasksOf(images: readonly string[], out: string, output: Output): Promise<Task[]> {
+export async function tasksOf(
+  images: readonly string[],
+  out: string,
+  output: Output,
+  isOfStacks = false,
+): Promise<Task[]> {
   const folderNamed = (await isFolder(out)) || parse(out).ext === '';
   const [only] = images;
   if (images.length === 1 && !(await holdsImages(only!)) && !folderNamed) {
@@ -30,7 +43,7 @@ export async function tasksOf(images: readonly string[], out: string, output: Ou
     if (!(await holdsImages(image))) inputs.push(image);
     else inputs.push(...(await filesOf(image)));
   }
-  const format = formatsOf(output)[0];
+  const [format] = isOfStacks ? stackFormatsOf(output) : formatsOf(output);
   const tasks = inputs.map((input) => ({
     input,
     result: join(out, `${parse(input).name}${FORMATS[format].ending}`),

@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'node:path';
 import type { Command } from 'commander';
 import { isLossOfDevice } from '../../model/errors.js';
+import { isStack } from '../../tiling/planes.js';
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
 import { type Format, formatOfFile, OUTPUTS, type Output, parseOutput } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
 import { messageForUser, problemOf } from '../contract/problems.js';
-import { exactnessText, type Receipt } from '../contract/receipt.js';
+import { exactnessText, pixelsOf, type Receipt } from '../contract/receipt.js';
 import { statisticsInReceipt } from '../contract/statistics.js';
 import {
   type BatchFlags,
@@ -65,7 +66,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .option('--json', 'print one receipt per image, as a line of JSON')
     .action(async (images: string[], flags: SegmentFlags) => {
       const request = await requestOf(flags);
-      const tasks = await tasksOf(images, flags.out, request.output);
+      const tasks = await tasksOf(images, flags.out, request.output, isStack(request.work.choice));
       const codes = await segmentAll(tasks, request, flags, context);
       if (tasks.length > 1) {
         context.stderr(`${tasks.length - codes.length} of ${tasks.length} images segmented`);
@@ -147,9 +148,11 @@ function report(context: CommandContext, json: boolean, task: Task, receipt: Rec
     return;
   }
   const { image, plan, durationMs } = receipt;
-  const speed = ((image.width * image.height) / durationMs / 1000).toFixed(2);
+  const { stack } = image;
+  const planes = stack ? ` in ${stack.sizeZ * stack.sizeT} planes` : '';
+  const speed = (pixelsOf(image) / durationMs / 1000).toFixed(2);
   context.stderr(
-    `${task.result}: ${image.width}×${image.height} px, ${plan.tiles} ${plan.tiles === 1 ? 'tile' : 'tiles'} of ${plan.tile}, ` +
+    `${task.result}: ${image.width}×${image.height} px${planes}, ${plan.tiles} ${plan.tiles === 1 ? 'tile' : 'tiles'} of ${plan.tile}, ` +
       `${(durationMs / 1000).toFixed(1)} s, ${speed} Mpx/s${exactnessText(receipt)}`,
   );
   for (const warning of receipt.warnings) context.stderr(`  note: ${warning}`);

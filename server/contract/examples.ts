@@ -7,7 +7,14 @@ export const EXAMPLE_TOKEN_ID = '7hq2xk4m9c0d';
 const id = '5b3c3a52-6f2c-4b0a-9b60-0a6b7e0f7a11';
 const self = `/v1/jobs/${id}`;
 const halo = { top: 44, left: 44, bottom: 44, right: 44 };
-const image = { width: 2000, height: 1500, channels: 1, dtype: 'uint8', mpp: { x: 0.5, y: 0.5 } };
+const image = {
+  width: 2000,
+  height: 1500,
+  channels: 1,
+  dtype: 'uint8',
+  mpp: { x: 0.5, y: 0.5 },
+  stack: null,
+};
 const plan = { tile: '604x604', halo, stride: '512x512', tiles: 12, haloShare: 0.315 };
 const model = { name: 'shapes', version: 1, sha256: 'b6d81b360a5672d80c27430f39153e2c' };
 

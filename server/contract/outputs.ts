@@ -31,6 +31,8 @@ interface OutputRow {
   readonly needs: 'bands' | 'whole rows' | 'finished mask';
   /** Bytes of its file for each px of the image at most; 0 for what grows with what is found, not with the image. */
   readonly bytesPerPixel: (format: Format, classes: number) => number;
+  /** The formats that hold a stack, the default first; none for a picture of one plane. */
+  readonly stackFormats: readonly Format[];
 }
 
 /** Size of a mask's TIFF relative to its pixels, at most: overviews, and what does not compress. */
@@ -45,18 +47,50 @@ const TABLE = {
     mask: 'labels',
     needs: 'bands',
     bytesPerPixel: (format) => (format === 'tiff' ? PYRAMID : 1),
+    stackFormats: ['tiff', 'raw'],
   },
   probabilities: {
     formats: ['tiff', 'raw'],
     mask: 'probabilities',
     needs: 'bands',
     bytesPerPixel: (_format, classes) => 4 * classes * PYRAMID,
+    stackFormats: ['tiff', 'raw'],
   },
-  overlay: { formats: ['png'], mask: 'labels', needs: 'bands', bytesPerPixel: () => 3 },
-  geojson: { formats: ['geojson'], mask: 'labels', needs: 'whole rows', bytesPerPixel: () => 0 },
-  objects: { formats: ['csv', 'json'], mask: 'labels', needs: 'whole rows', bytesPerPixel: () => 0 },
-  instances: { formats: ['tiff'], mask: 'labels', needs: 'finished mask', bytesPerPixel: () => INSTANCES },
-  thumbnail: { formats: ['png'], mask: 'labels', needs: 'finished mask', bytesPerPixel: () => 0 },
+  overlay: {
+    formats: ['png'],
+    mask: 'labels',
+    needs: 'bands',
+    bytesPerPixel: () => 3,
+    stackFormats: [],
+  },
+  geojson: {
+    formats: ['geojson'],
+    mask: 'labels',
+    needs: 'whole rows',
+    bytesPerPixel: () => 0,
+    stackFormats: ['geojson'],
+  },
+  objects: {
+    formats: ['csv', 'json'],
+    mask: 'labels',
+    needs: 'whole rows',
+    bytesPerPixel: () => 0,
+    stackFormats: ['csv', 'json'],
+  },
+  instances: {
+    formats: ['tiff'],
+    mask: 'labels',
+    needs: 'finished mask',
+    bytesPerPixel: () => INSTANCES,
+    stackFormats: ['tiff'],
+  },
+  thumbnail: {
+    formats: ['png'],
+    mask: 'labels',
+    needs: 'finished mask',
+    bytesPerPixel: () => 0,
+    stackFormats: [],
+  },
 } as const satisfies Record<string, OutputRow>;
 
 export type Output = keyof typeof TABLE;
@@ -88,6 +122,18 @@ export function parseOutput(text: string): Output {
 
 /** The formats of an output, its default first. */
 export const formatsOf = (output: Output): OutputRow['formats'] => TABLE[output].formats;
+
+/**
+ * The formats of an output of a stack, its default first.
+ * @throws UnsupportedOutputError for a picture of one plane
+ */
+export function stackFormatsOf(output: Output): OutputRow['formats'] {
+  const [first, ...others] = (TABLE[output] as OutputRow).stackFormats;
+  if (first) return [first, ...others];
+  throw new UnsupportedOutputError(
+    `${output} is a picture of one plane: choose that with z and t, such as z=0, or another output of the stack`,
+  );
+}
 
 /** The mask that an output is made from. */
 export const maskOf = (output: Output): MaskKind => TABLE[output].mask;
@@ -132,11 +178,15 @@ export function formatOfFile(path: string): Format {
   throw new UnsupportedOutputError(`"${path}" has none of the extensions ${endings.join(', ')}`);
 }
 
-/** @throws UnsupportedOutputError for a format that an output is not written in */
-export function checkOutput(output: Output, format: Format): void {
-  const formats: readonly Format[] = formatsOf(output);
+/**
+ * @param isOfStack whether it is of several planes
+ * @throws UnsupportedOutputError for a format that an output is not written in
+ */
+export function checkOutput(output: Output, format: Format, isOfStack = false): void {
+  const formats: readonly Format[] = isOfStack ? stackFormatsOf(output) : formatsOf(output);
   if (!formats.includes(format)) {
-    throw new UnsupportedOutputError(`${output} are written as ${formats.join(' or ')}, not ${format}`);
+    const of = isOfStack && (formatsOf(output) as readonly Format[]).includes(format) ? ' of a stack' : '';
+    throw new UnsupportedOutputError(`${output}${of} are written as ${formats.join(' or ')}, not ${format}`);
   }
 }
 

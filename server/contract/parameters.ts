@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseTileChoice } from '../../tiling/plan.js';
+import { parsePlaneRanges } from '../../tiling/planes.js';
 import { RequestError } from './errors.js';
 import type { WorkSpec } from './job-spec.js';
 import { integer, NOTATION } from './schemas/notation.js';
@@ -19,6 +20,24 @@ const numbers = (text: string): number[] => text.split(',').map(Number);
 /** Digits are a channel's number, anything else is its name. */
 const channelList = (text: string): (number | string)[] =>
   text.split(',').map((item) => (/^\d{1,4}$/.test(item) ? Number(item) : item.trim()));
+
+const PLANES = 'must be an index from 0, all, or a list of indices and ranges such as 0-4 or 0,2,5-7';
+
+/** One plane by its index, or several: then the image is segmented as a stack, even if it is one plane of it. */
+const planes = (description: string) =>
+  z
+    .string()
+    .regex(/^(all|\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?)*)$/, PLANES)
+    .transform((text, context) => {
+      if (/^\d+$/.test(text)) return Number(text);
+      const ranges = parsePlaneRanges(text);
+      if (ranges !== null) return ranges;
+      context.addIssue({ code: 'custom', message: `${PLANES}, ascending` });
+      return z.NEVER;
+    })
+    .register(NOTATION, { json: [{ type: 'integer', minimum: 0, maximum: 999_999 }] })
+    .optional()
+    .describe(description);
 
 const RANGE = 'must be the stored values of black and white, such as 0,4095';
 
@@ -53,8 +72,11 @@ const choiceShape = {
       'channels of the image, by number from 0 or by name: one as gray, three as RGB, or those of the model in its ' +
         'order: `2`, `0,1,2`, `DAPI,CD45`. By default a model with named channels finds them by their names',
     ),
-  z: index.optional().describe('plane of a z-stack, from 0'),
-  t: index.optional().describe('frame of a time series, from 0'),
+  z: planes(
+    'plane of a z-stack, from 0; or several, which are segmented in one job: `all`, `0-4`, `0,2,5-7`. Pages of a TIFF ' +
+      'that says nothing else are planes',
+  ),
+  t: planes('frame of a time series, from 0; or several, as of `z`'),
   range: z
     .string()
     .regex(new RegExp(`^-?${DECIMAL},-?${DECIMAL}$`), RANGE)

@@ -7,6 +7,14 @@ const classes = z
   .array(z.object({ name: z.string(), colour: z.string().nullable() }))
   .describe('by index; class 0 is background. A colour is `#rrggbb`, or null for a class that is not drawn');
 
+/** The planes of a stack that are segmented, as intervals of their indices. */
+const stackSchema = z.object({
+  z: z.string().describe('in depth, from 0: `0-4`, `0,2,5-7`'),
+  t: z.string().describe('in time, likewise'),
+  sizeZ: z.int().min(1).describe('how many these are in depth: the planes of results count from 0'),
+  sizeT: z.int().min(1).describe('and in time'),
+});
+
 /** How a result was computed, and from what: enough to compute it again. It is never embedded in the mask's file. */
 export const receiptSchema = z
   .object({
@@ -23,6 +31,7 @@ export const receiptSchema = z
       channels: z.int().min(1),
       dtype: z.string(),
       mpp: pixelSize.nullable().describe('in micrometres; null where the pixel size is unknown'),
+      stack: stackSchema.nullable().describe('the planes that are segmented; null where that is one'),
     }),
     outputs: z.array(z.object({ kind: z.string(), format: z.string() })),
     plan: z.object({
@@ -139,6 +148,10 @@ export const receiptSchema = z
   .describe('how a result was computed, and from what: enough to compute it again');
 
 export type Receipt = Described<typeof receiptSchema>;
+
+/** The px of an image that are segmented: those of all planes of a stack. */
+export const pixelsOf = ({ width, height, stack }: Receipt['image']): number =>
+  width * height * (stack ? stack.sizeZ * stack.sizeT : 1);
 
 /**
  * A receipt in a job's record, perhaps written by an earlier version: what every version has written, and what it has

@@ -1,4 +1,5 @@
 import express, { type Request, type RequestHandler } from 'express';
+import { isStack, type PlaneChoice } from '../../tiling/planes.js';
 import type { Principal } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
 import { jobBodySchema, type RequestedSource } from '../contract/job-source.js';
@@ -9,6 +10,7 @@ import {
   type Output,
   outputKindOf,
   parseOutput,
+  stackFormatsOf,
 } from '../contract/outputs.js';
 import { parseParameters, workOf } from '../contract/parameters.js';
 import { type JobParameters, jobParametersSchema } from '../contract/queries.js';
@@ -68,26 +70,34 @@ function asText(value: unknown): unknown {
 
 /**
  * Parses `OUTPUT` or `OUTPUT:FORMAT`.
+ * @param choice of the image's planes: a stack has fewer outputs and formats
  * @returns format undefined where none is named
  * @throws RequestError `bad-request` for an unknown output
  * @throws UnsupportedOutputError for a format that the output is not written in
  */
-export function parseResult(text: string): { readonly output: Output; readonly format: Format | undefined } {
+export function parseResult(
+  text: string,
+  choice: PlaneChoice,
+): { readonly output: Output; readonly format: Format | undefined } {
   const [name, format] = text.split(':') as [string, Format?];
   const output = parseOutput(name);
-  if (format !== undefined) checkOutput(output, format);
+  if (format !== undefined) checkOutput(output, format, isStack(choice));
   return { output, format };
 }
+
+/** The formats that an output of an image, or of a stack, is written in, its default first. */
+export const formatsFor = (output: Output, choice: PlaneChoice): readonly [Format, ...Format[]] =>
+  isStack(choice) ? stackFormatsOf(output) : formatsOf(output);
 
 /**
  * The results that a job writes: `output` lists them, each as `OUTPUT` or `OUTPUT:FORMAT`. Labels as a pyramidal
  * TIFF are always among them, unless only probabilities are requested: all other outputs derive from labels.
  */
-export function requestedOutputs({ output = 'labels' }: JobParameters): JobRequest['outputs'] {
+export function requestedOutputs({ output = 'labels', ...choice }: JobParameters): JobRequest['outputs'] {
   const outputs = output.split(',').map((item) => {
-    const { output, format } = parseResult(item);
-    const formats = formatsOf(output);
-    return { output, format: format ?? (formats.includes('tiff') ? 'tiff' : formats[0]!) };
+    const { output, format } = parseResult(item, choice);
+    const formats = formatsFor(output, choice);
+    return { output, format: format ?? (formats.includes('tiff') ? 'tiff' : formats[0]) };
   });
   if (outputKindOf(outputs) !== 'probabilities') outputs.unshift({ output: 'labels', format: 'tiff' });
   const seen = new Set<string>();

@@ -1,3 +1,4 @@
+import { pixelsOf } from '../contract/receipt.js';
 import { JOB_STATES, type JobState } from '../contract/schemas/job.js';
 import type { Demand, Occupancy } from './admission.js';
 import { hasEnded, type JobRecord } from './job.js';
@@ -88,7 +89,7 @@ export class JobCollection {
       if (hasEnded(record) || !counts(record)) continue;
       if (record.state === 'paused') paused++;
       else active++;
-      pixels += record.image.width * record.image.height;
+      pixels += pixelsOf(record.image);
     }
     return { active, paused, pixels };
   }

@@ -19,6 +19,7 @@ const time = z.iso.datetime();
 const pixelSize = z.object({ x: z.number(), y: z.number() });
 const size = z.object({ width: z.int().min(1), height: z.int().min(1) });
 const margins = z.object({ top: count, left: count, bottom: count, right: count });
+const planes = z.union([count, z.literal('all'), z.array(z.tuple([count, count])).min(1)]);
 const problem = z.object({ code: z.string(), detail: z.string() });
 
 const source: z.ZodType<JobRecord['source']> = z.discriminatedUnion('kind', [
@@ -39,8 +40,8 @@ const request = z.strictObject({
     page: count.optional(),
     level: count.optional(),
     channels: z.array(z.union([count, z.string()])).optional(),
-    z: count.optional(),
-    t: count.optional(),
+    z: planes.optional(),
+    t: planes.optional(),
     range: z.tuple([z.number(), z.number()]).optional(),
     mpp: pixelSize.optional(),
   }),
@@ -99,6 +100,10 @@ const recordSchema: z.ZodType<JobRecord> = z.object({
     channels: z.int().min(1),
     dtype: z.string(),
     mpp: pixelSize.nullable(),
+    stack: z
+      .object({ z: z.string(), t: z.string(), sizeZ: z.int().min(1), sizeT: z.int().min(1) })
+      .nullable()
+      .default(null),
   }),
   plan: z.object({
     tile: z.string(),

@@ -6,6 +6,7 @@ import type { ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
 import { withoutNames } from '../contract/private-names.js';
+import { pixelsOf } from '../contract/receipt.js';
 import type { Readers } from '../readers/readers.js';
 import type { WorkerCalls } from '../worker/methods.js';
 import { resultName } from './folder.js';
@@ -96,7 +97,7 @@ export class JobResults {
     const { image, request } = record;
     const draft = `${path}.made`;
     const files = [{ ...result, simplify: request.simplify, path: draft }];
-    const pixels = image.width * image.height;
+    const pixels = pixelsOf(image);
     const card = await this.#cardOf(record);
     await this.#unnamed(record, this.readers.derive(this.#specOf(record), card, mask, files, pixels));
     await this.store.publish(record, basename(draft), basename(path));

@@ -4,6 +4,7 @@ import type { AreaCount } from '../../tiling/sinks/areas.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
+import type { ImageStack } from '../../tiling/stack.js';
 import type { Tissue } from '../../tiling/tissue.js';
 import type { Receipt } from '../contract/receipt.js';
 import type { JobProgress } from '../contract/schemas/job.js';
@@ -24,6 +25,8 @@ export interface Computation {
   readonly statistics: Receipt['statistics'];
   /** The image as it is segmented: in the model's pixel size, where that is requested. */
   readonly source: ImageSource;
+  /** Its planes, likewise; null where it is segmented as one. */
+  readonly stack: ImageStack | null;
   readonly routes: readonly MaskRoute[];
   readonly predict: Predict;
   /** Tiles outside of it are background; null where all are computed. */
@@ -44,11 +47,12 @@ export interface Computed {
  * journal.
  */
 export async function computeMasks(computation: Computation): Promise<Computed> {
-  const { job, prepared, statistics, source, routes, predict, tissue, areas, preview, stages } = computation;
+  const { job, prepared, statistics, source, stack, routes, predict, tissue, areas, preview, stages } =
+    computation;
   const { plan, output } = prepared;
   const { card } = prepared.model;
   const { journal, warnings } = await openJournal(job, { ...prepared, statistics });
-  const sink = await openMasks(routes, { source, card }, areas).catch(async (error: unknown) => {
+  const sink = await openMasks(routes, { source, stack, card }, areas).catch(async (error: unknown) => {
     await journal?.abort();
     throw error;
   });
@@ -57,6 +61,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
   const tracker = new ProgressTracker(plan, job.onProgress);
   await segment({
     source,
+    stack,
     plan,
     output,
     classes: card.classes.length,
@@ -68,9 +73,9 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
     onStage: (stage, durationMs, endedMs) => stages.add(stage, durationMs, endedMs),
     onTile: (tile, end) => tracker.add(tile, end),
-    onPixels: (rect, pixels, rowLength) => {
+    onPixels: (rect, pixels, rowLength, plane) => {
       // A job of one tile is done when there is something to be seen.
-      if (plan.count > 1) preview.put(rect, pixels, rowLength, channels, values);
+      if (plan.count > 1) preview.put(rect, pixels, rowLength, channels, { stride: values, plane });
     },
   });
   tracker.publish();
@@ -92,5 +97,5 @@ async function openJournal(
   return { journal, warnings: journal.discarded ? [restartWarning(journal.discarded, fingerprint)] : [] };
 }
 
-const hasSeveralBands = ({ image, stride }: TilePlan): boolean =>
-  image.height > stride.height || image.width > COLUMN_BLOCK_PX;
+const hasSeveralBands = ({ image, planes, stride }: TilePlan): boolean =>
+  planes > 1 || image.height > stride.height || image.width > COLUMN_BLOCK_PX;

@@ -55,6 +55,8 @@ export interface PlanOptions {
   readonly batch?: number | undefined;
   /** What the network computes. Default labels. */
   readonly output?: OutputKind;
+  /** Planes of a stack. Default 1. */
+  readonly planes?: number;
 }
 
 /** Pixel sizes whose ratio is at most this count as equal. */
@@ -81,6 +83,7 @@ export function planJob(
     batch,
     preferred,
     output = 'labels',
+    planes = 1,
   }: PlanOptions,
 ): JobPlan {
   const conversion = conversionOf(facts, card);
@@ -88,7 +91,7 @@ export function planJob(
   const available = memory - reserved;
   const planFor = (wanted: ComputeChoice, tileChoice: TileChoice) => {
     const chosen = chooseTile(size, tileChoice, geometry, wanted.tile);
-    const plan = planTiles(size, { tile: chosen, rule: geometry });
+    const plan = planTiles(size, { tile: chosen, rule: geometry, planes });
     const fitting = Math.min(
       wanted.batch,
       maxBatchPixels(card, wanted.lanes, { memory: available - tileCache, gpuBytes }),

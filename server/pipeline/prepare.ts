@@ -1,5 +1,7 @@
 import type { TestedModel } from '../../model/engine/engine.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
+import { type ChosenPlanes, isStack, planesOf } from '../../tiling/planes.js';
+import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { WorkSpec } from '../contract/job-spec.js';
 import type { ShapeChoice } from './batch-shapes.js';
@@ -21,6 +23,8 @@ export interface PreparedJob extends JobPlan {
   readonly repeatable: boolean;
   /** The image in the model's pixel size, where that is requested; null where it is segmented as it is. */
   readonly scale: ModelScale | null;
+  /** The planes of a stack; null for an image that is segmented as one plane. */
+  readonly planes: ChosenPlanes | null;
 }
 
 const NOT_REPEATABLE =
@@ -33,8 +37,10 @@ const NOT_REPEATABLE =
  * @throws RequestError, TileSizeError, UnsupportedImageError for what the image or the model is not fit for
  */
 export function prepareJob(
-  spec: Pick<WorkSpec, 'tile' | 'scale' | 'symmetries' | 'threshold' | 'statistics'> &
-    Partial<Pick<WorkSpec, 'choice'>>,
+  spec: Pick<
+    WorkSpec,
+    'choice' | 'tile' | 'scale' | 'symmetries' | 'threshold' | 'background' | 'statistics'
+  >,
   image: ImageHeader,
   model: TestedModel,
   {
@@ -47,8 +53,16 @@ export function prepareJob(
   if (spec.symmetries) checkSymmetries(model);
   checkNormalisation(spec, model.card);
   const threshold = thresholdOf(spec, model, output);
-  const plan = planJob(scale ?? image, model, { tile: spec.tile, output, ...memory });
-  return { ...plan, model, output, threshold, repeatable: true, scale };
+  const planes = isStack(spec.choice) ? planesOf(spec.choice, image.facts.stack) : null;
+  if (planes && spec.background === 'auto') {
+    throw new RequestError(
+      'bad-request',
+      'tissue is not found in stacks: set skip-background (--skip-background) to a tissue mask, which holds for all planes',
+    );
+  }
+  const count = planes?.planes.length ?? 1;
+  const plan = planJob(scale ?? image, model, { tile: spec.tile, output, planes: count, ...memory });
+  return { ...plan, model, output, threshold, repeatable: true, scale, planes };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { TileEnd } from './segment.js';
 type Counts = { -readonly [Name in Exclude<keyof JobProgress, 'statistics'>]: number };
 
 /** The progress of a job before its first tile. */
-export function nothingDone({ count, image }: Pick<TilePlan, 'count' | 'image'>): Counts {
+export function nothingDone({ count, image, planes }: Pick<TilePlan, 'count' | 'image' | 'planes'>): Counts {
   return {
     tiles: count,
     tilesDone: 0,
@@ -13,7 +13,7 @@ export function nothingDone({ count, image }: Pick<TilePlan, 'count' | 'image'>)
     tilesSkipped: 0,
     tilesConstant: 0,
     tilesIdentical: 0,
-    pixels: image.width * image.height,
+    pixels: image.width * image.height * planes,
     pixelsDone: 0,
     pixelsComputed: 0,
     haloAndPixels: 0,

@@ -4,6 +4,7 @@ import { isTypeRange, readsIntensities } from '../../model/network/normalisation
 import { NORMALISATION } from '../../model/network/pixels.js';
 import { type Card, normalisationOf } from '../../model/shelf/card.js';
 import { haloShare, type TilePlan } from '../../tiling/plan.js';
+import { type ChosenPlanes, rangesOf } from '../../tiling/planes.js';
 import type { ImageFacts } from '../../tiling/source.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import { tilesComputed } from '../contract/job-spec.js';
@@ -54,10 +55,17 @@ export function rangeFacts(
   return { normalisation: steps.map(({ step }) => step).join(', '), range };
 }
 
-/** An image as receipts state it. */
-export function imageFacts({ size, facts }: Pick<ImageHeader, 'size' | 'facts'>): Receipt['image'] {
+/**
+ * An image as receipts state it.
+ * @param planes those that are segmented of a stack; null for an image that is none
+ */
+export function imageFacts(
+  { size, facts }: Pick<ImageHeader, 'size' | 'facts'>,
+  planes: ChosenPlanes | null,
+): Receipt['image'] {
   const { channels, dtype, mpp } = facts;
-  return { ...size, channels, dtype, mpp };
+  const stack = planes && { ...rangesOf(planes), sizeZ: planes.sizeZ, sizeT: planes.sizeT };
+  return { ...size, channels, dtype, mpp, stack };
 }
 
 /** The area of each class, by the pixels that it has. */

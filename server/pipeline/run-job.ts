@@ -5,6 +5,7 @@ import { AreaCount } from '../../tiling/sinks/areas.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
+import { type ImageStack, stackOf } from '../../tiling/stack.js';
 import type { Receipt } from '../contract/receipt.js';
 import { roundMs } from '../contract/stages.js';
 import { tissueFor } from './background.js';
@@ -42,13 +43,34 @@ export async function runJob(
   job: SegmentJob,
   opened: ImageSource,
   prepared: PreparedJob,
+  tools: JobTools,
+): Promise<JobReceipt> {
+  // values that are made intensities are checked then
+  const checked = (image: ImageSource) =>
+    readsIntensities(normalisationOf(prepared.model.card)) ? image : requireFinite(image);
+  const stack = prepared.planes && stackOf(opened, prepared.planes);
+  const planes = stack && { ...stack, source: (plane: number) => checked(stack.source(plane)) };
+  try {
+    return await runPlanes(job, checked(opened), planes, prepared, tools);
+  } finally {
+    await stack?.close();
+  }
+}
+
+async function runPlanes(
+  job: SegmentJob,
+  image: ImageSource,
+  stack: ImageStack | null,
+  prepared: PreparedJob,
   { predict, preview, maxPixels, maxUnpackedBytes }: JobTools,
 ): Promise<JobReceipt> {
   const started = performance.now();
   const { model, plan, scale, output } = prepared;
-  // values that are made intensities are checked then
-  const image = readsIntensities(normalisationOf(model.card)) ? opened : requireFinite(opened);
   const source = scale ? atModelScale(image, scale) : image;
+  const sources =
+    stack && scale
+      ? { ...stack, source: (plane: number) => atModelScale(stack.source(plane), scale) }
+      : stack;
   const tissue = await tissueFor(job, image, source.size, { maxPixels, maxUnpackedBytes });
   const stages = new StageTimes(job.onStage);
   const scaling = await scaleImage(job, image, prepared, stages);
@@ -62,6 +84,7 @@ export async function runJob(
     job,
     prepared,
     source,
+    stack: sources,
     routes,
     predict: predict(scaling),
     statistics: scaling?.statistics ?? null,
@@ -71,13 +94,22 @@ export async function runJob(
     stages,
   }).finally(() => sampling.catch(() => undefined)); // it reads the image, which is closed after a failure
   const intensities = await sampling;
-  await deriveResults({ job, prepared, image, routes, areas: scale ? areas : null, maxPixels, stages });
+  await deriveResults({
+    job,
+    prepared,
+    image,
+    stack,
+    routes,
+    areas: scale ? areas : null,
+    maxPixels,
+    stages,
+  });
 
   return {
     ...modelFacts(model),
     ...rangeFacts(image.facts, model.card),
     statistics: scaling?.statistics ?? null,
-    image: imageFacts(image),
+    image: imageFacts(image, prepared.planes),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
     tiles: tileFacts(computed.progress),

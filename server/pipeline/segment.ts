@@ -10,6 +10,7 @@ import type { MaskArray, MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
 import type { BandJournal } from '../../tiling/sinks/journal.js';
 import type { ImageSource } from '../../tiling/source.js';
+import type { ImageStack } from '../../tiling/stack.js';
 import { Stitcher } from '../../tiling/stitcher.js';
 import type { Stage } from '../contract/stages.js';
 import { tilesInFlight } from './memory.js';
@@ -28,6 +29,8 @@ export type TileReuse = 'constant' | 'identical';
 
 export interface SegmentRequest {
   readonly source: ImageSource;
+  /** The planes that the plan is of, where the image is segmented as a stack. Default null: `source` is all of it. */
+  readonly stack?: ImageStack | null;
   readonly plan: TilePlan;
   readonly output: OutputKind;
   readonly classes: number;
@@ -48,7 +51,7 @@ export interface SegmentRequest {
    * Called with every part of the mask as soon as it is computed, before it is stitched. Rows of `values` are
    * `rowLength` px apart.
    */
-  readonly onPixels?: (rect: Rect, values: MaskArray, rowLength: number) => void;
+  readonly onPixels?: (rect: Rect, values: MaskArray, rowLength: number, plane: number) => void;
 }
 
 /** How a tile ended: computed, with the result of an equal one, skipped as background, or replayed from the journal. */
@@ -57,9 +60,16 @@ export type TileEnd = 'computed' | TileReuse | 'skipped' | 'replayed';
 /**
  * The pipeline: plan, read, predict, stitch, write. Memory holds a few tiles and the bands that they belong to,
  * however large the image. On failure or cancellation no result remains, but for the journal.
+ *
+ * A stack is one pass, too. The plan has the tiles of all planes, one plane after the other; a band states its plane,
+ * and that is all that a stack adds: tiles are read from the source of their plane, the stitcher emits bands in the
+ * plan's order, whichever planes they are of, and the journal records them with their planes. So the device has no
+ * pause where a plane ends, a killed job goes on with the first missing band of the first missing plane, and each plane
+ * has the very tiles, and bits, that it has alone. Sinks learn from the band's plane where one ends
+ * (`tiling/sink.ts`); the planes of the image are opened as they are read, a few at a time (`tiling/stack.ts`).
  */
 export async function segment(request: SegmentRequest): Promise<void> {
-  const { source, plan, output, sink, predict, journal, skip } = request;
+  const { source, stack = null, plan, output, sink, predict, journal, skip } = request;
   const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
@@ -81,11 +91,11 @@ export async function segment(request: SegmentRequest): Promise<void> {
       return;
     }
     const started = performance.now();
-    const raster = await readTile(source, tile.read, signal);
+    const raster = await readTile(stack?.source(band.plane) ?? source, tile.read, signal);
     const decoded = performance.now();
     const { result, reuse, queuedMs, ranMs } = await predict({ ...raster, count: 1 }, output, signal);
     const stitching = performance.now();
-    onPixels(tile.write, result, outputWidth);
+    onPixels(tile.write, result, outputWidth, band.plane);
     await stitcher!.put(band, tile, result, outputWidth);
     const stitched = performance.now();
     onStage('decode', decoded - started, decoded);
@@ -132,10 +142,10 @@ export async function segment(request: SegmentRequest): Promise<void> {
 /** Writes the bands of a journal to the sink; returns how many there were. */
 async function replay(journal: BandJournal, request: SegmentRequest, signal: AbortSignal): Promise<number> {
   let bands = 0;
-  for await (const { rect, data } of journal.replay()) {
+  for await (const { rect, data, plane } of journal.replay()) {
     signal.throwIfAborted();
-    await request.sink.writeBand(rect, data);
-    request.onPixels?.(rect, data, rect.width);
+    await request.sink.writeBand(rect, data, plane);
+    request.onPixels?.(rect, data, rect.width, plane);
     bands++;
   }
   return bands;

@@ -5,6 +5,7 @@ import type { OutputKind } from '../../model/network/output-kind.js';
 import { ownThreshold, scaledOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import type { Size } from '../../tiling/geometry.js';
+import { isStack } from '../../tiling/planes.js';
 import { bytesOf, pixelArray } from '../../tiling/raster.js';
 import { BandJournal } from '../../tiling/sinks/journal.js';
 import { Preview } from '../../tiling/sinks/preview.js';
@@ -68,7 +69,7 @@ export class Segmenter {
 
   /** Segments one image. On failure nothing of the results is left, but for the journal. */
   async run(job: SegmentJob): Promise<Receipt> {
-    for (const { output, format } of job.results) checkOutput(output, format);
+    for (const { output, format } of job.results) checkOutput(output, format, isStack(job.choice));
     const started = performance.now();
     return this.host.use(job.model, async (found) => {
       const opening = openImage(job.input, { ...this.#openOptions(job, found), signal: job.signal });
@@ -125,14 +126,14 @@ export class Segmenter {
   async plan(spec: PlanSpec, header?: ImageHeader): Promise<JobFacts> {
     const { outputs = DEFAULT_OUTPUTS, simplify = 0 } = spec;
     return this.#withPrepared(spec, header, async (prepared, image) => {
-      const { model, plan, choice, scale, conversion, warnings, memory } = prepared;
+      const { model, plan, choice, scale, conversion, warnings, memory, planes } = prepared;
       const { size, facts } = image;
       const masks = scale?.size ?? size;
-      const pixels = size.width * size.height;
+      const pixels = size.width * size.height * plan.planes;
       return {
         ...modelFacts(model),
         ...rangeFacts(facts, model.card),
-        image: imageFacts(image),
+        image: imageFacts(image, planes),
         isOneFile: facts.hasOtherFiles !== true,
         outputs: outputs.map(({ output: kind, format }) => ({ kind, format })),
         simplify,
@@ -146,10 +147,12 @@ export class Segmenter {
           memoryBytes: memory,
           diskBytes: expectedDisk(outputs, model.card, {
             pixels,
-            maskPixels: masks.width * masks.height,
+            maskPixels: masks.width * masks.height * plan.planes,
             width: masks.width,
           }),
-          scratchBytes: facts.isUnpacked ? pixels * facts.channels * bytesOf(facts.dtype) : 0,
+          scratchBytes: facts.isUnpacked
+            ? size.width * size.height * facts.channels * bytesOf(facts.dtype)
+            : 0,
         },
       };
     });

@@ -14,6 +14,7 @@ import { contrastOf } from '../../tiling/sinks/render.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
 import type { ImageSource } from '../../tiling/source.js';
+import type { ImageStack } from '../../tiling/stack.js';
 import { coloursOf } from '../contract/colours.js';
 import {
   type FinishedOutput,
@@ -29,18 +30,22 @@ const CONTRAST_PX = 1024;
 export interface Subject {
   /** The image that was segmented, in the size of the mask. */
   readonly source: ImageSource;
+  /** Its planes, where it was segmented as a stack; null where `source` is all of it. */
+  readonly stack: ImageStack | null;
   readonly card: Card;
 }
 
 /** A finished mask, its labels as they are stored, and what it was made from. */
 export interface FinishedMask extends Subject {
   readonly mask: ImageSource;
+  /** The planes of the mask, which are as those of the image. */
+  readonly masks: ImageStack | null;
   readonly signal: AbortSignal;
 }
 
 /** How outputs are written while their mask is computed: the sink that takes its bands. */
 const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
-  labels({ format, path }, { source, card: { classes } }) {
+  labels({ format, path }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
     const { mpp } = facts;
     if (format === 'raw') return RawSink.create(path, size, 1);
@@ -53,10 +58,11 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
       mpp,
       overviews,
       classes,
+      stack: stack ?? undefined,
     });
   },
 
-  probabilities({ format, path }, { source, card: { classes } }) {
+  probabilities({ format, path }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
     const channels = classes.length;
     if (format === 'raw') return RawSink.create(path, size, channels);
@@ -68,6 +74,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
       mpp: facts.mpp,
       overviews,
       classes,
+      stack: stack ?? undefined,
     });
   },
 
@@ -80,27 +87,28 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     return new OverlaySink(png, source, coloursOf(card), contrast);
   },
 
-  async geojson({ path, simplify = 0 }, { source: { size, facts }, card: { classes } }) {
+  async geojson({ path, simplify = 0 }, { source: { size, facts }, stack, card: { classes } }) {
     const writer = await GeojsonWriter.create(path, classes, size, facts.fullSize ?? size, simplify);
-    return new RegionSink(size, [writer], { contours: true, source: null });
+    return new RegionSink(size, [writer], { contours: true, source: null, stack });
   },
 
-  async objects({ format, path }, { source, card: { classes } }) {
+  async objects({ format, path }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
     const channels = facts.channelNames ?? (facts.channels === 3 ? ['red', 'green', 'blue'] : ['intensity']);
     const writer = await ObjectTable.create(path, format === 'csv' ? 'csv' : 'json', {
       classes,
       mpp: facts.mpp,
       channels,
+      isStack: stack !== null,
     });
-    return new RegionSink(size, [writer], { contours: false, source });
+    return new RegionSink(size, [writer], { contours: false, source, stack });
   },
 };
 
 /** How outputs are written that need their mask to be finished. */
 const WRITE: Readonly<Record<FinishedOutput, (path: string, mask: FinishedMask) => Promise<void>>> = {
-  instances: (path, { mask, source, signal }) =>
-    writeInstances(mask, path, { mpp: source.facts.mpp, scratch: `${path}.ids`, signal }),
+  instances: (path, { mask, masks, source, signal }) =>
+    writeInstances(mask, path, { mpp: source.facts.mpp, scratch: `${path}.ids`, stack: masks, signal }),
 
   thumbnail: (path, { mask, source, card }) => writeThumbnail(source, mask, path, coloursOf(card)),
 };

@@ -3,8 +3,9 @@ import { dirname } from 'node:path';
 import { parentProcess } from '../../model/engine/channel.js';
 import { serve } from '../../model/engine/rpc.js';
 import { openImage } from '../../tiling/sources/open.js';
+import { stackFor } from '../../tiling/stack.js';
 import { failureOf } from '../contract/failure.js';
-import { derive } from '../pipeline/derive.js';
+import { derive, withMask } from '../pipeline/derive.js';
 import { readHeader } from '../pipeline/read-header.js';
 import type { ImageSpec, ReaderLimits, ReaderMethods } from './methods.js';
 import { Viewer } from './viewer.js';
@@ -33,11 +34,14 @@ const methods: ReaderMethods = {
   evict: (folder) => viewer.evict(folder),
   async derive({ input, ...picture }, card, maskPath, results, { signal }) {
     const source = await openImage(input, { ...openOptions(picture), ...limits });
+    const stack = stackFor(source, picture.choice);
     try {
-      const scratch = dirname(maskPath);
-      const mask = await openImage(maskPath, { ...limits, scratchDir: scratch, values: 'stored' });
-      await derive(results, { mask, source, card, signal }).finally(() => mask.close());
+      const options = { ...limits, scratchDir: dirname(maskPath) };
+      await withMask(maskPath, options, stack !== null, (mask, masks) =>
+        derive(results, { mask, masks, source, stack, card, signal }),
+      );
     } finally {
+      await stack?.close();
       await source.close();
     }
   },

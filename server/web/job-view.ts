@@ -36,8 +36,9 @@ export function showJob(job: Job, models: readonly Model[]): void {
 }
 
 /** Shows the classes with their colours and areas. */
-function showLegend({ model, receipt, image }: Job, models: readonly Model[]): void {
+function showLegend({ model, receipt }: Job, models: readonly Model[]): void {
   const card = models.find(({ name }) => name === model.split('/')[0]);
+  const allPixels = receipt?.areas?.reduce((sum, { pixels }) => sum + pixels, 0) ?? 0;
   const rows = (card?.classes ?? []).map(({ name, colour }, i) => {
     const row = document.createElement('tr');
     const swatch = Object.assign(document.createElement('span'), { className: 'swatch' });
@@ -47,7 +48,7 @@ function showLegend({ model, receipt, image }: Job, models: readonly Model[]): v
     row.append(label);
     const found = receipt?.areas?.[i];
     if (found) {
-      const share = (100 * found.pixels) / (image.width * image.height);
+      const share = (100 * found.pixels) / allPixels;
       const cells = [`${share.toFixed(2)} %`, `${found.pixels.toLocaleString('en')} px`];
       if (found.um2 !== null) cells.push(area(found.um2));
       for (const textContent of cells)

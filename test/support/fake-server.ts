@@ -50,7 +50,7 @@ function factsOf(header: ImageHeader): JobFacts {
     largestDifference: 0,
     normalisation: 'type-range',
     range: null,
-    image: imageFacts(header),
+    image: imageFacts(header, null),
     outputs: [],
     isOneFile: true,
     simplify: 0,

@@ -9,6 +9,8 @@ export interface SweepOptions {
   /** Whether regions get their rings. */
   readonly contours: boolean;
   readonly onRegion: (region: Region) => void;
+  /** The regions of earlier planes of the same stack: ids continue after theirs. Default 0. */
+  readonly idsBefore?: number;
   /** Called when a part of a region, by its serial, turns out to belong to an older part. */
   readonly onMerge?: (serial: number, into: number) => void;
   /** Called when a region ends, with the serial of its oldest part. */
@@ -43,13 +45,14 @@ export class RegionSweep {
   #previous: Run[] = [];
   #y = 0;
   #serials = 0;
-  #ids = 0;
+  #ids: number;
 
   constructor(private readonly options: SweepOptions) {
+    this.#ids = options.idsBefore ?? 0;
     this.#contours = options.contours ? new Contours() : null;
   }
 
-  /** How many regions have ended. */
+  /** How many regions have ended, those of earlier planes included. */
   get count(): number {
     return this.#ids;
   }

@@ -32,8 +32,8 @@ export async function writeSample(
       const image = new Uint8Array(rect.width * rect.height);
       const labels = new Uint8Array(rect.width * rect.height);
       paint(rect, seed, image, labels);
-      await sinks.image?.writeBand(rect, image);
-      await sinks.labels?.writeBand(rect, labels);
+      await sinks.image?.writeBand(rect, image, 0);
+      await sinks.labels?.writeBand(rect, labels, 0);
     }
   }
   await sinks.image?.finish();

@@ -5,8 +5,8 @@ import type { MaskArray, MaskSink } from '../sink.js';
 export class FanoutSink implements MaskSink {
   constructor(private readonly sinks: readonly MaskSink[]) {}
 
-  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
-    await settleAll(this.sinks.map((sink) => sink.writeBand(rect, data)));
+  async writeBand(rect: Rect, data: MaskArray, plane: number): Promise<void> {
+    await settleAll(this.sinks.map((sink) => sink.writeBand(rect, data, plane)));
   }
 
   async finish(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Size } from '../geometry.js';
+import type { Plane } from '../planes.js';
 import type { Region } from '../regions/region.js';
 import { simplifyRings } from '../regions/simplify.js';
 import type { RegionWriter } from './regions.js';
@@ -7,7 +8,8 @@ import type { MaskClass } from './tiff/ome-xml.js';
 
 /**
  * Writes a feature per region, as QuPath reads and writes them (GeoJSON, RFC 7946, in px of the image's largest
- * level, y downwards): a polygon along the pixels' sides with its holes, and the class with its name and colour.
+ * level, y downwards): a polygon along the pixels' sides with its holes, and the class with its name and colour. In a
+ * stack, geometries have the member `plane`, as QuPath's have: the indices in depth and time, and -1 for all channels.
  */
 export class GeojsonWriter implements RegionWriter {
   #first = true;
@@ -39,7 +41,7 @@ export class GeojsonWriter implements RegionWriter {
     return new GeojsonWriter(file, classes, size, scale, tolerance);
   }
 
-  add({ id, label, area, rings }: Region): void {
+  add({ id, label, area, rings }: Region, plane: Plane | null): void {
     const simple = simplifyRings(rings, this.tolerance, this.size);
     const coordinates = simple.map((ring) => this.#ringText(ring)).join(',');
     const { name, colour } = this.classes[label] ?? { name: `class ${label}`, colour: null };
@@ -50,8 +52,9 @@ export class GeojsonWriter implements RegionWriter {
       classification,
       measurements: { 'Object ID': id, 'Area px^2': area * this.scale.x * this.scale.y },
     };
+    const place = plane === null ? '' : `,"plane":{"c":-1,"z":${plane.z},"t":${plane.t}}`;
     this.file.add(
-      `${this.#first ? '' : ','}\n{"type":"Feature","geometry":{"type":"Polygon","coordinates":[${coordinates}]},` +
+      `${this.#first ? '' : ','}\n{"type":"Feature","geometry":{"type":"Polygon","coordinates":[${coordinates}]${place}},` +
         `"properties":${JSON.stringify(properties)}}`,
     );
     this.#first = false;

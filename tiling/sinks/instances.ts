@@ -2,6 +2,7 @@ import type { Rect, Size } from '../geometry.js';
 import { IdMap } from '../regions/id-map.js';
 import { RegionSweep } from '../regions/sweep.js';
 import type { PixelReader, PixelSize } from '../source.js';
+import type { ImageStack } from '../stack.js';
 import { TiffSink } from './tiff/tiff.js';
 
 /** Rows that are read at a time: as high as the tiles of our own masks. */
@@ -20,21 +21,24 @@ export async function* wholeRows(
   }
 }
 
+export interface InstanceOptions {
+  readonly mpp: PixelSize | null;
+  /** Path of a temporary file, which is removed. */
+  readonly scratch: string;
+  /** The planes of a mask that is a stack: ids are those of the whole stack. Default null. */
+  readonly stack?: ImageStack | null;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Writes the regions of a mask as a TIFF whose values are their ids, 0 for background. The mask is read twice:
+ * Writes the regions of a mask as a TIFF whose values are their ids, 0 for background. Each plane is read twice:
  * a region's id is known only where it ends.
- * @param scratch path of a temporary file, which is removed
  */
 export async function writeInstances(
   mask: PixelReader,
   path: string,
-  {
-    mpp,
-    scratch,
-    signal,
-  }: { readonly mpp: PixelSize | null; readonly scratch: string; readonly signal?: AbortSignal },
+  { mpp, scratch, stack = null, signal }: InstanceOptions,
 ): Promise<void> {
-  const ids = new IdMap(scratch);
   const sink = await TiffSink.create(path, mask.size, {
     name: 'instances',
     channels: 1,
@@ -42,9 +46,40 @@ export async function writeInstances(
     mpp,
     overviews: 'majority',
     order: 'rows',
+    stack: stack ?? undefined,
   });
   try {
-    const options = { width: mask.size.width, channels: 0, contours: false, onRegion: () => {} };
+    let idsBefore = 0;
+    for (let plane = 0; plane < (stack?.planes.length ?? 1); plane++) {
+      const reader = stack?.source(plane) ?? mask;
+      idsBefore = await paintPlane(reader, sink, { scratch, plane, idsBefore, signal });
+    }
+    await sink.finish();
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+/** Paints the regions of one plane; returns how many ids there are then. */
+async function paintPlane(
+  mask: PixelReader,
+  sink: TiffSink,
+  {
+    scratch,
+    plane,
+    idsBefore,
+    signal,
+  }: {
+    readonly scratch: string;
+    readonly plane: number;
+    readonly idsBefore: number;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<number> {
+  const ids = new IdMap(scratch);
+  try {
+    const options = { width: mask.size.width, channels: 0, contours: false, idsBefore, onRegion: () => {} };
     const numbering = new RegionSweep({
       ...options,
       onMerge: (serial, into) => ids.merge(serial, into),
@@ -64,12 +99,9 @@ export async function writeInstances(
         );
         at += rect.width;
       }
-      await sink.writeBand(rect, painted);
+      await sink.writeBand(rect, painted, plane);
     }
-    await sink.finish();
-  } catch (error) {
-    await sink.abort();
-    throw error;
+    return numbering.count;
   } finally {
     ids.close();
   }

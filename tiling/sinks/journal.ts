@@ -14,14 +14,20 @@ const MAGIC = Buffer.from(`unseam journal ${FORMAT_VERSION}\n`);
 const ANY_MAGIC = /^unseam journal (\d{1,6})\n/;
 /** A key is JSON of a few hundred bytes. */
 const MAX_KEY_BYTES = 1 << 20;
-/** Of a record's header: type of values, bytes of values, x, y, width, height, checksum of all of these. */
+/**
+ * Of a record's header: type of values and plane, bytes of values, x, y, width, height, checksum of all of these. The
+ * type is the lowest byte of its number; records from before there were stacks have 0 in the others, the plane.
+ */
 const RECORD_BYTES = 28;
 const LABELS = 1;
 const FLOATS = 2;
+const PLANE_SHIFT = 8;
 
 export interface JournalledBand {
   readonly rect: Rect;
   readonly data: MaskArray;
+  /** Of a stack; 0 in any other image. */
+  readonly plane: number;
 }
 
 /** A journal that was found, and discarded. */
@@ -100,11 +106,12 @@ export class BandJournal implements MaskSink {
   }
 
   /** Appends a band; resolves when it is on the disk. */
-  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
+  async writeBand(rect: Rect, data: MaskArray, plane: number): Promise<void> {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const values = data instanceof Uint8Array ? await compress(bytes, LABEL_DEFLATE) : bytes;
     const record = Buffer.alloc(RECORD_BYTES);
-    const fields = [data instanceof Uint8Array ? LABELS : FLOATS, values.length];
+    const type = data instanceof Uint8Array ? LABELS : FLOATS;
+    const fields = [type | (plane << PLANE_SHIFT), values.length];
     for (const [i, value] of [...fields, rect.x, rect.y, rect.width, rect.height].entries()) {
       record.writeUInt32LE(value, 4 * i);
     }
@@ -127,7 +134,7 @@ export class BandJournal implements MaskSink {
   async #read(): Promise<JournalledBand | null> {
     const record = Buffer.alloc(RECORD_BYTES);
     if ((await this.file.read(record, 0, RECORD_BYTES, this.#end)).bytesRead < RECORD_BYTES) return null;
-    const [type, length, x, y, width, height] = [0, 4, 8, 12, 16, 20].map((at) =>
+    const [typeAndPlane, length, x, y, width, height] = [0, 4, 8, 12, 16, 20].map((at) =>
       record.readUInt32LE(at),
     ) as [number, number, number, number, number, number];
     const { size } = await this.file.stat();
@@ -137,10 +144,10 @@ export class BandJournal implements MaskSink {
     if (record.readUInt32LE(24) !== checksum(record, values)) return null;
     this.#end += RECORD_BYTES + length;
     const data =
-      type === LABELS
+      (typeAndPlane & 255) === LABELS
         ? new Uint8Array(await decompress(values))
         : new Float32Array(values.buffer, values.byteOffset, length / 4);
-    return { rect: { x, y, width, height }, data };
+    return { rect: { x, y, width, height }, data, plane: typeAndPlane >>> PLANE_SHIFT };
   }
 }
 

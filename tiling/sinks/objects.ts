@@ -1,3 +1,4 @@
+import type { Plane } from '../planes.js';
 import type { Region } from '../regions/region.js';
 import type { PixelSize } from '../source.js';
 import type { RegionWriter } from './regions.js';
@@ -9,6 +10,8 @@ export interface ObjectTableOptions {
   readonly mpp: PixelSize | null;
   /** Names of the image's channels, whose mean intensities are measured. */
   readonly channels: readonly string[];
+  /** Whether rows state their plane, as those of a stack do. */
+  readonly isStack: boolean;
 }
 
 /** Writes a table with a row per region: its measurements in px and, where the pixel size is known, in µm. */
@@ -29,8 +32,8 @@ export class ObjectTable implements RegionWriter {
     return new ObjectTable(await TextFile.create(path), format, options);
   }
 
-  add(region: Region): void {
-    const row = measurementsOf(region, this.options);
+  add(region: Region, plane: Plane | null): void {
+    const row = measurementsOf(region, plane, this.options);
     if (this.format === 'csv') {
       if (this.#rows === 0) this.file.add(`${Object.keys(row).join(',')}\n`);
       this.file.add(`${Object.values(row).map(csvCell).join(',')}\n`);
@@ -47,7 +50,7 @@ export class ObjectTable implements RegionWriter {
   async finish(): Promise<void> {
     if (this.format === 'json') this.file.add(this.#rows === 0 ? '[]\n' : '\n]\n');
     else if (this.#rows === 0)
-      this.file.add(`${Object.keys(measurementsOf(EMPTY, this.options)).join(',')}\n`);
+      this.file.add(`${Object.keys(measurementsOf(EMPTY, FIRST, this.options)).join(',')}\n`);
     await this.file.finish();
   }
 
@@ -68,14 +71,18 @@ const EMPTY: Region = {
   rings: [],
 };
 
+const FIRST: Plane = { z: 0, t: 0 };
+
 /** Columns and values, in their order. The perimeter in µm is that of square pixels with the mean side. */
 function measurementsOf(
   { id, label, area, centroid, box, perimeter, intensity }: Region,
-  { classes, mpp, channels }: ObjectTableOptions,
+  plane: Plane | null,
+  { classes, mpp, channels, isStack }: ObjectTableOptions,
 ): Record<string, string | number> {
   const side = mpp && (mpp.x + mpp.y) / 2;
   return {
     id,
+    ...(isStack && { z: plane?.z ?? 0, t: plane?.t ?? 0 }),
     class: classes[label]?.name ?? `class ${label}`,
     area_px: area,
     centroid_x_px: round(centroid.x),

@@ -42,7 +42,7 @@ export class OverlaySink implements MaskSink {
           : pixel;
       }
     }
-    await this.inner.writeBand(rect, rgb);
+    await this.inner.writeBand(rect, rgb, 0);
   }
 
   finish(): Promise<void> {

@@ -8,12 +8,13 @@ const SIDE_PX = 2048;
 /** The label of pixels that are still to come; no class has it. */
 const PENDING = 255;
 
-/** A small picture of a mask while it is computed: every n-th pixel of what is done. */
+/** A small picture of a mask while it is computed: every n-th pixel of what is done, in a stack of the last plane begun. */
 export class Preview {
   readonly size: Size;
   readonly #step: number;
   /** Null until something is done. */
   #labels: Uint8Array | null = null;
+  #plane = 0;
 
   constructor(image: Size) {
     this.#step = Math.max(1, Math.ceil(Math.max(image.width, image.height) / SIDE_PX));
@@ -28,7 +29,16 @@ export class Preview {
    * @param values labels, or `channels` probabilities per pixel, the first of `stride` values
    * @param rowLength pixels from the start of one row to that of the next
    */
-  put(rect: Rect, values: MaskArray, rowLength: number, channels: number, stride = channels): void {
+  put(
+    rect: Rect,
+    values: MaskArray,
+    rowLength: number,
+    channels: number,
+    { stride = channels, plane = 0 }: { readonly stride?: number; readonly plane?: number } = {},
+  ): void {
+    if (plane < this.#plane) return;
+    if (plane > this.#plane) this.#labels = null;
+    this.#plane = plane;
     const step = this.#step;
     this.#labels ??= this.#pending();
     for (let y = Math.ceil(rect.y / step); y * step < rect.y + rect.height; y++) {

@@ -4,7 +4,7 @@ import { PartialFile } from './partial-file.js';
 
 /**
  * Writes the values of a mask alone, row by row from the top: a byte a px, or `channels` floats of 32 bits,
- * little-endian and interleaved. For programs that have no decoder, or want none.
+ * little-endian and interleaved. The planes of a stack follow each other. For programs that have no decoder, or want none.
  */
 export class RawSink implements MaskSink {
   private constructor(
@@ -18,12 +18,13 @@ export class RawSink implements MaskSink {
     return new RawSink(await PartialFile.create(path), size, channels);
   }
 
-  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
+  async writeBand(rect: Rect, data: MaskArray, plane: number): Promise<void> {
     // Native byte order, which is little-endian on all machines that engines are built for.
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const pixelBytes = this.channels * data.BYTES_PER_ELEMENT;
-    const at = (y: number) => ((rect.y + y) * this.size.width + rect.x) * pixelBytes;
-    if (rect.width === this.size.width) {
+    const { width, height } = this.size;
+    const at = (y: number) => ((plane * height + rect.y + y) * width + rect.x) * pixelBytes;
+    if (rect.width === width) {
       await this.file.writeAt(bytes, at(0));
       return;
     }

@@ -1,12 +1,15 @@
 import { type Rect, runs, type Size } from '../geometry.js';
+import type { Plane } from '../planes.js';
 import type { Region } from '../regions/region.js';
 import { RegionSweep } from '../regions/sweep.js';
 import type { MaskArray, MaskSink } from '../sink.js';
 import type { ImageSource, PixelReader } from '../source.js';
+import type { ImageStack } from '../stack.js';
 
 /** Writes the regions of a mask as they are found; completed and aborted as a `MaskSink` is. */
 export interface RegionWriter {
-  add(region: Region): void;
+  /** @param plane where the region is in the image's stack; null for an image that is none */
+  add(region: Region, plane: Plane | null): void;
   /** Resolves when few enough regions are buffered to add more. Called after some rows. */
   drain(): Promise<void>;
   finish(): Promise<void>;
@@ -16,31 +19,38 @@ export interface RegionWriter {
 /** Rows of the image that are read at a time. */
 const ROWS = 64;
 
+export interface RegionSinkOptions {
+  readonly contours: boolean;
+  /** The image, for mean intensities of its stored values; null for none. */
+  readonly source: ImageSource | null;
+  /** Its planes, where it is segmented as a stack. A region is of one plane; ids are those of the whole stack. */
+  readonly stack: ImageStack | null;
+}
+
 /** Finds the regions of a mask while its bands come, which must be as wide as the image, for some writers. */
 export class RegionSink implements MaskSink {
-  readonly #sweep: RegionSweep;
-  readonly #pixels: PixelReader | null;
+  #plane = 0;
+  #sweep: RegionSweep;
+  #pixels: PixelReader | null;
 
-  /** @param source the image, for mean intensities of its stored values; null for none */
   constructor(
     private readonly size: Size,
     private readonly writers: readonly RegionWriter[],
-    { contours, source }: { readonly contours: boolean; readonly source: ImageSource | null },
+    private readonly options: RegionSinkOptions,
   ) {
-    this.#sweep = new RegionSweep({
-      width: size.width,
-      channels: source?.facts.channels ?? 0,
-      contours,
-      onRegion: (region) => {
-        for (const writer of writers) writer.add(region);
-      },
-    });
-    this.#pixels = source && (source.stored ?? source);
+    this.#sweep = this.#newSweep(0);
+    this.#pixels = this.#pixelsOf(0);
   }
 
-  async writeBand(rect: Rect, labels: MaskArray): Promise<void> {
+  async writeBand(rect: Rect, labels: MaskArray, plane: number): Promise<void> {
     const { width } = this.size;
     if (rect.width !== width) throw new Error('regions are found in whole rows only');
+    if (plane !== this.#plane) {
+      this.#sweep.finish();
+      this.#plane = plane;
+      this.#sweep = this.#newSweep(this.#sweep.count);
+      this.#pixels = this.#pixelsOf(plane);
+    }
     for (const { start, stop } of runs({ start: 0, stop: rect.height }, ROWS)) {
       const region = { x: 0, y: rect.y + start, width, height: stop - start };
       const raster = this.#pixels && (await this.#pixels.readRegion(region));
@@ -60,5 +70,25 @@ export class RegionSink implements MaskSink {
 
   async abort(): Promise<void> {
     for (const writer of this.writers) await writer.abort();
+  }
+
+  #newSweep(idsBefore: number): RegionSweep {
+    const { contours, source, stack } = this.options;
+    const plane = stack && stack.planes[this.#plane]!;
+    return new RegionSweep({
+      width: this.size.width,
+      channels: source?.facts.channels ?? 0,
+      contours,
+      idsBefore,
+      onRegion: (region) => {
+        for (const writer of this.writers) writer.add(region, plane);
+      },
+    });
+  }
+
+  #pixelsOf(plane: number): PixelReader | null {
+    const { source, stack } = this.options;
+    const own = source && (stack?.source(plane) ?? source);
+    return own && (own.stored ?? own);
   }
 }

@@ -10,7 +10,7 @@ export class SplitSink implements MaskSink {
     private readonly labels: MaskSink,
   ) {}
 
-  async writeBand(rect: Rect, data: MaskArray): Promise<void> {
+  async writeBand(rect: Rect, data: MaskArray, plane: number): Promise<void> {
     const { classes } = this;
     const pixels = rect.width * rect.height;
     const probabilities = new Float32Array(pixels * classes);
@@ -19,7 +19,10 @@ export class SplitSink implements MaskSink {
       for (let c = 0; c < classes; c++) probabilities[to++] = data[from++]!;
       labels[i] = data[from++]!;
     }
-    await settleAll([this.probabilities.writeBand(rect, probabilities), this.labels.writeBand(rect, labels)]);
+    await settleAll([
+      this.probabilities.writeBand(rect, probabilities, plane),
+      this.labels.writeBand(rect, labels, plane),
+    ]);
   }
 
   async finish(): Promise<void> {

@@ -6,6 +6,7 @@ import sharp, { type Metadata, type Sharp } from 'sharp';
 import { limitsFor } from '../decode-limits.js';
 import { CorruptImageError, DiskFullError, TilingError, UnsupportedImageError } from '../errors.js';
 import type { Rect, Size } from '../geometry.js';
+import { isStack } from '../planes.js';
 import { bytesOf, type Dtype, pixelArray, type Raster } from '../raster.js';
 import type { ImageFacts, ImageSource } from '../source.js';
 import { checkPlace } from './choice.js';
@@ -144,7 +145,13 @@ const undecodable = (cause: unknown, path: string): CorruptImageError =>
 async function headerOf(input: string | Buffer, options: OpenOptions): Promise<Metadata> {
   const page = options.page ?? 0;
   const first = await sharp(input, READ).metadata();
-  checkPlace(options, { pages: first.pages ?? 1 });
+  const { pages = 1 } = first;
+  checkPlace(options, { pages });
+  if (pages > 1 && isStack(options)) {
+    throw new UnsupportedImageError(
+      `the ${pages} pages of this picture are no stack: choose one with page, or save them as a TIFF`,
+    );
+  }
   return page === 0 ? first : sharp(input, { ...READ, page }).metadata();
 }
 

@@ -1,4 +1,5 @@
 import { UnsupportedImageError } from '../errors.js';
+import { checkPlanes } from '../planes.js';
 import type { ImageChoice } from './options.js';
 
 /** Of an image: hyperspectral cameras have hundreds. */
@@ -23,19 +24,16 @@ export function checkChannels(channels: number): void {
  * @throws UnsupportedImageError for a page, plane or time that the image does not have
  */
 export function checkPlace(
-  { page = 0, z = 0, t = 0 }: ImageChoice,
+  choice: ImageChoice,
   has: { readonly pages?: number; readonly sizeZ?: number; readonly sizeT?: number },
   what = 'the image',
 ): void {
   const { pages = 1, sizeZ = 1, sizeT = 1 } = has;
-  for (const [name, index, count] of [
-    ['page', page, pages],
-    ['plane z', z, sizeZ],
-    ['time t', t, sizeT],
-  ] as const) {
-    if (index < count) continue;
-    throw new UnsupportedImageError(`there is no ${name} ${index}: ${what} has ${count}, from 0`);
+  const { page = 0 } = choice;
+  if (page >= pages) {
+    throw new UnsupportedImageError(`there is no page ${page}: ${what} has ${pages}, from 0`);
   }
+  checkPlanes(choice, { sizeZ, sizeT }, what);
 }
 
 /** Notes for the receipt about planes and time points that were not chosen, so that the first is read. */

@@ -1,7 +1,8 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UnreachableFileError, UnsupportedImageError } from '../errors.js';
-import type { ImageSource } from '../source.js';
+import { checkStackPixels, isStack, planesOf } from '../planes.js';
+import { type ImageSource, withMembers } from '../source.js';
 import { checkBoxes } from './avif-boxes.js';
 import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
@@ -57,14 +58,31 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
  *
  * @throws UnsupportedImageError for bytes of an unknown kind
  * @throws CorruptImageError for a header that cannot be right
- * @throws ImageTooLargeError for more than `maxPixels`
+ * @throws ImageTooLargeError for more than `maxPixels`, those of all chosen planes of a stack together
  */
 export async function openImage(path: string, options: OpenOptions): Promise<ImageSource> {
   const source = await openStored(path, options);
   try {
-    return viewOf(source, options);
+    const view = viewOf(source, options);
+    if (isStack(options)) {
+      checkStackPixels(view.size, planesOf(options, view.facts.stack).planes.length, options.maxPixels);
+    }
+    const { openPlane } = source;
+    return openPlane
+      ? withMembers(view, { openPlane: (plane) => viewOfPlane(openPlane(plane), options) })
+      : view;
   } catch (error) {
     await source.close();
+    throw error;
+  }
+}
+
+async function viewOfPlane(opening: Promise<ImageSource>, options: OpenOptions): Promise<ImageSource> {
+  const plane = await opening;
+  try {
+    return viewOf(plane, options);
+  } catch (error) {
+    await plane.close();
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { CorruptImageError, ImageTooLargeError, SourceUnreachableError } from '../errors.js';
 import type { Size } from '../geometry.js';
+import type { PlaneRanges } from '../planes.js';
 import type { TypedRange } from '../raster.js';
 import type { PixelSize } from '../source.js';
 
@@ -20,9 +21,12 @@ export interface ImageChoice {
   readonly level?: number | undefined;
   /** Which channels, in this order, such as `[0, 2]` or `['DAPI']`: one is gray, three are RGB. Default all. */
   readonly channels?: readonly ChannelRef[] | undefined;
-  /** Which plane of a stack, and which time of a series. Default 0. */
-  readonly z?: number | undefined;
-  readonly t?: number | undefined;
+  /**
+   * Which plane of a stack, and which time of a series. Default 0. Of several, the first is opened, and the others by
+   * `ImageSource.openPlane`.
+   */
+  readonly z?: number | PlaneRanges | undefined;
+  readonly t?: number | PlaneRanges | undefined;
   /** The stored values of black and white, such as `[0, 4095]`. Default the range of their type; floats have none. */
   readonly range?: readonly [low: number, high: number] | undefined;
   /** The pixel size, such as `{ x: 0.25, y: 0.25 }`. Default what the file says. */

@@ -62,6 +62,16 @@ export function bigTiffDirectory(tags: readonly Tag[], position: number, hasNext
   return Buffer.concat([entries, ...overflow]);
 }
 
+/** The bytes of a position in the file. */
+export function bigTiffPosition(position: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(position));
+  return bytes;
+}
+
+/** Where a directory of so many tags has the position of the next one: 8 bytes. */
+export const nextDirectoryAt = (position: number, tags: number): number => position + 8 + 20 * tags;
+
 function numbers(type: number, values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(TYPE_BYTES[type]! * values.length);
   for (const [i, value] of values.entries()) {

@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express';
+import { isStack } from '../../../tiling/planes.js';
 import { RequestError } from '../../contract/errors.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { inferParametersSchema } from '../../contract/queries.js';
@@ -68,6 +69,12 @@ export class Inferences {
     const outputs = outputsOf(read, card.classes.length);
     const { binary_data_output: _, ...given } = head.parameters ?? {};
     const requested = parseParameters(inferParametersSchema, asTexts(given));
+    if (isStack(requested)) {
+      throw new RequestError(
+        'bad-request',
+        'a tensor is an image of one plane: stacks are segmented by POST /v1/jobs',
+      );
+    }
     // a tensor has no names: its channels are those of the model, in its order
     const parameters = { ...requested, channels: requested.channels ?? card.channels?.map((_, i) => i) };
     const work = await resolveJobRequest(

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request } from 'express';
+import { isStack } from '../../../tiling/planes.js';
 import { RequestError } from '../../contract/errors.js';
-import { checkOutput, FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
+import { checkOutput, FORMATS, type Format, type Output } from '../../contract/outputs.js';
 import { parseParameters } from '../../contract/parameters.js';
 import { listParametersSchema, resultParametersSchema } from '../../contract/queries.js';
 import { hasEnded, type JobRecord, type JobSource } from '../../jobs/job.js';
@@ -13,7 +14,13 @@ import { withFilesOf } from '../files-of-job.js';
 import { acceptedFormat } from '../formats.js';
 import { IdempotencyKeys, idempotencyOf } from '../idempotency.js';
 import { createJob, originOf } from '../intake.js';
-import { jsonBody, parseJobRequest, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import {
+  formatsFor,
+  jsonBody,
+  parseJobRequest,
+  requestedOutputs,
+  resolveJobRequest,
+} from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { pageOf } from '../paging.js';
 import { isStillKnown, principalOf, visibleJobs } from '../principal.js';
@@ -116,15 +123,15 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
  */
 function requestedResult(
   request: Request,
-  { request: { outputs } }: JobRecord,
+  { request: { outputs, choice } }: JobRecord,
 ): { readonly output: Output; readonly format: Format } {
   const { output = outputs[0]!.output, format } = parseParameters(resultParametersSchema, request.query);
   if (format) {
-    checkOutput(output, format);
+    checkOutput(output, format, isStack(choice));
     return { output, format };
   }
   const made = outputs.filter((result) => result.output === output).map((result) => result.format);
-  const formats = made.length > 0 ? made : formatsOf(output);
+  const formats = made.length > 0 ? made : formatsFor(output, choice);
   return { output, format: acceptedFormat(request, formats) ?? formats[0]! };
 }
 

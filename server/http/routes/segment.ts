@@ -1,6 +1,8 @@
 import type { Request } from 'express';
 import { UnsupportedOutputError } from '../../../tiling/errors.js';
-import { FORMATS, type Format, formatsOf, type Output } from '../../contract/outputs.js';
+import type { PlaneChoice } from '../../../tiling/planes.js';
+import { FORMATS, type Format, type Output } from '../../contract/outputs.js';
+import { pixelsOf } from '../../contract/receipt.js';
 import { sendAccepted, viewOf } from '../accepted.js';
 import { withAwaited } from '../awaited-job.js';
 import { setCacheStatus } from '../cache-control.js';
@@ -8,7 +10,13 @@ import type { RouteDependencies } from '../dependencies.js';
 import { disconnection } from '../disconnection.js';
 import { acceptedFormat } from '../formats.js';
 import { createJob, type JobIntake, originOf } from '../intake.js';
-import { parseJobParameters, parseResult, requestedOutputs, resolveJobRequest } from '../job-request.js';
+import {
+  formatsFor,
+  parseJobParameters,
+  parseResult,
+  requestedOutputs,
+  resolveJobRequest,
+} from '../job-request.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
 import { receiptHeaders } from '../receipt-headers.js';
@@ -27,7 +35,10 @@ export function segmentRoute(
   const { jobs, idleTimeoutMs } = dependencies;
   operate('segment', async (request, response) => {
     const parameters = parseJobParameters(request.query);
-    const { output, format = negotiate(request, output) } = parseResult(parameters.output ?? 'labels');
+    const { output, format = negotiate(request, output, parameters) } = parseResult(
+      parameters.output ?? 'labels',
+      parameters,
+    );
     const prefersAsync = /\brespond-async\b/.test(request.get('Prefer') ?? '');
     const disconnected = disconnection(response, ended);
     const work = await resolveJobRequest(
@@ -44,7 +55,7 @@ export function segmentRoute(
     const likely = priority ?? (prefersAsync ? 'normal' : 'interactive');
 
     const decide: JobIntake['decide'] = ({ image }) => {
-      const isAwaited = !prefersAsync && image.width * image.height <= syncPixels;
+      const isAwaited = !prefersAsync && pixelsOf(image) <= syncPixels;
       return {
         request: isAwaited ? work : workOfJob,
         priority: priority ?? (isAwaited ? 'interactive' : 'normal'),
@@ -75,8 +86,8 @@ export function segmentRoute(
 }
 
 /** @throws UnsupportedOutputError if the client accepts no format of the output */
-function negotiate(request: Request, output: Output): Format {
-  const formats = formatsOf(output);
+function negotiate(request: Request, output: Output, choice: PlaneChoice): Format {
+  const formats = formatsFor(output, choice);
   const accepted = acceptedFormat(request, formats);
   if (accepted) return accepted;
   const types = formats.map((format) => FORMATS[format].type).join(' or ');

@@ -30,7 +30,7 @@ beforeAll(async () => {
     const [x, y] = [i % size.width, Math.floor(i / size.width)];
     return 40 + 130 * grain(x, y, 3) + 80 * grain(x, y, 14);
   });
-  await sink.writeBand({ x: 0, y: 0, ...size }, data);
+  await sink.writeBand({ x: 0, y: 0, ...size }, data, 0);
   await sink.finish();
 });
 

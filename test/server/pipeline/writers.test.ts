@@ -26,7 +26,11 @@ for (const output of OUTPUTS.filter((name) => !isFinishedOutput(name))) {
   for (const format of formatsOf(output)) {
     maskSinkContract(`${output} as ${format}`, {
       open: (path, { width, height }) =>
-        openResults([{ output, format, path }], { source: memorySource(pattern(width, height, 3)), card }),
+        openResults([{ output, format, path }], {
+          source: memorySource(pattern(width, height, 3)),
+          stack: null,
+          card,
+        }),
       floats: maskOf(output) === 'probabilities' ? card.classes.length : undefined,
       wholeRows: !isStreamed(output, COLUMN_BLOCK_PX + 1),
     });
@@ -46,7 +50,7 @@ it.each(all.filter(({ output }) => maskOf(output) === 'labels'))(
     const mask = memorySource({ data: labels, width, height, channels: 1 });
     const source = memorySource(pattern(width, height, 3));
     const { signal } = new AbortController();
-    await derive([{ output, format, path }], { mask, source, card, signal });
+    await derive([{ output, format, path }], { mask, masks: null, source, stack: null, card, signal });
     const { size } = await stat(path);
     expect(size).toBeGreaterThan(20);
     const expected = bytesPerPixel({ output, format }, card.classes.length) * width * height;

@@ -29,11 +29,16 @@ const labelsTiff = (path: string, size: Size) =>
 const probabilitiesTiff = (path: string, size: Size) =>
   TiffSink.create(path, size, { channels: 3, dtype: 'float32', mpp: null, overviews: 'mean' });
 const regions = (size: Size, writer: RegionWriter, contours: boolean) =>
-  new RegionSink(size, [writer], { contours, source: contours ? null : image(size) });
+  new RegionSink(size, [writer], { contours, source: contours ? null : image(size), stack: null });
 const table = async (path: string, size: Size, format: 'csv' | 'json') =>
   regions(
     size,
-    await ObjectTable.create(path, format, { classes, mpp, channels: ['red', 'green', 'blue'] }),
+    await ObjectTable.create(path, format, {
+      classes,
+      mpp,
+      channels: ['red', 'green', 'blue'],
+      isStack: false,
+    }),
     false,
   );
 const geojson = async (path: string, size: Size) =>

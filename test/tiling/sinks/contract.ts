@@ -55,7 +55,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         const results: unknown[] = [];
         for (const tile of tilesOf(size)) {
           const sink = await open(path, size);
-          for (const { rect, data } of bandsOf(size, tile)) await sink.writeBand(rect, data);
+          for (const { rect, data } of bandsOf(size, tile)) await sink.writeBand(rect, data, 0);
           await sink.finish();
           results.push(await made(sink, size));
         }
@@ -68,7 +68,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         for (const reused of [false, true]) {
           const sink = await open(path, size);
           for (const { rect, data } of bandsOf(size, 306)) {
-            await sink.writeBand(rect, data);
+            await sink.writeBand(rect, data, 0);
             if (reused) data.fill(0);
           }
           await sink.finish();
@@ -85,7 +85,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         const sink = await open(path, size);
         expect(await published(folder)).toEqual([]);
         for (const { rect, data } of bandsOf(size, 10)) {
-          await sink.writeBand(rect, data);
+          await sink.writeBand(rect, data, 0);
           expect(await published(folder)).toEqual([]);
         }
         await sink.finish();
@@ -98,7 +98,7 @@ export function maskSinkContract<Sink extends MaskSink>(
         for (const count of [0, 1, 2, Number.POSITIVE_INFINITY]) {
           const sink = await open(path, size);
           for (const { rect, data } of [...bandsOf(size, 10)].slice(0, count))
-            await sink.writeBand(rect, data);
+            await sink.writeBand(rect, data, 0);
           await sink.abort();
           expect(await readdir(folder)).toEqual([]);
         }
@@ -106,7 +106,7 @@ export function maskSinkContract<Sink extends MaskSink>(
 
       it('is removed when it cannot be published', async () => {
         const sink = await open(path, size);
-        for (const { rect, data } of bandsOf(size, 306)) await sink.writeBand(rect, data);
+        for (const { rect, data } of bandsOf(size, 306)) await sink.writeBand(rect, data, 0);
         await mkdir(path); // occupies its name
         await expect(sink.finish()).rejects.toMatchObject({ code: 'EISDIR' });
         await sink.abort();
@@ -116,7 +116,7 @@ export function maskSinkContract<Sink extends MaskSink>(
       it('replaces an existing one only when finished', async () => {
         const write = async (end: 'finish' | 'abort', tile: number) => {
           const sink = await open(path, size);
-          for (const { rect, data } of bandsOf(size, tile)) await sink.writeBand(rect, data);
+          for (const { rect, data } of bandsOf(size, tile)) await sink.writeBand(rect, data, 0);
           await sink[end]();
         };
         await write('finish', 306);

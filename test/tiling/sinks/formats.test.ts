@@ -34,7 +34,7 @@ async function writeInBands(
       const from = ((write.y + row) * size.width + write.x) * channels;
       band.set(data.subarray(from, from + write.width * channels), row * write.width * channels);
     }
-    await sink.writeBand(write, band);
+    await sink.writeBand(write, band, 0);
   }
   await sink.finish();
 }
@@ -265,7 +265,7 @@ describe('an aborted sink', () => {
       }),
     ];
     for (const sink of sinks) {
-      await sink.writeBand({ x: 0, y: 0, width: 8192, height: 20 }, new Uint8Array(8192 * 20));
+      await sink.writeBand({ x: 0, y: 0, width: 8192, height: 20 }, new Uint8Array(8192 * 20), 0);
       expect(await readdir(folder)).not.toEqual(before);
       await sink.abort();
     }

@@ -18,7 +18,7 @@ const floats = {
 async function written(path: string, key = 'a'): Promise<void> {
   const journal = await BandJournal.open(path, key);
   for await (const _ of journal.replay());
-  for (const { rect, data } of [labels(0), labels(16), floats]) await journal.writeBand(rect, data);
+  for (const { rect, data } of [labels(0), labels(16), floats]) await journal.writeBand(rect, data, 0);
   await journal.finish();
 }
 
@@ -50,7 +50,7 @@ describe('a journal', () => {
       expect((await stat(path)).size).toBe(two);
       const journal = await BandJournal.open(path, 'a');
       for await (const _ of journal.replay());
-      await journal.writeBand(floats.rect, floats.data);
+      await journal.writeBand(floats.rect, floats.data, 0);
       await journal.abort();
       expect((await readFile(path)).equals(all)).toBe(true);
     }

@@ -1,4 +1,5 @@
 import type { Size } from '../../geometry.js';
+import type { StackSize } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 
 /** A class of a mask. */
@@ -18,15 +19,16 @@ export interface OmeImage {
   /** Directories of the file that hold the channels: one each, or one for all, as colours. */
   readonly planes: number;
   readonly mpp: PixelSize | null;
+  readonly stack: StackSize;
   readonly classes: readonly MaskClass[];
 }
 
 /**
- * Writes the OME-XML of an OME-TIFF with one picture, by the schema of June 2016: its name, size, type and pixel
+ * Writes the OME-XML of an OME-TIFF with one picture or stack, by the schema of June 2016: its name, size, type and pixel
  * size, its channels, and the names and colours of its classes as map annotations. Where there is a channel per
  * class, each has its class's name and colour.
  */
-export function omeXml({ name, size, type, channels, planes, mpp, classes }: OmeImage): string {
+export function omeXml({ name, size, type, channels, planes, mpp, stack, classes }: OmeImage): string {
   const physical = mpp
     ? ` PhysicalSizeX="${mpp.x}" PhysicalSizeXUnit="µm" PhysicalSizeY="${mpp.y}" PhysicalSizeYUnit="µm"`
     : '';
@@ -36,10 +38,11 @@ export function omeXml({ name, size, type, channels, planes, mpp, classes }: Ome
     const colour = isNamed ? colourAttribute(classes[i]!) : '';
     return `<Channel ID="Channel:0:${i}" Name="${escapeXml(label)}"${colour} SamplesPerPixel="${channels / planes}"/>`;
   });
-  const data = Array.from(
-    { length: planes },
-    (_, i) => `<TiffData FirstC="${i}" IFD="${i}" PlaneCount="1"/>`,
-  );
+  const { sizeZ, sizeT } = stack;
+  const isStack = sizeZ * sizeT > 1;
+  const data = isStack
+    ? [`<TiffData IFD="0" PlaneCount="${planes * sizeZ * sizeT}"/>`] // in the dimensions' order
+    : Array.from({ length: planes }, (_, i) => `<TiffData FirstC="${i}" IFD="${i}" PlaneCount="1"/>`);
   const annotations: (readonly [id: string, values: readonly string[]])[] = [
     ['classes', classes.map((known) => known.name)],
     ['colours', classes.map(({ colour }) => colour ?? '')],
@@ -51,7 +54,7 @@ export function omeXml({ name, size, type, channels, planes, mpp, classes }: Ome
   return (
     `<?xml version="1.0" encoding="UTF-8"?><OME xmlns="${SCHEMA}">` +
     `<Image ID="Image:0" Name="${escapeXml(name)}"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="${type}" ` +
-    `SizeX="${size.width}" SizeY="${size.height}" SizeC="${channels}" SizeZ="1" SizeT="1"${physical}>` +
+    `SizeX="${size.width}" SizeY="${size.height}" SizeC="${channels}" SizeZ="${sizeZ}" SizeT="${sizeT}"${physical}>` +
     `${channelTags.join('')}${data.join('')}</Pixels>` +
     (classes.length > 0 ? maps.map((_, i) => `<AnnotationRef ID="Annotation:${i}"/>`).join('') : '') +
     '</Image>' +

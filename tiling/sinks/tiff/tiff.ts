@@ -8,7 +8,9 @@ import {
   BIG_TIFF_HEADER_BYTES,
   bigTiffDirectory,
   bigTiffHeader,
+  bigTiffPosition,
   IFD8,
+  nextDirectoryAt,
   type Tag,
 } from '../../tiff/big-tiff.js';
 import { TAG } from '../../tiff/tags.js';
@@ -27,14 +29,17 @@ const ROWS_TILE_PX = 64;
 
 /**
  * Writes a pyramidal OME-BigTIFF, tiled and deflated. Overviews, each half the size of the one before, are the
- * SubIFDs of their image. Channels that are not colours have an image each, as OME-TIFF requires.
+ * SubIFDs of their image. Channels that are not colours have an image each, as OME-TIFF requires, and so has each
+ * plane of a stack, whose directories follow its tiles.
  *
  * Memory holds one row of the file's tiles in one column block, and the levels of a 64th of the image's sides
- * and less. Tiles are written as pixels come, column block by column block, whatever the bands are: the same
+ * and less, of one plane. Tiles are written as pixels come, column block by column block, whatever the bands are: the same
  * pixels make the same bytes.
  */
 export class TiffSink implements MaskSink {
-  readonly #levels: readonly [Level, ...Level[]];
+  #levels: readonly [Level, ...Level[]];
+  /** The plane that the levels are of, by its place in the stack. */
+  #plane = 0;
   readonly #tile: Size;
   /** Columns that come together. */
   readonly #blockPx: number;
@@ -42,19 +47,20 @@ export class TiffSink implements MaskSink {
   readonly #streamedLevels: number;
   /** The pixels of a strip's tiles while they are compressed; the next strip reuses their arrays. */
   readonly #tiles: Values[] = [];
+  #firstDirectory = 0;
+  /** Where the position of the next plane's directory belongs; null before the first plane has ended. */
+  #link: number | null = null;
 
   private constructor(
     private readonly file: PartialFile,
-    size: Size,
+    private readonly size: Size,
     private readonly format: TiffFormat,
   ) {
     const isRows = format.order === 'rows';
     this.#tile = { width: TIFF_TILE_PX, height: isRows ? ROWS_TILE_PX : TIFF_TILE_PX };
     this.#blockPx = isRows ? Number.POSITIVE_INFINITY : COLUMN_BLOCK_PX;
     this.#streamedLevels = Math.log2(this.#blockPx / TIFF_TILE_PX) + 1;
-    this.#levels = levelSizes(size).map(
-      (level, i) => new Level(level, this.#tile, i >= this.#streamedLevels, format),
-    ) as [Level, ...Level[]];
+    this.#levels = this.#newLevels();
   }
 
   static async create(path: string, size: Size, format: TiffFormat): Promise<TiffSink> {
@@ -63,8 +69,13 @@ export class TiffSink implements MaskSink {
     return new TiffSink(file, size, format);
   }
 
-  async writeBand(rect: Rect, data: Values): Promise<void> {
+  async writeBand(rect: Rect, data: Values, plane: number): Promise<void> {
     const { channels } = this.format;
+    if (plane !== this.#plane) {
+      await this.#endPlane();
+      this.#plane = plane;
+      this.#levels = this.#newLevels();
+    }
     for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, this.#blockPx)) {
       for (let row = 0; row < rect.height; row++) {
         const from = (row * rect.width + start - rect.x) * channels;
@@ -76,19 +87,32 @@ export class TiffSink implements MaskSink {
   }
 
   async finish(): Promise<void> {
+    await this.#endPlane();
+    await this.file.writeAt(bigTiffHeader(this.#firstDirectory), 0);
+    await this.file.commit();
+  }
+
+  async abort(): Promise<void> {
+    await this.file.discard();
+  }
+
+  #newLevels(): [Level, ...Level[]] {
+    return levelSizes(this.size).map(
+      (level, i) => new Level(level, this.#tile, i >= this.#streamedLevels, this.format),
+    ) as [Level, ...Level[]];
+  }
+
+  /** Writes what is buffered of a plane, and its directories, which the one before points to. */
+  async #endPlane(): Promise<void> {
     for (const [i, level] of this.#levels.entries()) {
       if (i < this.#streamedLevels) continue;
       for (const strip of level.bufferedStrips()) await this.#writeStrip(i, strip);
     }
     const subIfds = await this.#writeOverviewDirectories();
     const { position } = this.file;
-    await this.#writeImageDirectories(subIfds);
-    await this.file.writeAt(bigTiffHeader(position), 0);
-    await this.file.commit();
-  }
-
-  async abort(): Promise<void> {
-    await this.file.discard();
+    if (this.#link === null) this.#firstDirectory = position;
+    else await this.file.writeAt(bigTiffPosition(position), this.#link);
+    this.#link = await this.#writeImageDirectories(subIfds);
   }
 
   /** Writes a strip's tiles, and passes the pixels, halved, to the next level. */
@@ -168,21 +192,28 @@ export class TiffSink implements MaskSink {
     return positions;
   }
 
-  /** Writes the directories of the full-size images, one per plane, the first with the OME-XML. */
-  async #writeImageDirectories(subIfds: readonly (readonly number[])[]): Promise<void> {
+  /**
+   * Writes the directories of the full-size images, one per plane, the first of the file with the OME-XML.
+   * @returns where the last one has the position of the next
+   */
+  async #writeImageDirectories(subIfds: readonly (readonly number[])[]): Promise<number> {
     const [base] = this.#levels;
     const { name = 'image', mpp, channels, dtype, classes = [] } = this.format;
+    const { stack = { sizeZ: 1, sizeT: 1 } } = this.format;
     const planes = subIfds.length;
+    let link = 0;
     for (const [plane, positions] of subIfds.entries()) {
       const tags = this.#tags(base, plane);
-      if (plane === 0) {
+      if (plane === 0 && this.#plane === 0) {
         const type = PIXEL_TYPES[dtype].ome;
-        const xml = omeXml({ name, size: base.size, type, channels, planes, mpp, classes });
+        const xml = omeXml({ name, size: base.size, type, channels, planes, mpp, stack, classes });
         tags.push({ id: TAG.description, type: ASCII, values: xml });
       }
       if (positions.length > 0) tags.push({ id: TAG.subIfds, type: IFD8, values: positions });
+      link = nextDirectoryAt(this.file.position, tags.length);
       await this.file.append(bigTiffDirectory(tags, this.file.position, plane + 1 < planes));
     }
+    return link;
   }
 
   #tags(level: Level, plane: number): Tag[] {

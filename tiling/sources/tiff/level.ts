@@ -13,8 +13,8 @@ export interface LevelOptions {
   readonly bytes: Bytes;
   /** Shared by the levels of an image. */
   readonly cache: ChunkCache<PixelArray>;
-  /** Which level of the image this is: chunks of different levels have different keys in the cache. */
-  readonly index: number;
+  /** Of the plane and level that this is: chunks of different ones have different keys in the cache. */
+  readonly name: string;
   /** Which channels are read, in this order. Default all. */
   readonly channels: readonly number[] | undefined;
   /** Whether values are returned as stored: palettes not applied, narrow and inverted values as they are. */
@@ -92,7 +92,7 @@ export class TiffLevel implements PixelReader {
     into: PixelArray,
     signal: AbortSignal | undefined,
   ): Generator<Promise<void>> {
-    const { bytes, cache, index: level, isRaw } = this.options;
+    const { bytes, cache, name, isRaw } = this.options;
     const layout = this.pages[page]!;
     const { chunk, across, down } = layout;
     const { vertical, horizontal, stride, chunkBytes } = this.#touched(page, rect);
@@ -100,7 +100,7 @@ export class TiffLevel implements PixelReader {
       for (let column = horizontal.start; column < horizontal.stop; column++) {
         signal?.throwIfAborted();
         const index = (plane * down + row) * across + column;
-        const decoded = cache.get(`${level}/${page}/${index}`, chunkBytes, () =>
+        const decoded = cache.get(`${name}/${page}/${index}`, chunkBytes, () =>
           readChunk(bytes, layout, index, isRaw),
         );
         const at = { x: column * chunk.width, y: row * chunk.height, ...chunk };

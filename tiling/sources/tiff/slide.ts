@@ -1,4 +1,5 @@
 import { UnsupportedImageError } from '../../errors.js';
+import { firstOf, isStack, type Plane, type StackSize } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 import { TAG } from '../../tiff/tags.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
@@ -10,13 +11,19 @@ import { pagesOfGlass, parseOmeXml } from './ome-xml.js';
 import { NeedsOpenSlide } from './refusals.js';
 import type { TiffFile } from './tiff-file.js';
 
-/** Which pages of a TIFF make up a picture. */
-export interface TiffSlide {
+/** The pages of a picture, or of one plane of a stack. */
+export interface TiffPlane {
   /** One page with all channels, or a page for each channel. */
-  readonly planes: readonly Directory[];
-  readonly channelNames: readonly string[] | null;
+  readonly pages: readonly Directory[];
   /** The same pages at smaller levels, the largest first. */
   readonly overviews: readonly (readonly Directory[])[];
+}
+
+/** Which pages of a TIFF make up a picture. */
+export interface TiffSlide extends TiffPlane {
+  readonly channelNames: readonly string[] | null;
+  /** Of a stack: its size, and the pages of another plane. */
+  readonly stack?: (StackSize & { planeAt(plane: Plane): Promise<TiffPlane> }) | undefined;
   readonly mpp: PixelSize | null;
   readonly notes: readonly string[];
 }
@@ -65,6 +72,8 @@ async function scannerOf(first: Directory, description: string): Promise<string 
 
 /** One page, by its number, with the smaller versions that follow it. */
 async function pageSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
+  const isOfPages = options.page === undefined && file.pages.length > 1;
+  if (isOfPages && (isStack(options) || firstOf(options.z) > 0)) return pageStack(file, options);
   const number = options.page ?? 0;
   checkPlace(options, { pages: file.pages.length }, number > 0 ? 'the TIFF' : 'the image');
   const page = file.pages[number]!;
@@ -78,33 +87,72 @@ async function pageSlide(file: TiffFile, description: string, options: OpenOptio
     throw refusePage(number);
   const overviews = await findOverviews(file, page, number, isAperio);
   const { mpp, notes } = await pixelSizeOf(page, isAperio ? aperioPixelSize(description) : null, options);
-  return { planes: [page], channelNames: null, overviews: overviews.map((level) => [level]), mpp, notes };
+  return { pages: [page], channelNames: null, overviews: overviews.map((level) => [level]), mpp, notes };
 }
+
+/** All pages of a TIFF that says nothing of them, as planes in depth: they must be alike. */
+async function pageStack(file: TiffFile, options: OpenOptions): Promise<TiffSlide> {
+  const { pages, damage } = file;
+  if (damage) throw damage;
+  const kindOf = async (page: Directory): Promise<string> => {
+    const numbers = [TAG.width, TAG.height, TAG.bits, TAG.samples, TAG.sampleFormat].map(async (tag) =>
+      Array.from(await page.numbers(tag)).join(),
+    );
+    return (await Promise.all(numbers)).join(';');
+  };
+  const [first] = pages as [Directory];
+  const kind = await kindOf(first);
+  for (const [number, page] of pages.entries()) {
+    if ((await kindOf(page)) === kind) continue;
+    throw new UnsupportedImageError(
+      `page ${number} of this TIFF has another size or type than page 0, so its pages are no stack: choose one with page`,
+    );
+  }
+  const sizes = { sizeZ: pages.length, sizeT: 1 };
+  checkPlace(options, sizes);
+  const planeAt = async ({ z }: Plane): Promise<TiffPlane> => {
+    const children = await file.children(pages[z]!);
+    return { pages: [pages[z]!], overviews: children.map((level) => [level]) };
+  };
+  const { mpp, notes } = await pixelSizeOf(first, null, options);
+  const own = await planeAt(firstPlane(options));
+  return { ...own, channelNames: null, stack: { ...sizes, planeAt }, mpp, notes };
+}
+
+const firstPlane = ({ z, t }: OpenOptions): Plane => ({ z: firstOf(z), t: firstOf(t) });
 
 async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Promise<TiffSlide> {
   const image = parseOmeXml(xml, file.pages.length);
   checkPlace(options, image);
   checkChannels(image.sizeC);
-  const { z = 0, t = 0 } = options;
-  const planes = Array.from({ length: image.sizeC }, (_, c) => {
-    const page = image.pageOf(c, z, t);
-    const directory = page === null ? undefined : file.pages[page];
-    if (!directory) {
-      throw new UnsupportedImageError(`the plane of channel ${c}, z ${z}, t ${t} is not in this OME-TIFF`);
-    }
-    return directory;
-  });
-  const levels = await Promise.all(planes.map((plane) => file.children(plane)));
-  const size = await pixelSizeOf(planes[0]!, image.mpp, options);
-  const depth = Math.min(...levels.map(({ length }) => length));
+  const planeAt = async ({ z, t }: Plane): Promise<TiffPlane> => {
+    const pages = Array.from({ length: image.sizeC }, (_, c) => {
+      const page = image.pageOf(c, z, t);
+      const directory = page === null ? undefined : file.pages[page];
+      if (!directory) {
+        throw new UnsupportedImageError(`the plane of channel ${c}, z ${z}, t ${t} is not in this OME-TIFF`);
+      }
+      return directory;
+    });
+    const levels = await Promise.all(pages.map((page) => file.children(page)));
+    const depth = Math.min(...levels.map(({ length }) => length));
+    return { pages, overviews: Array.from({ length: depth }, (_, i) => levels.map((level) => level[i]!)) };
+  };
+  const own = await planeAt(firstPlane(options));
+  const size = await pixelSizeOf(own.pages[0]!, image.mpp, options);
+  const { sizeZ, sizeT } = image;
   return {
-    planes,
+    ...own,
     channelNames: image.channelNames,
-    overviews: Array.from({ length: depth }, (_, i) => levels.map((level) => level[i]!)),
+    stack: stackSlide({ sizeZ, sizeT }, planeAt),
     mpp: size.mpp,
     notes: [...stackNotes(options, image.sizeZ, image.sizeT), ...size.notes],
   };
 }
+
+/** A file's planes; undefined where it has one. */
+const stackSlide = (size: StackSize, planeAt: (plane: Plane) => Promise<TiffPlane>): TiffSlide['stack'] =>
+  size.sizeZ * size.sizeT > 1 ? { ...size, planeAt } : undefined;
 
 /** Fiji stores the planes of a hyperstack as pages: channels first, then depth, then time. */
 async function imagejSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
@@ -119,7 +167,6 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   if (sizeC * sizeZ * sizeT > file.pages.length) [sizeC, sizeZ, sizeT] = [1, file.pages.length, 1];
   checkPlace(options, { sizeZ, sizeT });
   checkChannels(sizeC);
-  const { z = 0, t = 0 } = options;
   const [first] = file.pages as [Directory];
   const micron = IMAGEJ_MICRONS[field('unit') ?? ''];
   const [x, y] = [await first.number(TAG.xResolution, 0), await first.number(TAG.yResolution, 0)];
@@ -128,10 +175,14 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
     micron && x > 0 && y > 0 ? { x: micron / x, y: micron / y } : null,
     options,
   );
-  return {
-    planes: Array.from({ length: sizeC }, (_, c) => file.pages[(t * sizeZ + z) * sizeC + c]!),
-    channelNames: sizeC > 1 ? Array.from({ length: sizeC }, (_, i) => `channel ${i}`) : null,
+  const planeAt = async ({ z, t }: Plane): Promise<TiffPlane> => ({
+    pages: Array.from({ length: sizeC }, (_, c) => file.pages[(t * sizeZ + z) * sizeC + c]!),
     overviews: [],
+  });
+  return {
+    ...(await planeAt(firstPlane(options))),
+    channelNames: sizeC > 1 ? Array.from({ length: sizeC }, (_, i) => `channel ${i}`) : null,
+    stack: stackSlide({ sizeZ, sizeT }, planeAt),
     mpp: size.mpp,
     notes: [...stackNotes(options, sizeZ, sizeT), ...size.notes],
   };

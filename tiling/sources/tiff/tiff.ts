@@ -1,3 +1,5 @@
+import { UnsupportedImageError } from '../../errors.js';
+import { isStack } from '../../planes.js';
 import type { PixelArray } from '../../raster.js';
 import type { ImageSource, PixelReader } from '../../source.js';
 import { openBitmap } from '../bitmap.js';
@@ -11,7 +13,7 @@ import type { Directory } from './directory.js';
 import { type Layout, layoutOf } from './layout.js';
 import { TiffLevel } from './level.js';
 import { NeedsLibvips, NeedsOpenSlide, needsLibvips } from './refusals.js';
-import { slideOf } from './slide.js';
+import { slideOf, type TiffPlane } from './slide.js';
 import { TiffFile } from './tiff-file.js';
 import { chunkBytes } from './values.js';
 
@@ -32,6 +34,11 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
   } catch (error) {
     await bytes.close();
     if (error instanceof NeedsOpenSlide) return openOpenSlide(path, options, error.message, true);
+    if (error instanceof NeedsLibvips && isStack(options)) {
+      throw new UnsupportedImageError(
+        'the pages of this TIFF can be decoded as a whole only, so it is read one page at a time: choose one with page',
+      );
+    }
     if (error instanceof NeedsLibvips) return openBitmap(path, options);
     throw error;
   }
@@ -43,7 +50,49 @@ export async function openTiff(path: string, options: OpenOptions): Promise<Imag
  */
 export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise<ImageSource> {
   const slide = await slideOf(await TiffFile.open(bytes), options);
-  const cache = new ChunkCache<PixelArray>();
+  const cache = new ChunkCache<PixelArray>(); // of all planes
+  const { stack } = slide;
+  const openPlane = async (plane: TiffPlane, name: string): Promise<ImageSource> => {
+    const { channelNames } = slide;
+    const opened = await levelsOf(plane, { bytes, cache, name, channelNames, options });
+    const { base, overviews, names, channelIndexes } = opened;
+    const { size, channels, dtype, storedType } = base;
+    return {
+      size,
+      facts: {
+        channels,
+        dtype,
+        storedType,
+        channelNames: names && names.length > 1 ? names : null,
+        channelIndexes,
+        mpp: slide.mpp,
+        notes: [...slide.notes, ...base.notes],
+        stack: stack && { sizeZ: stack.sizeZ, sizeT: stack.sizeT },
+      },
+      overviews,
+      readRegion: (rect, signal) => base.readRegion(rect, signal),
+      close: async () => undefined,
+    };
+  };
+  return {
+    ...(await openPlane(slide, '')),
+    openPlane: stack && (async (plane) => openPlane(await stack.planeAt(plane), `${plane.t}/${plane.z}/`)),
+    close: () => bytes.close(),
+  };
+}
+
+interface PlaneOptions {
+  readonly bytes: Bytes;
+  readonly cache: ChunkCache<PixelArray>;
+  /** Of the plane, for the cache. */
+  readonly name: string;
+  /** Of all channels, as the metadata name them. */
+  readonly channelNames: readonly string[] | null;
+  readonly options: OpenOptions;
+}
+
+/** The levels of one plane, and the names and numbers of the channels that are chosen. */
+async function levelsOf(plane: TiffPlane, { bytes, cache, name, channelNames, options }: PlaneOptions) {
   const isRaw = options.values === 'stored';
   const layouts = new Map<Directory, Promise<Layout>>();
   /** Read once per page: levels of several planes may share one. */
@@ -52,37 +101,24 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
     layouts.set(page, known);
     return known;
   };
-  const pages = await Promise.all(slide.planes.map(layout));
+  const pages = await Promise.all(plane.pages.map(layout));
   const count = pages.reduce((sum, page) => sum + page.channels, 0);
-  const known = slide.channelNames?.length === count ? slide.channelNames : separateNames(pages[0]!);
+  const known = channelNames?.length === count ? channelNames : separateNames(pages[0]!);
   const channels = chooseChannels(options, known, count);
-  const level = async (planes: readonly Directory[], index: number): Promise<TiffLevel> =>
-    new TiffLevel(await Promise.all(planes.map(layout)), { bytes, cache, index, channels, isRaw });
-  const base = await level(slide.planes, 0);
+  const level = async (directories: readonly Directory[], index: number): Promise<TiffLevel> => {
+    const layouts = await Promise.all(directories.map(layout));
+    return new TiffLevel(layouts, { bytes, cache, name: `${name}${index}`, channels, isRaw });
+  };
+  const base = await level(plane.pages, 0);
   const overviews: PixelReader[] = [];
-  for (const [i, planes] of slide.overviews.entries()) {
+  for (const [i, planes] of plane.overviews.entries()) {
     // A damaged or odd level ends the pyramid, but does not make the image unreadable.
     const overview = await level(planes, i + 1).catch(() => null);
     if (overview?.channels !== base.channels || overview.dtype !== base.dtype) break;
     overviews.push(overview);
   }
-  const { size, dtype, storedType } = base;
   const names = known && (channels ?? known.map((_, i) => i)).map((i) => known[i]!);
-  return {
-    size,
-    facts: {
-      channels: base.channels,
-      dtype,
-      storedType,
-      channelNames: names && names.length > 1 ? names : null,
-      channelIndexes: channels,
-      mpp: slide.mpp,
-      notes: [...slide.notes, ...base.notes],
-    },
-    overviews,
-    readRegion: (rect, signal) => base.readRegion(rect, signal),
-    close: () => bytes.close(),
-  };
+  return { base, overviews, names, channelIndexes: channels };
 }
 
 /** Names of the channels of one page where they are separate pictures; null for colours. */

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import * as zarr from 'zarrita';
 import { CorruptImageError, TilingError } from '../../errors.js';
 import type { Rect } from '../../geometry.js';
+import { firstOf, type Plane } from '../../planes.js';
 import { type PixelArray, pixelArray, type Raster } from '../../raster.js';
-import type { ImageSource, PixelReader } from '../../source.js';
+import type { ImageFacts, ImageSource, PixelReader } from '../../source.js';
 import { chooseChannels } from '../channels.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
 import { ChunkCache } from '../chunk-cache.js';
@@ -69,7 +70,6 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
       return i === axis('x') || i === axis('y') ? side <= full : side === full;
     });
   const odd = levels.findIndex((level) => !isSmallerVersion(level));
-  const { z = 0, t = 0 } = options;
   checkPlace(options, { sizeZ: length('z'), sizeT: length('t') });
   checkChannels(length('c'));
   const all = Array.from({ length: length('c') }, (_, i) => i);
@@ -81,8 +81,8 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
     RGB.every((colour, i) => image.channels[i]?.color?.toUpperCase() === colour) &&
     dtype === 'uint8';
 
-  const cache = new ChunkCache<Chunk>();
-  const reader = ({ array, values }: (typeof levels)[0], index: number): PixelReader => ({
+  const cache = new ChunkCache<Chunk>(); // of all planes: those of a chunk are decoded together
+  const readerOf = ({ z, t }: Plane, { array, values }: (typeof levels)[0], index: number): PixelReader => ({
     size: { width: array.shape[axis('x')]!, height: array.shape[axis('y')]! },
     async readRegion(rect, regionSignal) {
       const cancelled = regionSignal ?? signal;
@@ -105,22 +105,26 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
       return { data, width: rect.width, height: rect.height, channels: channels.length } satisfies Raster;
     },
   });
-  const readers = (odd < 0 ? levels : levels.slice(0, odd)).map(reader);
-  checkPixels(readers[0]!.size, options);
-  return {
-    ...readers[0]!,
-    facts: {
-      channels: channels.length,
-      dtype,
-      storedType: base.array.dtype,
-      channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
-      channelIndexes: chosen,
-      mpp: image.mpp,
-      notes: stackNotes(options, length('z'), length('t')),
-    },
-    overviews: readers.slice(1),
-    close: async () => undefined,
+  const size = { sizeZ: length('z'), sizeT: length('t') };
+  const stack = size.sizeZ * size.sizeT > 1 ? size : undefined;
+  const pyramid = odd < 0 ? levels : levels.slice(0, odd);
+  const sourceOf = (plane: Plane): ImageSource => {
+    const [base, ...overviews] = pyramid.map((level, i) => readerOf(plane, level, i));
+    return { ...base!, facts, overviews, close: async () => undefined };
   };
+  const facts: ImageFacts = {
+    channels: channels.length,
+    dtype,
+    storedType: base.array.dtype,
+    channelNames: channels.length > 1 && !rgb ? channels.map((c) => labels[c]!) : null,
+    channelIndexes: chosen,
+    mpp: image.mpp,
+    notes: stackNotes(options, size.sizeZ, size.sizeT),
+    stack,
+  };
+  const first = sourceOf({ z: firstOf(options.z), t: firstOf(options.t) });
+  checkPixels(first.size, options);
+  return { ...first, openPlane: stack && (async (plane) => sourceOf(plane)) };
 }
 
 /** Opens a level; rejects instead of throwing for a path that zarrita cannot resolve. */
