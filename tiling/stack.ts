@@ -19,6 +19,9 @@ export interface ImageStack extends ChosenPlanes {
 /** Planes that stay open: the tiles of two are in flight where one ends, and results are read behind them. */
 const MAX_OPEN = 4;
 
+/** How many images of a stack of so many planes are open at a time, at most: the one that stands for it is, too. */
+export const openPlanes = (planes: number): number => Math.min(planes, MAX_OPEN) + (planes > 1 ? 1 : 0);
+
 interface OpenPlane {
   readonly opening: Promise<ImageSource>;
   /** Reads that have not ended. */

@@ -21,7 +21,8 @@ export interface Task {
 /**
  * Pairs images with their results: one image with the named file; several, or a folder of them, with files of their own
  * names in the named folder, which is created.
- * @param isOfStacks whether each image is a stack, whose results have fewer formats
+ * @param isOfStacks whether each image is a stack, whose results have fewer formats; a folder is one if its result is one
+ *   file
  * @throws RequestError where there are no images, several are to become one file, or two would have the same name
  */
 export async function tasksOf(
@@ -32,7 +33,8 @@ export async function tasksOf(
 ): Promise<Task[]> {
   const folderNamed = (await isFolder(out)) || parse(out).ext === '';
   const [only] = images;
-  if (images.length === 1 && !(await holdsImages(only!)) && !folderNamed) {
+  const isOneImage = images.length === 1 && (isOfStacks || !(await holdsImages(only!)));
+  if (isOneImage && !folderNamed) {
     return [{ input: only!, result: out, format: formatOfFile(out) }];
   }
   if (!folderNamed)

@@ -11,6 +11,7 @@ import { BandJournal } from '../../tiling/sinks/journal.js';
 import { Preview } from '../../tiling/sinks/preview.js';
 import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
+import { openPlanes } from '../../tiling/stack.js';
 import { coloursOf } from '../contract/colours.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec, WorkSpec } from '../contract/job-spec.js';
@@ -151,7 +152,7 @@ export class Segmenter {
             width: masks.width,
           }),
           scratchBytes: facts.isUnpacked
-            ? size.width * size.height * facts.channels * bytesOf(facts.dtype)
+            ? openPlanes(plan.planes) * size.width * size.height * facts.channels * bytesOf(facts.dtype)
             : 0,
         },
       };

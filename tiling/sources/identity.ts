@@ -1,4 +1,5 @@
-import { stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SourceUnreachableError } from '../errors.js';
 import { fetchWithin } from './web.js';
@@ -8,16 +9,31 @@ const ZARR = ['zarr.json', '.zattrs'];
 
 /**
  * Identifies the version of an image without reading it: by a file's size and modification time, or by an
- * address's ETag, modification time and length; of an OME-Zarr, by those of its metadata.
+ * address's ETag, modification time and length; of an OME-Zarr, by those of its metadata; of a folder of planes, by
+ * those of all files in it.
  *
  * @returns JSON that changes when the image does
  * @throws SourceUnreachableError for a server that does not respond
  */
 export async function identityOf(input: string, signal: AbortSignal): Promise<unknown> {
   if (/^https?:\/\//.test(input)) return identityOfAddress(input, signal);
-  const { size, mtimeMs } = await stat(input);
+  const found = await stat(input);
+  const { size, mtimeMs } = found;
   const parts = await Promise.all(ZARR.map((name) => stat(join(input, name)).catch(() => null)));
+  if (found.isDirectory() && parts.every((part) => part === null)) return { files: await digestOf(input) };
   return { size, mtimeMs, parts: parts.map((part) => part && { size: part.size, mtimeMs: part.mtimeMs }) };
+}
+
+/** The digest of the names, sizes and modification times of a folder's files, in the order of their names. */
+async function digestOf(folder: string): Promise<string> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const hash = createHash('sha256');
+  for (const name of names.sort()) {
+    const { size, mtimeMs } = await stat(join(folder, name));
+    hash.update(JSON.stringify([name, size, mtimeMs]));
+  }
+  return hash.digest('hex');
 }
 
 async function identityOfAddress(input: string, signal: AbortSignal): Promise<unknown> {

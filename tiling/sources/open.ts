@@ -8,6 +8,7 @@ import { openBitmap } from './bitmap.js';
 import { httpBytes } from './http-bytes.js';
 import { openOpenSlide, slideVendor } from './openslide.js';
 import { checkHost, type OpenOptions } from './options.js';
+import { openPlaneFolder } from './plane-folder.js';
 import { NeedsLibvips } from './tiff/refusals.js';
 import { openTiff, openTiffBytes } from './tiff/tiff.js';
 import { selectChannels, viewOf } from './views.js';
@@ -53,8 +54,8 @@ const KINDS: readonly [name: string, matches: (head: Buffer) => boolean, opens: 
 ];
 
 /**
- * Opens an image: a file, the folder of an OME-Zarr, or the URL of either. The options choose its page, level,
- * channels and planes.
+ * Opens an image: a file, the folder of an OME-Zarr, the URL of either, or a folder of numbered planes. The options
+ * choose its page, level, channels and planes.
  *
  * @throws UnsupportedImageError for bytes of an unknown kind
  * @throws CorruptImageError for a header that cannot be right
@@ -100,8 +101,10 @@ async function openStored(path: string, options: OpenOptions): Promise<ImageSour
   }
   if (found.isDirectory()) {
     if (await isZarr(path)) return openZarrFolder(path, options);
+    if (options.z !== undefined || options.t !== undefined) return openPlaneFolder(path, options, openStored);
     throw new UnsupportedImageError(
-      'this folder is not an image: the only folders that can be read are OME-Zarr',
+      'this folder is not an image: the only folders that can be read are OME-Zarr, and stacks of numbered planes, ' +
+        'which are chosen with z (--z), such as all',
     );
   }
   const file = await open(path).catch(unreachable(path));
