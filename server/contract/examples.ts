@@ -42,6 +42,8 @@ export const EXAMPLE_JOB: JobView = {
     pixelsDone: 1_500_000,
     pixelsComputed: 1_500_000,
     haloAndPixels: 2_188_896,
+    planes: 1,
+    planesDone: 0,
   },
   pixelsPerSecond: 2_400_000,
   secondsLeft: 0.625,

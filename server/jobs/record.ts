@@ -76,6 +76,8 @@ const progress = z.object({
   pixelsDone: count,
   pixelsComputed: count,
   haloAndPixels: count,
+  planes: count.default(1),
+  planesDone: count.default(0),
 });
 
 /** The fields of a receipt that the server reads; clients get all others as they were written. */

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Card } from '../../model/shelf/card.js';
 import type { ModelShelf } from '../../model/shelf/shelf.js';
-import type { ViewTile } from '../contract/deep-zoom.js';
+import type { ViewPlane, ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { Format, Output, ResultFile } from '../contract/outputs.js';
 import { withoutNames } from '../contract/private-names.js';
@@ -52,21 +52,26 @@ export class JobResults {
   }
 
   /**
-   * Returns a tile of a job's image, or of its mask, for a viewer.
+   * Returns a tile of a job's image, or of its mask, for a viewer; of a stack, of one plane.
    * @throws RequestError `not-found` for a job that has no such picture
    */
   async tile(
     record: JobRecord,
     layer: 'image' | 'mask',
     tile: ViewTile,
-    signal?: AbortSignal,
+    {
+      plane = null,
+      signal,
+    }: { readonly plane?: ViewPlane | null; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Buffer> {
     if (record.state === 'failed' || record.state === 'cancelled') {
       throw new RequestError('not-found', `the job has ${record.state}: its image was removed`);
     }
     const mask = layer === 'mask' ? await this.get(record, 'labels', 'tiff') : null;
     const card = await this.#cardOf(record);
-    return this.#unnamed(record, this.readers.tile(this.#specOf(record), card, mask, tile, signal));
+    const spec = this.#specOf(record);
+    const viewed = plane ? { ...spec, choice: { ...spec.choice, ...plane.image } } : spec;
+    return this.#unnamed(record, this.readers.tile(viewed, card, mask, tile, { plane, signal }));
   }
 
   /** Returns the finished part of a running job's mask, as a PNG; null when the job does not run. */

@@ -17,6 +17,8 @@ export function nothingDone({ count, image, planes }: Pick<TilePlan, 'count' | '
     pixelsDone: 0,
     pixelsComputed: 0,
     haloAndPixels: 0,
+    planes,
+    planesDone: 0,
   };
 }
 
@@ -25,12 +27,16 @@ export class ProgressTracker {
   readonly #count: Counts;
   /** Tiles that were done when the progress was last published; -1 before. */
   #published = -1;
+  /** Tiles that have ended, by their planes, of those that have not. */
+  readonly #begun = new Map<number, number>();
+  readonly #tilesOfPlane: number;
 
   constructor(
     plan: TilePlan,
     private readonly onProgress: (progress: JobProgress) => void = () => {},
   ) {
     this.#count = nothingDone(plan);
+    this.#tilesOfPlane = plan.count / plan.planes;
     this.publish();
   }
 
@@ -38,8 +44,9 @@ export class ProgressTracker {
     return { ...this.#count };
   }
 
-  add({ write, read }: Tile, end: TileEnd): void {
+  add({ index, write, read }: Tile, end: TileEnd): void {
     const count = this.#count;
+    this.#countPlane(Math.floor(index / this.#tilesOfPlane));
     const pixels = write.width * write.height;
     count.tilesDone++;
     count.pixelsDone += pixels;
@@ -63,6 +70,14 @@ export class ProgressTracker {
     }
     // Replayed tiles end all at once: the first tile after them publishes their progress, too.
     if (end !== 'replayed') this.publish();
+  }
+
+  #countPlane(plane: number): void {
+    const ended = (this.#begun.get(plane) ?? 0) + 1;
+    this.#begun.set(plane, ended);
+    if (ended < this.#tilesOfPlane) return;
+    this.#begun.delete(plane);
+    this.#count.planesDone++;
   }
 
   /** Publishes the progress, if tiles have ended since it was last published. */

@@ -29,8 +29,8 @@ const methods: ReaderMethods = {
   header: ({ input, ...picture }) => readHeader(input, { ...openOptions(picture), ...limits }),
   imageTile: ({ input, ...picture }, tile) =>
     viewer.imageTile(input, { ...openOptions(picture), ...limits }, tile),
-  maskTile: (mask, scratchDir, tile, colours) =>
-    viewer.maskTile(mask, { ...limits, scratchDir }, tile, colours),
+  maskTile: (mask, scratchDir, tile, plane, colours) =>
+    viewer.maskTile(mask, { ...limits, ...plane, scratchDir }, tile, colours),
   evict: (folder) => viewer.evict(folder),
   async derive({ input, ...picture }, card, maskPath, results, { signal }) {
     const source = await openImage(input, { ...openOptions(picture), ...limits });

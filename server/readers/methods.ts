@@ -1,5 +1,6 @@
 import type { CallContext } from '../../model/engine/rpc.js';
 import type { Card } from '../../model/shelf/card.js';
+import type { Plane } from '../../tiling/planes.js';
 import type { OverlayColour } from '../../tiling/sinks/overlay.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import type { ViewTile } from '../contract/deep-zoom.js';
@@ -27,6 +28,7 @@ export interface ReaderMethods {
     mask: string,
     scratchDir: string,
     tile: ViewTile,
+    plane: Plane | null,
     colours: readonly OverlayColour[],
   ): Promise<Buffer>;
   /** Derives results from a finished mask. */

@@ -1,7 +1,7 @@
 import type { Card } from '../../model/shelf/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
 import { coloursOf } from '../contract/colours.js';
-import type { ViewTile } from '../contract/deep-zoom.js';
+import type { ViewPlane, ViewTile } from '../contract/deep-zoom.js';
 import { RequestError } from '../contract/errors.js';
 import type { ImageHeader } from '../contract/image-header.js';
 import type { PlanSpec } from '../contract/job-spec.js';
@@ -100,19 +100,27 @@ export class Readers {
     });
   }
 
-  /** A tile of an image, or of its finished mask in its classes' colours. */
+  /**
+   * A tile of an image, or of its finished mask in its classes' colours.
+   * @param plane of a stack, whose image is that of the spec; null for an image of one plane
+   */
   tile(
     spec: PlanSpec,
     card: Card,
     mask: string | null,
     tile: ViewTile,
-    signal?: AbortSignal,
+    { plane, signal }: { readonly plane: ViewPlane | null; readonly signal?: AbortSignal | undefined },
   ): Promise<Buffer> {
     const { scratchDir } = spec;
+    const options = signal ? { signal } : {};
     return this.#unlessFailing(`${scratchDir}/${mask === null ? 'image' : 'mask'}`, () =>
       mask === null
-        ? this.#tiles.call('imageTile', [imageOf(spec, card), tile], { signal })
-        : this.#tiles.call('maskTile', [mask, scratchDir, tile, coloursOf(card)], { signal }),
+        ? this.#tiles.call('imageTile', [imageOf(spec, card), tile], options)
+        : this.#tiles.call(
+            'maskTile',
+            [mask, scratchDir, tile, plane?.mask ?? null, coloursOf(card)],
+            options,
+          ),
     );
   }
 

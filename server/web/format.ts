@@ -13,9 +13,11 @@ export function duration(seconds: number): string {
   return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** The size of a job's image: `2,000 × 1,500 px`. */
-export const size = ({ image }: Job): string =>
-  `${image.width.toLocaleString('en')} × ${image.height.toLocaleString('en')} px`;
+/** The size of a job's image: `2,000 × 1,500 px`, of a stack with `in 35 planes`. */
+export function size({ image: { width, height, stack } }: Job): string {
+  const planes = stack ? ` in ${(stack.sizeZ * stack.sizeT).toLocaleString('en')} planes` : '';
+  return `${width.toLocaleString('en')} × ${height.toLocaleString('en')} px${planes}`;
+}
 
 /** The state of a job in one line. */
 export function stateOf(job: Job): string {
@@ -31,10 +33,14 @@ export function stateOf(job: Job): string {
   if (!progress || progress.tiles === 0) return 'running';
   const share = `${Math.floor((100 * progress.pixelsDone) / progress.pixels)} %`;
   const tiles = `${progress.tilesDone.toLocaleString('en')} of ${progress.tiles.toLocaleString('en')} tiles`;
+  const planes =
+    progress.planes > 1
+      ? `, ${progress.planesDone.toLocaleString('en')} of ${progress.planes.toLocaleString('en')} planes`
+      : '';
   const speed = pixelsPerSecond === null ? '' : `, ${(pixelsPerSecond / 1e6).toFixed(1)} Mpx/s`;
   const remaining = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`;
   const resumed = restarts > 0 ? `, resumed ${restarts}×` : '';
-  return `${share}: ${tiles}${speed}${remaining}${resumed}`;
+  return `${share}: ${tiles}${planes}${speed}${remaining}${resumed}`;
 }
 
 /** Formats an area in µm², or in mm² where it is large. */

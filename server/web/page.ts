@@ -4,6 +4,7 @@ import { byId } from './by-id.js';
 import { nameOf, size, stateOf } from './format.js';
 import { showJob } from './job-view.js';
 import { showModels } from './models-view.js';
+import { PlaneChooser } from './plane-chooser.js';
 import { Stage } from './stage.js';
 
 /** Jobs that the list shows at first, and that `Show more` adds. */
@@ -19,6 +20,8 @@ let listSize = PAGE_SIZE;
 const stage = new Stage(byId('viewer'), (zoom) => {
   byId('zoom').textContent = zoom >= 0.995 ? `${zoom.toFixed(1)} : 1` : `1 : ${(1 / zoom).toFixed(1)}`;
 });
+
+const planes = new PlaneChooser((plane) => stage.showPlane(plane));
 
 /** Shows what the URL's fragment names: a job, or the models. */
 async function route(): Promise<void> {
@@ -47,7 +50,8 @@ async function showChanges(id: string, signal: AbortSignal): Promise<void> {
     for await (const job of unseam.jobs.follow(id, { signal, retries: Number.POSITIVE_INFINITY })) {
       if (signal.aborted) return;
       showJob(job, models);
-      stage.show(job);
+      planes.show(job);
+      stage.show(job, planes.plane);
       if (job.state !== state) void list();
       ({ state } = job);
     }
@@ -117,6 +121,9 @@ async function send(file: File): Promise<void> {
       source: { upload: address },
       model: byId<HTMLSelectElement>('model').value,
       priority: byId<HTMLSelectElement>('priority').value as Job['priority'],
+      ...chosen('planes', 'z'),
+      ...chosen('times', 't'),
+      ...chosen('channels', 'channels'),
       ...(byId<HTMLInputElement>('scale').checked && { mpp: 'auto' }),
       ...(byId<HTMLInputElement>('background').checked && { 'skip-background': true }),
     });
@@ -132,6 +139,12 @@ async function send(file: File): Promise<void> {
     sending.hidden = true;
     byId<HTMLInputElement>('file').value = '';
   }
+}
+
+/** What a field of the form says of a parameter; nothing where it is empty. */
+function chosen(field: string, parameter: 'z' | 't' | 'channels'): { readonly [name: string]: string } {
+  const value = byId<HTMLInputElement>(field).value.replaceAll(' ', '');
+  return value === '' ? {} : { [parameter]: value };
 }
 
 function wire(): void {

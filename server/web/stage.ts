@@ -1,5 +1,6 @@
 import type Osd from 'openseadragon';
 import type { Job } from '../../client/index.js';
+import type { ShownPlane } from './plane-chooser.js';
 
 /** OpenSeadragon is a script that the page loads before this one. */
 const { OpenSeadragon } = globalThis as unknown as { readonly OpenSeadragon: typeof Osd };
@@ -11,6 +12,8 @@ const PREVIEW_MS = 1000;
 export class Stage {
   readonly #viewer: Osd.Viewer;
   #job: Job | null = null;
+  /** Of a stack; null for an image of one plane. */
+  #plane: ShownPlane | null = null;
   #mask: Osd.TiledImage | null = null;
   #finished = false;
   #opacity = 0.55;
@@ -52,17 +55,31 @@ export class Stage {
     return image ? image.viewportToImageZoom(this.#viewer.viewport.getZoom()) : 1;
   }
 
-  /** Shows a job, or updates the one that is shown. */
-  show(job: Job): void {
-    if (job.id !== this.#job?.id) this.#open(job);
+  /**
+   * Shows a job, or updates the one that is shown.
+   * @param plane of a stack, which is shown first
+   */
+  show(job: Job, plane: ShownPlane | null): void {
+    if (job.id !== this.#job?.id) {
+      this.#plane = plane;
+      this.#open(job);
+    }
     this.#job = job;
     if (job.state === 'succeeded' && !this.#finished) {
       this.#finished = true;
-      const mask = `/v1/jobs/${job.id}/mask.dzi`;
-      // One at a time: OpenSeadragon forgets an image that is ready before an earlier one fails.
-      if (this.#loading) this.#next = mask;
-      else this.#showMask(mask);
-    } else if (job.state === 'running') this.#preview(job);
+      this.#queueMask(this.#address(job, 'mask'));
+      // A preview is of the plane that is computed, which need not be the one that is shown.
+    } else if (job.state === 'running' && plane === null) this.#preview(job);
+  }
+
+  /** Shows another plane of a stack, and of its mask, in the same place. */
+  showPlane(plane: ShownPlane): void {
+    const job = this.#job;
+    this.#plane = plane;
+    if (!job || !this.#viewer.isOpen()) return;
+    const tileSource = this.#address(job, 'image') as never;
+    this.#viewer.addTiledImage({ tileSource, x: 0, y: 0, width: 1, index: 0, replace: true });
+    if (this.#finished) this.#queueMask(this.#address(job, 'mask'));
   }
 
   setOpacity(opacity: number): void {
@@ -107,7 +124,19 @@ export class Stage {
     this.#next = null;
     this.#viewer.close();
     if (job.state === 'failed' || job.state === 'cancelled') return;
-    this.#viewer.open(`/v1/jobs/${job.id}/image.dzi` as never);
+    this.#viewer.open(this.#address(job, 'image') as never);
+  }
+
+  /** The address of a Deep Zoom image of the plane that is shown. */
+  #address({ id }: Job, layer: 'image' | 'mask'): string {
+    const plane = this.#plane && `?z=${this.#plane.z}&t=${this.#plane.t}`;
+    return `/v1/jobs/${id}/${layer}.dzi${plane ?? ''}`;
+  }
+
+  /** Shows a mask, after one that is loading: OpenSeadragon forgets an image that is ready before an earlier one fails. */
+  #queueMask(address: string): void {
+    if (this.#loading) this.#next = address;
+    else this.#showMask(address);
   }
 
   /** Shows a preview of the mask, updated while tiles are computed. */

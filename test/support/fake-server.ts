@@ -121,6 +121,8 @@ export class FakeWorker implements WorkerCalls {
         pixelsDone,
         pixelsComputed: pixelsDone,
         haloAndPixels: pixelsDone,
+        planes: 1,
+        planesDone: 0,
       };
     };
     listener.onStage('decode', 1, Date.now());

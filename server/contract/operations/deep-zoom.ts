@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { integer } from '../schemas/notation.js';
 import type { Contents, Operation } from './operation.js';
 
 const id = z.string().describe('of the job');
@@ -15,6 +16,11 @@ const tilePath = (format: 'jpeg' | 'png') =>
       .describe(`\`COLUMN_ROW.${format}\``)
       .meta({ example: `0_0.${format}` }),
   });
+/** Of a stack: the indices of a plane in its image, by default those of the first plane that is segmented. */
+export const planeQuerySchema = z.strictObject({
+  z: integer(0, 999_999).optional().describe('of a stack, the plane: one of those that the job segments'),
+  t: integer(0, 999_999).optional().describe('and the time'),
+});
 const description = {
   'application/xml': {
     schema: 'text',
@@ -24,7 +30,7 @@ const description = {
   },
 } as const satisfies Contents;
 
-const OF_JOB = ['not-found', 'unreadable-record'] as const;
+const OF_JOB = ['bad-request', 'not-found', 'unreadable-record'] as const;
 const OF_TILES = [
   ...OF_JOB,
   'not-ready',
@@ -47,7 +53,7 @@ export const DEEP_ZOOM = {
     scope: 'read',
     tag: 'Jobs',
     summary: "Get a job's image, as a Deep Zoom image",
-    parameters: { path: z.object({ id }) },
+    parameters: { path: z.object({ id }), query: planeQuerySchema },
     responses: { 200: { description: 'Its description.', content: description } },
     errors: OF_JOB,
   },
@@ -57,7 +63,7 @@ export const DEEP_ZOOM = {
     scope: 'read',
     tag: 'Jobs',
     summary: "Get a job's mask, as a Deep Zoom image",
-    parameters: { path: z.object({ id }) },
+    parameters: { path: z.object({ id }), query: planeQuerySchema },
     responses: { 200: { description: 'Its description.', content: description } },
     errors: OF_JOB,
   },
@@ -67,7 +73,7 @@ export const DEEP_ZOOM = {
     scope: 'read',
     tag: 'Jobs',
     summary: "Get a tile of a job's image",
-    parameters: { path: tilePath('jpeg') },
+    parameters: { path: tilePath('jpeg'), query: planeQuerySchema },
     responses: { 200: { description: 'The tile.', content: { 'image/jpeg': { schema: 'bytes' } } } },
     errors: OF_TILES,
   },
@@ -77,7 +83,7 @@ export const DEEP_ZOOM = {
     scope: 'read',
     tag: 'Jobs',
     summary: "Get a tile of a job's mask",
-    parameters: { path: tilePath('png') },
+    parameters: { path: tilePath('png'), query: planeQuerySchema },
     responses: { 200: { description: 'The tile.', content: { 'image/png': { schema: 'bytes' } } } },
     errors: OF_TILES,
   },

@@ -20,6 +20,8 @@ export const progressSchema = z
     pixelsDone: count,
     pixelsComputed: count.describe('of `pixelsDone`, those that this run computed'),
     haloAndPixels: count.describe('px that the network read, halos included'),
+    planes: count.describe('of a stack; 1 for any other image'),
+    planesDone: count,
     statistics: z
       .object({ pixels: count, pixelsDone: count })
       .optional()

@@ -161,6 +161,8 @@ describe('the server', () => {
         pixelsDone,
         pixelsComputed,
         haloAndPixels: pixelsComputed,
+        planes: 1,
+        planesDone: 0,
       });
     return {
       all,

@@ -13,6 +13,8 @@ describe('the progress of a job', () => {
     pixelsDone: 100 * tilesDone,
     pixelsComputed,
     haloAndPixels: pixelsComputed,
+    planes: 1,
+    planesDone: 0,
   });
 
   it('has a speed since the first computed tile, and an estimate of the remaining seconds', () => {
