@@ -13,6 +13,7 @@ import type { Processes } from '../../server/services.js';
 import type { JobListener } from '../../server/worker/client.js';
 import type { WorkerCalls } from '../../server/worker/methods.js';
 import { CorruptImageError, UnsupportedImageError } from '../../tiling/errors.js';
+import { isStack, planesOf } from '../../tiling/planes.js';
 import { NO_CACHES } from './product.js';
 
 /** The signature of a PNG, and the length and type of its first chunk; width and height follow. */
@@ -42,7 +43,8 @@ const HALO = { top: 0, left: 0, bottom: 0, right: 0 };
 const MODEL = { name: 'shapes', version: 1, sha256: '' };
 const TILES = 4;
 
-function factsOf(header: ImageHeader): JobFacts {
+function factsOf(header: ImageHeader, { choice }: Pick<PlanSpec, 'choice'>): JobFacts {
+  const planes = isStack(choice) ? planesOf(choice, header.facts.stack) : null;
   return {
     model: MODEL,
     classes: [],
@@ -50,7 +52,7 @@ function factsOf(header: ImageHeader): JobFacts {
     largestDifference: 0,
     normalisation: 'type-range',
     range: null,
-    image: imageFacts(header, null),
+    image: imageFacts(header, planes),
     outputs: [],
     isOneFile: true,
     simplify: 0,
@@ -106,7 +108,7 @@ export class FakeWorker implements WorkerCalls {
 
   async run(job: JobSpec, listener: JobListener, signal: AbortSignal): Promise<Receipt> {
     this.runs++;
-    const facts = factsOf(await headerOf(job.input));
+    const facts = factsOf(await headerOf(job.input), job);
     const pixels = facts.image.width * facts.image.height;
     const progress = (tilesDone: number): JobProgress => {
       const pixelsDone = Math.floor((pixels * tilesDone) / TILES);
@@ -133,8 +135,8 @@ export class FakeWorker implements WorkerCalls {
     return { ...receiptOf(facts), repeatable: this.repeatable };
   }
 
-  async plan(_spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
-    const facts = factsOf(header);
+  async plan(spec: PlanSpec, header: ImageHeader): Promise<JobFacts> {
+    const facts = factsOf(header, spec);
     const expected = { ...facts.expected, diskBytes: this.diskBytes };
     return { ...facts, expected, isOneFile: this.isOneFile };
   }

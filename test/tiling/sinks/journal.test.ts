@@ -7,10 +7,12 @@ import { pattern } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const labels = (y: number) => ({
+  plane: y / 16,
   rect: { x: 0, y, width: 64, height: 16 },
   data: pattern(64, 16).data.map((v) => (v + y) & 3) as Uint8Array,
 });
 const floats = {
+  plane: 65_535,
   rect: { x: 8, y: 9, width: 5, height: 7 },
   data: Float32Array.from({ length: 70 }, (_, i) => i / 7),
 };
@@ -18,7 +20,9 @@ const floats = {
 async function written(path: string, key = 'a'): Promise<void> {
   const journal = await BandJournal.open(path, key);
   for await (const _ of journal.replay());
-  for (const { rect, data } of [labels(0), labels(16), floats]) await journal.writeBand(rect, data, 0);
+  for (const { rect, data, plane } of [labels(0), labels(16), floats]) {
+    await journal.writeBand(rect, data, plane);
+  }
   await journal.finish();
 }
 
@@ -31,7 +35,7 @@ async function replayed(path: string, key = 'a') {
 }
 
 describe('a journal', () => {
-  it('replays the written bands losslessly', async () => {
+  it('replays the written bands losslessly, with their planes', async () => {
     const path = join(folder, 'whole');
     await written(path);
     expect(await replayed(path)).toEqual([labels(0), labels(16), floats]);
@@ -50,7 +54,7 @@ describe('a journal', () => {
       expect((await stat(path)).size).toBe(two);
       const journal = await BandJournal.open(path, 'a');
       for await (const _ of journal.replay());
-      await journal.writeBand(floats.rect, floats.data, 0);
+      await journal.writeBand(floats.rect, floats.data, floats.plane);
       await journal.abort();
       expect((await readFile(path)).equals(all)).toBe(true);
     }
