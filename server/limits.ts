@@ -1,3 +1,4 @@
+import { MAX_PLANES } from '../tiling/planes.js';
 import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
 import { LIMITS, type LimitName } from './contract/limits.js';
@@ -76,6 +77,7 @@ function valuesOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): LimitVa
     parameters: PARAMETER_BOUNDS.parameters,
     parameter: PARAMETER_BOUNDS.chars,
     pixels: options.maxPixels,
+    planes: MAX_PLANES,
     unpacked: options.maxUnpackedBytes,
     bodyRate: options.minRate,
     bodyTime: MAX_BODY_MS / 1000,

@@ -45,6 +45,17 @@ export class ImageTooLargeError extends TilingError {
   }
 }
 
+/** More planes are chosen of a stack than one job may have. */
+export class TooManyPlanesError extends TilingError {
+  readonly code = 'image-too-large';
+  constructor(
+    readonly planes: number,
+    readonly maxPlanes: number,
+  ) {
+    super(`${planes} planes are too many for one job: at most ${maxPlanes}`);
+  }
+}
+
 /** The picture must be unpacked in memory as a whole, which would take too much of it. */
 export class UnpackedTooLargeError extends TilingError {
   readonly code = 'image-too-large';

@@ -1,4 +1,4 @@
-import { ImageTooLargeError, UnsupportedImageError } from './errors.js';
+import { ImageTooLargeError, TooManyPlanesError, UnsupportedImageError } from './errors.js';
 import type { Size } from './geometry.js';
 
 /**
@@ -55,7 +55,8 @@ function lastOf(chosen: number | PlaneRanges | undefined, length: number): numbe
 /**
  * Lists the chosen planes of a stack.
  * @param stack undefined for an image of one plane
- * @throws UnsupportedImageError for a plane that is not there, and for too many of them
+ * @throws UnsupportedImageError for a plane that is not there
+ * @throws TooManyPlanesError
  */
 export function planesOf(
   choice: PlaneChoice,
@@ -66,7 +67,7 @@ export function planesOf(
   const times = indicesOf(choice.t, sizeT);
   const count = depths.length * times.length;
   if (count > MAX_PLANES) {
-    throw new UnsupportedImageError(`${count} planes are too many for one job: at most ${MAX_PLANES}`);
+    throw new TooManyPlanesError(count, MAX_PLANES);
   }
   const planes = times.flatMap((t) => depths.map((z) => ({ z, t })));
   return { planes, sizeZ: depths.length, sizeT: times.length };

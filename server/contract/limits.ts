@@ -12,6 +12,7 @@ export const LIMIT_UNITS = [
   's',
   'characters',
   'parameters',
+  'planes',
 ] as const;
 
 /** What a limit applies to: one request, all requests and jobs of one token, or the whole server. */
@@ -70,7 +71,14 @@ export const LIMITS = {
     unit: 'px',
     code: 'image-too-large',
     setting: '--max-pixels',
-    what: 'width times height of an image',
+    what: 'width times height of an image, of all planes of a stack that are segmented together',
+  },
+  planes: {
+    per: 'request',
+    unit: 'planes',
+    code: 'image-too-large',
+    setting: null,
+    what: 'planes of a stack that are segmented in one job',
   },
   unpacked: {
     per: 'request',

@@ -36,6 +36,12 @@ export interface SegmentRequest {
   readonly classes: number;
   readonly sink: MaskSink;
   readonly predict: Predict;
+  /**
+   * Instead of `predict`, of a stack whose planes are not predicted alike, such as since each is normalised by statistics
+   * of its own, as it is alone. Called for each tile, and from the first of a plane on, which therefore waits for what has
+   * to be known of it; it remembers that for the others.
+   */
+  readonly predictOf?: (plane: number) => Promise<Predict>;
   /** How its tiles are computed. Default one by one in one lane. */
   readonly choice?: Pick<ComputeChoice, 'lanes' | 'batch'>;
   readonly signal: AbortSignal;
@@ -70,7 +76,7 @@ export type TileEnd = 'computed' | TileReuse | 'skipped' | 'replayed';
  */
 export async function segment(request: SegmentRequest): Promise<void> {
   const { source, stack = null, plan, output, sink, predict, journal, skip } = request;
-  const { onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
+  const { predictOf, onStage = () => {}, onTile = () => {}, onPixels = () => {} } = request;
   const failed = new AbortController();
   const signal = AbortSignal.any([request.signal, failed.signal]);
   setMaxListeners(0, signal); // one for each tile in flight
@@ -90,10 +96,11 @@ export async function segment(request: SegmentRequest): Promise<void> {
       onTile(tile, 'skipped');
       return;
     }
+    const predictTile = (await predictOf?.(band.plane)) ?? predict;
     const started = performance.now();
     const raster = await readTile(stack?.source(band.plane) ?? source, tile.read, signal);
     const decoded = performance.now();
-    const { result, reuse, queuedMs, ranMs } = await predict({ ...raster, count: 1 }, output, signal);
+    const { result, reuse, queuedMs, ranMs } = await predictTile({ ...raster, count: 1 }, output, signal);
     const stitching = performance.now();
     onPixels(tile.write, result, outputWidth, band.plane);
     await stitcher!.put(band, tile, result, outputWidth);

@@ -229,8 +229,8 @@ export function workOptions(command: Command): Command {
       '--channels <list>',
       "channels, by number from 0 or by name: one as gray, three as RGB, or the model's, such as 2 or DAPI,CD45",
     )
-    .option('--z <n>', 'focal plane of a stack, from 0')
-    .option('--t <n>', 'time point of a series, from 0')
+    .option('--z <n>', 'focal plane of a stack, from 0; all, 0-4 or 0,2,5-7 segment several as one stack')
+    .option('--t <n>', 'time point of a series, from 0, or several, as of --z')
     .option(
       '--stats <list>',
       'for models that normalise by statistics of the image: level=3 to measure them there, or DAPI=112:8040,… to give them',

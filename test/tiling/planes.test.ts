@@ -41,6 +41,9 @@ describe('planes of a stack', () => {
       'there is no plane z 5: the image has 5, from 0',
     );
     expect(() => planesOf({ t: 1 })).toThrow('there is no time t 1: the image has 1, from 0');
+  });
+
+  it('are at most those of one job', () => {
     expect(() => planesOf({ z: 'all', t: 'all' }, { sizeZ: 1000, sizeT: 1000 })).toThrow(
       '1000000 planes are too many for one job: at most 65536',
     );

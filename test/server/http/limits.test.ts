@@ -98,6 +98,7 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
     return submit(`&page=${'1'.repeat(1001)}`);
   },
   pixels: 'tiling/sources/open.test.ts: more pixels than the limit',
+  planes: 'tiling/planes.test.ts: are at most those of one job',
   unpacked:
     'tiling/sources/picture-safety.test.ts: a TIFF of YCbCr in one strip, which libvips reads, has the same limit',
   header: async () => {
