@@ -3,6 +3,12 @@ import { count } from './schemas/values.js';
 
 /** Statistics of an image that normalise it, as receipts state them. */
 export const statisticsSchema = z.object({
+  ofEachPlane: z
+    .boolean()
+    .optional()
+    .describe(
+      'true of a stack, whose planes have statistics of their own each: these are those of the first',
+    ),
   level: count
     .nullable()
     .describe('the level of the image that they were measured on; null where they were given'),

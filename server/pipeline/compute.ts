@@ -29,6 +29,8 @@ export interface Computation {
   readonly stack: ImageStack | null;
   readonly routes: readonly MaskRoute[];
   readonly predict: Predict;
+  /** How the planes of a stack are predicted, where that is not alike; null where it is. */
+  readonly predictOf: ((plane: number) => Promise<Predict>) | null;
   /** Tiles outside of it are background; null where all are computed. */
   readonly tissue: Tissue | null;
   /** Receives the labels; null where they are not in the image's size, or there are none. */
@@ -47,8 +49,20 @@ export interface Computed {
  * journal.
  */
 export async function computeMasks(computation: Computation): Promise<Computed> {
-  const { job, prepared, statistics, source, stack, routes, predict, tissue, areas, preview, stages } =
-    computation;
+  const {
+    job,
+    prepared,
+    statistics,
+    source,
+    stack,
+    routes,
+    predict,
+    predictOf,
+    tissue,
+    areas,
+    preview,
+    stages,
+  } = computation;
   const { plan, output } = prepared;
   const { card } = prepared.model;
   const { journal, warnings } = await openJournal(job, { ...prepared, statistics });
@@ -67,6 +81,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     classes: card.classes.length,
     sink,
     predict,
+    predictOf,
     choice: prepared.choice,
     signal: job.signal,
     journal,

@@ -2,7 +2,6 @@ import { readsIntensities } from '../../model/network/normalisation.js';
 import { normalisationOf } from '../../model/shelf/card.js';
 import { requireFinite } from '../../tiling/intensities.js';
 import { AreaCount } from '../../tiling/sinks/areas.js';
-import { BandJournal } from '../../tiling/sinks/journal.js';
 import type { Preview } from '../../tiling/sinks/preview.js';
 import type { ImageSource } from '../../tiling/source.js';
 import { type ImageStack, stackOf } from '../../tiling/stack.js';
@@ -11,14 +10,13 @@ import { roundMs } from '../contract/stages.js';
 import { tissueFor } from './background.js';
 import { computeMasks } from './compute.js';
 import { deriveResults } from './derive.js';
-import { fingerprintOf, statisticsOf } from './fingerprint.js';
 import { intensityWarnings } from './intensity-warnings.js';
 import { atModelScale } from './model-scale.js';
 import type { PreparedJob } from './prepare.js';
-import { nothingDone } from './progress-tracker.js';
 import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts, tileFacts } from './receipt.js';
 import { routeResults } from './routing.js';
-import { type Scaling, scalingOf } from './scaling.js';
+import { predictPlanes, scaleImage } from './scale-image.js';
+import type { Scaling } from './scaling.js';
 import type { Predict } from './segment.js';
 import type { SegmentJob } from './segment-job.js';
 import { StageTimes } from './stage-times.js';
@@ -73,7 +71,8 @@ async function runPlanes(
       : stack;
   const tissue = await tissueFor(job, image, source.size, { maxPixels, maxUnpackedBytes });
   const stages = new StageTimes(job.onStage);
-  const scaling = await scaleImage(job, image, prepared, stages);
+  const scaling = await scaleImage({ job, prepared, stages }, image);
+  const isMeasured = scaling?.statistics != null && scaling.statistics.level !== null;
   // while the first tiles are computed
   const sampling = scaling === null ? intensityWarnings(image, job.signal) : Promise.resolve([]);
   sampling.catch(() => undefined); // awaited below
@@ -87,6 +86,7 @@ async function runPlanes(
     stack: sources,
     routes,
     predict: predict(scaling),
+    predictOf: stack && isMeasured ? predictPlanes({ job, prepared, stages }, stack, scaling, predict) : null,
     statistics: scaling?.statistics ?? null,
     tissue,
     areas: scale ? null : areas,
@@ -108,7 +108,9 @@ async function runPlanes(
   return {
     ...modelFacts(model),
     ...rangeFacts(image.facts, model.card),
-    statistics: scaling?.statistics ?? null,
+    statistics: scaling?.statistics
+      ? { ...scaling.statistics, ofEachPlane: stack !== null && isMeasured }
+      : null,
     image: imageFacts(image, prepared.planes),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
     plan: planFacts(plan),
@@ -130,36 +132,4 @@ async function runPlanes(
     stagesMs: stages.totals,
     durationMs: roundMs(performance.now() - started),
   };
-}
-
-/** How the image is scaled for its model: by its statistics, where the model takes these, which are measured first. */
-async function scaleImage(
-  job: SegmentJob,
-  image: ImageSource,
-  prepared: PreparedJob,
-  stages: StageTimes,
-): Promise<Scaling | null> {
-  const started = performance.now();
-  const { choice, statistics, signal, onProgress } = job;
-  const { model, conversion, plan } = prepared;
-  const scaling = await scalingOf(image, {
-    card: model.card,
-    conversion,
-    level: choice.level,
-    statistics,
-    known: await earlierStatistics(job, prepared),
-    signal,
-    onProgress: (pixelsDone, pixels) =>
-      onProgress?.({ ...nothingDone(plan), statistics: { pixels, pixelsDone } }),
-  });
-  if (scaling?.statistics) stages.add('statistics', performance.now() - started);
-  return scaling;
-}
-
-/** The statistics of the run that a journal is of, where all else that its bands depend on is as it was: so is the image. */
-async function earlierStatistics(job: SegmentJob, prepared: PreparedJob): Promise<Receipt['statistics']> {
-  const key = job.journal === null ? null : await BandJournal.keyOf(job.journal);
-  const statistics = key === null ? null : statisticsOf(key);
-  if (statistics === null) return null;
-  return (await fingerprintOf(job, { ...prepared, statistics })) === key ? statistics : null;
 }

@@ -41,7 +41,7 @@ export interface SegmentRequest {
    * of its own, as it is alone. Called for each tile, and from the first of a plane on, which therefore waits for what has
    * to be known of it; it remembers that for the others.
    */
-  readonly predictOf?: (plane: number) => Promise<Predict>;
+  readonly predictOf?: ((plane: number) => Promise<Predict>) | null;
   /** How its tiles are computed. Default one by one in one lane. */
   readonly choice?: Pick<ComputeChoice, 'lanes' | 'batch'>;
   readonly signal: AbortSignal;

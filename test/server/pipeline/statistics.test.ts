@@ -192,6 +192,30 @@ describe('an image that is normalised by its statistics', () => {
     expect(alone[0]!.bytes.equals(alone[1]!.bytes)).toBe(false);
   });
 
+  it('that is a stack has those of each plane, which is as it is alone; given ones hold for all planes', async () => {
+    const planes = [2, 1, 3].map((shift) => {
+      const { data, ...size } = pattern(90, 80);
+      return { ...size, data: data.map((value) => value >> shift) };
+    });
+    const path = join(folder, 'planes.tif');
+    await writeTestTiff(path, planes, { compression: 8 });
+    const tile = { width: 36, height: 36 };
+    const stack = await run('gray', path, { tile, choice: { z: 'all' } });
+    const alone = await Promise.all(planes.map((_, page) => run('gray', path, { tile, choice: { page } })));
+    expect(stack.bytes.equals(Buffer.concat(alone.map(({ bytes }) => bytes)))).toBe(true);
+    const [first, second] = alone.map(({ receipt }) => receipt.statistics!.channels);
+    expect(first).not.toEqual(second);
+    expect(stack.receipt.statistics).toMatchObject({ channels: first, ofEachPlane: true });
+    const statistics = { given: [{ channel: null, values: [60, 20] }] };
+    const given = await run('gray', path, { tile, choice: { z: 'all' }, statistics });
+    const [, other] = await Promise.all(
+      planes.map((_, page) => run('gray', path, { tile, choice: { page }, statistics })),
+    );
+    const { length } = other!.bytes;
+    expect(given.bytes.subarray(length, 2 * length).equals(other!.bytes)).toBe(true);
+    expect(given.receipt.statistics!.ofEachPlane).toBe(false);
+  });
+
   it('of colours is normalised by the statistics of its luminance', async () => {
     const rgb = pattern(60, 50, 3);
     const path = join(folder, 'rgb.tif');
