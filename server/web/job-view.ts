@@ -59,14 +59,16 @@ function showLegend({ model, receipt }: Job, models: readonly Model[]): void {
   byId('legend').replaceChildren(...rows);
 }
 
-function showDownloads({ id, state, receipt }: Job): void {
+function showDownloads({ id, state, receipt, image }: Job): void {
   const outputs = receipt?.outputs ?? [];
   const labels = outputs.some(({ kind }) => kind === 'labels');
   const known: readonly (readonly [string, string, string])[] = labels
     ? DOWNLOADS
     : outputs.map(({ kind, format }) => [kind, format, `${kind}, ${format}`] as const);
+  const isStack = image.stack !== null; // whose planes are in no PNG
+  const shown = known.filter(([, format]) => !isStack || format !== 'png');
   byId('downloads').replaceChildren(
-    ...(state === 'succeeded' ? known : []).map(([output, format, title]) => {
+    ...(state === 'succeeded' ? shown : []).map(([output, format, title]) => {
       const link = Object.assign(document.createElement('a'), {
         href: `/v1/jobs/${id}/result?output=${output}&format=${format}`,
         textContent: title,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, testServer, unseam } from '../../support/product.js';
+import { writeTestTiff } from '../../support/tiff.js';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,
@@ -155,6 +156,40 @@ describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
     await expect.poll(() => page.locator('#failure').textContent()).toMatch(/corrupt-image/);
     expect(await page.locator('#tools').isVisible()).toBe(false);
     await shot('failed');
+  });
+
+  it('segments the planes of a stack that it is told, and shows the one that is chosen', async () => {
+    const path = join(folder, 'stack.tif');
+    const planes = [0, 60, 120].map((value) => {
+      const data = new Uint8Array(300 * 200).map((_, i) =>
+        i % 300 > 100 && i % 300 < 200 ? 255 - value : value,
+      );
+      return { data, width: 300, height: 200, channels: 1 };
+    });
+    await writeTestTiff(path, planes, { compression: 8 });
+    const requested: string[] = [];
+    page.on('request', (request) => requested.push(request.url()));
+    await page.click('summary:has-text("Stacks and channels")');
+    await page.fill('#planes', '1-2');
+    await page.selectOption('#model', 'shapes');
+    await page.setInputFiles('#file', path);
+    await expect.poll(state, { timeout: 60_000 }).toBe('succeeded');
+    expect(await page.locator('#title').textContent()).toBe('stack.tif: 300 × 200 px in 2 planes');
+    expect([await page.locator('#at-z').isVisible(), await page.locator('#at-t').isVisible()]).toEqual([
+      true,
+      false,
+    ]);
+    expect(await page.locator('#z-index').textContent()).toBe('1');
+    await page.focus('#z');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => page.locator('#z-index').textContent()).toBe('2');
+    for (const layer of ['image', 'mask']) {
+      await expect.poll(() => requested.join('\n')).toMatch(new RegExp(`${layer}_files/.*z=2&t=0`));
+    }
+    expect(await page.locator('#downloads').innerText()).not.toMatch(/PNG/);
+    await shot('stack');
+    await page.fill('#planes', '');
+    await page.click('#remove');
   });
 
   it('shows the models with their cards and curves', async () => {
