@@ -19,6 +19,12 @@ export interface StackSize {
   readonly sizeT: number;
 }
 
+/** A stack as its file describes it. */
+export interface StackFacts extends StackSize {
+  /** The distance of neighbouring planes in depth, in micrometres; undefined where that is not known. */
+  readonly zMicrons?: number | undefined;
+}
+
 /** The planes that are chosen of a stack. */
 export interface ChosenPlanes extends StackSize {
   /** The planes of a time after each other, then those of the next: `sizeZ · sizeT`. */

@@ -1,5 +1,5 @@
 import type { Rect, Size } from './geometry.js';
-import type { Plane, StackSize } from './planes.js';
+import type { Plane, StackFacts } from './planes.js';
 import type { Dtype, Raster, ValueRange } from './raster.js';
 
 /** Width and height of a pixel in micrometres. */
@@ -31,8 +31,8 @@ export interface ImageFacts {
   readonly notes: readonly string[];
   /** Size of the largest level of the pyramid, where this image is a smaller one. */
   readonly fullSize?: Size | undefined;
-  /** How many planes and times the file has, where this image is one of several. */
-  readonly stack?: StackSize | undefined;
+  /** The planes and times that the file has, where this image is one of several. */
+  readonly stack?: StackFacts | undefined;
   /** Whether parts of the image are in files beside the one that was opened. */
   readonly hasOtherFiles?: boolean | undefined;
   /** Whether the format has no random access, so that opening it decodes all of it to a scratch file. */

@@ -7,6 +7,8 @@ import { type ImageSource, type PixelReader, withMembers } from './source.js';
  * a stack of thousands of planes takes as much memory as one of a few.
  */
 export interface ImageStack extends ChosenPlanes {
+  /** The distance of its planes in depth, in micrometres; undefined where that is not known, or not the same. */
+  readonly zMicrons: number | undefined;
   /**
    * A plane, by its place in `planes`. Nobody closes it: the stack does.
    * @throws nothing: a plane that is missing, or of another size, fails when it is read
@@ -40,6 +42,7 @@ export function stackOf(image: ImageSource, chosen: ChosenPlanes): ImageStack {
   const planes = new OpenPlanes(image, chosen.planes);
   return {
     ...chosen,
+    zMicrons: areNeighbours(chosen) ? image.facts.stack?.zMicrons : undefined,
     source: (index) => {
       const reader = (
         of: PixelReader,
@@ -60,6 +63,9 @@ export function stackOf(image: ImageSource, chosen: ChosenPlanes): ImageStack {
     close: () => planes.close(),
   };
 }
+
+const areNeighbours = ({ planes, sizeZ }: ChosenPlanes): boolean =>
+  planes[sizeZ - 1]!.z - planes[0]!.z === sizeZ - 1;
 
 function found(reader: PixelReader | undefined): PixelReader {
   if (reader) return reader;

@@ -87,6 +87,7 @@ it('a stack as raw values has its planes after each other', async () => {
 describe('the regions of a stack', () => {
   const stack = {
     ...STACK,
+    zMicrons: undefined,
     planes: [0, 1].flatMap((t) => [3, 4].map((z) => ({ z, t }))),
     source: () => {
       throw new Error('regions without intensities read no pixels');

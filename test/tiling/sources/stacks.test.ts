@@ -34,7 +34,7 @@ async function omeTiff(path: string): Promise<void> {
     dtype: 'uint8',
     mpp: null,
     overviews: 'mean',
-    stack: { sizeZ: DEPTH, sizeT: TIMES },
+    stack: { sizeZ: DEPTH, sizeT: TIMES, zMicrons: 1.5 },
   });
   for (const [i, { data }] of every.entries())
     await sink.writeBand({ x: 0, y: 0, ...SIZE }, data as Uint8Array, i);
@@ -44,9 +44,15 @@ async function omeTiff(path: string): Promise<void> {
 async function omeZarr(path: string): Promise<void> {
   await mkdir(path);
   const root = zarr.root(new FileSystemStore(path));
-  const axes = ['t', 'z', 'y', 'x'].map((name) => ({ name, type: name === 't' ? 'time' : 'space' }));
+  const axes = ['t', 'z', 'y', 'x'].map((name) => ({
+    name,
+    ...(name === 't' ? { type: 'time' } : { type: 'space', unit: 'micrometer' }),
+  }));
+  const scale = { type: 'scale', scale: [1, 1.5, 0.5, 0.5] };
   await zarr.create(root, {
-    attributes: { multiscales: [{ version: '0.4', axes, datasets: [{ path: '0' }] }] },
+    attributes: {
+      multiscales: [{ version: '0.4', axes, datasets: [{ path: '0', coordinateTransformations: [scale] }] }],
+    },
   });
   const shape = [TIMES, DEPTH, HEIGHT, WIDTH];
   const array = await zarr.create(root.resolve('0'), {
@@ -76,7 +82,7 @@ const kinds: readonly [kind: string, write: (path: string) => Promise<unknown>, 
     [
       "Fiji's hyperstack",
       (path) => {
-        const description = `ImageJ=1.54f\nimages=6\nslices=${DEPTH}\nframes=${TIMES}\n`;
+        const description = `ImageJ=1.54f\nimages=6\nslices=${DEPTH}\nframes=${TIMES}\nunit=micron\nspacing=1.5\n`;
         return writeTestTiff(
           path,
           every,
@@ -103,6 +109,16 @@ describe.each(kinds)('%s', (kind, write, planes) => {
     const image = await openImage(path, { ...options, ...ALL });
     const stack = stackFor(image, ALL)!;
     expect(stack.planes.length).toBe(planes.length);
+    const hasMetadata = /OME|Fiji/.test(kind);
+    expect(stack.zMicrons).toBe(hasMetadata ? 1.5 : undefined);
+    expect(
+      stackFor(image, {
+        z: [
+          [0, 0],
+          [2, 2],
+        ],
+      })!.zMicrons,
+    ).toBeUndefined();
     for (const [i, plane] of stack.planes.entries()) {
       const { data } = await stack.source(i).readRegion({ x: 0, y: 0, ...SIZE });
       expect(firstDifference(data, planes[i]!.data)).toBe(-1);
@@ -196,4 +212,19 @@ it('pages of different sizes are no stack', async () => {
   await expect(openImage(path, { ...options, z: 'all' })).rejects.toThrow(
     'page 1 of this TIFF has another size or type than page 0',
   );
+});
+
+it('pages of which one is a picture of the glass are no stack, whatever their sizes', async () => {
+  const path = join(folder, 'glass.tif');
+  const label = { ...tiff, description: 'label 70x40' };
+  await writeTestTiff(path, depths, [tiff, tiff, label]);
+  for (const choice of [{ z: 'all' }, { z: [[0, 1]] }, { z: 1 }, { z: 2 }] as const) {
+    await expect(openImage(path, { ...options, ...choice })).rejects.toThrow(
+      'page 2 of this slide is its label',
+    );
+  }
+  await writeTestTiff(path, depths, [{ ...tiff, description: 'Aperio Image Library v12' }, tiff, tiff]);
+  const slide = await openImage(path, { ...options, z: 'all' });
+  expect(slide.facts.stack).toBeUndefined();
+  await slide.close();
 });

@@ -1,4 +1,4 @@
-import type { StackSize } from '../../planes.js';
+import type { StackFacts } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 import type { Reduction } from './halve.js';
 import type { MaskClass } from './ome-xml.js';
@@ -20,7 +20,7 @@ export interface TiffFormat {
   readonly dtype: keyof typeof PIXEL_TYPES;
   readonly mpp: PixelSize | null;
   /** Of a stack, its planes: each is an image with overviews of its own. Default one plane. */
-  readonly stack?: StackSize | undefined;
+  readonly stack?: StackFacts | undefined;
   /** How overviews are made. */
   readonly overviews: Reduction;
   /** How pixels come: in the bands of a plan, or in whole rows. Default `bands`. */

@@ -1,5 +1,5 @@
 import type { Size } from '../../geometry.js';
-import type { StackSize } from '../../planes.js';
+import type { StackFacts } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 
 /** A class of a mask. */
@@ -19,7 +19,7 @@ export interface OmeImage {
   /** Directories of the file that hold the channels: one each, or one for all, as colours. */
   readonly planes: number;
   readonly mpp: PixelSize | null;
-  readonly stack: StackSize;
+  readonly stack: StackFacts;
   readonly classes: readonly MaskClass[];
 }
 
@@ -29,16 +29,16 @@ export interface OmeImage {
  * class, each has its class's name and colour.
  */
 export function omeXml({ name, size, type, channels, planes, mpp, stack, classes }: OmeImage): string {
-  const physical = mpp
-    ? ` PhysicalSizeX="${mpp.x}" PhysicalSizeXUnit="µm" PhysicalSizeY="${mpp.y}" PhysicalSizeYUnit="µm"`
-    : '';
+  const { sizeZ, sizeT, zMicrons } = stack;
+  const physical =
+    (mpp ? `${lengthAttributes('X', mpp.x)}${lengthAttributes('Y', mpp.y)}` : '') +
+    (zMicrons ? lengthAttributes('Z', zMicrons) : '');
   const isNamed = planes > 1 && planes === classes.length;
   const channelTags = Array.from({ length: planes }, (_, i) => {
     const label = isNamed ? classes[i]!.name : planes === 1 ? name : `${name} ${i}`;
     const colour = isNamed ? colourAttribute(classes[i]!) : '';
     return `<Channel ID="Channel:0:${i}" Name="${escapeXml(label)}"${colour} SamplesPerPixel="${channels / planes}"/>`;
   });
-  const { sizeZ, sizeT } = stack;
   const isStack = sizeZ * sizeT > 1;
   const data = isStack
     ? [`<TiffData IFD="0" PlaneCount="${planes * sizeZ * sizeT}"/>`] // in the dimensions' order
@@ -62,6 +62,9 @@ export function omeXml({ name, size, type, channels, planes, mpp, stack, classes
     '</OME>'
   );
 }
+
+const lengthAttributes = (axis: string, microns: number): string =>
+  ` PhysicalSize${axis}="${microns}" PhysicalSize${axis}Unit="µm"`;
 
 /** OME's colour: red, green, blue and alpha in a signed 32-bit integer. */
 function colourAttribute({ colour }: MaskClass): string {

@@ -12,6 +12,8 @@ export interface OmeImage {
   readonly samplesPerChannel: number;
   readonly channelNames: readonly string[];
   readonly mpp: PixelSize | null;
+  /** The distance of neighbouring planes in depth, in micrometres. */
+  readonly zMicrons: number | undefined;
   /** The page that holds a plane; null where that is in another file, or nowhere. */
   pageOf(c: number, z: number, t: number): number | null;
 }
@@ -87,6 +89,7 @@ export function parseOmeXml(xml: string, pages: number): OmeImage {
     samplesPerChannel,
     channelNames: Array.from({ length: sizeC }, (_, i) => String(channels[i]?.Name ?? `channel ${i}`)),
     mpp: pixelSize(pixels),
+    zMicrons: micronsOf(pixels, 'PhysicalSizeZ'),
     pageOf: pageMap(blocks, index, total, pages),
   };
 }
@@ -204,11 +207,14 @@ function integer(value: unknown, name: string, otherwise: number, least = 1): nu
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 40));
 
 function pixelSize(pixels: Element): PixelSize | null {
-  const side = (name: string): number => {
-    const unit = MICRONS[String(pixels[`${name}Unit`] ?? 'µm')] ?? Number.NaN;
-    return Number(pixels[name] ?? Number.NaN) * unit;
-  };
-  const x = side('PhysicalSizeX');
-  const y = side('PhysicalSizeY');
-  return x > 0 ? { x, y: y > 0 ? y : x } : null;
+  const x = micronsOf(pixels, 'PhysicalSizeX');
+  const y = micronsOf(pixels, 'PhysicalSizeY');
+  return x === undefined ? null : { x, y: y ?? x };
+}
+
+/** A length in micrometres; undefined where it is not stated, or no length. */
+function micronsOf(pixels: Element, name: string): number | undefined {
+  const unit = MICRONS[String(pixels[`${name}Unit`] ?? 'µm')] ?? Number.NaN;
+  const microns = Number(pixels[name] ?? Number.NaN) * unit;
+  return microns > 0 && Number.isFinite(microns) ? microns : undefined;
 }

@@ -1,5 +1,5 @@
 import { UnsupportedImageError } from '../../errors.js';
-import { firstOf, isStack, type Plane, type StackSize } from '../../planes.js';
+import { firstOf, isStack, type Plane, type StackFacts } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 import { TAG } from '../../tiff/tags.js';
 import { checkChannels, checkPlace, stackNotes } from '../choice.js';
@@ -23,7 +23,7 @@ export interface TiffPlane {
 export interface TiffSlide extends TiffPlane {
   readonly channelNames: readonly string[] | null;
   /** Of a stack: its size, and the pages of another plane. */
-  readonly stack?: (StackSize & { planeAt(plane: Plane): Promise<TiffPlane> }) | undefined;
+  readonly stack?: (StackFacts & { planeAt(plane: Plane): Promise<TiffPlane> }) | undefined;
   readonly mpp: PixelSize | null;
   readonly notes: readonly string[];
 }
@@ -72,12 +72,12 @@ async function scannerOf(first: Directory, description: string): Promise<string 
 
 /** One page, by its number, with the smaller versions that follow it. */
 async function pageSlide(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
-  const isOfPages = options.page === undefined && file.pages.length > 1;
-  if (isOfPages && (isStack(options) || firstOf(options.z) > 0)) return pageStack(file, options);
+  const isAperio = description.startsWith('Aperio');
+  const isOfPages = options.page === undefined && file.pages.length > 1 && !isAperio;
+  if (isOfPages && (isStack(options) || firstOf(options.z) > 0)) return pageStack(file, description, options);
   const number = options.page ?? 0;
   checkPlace(options, { pages: file.pages.length }, number > 0 ? 'the TIFF' : 'the image');
   const page = file.pages[number]!;
-  const isAperio = description.startsWith('Aperio');
   const isApart = number > 0 && (await isGlass(page));
   if (
     isApart ||
@@ -91,9 +91,10 @@ async function pageSlide(file: TiffFile, description: string, options: OpenOptio
 }
 
 /** All pages of a TIFF that says nothing of them, as planes in depth: they must be alike. */
-async function pageStack(file: TiffFile, options: OpenOptions): Promise<TiffSlide> {
+async function pageStack(file: TiffFile, description: string, options: OpenOptions): Promise<TiffSlide> {
   const { pages, damage } = file;
   if (damage) throw damage;
+  const glass = pagesOfGlass(description);
   const kindOf = async (page: Directory): Promise<string> => {
     const numbers = [TAG.width, TAG.height, TAG.bits, TAG.samples, TAG.sampleFormat].map(async (tag) =>
       Array.from(await page.numbers(tag)).join(),
@@ -103,6 +104,7 @@ async function pageStack(file: TiffFile, options: OpenOptions): Promise<TiffSlid
   const [first] = pages as [Directory];
   const kind = await kindOf(first);
   for (const [number, page] of pages.entries()) {
+    if (number > 0 && (glass.has(number) || (await isGlass(page)))) throw refusePage(number);
     if ((await kindOf(page)) === kind) continue;
     throw new UnsupportedImageError(
       `page ${number} of this TIFF has another size or type than page 0, so its pages are no stack: choose one with page`,
@@ -140,18 +142,18 @@ async function omeSlide(file: TiffFile, xml: string, options: OpenOptions): Prom
   };
   const own = await planeAt(firstPlane(options));
   const size = await pixelSizeOf(own.pages[0]!, image.mpp, options);
-  const { sizeZ, sizeT } = image;
+  const { sizeZ, sizeT, zMicrons } = image;
   return {
     ...own,
     channelNames: image.channelNames,
-    stack: stackSlide({ sizeZ, sizeT }, planeAt),
+    stack: stackSlide({ sizeZ, sizeT, zMicrons }, planeAt),
     mpp: size.mpp,
     notes: [...stackNotes(options, image.sizeZ, image.sizeT), ...size.notes],
   };
 }
 
 /** A file's planes; undefined where it has one. */
-const stackSlide = (size: StackSize, planeAt: (plane: Plane) => Promise<TiffPlane>): TiffSlide['stack'] =>
+const stackSlide = (size: StackFacts, planeAt: (plane: Plane) => Promise<TiffPlane>): TiffSlide['stack'] =>
   size.sizeZ * size.sizeT > 1 ? { ...size, planeAt } : undefined;
 
 /** Fiji stores the planes of a hyperstack as pages: channels first, then depth, then time. */
@@ -169,6 +171,7 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   checkChannels(sizeC);
   const [first] = file.pages as [Directory];
   const micron = IMAGEJ_MICRONS[field('unit') ?? ''];
+  const spacing = Number(field('spacing')?.slice(0, 40));
   const [x, y] = [await first.number(TAG.xResolution, 0), await first.number(TAG.yResolution, 0)];
   const size = await pixelSizeOf(
     first,
@@ -182,7 +185,10 @@ async function imagejSlide(file: TiffFile, description: string, options: OpenOpt
   return {
     ...(await planeAt(firstPlane(options))),
     channelNames: sizeC > 1 ? Array.from({ length: sizeC }, (_, i) => `channel ${i}`) : null,
-    stack: stackSlide({ sizeZ, sizeT }, planeAt),
+    stack: stackSlide(
+      { sizeZ, sizeT, zMicrons: micron && spacing > 0 ? spacing * micron : undefined },
+      planeAt,
+    ),
     mpp: size.mpp,
     notes: [...stackNotes(options, sizeZ, sizeT), ...size.notes],
   };

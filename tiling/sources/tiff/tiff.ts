@@ -67,7 +67,7 @@ export async function openTiffBytes(bytes: Bytes, options: OpenOptions): Promise
         channelIndexes,
         mpp: slide.mpp,
         notes: [...slide.notes, ...base.notes],
-        stack: stack && { sizeZ: stack.sizeZ, sizeT: stack.sizeT },
+        stack: stack && { sizeZ: stack.sizeZ, sizeT: stack.sizeT, zMicrons: stack.zMicrons },
       },
       overviews,
       readRegion: (rect, signal) => base.readRegion(rect, signal),

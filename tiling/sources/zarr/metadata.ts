@@ -112,6 +112,8 @@ export interface ZarrImage {
   readonly paths: readonly string[];
   readonly axes: readonly string[];
   readonly mpp: PixelSize | null;
+  /** The distance of neighbouring planes in depth, in micrometres. */
+  readonly zMicrons: number | undefined;
   readonly channels: readonly { readonly label?: string | undefined; readonly color?: string | undefined }[];
 }
 
@@ -163,6 +165,7 @@ export function imageOf(attributes: unknown): ZarrImage {
   return {
     paths: datasets.map(({ path }) => path),
     axes: names,
+    zMicrons: side('z') > 0 ? side('z') : undefined,
     mpp: side('x') > 0 && side('y') > 0 ? { x: side('x'), y: side('y') } : null,
     channels: omero?.channels ?? [],
   };

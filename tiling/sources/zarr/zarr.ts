@@ -106,7 +106,7 @@ async function openZarr(store: ZarrStore, options: OpenOptions): Promise<ImageSo
     },
   });
   const size = { sizeZ: length('z'), sizeT: length('t') };
-  const stack = size.sizeZ * size.sizeT > 1 ? size : undefined;
+  const stack = size.sizeZ * size.sizeT > 1 ? { ...size, zMicrons: image.zMicrons } : undefined;
   const pyramid = odd < 0 ? levels : levels.slice(0, odd);
   const sourceOf = (plane: Plane): ImageSource => {
     const [base, ...overviews] = pyramid.map((level, i) => readerOf(plane, level, i));
