@@ -24,6 +24,7 @@ const BENCHES: Record<string, () => Promise<BenchModule>> = {
   resume: () => import('./resume.js'),
   rivals: () => import('./rivals.js'),
   soak: () => import('./soak.js'),
+  stacks: () => import('./stacks.js'),
   statistics: () => import('./statistics.js'),
   'train-step': () => import('./train-step.js'),
   tuning: () => import('./tuning.js'),
