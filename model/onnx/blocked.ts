@@ -76,7 +76,7 @@ export function blockedFilter(
   kernel: readonly [number, number],
   [inChannels, outChannels]: readonly [number, number],
 ): string {
-  const block = g.block!;
+  const block = g.run;
   const split = g.ints([kernel[0] * kernel[1], inChannels / block, block, outChannels / block, block]);
   const moved = g.op('Transpose', [g.op('Reshape', [filter, split])], { perm: [3, 1, 0, 2, 4] });
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, ...kernel])]);
@@ -92,7 +92,7 @@ export function openFilter(
   kernel: readonly [number, number],
   [inChannels, outChannels]: readonly [number, number],
 ): string {
-  const block = g.block!;
+  const block = g.run;
   const split = g.ints([kernel[0] * kernel[1], inChannels, outChannels / block, block]);
   const moved = g.op('Transpose', [g.op('Reshape', [filter, split])], { perm: [2, 1, 0, 3] });
   return g.op('Reshape', [moved, g.ints([outChannels, inChannels, ...kernel])]);

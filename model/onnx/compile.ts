@@ -107,8 +107,12 @@ function imageLayout(
  * @param block channels in a block on this device, or null where it has no blocked operators; see `findBlock`
  */
 export function compile(program: Program, block: number | null): Graph {
-  const isFrozen = program.constants.length > 0;
-  const graph = new GraphWriter(block, isFrozen);
+  return compileInto(new GraphWriter(block, program.constants.length > 0), program);
+}
+
+/** Writes a program into an empty graph; see `compile`. */
+export function compileInto<Writer extends GraphWriter>(graph: Writer, program: Program): Writer {
+  const { isFrozen } = graph;
   const values = new Map<TensorData | Recorded, Value>();
   const lookup = (data: TensorData): Value =>
     data.scalar === null

@@ -50,7 +50,8 @@ export interface TensorProto {
 export interface ValueInfo {
   name: string;
   element: ElementName;
-  dims: readonly (number | string)[];
+  /** Null where nothing is said of the shape. */
+  dims: readonly (number | string)[] | null;
 }
 
 const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
@@ -143,8 +144,8 @@ function nodeProto({ opType, input, output, attributes }: NodeProto): object {
 }
 
 function valueInfoProto({ name, element, dims }: ValueInfo): object {
-  const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
-  return { name, type: { tensorType: { elemType: ElementType[element], shape: { dim } } } };
+  const dim = dims?.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType: ElementType[element], ...(dim && { shape: { dim } }) } } };
 }
 
 /** The parts of a graph, in ONNX's terms. */
@@ -155,6 +156,9 @@ export interface Graph {
   readonly outputs: readonly ValueInfo[];
 }
 
+const isUsed = ({ nodes }: Graph, domain: string): boolean =>
+  nodes.some(({ opType }) => opType.startsWith(`${domain}:`));
+
 /** Serialises a graph as an ONNX model (IR 8, opset 18). */
 export function encodeModel(graph: Graph): Uint8Array {
   return Model.encode({
@@ -162,8 +166,7 @@ export function encodeModel(graph: Graph): Uint8Array {
     producerName: 'unseam',
     opsetImport: [
       { domain: '', version: 18 },
-      { domain: NCHWC, version: 1 },
-      { domain: CONTRIB, version: 1 },
+      ...[NCHWC, CONTRIB].filter((domain) => isUsed(graph, domain)).map((domain) => ({ domain, version: 1 })),
     ],
     graph: {
       name: 'recorded',

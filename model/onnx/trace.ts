@@ -1,7 +1,9 @@
 import * as ort from 'onnxruntime-node';
 import { graphError } from '../errors.js';
-import { feedShape, type Program } from './compile.js';
+import { compileInto, feedShape, type Program } from './compile.js';
 import { refuseOverflow } from './half/overflow.js';
+import { PortableWriter } from './portable-writer.js';
+import type { Graph } from './proto.js';
 import type { TensorData } from './record.js';
 
 /** Values of one input of a recorded computation. */
@@ -64,6 +66,14 @@ export class Trace {
     return program.outputs.map(
       (_, i) => targets[i] ?? (results[`o${i}`]!.data as Float32Array | Int32Array | Uint8Array),
     );
+  }
+
+  /**
+   * The computation as a graph for other programs; see `PortableWriter`.
+   * @param block channels in a block of the graph that it is to agree with
+   */
+  portable(block: number): Graph {
+    return compileInto(new PortableWriter(block), this.program);
   }
 
   /** Releases its session of a number of threads; a later run creates another. */

@@ -125,7 +125,7 @@ export class Value {
     const blocked = this.#names.get(BLOCKED.join());
     if (blocked !== undefined && this.#names.size === 1) {
       const channels = this.#shape[3]!;
-      this.#names.set(NCHW.join(), this.#graph.op(`${NCHWC}:ReorderOutput`, [blocked], { channels }));
+      this.#names.set(NCHW.join(), this.#graph.unblock(blocked, channels));
       return this.as(layout);
     }
     const [key, name] = [...this.#names].find(([existing]) => existing !== BLOCKED.join())!;

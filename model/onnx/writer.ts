@@ -2,6 +2,7 @@ import {
   type Attributes,
   type ElementName,
   ElementType,
+  NCHWC,
   type NodeProto,
   type TensorProto,
   type ValueInfo,
@@ -28,6 +29,26 @@ export class GraphWriter {
     readonly block: number | null = null,
     readonly isFrozen = false,
   ) {}
+
+  /** Whether the graph is for other programs: an image "in blocks" is one in NCHW there; see `PortableWriter`. */
+  get isPortable(): boolean {
+    return false;
+  }
+
+  /** Channels that lie together in memory where an image is in blocks. */
+  get run(): number {
+    return this.block!;
+  }
+
+  /** Brings an image in blocks, which has this many channels, to NCHW. */
+  unblock(name: string, channels: number): string {
+    return this.op(`${NCHWC}:ReorderOutput`, [name], { channels });
+  }
+
+  /** Brings the first channels of an image in blocks to NCHW; the others only fill its last block. */
+  cutBlock(name: string, channels: number): string {
+    return this.unblock(name, channels);
+  }
 
   readonly nodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];

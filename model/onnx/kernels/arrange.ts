@@ -53,7 +53,7 @@ const sliceOperator: Operator<Cut> = {
     const layout = commonLayout([x]);
     const axes = layout.flatMap((dim, axis) => (begin[dim] === 0 && trailing[dim] === 0 ? [] : [axis]));
     if (axes.length === 0) return x;
-    if (x.isBlocked && layout === NCHW && axes.every((axis) => axis > 1)) {
+    if (!g.isPortable && x.isBlocked && layout === NCHW && axes.every((axis) => axis > 1)) {
       return output.value(sliceBlocks(g, x, { begin, trailing }), BLOCKED);
     }
     const name = g.op('Slice', [
@@ -149,7 +149,7 @@ const padOperator: Operator<Padding> = {
       const frame = [before[1]!, before[2]!, after[1]!, after[2]!] as const;
       return deferred(g, output, x.origin.framed(frame));
     }
-    if (x.isBlocked && padsOnlyPixels) {
+    if (!g.isPortable && x.isBlocked && padsOnlyPixels) {
       return output.value(padBlocks(g, x, { before, after, value }), BLOCKED);
     }
     const layout = commonLayout([x]);

@@ -1,5 +1,4 @@
 import type { Output } from '../operator.js';
-import { NCHWC } from '../proto.js';
 import { BLOCKED, NCHW, type Value } from '../value.js';
 import type { GraphWriter } from '../writer.js';
 import { type Convolution, convolve, type Weights } from './convolve.js';
@@ -64,7 +63,7 @@ export class DeferredConvolution implements Writable {
         ? convolveParts(g, x.origin.parts, weights, padded, isActivated)
         : convolve(g, x, weights, padded, { isActivated });
     if (missing === 0) return { name, layout: BLOCKED };
-    return { name: g.op(`${NCHWC}:ReorderOutput`, [name], { channels: outChannels }), layout: NCHW };
+    return { name: g.cutBlock(name, outChannels), layout: NCHW };
   }
 }
 

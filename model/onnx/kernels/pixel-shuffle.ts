@@ -6,6 +6,7 @@ import { transposeBlocks } from './transpose-blocks.js';
  * times the pixels: DepthToSpace for blocks, whose runs of a block's channels move as a whole.
  */
 export function shufflePixels(g: GraphWriter, phases: string, size: number, channels: number): string {
+  if (g.isPortable) return g.op('DepthToSpace', [phases], { blocksize: size, mode: 'DCR' });
   const [height, width] = sides(g, phases);
   const split = g.op('Concat', [g.ints([-1, size, size, channels / g.block!]), height, width], { axis: 0 });
   const moved = transposeBlocks(g, phases, split, [0, 3, 4, 1, 5, 2]);

@@ -11,7 +11,7 @@ export function transposeBlocks(
   shape: string,
   perm: readonly number[],
 ): string {
-  const block = g.block!;
+  const block = g.run;
   if (g.isFrozen) {
     const runs = g.op('Reshape', [image, g.op('Concat', [shape, g.ints([block])], { axis: 0 })]);
     return g.op('Transpose', [runs], { perm: [...perm, perm.length] });
