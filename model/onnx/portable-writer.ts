@@ -8,8 +8,8 @@ import { GraphWriter } from './writer.js';
  * itself, and computes the same bits.
  */
 export class PortableWriter extends GraphWriter {
-  /** @param block channels in a block of the graph that this one is to agree with */
-  constructor(block: number) {
+  /** @param block channels in a block of the graph that this one is to agree with; null for each operator as it is recorded */
+  constructor(block: number | null) {
     super(block, true);
   }
 

@@ -50,8 +50,7 @@ export interface TensorProto {
 export interface ValueInfo {
   name: string;
   element: ElementName;
-  /** Null where nothing is said of the shape. */
-  dims: readonly (number | string)[] | null;
+  dims: readonly (number | string)[];
 }
 
 const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
@@ -144,8 +143,8 @@ function nodeProto({ opType, input, output, attributes }: NodeProto): object {
 }
 
 function valueInfoProto({ name, element, dims }: ValueInfo): object {
-  const dim = dims?.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
-  return { name, type: { tensorType: { elemType: ElementType[element], ...(dim && { shape: { dim } }) } } };
+  const dim = dims.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+  return { name, type: { tensorType: { elemType: ElementType[element], shape: { dim } } } };
 }
 
 /** The parts of a graph, in ONNX's terms. */

@@ -70,9 +70,9 @@ export class Trace {
 
   /**
    * The computation as a graph for other programs; see `PortableWriter`.
-   * @param block channels in a block of the graph that it is to agree with
+   * @param block channels in a block of the graph that it is to agree with; null for each operator as it is recorded
    */
-  portable(block: number): Graph {
+  portable(block: number | null): Graph {
     return compileInto(new PortableWriter(block), this.program);
   }
 

@@ -24,10 +24,12 @@ export class GraphWriter {
   /**
    * @param block channels in a block where convolutions may be blocked; null where they may not
    * @param isFrozen whether weights are constants: then what is computed from them alone is computed once
+   * @param prefix of the names that are written, where they are to be joined with those of another graph
    */
   constructor(
     readonly block: number | null = null,
     readonly isFrozen = false,
+    private readonly prefix = '',
   ) {}
 
   /** Whether the graph is for other programs: an image "in blocks" is one in NCHW there; see `PortableWriter`. */
@@ -67,7 +69,7 @@ export class GraphWriter {
     const key = nodeKey(opType, inputs, attributes);
     const known = this.#written.get(key);
     const output = known ?? [];
-    while (output.length < outputs) output.push(`v${this.#names++}`);
+    while (output.length < outputs) output.push(`${this.prefix}v${this.#names++}`);
     if (known) return known;
     this.nodes.push({
       opType,
@@ -126,7 +128,7 @@ export class GraphWriter {
 
   /** Adds an array as a constant of the graph. Unlike `ints` and `scalar`, equal arrays are not shared. */
   initializer(dtype: keyof typeof ElementType, dims: readonly number[], array: ArrayBufferView): string {
-    const name = `c${this.#names++}`;
+    const name = `${this.prefix}c${this.#names++}`;
     const rawData = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
     this.initializers.push({ name, dims: [...dims], dataType: ElementType[dtype], rawData });
     return name;
