@@ -131,6 +131,21 @@ export class CheckpointError extends ModelError {
   readonly code = 'bad-checkpoint';
 }
 
+/** A package of a model that is damaged, contradicts itself or names what is not in it. */
+export class PackageError extends ModelError {
+  readonly code = 'bad-package';
+}
+
+/** A package of a model, or what is in it, of a kind that is not read. */
+export class UnsupportedPackageError extends ModelError {
+  readonly code = 'unsupported-package';
+}
+
+/** A network that does not compute what its package says. */
+export class UnverifiedModelError extends ModelError {
+  readonly code = 'unverified-model';
+}
+
 /** No model of that name. */
 export class UnknownModelError extends ModelError {
   readonly code = 'unknown-model';

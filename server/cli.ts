@@ -13,6 +13,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Declare>> = new Map([
   ['evaluate', async () => (await import('./commands/evaluate.js')).evaluateCommand],
   ['import', async () => (await import('./commands/import.js')).importCommand],
   ['models', async () => (await import('./commands/models.js')).modelsCommand],
+  ['export', async () => (await import('./commands/export.js')).exportCommand],
   ['bench', async () => (await import('./commands/bench.js')).benchCommand],
   ['plan', async () => (await import('./commands/plan.js')).planCommand],
   ['devices', async () => (await import('./commands/devices.js')).devicesCommand],

@@ -1,5 +1,6 @@
 import type { Precision, Provider } from '../devices/device.js';
 import type { Environment } from '../devices/environment.js';
+import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
 import type { TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
@@ -126,6 +127,13 @@ export interface EngineMethods {
   inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx>;
   /** What the network of a folder itself returns for one image, its border and its last layer included. */
   compute(folder: string, image: NetworkTensor): Promise<NetworkTensor>;
+  /**
+   * A model for other programs, and what it computes of a test image.
+   * @throws ModelChoiceError for a quantised version, and as `exportModel`
+   */
+  exportModel(folder: string, request: ExportRequest): Promise<ExportedModel>;
+  /** The network of a model alone, as ONNX. */
+  exportNetwork(folder: string): Promise<Uint8Array>;
   /** Starts to find the ranges of a model's feature maps; what an earlier call found is lost. */
   calibrate(folder: string): Promise<void>;
   /** Computes the feature maps of a batch, and widens the ranges to their values. */

@@ -1,7 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openDevice, retryDevice } from '../devices/open-device.js';
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, ModelChoiceError } from '../errors.js';
 import { FrozenModel } from '../network/frozen.js';
+import type { TileModel } from '../network/tile-model.js';
+import type { OnnxBackend } from '../onnx/backend.js';
 import { Calibrator } from '../quantisation/calibrator.js';
 import { loadCheckpoint, saveCheckpoint } from '../shelf/checkpoint.js';
 import { Trainer } from '../train/trainer.js';
@@ -25,6 +27,23 @@ let calibrator: Calibrator | null = null;
 function failureOf(error: unknown): Failure {
   const { code = 'engine-failed', message } = error as Error & { readonly code?: string };
   return { code, message };
+}
+
+/** Runs `work` with the network of a folder, and what records it as ONNX. */
+async function withNetwork<Result>(
+  folder: string,
+  work: (network: TileModel, backend: OnnxBackend) => Promise<Result>,
+): Promise<Result> {
+  if (runtime.bytes === null)
+    throw new ModelChoiceError('networks are exported on --engine onnx: choose that');
+  const { network, ranges } = await loadCheckpoint(folder);
+  try {
+    if (ranges === null) return await work(network, runtime.bytes);
+    throw new ModelChoiceError('quantised versions are not exported: choose the version without -int8');
+  } finally {
+    network.dispose();
+    await runtime.settled();
+  }
 }
 
 const methods: EngineMethods = {
@@ -78,6 +97,18 @@ const methods: EngineMethods = {
   async compute(folder, image) {
     const { computeNetwork } = await import('./imported-networks.js');
     return computeNetwork(folder, image, runtime);
+  },
+
+  async exportModel(folder, request) {
+    const { exportModel } = await import('../exchange/export-model.js');
+    return withNetwork(folder, (network, backend) => exportModel(network, runtime, backend, request));
+  },
+
+  async exportNetwork(folder) {
+    const { exportOnnx } = await import('../exchange/export-onnx.js');
+    return withNetwork(folder, (network, backend) =>
+      exportOnnx(network, backend, { kind: 'bare', range: null }, network.outputChannels),
+    );
   },
 
   async calibrate(folder) {

@@ -4,6 +4,7 @@ import type { Environment } from '../devices/environment.js';
 import { DeviceKillerError, DeviceUnavailableError } from '../errors.js';
 import type { GraphUse, TilingOutcome } from '../exactness/self-test.js';
 import { TilingTests } from '../exactness/tiling-tests.js';
+import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { OutputKind } from '../network/output-kind.js';
@@ -296,6 +297,19 @@ export class Engine {
   /** What the network of a model folder itself returns for one image, its border and its last layer included. */
   async compute(folder: string, image: NetworkTensor): Promise<NetworkTensor> {
     return (await this.#lanes.working()).callLimited('compute', [folder, image]);
+  }
+
+  /**
+   * A model for other programs, without loading it for use, and what it computes of a test image.
+   * @throws ModelChoiceError (by `code`) for a quantised version, and as `exportModel`
+   */
+  async exportModel(folder: string, request: ExportRequest): Promise<ExportedModel> {
+    return (await this.#lanes.working()).callLimited('exportModel', [folder, request]);
+  }
+
+  /** The network of a model alone, as ONNX. */
+  async exportNetwork(folder: string): Promise<Uint8Array> {
+    return (await this.#lanes.working()).callLimited('exportNetwork', [folder]);
   }
 
   /**

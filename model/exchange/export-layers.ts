@@ -25,12 +25,17 @@ export const WEIGHTS = 'weights.bin';
  */
 export async function exportLayers(
   network: TileModel,
-  { side, range: [low, high] }: { readonly side: number; readonly range: readonly [low: number, high: number] },
+  {
+    side,
+    range: [low, high],
+  }: { readonly side: number; readonly range: readonly [low: number, high: number] },
 ): Promise<LayersFiles> {
   const { geometry, layers, head, inputChannels, outputChannels } = network;
-  if (layers === null) throw new ModelChoiceError('its network is no layers of TensorFlow.js: leave out tensorflow_js');
+  if (layers === null)
+    throw new ModelChoiceError('its network is no layers of TensorFlow.js: leave out tensorflow_js');
   const shortest = shortestSide(geometry);
-  if (side < shortest) throw new ModelChoiceError(`--size ${side}: its images are ${shortest} px long and wide at least`);
+  if (side < shortest)
+    throw new ModelChoiceError(`--size ${side}: its images are ${shortest} px long and wide at least`);
   const { rescaling, cropping2D, activation, concatenate } = tfl.layers;
   const input = tfl.input({ shape: [side, side, inputChannels], name: 'image' });
   const scaled = rescaling({ name: 'intensities', scale: 1 / (high - low), offset: -low / (high - low) });
@@ -76,7 +81,10 @@ interface Mirroring {
 }
 
 /** Mirrors one dimension at both ends, without repeating its first and last value. */
-function mirror(x: tfl.SymbolicTensor, { name, side, before, after, there, back }: Mirroring): tfl.SymbolicTensor {
+function mirror(
+  x: tfl.SymbolicTensor,
+  { name, side, before, after, there, back }: Mirroring,
+): tfl.SymbolicTensor {
   const units = before + side + after;
   const { permute, dense } = tfl.layers;
   const chosen = new Float32Array(side * units);
@@ -94,8 +102,9 @@ function mirror(x: tfl.SymbolicTensor, { name, side, before, after, there, back 
 /** A copy of a network of layers for images of another side; its weights are copies, too. */
 async function resized(network: tfl.LayersModel, side: number, channels: number): Promise<tfl.LayersModel> {
   const config = JSON.parse(JSON.stringify(network.toJSON(null, false))) as {
-    config: { layers: { class_name: string; config: Record<string, unknown> }[] };
+    config: { name: string; layers: { class_name: string; config: Record<string, unknown> }[] };
   };
+  config.config.name = 'network'; // its own is a number of this process
   for (const layer of config.config.layers) {
     if (layer.class_name === 'InputLayer') layer.config.batch_input_shape = [null, side, side, channels];
   }

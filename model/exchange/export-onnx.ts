@@ -53,7 +53,10 @@ function toIntensities(stored: tf.Tensor, [low, high]: readonly [number, number]
   return tf.div(above, tf.scalar(high - low));
 }
 
-function cropped(scores: tf.Tensor4D, { top, left, bottom, right }: TileModel['geometry']['padded']): tf.Tensor4D {
+function cropped(
+  scores: tf.Tensor4D,
+  { top, left, bottom, right }: TileModel['geometry']['padded'],
+): tf.Tensor4D {
   if (top + left + bottom + right === 0) return scores;
   const [count, height, width, channels] = scores.shape;
   return tf.slice(scores, [0, top, left, 0], [count, height - top - bottom, width - left - right, channels]);
@@ -65,16 +68,31 @@ function withChannelsFirst(graph: Graph, { head, inputChannels, outputChannels }
   const nodes = [];
   const entrance = inputChannels === 1 ? INPUT : 'channels_last';
   if (inputChannels > 1) {
-    nodes.push({ opType: 'Transpose', input: [INPUT], output: [entrance], attributes: { perm: [0, 2, 3, 1] } });
+    nodes.push({
+      opType: 'Transpose',
+      input: [INPUT],
+      output: [entrance],
+      attributes: { perm: [0, 2, 3, 1] },
+    });
   }
   for (const node of graph.nodes) {
     nodes.push({ ...node, input: node.input.map((name) => (name === 'i0' ? entrance : name)) });
   }
   const isEnd = head.kind === 'probabilities';
-  nodes.push({ opType: 'Transpose', input: ['o0'], output: [isEnd ? OUTPUT : 'scores'], attributes: toFirst });
+  nodes.push({
+    opType: 'Transpose',
+    input: ['o0'],
+    output: [isEnd ? OUTPUT : 'scores'],
+    attributes: toFirst,
+  });
   if (!isEnd) {
     const [opType, attributes] = head.kind === 'softmax' ? ['Softmax', { axis: 1 }] : ['Sigmoid', {}];
-    nodes.push({ opType: opType as string, input: ['scores'], output: [OUTPUT], attributes: attributes as object });
+    nodes.push({
+      opType: opType as string,
+      input: ['scores'],
+      output: [OUTPUT],
+      attributes: attributes as object,
+    });
   }
   const dims = (channels: number) => ['batch', channels, 'height', 'width'] as const;
   const outputs = ['batch', outputChannels, 'out_height', 'out_width'] as const;

@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto';
+import { stringify } from 'yaml';
+import type { Engine } from '../../model/engine/engine.js';
+import { ModelChoiceError } from '../../model/errors.js';
+import type { ExportedModel } from '../../model/exchange/export-model.js';
+import { encodeNpy } from '../../model/exchange/npy.js';
+import { type Card, normalisationOf, trainingRangeOf } from '../../model/shelf/card.js';
+import type { FoundModel } from '../../model/shelf/shelf.js';
+import { readmeOf } from './package-readme.js';
+import { paintTestImage, STORED_TYPES, type StoredType } from './test-image.js';
+import { type ZipFile, zipParts } from './zip-writer.js';
+
+export interface PackageRequest {
+  readonly model: FoundModel;
+  /** The type of the images that it is for. Default: that of the training images where the card has it, or uint8. */
+  readonly type: StoredType | undefined;
+  /** The side of the test image, and of the images that the weights for TensorFlow.js take. */
+  readonly side: number;
+  /** An identifier of SPDX, such as `CC-BY-4.0`; without one, the package has none. */
+  readonly license: string | undefined;
+  readonly authors: readonly string[];
+  /** Whether weights for TensorFlow.js are part of it, where its network is one of layers. */
+  readonly tensorflowJs: boolean;
+  /** The DOI of the citation. Default: that which its text has, if any. */
+  readonly doi: string | undefined;
+}
+
+/** A package, and what it was found to compute. */
+export interface ExportedPackage extends Pick<ExportedModel, 'largestDifference' | 'shortestSide'> {
+  readonly parts: readonly Uint8Array[];
+  /** The names of its files. */
+  readonly files: readonly string[];
+}
+
+/** The form of BioImage.IO's descriptions that is written. */
+const FORMAT_VERSION = '0.5.4';
+const TFJS_VERSION = '4.22.0';
+const OPSET = 18;
+
+/**
+ * Makes a package of BioImage.IO of a model: ONNX, and where its network is one of layers, TensorFlow.js; a test image and
+ * what this server computes of it; its card, citation and documentation. Equal models give equal bytes.
+ * @throws ModelChoiceError for a quantised version, or one whose normalisation cannot be part of a graph
+ */
+export async function exportPackage(engine: Engine, request: PackageRequest): Promise<ExportedPackage> {
+  const { model, side } = request;
+  const { card } = model;
+  const { type, range } = storedValuesOf(card, request.type);
+  const channels = card.inputChannels;
+  const image = paintTestImage(type, side, channels, range);
+  const exported = await engine.exportModel(model.folder, {
+    range,
+    side,
+    image: image.slice(),
+    layers: request.tensorflowJs,
+    classes: card.classes.length,
+  });
+  const images: ZipFile[] = [
+    {
+      name: 'test_input.npy',
+      data: encodeNpy({ shape: [1, side, side, channels], data: Float32Array.from(image) }),
+    },
+    {
+      name: 'test_output.npy',
+      data: encodeNpy({ shape: [1, side, side, card.classes.length], data: exported.probabilities }),
+    },
+  ];
+  const { onnx, layers } = exported;
+  const weights: ZipFile[] = [
+    { name: 'weights.onnx', data: onnx },
+    ...(layers ? [{ name: 'tensorflow_js.zip', data: zipOf(layers) }] : []),
+  ];
+  const files: ZipFile[] = [
+    { name: 'README.md', data: Buffer.from(readmeOf(card, { type, range, side, exported })) },
+    { name: 'card.json', data: Buffer.from(`${JSON.stringify(card, null, 2)}\n`) },
+    ...images,
+    ...weights,
+  ];
+  const description = describe(request, { type, range, shortest: exported.shortestSide }, files);
+  const all = [
+    { name: 'rdf.yaml', data: Buffer.from(stringify(description, { aliasDuplicateObjects: false })) },
+    ...files,
+  ];
+  return { ...exported, parts: zipParts(all), files: all.map(({ name }) => name) };
+}
+
+/** What a package's images store. */
+interface StoredValues {
+  readonly type: StoredType;
+  /** The values of black and white. */
+  readonly range: readonly [low: number, high: number];
+}
+
+/** @throws ModelChoiceError for a normalisation that cannot be part of a graph, or is of another type */
+function storedValuesOf(card: Card, requested: StoredType | undefined): StoredValues {
+  const [first, ...others] = normalisationOf(card);
+  if (first?.step !== 'type-range' || others.length > 0) {
+    throw new ModelChoiceError(
+      `${card.name} normalises by more than the range of intensities, which no package can have yet: export it by --onnx`,
+    );
+  }
+  const trained = trainingRangeOf(card);
+  if (trained === undefined) {
+    const type = requested ?? 'uint8';
+    return { type, range: STORED_TYPES[type] };
+  }
+  const type = requested ?? trained.type;
+  if (type === trained.type && Object.hasOwn(STORED_TYPES, type)) {
+    return { type: type as StoredType, range: trained.range };
+  }
+  if (requested !== undefined) {
+    throw new ModelChoiceError(
+      `--type ${requested}: ${card.name} was trained with values of type ${trained.type}`,
+    );
+  }
+  return { type: 'float32', range: trained.range }; // signed integers: floats have their values
+}
+
+function zipOf({ topology, weights }: NonNullable<ExportedModel['layers']>): Buffer {
+  const files = [
+    { name: 'model.json', data: Buffer.from(topology) },
+    { name: 'weights.bin', data: weights },
+  ];
+  return Buffer.concat(zipParts(files));
+}
+
+const sha256 = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
+
+/** `rdf.yaml`. Of its keys, those that are undefined are left out. */
+function describe(
+  { license, authors, doi, side, model: { card } }: PackageRequest,
+  { type, range, shortest }: StoredValues & { readonly shortest: number },
+  files: readonly ZipFile[],
+): object {
+  const file = (name: string) => {
+    const found = files.find((each) => each.name === name);
+    return found && { source: name, sha256: sha256(found.data) };
+  };
+  const scale = card.micronsPerPixel === null ? {} : { scale: card.micronsPerPixel, unit: 'micrometer' };
+  const space = (id: string, size: object) => ({ type: 'space', id, ...scale, size });
+  const sized = { min: shortest, step: 1 };
+  const like = (axis: string) => ({ tensor_id: 'image', axis_id: axis });
+  const names =
+    card.channels?.map(({ name }) => name) ??
+    (card.inputChannels === 1 ? ['gray'] : ['red', 'green', 'blue']);
+  const tensorflowJs = file('tensorflow_js.zip');
+  return {
+    format_version: FORMAT_VERSION,
+    type: 'model',
+    name: `${card.name} ${card.version}`.padEnd(5, '_'),
+    description: card.description.slice(0, 1024) || card.name,
+    authors: authors.map((name) => ({ name })),
+    cite: citationOf(card.data.citation, doi),
+    license,
+    tags: ['segmentation', 'microscopy', 'unet', '2d', 'unseam'],
+    documentation: file('README.md'),
+    attachments: [file('card.json')],
+    inputs: [
+      {
+        id: 'image',
+        description: `stored values, ${range[0]} for black and ${range[1]} for white`,
+        axes: [
+          { type: 'batch' },
+          space('y', sized),
+          space('x', sized),
+          { type: 'channel', channel_names: identifiers(names) },
+        ],
+        data: { type: 'float32', range: [...range] },
+        test_tensor: file('test_input.npy'),
+        preprocessing: [{ id: 'ensure_dtype', kwargs: { dtype: 'float32' } }],
+      },
+    ],
+    outputs: [
+      {
+        id: 'probabilities',
+        description: 'the probability of each class',
+        axes: [
+          { type: 'batch' },
+          space('y', like('y')),
+          space('x', like('x')),
+          { type: 'channel', channel_names: identifiers(card.classes.map(({ name }) => name)) },
+        ],
+        data: { type: 'float32', range: [0, 1] },
+        test_tensor: file('test_output.npy'),
+        postprocessing: [{ id: 'ensure_dtype', kwargs: { dtype: 'float32' } }],
+      },
+    ],
+    weights: {
+      onnx: { ...file('weights.onnx'), opset_version: OPSET },
+      tensorflow_js: tensorflowJs && {
+        ...tensorflowJs,
+        parent: 'onnx',
+        tensorflow_version: TFJS_VERSION,
+        comment: `For images of ${side} × ${side} px.`,
+      },
+    },
+    config: { unseam: { model: card.name, version: card.version, stored_type: type } },
+  };
+}
+
+/** A citation needs a DOI, or an address: without one, it stands in the documentation alone. */
+function citationOf(text: string | null, doi: string | undefined): object[] | undefined {
+  const found = doi ?? /\b10\.\d{4,9}\/[^\s;,]*[^\s;,.]/.exec(text ?? '')?.[0];
+  return found === undefined ? undefined : [{ text: text ?? found, doi: found }];
+}
+
+/** Names as identifiers of axes: of letters, digits and underscores. */
+const identifiers = (names: readonly string[]): string[] =>
+  names.map((name, i) => name.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^(?=\d)/, 'c') || `channel${i}`);
