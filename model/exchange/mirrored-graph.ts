@@ -6,6 +6,9 @@ import { GraphWriter } from '../onnx/writer.js';
 export const INPUT = 'image';
 export const OUTPUT = 'probabilities';
 
+/** The least normal float: serving computes no probabilities below it, but zero. */
+const LEAST = 2 ** -126;
+
 /** The shortest side of an image that is mirrored without folding it more than once. */
 export function shortestSide(geometry: TileGeometry): number {
   const { halo, multiple } = geometry;
@@ -64,12 +67,20 @@ export function mirrored(graph: Graph, geometry: TileGeometry, channels: number,
     output: node.output.map(rename),
   }));
   const initializers = graph.initializers.map((tensor) => ({ ...tensor, name: rename(tensor.name) }));
-  const end = { opType: 'Slice', input: ['whole', ...crop], output: [OUTPUT], attributes: {} };
+  const end = [
+    { opType: 'Slice', input: ['whole', ...crop], output: ['cropped'], attributes: {} },
+    {
+      opType: 'ThresholdedRelu',
+      input: ['cropped'],
+      output: [OUTPUT],
+      attributes: { alpha: { float: LEAST } },
+    },
+  ];
   const images = (name: string, last: number): ValueInfo => {
     return { name, element: 'float32', dims: ['batch', 'height', 'width', last] };
   };
   return {
-    nodes: [...g.nodes, ...nodes, end],
+    nodes: [...g.nodes, ...nodes, ...end],
     initializers: [...g.initializers, ...initializers],
     inputs: [images(INPUT, channels)],
     outputs: [images(OUTPUT, values)],
