@@ -1,0 +1,110 @@
+import { z } from 'zod';
+
+// What is used of BioImage.IO's descriptions of models, in forms 0.4 and 0.5; other keys are not read.
+
+const text = z.string().max(10_000);
+const path = z.string().min(1).max(2000);
+const number = z.number();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/i);
+
+/** A step of pre- or postprocessing, whose arguments depend on what it is: see `processing.ts`. */
+const step = (name: 'id' | 'name') =>
+  z.looseObject({ [name]: text, kwargs: z.record(z.string(), z.unknown()).nullish() }).transform((value) => ({
+    id: (value as Record<string, unknown>)[name] as string,
+    kwargs: ((value as Record<string, unknown>).kwargs ?? {}) as Record<string, unknown>,
+  }));
+
+const author = z.object({ name: text });
+const citation = z.object({ text, doi: text.nullish(), url: text.nullish() });
+
+const weightsEntry = z.looseObject({ source: path, sha256: sha256.nullish() });
+const common = {
+  name: text,
+  description: text.nullish(),
+  authors: z.array(author).nullish(),
+  cite: z.array(citation).nullish(),
+  weights: z.record(z.string(), weightsEntry.nullable()),
+  config: z.record(z.string(), z.unknown()).nullish(),
+};
+
+/** A file: its path, or its path and digest. */
+const fileOf = z.union([
+  path.transform((source) => ({ source, sha256: null as string | null })),
+  z.object({ source: path, sha256: sha256.nullish() }).transform((file) => ({
+    source: file.source,
+    sha256: file.sha256 ?? null,
+  })),
+]);
+
+const dataOf = z.object({
+  type: text.optional(),
+  range: z.tuple([number.nullable(), number.nullable()]).nullish(),
+});
+
+const size05 = z.union([
+  z.int(),
+  z.object({ min: z.int(), step: z.int() }),
+  z.object({ tensor_id: text, axis_id: text, offset: z.int().optional() }),
+  z.object({ max: z.int().nullish() }),
+]);
+const axis05 = z.object({
+  type: z.enum(['batch', 'channel', 'index', 'time', 'space']),
+  id: text.optional(),
+  size: size05.nullish(),
+  halo: z.int().nullish(),
+  scale: number.nullish(),
+  unit: text.nullish(),
+  channel_names: z.union([text, z.array(text)]).nullish(),
+});
+const tensor05 = z.object({
+  id: text.optional(),
+  axes: z.array(axis05).min(1).max(8),
+  data: z.union([dataOf, z.array(dataOf).min(1)]).nullish(),
+  test_tensor: fileOf.nullish(),
+  preprocessing: z.array(step('id')).nullish(),
+  postprocessing: z.array(step('id')).nullish(),
+});
+
+/** Form 0.5. */
+export const description05 = z.object({
+  ...common,
+  license: z.unknown(),
+  inputs: z.array(tensor05).min(1),
+  outputs: z.array(tensor05).min(1),
+});
+
+const shape04 = z.union([
+  z.array(z.int()).min(1).max(8),
+  z.object({ min: z.array(z.int()), step: z.array(z.int()) }),
+  z.object({
+    reference_tensor: text,
+    scale: z.array(number.nullable()),
+    offset: z.array(number),
+  }),
+]);
+const tensor04 = z.object({
+  name: text,
+  axes: z.union([z.string().max(8), z.array(text).max(8)]),
+  data_type: text.nullish(),
+  data_range: z.tuple([z.union([number, text]), z.union([number, text])]).nullish(),
+  shape: shape04,
+  halo: z.array(z.int()).nullish(),
+  preprocessing: z.array(step('name')).nullish(),
+  postprocessing: z.array(step('name')).nullish(),
+});
+
+/** Form 0.4. */
+export const description04 = z.object({
+  ...common,
+  license: z.unknown(),
+  inputs: z.array(tensor04).min(1),
+  outputs: z.array(tensor04).min(1),
+  test_inputs: z.array(fileOf).nullish(),
+  test_outputs: z.array(fileOf).nullish(),
+});
+
+/** What says whether a description can be read at all. */
+export const descriptionHead = z.object({
+  type: text.optional(),
+  format_version: z.union([text, number]).transform(String),
+});
