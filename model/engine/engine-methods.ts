@@ -1,6 +1,9 @@
 import type { Precision, Provider } from '../devices/device.js';
 import type { Environment } from '../devices/environment.js';
+import type { LayersFiles } from '../exchange/export-layers.js';
 import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
+import type { WeightsFile } from '../exchange/import-layers.js';
+import type { LayersConfig } from '../exchange/keras-config.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
 import type { TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
@@ -84,6 +87,15 @@ export interface InspectedOnnx {
   readonly ending: ScoreKind | null;
 }
 
+/** A network of somebody else's layers. */
+export interface LayersSource {
+  readonly config: LayersConfig;
+  readonly weights: WeightsFile;
+}
+
+/** A network of layers for its folder. */
+export interface ImportedLayers extends InspectedOnnx, LayersFiles {}
+
 /** Numbers of one image, `[height, width, channels]`. */
 export interface NetworkTensor {
   readonly values: Float32Array;
@@ -125,6 +137,12 @@ export interface EngineMethods {
    * @throws OnnxFileError, UnsupportedNodeError, InexactModelError
    */
   inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx>;
+  /**
+   * Builds a network of layers.
+   * @param scores what its output means, where it does not end in what says so
+   * @throws InexactModelError, PackageError
+   */
+  importLayers(source: LayersSource, scores: ScoreKind): Promise<ImportedLayers>;
   /** What the network of a folder itself returns for one image, its border and its last layer included. */
   compute(folder: string, image: NetworkTensor): Promise<NetworkTensor>;
   /**

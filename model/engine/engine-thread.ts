@@ -94,6 +94,11 @@ const methods: EngineMethods = {
     return inspectOnnx(path, inspection);
   },
 
+  async importLayers(source, scores) {
+    const { inspectLayers } = await import('./imported-networks.js');
+    return inspectLayers(source, scores);
+  },
+
   async compute(folder, image) {
     const { computeNetwork } = await import('./imported-networks.js');
     return computeNetwork(folder, image, runtime);
@@ -101,7 +106,7 @@ const methods: EngineMethods = {
 
   async exportModel(folder, request) {
     const { exportModel } = await import('../exchange/export-model.js');
-    return withNetwork(folder, (network, backend) => exportModel(network, runtime, backend, request));
+    return withNetwork(folder, (network, backend) => exportModel(network, backend, request));
   },
 
   async exportNetwork(folder) {

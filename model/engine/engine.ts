@@ -6,12 +6,20 @@ import type { GraphUse, TilingOutcome } from '../exactness/self-test.js';
 import { TilingTests } from '../exactness/tiling-tests.js';
 import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
+import type { ScoreKind } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { OutputKind } from '../network/output-kind.js';
 import type { Card } from '../shelf/card.js';
 import type { TrainerConfig } from '../train/trainer.js';
 import { Calibration } from './calibration.js';
-import type { InspectedOnnx, LoadedModel, NetworkTensor, OnnxInspection } from './engine-methods.js';
+import type {
+  ImportedLayers,
+  InspectedOnnx,
+  LayersSource,
+  LoadedModel,
+  NetworkTensor,
+  OnnxInspection,
+} from './engine-methods.js';
 import type { Lane } from './lane.js';
 import { type DeviceState, Lanes, type LanesOptions } from './lanes.js';
 import type { PredictBatch, PredictOptions } from './predict-batch.js';
@@ -292,6 +300,15 @@ export class Engine {
    */
   async inspectOnnx(path: string, options: OnnxInspection = {}): Promise<InspectedOnnx> {
     return (await this.#lanes.working()).callLimited('inspectOnnx', [path, options]);
+  }
+
+  /**
+   * Builds a network of somebody else's layers.
+   * @param scores what its output means, where it does not end in a sigmoid or softmax
+   * @throws InexactModelError, PackageError (by `code`)
+   */
+  async importLayers(source: LayersSource, scores: ScoreKind): Promise<ImportedLayers> {
+    return (await this.#lanes.working()).callLimited('importLayers', [source, scores]);
   }
 
   /** What the network of a model folder itself returns for one image, its border and its last layer included. */

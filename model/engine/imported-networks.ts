@@ -3,10 +3,19 @@ import { readFile } from 'node:fs/promises';
 import tf = require('@tensorflow/tfjs-core');
 
 import { ModelConfigError } from '../errors.js';
+import { layersFilesOf } from '../exchange/export-layers.js';
+import { importLayers } from '../exchange/import-layers.js';
 import { importOnnx } from '../imported/import-onnx.js';
+import type { ScoreKind } from '../network/head.js';
 import type { Runtime } from '../runtime.js';
 import { loadCheckpoint } from '../shelf/checkpoint.js';
-import type { InspectedOnnx, NetworkTensor, OnnxInspection } from './engine-methods.js';
+import type {
+  ImportedLayers,
+  InspectedOnnx,
+  LayersSource,
+  NetworkTensor,
+  OnnxInspection,
+} from './engine-methods.js';
 
 /** Floats of each px, by what `features` of a card stand for: a U-Net has about this many for each. */
 const FLOATS_PER_FEATURE = 5.5;
@@ -18,6 +27,30 @@ export async function inspectOnnx(path: string, options: OnnxInspection): Promis
     const { geometry, inputChannels, outputChannels, parameters, ending, floatsPerPixel } = network;
     const features = Math.max(1, Math.ceil(floatsPerPixel / FLOATS_PER_FEATURE));
     return { geometry, inputChannels, outputChannels, parameters, features, ending };
+  } finally {
+    network.dispose();
+  }
+}
+
+/** Builds a network of layers, and what its folder needs of it. @throws InexactModelError, PackageError */
+export async function inspectLayers(
+  { config, weights }: LayersSource,
+  scores: ScoreKind,
+): Promise<ImportedLayers> {
+  const network = await importLayers(config, weights, scores);
+  try {
+    const { geometry, inputChannels, outputChannels, parameters, layers, head, facts } = network;
+    const px = geometry.smallest ** 2;
+    const shares = facts.map(({ shape: [height, width, channels] }) => (height * width * channels) / px);
+    return {
+      geometry,
+      inputChannels,
+      outputChannels,
+      parameters,
+      features: Math.max(1, Math.ceil(Math.max(...shares))),
+      ending: layers.scores === layers.whole ? null : head.kind,
+      ...(await layersFilesOf(layers.whole)),
+    };
   } finally {
     network.dispose();
   }

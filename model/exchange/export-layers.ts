@@ -64,7 +64,7 @@ export async function exportLayers(
   }
   const whole = tfl.model({ name: 'segmentation', inputs: input, outputs: x });
   try {
-    return await filesOf(whole);
+    return await layersFilesOf(whole);
   } finally {
     whole.dispose();
   }
@@ -113,7 +113,8 @@ async function resized(network: tfl.LayersModel, side: number, channels: number)
   return copy;
 }
 
-async function filesOf(model: tfl.LayersModel): Promise<LayersFiles> {
+/** The files of a network of layers. */
+export async function layersFilesOf(model: tfl.LayersModel): Promise<LayersFiles> {
   let files: LayersFiles | undefined;
   await model.save(
     tf.io.withSaveHandler(async ({ weightData, weightSpecs, modelTopology, format, generatedBy }) => {

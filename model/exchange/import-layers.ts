@@ -81,12 +81,16 @@ async function build(config: LayersConfig, side: number, tensors: LayerTensors):
     for (const layer of model.layers) {
       const own = tensors.get(layer.name) ?? [];
       if (own.length !== layer.weights.length) {
-        throw new PackageError(`its layer "${layer.name}" has ${own.length} of ${layer.weights.length} weights`);
+        throw new PackageError(
+          `its layer "${layer.name}" has ${own.length} of ${layer.weights.length} weights`,
+        );
       }
       try {
         layer.setWeights([...own]);
       } catch (cause) {
-        throw new PackageError(`the weights of its layer "${layer.name}": ${(cause as Error).message}`, { cause });
+        throw new PackageError(`the weights of its layer "${layer.name}": ${(cause as Error).message}`, {
+          cause,
+        });
       }
     }
     return model;

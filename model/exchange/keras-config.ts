@@ -25,10 +25,23 @@ const SUPPORTED = new Set([
   ...['InputLayer', 'Conv2D', 'DepthwiseConv2D', 'SeparableConv2D', 'Conv2DTranspose', 'MaxPooling2D'],
   ...['AveragePooling2D', 'UpSampling2D', 'ZeroPadding2D', 'Cropping2D', 'Concatenate', 'Add', 'Average'],
   ...['Maximum', 'Minimum', 'Multiply', 'Activation', 'ReLU', 'LeakyReLU', 'ELU', 'PReLU', 'Softmax'],
-  ...['BatchNormalization', 'Dropout', 'SpatialDropout2D', 'GaussianNoise', 'GaussianDropout', 'AlphaDropout'],
+  ...[
+    'BatchNormalization',
+    'Dropout',
+    'SpatialDropout2D',
+    'GaussianNoise',
+    'GaussianDropout',
+    'AlphaDropout',
+  ],
 ]);
 /** Layers that do something in training alone. */
-const TRAINED_ONLY = new Set(['Dropout', 'SpatialDropout2D', 'GaussianNoise', 'GaussianDropout', 'AlphaDropout']);
+const TRAINED_ONLY = new Set([
+  'Dropout',
+  'SpatialDropout2D',
+  'GaussianNoise',
+  'GaussianDropout',
+  'AlphaDropout',
+]);
 /** How weights are initialised and constrained in training; none of it is needed, and much is not known here. */
 const TRAINING_KEYS = /_(initializer|regularizer|constraint)$/;
 const MAX_LAYERS = 2000;
@@ -43,7 +56,10 @@ const layer = z.object({
 const model = z.object({
   class_name: z.enum(['Functional', 'Model', 'Sequential']),
   config: z.union([
-    z.array(layer).max(MAX_LAYERS).transform((layers) => ({ layers, input_layers: null, output_layers: null })),
+    z
+      .array(layer)
+      .max(MAX_LAYERS)
+      .transform((layers) => ({ layers, input_layers: null, output_layers: null })),
     z.object({
       layers: z.array(layer).min(1).max(MAX_LAYERS),
       input_layers: z.unknown().optional(),
@@ -64,23 +80,31 @@ const kerasTensor = z.object({
  */
 export function readLayersConfig(json: unknown): LayersConfig {
   const parsed = model.safeParse(json);
-  if (!parsed.success) throw new UnsupportedPackageError(`its network is none of layers that are read: ${issueOf(parsed.error)}`);
+  if (!parsed.success)
+    throw new UnsupportedPackageError(
+      `its network is none of layers that are read: ${issueOf(parsed.error)}`,
+    );
   const { class_name: kind, config } = parsed.data;
   const layers = kind === 'Sequential' ? sequence(config.layers) : config.layers.map(functional);
   for (const each of layers) checkLayer(each);
-  const input = namesOf(config.input_layers)[0] ?? layers.find(({ class_name }) => class_name === 'InputLayer')?.name;
+  const input =
+    namesOf(config.input_layers)[0] ?? layers.find(({ class_name }) => class_name === 'InputLayer')?.name;
   const output = kind === 'Sequential' ? layers.at(-1)!.name : namesOf(config.output_layers)[0];
   const entrance = layers.find((each) => each.name === input);
   if (input === undefined || output === undefined || !entrance) {
     throw new UnsupportedPackageError('its network does not state its input and its output');
   }
   if (namesOf(config.input_layers).length > 1 || namesOf(config.output_layers).length > 1) {
-    throw new UnsupportedPackageError('its network has several inputs or outputs; one image, and one output, are read');
+    throw new UnsupportedPackageError(
+      'its network has several inputs or outputs; one image, and one output, are read',
+    );
   }
   const shape = entrance.config.batch_input_shape as unknown[] | undefined;
   const channels = shape?.at(-1);
   if (shape?.length !== 4 || typeof channels !== 'number') {
-    throw new UnsupportedPackageError(`its layer "${input}" takes no images [batch, rows, columns, channels] of a known number of channels`);
+    throw new UnsupportedPackageError(
+      `its layer "${input}" takes no images [batch, rows, columns, channels] of a known number of channels`,
+    );
   }
   return { layers, input, output, channels };
 }
@@ -130,7 +154,13 @@ function inboundOf(node: unknown, layerName: string): Inbound[] {
   const { args } = z.object({ args: z.array(z.unknown()) }).parse(node);
   const tensors = z.array(kerasTensor).safeParse(args.flat());
   if (!tensors.success) return refuse(layerName, 'it is called with more than images');
-  return tensors.data.map(({ config: { keras_history: [from, index, tensor] } }) => [from, index, tensor, {}]);
+  return tensors.data.map(
+    ({
+      config: {
+        keras_history: [from, index, tensor],
+      },
+    }) => [from, index, tensor, {}],
+  );
 }
 
 /** A layer in the terms of Keras 2, without what is for training alone. */
@@ -150,9 +180,15 @@ function plain(raw: RawLayer): Omit<LayerConfig, 'inbound_nodes'> {
 /** @throws UnsupportedPackageError */
 function checkLayer({ class_name: kind, name: own, config }: LayerConfig): void {
   if (!SUPPORTED.has(kind)) refuse(own, `layers of class ${kind} are not supported`);
-  if (config.data_format === 'channels_first') refuse(own, 'its channels come first; only channels_last is supported');
-  if (config.groups !== undefined && config.groups !== 1) refuse(own, `its convolution is of ${config.groups} groups`);
-  if (config.activation !== undefined && config.activation !== null && typeof config.activation !== 'string') {
+  if (config.data_format === 'channels_first')
+    refuse(own, 'its channels come first; only channels_last is supported');
+  if (config.groups !== undefined && config.groups !== 1)
+    refuse(own, `its convolution is of ${config.groups} groups`);
+  if (
+    config.activation !== undefined &&
+    config.activation !== null &&
+    typeof config.activation !== 'string'
+  ) {
     refuse(own, 'its activation is a layer of its own kind');
   }
 }
@@ -169,9 +205,7 @@ export function topologyOf({ layers, input, output, channels }: LayersConfig, si
   const kept = layers.map((each) => {
     const isTrainedOnly = TRAINED_ONLY.has(each.class_name);
     const kind = isTrainedOnly ? 'Dropout' : each.class_name;
-    const config: Record<string, unknown> = isTrainedOnly
-      ? { name: each.name, rate: 0 }
-      : { ...each.config };
+    const config: Record<string, unknown> = isTrainedOnly ? { name: each.name, rate: 0 } : { ...each.config };
     if (each.name === input) config.batch_input_shape = [null, side, side, channels];
     return { class_name: kind, name: each.name, config, inbound_nodes: each.inbound_nodes };
   });
@@ -182,8 +216,18 @@ export function topologyOf({ layers, input, output, channels }: LayersConfig, si
     end.config = { ...end.config, activation: 'linear' };
     last = `${output}_activation`;
     const inbound: Inbound[][] = [[[output, 0, 0, {}]]];
-    kept.push({ class_name: 'Activation', name: last, config: { name: last, activation }, inbound_nodes: inbound });
+    kept.push({
+      class_name: 'Activation',
+      name: last,
+      config: { name: last, activation },
+      inbound_nodes: inbound,
+    });
   }
-  const config = { name: 'network', layers: kept, input_layers: [[input, 0, 0]], output_layers: [[last, 0, 0]] };
+  const config = {
+    name: 'network',
+    layers: kept,
+    input_layers: [[input, 0, 0]],
+    output_layers: [[last, 0, 0]],
+  };
   return { class_name: 'Model', config, keras_version: 'tfjs-layers 4.22.0', backend: 'tensor_flow.js' };
 }

@@ -2,9 +2,10 @@ import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { ScoreKind } from '../../model/network/head.js';
 import { type Card, modelNameSchema } from '../../model/shelf/card.js';
-import { readOnnxSource } from '../../model/shelf/onnx-source.js';
 import { RequestError } from '../contract/errors.js';
+import { classesOf } from '../packages/class-names.js';
 import { importNetwork } from '../packages/import-network.js';
+import { readImportSource } from '../packages/import-source.js';
 import { openEngineOf } from '../terminal/engine.js';
 import { type CommandContext, type EngineFlags, engineOptions } from '../terminal/options.js';
 import { parseList } from './training-values.js';
@@ -18,6 +19,7 @@ interface ImportFlags extends EngineFlags {
   readonly scores?: ScoreKind;
   readonly micronsPerPixel?: number;
   readonly approximate?: number | true;
+  readonly deriveHalo?: boolean;
   readonly json?: boolean;
 }
 
@@ -40,7 +42,10 @@ const parseSide = (text: string): number => {
 export function importCommand(program: Command, context: CommandContext): void {
   engineOptions(program.command('import'))
     .description("import somebody else's network as a model, and verify it on this machine")
-    .argument('<source>', 'an ONNX file')
+    .argument(
+      '<source>',
+      'an ONNX file, a package of BioImage.IO (archive, folder or description), HDF5 of Keras, or model.json of TensorFlow.js',
+    )
     .requiredOption('--name <name>', 'name of the model')
     .option('--model-version <number>', 'its version', parseSide, 1)
     .option('--output <name>', 'output of the network, where it has several')
@@ -61,6 +66,7 @@ export function importCommand(program: Command, context: CommandContext): void {
       `accept a network that is not exact: it has tiles of this side alone, ${APPROXIMATE_SIDE} by default`,
       parseSide,
     )
+    .option('--derive-halo', 'take the halo of the network where its package states a smaller one')
     .option('--json', 'print the card as JSON')
     .action((source: string, flags: ImportFlags) => importSource(source, flags, context));
 }
@@ -70,7 +76,15 @@ async function importSource(source: string, flags: ImportFlags, context: Command
   const parsed = modelNameSchema.safeParse(name);
   if (!parsed.success)
     throw new RequestError('bad-request', `--name ${name}: ${parsed.error.issues[0]!.message}`);
-  const onnx = await readOnnxSource(source, flags.output ?? null);
+  const {
+    notes,
+    card: known,
+    ...read
+  } = await readImportSource(source, {
+    output: flags.output ?? null,
+    derivesHalo: flags.deriveHalo ?? false,
+  });
+  for (const note of notes) context.stderr(`note: ${note}`);
   const engine = await openEngineOf(flags, context.stderr);
   try {
     const card = await importNetwork({
@@ -78,9 +92,10 @@ async function importSource(source: string, flags: ImportFlags, context: Command
       folder: join(models, name, String(version)),
       name,
       version,
-      onnx,
+      ...read,
       source: basename(source),
       card: {
+        ...known,
         ...(flags.classes && { classes: classesOf(flags.classes) }),
         ...(flags.channels && { channels: flags.channels.map((each) => ({ name: each, aliases: [] })) }),
         ...(flags.micronsPerPixel !== undefined && { micronsPerPixel: flags.micronsPerPixel }),
@@ -98,12 +113,6 @@ async function importSource(source: string, flags: ImportFlags, context: Command
     await engine.close();
   }
 }
-
-/** Colours that are told apart from gray images, and from each other. */
-const COLOURS = ['#e6550d', '#3182bd', '#31a354', '#756bb1', '#e7ba52', '#d6616b', '#17becf', '#8c564b'];
-
-const classesOf = (names: readonly string[]): Card['classes'] =>
-  names.map((name, i) => ({ name, colour: i === 0 ? null : COLOURS[(i - 1) % COLOURS.length]! }));
 
 function summaryOf({ name, version, architecture, inputChannels, classes, imported }: Card): string[] {
   const { halo, multiple, smallest, parameters, tileable } = architecture;

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import type { Engine } from '../../model/engine/engine.js';
 import { ModelChoiceError } from '../../model/errors.js';
-import type { ExportedModel } from '../../model/exchange/export-model.js';
+import type { ExportedModel, StoredPixels } from '../../model/exchange/export-model.js';
 import { encodeNpy } from '../../model/exchange/npy.js';
 import { type Card, normalisationOf, trainingRangeOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import { readmeOf } from './package-readme.js';
 import { paintTestImage, STORED_TYPES, type StoredType } from './test-image.js';
+import { predictWholeImage } from './whole-image.js';
 import { type ZipFile, zipParts } from './zip-writer.js';
 
 export interface PackageRequest {
@@ -26,7 +27,9 @@ export interface PackageRequest {
 }
 
 /** A package, and what it was found to compute. */
-export interface ExportedPackage extends Pick<ExportedModel, 'largestDifference' | 'shortestSide'> {
+export interface ExportedPackage extends Pick<ExportedModel, 'shortestSide'> {
+  /** Between the probabilities of the test image as they are served and as the package's ONNX gives them. */
+  readonly largestDifference: number;
   readonly parts: readonly Uint8Array[];
   /** The names of its files. */
   readonly files: readonly string[];
@@ -55,6 +58,12 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
     layers: request.tensorflowJs,
     classes: card.classes.length,
   });
+  const served = await serve(engine, model.folder, image, side);
+  const { probabilities } = exported;
+  const largestDifference = served.reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - (probabilities[i] ?? Number.NaN))),
+    0,
+  );
   const images: ZipFile[] = [
     {
       name: 'test_input.npy',
@@ -62,7 +71,7 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
     },
     {
       name: 'test_output.npy',
-      data: encodeNpy({ shape: [1, side, side, card.classes.length], data: exported.probabilities }),
+      data: encodeNpy({ shape: [1, side, side, card.classes.length], data: served }),
     },
   ];
   const { onnx, layers } = exported;
@@ -71,8 +80,12 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
     ...(layers ? [{ name: 'tensorflow_js.zip', data: zipOf(layers) }] : []),
   ];
   const files: ZipFile[] = [
-    { name: 'README.md', data: Buffer.from(readmeOf(card, { type, range, side, exported })) },
+    {
+      name: 'README.md',
+      data: Buffer.from(readmeOf(card, { type, range, side, exported, largestDifference })),
+    },
     { name: 'card.json', data: Buffer.from(`${JSON.stringify(card, null, 2)}\n`) },
+    { name: 'network.onnx', data: await engine.exportNetwork(model.folder) },
     ...images,
     ...weights,
   ];
@@ -81,7 +94,26 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
     { name: 'rdf.yaml', data: Buffer.from(stringify(description, { aliasDuplicateObjects: false })) },
     ...files,
   ];
-  return { ...exported, parts: zipParts(all), files: all.map(({ name }) => name) };
+  return {
+    largestDifference,
+    shortestSide: exported.shortestSide,
+    parts: zipParts(all),
+    files: all.map(({ name }) => name),
+  };
+}
+
+async function serve(
+  engine: Engine,
+  folder: string,
+  image: StoredPixels,
+  side: number,
+): Promise<Float32Array> {
+  const model = await engine.load(folder);
+  try {
+    return await predictWholeImage(engine, model, image, side);
+  } finally {
+    await engine.unload(model.id);
+  }
 }
 
 /** What a package's images store. */
@@ -154,7 +186,7 @@ function describe(
     license,
     tags: ['segmentation', 'microscopy', 'unet', '2d', 'unseam'],
     documentation: file('README.md'),
-    attachments: [file('card.json')],
+    attachments: [file('card.json'), file('network.onnx')],
     inputs: [
       {
         id: 'image',

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { rmdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { deviceFacts } from '../../model/devices/environment.js';
-import type { Engine } from '../../model/engine/engine.js';
+import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import type { InspectedOnnx, NetworkTensor } from '../../model/engine/engine-methods.js';
 import { VerificationError } from '../../model/errors.js';
 import type { TestedNetwork } from '../../model/exactness/self-test.js';
@@ -11,16 +10,19 @@ import { verifyTiles } from '../../model/exactness/verify-tiles.js';
 import type { ScoreKind } from '../../model/network/head.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
 import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
-import { ONNX_FILE, writeCard } from '../../model/shelf/model-files.js';
+import { writeCard } from '../../model/shelf/model-files.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
-import { syncFile } from '../storage/durable.js';
+import { classesNamed } from './class-names.js';
+import type { NetworkSource, WrittenNetwork } from './network-source.js';
 
 /** The test that a network comes with: an input, and the output that its makers have computed for it. */
 export interface NetworkTest {
   readonly input: NetworkTensor;
   /** `[height, width, channels]`. */
-  readonly output: Float32Array;
+  readonly output: NetworkTensor;
+  /** What is done to the network's output to make that of the test. Default: nothing. */
+  readonly finish?: (computed: NetworkTensor) => Float32Array;
   /** Default: as bioimageio.core has it. */
   readonly tolerance?: TestTolerance;
 }
@@ -29,7 +31,14 @@ export interface NetworkTest {
 export type ImportedCard = Partial<
   Pick<
     Card,
-    'description' | 'classes' | 'channels' | 'normalisation' | 'micronsPerPixel' | 'data' | 'threshold'
+    | 'description'
+    | 'classes'
+    | 'channels'
+    | 'normalisation'
+    | 'micronsPerPixel'
+    | 'data'
+    | 'threshold'
+    | 'scores'
   >
 >;
 
@@ -39,8 +48,7 @@ export interface ImportRequest {
   readonly folder: string;
   readonly name: string;
   readonly version: number;
-  /** The network, as `readOnnxSource` returns it. */
-  readonly onnx: Uint8Array;
+  readonly network: NetworkSource;
   /** As the card states it, such as a file's name. */
   readonly source: string;
   readonly card: ImportedCard;
@@ -49,6 +57,10 @@ export interface ImportRequest {
   /** What the output means, where the graph does not end in what says so. Default: logits. */
   readonly scores?: ScoreKind;
   readonly test?: NetworkTest;
+  /** Refuses what is found of the network, where its package says otherwise. */
+  readonly check?: (found: InspectedOnnx) => void;
+  /** Verifies more, of the model as it is served. */
+  readonly verifyServed?: (engine: Engine, model: EngineModel) => Promise<Verification['test']>;
   /** Accepts a network that is not exact, with tiles of this side alone, in px. Default: it is refused. */
   readonly approximateSide?: number;
   /** Called before each step, with what it is. */
@@ -56,24 +68,23 @@ export interface ImportRequest {
 }
 
 /**
- * Imports the network of an ONNX file as a model: derives its geometry, verifies it on this device, and writes its folder,
+ * Imports somebody else's network as a model: derives its geometry, verifies it on this device, and writes its folder,
  * whole or not at all.
  * @throws OnnxFileError, UnsupportedNodeError, InexactModelError (by `code`) naming what cannot be imported
  * @throws VerificationError where it computes other values than its test, or than one pass
  * @throws RequestError where the version exists
  */
 export async function importNetwork(request: ImportRequest): Promise<Card> {
-  const { engine, folder, name, version, onnx, onStep = () => {} } = request;
+  const { engine, folder, name, version, onStep = () => {} } = request;
   const write = async (draft: string) => {
-    const path = join(draft, ONNX_FILE);
-    await writeFile(path, onnx);
-    await syncFile(path);
     onStep('deriving the geometry');
-    const { channels, approximateSide } = request;
-    const found = await engine.inspectOnnx(path, {
+    const { channels, approximateSide, scores } = request;
+    const found = await request.network.write(draft, engine, {
       ...(channels !== undefined && { channels }),
       ...(approximateSide !== undefined && { approximateSide }),
+      ...(scores !== undefined && { scores }),
     });
+    request.check?.(found);
     const unverified = await cardOf(request, found);
     await writeCard(draft, unverified);
     const verified = await verify(draft, request, unverified, onStep);
@@ -87,10 +98,10 @@ export async function importNetwork(request: ImportRequest): Promise<Card> {
 }
 
 /** The card of a network that is not verified yet. */
-async function cardOf(request: ImportRequest, found: InspectedOnnx): Promise<Card> {
-  const { engine, name, version, onnx, card, source } = request;
+async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Card> {
+  const { engine, name, version, network, card, source } = request;
   const { geometry, inputChannels, outputChannels, parameters, features, ending } = found;
-  const classes = card.classes ?? namesOf(outputChannels);
+  const classes = card.classes ?? classesNamed(null, outputChannels);
   const expected = outputChannels === 1 ? 2 : outputChannels;
   if (classes.length !== expected) {
     throw new RequestError(
@@ -102,7 +113,7 @@ async function cardOf(request: ImportRequest, found: InspectedOnnx): Promise<Car
     name,
     version,
     description: card.description ?? `Imported from ${source}.`,
-    architecture: { kind: 'onnx', parameters, features, ...geometry },
+    architecture: { kind: network.kind, parameters, features, ...geometry },
     inputChannels,
     ...(card.channels && { channels: card.channels }),
     normalisation: card.normalisation ?? NORMALISATION,
@@ -124,8 +135,8 @@ async function cardOf(request: ImportRequest, found: InspectedOnnx): Promise<Car
       seconds: 0,
       ...deviceFacts(await engine.environment(), { lanes: 1, threads: engine.threads }),
     },
-    scores: {},
-    weights: { sha256: createHash('sha256').update(onnx).digest('hex'), bytes: onnx.length },
+    scores: card.scores ?? {},
+    weights: found.weights,
   };
 }
 
@@ -135,28 +146,25 @@ function postprocessingOf(scores: ScoreKind, ending: ScoreKind | null): { postpr
   return { postprocessing: [{ step: scores }] };
 }
 
-/** Colours of classes that have no names, from one that is told apart from gray. */
-const COLOURS = ['#e6550d', '#3182bd', '#31a354', '#756bb1', '#e7ba52', '#d6616b', '#17becf', '#8c564b'];
-
-function namesOf(channels: number): Card['classes'] {
-  return Array.from({ length: channels === 1 ? 2 : channels }, (_, i) => ({
-    name: i === 0 ? 'background' : `class ${i}`,
-    colour: i === 0 ? null : COLOURS[(i - 1) % COLOURS.length]!,
-  }));
-}
-
 /** Verifies a network in its draft. @throws VerificationError */
 async function verify(
   draft: string,
-  { engine, test }: ImportRequest,
+  { engine, test, verifyServed }: ImportRequest,
   { inputChannels, architecture, training: { device } }: Card,
   onStep: (step: string) => void,
 ): Promise<Verification> {
   let tested: Verification['test'] = null;
   if (test) {
     onStep('computing its test tensor');
-    const { values } = await engine.compute(draft, test.input);
-    const { isWithin, ...outcome } = compareTest(values, test.output, test.tolerance ?? TEST_TOLERANCE);
+    const computed = await engine.compute(draft, test.input);
+    const { height, width, channels, values } = test.output;
+    if (computed.height !== height || computed.width !== width || computed.channels !== channels) {
+      throw new VerificationError(
+        `its test has an output of ${height} × ${width} px and ${channels} channels; the network returns ${computed.height} × ${computed.width} px and ${computed.channels} channels`,
+      );
+    }
+    const found = test.finish?.(computed) ?? computed.values;
+    const { isWithin, ...outcome } = compareTest(found, values, test.tolerance ?? TEST_TOLERANCE);
     tested = outcome;
     if (!isWithin) {
       throw new VerificationError(
@@ -164,10 +172,11 @@ async function verify(
       );
     }
   }
-  if (!architecture.tileable) return { device, test: tested, tiles: null, outside: null };
-  onStep('comparing tiles with one pass');
   const model = await engine.load(draft);
   try {
+    if (verifyServed) tested = await verifyServed(engine, model);
+    if (!architecture.tileable) return { device, test: tested, tiles: null, outside: null };
+    onStep('comparing tiles with one pass');
     const network: TestedNetwork = {
       geometry: model.geometry,
       predict: (batch, output, symmetries) => engine.predict(model.id, batch, output, { symmetries }),

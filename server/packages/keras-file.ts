@@ -35,7 +35,8 @@ export async function readKeras(bytes: Uint8Array, name: string): Promise<KerasF
   try {
     file = new File(path, 'r');
     const { model_config: text } = file.attrs;
-    if (text === undefined) fail('it has weights alone, no network: save the whole model in Keras, by model.save');
+    if (text === undefined)
+      fail('it has weights alone, no network: save the whole model in Keras, by model.save');
     const root = file.get('model_weights');
     if (!root || !('attrs' in root)) return fail('it has no weights');
     return { config: JSON.parse(textOf(text!.value)), weights: weightsOf(root as Group, fail) };
@@ -51,7 +52,8 @@ export async function readKeras(bytes: Uint8Array, name: string): Promise<KerasF
 const textOf = (value: unknown): string =>
   value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : String(value);
 
-const listOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(textOf) : value == null ? [] : [textOf(value)]);
+const listOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.map(textOf) : value == null ? [] : [textOf(value)];
 
 function weightsOf(root: Group, fail: (reason: string) => never): Map<string, LayerTensor[]> {
   const weights = new Map<string, LayerTensor[]>();
@@ -61,7 +63,8 @@ function weightsOf(root: Group, fail: (reason: string) => never): Map<string, La
     if (!group?.attrs) fail(`it has no weights of its layer "${layer}"`);
     const tensors = listOf(group!.attrs.weight_names?.value).map((weight) => {
       const dataset = group!.get(weight) as Dataset | null;
-      if (!dataset || !('shape' in dataset) || dataset.shape === null) return fail(`it has no weights "${weight}"`);
+      if (!dataset || !('shape' in dataset) || dataset.shape === null)
+        return fail(`it has no weights "${weight}"`);
       const { shape } = dataset;
       total += shape.reduce((product, length) => product * length, 1);
       if (total > MAX_VALUES) fail(`it has more than ${MAX_VALUES} weights`);

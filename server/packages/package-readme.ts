@@ -5,11 +5,15 @@ interface ReadmeFacts {
   readonly type: string;
   readonly range: readonly [low: number, high: number];
   readonly side: number;
-  readonly exported: Pick<ExportedModel, 'layers' | 'largestDifference' | 'shortestSide'>;
+  readonly exported: Pick<ExportedModel, 'layers' | 'shortestSide'>;
+  readonly largestDifference: number;
 }
 
 /** The documentation of a package. */
-export function readmeOf(card: Card, { type, range, side, exported }: ReadmeFacts): string {
+export function readmeOf(
+  card: Card,
+  { type, range, side, exported, largestDifference }: ReadmeFacts,
+): string {
   const { classes, data, scores, architecture, threshold } = card;
   const { halo, multiple } = architecture;
   const sections = [
@@ -32,9 +36,9 @@ export function readmeOf(card: Card, { type, range, side, exported }: ReadmeFact
     '## Validation',
     scoresOf(scores),
     '`test_output.npy` is what unseam computes of `test_input.npy`. ' +
-      (exported.largestDifference === 0
+      (largestDifference === 0
         ? 'ONNX Runtime computes the same bits of `weights.onnx`, on the machine that has written this.'
-        : `ONNX Runtime differs from it by ${exported.largestDifference.toExponential(1)} at most.`),
+        : `ONNX Runtime differs from it by ${largestDifference.toExponential(1)} at most.`),
   ];
   return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
 }
