@@ -52,8 +52,9 @@ export async function readKeras(bytes: Uint8Array, name: string): Promise<KerasF
 const textOf = (value: unknown): string =>
   value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : String(value);
 
+/** A list of names; a list of none may be one empty name. */
 const listOf = (value: unknown): string[] =>
-  Array.isArray(value) ? value.map(textOf) : value == null ? [] : [textOf(value)];
+  [value].flat().flatMap((each) => (each == null || textOf(each) === '' ? [] : [textOf(each)]));
 
 function weightsOf(root: Group, fail: (reason: string) => never): Map<string, LayerTensor[]> {
   const weights = new Map<string, LayerTensor[]>();
