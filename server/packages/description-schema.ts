@@ -68,7 +68,7 @@ const tensor05 = z.object({
 /** Form 0.5. */
 export const description05 = z.object({
   ...common,
-  license: z.unknown(),
+  license: z.unknown().optional(),
   inputs: z.array(tensor05).min(1),
   outputs: z.array(tensor05).min(1),
 });
@@ -96,7 +96,7 @@ const tensor04 = z.object({
 /** Form 0.4. */
 export const description04 = z.object({
   ...common,
-  license: z.unknown(),
+  license: z.unknown().optional(),
   inputs: z.array(tensor04).min(1),
   outputs: z.array(tensor04).min(1),
   test_inputs: z.array(fileOf).nullish(),
