@@ -10,6 +10,7 @@ import { buildUnet, type UnetConfig } from '../model/network/unet.js';
 import { encodeModel } from '../model/onnx/proto.js';
 import { GraphWriter } from '../model/onnx/writer.js';
 import { importNetwork } from '../server/packages/import-network.js';
+import { onnxSource } from '../server/packages/network-source.js';
 import { writeUntrained } from '../test/support/untrained.js';
 import { type Bench, medians } from './bench.js';
 
@@ -78,7 +79,7 @@ export const bench: Bench = async (log) => {
         folder: importedFolder,
         name: 'imported',
         version: 1,
-        onnx: nativeModel(net, weights),
+        network: onnxSource(nativeModel(net, weights)),
         source: 'bench',
         card: {},
       });

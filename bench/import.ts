@@ -5,6 +5,7 @@ import { Engine } from '../model/engine/engine.js';
 import type { Card } from '../model/shelf/card.js';
 import { readOnnxSource } from '../model/shelf/onnx-source.js';
 import { importNetwork } from '../server/packages/import-network.js';
+import { onnxSource } from '../server/packages/network-source.js';
 import { chooseTile, planTiles, type TileRule } from '../tiling/plan.js';
 import type { Bench } from './bench.js';
 import { copyOwned, countDifferences, noiseImage, runTiles } from './exactness-tiles.js';
@@ -105,7 +106,7 @@ async function importOne(
     folder: join(dir, name),
     name,
     version: 1,
-    onnx: await readOnnxSource(path),
+    network: onnxSource(await readOnnxSource(path)),
     source: `${name}.onnx`,
     card: {},
     test: await testOf(folder, network),

@@ -20,6 +20,7 @@ const BENCHES: Record<string, () => Promise<BenchModule>> = {
   memory: () => import('./memory.js'),
   'memory-bound': () => import('./memory-bound.js'),
   notebook: () => import('./notebook.js'),
+  packages: () => import('./packages.js'),
   pipeline: () => import('./pipeline.js'),
   resume: () => import('./resume.js'),
   rivals: () => import('./rivals.js'),

@@ -141,11 +141,6 @@ export class UnsupportedPackageError extends ModelError {
   readonly code = 'unsupported-package';
 }
 
-/** A network that does not compute what its package says. */
-export class UnverifiedModelError extends ModelError {
-  readonly code = 'unverified-model';
-}
-
 /** No model of that name. */
 export class UnknownModelError extends ModelError {
   readonly code = 'unknown-model';

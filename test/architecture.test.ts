@@ -183,6 +183,12 @@ describe('the dependency graph', () => {
       expect(arrows(`model/${room}/`, isFile)).toEqual([]);
   });
 
+  it('archives, YAML and HDF5 are read and written in packages/ alone, and exchange/ knows no engine and no files', () => {
+    expect(outside(importers(/^(yauzl|yaml|h5wasm)$/), 'server/packages/')).toEqual([]);
+    const isForbidden = (name: string) => /^(model\/(engine|scheduler|train|devices)\/|node:fs)/.test(name);
+    expect(arrows('model/exchange/', isForbidden)).toEqual([]);
+  });
+
   it('express and tus are in http/ alone, prom-client in metrics/, and p-queue in jobs/', () => {
     expect(outside(importers(/^(express|@tus\/.*)$/), 'server/http/')).toEqual([]);
     expect(outside(importers(/^prom-client$/), 'server/metrics/')).toEqual([]);

@@ -45,7 +45,16 @@ export async function testOf(folder: string, { name, input, output }: ExportedNe
   };
   const [, channels, height, width] = input;
   const values = channelsLast(await read('input'), input);
-  return { input: { values, height, width, channels }, output: channelsLast(await read('output'), output) };
+  const [, outputs, rows, columns] = output;
+  return {
+    input: { values, height, width, channels },
+    output: {
+      values: channelsLast(await read('output'), output),
+      height: rows,
+      width: columns,
+      channels: outputs,
+    },
+  };
 }
 
 function channelsLast(

@@ -61,7 +61,6 @@ const TABLE: Record<Code, Omit<Problem, 'code'>> = {
   'corrupt-image': { status: 422, exitCode: 6, title: 'Corrupt image' },
   'bad-package': { status: 422, exitCode: 6, title: 'Damaged package' },
   'unsupported-package': { status: 415, exitCode: 5, title: 'Unsupported package' },
-  'unverified-model': { status: 422, exitCode: 7, title: 'Model not verified' },
   'bad-checkpoint': { status: 500, exitCode: 7, title: 'Damaged model' },
   'bad-onnx-file': { status: 500, exitCode: 7, title: 'Invalid ONNX file' },
   'verification-failed': { status: 500, exitCode: 7, title: 'Verification failed' },

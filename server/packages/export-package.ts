@@ -110,7 +110,7 @@ async function serve(
 ): Promise<Float32Array> {
   const model = await engine.load(folder);
   try {
-    return await predictWholeImage(engine, model, image, side);
+    return await predictWholeImage(engine, model, image, { width: side, height: side });
   } finally {
     await engine.unload(model.id);
   }

@@ -100,7 +100,10 @@ async function fromOwnPackage(
       ...(threshold !== undefined && { threshold }),
     },
     async verifyServed(engine, model) {
-      const found = await predictWholeImage(engine, model, asStored(image.data), side);
+      const found = await predictWholeImage(engine, model, asStored(image.data), {
+        width: side,
+        height: side,
+      });
       const { isWithin, ...outcome } = compareTest(found, expected.data);
       if (isWithin) return outcome;
       throw new VerificationError(

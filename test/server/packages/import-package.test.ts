@@ -1,0 +1,210 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { File, FS, ready } from 'h5wasm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../../model/engine/engine.js';
+import { encodeNpy } from '../../../model/exchange/npy.js';
+import type { Card } from '../../../model/shelf/card.js';
+import { importNetwork } from '../../../server/packages/import-network.js';
+import { readImportSource } from '../../../server/packages/import-source.js';
+import { testFolder } from '../../support/files.js';
+import {
+  archiveOf,
+  DESCRIPTION_04,
+  DESCRIPTION_05,
+  HALO,
+  type SmallPackage,
+  sha256Of,
+  smallPackage,
+} from '../../support/packages.js';
+
+const dir = await testFolder();
+let engine: Engine;
+let good: SmallPackage;
+let count = 0;
+
+beforeAll(async () => {
+  engine = Engine.start({ provider: 'cpu', threads: 1 });
+  good = await smallPackage();
+});
+afterAll(() => engine.close());
+
+/** Imports a file, as the command does. */
+async function importFile(path: string, derivesHalo = false): Promise<{ card: Card; folder: string }> {
+  const name = `model-${++count}`;
+  const folder = join(dir, 'models', name, '1');
+  const { notes: _, ...source } = await readImportSource(path, { output: null, derivesHalo });
+  const card = await importNetwork({ engine, folder, name, version: 1, source: 'a test', ...source });
+  return { card, folder };
+}
+
+async function importPackage(made: SmallPackage, derivesHalo = false) {
+  const path = join(dir, `${++count}.zip`);
+  await writeFile(path, archiveOf(made));
+  return importFile(path, derivesHalo);
+}
+
+describe('a package', () => {
+  it.each([
+    ['0.5', DESCRIPTION_05],
+    ['0.4', DESCRIPTION_04],
+  ])('of form %s becomes a model that computes its test', async (_form, description) => {
+    const { card, folder } = await importPackage({ ...good, description });
+    expect(card).toMatchObject({
+      description: 'A network of random weights.',
+      architecture: { kind: 'onnx', halo: { top: HALO, left: HALO, bottom: HALO, right: HALO }, multiple: 2 },
+      inputChannels: 1,
+      normalisation: [{ step: 'zero_mean_unit_variance', of: 'channel', eps: 1e-6 }],
+      postprocessing: [{ step: 'sigmoid' }],
+      classes: [{ name: 'background', colour: null }, { colour: '#e6550d' }],
+      data: { citation: 'Nobody (2026) 10.1234/none', terms: 'licence: CC0-1.0' },
+      imported: { verification: { test: { values: 4096, mismatches: 0 }, tiles: { differing: 0 } } },
+    });
+    expect(existsSync(join(folder, 'model.onnx'))).toBe(true);
+  });
+
+  const changed = (
+    change: (description: typeof DESCRIPTION_05) => object,
+    files: SmallPackage['files'] = good.files,
+  ) => ({
+    description: change(structuredClone(DESCRIPTION_05)),
+    files,
+  });
+
+  const REFUSALS: Record<string, readonly [() => SmallPackage, RegExp]> = {
+    'a halo that is too small': [
+      () =>
+        changed((made) => {
+          for (const axis of made.outputs[0]!.axes.slice(2)) Object.assign(axis, { halo: 2 });
+          return made;
+        }),
+      /states a halo of 2 × 2 px, and its network needs 4 × 4/,
+    ],
+    'a wrong test tensor': [
+      () => {
+        const wrong = encodeNpy({ shape: [1, 1, 64, 64], data: new Float32Array(4096).fill(0.9) });
+        return { ...good, files: new Map([...good.files, ['output.npy', wrong]]) };
+      },
+      /of 4096 values of its test are beyond the tolerance/,
+    ],
+    'a test tensor of another size': [
+      () => {
+        const wrong = encodeNpy({ shape: [1, 1, 32, 64], data: new Float32Array(2048) });
+        return { ...good, files: new Map([...good.files, ['output.npy', wrong]]) };
+      },
+      /has an output of 32 × 64 px/,
+    ],
+    'a file that is missing': [
+      () => ({ ...good, files: new Map([...good.files].filter(([name]) => name !== 'weights.onnx')) }),
+      /it has no file weights\.onnx/,
+    ],
+    'a file that was changed': [
+      () =>
+        changed((made) => ({
+          ...made,
+          weights: { onnx: { source: 'weights.onnx', sha256: sha256Of(Buffer.from('other')) } },
+        })),
+      /weights\.onnx was changed/,
+    ],
+    'a path that leaves it': [
+      () => changed((made) => ({ ...made, weights: { onnx: { source: '../../etc/passwd' } } })),
+      /the path \.\.\/\.\.\/etc\/passwd leaves the package/,
+    ],
+    'an address': [
+      () => changed((made) => ({ ...made, weights: { onnx: { source: 'https://example.com/w.onnx' } } })),
+      /is an address: download the package as a whole/,
+    ],
+    'weights of PyTorch alone': [
+      () => changed((made) => ({ ...made, weights: { pytorch_state_dict: { source: 'weights.pt' } } })),
+      /but pytorch_state_dict \(tools\/from-pytorch\.py makes ONNX of them\)/,
+    ],
+    'a step that is not supported': [
+      () =>
+        changed((made) => {
+          made.outputs[0]!.postprocessing = [{ id: 'cellpose_flow_dynamics' }];
+          return made;
+        }),
+      /its step cellpose_flow_dynamics is not supported/,
+    ],
+  };
+
+  it.each(Object.keys(REFUSALS))('is refused by name for %s, and leaves nothing', async (name) => {
+    const [make, reason] = REFUSALS[name]!;
+    await expect(importPackage(make())).rejects.toThrow(reason);
+    expect(existsSync(join(dir, 'models', `model-${count}`))).toBe(false);
+  });
+
+  it('with a halo that is too small may be imported with its own', async () => {
+    const { card } = await importPackage(REFUSALS['a halo that is too small']![0](), true);
+    expect(card.architecture.halo.top).toBe(HALO);
+  });
+});
+
+describe("Keras's file", () => {
+  it('becomes a model of layers', async () => {
+    const path = join(dir, 'network.h5');
+    await writeFile(path, await kerasFile());
+    const { card, folder } = await importFile(path);
+    expect(card).toMatchObject({
+      architecture: { kind: 'layers', halo: { top: 1 }, parameters: 9 * 3 * 2 + 2 },
+      inputChannels: 3,
+      imported: { verification: { tiles: { differing: 0 }, outside: { differing: 0 } } },
+    });
+    const { values } = await engine.compute(folder, {
+      ...{ values: new Float32Array(48).fill(1), height: 4, width: 4, channels: 3 },
+    });
+    // in the middle, all 27 products of 0.01 and the bias of the channel
+    expect([...values.subarray(10, 12)]).toEqual(softmax([0.27 + 0.5, 0.27 - 0.5]));
+  });
+
+  it('of weights alone is refused', async () => {
+    const path = join(dir, 'weights.h5');
+    await writeFile(path, await kerasFile(false));
+    await expect(importFile(path)).rejects.toThrow('it has weights alone, no network');
+  });
+});
+
+const softmax = (scores: readonly number[]): unknown[] => {
+  const powers = scores.map(Math.exp);
+  return powers.map((power) => expect.closeTo(power / powers.reduce((a, b) => a + b), 5));
+};
+
+/** A convolution of three channels to two, as Keras 2 stores it. */
+async function kerasFile(hasConfig = true): Promise<Uint8Array> {
+  await ready;
+  const path = '/made.h5';
+  const file = new File(path, 'w');
+  const inbound_nodes = [[['image', 0, 0, {}]]];
+  const conv = { name: 'conv', filters: 2, kernel_size: [3, 3], padding: 'same', activation: 'softmax' };
+  const config = {
+    class_name: 'Functional',
+    config: {
+      layers: [
+        {
+          class_name: 'InputLayer',
+          name: 'image',
+          config: { name: 'image', batch_input_shape: [null, null, null, 3] },
+          inbound_nodes: [],
+        },
+        { class_name: 'Conv2D', name: 'conv', config: conv, inbound_nodes },
+      ],
+      input_layers: [['image', 0, 0]],
+      output_layers: [['conv', 0, 0]],
+    },
+  };
+  if (hasConfig) file.create_attribute('model_config', JSON.stringify(config));
+  const weights = file.create_group('model_weights');
+  weights.create_attribute('layer_names', ['image', 'conv']);
+  weights.create_group('image');
+  const group = weights.create_group('conv');
+  group.create_attribute('weight_names', ['conv/kernel:0', 'conv/bias:0']);
+  const own = group.create_group('conv');
+  const kernel = new Float32Array(54).fill(0.01);
+  own.create_dataset({ name: 'kernel:0', data: kernel, shape: [3, 3, 3, 2], dtype: '<f' });
+  own.create_dataset({ name: 'bias:0', data: Float32Array.of(0.5, -0.5), shape: [2], dtype: '<f' });
+  file.close();
+  const bytes = FS!.readFile(path) as Uint8Array;
+  FS!.unlink(path);
+  return bytes;
+}
