@@ -93,3 +93,8 @@ export class TileSizeError extends TilingError {
 export class UnsupportedOutputError extends TilingError {
   readonly code = 'unsupported-output';
 }
+
+/** The result would replace something that is not one. */
+export class ConflictError extends TilingError {
+  readonly code = 'conflict';
+}

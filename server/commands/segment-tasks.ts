@@ -7,6 +7,7 @@ import {
   type Format,
   formatOfFile,
   formatsOf,
+  namesFolder,
   type Output,
   stackFormatsOf,
 } from '../contract/outputs.js';
@@ -31,7 +32,7 @@ export async function tasksOf(
   output: Output,
   isOfStacks = false,
 ): Promise<Task[]> {
-  const folderNamed = (await isFolder(out)) || parse(out).ext === '';
+  const folderNamed = !namesFolder(out) && ((await isFolder(out)) || parse(out).ext === '');
   const [only] = images;
   const isOneImage = images.length === 1 && (isOfStacks || !(await holdsImages(only!)));
   if (isOneImage && !folderNamed) {

@@ -5,7 +5,7 @@ import { isLossOfDevice } from '../../model/errors.js';
 import { isStack } from '../../tiling/planes.js';
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
-import { type Format, formatOfFile, OUTPUTS, type Output, parseOutput } from '../contract/outputs.js';
+import { formatOfFile, namesFolder, OUTPUTS, parseOutput, type ResultFile } from '../contract/outputs.js';
 import { parseParameters, simplifyShape, workOfFlags } from '../contract/parameters.js';
 import { messageForUser, problemOf } from '../contract/problems.js';
 import { exactnessText, pixelsOf, type Receipt } from '../contract/receipt.js';
@@ -115,7 +115,7 @@ async function segmentAll(
           id: `${next}`,
           priority: 'normal',
           input,
-          results: [{ output, format, path, simplify }, ...also],
+          results: [{ output, format, path, simplify, isFolder: namesFolder(path) }, ...also],
           journal: null,
           scratchDir,
           signal: context.signal,
@@ -175,8 +175,8 @@ async function statisticsOf({ stats, statsFrom: path }: SegmentFlags): Promise<P
 }
 
 /** Parses `OUTPUT=FILE`; the file's ending selects the format. */
-function alsoOf(text: string): { output: Output; format: Format; path: string } {
+function alsoOf(text: string): Omit<ResultFile, 'simplify'> {
   const [, name, path] = /^(\w+)=(.+)$/.exec(text) ?? [];
   if (!name || !path) throw new RequestError('bad-request', `"${text}" is not OUTPUT=FILE`);
-  return { output: parseOutput(name), format: formatOfFile(path), path };
+  return { output: parseOutput(name), format: formatOfFile(path), path, isFolder: namesFolder(path) };
 }

@@ -12,8 +12,11 @@ export const FORMATS = {
   csv: { type: 'text/csv', ending: '.csv' },
   json: { type: 'application/json', ending: '.json' },
   raw: { type: 'application/octet-stream', ending: '.raw' },
+  zarr: { type: 'application/zip', ending: '.ozx' },
 } as const;
 export type Format = keyof typeof FORMATS;
+/** How the names of OME-Zarrs end that are folders; results of jobs are files, as `FORMATS` has them: ZIP archives. */
+const FOLDER_ENDING = '.zarr';
 export const FORMAT_NAMES = Object.keys(FORMATS) as [Format, ...Format[]];
 
 /** The masks that a network computes, in one pass if a job needs both. */
@@ -35,7 +38,7 @@ interface OutputRow {
   readonly stackFormats: readonly Format[];
 }
 
-/** Size of a mask's TIFF relative to its pixels, at most: overviews, and what does not compress. */
+/** Size of a mask's TIFF or Zarr relative to its pixels, at most: overviews, and what does not compress. */
 const PYRAMID = 1.35;
 /** Instance numbers are 32 bits wide, and written once more while they are assigned. */
 const INSTANCES = 4 * (PYRAMID + 1);
@@ -43,18 +46,18 @@ const INSTANCES = 4 * (PYRAMID + 1);
 /** Every output. How each is written is in `pipeline/writers.ts`, which the type of this table holds complete. */
 const TABLE = {
   labels: {
-    formats: ['png', 'tiff', 'raw'],
+    formats: ['png', 'tiff', 'raw', 'zarr'],
     mask: 'labels',
     needs: 'bands',
-    bytesPerPixel: (format) => (format === 'tiff' ? PYRAMID : 1),
-    stackFormats: ['tiff', 'raw'],
+    bytesPerPixel: (format) => (format === 'tiff' || format === 'zarr' ? PYRAMID : 1),
+    stackFormats: ['tiff', 'raw', 'zarr'],
   },
   probabilities: {
-    formats: ['tiff', 'raw'],
+    formats: ['tiff', 'raw', 'zarr'],
     mask: 'probabilities',
     needs: 'bands',
     bytesPerPixel: (_format, classes) => 4 * classes * PYRAMID,
-    stackFormats: ['tiff', 'raw'],
+    stackFormats: ['tiff', 'raw', 'zarr'],
   },
   overlay: {
     formats: ['png'],
@@ -110,6 +113,8 @@ export interface ResultFile {
   readonly path: string;
   /** How far simplified contours may be from the pixels' sides, in px. Default 0: not at all. */
   readonly simplify?: number;
+  /** Of a Zarr: whether it is a folder. Default false: a ZIP archive, a file like other results. */
+  readonly isFolder?: boolean;
 }
 
 /** @throws RequestError for an unknown output */
@@ -169,14 +174,19 @@ export function isStreamed(output: Output, imageWidth: number): boolean {
 
 /** @throws UnsupportedOutputError for an extension of no known format */
 export function formatOfFile(path: string): Format {
+  if (namesFolder(path)) return 'zarr';
   const ending = extname(path)
     .toLowerCase()
     .replace(/^\.tiff$/, '.tif');
   const format = FORMAT_NAMES.find((known) => FORMATS[known].ending === ending);
   if (format) return format;
-  const endings = Object.values(FORMATS).map((known) => known.ending);
+  const endings = [...Object.values(FORMATS).map((known) => known.ending), FOLDER_ENDING];
   throw new UnsupportedOutputError(`"${path}" has none of the extensions ${endings.join(', ')}`);
 }
+
+/** Whether a result of this path is a folder: an OME-Zarr as most programs write it. */
+export const namesFolder = (path: string): boolean =>
+  extname(path.replace(/[/\\]+$/, '')).toLowerCase() === FOLDER_ENDING;
 
 /**
  * @param isOfStack whether it is of several planes

@@ -13,6 +13,7 @@ import { RegionSink } from '../../tiling/sinks/regions.js';
 import { contrastOf } from '../../tiling/sinks/render.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
+import { ZarrSink } from '../../tiling/sinks/zarr/zarr.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { ImageStack } from '../../tiling/stack.js';
 import { coloursOf } from '../contract/colours.js';
@@ -45,9 +46,14 @@ export interface FinishedMask extends Subject {
 
 /** How outputs are written while their mask is computed: the sink that takes its bands. */
 const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
-  labels({ format, path }, { source, stack, card: { classes } }) {
+  labels({ format, path, isFolder }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
     const { mpp } = facts;
+    if (format === 'zarr') {
+      const zarr = { name: 'classes', isLabels: true, channels: 1, dtype: 'uint8', mpp, classes } as const;
+      const kind = isFolder ? 'folder' : 'archive';
+      return ZarrSink.create(path, size, { ...zarr, stack: stack ?? undefined }, kind);
+    }
     if (format === 'raw') return RawSink.create(path, size, 1);
     if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
     const overviews = 'majority';
@@ -62,16 +68,29 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     });
   },
 
-  probabilities({ format, path }, { source, stack, card: { classes } }) {
+  probabilities({ format, path, isFolder }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
+    const { mpp } = facts;
     const channels = classes.length;
+    if (format === 'zarr') {
+      const zarr = {
+        name: 'probabilities',
+        isLabels: false,
+        channels,
+        dtype: 'float32',
+        mpp,
+        classes,
+        stack: stack ?? undefined,
+      } as const;
+      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive');
+    }
     if (format === 'raw') return RawSink.create(path, size, channels);
     const overviews = 'mean';
     return TiffSink.create(path, size, {
       name: 'probabilities',
       channels,
       dtype: 'float32',
-      mpp: facts.mpp,
+      mpp,
       overviews,
       classes,
       stack: stack ?? undefined,

@@ -12,6 +12,7 @@ import { RawSink } from '../../../tiling/sinks/raw.js';
 import { RegionSink, type RegionWriter } from '../../../tiling/sinks/regions.js';
 import { SplitSink } from '../../../tiling/sinks/split.js';
 import { TiffSink } from '../../../tiling/sinks/tiff/tiff.js';
+import { ZarrSink } from '../../../tiling/sinks/zarr/zarr.js';
 import { memorySource } from '../../../tiling/sources/memory.js';
 import { pattern } from '../../support/rasters.js';
 import { maskSinkContract } from './contract.js';
@@ -28,6 +29,21 @@ const labelsTiff = (path: string, size: Size) =>
   TiffSink.create(path, size, { channels: 1, dtype: 'uint8', mpp, overviews: 'majority', classes });
 const probabilitiesTiff = (path: string, size: Size) =>
   TiffSink.create(path, size, { channels: 3, dtype: 'float32', mpp: null, overviews: 'mean' });
+const labelsZarr = (kind: 'archive' | 'folder') => (path: string, size: Size) =>
+  ZarrSink.create(
+    path,
+    size,
+    { name: 'classes', isLabels: true, channels: 1, dtype: 'uint8', mpp, classes },
+    kind,
+  );
+const probabilitiesZarr = (path: string, size: Size) =>
+  ZarrSink.create(path, size, {
+    name: 'probabilities',
+    isLabels: false,
+    channels: 3,
+    dtype: 'float32',
+    mpp: null,
+  });
 const regions = (size: Size, writer: RegionWriter, contours: boolean) =>
   new RegionSink(size, [writer], { contours, source: contours ? null : image(size), stack: null });
 const table = async (path: string, size: Size, format: 'csv' | 'json') =>
@@ -47,6 +63,9 @@ const geojson = async (path: string, size: Size) =>
 maskSinkContract('labels as PNG', { open: png });
 maskSinkContract('labels as TIFF', { open: labelsTiff });
 maskSinkContract('probabilities as TIFF', { open: probabilitiesTiff, floats: 3 });
+maskSinkContract('labels as an archived Zarr', { open: labelsZarr('archive') });
+maskSinkContract('labels as the folder of a Zarr', { open: labelsZarr('folder') });
+maskSinkContract('probabilities as an archived Zarr', { open: probabilitiesZarr, floats: 3 });
 maskSinkContract('labels as raw values', { open: (path, size) => RawSink.create(path, size, 1) });
 maskSinkContract('probabilities as raw values', {
   open: (path, size) => RawSink.create(path, size, 3),

@@ -1,0 +1,148 @@
+import { basename, dirname, join } from 'node:path';
+import type { Rect, Size } from '../../geometry.js';
+import type { MaskSink } from '../../sink.js';
+import type { PixelSize } from '../../source.js';
+import type { Values } from '../tiff/halve.js';
+import {
+  type Axis,
+  type Dataset,
+  groupDocuments,
+  imageLabel,
+  multiscales,
+  ngffAttributes,
+  omero,
+} from './documents.js';
+import type { ZarrFormat } from './format.js';
+import { MultiscaleWriter } from './multiscale-writer.js';
+import { archivePlace, folderPlace, RESULT_ATTRIBUTE, type ZarrPlace } from './place.js';
+import { writeDocuments } from './write-documents.js';
+
+const VERSION = '0.5';
+
+/**
+ * Writes an OME-Zarr (NGFF 0.5, Zarr 3): a pyramid in shards of gzipped chunks.
+ *
+ * Labels are the group `labels/NAME` with `image-label`: classes with their names and colours. The root is the same
+ * picture as an image, of the same arrays, since a group `labels` belongs to one, and since many readers know no labels.
+ * Other masks are the image at the root, with a channel for each class.
+ *
+ * Memory is that of `Pyramid`, whatever the image's size. The Zarr appears when it is complete.
+ */
+export class ZarrSink implements MaskSink {
+  #plane: number | null = null;
+
+  private constructor(
+    private readonly place: ZarrPlace,
+    private readonly writer: MultiscaleWriter,
+    private readonly format: ZarrFormat,
+  ) {}
+
+  /**
+   * @param kind a ZIP archive, or a folder
+   * @throws ConflictError where the folder exists, and is no earlier result
+   */
+  static async create(
+    path: string,
+    size: Size,
+    format: ZarrFormat,
+    kind: 'archive' | 'folder' = 'archive',
+  ): Promise<ZarrSink> {
+    const named = join(dirname(path), basename(path)); // without a slash at its end: other names are made of it
+    const place = await (kind === 'archive' ? archivePlace(named) : folderPlace(named));
+    try {
+      const { isDurable } = place;
+      const folder = format.isLabels ? join(place.draft, 'labels', format.name) : place.draft;
+      const axes = axesOf(format);
+      const { sizeZ, sizeT } = format.stack ?? { sizeZ: 1, sizeT: 1 };
+      const lengths = { t: sizeT, z: sizeZ };
+      const arrays = { version: VERSION, axes, lengths, isDurable } as const;
+      const writer = await MultiscaleWriter.create(folder, size, format, arrays);
+      await writeGroups(place, format, axes, writer.sizes.length);
+      return new ZarrSink(place, writer, format);
+    } catch (error) {
+      await place.discard();
+      throw error;
+    }
+  }
+
+  async writeBand(rect: Rect, data: Values, plane: number): Promise<void> {
+    if (plane !== this.#plane) {
+      if (this.#plane !== null) await this.writer.end();
+      const { sizeZ } = this.format.stack ?? { sizeZ: 1 };
+      this.writer.begin({ t: Math.floor(plane / sizeZ), z: plane % sizeZ });
+      this.#plane = plane;
+    }
+    await this.writer.writeBand(rect, data);
+  }
+
+  async finish(): Promise<void> {
+    await this.writer.end();
+    await this.place.publish();
+  }
+
+  abort(): Promise<void> {
+    return this.place.discard();
+  }
+}
+
+/** The axes of a mask, in the order that the specification requires. */
+function axesOf({ stack, isLabels, mpp }: ZarrFormat): Axis[] {
+  const unit = mpp && { unit: 'micrometer' };
+  return [
+    ...(stack ? [{ name: 't', type: 'time' }] : []),
+    ...(isLabels ? [] : [{ name: 'c', type: 'channel' }]),
+    ...(stack ? [{ name: 'z', type: 'space' }] : []),
+    { name: 'y', type: 'space', ...unit },
+    { name: 'x', type: 'space', ...unit },
+  ];
+}
+
+/** Levels of a pyramid by their paths: each px is as large as two of the level before, and lies between them. */
+function datasetsOf(axes: readonly Axis[], mpp: PixelSize | null, prefix: string, levels: number): Dataset[] {
+  const px: Readonly<Record<string, number>> = { x: mpp?.x ?? 1, y: mpp?.y ?? 1 };
+  return Array.from({ length: levels }, (_, level) => {
+    const scale = axes.map(({ name }) => (name in px ? px[name]! * 2 ** level : 1));
+    const translation = axes.map(({ name }) => (name in px ? (px[name]! * (2 ** level - 1)) / 2 : 0));
+    const transformations: unknown[] = [{ type: 'scale', scale }];
+    if (level > 0) transformations.push({ type: 'translation', translation });
+    return { path: `${prefix}${level}`, coordinateTransformations: transformations };
+  });
+}
+
+/** Writes the documents of the groups. */
+async function writeGroups(
+  { draft, isDurable }: ZarrPlace,
+  format: ZarrFormat,
+  axes: readonly Axis[],
+  levels: number,
+): Promise<void> {
+  const { name, isLabels, classes = [], mpp } = format;
+  const write = (path: string, content: Readonly<Record<string, unknown>>, isRoot = false) => {
+    const attributes = ngffAttributes(VERSION, content);
+    const own = isRoot ? { ...attributes, [RESULT_ATTRIBUTE]: { result: name } } : attributes;
+    return writeDocuments(join(draft, path), groupDocuments(VERSION, own), isDurable);
+  };
+  const imageAt = (prefix: string) =>
+    multiscales(VERSION, {
+      name,
+      axes,
+      datasets: datasetsOf(axes, mpp, prefix, levels),
+      type: isLabels ? 'majority' : 'mean',
+    });
+  if (!isLabels) {
+    const channels = classes.map((known) => ({ ...known, end: 1 }));
+    await write(
+      '',
+      { multiscales: imageAt(''), ...(channels.length > 0 && { omero: omero(channels) }) },
+      true,
+    );
+    return;
+  }
+  const shown = omero([{ name, colour: null, end: Math.max(1, classes.length - 1) }]);
+  await write('', { multiscales: imageAt(`labels/${name}/`), omero: shown }, true);
+  await write('labels', { labels: [name] });
+  await write(`labels/${name}`, {
+    multiscales: imageAt(''),
+    'image-label': imageLabel(VERSION, classes, '../../'),
+  });
+}
