@@ -140,6 +140,9 @@ export function stackFormatsOf(output: Output): OutputRow['formats'] {
   );
 }
 
+/** The outputs that are written as OME-Zarr. */
+export const ZARR_OUTPUTS = OUTPUTS.filter((output) => formatsOf(output).includes('zarr'));
+
 /** The mask that an output is made from. */
 export const maskOf = (output: Output): MaskKind => TABLE[output].mask;
 

@@ -32,6 +32,7 @@ import { sessionRoutes } from './routes/session.js';
 import { tokenRoutes } from './routes/tokens.js';
 import { uploadRoutes } from './routes/uploads.js';
 import { webRoutes } from './routes/web.js';
+import { zarrFileRoutes } from './routes/zarr-files.js';
 
 /** Checks of every request before its route. */
 export interface BaseDependencies {
@@ -82,6 +83,7 @@ export function createApp(dependencies: AppDependencies): Express {
   planRoute(operate, dependencies);
   jobRoutes(operate, dependencies);
   deepZoomRoutes(operate, jobs);
+  zarrFileRoutes(operate, dependencies);
   uploadRoutes(operate, uploads);
   modelRoutes(operate, shelf);
   sessionRoutes(operate, authenticator);

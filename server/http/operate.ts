@@ -1,4 +1,5 @@
 import type { IRouter, RequestHandler } from 'express';
+import type { Operation } from '../contract/operations/operation.js';
 import { OPERATIONS, type OperationName } from '../contract/operations.js';
 
 /** The names in a path: `{id}`. */
@@ -20,26 +21,41 @@ export type Check = (name: OperationName) => RequestHandler;
 export const operateOn =
   (router: IRouter, ...checks: readonly Check[]): Operate =>
   (name, ...handlers) => {
-    const { method, path } = OPERATIONS[name];
+    const operation: Operation = OPERATIONS[name];
     const before = checks.map((check) => check(name));
-    router[method](pathPattern(path), ...before, ...(handlers as unknown as RequestHandler[]));
+    if (operation.isDeep) before.unshift(joinSegments);
+    router[operation.method](pathPattern(operation), ...before, ...(handlers as unknown as RequestHandler[]));
   };
+
+/** Express gives the segments of a deep path's last name as a list. */
+const joinSegments: RequestHandler = (request, _response, next) => {
+  for (const [name, value] of Object.entries(request.params)) {
+    if (Array.isArray(value)) request.params[name] = value.join('/');
+  }
+  next();
+};
 
 /** The methods of the operations at a path of a request, in upper case. */
 export function methodsAt(path: string): ReadonlySet<string> {
-  const at = Object.values(OPERATIONS).filter((each) => matches(each.path, path));
+  const at = Object.values<Operation>(OPERATIONS).filter((each) => matches(each, path));
   return new Set(at.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])));
 }
 
-/** Whether a path of the table matches that of a request. Each name stands for one segment. */
-function matches(template: string, path: string): boolean {
+/** Whether the path of an operation matches that of a request. */
+function matches(
+  { path: template, isDeep = false }: Pick<Operation, 'path' | 'isDeep'>,
+  path: string,
+): boolean {
   const pieces = path.split('/');
   const own = template.split('/');
   return (
-    own.length === pieces.length &&
+    (own.length === pieces.length || (isDeep && own.length < pieces.length)) &&
     own.every((piece, i) => piece === pieces[i] || (piece.startsWith('{') && pieces[i] !== ''))
   );
 }
 
-/** A path as express writes it: `/v1/jobs/:id`. */
-export const pathPattern = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1');
+/** The path of an operation as express writes it: `/v1/jobs/:id`, and `*key` for several segments. */
+export function pathPattern({ path, isDeep = false }: Pick<Operation, 'path' | 'isDeep'>): string {
+  const pattern = path.replaceAll(/\{(\w+)\}/g, ':$1');
+  return isDeep ? pattern.replace(/:(\w+)$/, '*$1') : pattern;
+}

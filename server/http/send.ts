@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
+import { findFile } from '../../tiling/zip/find-file.js';
 import { RequestError } from '../contract/errors.js';
 import { disconnection } from './disconnection.js';
 
@@ -38,13 +39,37 @@ export async function sendFile(
   }
 }
 
+/**
+ * Sends a file of an archive that no longer changes, or the part of it that `Range` requests, as `sendFile` sends one
+ * that is there by itself.
+ * @throws RequestError `not-found` where the archive has no such file, `bad-range`
+ */
+export async function sendArchived(
+  request: Request,
+  response: Response,
+  archive: string,
+  name: string,
+  options: FileResponse,
+): Promise<void> {
+  const file = await open(archive);
+  try {
+    const part = await findFile(file, name);
+    if (part === null) throw new RequestError('not-found', `the result has no file "${name}"`);
+    await sendOpenFile(request, response, file, options, part);
+  } finally {
+    await file.close();
+  }
+}
+
+/** @param part of the file that is sent as if it were the whole. Default: all of it */
 async function sendOpenFile(
   request: Request,
   response: Response,
   file: FileHandle,
   { type, etag, idleTimeoutMs, onSent }: FileResponse,
+  part: { readonly start: number; readonly length: number } | null = null,
 ): Promise<void> {
-  const { size } = await file.stat();
+  const { start: from, length: size } = part ?? { start: 0, length: (await file.stat()).size };
   response.set('Content-Type', type);
   let [start, end] = [0, size - 1];
   if (etag !== null) {
@@ -71,7 +96,8 @@ async function sendOpenFile(
     response.end();
     return;
   }
-  await sendPieces(request, response, piecesOf(file, start, end), { length, idleTimeoutMs, onSent });
+  const pieces = piecesOf(file, from + start, from + end);
+  await sendPieces(request, response, pieces, { length, idleTimeoutMs, onSent });
 }
 
 /** Facts of the pieces that are known before they are sent. */

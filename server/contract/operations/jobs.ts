@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EXAMPLE_JOB } from '../examples.js';
+import { ZARR_OUTPUTS } from '../outputs.js';
 import { jobParametersSchema, listParametersSchema, resultParametersSchema } from '../queries.js';
 import { jobEventSchema, jobListSchema, jobSchema } from '../schemas/job.js';
 import { OF_BODIES, OF_IMAGES, OF_MODELS } from './errors.js';
@@ -9,6 +10,37 @@ import { cachingHeader, IMAGE_OR_JSON, OF_CREATED, RESULT } from './segment.js';
 const path = z.object({ id: z.string().describe('of the job') });
 const job = { 'application/json': { schema: jobSchema, example: EXAMPLE_JOB } } as const satisfies Contents;
 const OF_JOB = ['not-found', 'unreadable-record'] as const;
+
+/** What a request for a result, which may be derived from its mask, can fail with. */
+const OF_RESULT = [
+  ...OF_JOB,
+  'not-ready',
+  'unsupported-output',
+  'bad-range',
+  'busy',
+  'corrupt-image',
+  'unsupported-image',
+  'source-unreachable',
+  'disk-full',
+  'cancelled',
+  'unknown-model',
+  'bad-checkpoint',
+  'image-too-large',
+  'too-little-memory',
+] as const;
+
+/** Headers of requests for a part of a file, or for one that may be there already. */
+const rangeHeaders = z.object({
+  range: z.string().max(1000).optional().describe('such as `bytes=0-999`'),
+  'if-range': z.string().max(200).optional().describe('the `ETag` of the part that is continued'),
+  'if-none-match': z.string().max(2000).optional().describe('the `ETag` of what the client has'),
+});
+
+/** A file of an OME-Zarr: a document, or a shard. */
+const ZARR_FILE = {
+  'application/json': { schema: z.looseObject({ zarr_format: z.number() }).describe('a document of Zarr') },
+  'application/octet-stream': { schema: 'bytes' },
+} as const satisfies Contents;
 
 export const JOBS = {
   createJob: {
@@ -133,11 +165,7 @@ export const JOBS = {
     parameters: {
       path,
       query: resultParametersSchema,
-      header: z.object({
-        range: z.string().max(1000).optional().describe('such as `bytes=0-999`'),
-        'if-range': z.string().max(200).optional().describe('the `ETag` of the part that is continued'),
-        'if-none-match': z.string().max(2000).optional().describe('the `ETag` of what the client has'),
-      }),
+      header: rangeHeaders,
     },
     responses: {
       200: { description: 'The result.', content: RESULT, headers: ['ETag'] },
@@ -148,22 +176,44 @@ export const JOBS = {
       },
       304: { description: 'The client has it already.', headers: ['ETag'] },
     },
-    errors: [
-      ...OF_JOB,
-      'not-ready',
-      'unsupported-output',
-      'bad-range',
-      'busy',
-      'corrupt-image',
-      'unsupported-image',
-      'source-unreachable',
-      'disk-full',
-      'cancelled',
-      'unknown-model',
-      'bad-checkpoint',
-      'image-too-large',
-      'too-little-memory',
-    ],
+    errors: OF_RESULT,
+  },
+  getZarrFile: {
+    method: 'get',
+    path: '/v1/jobs/{id}/{store}/{key}',
+    isDeep: true,
+    scope: 'read',
+    tag: 'Jobs',
+    summary: 'Get a file of a result as OME-Zarr',
+    description:
+      'Programs that read OME-Zarr by URL open `/v1/jobs/{id}/labels.zarr`. A chunk that is missing has zeros alone.',
+    parameters: {
+      path: z.object({
+        id: path.shape.id,
+        store: z
+          .string()
+          .regex(new RegExp(`^(${ZARR_OUTPUTS.join('|')})\\.zarr$`))
+          .describe('the result')
+          .meta({ example: 'labels.zarr' }),
+        key: z
+          .string()
+          .regex(/^[\w.-]+(\/[\w.-]+)*$/)
+          .max(200)
+          .describe('the path of the file in it, whose names are segments of the path')
+          .meta({ example: 'zarr.json' }),
+      }),
+      header: rangeHeaders,
+    },
+    responses: {
+      200: { description: 'The file.', content: ZARR_FILE, headers: ['ETag'] },
+      206: {
+        description: 'The part that `Range` requests.',
+        content: ZARR_FILE,
+        headers: ['ETag', 'Content-Range'],
+      },
+      304: { description: 'The client has it already.', headers: ['ETag'] },
+    },
+    errors: OF_RESULT,
   },
   getPreview: {
     method: 'get',

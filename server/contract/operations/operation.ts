@@ -38,6 +38,8 @@ export interface Operation {
   readonly method: 'get' | 'head' | 'post' | 'patch' | 'delete' | 'options';
   /** Path in OpenAPI's notation: `/v1/jobs/{id}`. */
   readonly path: string;
+  /** Whether the last name of the path stands for one or more segments. Default: each name stands for one. */
+  readonly isDeep?: boolean;
   /** Scope that its caller needs; null for public operations. */
   readonly scope: Scope | null;
   /** Whether it may change something, so that requests are audited; by default, unless its method is a safe one. */

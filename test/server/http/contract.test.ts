@@ -50,10 +50,19 @@ describe('the contract describes', () => {
       'labels',
       'labels&format=png',
       'geojson',
+      'labels&format=zarr',
       'objects&format=csv',
       'objects&format=json',
     ])
       expect((await send('getResult', `/v1/jobs/${id}/result?output=${result}`)).response.status).toBe(200);
+    for (const [file, status] of [
+      ['labels.zarr/zarr.json', 200],
+      ['labels.zarr/labels/classes/0/c/0/0', 200],
+      ['labels.zarr/labels/classes/0/c/9/9', 404],
+      ['overlay.zarr/zarr.json', 404],
+      ['probabilities.zarr/zarr.json', 404],
+    ] as const)
+      expect((await send('getZarrFile', `/v1/jobs/${id}/${file}`)).response.status).toBe(status);
     await send('getImage', `/v1/jobs/${id}/image.dzi`);
     await send('getMask', `/v1/jobs/${id}/mask.dzi`);
     await send('getImageTile', `/v1/jobs/${id}/image_files/0/0_0.jpeg`);
