@@ -1,12 +1,15 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join, parse, resolve } from 'node:path';
+import { firstOf } from '../../tiling/planes.js';
 import { isZarr } from '../../tiling/sources/zarr/zarr.js';
 import { RequestError } from '../contract/errors.js';
+import type { WorkSpec } from '../contract/job-spec.js';
 import {
   FORMATS,
   type Format,
   formatOfFile,
   formatsOf,
+  type IntoSource,
   namesFolder,
   type Output,
   stackFormatsOf,
@@ -17,6 +20,8 @@ export interface Task {
   readonly input: string;
   readonly result: string;
   readonly format: Format;
+  /** The place in the image itself, where it is written there. */
+  readonly intoSource?: IntoSource;
 }
 
 /**
@@ -62,6 +67,34 @@ export async function tasksOf(
   if (tasks.length === 0)
     throw new RequestError('bad-request', `there are no images in ${images.join(', ')}`);
   return tasks;
+}
+
+/**
+ * Images whose labels are written into their own stores.
+ * @param name of the labels
+ * @throws RequestError for an image that is no folder of an OME-Zarr
+ */
+export async function tasksInto(
+  images: readonly string[],
+  name: string,
+  { level = 0, z, t }: WorkSpec['choice'],
+): Promise<Task[]> {
+  for (const image of images) {
+    if ((await isFolder(image)) && (await isZarr(image))) continue;
+    const what = /^https?:/.test(image)
+      ? 'images are not written to by URL'
+      : 'it is no folder of an OME-Zarr';
+    throw new RequestError(
+      'bad-request',
+      `${image}: --into-source writes into the image itself, and ${what}`,
+    );
+  }
+  return images.map((input) => ({
+    input,
+    result: join(input, 'labels', name),
+    format: 'zarr',
+    intoSource: { store: input, name, level, plane: { z: firstOf(z), t: firstOf(t) } },
+  }));
 }
 
 /** @throws RequestError where a result would overwrite an image or another result */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'node:path';
 import type { Command } from 'commander';
 import { isLossOfDevice } from '../../model/errors.js';
+import { ModelShelf } from '../../model/shelf/shelf.js';
 import { isStack } from '../../tiling/planes.js';
 import { RequestError } from '../contract/errors.js';
 import type { WorkSpec } from '../contract/job-spec.js';
@@ -27,11 +28,12 @@ import {
   workOptions,
 } from '../terminal/options.js';
 import { ProgressBar } from '../terminal/progress.js';
-import { checkOverwriting, type Task, tasksOf } from './segment-tasks.js';
+import { checkOverwriting, type Task, tasksInto, tasksOf } from './segment-tasks.js';
 import { withSegmenter } from './with-segmenter.js';
 
 interface SegmentFlags extends EngineFlags, ImageFlags, MemoryFlags, BatchFlags, CacheFlags, ScratchFlags {
-  readonly out: string;
+  readonly out?: string;
+  readonly intoSource?: string | true;
   readonly output: string;
   readonly also: readonly string[];
   readonly simplify: string;
@@ -50,9 +52,13 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .addOption(batchOption())
     .description('segment images: one, several, or a folder of them')
     .argument('<images...>', 'image files or folders')
-    .requiredOption(
+    .option(
       '-o, --out <path>',
       'result file, whose extension selects the format; a folder for several images',
+    )
+    .option(
+      '--into-source [name]',
+      'write labels into the images, which are OME-Zarrs in folders, as labels/NAME; by default that of the model',
     )
     .option('--output <kind>', `one of ${OUTPUTS.join(', ')}`, 'labels')
     .option(
@@ -66,7 +72,7 @@ export function segmentCommand(program: Command, context: CommandContext): void 
     .option('--json', 'print one receipt per image, as a line of JSON')
     .action(async (images: string[], flags: SegmentFlags) => {
       const request = await requestOf(flags);
-      const tasks = await tasksOf(images, flags.out, request.output, isStack(request.work.choice));
+      const tasks = await requestedTasks(images, request, flags);
       const codes = await segmentAll(tasks, request, flags, context);
       if (tasks.length > 1) {
         context.stderr(`${tasks.length - codes.length} of ${tasks.length} images segmented`);
@@ -82,7 +88,29 @@ async function requestOf(flags: SegmentFlags) {
   const work = { ...workOfFlags(flags), ...(await statisticsOf(flags)) };
   const simplify = parseParameters(simplifyShape, flags.simplify);
   const also = flags.also.map((text) => ({ ...alsoOf(text), simplify }));
+  const { out, intoSource } = flags;
+  if ((out === undefined) === (intoSource === undefined)) {
+    throw new RequestError(
+      'bad-request',
+      'the result is named by -o, --out or by --into-source: by one of them',
+    );
+  }
+  if (intoSource !== undefined && output !== 'labels') {
+    throw new RequestError('bad-request', `--into-source writes labels, not ${output}`);
+  }
   return { output, work, simplify, also };
+}
+
+/** The images with their results. With `--into-source`, labels have the name of the model unless another is given. */
+async function requestedTasks(
+  images: readonly string[],
+  { output, work }: Awaited<ReturnType<typeof requestOf>>,
+  { out, intoSource, models }: SegmentFlags,
+): Promise<Task[]> {
+  if (out !== undefined) return tasksOf(images, out, output, isStack(work.choice));
+  const isNamed = typeof intoSource === 'string';
+  const name = isNamed ? intoSource : (await new ModelShelf(models).find(work.model)).name;
+  return tasksInto(images, name, work.choice);
 }
 
 /**
@@ -105,7 +133,7 @@ async function segmentAll(
   await withSegmenter(flags, context.stderr, async (segmenter, scratchDir) => {
     for (; next < tasks.length; next++) {
       context.signal.throwIfAborted();
-      const { input, format, result: path } = tasks[next]!;
+      const { input, format, result: path, intoSource = null } = tasks[next]!;
       const bar = new ProgressBar(`${parse(input).base} {bar} {value}/{total} tiles, {speed} Mpx/s{left}`);
       const counting = new ProgressBar(`${parse(input).base} statistics {bar} {percentage} %{left}`);
       const started = performance.now();
@@ -115,7 +143,7 @@ async function segmentAll(
           id: `${next}`,
           priority: 'normal',
           input,
-          results: [{ output, format, path, simplify, isFolder: namesFolder(path) }, ...also],
+          results: [{ output, format, path, simplify, isFolder: namesFolder(path), intoSource }, ...also],
           journal: null,
           scratchDir,
           signal: context.signal,

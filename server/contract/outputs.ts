@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import type { OutputKind } from '../../model/network/output-kind.js';
 import { UnsupportedOutputError } from '../../tiling/errors.js';
 import { COLUMN_BLOCK_PX } from '../../tiling/plan.js';
+import type { Plane } from '../../tiling/planes.js';
 import { RequestError } from './errors.js';
 
 /** The formats of results: how they are served, and how their files' names end. */
@@ -115,6 +116,20 @@ export interface ResultFile {
   readonly simplify?: number;
   /** Of a Zarr: whether it is a folder. Default false: a ZIP archive, a file like other results. */
   readonly isFolder?: boolean;
+  /** Of labels as Zarr: their place in the OME-Zarr that is segmented, which `path` is a part of. Default null. */
+  readonly intoSource?: IntoSource | null;
+}
+
+/** Where labels are written in the OME-Zarr of their image. */
+export interface IntoSource {
+  /** The folder of the image. */
+  readonly store: string;
+  /** Of the labels. */
+  readonly name: string;
+  /** Which level is segmented, from 0. */
+  readonly level: number;
+  /** Which plane is segmented, where it is no stack. */
+  readonly plane: Plane;
 }
 
 /** @throws RequestError for an unknown output */

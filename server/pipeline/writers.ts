@@ -13,6 +13,7 @@ import { RegionSink } from '../../tiling/sinks/regions.js';
 import { contrastOf } from '../../tiling/sinks/render.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
+import { openSourceLabels } from '../../tiling/sinks/zarr/source-labels.js';
 import { ZarrSink } from '../../tiling/sinks/zarr/zarr.js';
 import type { ImageSource } from '../../tiling/source.js';
 import type { ImageStack } from '../../tiling/stack.js';
@@ -46,9 +47,13 @@ export interface FinishedMask extends Subject {
 
 /** How outputs are written while their mask is computed: the sink that takes its bands. */
 const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
-  labels({ format, path, isFolder }, { source, stack, card: { classes } }) {
+  labels({ format, path, isFolder, intoSource }, { source, stack, card: { classes } }) {
     const { size, facts } = source;
     const { mpp } = facts;
+    if (intoSource) {
+      const planes = stack?.planes ?? [intoSource.plane];
+      return openSourceLabels({ ...intoSource, planes }, size, classes);
+    }
     if (format === 'zarr') {
       const zarr = { name: 'classes', isLabels: true, channels: 1, dtype: 'uint8', mpp, classes } as const;
       const kind = isFolder ? 'folder' : 'archive';

@@ -20,6 +20,8 @@ export interface Multiscale {
   readonly datasets: readonly Dataset[];
   /** How overviews were made. */
   readonly type: string;
+  /** Transformations of all levels after their own. Default none. */
+  readonly common?: readonly unknown[];
 }
 
 /** The attributes of a group as each version has them: in `ome`, or by themselves. */
@@ -98,9 +100,10 @@ export function arrayDocuments(
 /** `multiscales` of one image. */
 export function multiscales(
   version: NgffVersion,
-  { name, axes, datasets, type }: Multiscale,
+  { name, axes, datasets, type, common = [] }: Multiscale,
 ): readonly unknown[] {
-  return [{ ...(version === '0.4' && { version }), name, axes, datasets, type }];
+  const image = { ...(version === '0.4' && { version }), name, axes, datasets, type };
+  return [common.length > 0 ? { ...image, coordinateTransformations: common } : image];
 }
 
 /**

@@ -1,17 +1,9 @@
 import { basename, dirname, join } from 'node:path';
 import type { Rect, Size } from '../../geometry.js';
 import type { MaskSink } from '../../sink.js';
-import type { PixelSize } from '../../source.js';
 import type { Values } from '../tiff/halve.js';
-import {
-  type Axis,
-  type Dataset,
-  groupDocuments,
-  imageLabel,
-  multiscales,
-  ngffAttributes,
-  omero,
-} from './documents.js';
+import { axesOf, levelsOf } from './coordinates.js';
+import { type Axis, groupDocuments, imageLabel, multiscales, ngffAttributes, omero } from './documents.js';
 import type { ZarrFormat } from './format.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
 import { archivePlace, folderPlace, RESULT_ATTRIBUTE, type ZarrPlace } from './place.js';
@@ -31,10 +23,11 @@ const VERSION = '0.5';
 export class ZarrSink implements MaskSink {
   #plane: number | null = null;
 
-  private constructor(
+  /** @param indicesOf the indices of a plane of the job by the names of axes */
+  constructor(
     private readonly place: ZarrPlace,
     private readonly writer: MultiscaleWriter,
-    private readonly format: ZarrFormat,
+    private readonly indicesOf: (plane: number) => Readonly<Record<string, number>>,
   ) {}
 
   /**
@@ -58,7 +51,7 @@ export class ZarrSink implements MaskSink {
       const arrays = { version: VERSION, axes, lengths, isDurable } as const;
       const writer = await MultiscaleWriter.create(folder, size, format, arrays);
       await writeGroups(place, format, axes, writer.sizes.length);
-      return new ZarrSink(place, writer, format);
+      return new ZarrSink(place, writer, (plane) => ({ t: Math.floor(plane / sizeZ), z: plane % sizeZ }));
     } catch (error) {
       await place.discard();
       throw error;
@@ -68,8 +61,7 @@ export class ZarrSink implements MaskSink {
   async writeBand(rect: Rect, data: Values, plane: number): Promise<void> {
     if (plane !== this.#plane) {
       if (this.#plane !== null) await this.writer.end();
-      const { sizeZ } = this.format.stack ?? { sizeZ: 1 };
-      this.writer.begin({ t: Math.floor(plane / sizeZ), z: plane % sizeZ });
+      this.writer.begin(this.indicesOf(plane));
       this.#plane = plane;
     }
     await this.writer.writeBand(rect, data);
@@ -85,30 +77,6 @@ export class ZarrSink implements MaskSink {
   }
 }
 
-/** The axes of a mask, in the order that the specification requires. */
-function axesOf({ stack, isLabels, mpp }: ZarrFormat): Axis[] {
-  const unit = mpp && { unit: 'micrometer' };
-  return [
-    ...(stack ? [{ name: 't', type: 'time' }] : []),
-    ...(isLabels ? [] : [{ name: 'c', type: 'channel' }]),
-    ...(stack ? [{ name: 'z', type: 'space' }] : []),
-    { name: 'y', type: 'space', ...unit },
-    { name: 'x', type: 'space', ...unit },
-  ];
-}
-
-/** Levels of a pyramid by their paths: each px is as large as two of the level before, and lies between them. */
-function datasetsOf(axes: readonly Axis[], mpp: PixelSize | null, prefix: string, levels: number): Dataset[] {
-  const px: Readonly<Record<string, number>> = { x: mpp?.x ?? 1, y: mpp?.y ?? 1 };
-  return Array.from({ length: levels }, (_, level) => {
-    const scale = axes.map(({ name }) => (name in px ? px[name]! * 2 ** level : 1));
-    const translation = axes.map(({ name }) => (name in px ? (px[name]! * (2 ** level - 1)) / 2 : 0));
-    const transformations: unknown[] = [{ type: 'scale', scale }];
-    if (level > 0) transformations.push({ type: 'translation', translation });
-    return { path: `${prefix}${level}`, coordinateTransformations: transformations };
-  });
-}
-
 /** Writes the documents of the groups. */
 async function writeGroups(
   { draft, isDurable }: ZarrPlace,
@@ -122,11 +90,18 @@ async function writeGroups(
     const own = isRoot ? { ...attributes, [RESULT_ATTRIBUTE]: { result: name } } : attributes;
     return writeDocuments(join(draft, path), groupDocuments(VERSION, own), isDurable);
   };
+  const px: Readonly<Record<string, number>> = { x: mpp?.x ?? 1, y: mpp?.y ?? 1 };
   const imageAt = (prefix: string) =>
     multiscales(VERSION, {
       name,
       axes,
-      datasets: datasetsOf(axes, mpp, prefix, levels),
+      datasets: levelsOf(
+        axes,
+        axes.map(({ name }) => px[name] ?? 1),
+        null,
+        prefix,
+        levels,
+      ),
       type: isLabels ? 'majority' : 'mean',
     });
   if (!isLabels) {

@@ -1,0 +1,178 @@
+import { lstat, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { ConflictError } from '../../errors.js';
+import type { Size } from '../../geometry.js';
+import type { Plane } from '../../planes.js';
+import type { MaskClass } from '../tiff/ome-xml.js';
+import { levelsOf } from './coordinates.js';
+import { type Documents, groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
+import type { NgffVersion } from './format.js';
+import { MultiscaleWriter } from './multiscale-writer.js';
+import { emptyFolder, RESULT_ATTRIBUTE, syncFolder, syncFolders, type ZarrPlace } from './place.js';
+import { readDocument, readSourceImage, refusal } from './source-image.js';
+import { writeDocuments } from './write-documents.js';
+import { ZarrSink } from './zarr.js';
+
+/** Labels in the store of the image that they are of. */
+export interface SourceLabels {
+  /** The folder of the image. */
+  readonly store: string;
+  /** Of the labels: a name of a folder, such as `nuclei`. */
+  readonly name: string;
+  /** Which level of the image was segmented, from 0. */
+  readonly level: number;
+  /** The indices of the planes that were segmented, in the order of the job. */
+  readonly planes: readonly Plane[];
+}
+
+/**
+ * Opens labels as the group `labels/NAME` of their image's own store, in its version: NGFF 0.5 in Zarr 3, or 0.4 in
+ * Zarr 2, where each chunk is a file. They have its axes, but for the channels, and its coordinates; planes that were
+ * not segmented are empty.
+ *
+ * Nothing of the store changes until the labels are complete: they are written beside the group `labels`, synced, and
+ * renamed; then the group's list is replaced.
+ *
+ * @throws ConflictError where it has labels of this name
+ * @throws UnsupportedOutputError for a store that they cannot be written into
+ */
+export async function openSourceLabels(
+  labels: SourceLabels,
+  size: Size,
+  classes: readonly MaskClass[],
+): Promise<ZarrSink> {
+  const { name, level, planes } = labels;
+  if (!/^\w[\w.-]{0,99}$/.test(name) || name === 'zarr.json') {
+    throw refusal(`"${name}" is no name of letters, digits, dots and hyphens`);
+  }
+  const store = await realpath(labels.store);
+  const { version, axes, lengths, scale, translation, common } = await readSourceImage(store, level);
+  await checkName(store, version, name);
+  const place = await placeOf(store, version, name);
+  try {
+    const format = { name, isLabels: true, channels: 1, dtype: 'uint8', mpp: null, classes } as const;
+    const arrays = { version, axes, lengths, isDurable: true };
+    const writer = await MultiscaleWriter.create(place.draft, size, format, arrays);
+    const datasets = levelsOf(axes, scale, translation, '', writer.sizes.length);
+    const attributes = ngffAttributes(version, {
+      multiscales: multiscales(version, { name, axes, datasets, type: 'majority', common }),
+      'image-label': imageLabel(version, classes, '../../'),
+    });
+    const marked = { ...attributes, [RESULT_ATTRIBUTE]: { result: name } };
+    await writeDocuments(place.draft, groupDocuments(version, marked), true);
+    return new ZarrSink(place, writer, (plane) => ({ ...planes[plane] }));
+  } catch (error) {
+    await place.discard();
+    throw error;
+  }
+}
+
+async function placeOf(store: string, version: NgffVersion, name: string): Promise<ZarrPlace> {
+  const draft = await emptyFolder(join(store, `.${name}.labels.partial`));
+  return {
+    draft,
+    isDurable: true,
+    async publish() {
+      await syncFolders(draft);
+      await checkName(store, version, name);
+      const group = join(store, 'labels');
+      const isNew = await mkdir(group).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code !== 'EEXIST') throw error;
+          return false;
+        },
+      );
+      const target = join(group, name);
+      try {
+        await rm(target, { recursive: true, force: true }); // of a run that was killed before it was listed
+        await rename(draft, target);
+        await syncFolder(group);
+        await list(group, version, name);
+      } catch (error) {
+        await rm(target, { recursive: true, force: true });
+        if (isNew) await rmdir(group).catch(() => undefined);
+        throw error;
+      }
+      if (isNew) await syncFolder(store);
+    },
+    discard: () => rm(draft, { recursive: true, force: true }),
+  };
+}
+
+/**
+ * Checks that labels of this name can be added to a store: there are none, but for those of a run that was killed before
+ * they were listed.
+ */
+async function checkName(store: string, version: NgffVersion, name: string): Promise<void> {
+  const group = join(store, 'labels');
+  const found = await lstat(group).catch(() => null);
+  if (found && !found.isDirectory()) throw refusal('its "labels" is no folder of its own');
+  const { labels } = await readList(group, version);
+  const target = join(group, name);
+  const isThere = (await lstat(target).catch(() => null)) !== null;
+  if (!labels.includes(name) && !isThere) return;
+  const own = await readDocument(join(target, version === '0.5' ? 'zarr.json' : '.zattrs'));
+  const attributes =
+    version === '0.5' ? MARKED_3.safeParse(own).data?.attributes : MARKED_2.safeParse(own).data;
+  if (labels.includes(name) || !attributes) {
+    throw new ConflictError(
+      `the image has labels "${name}" already: give these another name, or remove those`,
+    );
+  }
+}
+
+const MARKED_2 = z.looseObject({ [RESULT_ATTRIBUTE]: z.unknown().refine((value) => value !== undefined) });
+const MARKED_3 = z.looseObject({ attributes: MARKED_2 });
+
+const LIST = z.looseObject({ labels: z.array(z.string()).default([]) });
+const GROUP_3 = z.looseObject({
+  attributes: z.looseObject({ ome: LIST.default({ labels: [] }) }).default({ ome: { labels: [] } }),
+});
+
+/** The names of the labels in a group, and its document, of which everything else is to stay. */
+async function readList(group: string, version: NgffVersion): Promise<LabelList> {
+  const file = version === '0.5' ? 'zarr.json' : '.zattrs';
+  const document = await readDocument(join(group, file));
+  if (document === null) return { labels: [], document: null };
+  const parsed = (version === '0.5' ? GROUP_3 : LIST).safeParse(document);
+  if (!parsed.success) throw refusal(`its labels/${file} is not that of a group of labels`);
+  const { labels } = version === '0.5' ? GROUP_3.parse(document).attributes.ome : LIST.parse(document);
+  return { labels, document: parsed.data };
+}
+
+interface LabelList {
+  readonly labels: readonly string[];
+  readonly document: Readonly<Record<string, unknown>> | null;
+}
+
+/** Adds a name to the list of a group of labels, which is replaced atomically. */
+async function list(group: string, version: NgffVersion, name: string): Promise<void> {
+  const { labels: earlier, document } = await readList(group, version);
+  const labels = [...earlier, name];
+  if (document === null) {
+    await replace(group, groupDocuments(version, ngffAttributes(version, { labels })));
+  } else if (version === '0.4') {
+    await replace(group, { '.zattrs': { ...document, labels } });
+  } else {
+    const { attributes } = GROUP_3.parse(document);
+    const ome = { version, ...attributes.ome, labels };
+    await replace(group, { 'zarr.json': { ...document, attributes: { ...attributes, ome } } });
+  }
+  await syncFolder(group);
+}
+
+async function replace(folder: string, documents: Documents): Promise<void> {
+  for (const [name, content] of Object.entries(documents)) {
+    const draft = join(folder, `${name}.partial`);
+    const file = await open(draft, 'w');
+    try {
+      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, join(folder, name));
+  }
+}
