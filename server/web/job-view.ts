@@ -10,6 +10,7 @@ const DOWNLOADS = [
   ['objects', 'csv', 'Objects, CSV'],
   ['objects', 'json', 'Objects, JSON'],
   ['instances', 'tiff', 'Instances, TIFF'],
+  ['labels', 'zarr', 'Mask, OME-Zarr in a ZIP archive'],
   ['overlay', 'png', 'Overlay, PNG'],
   ['thumbnail', 'png', 'Thumbnail, PNG'],
 ] as const;

@@ -4,9 +4,10 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { openImage } from '../../../tiling/sources/open.js';
 import { testFolder } from '../../support/files.js';
 import { unseam } from '../../support/product.js';
-import { even, pattern } from '../../support/rasters.js';
+import { even, firstDifference, pattern } from '../../support/rasters.js';
 import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
@@ -89,20 +90,54 @@ describe('unseam segment', () => {
     expect(files.every((file) => file.equals(files[0]!))).toBe(true);
   });
 
-  it.each(['png', 'tif'])('writes the same %s for an image wider than one column block', async (ending) => {
-    const wide = join(folder, 'wide');
-    await unseam(['samples', '-o', wide, '-s', '9001x130']);
-    const files: Buffer[] = [];
-    for (const tile of ['188', 'whole', 'auto']) {
-      const out = join(folder, `wide-${tile}.${ending}`);
-      const input = join(wide, 'images', 'shapes-0001.png');
-      expect(await run('segment', input, '-o', out, '-m', 'shapes', '--tile', tile)).toMatchObject({
-        code: 0,
-      });
-      files.push(await readFile(out));
-    }
-    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
-    expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
+  it.each(['png', 'tif', 'ozx'])(
+    'writes the same %s for an image wider than one column block',
+    async (ending) => {
+      const wide = join(folder, 'wide');
+      await unseam(['samples', '-o', wide, '-s', '9001x130']);
+      const files: Buffer[] = [];
+      for (const tile of ['188', 'whole', 'auto']) {
+        const out = join(folder, `wide-${tile}.${ending}`);
+        const input = join(wide, 'images', 'shapes-0001.png');
+        expect(await run('segment', input, '-o', out, '-m', 'shapes', '--tile', tile)).toMatchObject({
+          code: 0,
+        });
+        files.push(await readFile(out));
+      }
+      expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+      expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
+    },
+  );
+
+  it('writes an OME-Zarr, and labels into it, with the values of the TIFF', async () => {
+    const [zarr, tiff] = [join(folder, 'mask.zarr'), join(folder, 'same.tif')];
+    const one = await run('segment', shapes, '-o', zarr, '-m', 'shapes', '--also', `labels=${tiff}`);
+    expect(one).toMatchObject({ code: 0 });
+    expect(await run('segment', shapes, '-o', zarr, '-m', 'shapes')).toMatchObject({ code: 0 }); // replaces its own
+    const valuesOf = async (path: string) => {
+      const image = await openImage(path, { scratchDir: folder, maxPixels: 1e9, values: 'stored' });
+      const { data } = await image.readRegion({ x: 0, y: 0, ...image.size });
+      await image.close();
+      return data;
+    };
+    expect(firstDifference(await valuesOf(zarr), await valuesOf(tiff))).toBe(-1);
+
+    const into = await run('segment', zarr, '--into-source', '-m', 'shapes', '--json');
+    expect(JSON.parse(into.stdout)).toMatchObject({ result: join(zarr, 'labels', 'shapes') });
+    expect(await readdir(join(zarr, 'labels'))).toEqual(['classes', 'shapes', 'zarr.json']);
+    const direct = join(folder, 'direct.tif');
+    expect(await run('segment', zarr, '-o', direct, '-m', 'shapes')).toMatchObject({ code: 0 });
+    expect(firstDifference(await valuesOf(join(zarr, 'labels', 'shapes')), await valuesOf(direct))).toBe(-1);
+  });
+
+  it.each([
+    [['--into-source'], /--into-source writes into the image itself, and it is no folder of an OME-Zarr/],
+    [['--into-source', 'a', '-o', 'b.tif'], /by -o, --out or by --into-source: by one of them/],
+    [['--into-source', 'a', '--output', 'overlay'], /writes labels, not overlay/],
+    [[], /by -o, --out or by --into-source/],
+  ])('refuses results that are named by %j', async (flags, message) => {
+    const result = await run('segment', shapes, '-m', 'shapes', ...flags);
+    expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });
 
   it('converts a colour image to luminance for a gray model, with a warning', async () => {
