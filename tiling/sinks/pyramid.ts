@@ -14,6 +14,8 @@ export interface PyramidFormat {
   readonly overviews: Reduction;
   /** Side of a square tile in px: a power of two, no more than a column block. */
   readonly tilePx: number;
+  /** How many levels there are. Default: as many as it takes until one tile holds the last. */
+  readonly levels?: number | undefined;
 }
 
 /** Rows of pixels as high as a tile, of one column block, in px of their level. */
@@ -22,12 +24,16 @@ export interface PyramidStrip extends Rect {
   readonly values: Values;
 }
 
-/** Sizes of a pyramid's levels: each half of the one before, rounded up, until one tile holds it. */
-export function pyramidSizes(size: Size, tilePx: number): [Size, ...Size[]] {
+/** Sizes of a pyramid's levels: each half of the one before, rounded up. */
+export function pyramidSizes(
+  size: Size,
+  { tilePx, levels }: Pick<PyramidFormat, 'tilePx' | 'levels'>,
+): [Size, ...Size[]] {
   const sizes: [Size, ...Size[]] = [size];
-  for (let { width, height } = size; width > tilePx || height > tilePx; ) {
-    [width, height] = [Math.ceil(width / 2), Math.ceil(height / 2)];
-    sizes.push({ width, height });
+  const isLast = ({ width, height }: Size): boolean =>
+    levels === undefined ? width <= tilePx && height <= tilePx : sizes.length >= levels;
+  for (let last = size; !isLast(last); sizes.push(last)) {
+    last = { width: Math.ceil(last.width / 2), height: Math.ceil(last.height / 2) };
   }
   return sizes;
 }
@@ -51,7 +57,7 @@ export class Pyramid {
     private readonly onStrip: (level: number, strip: PyramidStrip) => Promise<void>,
   ) {
     this.#streamedLevels = Math.log2(COLUMN_BLOCK_PX / format.tilePx) + 1;
-    this.#levels = pyramidSizes(size, format.tilePx).map(
+    this.#levels = pyramidSizes(size, format).map(
       (level, i) => new Level(level, i >= this.#streamedLevels, format),
     );
   }

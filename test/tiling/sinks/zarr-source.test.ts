@@ -183,11 +183,13 @@ describe('labels in the store of an OME-Zarr 0.4', () => {
     const { multiscales, 'image-label': own } = await json('labels', 'small', '.zattrs');
     expect(multiscales[0]).toMatchObject({
       version: '0.4',
-      datasets: [{ coordinateTransformations: [{ type: 'scale', scale: [2, 1, 0.5] }] }],
+      datasets: [{ coordinateTransformations: [{ type: 'scale', scale: [2, 1, 0.5] }] }, { path: '1' }],
       coordinateTransformations: [{ type: 'scale', scale: [1, 10, 10] }],
     });
     expect(own).toMatchObject({ version: '0.4', colors: [{ rgba: [0, 0, 0, 0] }, { 'label-value': 1 }] });
     expect((await json('labels', 'small', '0', '.zarray')).shape).toEqual([5, 15, 20]);
+    // As many levels as the image has, as the specification requires.
+    expect((await json('labels', 'small', '1', '.zarray')).shape).toEqual([5, 8, 10]);
   });
 });
 

@@ -21,6 +21,8 @@ export interface PyramidArrays {
   readonly axes: readonly Axis[];
   /** Lengths of the axes before y and x, but for c, which the format states. */
   readonly lengths: Readonly<Record<string, number>>;
+  /** How many levels there are. Default: see `PyramidFormat`. */
+  readonly levels?: number;
   /** Whether files are synced to the disk as they are written. */
   readonly isDurable: boolean;
 }
@@ -46,7 +48,7 @@ export class MultiscaleWriter {
     const { version, isDurable } = arrays;
     const chunkPx = chunkPxOf(format, version);
     this.#chunkPx = chunkPx;
-    this.sizes = pyramidSizes(size, chunkPx);
+    this.sizes = pyramidSizes(size, { tilePx: chunkPx, levels: arrays.levels });
     this.#arrays = this.sizes.map((level, i) => {
       const { shard } = gridOf(level, chunkPx, version);
       const own = join(folder, String(i));
@@ -107,7 +109,7 @@ export class MultiscaleWriter {
     const { channels, dtype, isLabels } = this.format;
     const { array } = ZARR_TYPES[dtype];
     const overviews = isLabels ? 'majority' : 'mean';
-    const format = { channels, array, overviews, tilePx: this.#chunkPx } as const;
+    const format = { channels, array, overviews, tilePx: this.#chunkPx, levels: this.sizes.length } as const;
     return new Pyramid(this.size, format, (level, strip) => this.#writeStrip(level, strip));
   }
 

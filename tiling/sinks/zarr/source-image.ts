@@ -12,6 +12,8 @@ export interface SourceImage {
   readonly axes: readonly Axis[];
   /** Lengths of the axes. */
   readonly lengths: Readonly<Record<string, number>>;
+  /** How many levels it has: labels have as many, by the specification. */
+  readonly levels: number;
   /** Of the level that was segmented, along each of the axes. */
   readonly scale: readonly number[];
   readonly translation: readonly number[] | null;
@@ -27,9 +29,9 @@ const transformation = z.looseObject({
 const multiscale = z.looseObject({
   version: z.string().optional(),
   axes: z.array(z.looseObject({ name: z.string().max(100), type: z.string().optional() })).max(16),
-  datasets: z.array(
-    z.looseObject({ path: z.string().max(512), coordinateTransformations: z.array(transformation) }),
-  ),
+  datasets: z
+    .array(z.looseObject({ path: z.string().max(512), coordinateTransformations: z.array(transformation) }))
+    .max(64),
   coordinateTransformations: z.array(transformation).optional(),
 });
 const image = z.looseObject({ multiscales: z.array(multiscale).min(1) });
@@ -78,6 +80,7 @@ export async function readSourceImage(store: string, level: number): Promise<Sou
     version,
     axes: kept(axes),
     lengths: Object.fromEntries(axes.map(({ name }, i) => [name, shape[i]!])),
+    levels: datasets.length,
     scale: kept(scale!),
     translation: translation && kept(translation),
     common: common.map(({ type, scale, translation }) => ({

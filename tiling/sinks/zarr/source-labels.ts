@@ -28,8 +28,8 @@ export interface SourceLabels {
 
 /**
  * Opens labels as the group `labels/NAME` of their image's own store, in its version: NGFF 0.5 in Zarr 3, or 0.4 in
- * Zarr 2, where each chunk is a file. They have its axes, but for the channels, and its coordinates; planes that were
- * not segmented are empty.
+ * Zarr 2, where each chunk is a file. They have its axes, but for the channels, its coordinates and as many levels;
+ * planes that were not segmented are empty.
  *
  * Nothing of the store changes until the labels are complete: they are written beside the group `labels`, synced, and
  * renamed; then the group's list is replaced.
@@ -47,14 +47,14 @@ export async function openSourceLabels(
     throw refusal(`"${name}" is no name of letters, digits, dots and hyphens`);
   }
   const store = await realpath(labels.store);
-  const { version, axes, lengths, scale, translation, common } = await readSourceImage(store, level);
+  const { version, axes, lengths, levels, scale, translation, common } = await readSourceImage(store, level);
   await checkName(store, version, name);
   const place = await placeOf(store, version, name);
   try {
     const format = { name, isLabels: true, channels: 1, dtype: 'uint8', mpp: null, classes } as const;
-    const arrays = { version, axes, lengths, isDurable: true };
+    const arrays = { version, axes, lengths, levels, isDurable: true };
     const writer = await MultiscaleWriter.create(place.draft, size, format, arrays);
-    const datasets = levelsOf(axes, scale, translation, '', writer.sizes.length);
+    const datasets = levelsOf(axes, scale, translation, '', levels);
     const attributes = ngffAttributes(version, {
       multiscales: multiscales(version, { name, axes, datasets, type: 'majority', common }),
       'image-label': imageLabel(version, classes, '../../'),
