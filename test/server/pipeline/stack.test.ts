@@ -60,6 +60,8 @@ const results = (name: string): ResultFile[] =>
       ['geojson', 'geojson', 'geojson'],
       ['objects', 'csv', 'csv'],
       ['instances', 'tiff', 'ids.tif'],
+      ['labels', 'zarr', 'ozx'],
+      ['probabilities', 'zarr', 'p.ozx'],
     ] as const
   ).map(([output, format, ending]) => ({ output, format, path: join(scratchDir, `${name}.${ending}`) }));
 const labels = (name: string) => results(name).slice(0, 1);
@@ -90,6 +92,26 @@ describe('a job of a stack', () => {
       }
       await planes.close();
       await mask.close();
+    }
+  });
+
+  it('as OME-Zarr has the planes of the TIFF, by its axes t and z', async () => {
+    const files = (['labels', 'probabilities'] as const).flatMap((output): ResultFile[] => [
+      { output, format: 'zarr', path: join(scratchDir, `${output}.zarr`), isFolder: true },
+      { output, format: 'tiff', path: join(scratchDir, `${output}.tif`) },
+    ]);
+    await segmenter.run({ ...job('zarr', files), signal: never });
+    for (const [zarr, tiff] of [files.slice(0, 2), files.slice(2)]) {
+      for (const t of [0, 1]) {
+        for (const z of [0, 1, 2]) {
+          const options = { scratchDir, maxPixels: 1e9, values: 'stored', z, t } as const;
+          const [own, other] = [await openImage(zarr!.path, options), await openImage(tiff!.path, options)];
+          expect(own.facts.stack).toEqual(stack);
+          const pixels = [await own.readRegion(WHOLE), await other.readRegion(WHOLE)];
+          expect(firstDifference(pixels[0]!.data, pixels[1]!.data)).toBe(-1);
+          await Promise.all([own.close(), other.close()]);
+        }
+      }
     }
   });
 
@@ -148,7 +170,7 @@ describe('a job of a stack', () => {
     await expect(running).rejects.toThrow('overlay is a picture of one plane: choose that with z and t');
     const png: ResultFile = { output: 'labels', format: 'png', path: join(scratchDir, 'labels.png') };
     await expect(segmenter.run({ ...job('png', [png]), signal: never })).rejects.toThrow(
-      'labels of a stack are written as tiff or raw, not png',
+      'labels of a stack are written as tiff or raw or zarr, not png',
     );
     const tissue = job('tissue', labels('tissue'), { background: 'auto' });
     await expect(segmenter.run({ ...tissue, signal: never })).rejects.toThrow(
