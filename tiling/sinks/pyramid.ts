@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict';
 import { type Rect, runs, type Size } from '../geometry.js';
 import { COLUMN_BLOCK_PX } from '../plan.js';
-import { halve, type Reduction, type Values } from './tiff/halve.js';
+import { halve, type Reduction, type Values } from './halve.js';
 
 /** What a pyramid is of, and the tiles that it is cut into. */
 export interface PyramidFormat {
@@ -12,8 +13,12 @@ export interface PyramidFormat {
   ) => Values;
   /** How four pixels become one of the next level. */
   readonly overviews: Reduction;
-  /** Side of a square tile in px: a power of two, no more than a column block. */
+  /** Width of a tile in px: a power of two, no more than a column block. */
   readonly tilePx: number;
+  /** Its height: an even number. Default `tilePx`. */
+  readonly stripPx?: number;
+  /** How pixels come: in the bands of a plan, or in whole rows. Default `bands`. */
+  readonly order?: 'bands' | 'rows' | undefined;
   /** How many levels there are. Default: as many as it takes until one tile holds the last. */
   readonly levels?: number | undefined;
 }
@@ -42,11 +47,13 @@ export function pyramidSizes(
  * Makes the levels of a pyramid from the bands of a mask, and passes them on in strips as high as a tile.
  *
  * Memory holds one strip of each level in one column block, and whole levels that are narrower than a tile in a block:
- * those of a 32nd of the image's sides and less, for tiles of 512 px. Strips are passed on as pixels come, column block
+ * those of a 64th of the image's sides and less for tiles of 256 px, of a 32nd for 512 px. Strips are passed on as pixels come, column block
  * by column block, whatever the bands are: the same pixels make the same strips in the same order.
  */
 export class Pyramid {
   readonly #levels: readonly Level[];
+  /** Columns that come together. */
+  readonly #blockPx: number;
   /** Levels whose tiles fit into a column block; the smaller ones are buffered. */
   readonly #streamedLevels: number;
 
@@ -56,7 +63,8 @@ export class Pyramid {
     private readonly format: PyramidFormat,
     private readonly onStrip: (level: number, strip: PyramidStrip) => Promise<void>,
   ) {
-    this.#streamedLevels = Math.log2(COLUMN_BLOCK_PX / format.tilePx) + 1;
+    this.#blockPx = format.order === 'rows' ? Number.POSITIVE_INFINITY : COLUMN_BLOCK_PX;
+    this.#streamedLevels = Math.log2(this.#blockPx / format.tilePx) + 1;
     this.#levels = pyramidSizes(size, format).map(
       (level, i) => new Level(level, i >= this.#streamedLevels, format),
     );
@@ -64,7 +72,9 @@ export class Pyramid {
 
   async writeBand(rect: Rect, data: Values): Promise<void> {
     const { channels } = this.format;
-    for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, COLUMN_BLOCK_PX)) {
+    // Tiles of all levels lie in one block: a plan whose blocks begin elsewhere would cut them.
+    assert(rect.x % this.#blockPx === 0, `a band begins at column ${rect.x}, which begins no block`);
+    for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, this.#blockPx)) {
       for (let row = 0; row < rect.height; row++) {
         const from = (row * rect.width + start - rect.x) * channels;
         const values = data.subarray(from, from + (stop - start) * channels);
@@ -117,13 +127,13 @@ class Level {
 
   /** Takes a row of a column block; returns the strip that it completes. */
   put(x: number, width: number, y: number, row: Values): PyramidStrip | null {
-    const { channels, tilePx } = this.format;
+    const { channels } = this.format;
     if (this.isBuffered) {
       this.#values.set(row, (y * this.size.width + x) * channels);
       return null;
     }
     if (this.#filledRows === 0) {
-      this.#strip = { x, y, width, height: Math.min(tilePx, this.size.height - y) };
+      this.#strip = { x, y, width, height: Math.min(this.#height, this.size.height - y) };
       const { height } = this.#strip;
       if (this.#values.length !== width * height * channels) this.#values = this.#array(width * height);
     }
@@ -137,10 +147,16 @@ class Level {
   *bufferedStrips(): Generator<PyramidStrip> {
     const { width, height } = this.size;
     const row = width * this.format.channels;
-    for (const { start, stop } of runs({ start: 0, stop: height }, this.format.tilePx)) {
+    for (const { start, stop } of runs({ start: 0, stop: height }, this.#height)) {
       const values = this.#values.subarray(start * row, stop * row);
       yield { x: 0, y: start, width, height: stop - start, values };
     }
+  }
+
+  /** Rows of a strip. */
+  get #height(): number {
+    const { tilePx, stripPx = tilePx } = this.format;
+    return stripPx;
   }
 
   #array(pixels: number): Values {

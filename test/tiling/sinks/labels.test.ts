@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hash } from '../../../tiling/samples/random.js';
 import { AreaCount } from '../../../tiling/sinks/areas.js';
-import { halve } from '../../../tiling/sinks/tiff/halve.js';
+import { halve } from '../../../tiling/sinks/halve.js';
 
 /** Labels in runs of up to 40 px, in the middle of a larger buffer. */
 function labelsInRuns(width: number, height: number, offset: number): Uint8Array {

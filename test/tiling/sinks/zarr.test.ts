@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Size } from '../../../tiling/geometry.js';
 import { COLUMN_BLOCK_PX, planTiles } from '../../../tiling/plan.js';
 import type { MaskArray, MaskSink } from '../../../tiling/sink.js';
-import { halve } from '../../../tiling/sinks/tiff/halve.js';
+import { halve } from '../../../tiling/sinks/halve.js';
 import { crc32c } from '../../../tiling/sinks/zarr/crc32c.js';
 import { ZarrSink } from '../../../tiling/sinks/zarr/zarr.js';
 import type { PixelReader } from '../../../tiling/source.js';

@@ -1,6 +1,6 @@
 import type { StackFacts } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
-import type { Reduction } from './halve.js';
+import type { Reduction } from '../halve.js';
 import type { MaskClass } from './ome-xml.js';
 
 /** Types of pixels, with the array and OME-XML's name of each. */

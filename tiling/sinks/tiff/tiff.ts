@@ -1,7 +1,6 @@
 import { promisify } from 'node:util';
 import { deflate, type ZlibOptions } from 'node:zlib';
 import { type Interval, type Rect, runs, type Size } from '../../geometry.js';
-import { COLUMN_BLOCK_PX } from '../../plan.js';
 import type { MaskSink } from '../../sink.js';
 import {
   ASCII,
@@ -14,12 +13,13 @@ import {
   type Tag,
 } from '../../tiff/big-tiff.js';
 import { TAG } from '../../tiff/tags.js';
+import type { Values } from '../halve.js';
 import { LABEL_DEFLATE } from '../label-deflate.js';
 import { PartialFile } from '../partial-file.js';
+import { Pyramid, type PyramidStrip } from '../pyramid.js';
 import { PIXEL_TYPES, planesOf, type TiffFormat } from './format.js';
-import { halve, type Values } from './halve.js';
 import { imageTags } from './image-tags.js';
-import { Level, levelSizes, type Strip, TIFF_TILE_PX } from './level.js';
+import { Level, levelSizes, TIFF_TILE_PX } from './level.js';
 import { omeXml } from './ome-xml.js';
 
 const compress = promisify(deflate);
@@ -32,19 +32,15 @@ const ROWS_TILE_PX = 64;
  * SubIFDs of their image. Channels that are not colours have an image each, as OME-TIFF requires, and so has each
  * plane of a stack, whose directories follow its tiles.
  *
- * Memory holds one row of the file's tiles in one column block, and the levels of a 64th of the image's sides
- * and less, of one plane. Tiles are written as pixels come, column block by column block, whatever the bands are: the same
- * pixels make the same bytes.
+ * Memory is that of `Pyramid`, for one plane. Tiles are written as pixels come, column block by column block, whatever the
+ * bands are: the same pixels make the same bytes.
  */
 export class TiffSink implements MaskSink {
   #levels: readonly [Level, ...Level[]];
+  #pyramid: Pyramid;
   /** The plane that the levels are of, by its place in the stack. */
   #plane = 0;
   readonly #tile: Size;
-  /** Columns that come together. */
-  readonly #blockPx: number;
-  /** Levels whose tiles fit into a column block; the smaller ones are buffered. */
-  readonly #streamedLevels: number;
   /** The pixels of a strip's tiles while they are compressed; the next strip reuses their arrays. */
   readonly #tiles: Values[] = [];
   #firstDirectory = 0;
@@ -58,9 +54,8 @@ export class TiffSink implements MaskSink {
   ) {
     const isRows = format.order === 'rows';
     this.#tile = { width: TIFF_TILE_PX, height: isRows ? ROWS_TILE_PX : TIFF_TILE_PX };
-    this.#blockPx = isRows ? Number.POSITIVE_INFINITY : COLUMN_BLOCK_PX;
-    this.#streamedLevels = Math.log2(this.#blockPx / TIFF_TILE_PX) + 1;
     this.#levels = this.#newLevels();
+    this.#pyramid = this.#newPyramid();
   }
 
   static async create(path: string, size: Size, format: TiffFormat): Promise<TiffSink> {
@@ -70,20 +65,13 @@ export class TiffSink implements MaskSink {
   }
 
   async writeBand(rect: Rect, data: Values, plane: number): Promise<void> {
-    const { channels } = this.format;
     if (plane !== this.#plane) {
       await this.#endPlane();
       this.#plane = plane;
       this.#levels = this.#newLevels();
+      this.#pyramid = this.#newPyramid();
     }
-    for (const { start, stop } of runs({ start: rect.x, stop: rect.x + rect.width }, this.#blockPx)) {
-      for (let row = 0; row < rect.height; row++) {
-        const from = (row * rect.width + start - rect.x) * channels;
-        const values = data.subarray(from, from + (stop - start) * channels);
-        const strip = this.#levels[0].put(start, stop - start, rect.y + row, values);
-        if (strip) await this.#writeStrip(0, strip);
-      }
-    }
+    await this.#pyramid.writeBand(rect, data);
   }
 
   async finish(): Promise<void> {
@@ -97,17 +85,21 @@ export class TiffSink implements MaskSink {
   }
 
   #newLevels(): [Level, ...Level[]] {
-    return levelSizes(this.size).map(
-      (level, i) => new Level(level, this.#tile, i >= this.#streamedLevels, this.format),
-    ) as [Level, ...Level[]];
+    const planes = planesOf(this.format);
+    return levelSizes(this.size).map((level) => new Level(level, this.#tile, planes)) as [Level, ...Level[]];
+  }
+
+  #newPyramid(): Pyramid {
+    const { channels, dtype, overviews, order } = this.format;
+    const { array } = PIXEL_TYPES[dtype];
+    const { width: tilePx, height: stripPx } = this.#tile;
+    const format = { channels, array, overviews, tilePx, stripPx, order };
+    return new Pyramid(this.size, format, (level, strip) => this.#writeStrip(level, strip));
   }
 
   /** Writes what is buffered of a plane, and its directories, which the one before points to. */
   async #endPlane(): Promise<void> {
-    for (const [i, level] of this.#levels.entries()) {
-      if (i < this.#streamedLevels) continue;
-      for (const strip of level.bufferedStrips()) await this.#writeStrip(i, strip);
-    }
+    await this.#pyramid.finish();
     const subIfds = await this.#writeOverviewDirectories();
     const { position } = this.file;
     if (this.#link === null) this.#firstDirectory = position;
@@ -115,11 +107,10 @@ export class TiffSink implements MaskSink {
     this.#link = await this.#writeImageDirectories(subIfds);
   }
 
-  /** Writes a strip's tiles, and passes the pixels, halved, to the next level. */
-  async #writeStrip(index: number, strip: Strip): Promise<void> {
+  /** Writes a strip's tiles. */
+  async #writeStrip(index: number, strip: PyramidStrip): Promise<void> {
     const level = this.#levels[index]!;
-    const { channels, overviews } = this.format;
-    const { x, y, width, height, values } = strip;
+    const { x, y, width } = strip;
     const planes = planesOf(this.format);
     const columns = [...runs({ start: 0, stop: width }, TIFF_TILE_PX)];
     const compressing: Promise<Buffer>[] = [];
@@ -130,8 +121,6 @@ export class TiffSink implements MaskSink {
         compressing.push(compress(bytesOf(tile), deflateOptions(this.format)));
       }
     }
-    const next = this.#levels[index + 1];
-    const half = next && halve(values, width, height, channels, overviews);
     const first = (y / this.#tile.height) * level.across + x / TIFF_TILE_PX;
     const tiles = await Promise.all(compressing);
     let { position } = this.file;
@@ -142,13 +131,6 @@ export class TiffSink implements MaskSink {
       position += length;
     }
     await this.file.append(Buffer.concat(tiles));
-    if (!next || !half) return;
-    const halfWidth = Math.ceil(width / 2);
-    for (let row = 0; row * 2 < height; row++) {
-      const values = half.subarray(row * halfWidth * channels, (row + 1) * halfWidth * channels);
-      const complete = next.put(x / 2, halfWidth, y / 2 + row, values);
-      if (complete) await this.#writeStrip(index + 1, complete);
-    }
   }
 
   #newTile(planes: number): Values {
@@ -158,7 +140,7 @@ export class TiffSink implements MaskSink {
 
   /** Copies one plane of some columns of a strip into a tile; what lies beyond the image is 0. */
   #cutTile(
-    { width, height, values }: Strip,
+    { width, height, values }: PyramidStrip,
     { start, stop }: Interval,
     plane: number,
     planes: number,

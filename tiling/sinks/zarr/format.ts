@@ -1,7 +1,7 @@
 import type { Size } from '../../geometry.js';
 import type { StackSize } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
-import type { Values } from '../tiff/halve.js';
+import type { Values } from '../halve.js';
 import type { MaskClass } from '../tiff/ome-xml.js';
 
 /** Types of a Zarr's values, with the array and Zarr 2's name of each. */

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import type { Rect, Size } from '../../geometry.js';
 import type { MaskSink } from '../../sink.js';
-import type { Values } from '../tiff/halve.js';
+import type { Values } from '../halve.js';
 import { axesOf, levelsOf } from './coordinates.js';
 import { type Axis, groupDocuments, imageLabel, multiscales, ngffAttributes, omero } from './documents.js';
 import type { ZarrFormat } from './format.js';
