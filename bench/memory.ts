@@ -15,7 +15,7 @@ const POLL_MS = 50;
 
 /**
  * Measures the peak resident memory of the server and its child processes while a tiled TIFF is uploaded and
- * segmented into a pyramidal mask. The slides are of 25 Mpx to 1.6 Gpx: the largest may need little more memory
+ * segmented into a pyramidal mask, as TIFF and as OME-Zarr. The slides are of 25 Mpx to 1.6 Gpx: the largest may need little more memory
  * than the smallest. The network is small, as its own memory is not the subject. libvips must be able to read
  * every level of each mask. The peak is sampled every 50 ms, and pages that processes share count for each.
  */
@@ -41,7 +41,7 @@ export const bench: Bench = async (log) => {
         peak = Math.max(peak, await residentBytes(server.child.pid!));
       }, POLL_MS);
       const started = performance.now();
-      const { id } = await server.submit(input, 'model=untrained');
+      const { id } = await server.submit(input, 'model=untrained&output=labels:tiff,labels:zarr');
       await rm(input);
       const job = await server.ended(id, 200);
       clearInterval(watch);

@@ -36,6 +36,8 @@ export class MultiscaleWriter {
   readonly #chunkPx: number;
   readonly #arrays: readonly ArrayWriter[];
   readonly #zeros: Uint8Array;
+  /** The pixels of a row of chunks while they are compressed; the next row reuses their arrays. */
+  readonly #chunks: Values[] = [];
   #pyramid: Pyramid;
   #place: Readonly<Record<string, number>> = {};
 
@@ -120,7 +122,11 @@ export class MultiscaleWriter {
       const encoding: Promise<EncodedChunk>[] = [];
       for (const { start, stop } of runs({ start: 0, stop: strip.width }, this.#chunkPx)) {
         const column = (strip.x + start) / this.#chunkPx;
-        encoding.push(this.#encode(this.#cut(strip, start, stop, channel), column));
+        const chunk = (this.#chunks[encoding.length] ??= new ZARR_TYPES[this.format.dtype].array(
+          this.#chunkPx ** 2,
+        ));
+        this.#cut(strip, start, stop, channel, chunk);
+        encoding.push(this.#encode(chunk, column));
       }
       const named: Readonly<Record<string, number>> = { ...this.#place, c: channel };
       const place = this.arrays.axes.slice(0, -2).map(({ name }) => named[name] ?? 0);
@@ -129,9 +135,15 @@ export class MultiscaleWriter {
   }
 
   /** Copies one channel of some columns of a strip into a chunk; what lies beyond the image is 0. */
-  #cut({ width, height, values }: PyramidStrip, start: number, stop: number, channel: number): Values {
-    const { channels, dtype } = this.format;
-    const chunk: Values = new ZARR_TYPES[dtype].array(this.#chunkPx ** 2);
+  #cut(
+    { width, height, values }: PyramidStrip,
+    start: number,
+    stop: number,
+    channel: number,
+    chunk: Values,
+  ): void {
+    const { channels } = this.format;
+    if (stop - start < this.#chunkPx || height < this.#chunkPx) chunk.fill(0);
     for (let row = 0; row < height; row++) {
       const from = (row * width + start) * channels;
       const to = row * this.#chunkPx;
@@ -140,7 +152,6 @@ export class MultiscaleWriter {
         for (let i = 0; i < stop - start; i++) chunk[to + i] = values[from + i * channels + channel]!;
       }
     }
-    return chunk;
   }
 
   async #encode({ buffer }: Values, column: number): Promise<EncodedChunk> {
