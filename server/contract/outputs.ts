@@ -214,7 +214,9 @@ export function checkOutput(output: Output, format: Format, isOfStack = false): 
   const formats: readonly Format[] = isOfStack ? stackFormatsOf(output) : formatsOf(output);
   if (!formats.includes(format)) {
     const of = isOfStack && (formatsOf(output) as readonly Format[]).includes(format) ? ' of a stack' : '';
-    throw new UnsupportedOutputError(`${output}${of} are written as ${formats.join(' or ')}, not ${format}`);
+    throw new UnsupportedOutputError(
+      `${output}${of} are written as ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(formats)}, not ${format}`,
+    );
   }
 }
 

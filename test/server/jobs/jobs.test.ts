@@ -197,7 +197,7 @@ describe('a job', () => {
         'model=shapes&output=labels,probabilities:png',
         slide,
         406,
-        /probabilities are written as tiff or raw, not png/,
+        /probabilities are written as tiff, raw or zarr, not png/,
       ],
       ['model=shapes', Buffer.from('text'), 415, /not a supported image/],
     ];

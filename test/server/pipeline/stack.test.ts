@@ -170,7 +170,7 @@ describe('a job of a stack', () => {
     await expect(running).rejects.toThrow('overlay is a picture of one plane: choose that with z and t');
     const png: ResultFile = { output: 'labels', format: 'png', path: join(scratchDir, 'labels.png') };
     await expect(segmenter.run({ ...job('png', [png]), signal: never })).rejects.toThrow(
-      'labels of a stack are written as tiff or raw or zarr, not png',
+      'labels of a stack are written as tiff, raw or zarr, not png',
     );
     const tissue = job('tissue', labels('tissue'), { background: 'auto' });
     await expect(segmenter.run({ ...tissue, signal: never })).rejects.toThrow(
