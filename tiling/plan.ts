@@ -92,9 +92,13 @@ export function planTiles(image: Size, { tile, rule, planes = 1 }: PlanInput): T
   const stride = { width: alignDown(out.width, multiple), height: alignDown(out.height, multiple) };
   const single = { start: 0, stop: Math.max(image.width, 1) };
   const blocks = (): Iterable<Interval> =>
-    isSingle ? [single] : runs({ start: 0, stop: image.width }, alignDown(COLUMN_BLOCK_PX, multiple));
+    isSingle ? [single] : runs({ start: 0, stop: image.width }, COLUMN_BLOCK_PX);
   const step = isSingle ? image : stride;
-  const across = [...blocks()].reduce((n, b) => n + Math.ceil((b.stop - b.start) / step.width), 0);
+  // A block may begin between two aligned columns: its first tile begins at the one before, and owns less of its output.
+  const columns = ({ start, stop }: Interval): Interval[] => [
+    ...runs({ start: alignDown(start, multiple), stop }, step.width),
+  ];
+  const across = [...blocks()].reduce((n, block) => n + columns(block).length, 0);
   return {
     image,
     planes,
@@ -108,7 +112,7 @@ export function planTiles(image: Size, { tile, rule, planes = 1 }: PlanInput): T
       for (let plane = 0; plane < planes; plane++) {
         for (const block of blocks()) {
           for (const y of runs({ start: 0, stop: image.height }, step.height)) {
-            const tiles = [...runs(block, step.width)].map((x) => tileAt(index++, rectOf(x, y), tile, halo));
+            const tiles = columns(block).map((x) => tileAt(index++, rectOf(x, y), block.start, tile, halo));
             yield { index: band++, plane, write: rectOf(block, y), tiles };
           }
         }
@@ -117,12 +121,18 @@ export function planTiles(image: Size, { tile, rule, planes = 1 }: PlanInput): T
   };
 }
 
-function tileAt(index: number, write: Rect, tile: Size, halo: Margins): Tile {
+/**
+ * The tile of an output.
+ * @param from the column where the block of the tile begins, in front of which the tile owns nothing
+ */
+function tileAt(index: number, output: Rect, from: number, tile: Size, halo: Margins): Tile {
+  const x = Math.max(output.x, from);
+  const write = { ...output, x, width: output.x + output.width - x };
   return {
     index,
     write,
-    read: { x: write.x - halo.left, y: write.y - halo.top, ...tile },
-    crop: { ...write, x: 0, y: 0 },
+    read: { x: output.x - halo.left, y: output.y - halo.top, ...tile },
+    crop: { ...write, x: x - output.x, y: 0 },
   };
 }
 

@@ -102,7 +102,7 @@ export async function segment(request: SegmentRequest): Promise<void> {
     const decoded = performance.now();
     const { result, reuse, queuedMs, ranMs } = await predictTile({ ...raster, count: 1 }, output, signal);
     const stitching = performance.now();
-    onPixels(tile.write, result, outputWidth, band.plane);
+    onPixels(tile.write, result.subarray(tile.crop.x * channels), outputWidth, band.plane);
     await stitcher!.put(band, tile, result, outputWidth);
     const stitched = performance.now();
     onStage('decode', decoded - started, decoded);

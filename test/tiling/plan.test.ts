@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { COLUMN_BLOCK_PX, chooseTile, haloShare, parseTileChoice, planTiles } from '../../tiling/plan.js';
 import { even } from '../support/rasters.js';
 
-/** The paper's network, and two shallower ones. */
+/** The paper's network, two shallower ones, and one that pools by three, whose tiles are not aligned to blocks. */
 const RULES = [
   { halo: even(92), multiple: 16, smallest: 204 },
   { halo: even(44), multiple: 8, smallest: 100 },
   { halo: even(20), multiple: 4, smallest: 48 },
+  { halo: even(30), multiple: 12, smallest: 84 },
 ];
 
 describe('a plan', () => {
@@ -33,7 +34,7 @@ describe('a plan', () => {
       fc.tuple(fc.integer({ min: 1, max: 30_000 }), fc.integer({ min: 1, max: 60 })),
     );
     fc.assert(
-      fc.property(sizes, fc.nat(2), fc.nat(60), fc.nat(60), ([width, height], which, across, down) => {
+      fc.property(sizes, fc.nat(3), fc.nat(60), fc.nat(60), ([width, height], which, across, down) => {
         const rule = RULES[which]!;
         const side = (k: number) => rule.smallest + k * rule.multiple;
         const tile = { width: side(across), height: side(down) };
@@ -46,6 +47,7 @@ describe('a plan', () => {
           if (band.write.x !== at.x) at = { x: band.write.x, y: 0 };
           expect(band.write.y).toBe(at.y);
           at.y += band.write.height;
+          if (plan.count > 1) expect(band.write.x % COLUMN_BLOCK_PX).toBe(0);
           if (plan.count > 1) expect(band.write.width).toBeLessThanOrEqual(COLUMN_BLOCK_PX);
           let x = band.write.x;
           for (const { index, read, write, crop } of band.tiles) {
@@ -53,9 +55,10 @@ describe('a plan', () => {
             expect([write.x, write.y]).toEqual([x, band.write.y]);
             x += write.width;
             pixels += write.width * write.height;
-            expect([read.x, read.y]).toEqual([write.x - rule.halo.left, write.y - rule.halo.top]);
+            expect([read.x, read.y]).toEqual([write.x - crop.x - rule.halo.left, write.y - rule.halo.top]);
+            expect([crop.y, crop.width, crop.height]).toEqual([0, write.width, write.height]);
             expect(((read.x % rule.multiple) + rule.multiple) % rule.multiple).toBe(phase);
-            expect(crop.width).toBeLessThanOrEqual(tile.width - 2 * rule.halo.top);
+            expect(crop.x + crop.width).toBeLessThanOrEqual(tile.width - 2 * rule.halo.top);
             expect(crop.height).toBeLessThanOrEqual(tile.height - 2 * rule.halo.top);
           }
           expect(x).toBe(band.write.x + band.write.width);
