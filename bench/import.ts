@@ -18,7 +18,7 @@ const THREADS = 2;
 /** A folder of networks that `bench/import/topologies.py` has written before, for those that are slow to export. */
 export const options = { networks: { type: 'string', default: '' } } as const;
 
-/** Three tile sizes in px: the smallest, a small oblong one and a large one, so that each owns what it takes to read. */
+/** Three tile sizes in px, two of them oblong; the smallest is compared when a network is imported. */
 const tilesFor = ({ smallest, multiple }: TileRule) => {
   const grown = (px: number) => smallest + Math.ceil(px / multiple) * multiple;
   return [
