@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { calibrate, warmUp } from '../loadtest/calibrate.js';
-import { runClosedLoop } from '../loadtest/closed-loop.js';
-import { type Outcome, segmentPath, sendImage } from '../loadtest/images.js';
+import { calibrate, warmUp, warmUpHeaps } from '../loadtest/calibrate.js';
+import { type Outcome, sendImage } from '../loadtest/images.js';
 import { removeJob, runJob } from '../loadtest/jobs.js';
 import { drawArrivals } from '../loadtest/measure/arrivals.js';
 import { Ledger } from '../loadtest/measure/ledger.js';
@@ -22,8 +21,6 @@ const MODEL = 'shapes';
 /** The rate of images, as a share of what the server does: slides, faults and restarts take the rest. */
 const UTILISATION = 0.25;
 const CONNECTIONS = 16;
-/** Requests before the load: heaps and compiled code reach their size only after some thousand. */
-const WARM_UP_REQUESTS = { headers: 6000, images: 1500 } as const;
 /** Time of the load that is not looked at: its faults, too, have to warm up. Of shorter soaks, a quarter. */
 const WARM_UP_S = 300;
 /** Idle connections have been closed by then, and idle readers have ended. */
@@ -94,7 +91,7 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
   const { several } = await calibrate(target, MODEL, samples, random);
   for (const id of target.jobs.keys()) await removeJob(target, id);
   log('warming up');
-  await warmUpHeaps(target, samples);
+  await warmUpHeaps(target, MODEL, samples);
   const watch = new Watch(server.child.pid!, [join(dir, 'data'), join(dir, 'tmp')]);
   await pause(REST_MS);
   const before = await watch.look();
@@ -152,28 +149,6 @@ async function soak({ server, target, samples, dir, seconds, killEveryS, log }: 
     limits: LIMITS,
     holds: (Object.keys(LIMITS) as (keyof typeof LIMITS)[]).every((name) => figures[name] <= LIMITS[name]),
   };
-}
-
-/** Sends small images, and some that are refused by their headers, as fast as the server responds. */
-async function warmUpHeaps(target: Target, { images, slides }: Samples): Promise<void> {
-  const [smallest] = [...images].sort((a, b) => a.pixels - b.pixels);
-  const { headers, images: segmented } = WARM_UP_REQUESTS;
-  await runClosedLoop(
-    target,
-    MODEL,
-    Array.from({ length: segmented }, () => smallest!),
-    2,
-  );
-  const truncated = slides.map(({ image }) => image.subarray(0, 1 << 17));
-  const damaged = [...truncated, ...images.map(({ image }) => image.subarray(1000, 5000))];
-  let next = 0;
-  const connection = async () => {
-    while (next < headers) {
-      const body = damaged[next++ % damaged.length]!;
-      await target.send({ method: 'POST', path: segmentPath(MODEL), route: '/v1/segment', body });
-    }
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS / 4 }, connection));
 }
 
 const grownBy = (before: Sighting, after: Sighting, name: string): number =>

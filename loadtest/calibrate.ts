@@ -1,4 +1,5 @@
 import { type ClosedLoopResult, runClosedLoop } from './closed-loop.js';
+import { segmentPath } from './images.js';
 import { runJob } from './jobs.js';
 import { median } from './measure/percentiles.js';
 import type { Random } from './measure/random.js';
@@ -23,6 +24,7 @@ export interface Speed {
 /** Requests of the mix in a closed loop, and its connections. */
 const MIX = { requests: 50, connections: 4 } as const;
 const IMAGE_RUNS = 3;
+const HEAP_REQUESTS = { headers: 6000, images: 1500 } as const;
 
 /** Sends each image and slide once: the server loads its model, tests its tiles and measures its lanes. */
 export async function warmUp(target: Target, model: string, { images, slides }: Samples): Promise<void> {
@@ -31,6 +33,31 @@ export async function warmUp(target: Target, model: string, { images, slides }: 
   // The first large slide had the server choose other tiles: images meet them here.
   const again = await runClosedLoop(target, model, images, 2);
   if (errors + again.errors > 0) throw new Error(`the server fails single requests: model "${model}"?`);
+}
+
+/**
+ * Sends small images, and some that are refused by their headers, as fast as the server responds: heaps and compiled code
+ * reach their size only after some thousand requests.
+ */
+export async function warmUpHeaps(target: Target, model: string, { images, slides }: Samples): Promise<void> {
+  const [smallest] = [...images].sort((a, b) => a.pixels - b.pixels);
+  const { headers, images: segmented } = HEAP_REQUESTS;
+  await runClosedLoop(
+    target,
+    model,
+    Array.from({ length: segmented }, () => smallest!),
+    2,
+  );
+  const truncated = slides.map(({ image }) => image.subarray(0, 1 << 17));
+  const damaged = [...truncated, ...images.map(({ image }) => image.subarray(1000, 5000))];
+  let next = 0;
+  const connection = async () => {
+    while (next < headers) {
+      const body = damaged[next++ % damaged.length]!;
+      await target.send({ method: 'POST', path: segmentPath(model), route: '/v1/segment', body });
+    }
+  };
+  await Promise.all(Array.from({ length: MIX.connections }, connection));
 }
 
 /** Measures what each sample takes alone, and what the server does in a closed loop over several connections. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { calibrate, meanOf, warmUp } from './calibrate.js';
+import { calibrate, meanOf, warmUp, warmUpHeaps } from './calibrate.js';
 import { removeJob } from './jobs.js';
 import { type Baseline, compareWithBaseline, judgeThresholds } from './judge.js';
 import type { Exposition } from './measure/exposition.js';
@@ -67,6 +67,7 @@ async function measure(
   log('warming up');
   const start = await target.metrics();
   await warmUp(target, model, samples);
+  if (scenario.isOfMemory) await warmUpHeaps(target, model, samples);
   const { after: before } = await settle(target, start);
   target.ledger = new Ledger();
   log('measuring each image alone');

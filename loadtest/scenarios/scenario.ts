@@ -63,6 +63,8 @@ export interface Scenario {
   readonly about: string;
   /** What `unseam serve` is started with for it. */
   readonly serverArgs: readonly string[];
+  /** Whether its figures are of memory, which some thousand requests must have warmed up. Default false. */
+  readonly isOfMemory?: boolean;
   readonly thresholds: Readonly<Record<string, Bound>>;
   readonly run: (load: Load) => Promise<Findings>;
   /**

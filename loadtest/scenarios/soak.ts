@@ -5,7 +5,9 @@ import { runTraffic, sentOf, slowdownRatios, workConserved } from './traffic.js'
 
 const EVERY_MS = 5000;
 /** Share of the time that is not looked at: caches fill up, heaps reach their size. */
-const WARM_UP = 0.25;
+const WARM_UP = 0.5;
+/** Kinds of processes of which there is one: readers come and go with the load. */
+const ONE_PROCESS = ['server', 'worker'] as const;
 /** One slope in a hundred is taken for growth that is none. */
 const TREND = { confidence: 0.99, blockS: 60, seed: 1 } as const;
 
@@ -13,6 +15,7 @@ export const soak: Scenario = {
   about:
     'The mixed load for ten minutes or longer: what the server says of its memory and files does not grow.',
   serverArgs: [],
+  isOfMemory: true,
   thresholds: { growing: { most: 0 }, workConserved: { least: 0.6 } },
   async run(load) {
     let isOver = false;
@@ -42,8 +45,8 @@ async function watchGauges(target: Target, isOver: () => boolean): Promise<Map<s
     const atS = (performance.now() - started) / 1000;
     const add = (name: string, value: number) =>
       readings.set(name, [...(readings.get(name) ?? []), { atS, value }]);
-    for (const [process, bytes] of exposition.by('unseam_process_resident_memory_bytes', 'process'))
-      add(`memory of ${process} processes, MB`, bytes / 1e6);
+    const memory = exposition.by('unseam_process_resident_memory_bytes', 'process');
+    for (const name of ONE_PROCESS) add(`memory of the ${name}, MB`, (memory.get(name) ?? 0) / 1e6);
     if (exposition.has('process_open_fds')) add('open files', exposition.sum('process_open_fds'));
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
