@@ -95,18 +95,25 @@ const refuseExternal: ReadExternal = (location) => {
 };
 
 /**
+ * Decodes the messages of an ONNX model.
+ * @throws OnnxFileError for bytes that are not one
+ */
+export function decodeModel(bytes: Uint8Array): ReturnType<typeof Model.decode> {
+  try {
+    return Model.decode(bytes);
+  } catch (cause) {
+    throw new OnnxFileError(`it is not an ONNX model: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
  * Reads an ONNX model. No size that it claims is believed before there are as many bytes.
  * @throws OnnxFileError
  */
 export function readOnnx(bytes: Uint8Array, readExternal: ReadExternal = refuseExternal): OnnxGraph {
-  let raw: RawModel;
-  try {
-    raw = Model.toObject(Model.decode(bytes), { longs: Number, defaults: false });
-  } catch (cause) {
-    throw new OnnxFileError(`it is no ONNX model: ${(cause as Error).message}`, { cause });
-  }
+  const raw: RawModel = Model.toObject(decodeModel(bytes), { longs: Number, defaults: false });
   const { graph } = raw;
-  if (!graph?.node?.length) throw new OnnxFileError('it is no ONNX model: it has no nodes');
+  if (!graph?.node?.length) throw new OnnxFileError('it is not an ONNX model: it has no nodes');
   if (graph.node.length > MAX.nodes)
     throw new OnnxFileError(`it has ${graph.node.length} nodes, above ${MAX.nodes}`);
   const opset = raw.opsetImport?.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0;

@@ -1,6 +1,6 @@
 import { OnnxFileError } from '../errors.js';
 import { Model } from '../onnx/proto.js';
-import type { ReadExternal } from './onnx-file.js';
+import { decodeModel, type ReadExternal } from './onnx-file.js';
 
 interface Tensor {
   dataLocation?: number;
@@ -8,7 +8,7 @@ interface Tensor {
   rawData?: Uint8Array;
 }
 interface Packed {
-  graph: {
+  graph?: {
     output: { name?: string }[];
     initializer?: Tensor[];
     input: {
@@ -20,11 +20,12 @@ interface Packed {
 
 /**
  * An ONNX model as one file with one output, as it is stored: weights of other files become part of it.
- * @throws OnnxFileError where a file is missing
+ * @throws OnnxFileError for bytes that are not an ONNX model, and where a file is missing
  */
 export function packOnnx(bytes: Uint8Array, output: string | null, readExternal: ReadExternal): Uint8Array {
-  const message = Model.decode(bytes) as unknown as Packed;
+  const message = decodeModel(bytes) as unknown as Packed;
   const { graph } = message;
+  if (!graph) throw new OnnxFileError('it is not an ONNX model: it has no graph');
   const external = (graph.initializer ?? []).filter(({ dataLocation }) => dataLocation === 1);
   const isOne = output === null || graph.output.length === 1;
   if (isOne && external.length === 0) return bytes;

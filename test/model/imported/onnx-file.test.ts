@@ -51,14 +51,14 @@ describe('an ONNX file', () => {
   });
 
   it.each([
-    ['is none', Buffer.from('no model'), /no ONNX model/],
-    ['is empty', new Uint8Array(), /no ONNX model/],
+    ['is none', Buffer.from('no model'), /not an ONNX model/],
+    ['is empty', new Uint8Array(), /not an ONNX model/],
     [
       'has operators of another version',
       encode({ node: [node] }, { opsetImport: [{ domain: '', version: 7 }] }),
       /version 7 .* 9 to 24/,
     ],
-    ['is cut off', encode({ node: [node] }).subarray(0, 8), /no ONNX model/],
+    ['is cut off', encode({ node: [node] }).subarray(0, 8), /not an ONNX model/],
   ])('that %s is refused', (_name, bytes, reason) => {
     expect(() => readOnnx(bytes)).toThrow(
       expect.objectContaining({ code: 'bad-onnx-file', message: expect.stringMatching(reason) }),

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
@@ -44,5 +44,12 @@ describe('unseam import', () => {
     const { code, stderr } = await unseam(['import', path, '--name', 'none', '--models', dir]);
     expect(stderr).toMatch(/^unseam: card\.json: modelTopology/m);
     expect(code).toBe(6);
+    const text = join(dir, 'notes.txt');
+    await writeFile(text, 'A text, which is no network.');
+    const refused = await unseam(['import', text, '--name', 'none', '--models', dir]);
+    expect(refused).toMatchObject({
+      code: 7,
+      stderr: expect.stringMatching(/^unseam: it is not an ONNX model/m),
+    });
   });
 });
