@@ -169,7 +169,10 @@ function transpose(c: NodeContext): GraphValue {
   const perm = c.ints('perm');
   if (value?.kind === 'mixed') {
     const order = perm ?? [...value.dims.keys()].reverse();
-    return { ...value, dims: order.map((d) => value.dims[d]!) };
+    if (order.every((d, i) => d === i)) return value;
+    return c.unsupported(
+      `it rearranges what "${value.by}" has made of a map; shuffles of channels and of px are not supported`,
+    );
   }
   const x = c.image(0);
   const order = perm ?? [...x.axes.keys()].reverse();

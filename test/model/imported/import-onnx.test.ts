@@ -361,12 +361,21 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
       /operators of type Einsum/,
     ],
     [
+      'a shuffle of channels',
+      (g, x) => {
+        const groups = g.g.op('Reshape', [x, g.g.ints([1, 2, 2, 64, 64])]);
+        const moved = g.g.op('Transpose', [groups], { perm: [0, 2, 1, 3, 4] });
+        return g.g.op('Reshape', [moved, g.g.ints([1, 4, 64, 64])]);
+      },
+      /it rearranges what .* shuffles of channels/,
+    ],
+    [
       'weights that are computed',
       (g, x) => g.g.op('Conv', [x, x], { kernel_shape: [1, 1] }),
       /only constants/,
     ],
   ])('%s cannot be imported', (_name, write, reason) => {
-    const g = new OnnxGraphs(1);
+    const g = new OnnxGraphs(1, [64, 64]);
     const file = g.file(write(g, g.conv('image', 1, 4)));
     expect(() => importOnnx(file)).toThrow(
       expect.objectContaining({ code: 'unsupported-node', message: expect.stringMatching(reason) }),
