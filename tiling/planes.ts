@@ -69,12 +69,10 @@ export function planesOf(
   { sizeZ, sizeT }: StackSize = { sizeZ: 1, sizeT: 1 },
 ): ChosenPlanes {
   checkPlanes(choice, { sizeZ, sizeT });
+  const count = countOf(choice.z, sizeZ) * countOf(choice.t, sizeT); // before any is listed: a file may claim billions
+  if (count > MAX_PLANES) throw new TooManyPlanesError(count, MAX_PLANES);
   const depths = indicesOf(choice.z, sizeZ);
   const times = indicesOf(choice.t, sizeT);
-  const count = depths.length * times.length;
-  if (count > MAX_PLANES) {
-    throw new TooManyPlanesError(count, MAX_PLANES);
-  }
   const planes = times.flatMap((t) => depths.map((z) => ({ z, t })));
   return { planes, sizeZ: depths.length, sizeT: times.length };
 }
@@ -94,10 +92,22 @@ export function checkPlanes({ z, t }: PlaneChoice, { sizeZ, sizeT }: StackSize, 
   }
 }
 
+/** The chosen indices along an axis, as intervals. */
+function intervalsOf(
+  chosen: number | PlaneRanges | undefined,
+  length: number,
+): readonly (readonly [first: number, last: number])[] {
+  if (!isRanges(chosen)) return [[chosen ?? 0, chosen ?? 0]];
+  return chosen === 'all' ? [[0, length - 1]] : chosen;
+}
+
+const countOf = (chosen: number | PlaneRanges | undefined, length: number): number =>
+  intervalsOf(chosen, length).reduce((sum, [from, to]) => sum + to - from + 1, 0);
+
 function indicesOf(chosen: number | PlaneRanges | undefined, length: number): number[] {
-  if (!isRanges(chosen)) return [chosen ?? 0];
-  const ranges = chosen === 'all' ? [[0, length - 1] as const] : chosen;
-  return ranges.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
+  return intervalsOf(chosen, length).flatMap(([from, to]) =>
+    Array.from({ length: to - from + 1 }, (_, i) => from + i),
+  );
 }
 
 /**
