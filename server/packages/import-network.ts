@@ -56,6 +56,8 @@ export interface ImportRequest {
   readonly channels?: number;
   /** What the output means, where the graph does not end in what says so. Default: logits. */
   readonly scores?: ScoreKind;
+  /** Of two classes: the probability from which a px has the second. Default: the more probable class. */
+  readonly threshold?: number;
   readonly test?: NetworkTest;
   /** Refuses what is found of the network, where its package says otherwise. */
   readonly check?: (found: InspectedOnnx) => void;
@@ -117,7 +119,11 @@ async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Ca
     inputChannels,
     ...(card.channels && { channels: card.channels }),
     normalisation: card.normalisation ?? NORMALISATION,
-    ...postprocessingOf(request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax'), ending),
+    ...postprocessingOf(
+      request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax'),
+      ending,
+      classes.length === 2 ? request.threshold : undefined,
+    ),
     classes,
     ...(card.threshold !== undefined && { threshold: card.threshold }),
     micronsPerPixel: card.micronsPerPixel ?? null,
@@ -141,9 +147,15 @@ async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Ca
 }
 
 /** What is left to be done to the output; nothing where the graph does it. */
-function postprocessingOf(scores: ScoreKind, ending: ScoreKind | null): { postprocessing?: Postprocessing } {
-  if (ending !== null || scores === 'probabilities') return {};
-  return { postprocessing: [{ step: scores }] };
+function postprocessingOf(
+  scores: ScoreKind,
+  ending: ScoreKind | null,
+  threshold: number | undefined,
+): { postprocessing?: Postprocessing } {
+  const postprocessing: Postprocessing = [];
+  if (ending === null && scores !== 'probabilities') postprocessing.push({ step: scores });
+  if (threshold !== undefined) postprocessing.push({ step: 'threshold', value: threshold });
+  return postprocessing.length === 0 ? {} : { postprocessing };
 }
 
 /** Verifies a network in its draft. @throws VerificationError */

@@ -19,7 +19,7 @@ import { imageOf, normalised, postprocessed } from './test-tensors.js';
 
 /** What a package says of a model. */
 export interface PackageContent
-  extends Pick<ImportRequest, 'network' | 'card' | 'channels' | 'scores' | 'test' | 'check'> {
+  extends Pick<ImportRequest, 'network' | 'card' | 'channels' | 'scores' | 'threshold' | 'test' | 'check'> {
   /** What a user should know of it. */
   readonly notes: readonly string[];
 }
@@ -45,16 +45,16 @@ export async function readPackage(files: PackageFiles, options: PackageOptions):
   const network = await networkOf(description, files);
   const [scores] = ending.postprocessing.flatMap(({ step }) => (step === 'threshold' ? [] : [step]));
   const outputs = output.channels;
+  const ignored = ending.binarised !== null && (outputs ?? 1) > 2;
   return {
     network,
-    notes,
+    notes: ignored ? [...notes, BINARISED_CLASSES] : notes,
     card: {
       description: description.description || description.name,
       normalisation,
       ...channelsOf(description),
       ...(outputs !== null && { classes: classesNamed(output.channelNames, outputs) }),
       micronsPerPixel: input.microns,
-      ...(ending.binarised !== null && outputs === 1 && { threshold: ending.binarised }),
       data: {
         description: `not known: imported from a package of BioImage.IO ${description.formatVersion}, ${description.name}`,
         citation: description.citation,
@@ -65,10 +65,14 @@ export async function readPackage(files: PackageFiles, options: PackageOptions):
     },
     ...(input.channels !== null && { channels: input.channels }),
     scores: scores ?? 'probabilities',
+    ...(ending.binarised !== null && { threshold: ending.binarised }),
     ...(await testOf(description, files, normalisation, ending)),
     check: ({ geometry: { halo } }) => checkHalo(description, halo, options),
   };
 }
+
+const BINARISED_CLASSES =
+  'its step binarize is left out: of more than two classes, each px has the most probable one';
 
 /** Weights that are read, the preferred ones first. */
 const READABLE = ['onnx', 'keras_hdf5', 'tensorflow_js'] as const;

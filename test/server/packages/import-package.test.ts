@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { File, FS, ready } from 'h5wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../model/engine/engine.js';
-import { encodeNpy } from '../../../model/exchange/npy.js';
+import { encodeNpy, parseNpy } from '../../../model/exchange/npy.js';
 import type { Card } from '../../../model/shelf/card.js';
 import { importNetwork } from '../../../server/packages/import-network.js';
 import { readImportSource } from '../../../server/packages/import-source.js';
@@ -45,6 +45,12 @@ async function importPackage(made: SmallPackage, derivesHalo = false) {
   return importFile(path, derivesHalo);
 }
 
+/** The good package with another description. */
+const changed = (
+  change: (description: typeof DESCRIPTION_05) => object,
+  files: SmallPackage['files'] = good.files,
+): SmallPackage => ({ description: change(structuredClone(DESCRIPTION_05)), files });
+
 describe('a package', () => {
   it.each([
     ['0.5', DESCRIPTION_05],
@@ -64,12 +70,20 @@ describe('a package', () => {
     expect(existsSync(join(folder, 'model.onnx'))).toBe(true);
   });
 
-  const changed = (
-    change: (description: typeof DESCRIPTION_05) => object,
-    files: SmallPackage['files'] = good.files,
-  ) => ({
-    description: change(structuredClone(DESCRIPTION_05)),
-    files,
+  it('that makes zeros and ones by a threshold has its labels by that', async () => {
+    const { shape, data } = parseNpy(good.files.get('output.npy')!, 'output.npy');
+    const binarised = encodeNpy({ shape, data: Float32Array.from(data, (value) => (value > 0.4 ? 1 : 0)) });
+    const { card } = await importPackage(
+      changed(
+        (made) => {
+          const postprocessing = [{ id: 'sigmoid' }, { id: 'binarize', kwargs: { threshold: 0.4 } }];
+          return { ...made, outputs: [{ ...made.outputs[0], postprocessing }] };
+        },
+        new Map([...good.files, ['output.npy', binarised]]),
+      ),
+    );
+    expect(card.postprocessing).toEqual([{ step: 'sigmoid' }, { step: 'threshold', value: 0.4 }]);
+    expect(card.threshold).toBeUndefined();
   });
 
   const REFUSALS: Record<string, readonly [() => SmallPackage, RegExp]> = {
