@@ -141,9 +141,11 @@ export class JobStore {
       await Promise.all((files ?? (await readdir(folder))).map((name) => unlink(join(folder, name))));
       await rmdir(folder);
     } catch {
-      await rm(folder, { recursive: true, force: true });
+      // A result that is being derived may add files until its folder is gone.
+      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    } finally {
+      this.account.release(id);
     }
-    this.account.release(id);
   }
 
   /** Notes what a job's folder has, and what it is still expected to take. */

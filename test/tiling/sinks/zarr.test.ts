@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Size } from '../../../tiling/geometry.js';
@@ -227,4 +227,15 @@ it('what a killed process has left is no part of the result', async () => {
 it('checksums of shards are those of RFC 3720', () => {
   expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);
   expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
+});
+
+it('does not come back where what it belongs to is removed while it is written', async () => {
+  const job = join(folder, 'removed-job');
+  await mkdir(job);
+  const size = { width: 1200, height: 1100 };
+  const sink = await ZarrSink.create(join(job, 'labels.zarr'), size, LABELS);
+  await rm(job, { recursive: true });
+  await expect(write(sink, size, labelsOf(size)).then(() => sink.finish())).rejects.toThrow('ENOENT');
+  await sink.abort();
+  await expect(readdir(job)).rejects.toThrow('ENOENT');
 });

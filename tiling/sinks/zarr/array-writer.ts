@@ -1,5 +1,5 @@
 import { mkdir, open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Size } from '../../geometry.js';
 import { crc32c } from './crc32c.js';
 
@@ -36,15 +36,15 @@ export class ChunkFiles implements ArrayWriter {
 
   async writeChunks(place: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void> {
     for (const { column, bytes } of chunks) {
-      if (bytes)
-        await append(join(this.folder, ...[...place, row, column].map(String)), bytes, this.isDurable);
+      if (bytes) await append(this.folder, [...place, row, column].map(String), bytes, this.isDurable);
     }
   }
 }
 
 /** A shard that is being written. */
 interface OpenShard {
-  readonly path: string;
+  /** Below the folder of the array. */
+  readonly path: readonly string[];
   /** Offset and length of each chunk, row by row; the greatest number for one that is not there. */
   readonly index: BigUint64Array;
   /** Chunks that have not come. */
@@ -109,7 +109,7 @@ export class ShardFiles implements ArrayWriter {
     if (isComplete) this.#open.delete(key);
     if (isComplete && shard.bytes > 0) parts.push(indexBytes(shard.index));
     if (parts.length > 0) {
-      await append(shard.path, Buffer.concat(parts), isComplete && this.isDurable);
+      await append(this.folder, shard.path, Buffer.concat(parts), isComplete && this.isDurable);
     }
   }
 
@@ -119,7 +119,7 @@ export class ShardFiles implements ArrayWriter {
     const across = Math.min(width, this.#chunks.width - column * width);
     const down = Math.min(height, this.#chunks.height - row * height);
     return {
-      path: join(this.folder, 'c', ...at.map(String)),
+      path: ['c', ...at.map(String)],
       index: new BigUint64Array(2 * width * height).fill(NONE),
       missing: across * down,
       bytes: 0,
@@ -148,12 +148,25 @@ function indexBytes(index: BigUint64Array): Uint8Array {
   return bytes;
 }
 
-/** Appends to a file, which is created where there is none, and so are its folders. */
-async function append(path: string, bytes: Uint8Array, isDurable: boolean): Promise<void> {
-  const file = await open(path, 'a').catch(async (error: NodeJS.ErrnoException) => {
+/**
+ * Appends to a file, which is created where there is none, and so are its folders below that of the array. Where that is
+ * gone, so is what it belongs to: it does not come back.
+ */
+async function append(
+  folder: string,
+  path: readonly string[],
+  bytes: Uint8Array,
+  isDurable: boolean,
+): Promise<void> {
+  const name = join(folder, ...path);
+  const file = await open(name, 'a').catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    await mkdir(dirname(path), { recursive: true });
-    return open(path, 'a');
+    for (let depth = 1; depth < path.length; depth++) {
+      await mkdir(join(folder, ...path.slice(0, depth))).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'EEXIST') throw cause;
+      });
+    }
+    return open(name, 'a');
   });
   try {
     await file.appendFile(bytes);
