@@ -191,7 +191,21 @@ function checkLayer({ class_name: kind, name: own, config }: LayerConfig): void 
   ) {
     refuse(own, 'its activation is a layer of its own kind');
   }
+  for (const [key, accepted] of Object.entries(ONLY[kind] ?? {})) {
+    const value = config[key];
+    if (value === undefined || value === null || accepted.includes(JSON.stringify(value))) continue;
+    refuse(own, `its ${key} is ${JSON.stringify(value)}; only ${accepted.join(' or ')} is supported`);
+  }
 }
+
+/** Values of what TensorFlow.js does not read of a layer, or reads otherwise, as JSON. */
+const ONLY: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  ReLU: { negative_slope: ['0'], threshold: ['0'] },
+  Softmax: { axis: ['-1', '3'] },
+  Concatenate: { axis: ['-1', '3'] },
+  BatchNormalization: { axis: ['-1', '3'] },
+  Conv2DTranspose: { output_padding: ['null'], dilation_rate: ['1', '[1,1]'] },
+};
 
 const refuse = (layerName: string, reason: string): never => {
   throw new UnsupportedPackageError(`its layer "${layerName}" is not supported: ${reason}`);

@@ -83,6 +83,12 @@ describe('networks of layers', () => {
     ['a network', { class_name: 'Functional', config: {} }, /layers of class Functional/],
     ['groups', conv('end', [], { groups: 2 }), /a convolution|convolution is of 2 groups/],
     ['channels that come first', conv('end', [], { data_format: 'channels_first' }), /channels come first/],
+    [
+      'a slope',
+      { class_name: 'ReLU', config: { negative_slope: 0.1 } },
+      /its negative_slope is 0\.1; only 0 is/,
+    ],
+    ['another axis', { class_name: 'Softmax', config: { axis: 1 } }, /its axis is 1; only -1 or 3 is/],
     ['two uses', conv('end', [...reads('image'), ...reads('image')]), /used more than once/],
   ])('are refused by the layer that has %s', (_what, layer, reason) => {
     const end = { inbound_nodes: reads('image'), ...layer, name: 'end' };
