@@ -28,6 +28,8 @@ function pool(c: NodeContext, kind: 'MaxPool' | 'AveragePool'): ImageValue {
   const steps = [windows(options[0]), windows(options[1])] as const;
   const strides = options.map(({ stride }) => stride!) as [number, number];
   const dilations = options.map(({ dilation }) => dilation!) as [number, number];
+  if (kind === 'AveragePool' && dilations.some((n) => n !== 1))
+    return c.unsupported('it averages px with gaps between them');
   const isPadded = options.some(({ padding, ceil }) => ceil || String(padding) !== '0,0');
   // TensorFlow.js leaves padding out of averages, as ONNX does unless it is told to count it
   const isPlain = dilations.every((n) => n === 1) && (kind === 'MaxPool' || !isPadded);

@@ -361,6 +361,11 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
       /operators of type Einsum/,
     ],
     [
+      'an average of px with gaps',
+      (g, x) => g.g.op('AveragePool', [x], { kernel_shape: [2, 2], dilations: [2, 2] }),
+      /averages px with gaps/,
+    ],
+    [
       'a shuffle of channels',
       (g, x) => {
         const groups = g.g.op('Reshape', [x, g.g.ints([1, 2, 2, 64, 64])]);
