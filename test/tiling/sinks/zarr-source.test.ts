@@ -193,6 +193,17 @@ describe('labels in the store of an OME-Zarr 0.4', () => {
   });
 });
 
+it('a link in the place of a draft is not followed', async () => {
+  await writeStore3(store);
+  const elsewhere = join(root, 'precious.json');
+  await writeFile(elsewhere, '{}');
+  await mkdir(join(store, 'labels'));
+  await symlink(elsewhere, join(store, 'labels', 'zarr.json.partial'));
+  await write();
+  expect(await readFile(elsewhere, 'utf8')).toBe('{}');
+  expect(await readdir(join(store, 'labels'))).toEqual(expect.arrayContaining(['zarr.json']));
+});
+
 describe('labels are refused', () => {
   const change = async (file: string, edit: (document: never) => object) =>
     writeFile(join(store, file), JSON.stringify(edit((await json(file)) as never)));

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -165,8 +166,9 @@ async function list(group: string, version: NgffVersion, name: string): Promise<
 
 async function replace(folder: string, documents: Documents): Promise<void> {
   for (const [name, content] of Object.entries(documents)) {
-    const draft = join(folder, `${name}.partial`);
-    const file = await open(draft, 'w');
+    // A new file: one that is there could be a link to anywhere.
+    const draft = join(folder, `${name}.${randomUUID()}.partial`);
+    const file = await open(draft, 'wx');
     try {
       await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
       await file.sync();
