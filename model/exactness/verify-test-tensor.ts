@@ -1,5 +1,7 @@
+import { VerificationError } from '../errors.js';
+
 /** As bioimageio.core accepts a test output by default. */
-export const TEST_TOLERANCE = { relative: 1e-3, absolute: 1e-3, mismatchesPerMillion: 100 } as const;
+const TEST_TOLERANCE = { relative: 1e-3, absolute: 1e-3, mismatchesPerMillion: 100 } as const;
 
 export interface TestTolerance {
   readonly relative: number;
@@ -13,11 +15,13 @@ export interface TestOutcome {
   /** Values beyond the tolerance. */
   readonly mismatches: number;
   readonly largestDifference: number;
-  readonly isWithin: boolean;
 }
 
-/** Compares what a network computes for a test tensor with what its makers say that it computes. */
-export function compareTest(
+/**
+ * Compares what a network computes for a test tensor with what its makers say that it computes.
+ * @throws VerificationError where they differ beyond the tolerance
+ */
+export function checkTest(
   found: Float32Array,
   expected: Float32Array,
   { relative, absolute, mismatchesPerMillion }: TestTolerance = TEST_TOLERANCE,
@@ -28,6 +32,11 @@ export function compareTest(
     if (difference > largestDifference) largestDifference = difference;
     if (!(difference <= absolute + relative * Math.abs(value))) mismatches++;
   }
-  const isWithin = mismatches <= (expected.length * mismatchesPerMillion) / 1e6;
-  return { values: expected.length, mismatches, largestDifference, isWithin };
+  const values = expected.length;
+  if (!(mismatches <= (values * mismatchesPerMillion) / 1e6)) {
+    throw new VerificationError(
+      `${mismatches} of ${values} values of its test are beyond the tolerance, by up to ${largestDifference}`,
+    );
+  }
+  return { values, mismatches, largestDifference };
 }

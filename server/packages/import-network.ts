@@ -5,7 +5,7 @@ import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import type { InspectedOnnx, NetworkTensor } from '../../model/engine/engine-methods.js';
 import { VerificationError } from '../../model/errors.js';
 import type { TestedNetwork } from '../../model/exactness/self-test.js';
-import { compareTest, TEST_TOLERANCE, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
+import { checkTest, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
 import { verifyTiles } from '../../model/exactness/verify-tiles.js';
 import type { ScoreKind } from '../../model/network/head.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
@@ -175,14 +175,7 @@ async function verify(
         `its test has an output of ${height} × ${width} px and ${channels} channels; the network returns ${computed.height} × ${computed.width} px and ${computed.channels} channels`,
       );
     }
-    const found = test.finish?.(computed) ?? computed.values;
-    const { isWithin, ...outcome } = compareTest(found, values, test.tolerance ?? TEST_TOLERANCE);
-    tested = outcome;
-    if (!isWithin) {
-      throw new VerificationError(
-        `${outcome.mismatches} of ${outcome.values} values of its test are beyond the tolerance, by up to ${outcome.largestDifference}`,
-      );
-    }
+    tested = checkTest(test.finish?.(computed) ?? computed.values, values, test.tolerance);
   }
   const model = await engine.load(draft);
   try {
