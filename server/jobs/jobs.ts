@@ -282,10 +282,10 @@ export class Jobs {
   async remove(id: string): Promise<void> {
     const job = this.#jobs.delete(id)?.job;
     if (job && !job.isAwaited && job.record.cache) this.cache.forget(job.record.cache.key);
-    await this.results.closeFiles(id);
     // One that is awaited never wrote its record: these are all of its files.
     const isKnown = job?.isAwaited && job.record.state === 'succeeded';
-    await this.options.store.remove(id, isKnown ? filesOf(job.record) : undefined);
+    const files = isKnown ? filesOf(job.record) : undefined;
+    await this.results.withdraw(id, () => this.options.store.remove(id, files));
   }
 
   /** Removes the jobs that ended, or were paused, longer than `keepMs` ago. */

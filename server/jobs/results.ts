@@ -12,13 +12,16 @@ import type { WorkerCalls } from '../worker/methods.js';
 import { resultName } from './folder.js';
 import { namesOf } from './hidden-source.js';
 import type { JobRecord } from './job.js';
+import { noJob } from './record.js';
 import { specOf } from './spec.js';
 import type { JobStore } from './store.js';
 
 /** The results of jobs: those that they wrote, those derived on request, and what viewers see of them. */
 export class JobResults {
   /** Results that are being derived, by their paths. */
-  readonly #pending = new Map<string, Promise<void>>();
+  readonly #pending = new Map<string, Derivation>();
+  /** The ids of jobs that are being removed. */
+  readonly #removed = new Set<string>();
 
   constructor(
     private readonly store: JobStore,
@@ -37,7 +40,7 @@ export class JobResults {
   /**
    * Returns the path of a result of a succeeded job. One that the job did not write is derived from its mask.
    * @throws RequestError `not-ready` for a job that has not succeeded, `not-found` for a result that cannot be
-   *   derived from its mask
+   *   derived from its mask, or of a job that is removed meanwhile
    */
   async get(record: JobRecord, output: Output, format: Format): Promise<string> {
     if (record.state !== 'succeeded') {
@@ -45,9 +48,8 @@ export class JobResults {
       throw new RequestError('not-ready', `the job is ${record.state}${reason}`);
     }
     const path = this.path(record.id, output, format);
-    const pending = this.#pending.get(path) ?? this.#derive(record, { output, format, path });
-    this.#pending.set(path, pending);
-    await pending.finally(() => this.#pending.delete(path));
+    if (this.#removed.has(record.id)) throw noJob(record.id);
+    await (this.#pending.get(path) ?? this.#begin(record, { output, format, path })).ended;
     return path;
   }
 
@@ -84,14 +86,41 @@ export class JobResults {
     return this.readers.evict(this.store.folder(id));
   }
 
+  /** Removes the files of a job while nothing reads or writes them: what is derived of it is cancelled, and ended. */
+  async withdraw(id: string, remove: () => Promise<void>): Promise<void> {
+    this.#removed.add(id);
+    try {
+      const derivations = [...this.#pending.values()].filter((pending) => pending.id === id);
+      for (const { controller } of derivations) controller.abort();
+      await Promise.allSettled(derivations.map(({ ended }) => ended));
+      await this.closeFiles(id);
+      await remove();
+    } finally {
+      this.#removed.delete(id);
+    }
+  }
+
   /** Resolves when the results that a job wrote would survive a power failure. */
   sync({ id, request: { outputs } }: JobRecord): Promise<void> {
     const names = outputs.map(({ output, format }) => resultName(output, format));
     return this.store.sync(id, names);
   }
 
+  #begin(record: JobRecord, result: ResultFile): Derivation {
+    const controller = new AbortController();
+    const { id } = record;
+    const ended = this.#derive(record, result, controller.signal)
+      .catch((error: unknown) => {
+        throw controller.signal.aborted ? noJob(id) : error;
+      })
+      .finally(() => this.#pending.delete(result.path));
+    const derivation = { id, controller, ended };
+    this.#pending.set(result.path, derivation);
+    return derivation;
+  }
+
   /** Derives a result from the finished mask, unless it exists. It gets its name once it would survive. */
-  async #derive(record: JobRecord, result: ResultFile): Promise<void> {
+  async #derive(record: JobRecord, result: ResultFile, signal: AbortSignal): Promise<void> {
     const { output, format, path } = result;
     if (await exists(path)) return;
     const mask = this.path(record.id, 'labels', 'tiff');
@@ -104,8 +133,15 @@ export class JobResults {
     const files = [{ ...result, simplify: request.simplify, path: draft }];
     const pixels = pixelsOf(image);
     const card = await this.#cardOf(record);
-    await this.#unnamed(record, this.readers.derive(this.#specOf(record), card, mask, files, pixels));
-    await this.store.publish(record, basename(draft), basename(path));
+    try {
+      const job = this.#specOf(record);
+      await this.#unnamed(record, this.readers.derive(job, card, mask, files, { pixels, signal }));
+      await this.store.publish(record, basename(draft), basename(path));
+    } catch (error) {
+      // A process that was killed leaves them, and what they take is not counted.
+      await this.store.discard(record, basename(draft)).catch(() => undefined);
+      throw error;
+    }
   }
 
   #unnamed<Value>(record: JobRecord, reading: Promise<Value>): Promise<Value> {
@@ -122,6 +158,14 @@ export class JobResults {
   async #cardOf({ request }: JobRecord): Promise<Card> {
     return (await this.shelf.find(request.model)).card;
   }
+}
+
+/** A result that is being derived. */
+interface Derivation {
+  /** Of its job. */
+  readonly id: string;
+  readonly controller: AbortController;
+  readonly ended: Promise<void>;
 }
 
 const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => null)) !== null;

@@ -148,15 +148,17 @@ export class JobStore {
     }
   }
 
+  /** Removes what is left of files that were never published: all that begins with the name of their draft. */
+  async discard({ id }: JobRecord, draft: string): Promise<void> {
+    const folder = this.folder(id);
+    for (const name of await readdir(folder)) {
+      if (name.startsWith(draft)) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+
   /** Notes what a job's folder has, and what it is still expected to take. */
   async measure({ id, owner }: JobRecord, expectedBytes = 0): Promise<void> {
-    const folder = this.folder(id);
-    const sizes = (await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size);
-    this.account.record(
-      id,
-      owner,
-      (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, expectedBytes),
-    );
+    this.account.record(id, owner, (await bytesBelow(this.folder(id))) + expectedBytes);
   }
 
   /** Removes all files of an ended job but its record; of one that succeeded, its image and its results stay, too. */
@@ -181,4 +183,14 @@ export class JobStore {
     );
     return text === null ? null : parseRecord(text, id);
   }
+}
+
+/** Bytes of all files below a folder. */
+async function bytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const sizes = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? bytesBelow(path) : (await stat(path)).size;
+  });
+  return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -32,7 +32,7 @@ export interface PoolOptions extends ReaderProcessOptions {
 export interface CallOptions {
   /** Time limit of this call in ms. Default the pool's. */
   readonly timeoutMs?: number | undefined;
-  /** Rejects the call if it aborts while the call is pending; a dispatched one runs to its end. */
+  /** Rejects the call if it aborts while the call is pending; a dispatched one is cancelled, and settles as it does. */
   readonly signal?: AbortSignal | undefined;
   /** Skips the queue, even if it is full. Default false. */
   readonly isUrgent?: boolean;
@@ -100,7 +100,7 @@ export class ReaderPool {
       throw new RequestError('busy', `${maxPending} requests are already waiting for ${operation}`);
     let cancel = () => {};
     return new Promise<ResultOf<ReaderMethods[Name]>>((resolve, reject) => {
-      const run = (reader: ReaderProcess) => reader.call(name, args, timeoutMs);
+      const run = (reader: ReaderProcess) => reader.call(name, args, timeoutMs, signal);
       const task: Task = { run, resolve, reject, since: this.clock.now(), crashes: 0 };
       cancel = () => {
         if (remove(this.#pending, task)) reject(signal?.reason);

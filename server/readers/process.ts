@@ -85,18 +85,22 @@ export class ReaderProcess {
    * Calls a method of the process once that has started.
    *
    * @param timeoutMs time limit of the call, from then on: beyond it, the process is terminated
+   * @param signal cancels the call, which settles as its handler does
    * @throws ReaderExit; RemoteError with the code of what the call itself threw
    */
   async call<Name extends ReadName>(
     name: Name,
     args: ArgsOf<ReaderMethods[Name]>,
     timeoutMs: number,
+    signal?: AbortSignal | undefined,
   ): Promise<ResultOf<ReaderMethods[Name]>> {
     this.#isBusy = true;
     try {
       await this.#started;
       const reason = `took longer than ${timeoutMs / 1000} s`;
-      return await this.#within(timeoutMs, reason, () => this.#connection.call(name, args));
+      return await this.#within(timeoutMs, reason, () =>
+        this.#connection.call(name, args, signal ? { signal } : {}),
+      );
     } finally {
       this.#isBusy = false;
     }

@@ -124,18 +124,21 @@ export class Readers {
     );
   }
 
-  /** Derives results from a finished mask of `pixels` px. */
+  /**
+   * Derives results from a finished mask.
+   * @param pixels of the mask, by which its time is limited
+   */
   derive(
     spec: PlanSpec,
     card: Card,
     mask: string,
     results: readonly ResultFile[],
-    pixels: number,
+    { pixels, signal }: { readonly pixels: number; readonly signal: AbortSignal },
   ): Promise<void> {
     const timeoutMs = DERIVE_MS + pixels / 1000;
     const key = results.map(({ path }) => path).join();
     return this.#unlessFailing(key, () =>
-      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { timeoutMs }),
+      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { timeoutMs, signal }),
     );
   }
 

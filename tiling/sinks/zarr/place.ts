@@ -65,10 +65,10 @@ export async function folderPlace(path: string): Promise<ZarrPlace> {
   };
 }
 
-/** Creates a folder, without what a killed process has left of it. */
+/** Creates a folder in one that exists, without what a killed process has left of it. */
 export async function emptyFolder(path: string): Promise<string> {
   await rm(path, { recursive: true, force: true });
-  await mkdir(path, { recursive: true });
+  await mkdir(path);
   return path;
 }
 
