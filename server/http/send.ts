@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { Request, Response } from 'express';
-import { findFile } from '../../tiling/zip/find-file.js';
+import type { ArchiveCache } from '../../tiling/zip/archive-cache.js';
 import { RequestError } from '../contract/errors.js';
 import { disconnection } from './disconnection.js';
 
@@ -39,6 +39,16 @@ export async function sendFile(
   }
 }
 
+/** A file of an archive. */
+export interface ArchivedName {
+  /** Of the archive. */
+  readonly path: string;
+  /** Of the file in it. */
+  readonly name: string;
+  /** The lists of files of archives that were read before. */
+  readonly cache: ArchiveCache;
+}
+
 /**
  * Sends a file of an archive that no longer changes, or the part of it that `Range` requests, as `sendFile` sends one
  * that is there by itself.
@@ -47,18 +57,39 @@ export async function sendFile(
 export async function sendArchived(
   request: Request,
   response: Response,
-  archive: string,
-  name: string,
+  { path, name, cache }: ArchivedName,
   options: FileResponse,
 ): Promise<void> {
-  const file = await open(archive);
+  if (sendUnchanged(request, response, options)) return; // without looking it up
+  const file = await open(path);
   try {
-    const part = await findFile(file, name);
-    if (part === null) throw new RequestError('not-found', `the result has no file "${name}"`);
+    const part = (await cache.filesOf(path, file)).find(name);
+    if (part === null) {
+      response.removeHeader('ETag');
+      response.removeHeader('Accept-Ranges');
+      throw new RequestError('not-found', `the result has no file "${name}"`);
+    }
     await sendOpenFile(request, response, file, options, part);
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Sets what a response says of a file, and ends it where the client has that file already.
+ * @returns whether it has
+ */
+function sendUnchanged(
+  request: Request,
+  response: Response,
+  { type, etag }: Pick<FileResponse, 'type' | 'etag'>,
+): boolean {
+  response.set('Content-Type', type);
+  if (etag === null) return false;
+  response.set({ ETag: `"${etag}"`, 'Accept-Ranges': 'bytes' });
+  const isUnchanged = request.fresh;
+  if (isUnchanged) response.status(304).end();
+  return isUnchanged;
 }
 
 /** @param part of the file that is sent as if it were the whole. Default: all of it */
@@ -70,14 +101,9 @@ async function sendOpenFile(
   part: { readonly start: number; readonly length: number } | null = null,
 ): Promise<void> {
   const { start: from, length: size } = part ?? { start: 0, length: (await file.stat()).size };
-  response.set('Content-Type', type);
+  if (sendUnchanged(request, response, { type, etag })) return;
   let [start, end] = [0, size - 1];
   if (etag !== null) {
-    response.set({ ETag: `"${etag}"`, 'Accept-Ranges': 'bytes' });
-    if (request.fresh) {
-      response.status(304).end();
-      return;
-    }
     const ifRange = request.get('If-Range');
     const ranges = ifRange === undefined || ifRange === `"${etag}"` ? request.range(size) : undefined;
     if (ranges === -1) {

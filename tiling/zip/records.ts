@@ -26,6 +26,10 @@ const CENTRAL_BYTES = 46;
 const END_64_BYTES = 56;
 const LOCATOR_64_BYTES = 20;
 const END_BYTES = 22;
+/** Of a record's lengths and offset in 64 bits. */
+const EXTRA_BYTES = 28;
+/** Bytes of a central directory that is written, and read: some 300,000 files. */
+export const MAX_DIRECTORY_BYTES = 32 << 20;
 /** Where a file's header has its checksum. */
 export const CRC_AT = 14;
 
@@ -56,10 +60,13 @@ export function localHeader(name: string, length: number): Buffer {
   return header;
 }
 
+/** Bytes of a file's record in the central directory, by those of its name. */
+export const recordBytes = (nameBytes: number): number => CENTRAL_BYTES + nameBytes + EXTRA_BYTES;
+
 /** A file in the central directory. */
 export function centralRecord({ name, crc, length, offset }: ZipEntry): Buffer {
   const text = Buffer.from(name);
-  const record = Buffer.alloc(CENTRAL_BYTES + text.length + 28);
+  const record = Buffer.alloc(recordBytes(text.length));
   record.writeUInt32LE(CENTRAL, 0);
   record.writeUInt16LE(UNIX | VERSION, 4);
   record.writeUInt16LE(VERSION, 6);
@@ -69,7 +76,7 @@ export function centralRecord({ name, crc, length, offset }: ZipEntry): Buffer {
   record.writeUInt32LE(NONE_32, 20);
   record.writeUInt32LE(NONE_32, 24);
   record.writeUInt16LE(text.length, 28);
-  record.writeUInt16LE(28, 30);
+  record.writeUInt16LE(EXTRA_BYTES, 30);
   record.writeUInt32LE(MODE, 38);
   record.writeUInt32LE(NONE_32, 42);
   record.set(text, CENTRAL_BYTES);
@@ -131,27 +138,36 @@ export function readEnd(tail: Buffer): { readonly offset: number; readonly bytes
 }
 
 /**
- * Finds a file in the central directory by its name; null where there is none.
+ * Lists where the records of a central directory begin.
  * @throws Error for what this module has not written
  */
-export function findEntry(directory: Buffer, name: string): ZipEntry | null {
-  const text = Buffer.from(name);
+export function recordPositions(directory: Buffer): number[] {
+  const positions: number[] = [];
   for (let at = 0; at < directory.length; ) {
     if (at + CENTRAL_BYTES > directory.length || directory.readUInt32LE(at) !== CENTRAL) throw damaged();
     const [nameBytes, extraBytes] = [directory.readUInt16LE(at + 28), directory.readUInt16LE(at + 30)];
-    const extra = at + CENTRAL_BYTES + nameBytes;
-    if (extra + extraBytes > directory.length || extraBytes !== 28) throw damaged();
-    if (text.equals(directory.subarray(at + CENTRAL_BYTES, extra))) {
-      return {
-        name,
-        crc: directory.readUInt32LE(at + 16),
-        length: numberAt(directory, extra + 4),
-        offset: numberAt(directory, extra + 20),
-      };
-    }
-    at = extra + extraBytes;
+    const next = at + CENTRAL_BYTES + nameBytes + extraBytes;
+    if (next > directory.length || extraBytes !== EXTRA_BYTES) throw damaged();
+    positions.push(at);
+    at = next;
   }
-  return null;
+  return positions;
+}
+
+/** The name of a file whose record is at a position, in UTF-8. */
+export const nameAt = (directory: Buffer, at: number): Buffer =>
+  directory.subarray(at + CENTRAL_BYTES, at + CENTRAL_BYTES + directory.readUInt16LE(at + 28));
+
+/** The file whose record is at a position. */
+export function entryAt(directory: Buffer, at: number): ZipEntry {
+  const name = nameAt(directory, at);
+  const extra = at + CENTRAL_BYTES + name.length;
+  return {
+    name: name.toString(),
+    crc: directory.readUInt32LE(at + 16),
+    length: numberAt(directory, extra + 4),
+    offset: numberAt(directory, extra + 20),
+  };
 }
 
 /** Where the content of a file begins. */

@@ -1,3 +1,4 @@
+import { ArchiveCache } from '../../../tiling/zip/archive-cache.js';
 import { RequestError } from '../../contract/errors.js';
 import { OPERATIONS } from '../../contract/operations.js';
 import { FORMATS, type Output } from '../../contract/outputs.js';
@@ -17,6 +18,7 @@ export function zarrFileRoutes(
   operate: Operate,
   { jobs, idleTimeoutMs }: Pick<RouteDependencies, 'jobs' | 'idleTimeoutMs'>,
 ): void {
+  const cache = new ArchiveCache();
   operate('getZarrFile', async (request, response) => {
     const record = visibleJobs(jobs, request).get(request.params.id);
     const parsed = PATH.safeParse(request.params);
@@ -25,14 +27,19 @@ export function zarrFileRoutes(
     const output = store.replace(/\.zarr$/, '') as Output;
     const isDocument = key.endsWith('.json');
     await withFilesOf(jobs, record, async () => {
-      const archive = await jobs.results.get(record, output, 'zarr');
+      const path = await jobs.results.get(record, output, 'zarr');
       response.set('Cache-Control', 'private, max-age=86400');
-      await sendArchived(request, response, archive, key, {
-        type: isDocument ? FORMATS.json.type : FORMATS.raw.type,
-        etag: `${record.id}-${output}-zarr/${key}`,
-        idleTimeoutMs,
-        onSent: (bytes) => jobs.countSent(output, bytes),
-      });
+      await sendArchived(
+        request,
+        response,
+        { path, name: key, cache },
+        {
+          type: isDocument ? FORMATS.json.type : FORMATS.raw.type,
+          etag: `${record.id}-${output}-zarr/${key}`,
+          idleTimeoutMs,
+          onSent: (bytes) => jobs.countSent(output, bytes),
+        },
+      );
     });
   });
 }

@@ -9,7 +9,8 @@ import { crc32c } from '../../../tiling/sinks/zarr/crc32c.js';
 import { ZarrSink } from '../../../tiling/sinks/zarr/zarr.js';
 import type { PixelReader } from '../../../tiling/source.js';
 import { openImage } from '../../../tiling/sources/open.js';
-import { findFile } from '../../../tiling/zip/find-file.js';
+import { ArchiveCache } from '../../../tiling/zip/archive-cache.js';
+import { readArchiveFiles } from '../../../tiling/zip/archive-files.js';
 import { testFolder } from '../../support/files.js';
 import { even, firstDifference } from '../../support/rasters.js';
 
@@ -172,9 +173,10 @@ describe('an archive', () => {
       .map((entry) => join(entry.parentPath, entry.name).slice(plain.length + 1));
     expect(names.length).toBeGreaterThan(5);
     const archive = await open(path);
+    const files = await readArchiveFiles(archive);
     const starts = new Map<string, number>();
     for (const name of names) {
-      const { start, length } = (await findFile(archive, name))!;
+      const { start, length } = files.find(name)!;
       const bytes = Buffer.alloc(length);
       await archive.read(bytes, 0, length, start);
       expect(bytes.equals(await readFile(join(plain, name)))).toBe(true);
@@ -182,7 +184,7 @@ describe('an archive', () => {
     }
     const inOrder = names.sort((a, b) => starts.get(a)! - starts.get(b)!);
     expect(inOrder.slice(0, 3)).toEqual(['zarr.json', 'labels/zarr.json', 'labels/classes/zarr.json']);
-    expect(await findFile(archive, 'labels/none')).toBeNull();
+    expect(files.find('labels/none')).toBeNull();
     await archive.close();
   });
 
@@ -192,9 +194,69 @@ describe('an archive', () => {
     for (const damaged of [bytes.subarray(0, -1), bytes.subarray(0, 10), Buffer.alloc(1000)]) {
       await writeFile(broken, damaged);
       const archive = await open(broken);
-      await expect(findFile(archive, 'zarr.json')).rejects.toThrow(/archive of a result is/);
+      await expect(readArchiveFiles(archive)).rejects.toThrow(/archive of a result is/);
       await archive.close();
     }
+  });
+});
+
+describe('the lists of files of archives', () => {
+  const size = { width: 30, height: 20 };
+  const create = async (name: string, seed: number): Promise<string> => {
+    const sink = await ZarrSink.create(join(folder, name), size, LABELS);
+    await write(sink, size, labelsOf(size, seed));
+    await sink.finish();
+    return join(folder, name);
+  };
+  const lookUp = async (cache: ArchiveCache, path: string) => {
+    const archive = await open(path);
+    const files = await cache.filesOf(path, archive).finally(() => archive.close());
+    return files;
+  };
+
+  it('are read once, and again where a file was replaced', async () => {
+    const path = await create('listed.ozx', 0);
+    const cache = new ArchiveCache();
+    const [first, second] = await Promise.all([lookUp(cache, path), lookUp(cache, path)]);
+    expect(second).toBe(first);
+    expect(cache.bytes).toBe(first!.bytes);
+    await create('listed.ozx', 1);
+    expect(await lookUp(cache, path)).not.toBe(first);
+  });
+
+  it('are bounded: the least recently used is forgotten', async () => {
+    const [one, two, three] = await Promise.all([0, 1, 2].map((i) => create(`many-${i}.ozx`, i)));
+    const { bytes } = await lookUp(new ArchiveCache(), one!);
+    const cache = new ArchiveCache(2.5 * bytes);
+    const first = await lookUp(cache, one!);
+    const second = await lookUp(cache, two!);
+    expect(await lookUp(cache, one!)).toBe(first);
+    await lookUp(cache, three!);
+    expect(await lookUp(cache, one!)).toBe(first);
+    expect(await lookUp(cache, two!)).not.toBe(second);
+    expect(cache.bytes).toBeLessThanOrEqual(2.5 * bytes);
+  });
+
+  it('are not held of what is damaged', async () => {
+    const cache = new ArchiveCache();
+    await writeFile(join(folder, 'cached.ozx'), 'no archive');
+    for (let i = 0; i < 2; i++)
+      await expect(lookUp(cache, join(folder, 'cached.ozx'))).rejects.toThrow('damaged');
+    expect(cache.bytes).toBe(0);
+  });
+
+  it('have a limit, beyond which a stack is refused before anything is written', async () => {
+    const stack = { sizeZ: 65_536, sizeT: 1 };
+    const path = join(folder, 'too-many.ozx');
+    await expect(
+      ZarrSink.create(path, size, { ...PROBABILITIES, channels: 10, stack }),
+    ).rejects.toMatchObject({
+      code: 'unsupported-output',
+      message: expect.stringMatching(/655,364 files, and one has 243,148 at most/),
+    });
+    expect((await readdir(folder)).filter((name) => name.startsWith('too-many'))).toEqual([]);
+    const sink = await ZarrSink.create(path, size, { ...LABELS, stack });
+    await sink.abort();
   });
 });
 

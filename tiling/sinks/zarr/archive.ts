@@ -1,12 +1,36 @@
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { CRC_AT, centralRecord, endRecords, localHeader, type ZipEntry } from '../../zip/records.js';
+import { UnsupportedOutputError } from '../../errors.js';
+import {
+  CRC_AT,
+  centralRecord,
+  endRecords,
+  localHeader,
+  MAX_DIRECTORY_BYTES,
+  recordBytes,
+  type ZipEntry,
+} from '../../zip/records.js';
 import { PartialFile } from '../partial-file.js';
 
 /** Length of the pieces that files are copied in. */
 const PIECE_BYTES = 1 << 20;
 const DOCUMENT = 'zarr.json';
+/** Length of a file's name, such as `labels/classes/0/c/65535/0/0`, at most. */
+const NAME_BYTES = 64;
+
+/**
+ * Checks that an archive of so many files can be served: their list is held in memory.
+ * @throws UnsupportedOutputError
+ */
+export function checkArchivable(files: number): void {
+  const most = Math.floor(MAX_DIRECTORY_BYTES / recordBytes(NAME_BYTES));
+  if (files <= most) return;
+  throw new UnsupportedOutputError(
+    `this stack would be an OME-Zarr of ${files.toLocaleString('en-GB')} files, and one has ` +
+      `${most.toLocaleString('en-GB')} at most: segment fewer planes at a time, or choose another format`,
+  );
+}
 
 /**
  * Moves the files of a Zarr into a ZIP archive, as the proposal for OME-Zarrs in single files has it (NGFF RFC 9): the

@@ -2,6 +2,7 @@ import type { Size } from '../../geometry.js';
 import type { StackSize } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 import type { Values } from '../halve.js';
+import { pyramidSizes } from '../pyramid.js';
 import type { MaskClass } from '../tiff/ome-xml.js';
 
 /** Types of a Zarr's values, with the array and Zarr 2's name of each. */
@@ -41,6 +42,8 @@ export interface ZarrGrid {
 const CHUNK_BYTES = 1 << 18;
 /** Side of a chunk that is a file, in px: fewer files, and more memory. */
 const FILE_CHUNK_PX = 1024;
+/** Documents of groups: of the root, of the labels together, and of those. */
+const DOCUMENTS = 3;
 /** Side of a shard in px: a slide of 100,000 px a side has 900 of them, overviews included. */
 const SHARD_PX = 4096;
 
@@ -55,4 +58,17 @@ export function gridOf({ width, height }: Size, chunkPx: number, version: NgffVe
   if (version === '0.4') return { chunkPx, shard: null };
   const cover = (side: number): number => Math.min(SHARD_PX, Math.ceil(side / chunkPx) * chunkPx);
   return { chunkPx, shard: { width: cover(width), height: cover(height) } };
+}
+
+/** How many files an OME-Zarr 0.5 has, at most: a shard of zeros alone is none. */
+export function mostFiles(size: Size, format: ZarrFormat): number {
+  const { channels, isLabels, stack = { sizeZ: 1, sizeT: 1 } } = format;
+  const tilePx = chunkPxOf(format, '0.5');
+  const images = stack.sizeZ * stack.sizeT * (isLabels ? 1 : channels);
+  const levels = pyramidSizes(size, { tilePx });
+  const shards = levels.reduce((sum, level) => {
+    const { width, height } = gridOf(level, tilePx, '0.5').shard!;
+    return sum + Math.ceil(level.width / width) * Math.ceil(level.height / height);
+  }, 0);
+  return shards * images + levels.length + DOCUMENTS;
 }

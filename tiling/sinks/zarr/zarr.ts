@@ -2,9 +2,10 @@ import { basename, dirname, join } from 'node:path';
 import type { Rect, Size } from '../../geometry.js';
 import type { MaskSink } from '../../sink.js';
 import type { Values } from '../halve.js';
+import { checkArchivable } from './archive.js';
 import { axesOf, levelsOf } from './coordinates.js';
 import { type Axis, groupDocuments, imageLabel, multiscales, ngffAttributes, omero } from './documents.js';
-import type { ZarrFormat } from './format.js';
+import { mostFiles, type ZarrFormat } from './format.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
 import { archivePlace, folderPlace, RESULT_ATTRIBUTE, type ZarrPlace } from './place.js';
 import { writeDocuments } from './write-documents.js';
@@ -33,6 +34,7 @@ export class ZarrSink implements MaskSink {
   /**
    * @param kind a ZIP archive, or a folder
    * @throws ConflictError where the folder exists, and is no earlier result
+   * @throws UnsupportedOutputError for an archive of too many files
    */
   static async create(
     path: string,
@@ -40,6 +42,7 @@ export class ZarrSink implements MaskSink {
     format: ZarrFormat,
     kind: 'archive' | 'folder' = 'archive',
   ): Promise<ZarrSink> {
+    if (kind === 'archive') checkArchivable(mostFiles(size, format));
     const named = join(dirname(path), basename(path)); // without a slash at its end: other names are made of it
     const place = await (kind === 'archive' ? archivePlace(named) : folderPlace(named));
     try {
