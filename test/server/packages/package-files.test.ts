@@ -62,7 +62,7 @@ describe('the files of a package', () => {
   });
 
   it('are refused where they unpack to more than they state', async () => {
-    const lying = withField(withDeflated('a.bin', Buffer.alloc(5000)), 'PK\x01\x02', 24, 100);
+    const lying = withField(withDeflated('a.bin', Buffer.alloc(5000)), 'PK\x01\x02', 46 + 5 + 4, 100);
     const zip = await openArchive('a.zip', lying);
     await expect(zip.read('a.bin')).rejects.toThrow(/a\.bin is damaged: too many bytes/);
   });
@@ -82,18 +82,12 @@ function withField(data: Buffer, signature: string, offset: number, value: numbe
 
 /** An archive of one file that is compressed. */
 function withDeflated(name: string, data: Buffer): Buffer {
-  const stored = Buffer.concat(zipParts([{ name, data }]));
-  const header = 30 + name.length;
-  const packed = deflateRawSync(data);
-  const entry = Buffer.from(stored.subarray(0, header));
-  const directory = Buffer.from(stored.subarray(header + data.length));
-  for (const [part, method, size] of [
-    [entry, 8, 18],
-    [directory, 10, 20],
-  ] as const) {
-    part.writeUInt16LE(8, method);
-    part.writeUInt32LE(packed.length, size);
-  }
-  directory.writeUInt32LE(header + packed.length, directory.length - 6);
-  return Buffer.concat([entry, packed, directory]);
+  const zip = Buffer.concat(zipParts([{ name, data: deflateRawSync(data) }]));
+  const listed = zip.lastIndexOf('PK\x01\x02', undefined, 'latin1');
+  const length = BigInt(data.length);
+  zip.writeUInt16LE(8, 8);
+  zip.writeBigUInt64LE(length, 30 + name.length + 4);
+  zip.writeUInt16LE(8, listed + 10);
+  zip.writeBigUInt64LE(length, listed + 46 + name.length + 4);
+  return zip;
 }
