@@ -2,11 +2,12 @@ import { InexactModelError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
+import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
 import { MisfitError } from './node-context.js';
 import { type OnnxGraph, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
-import type { Axis } from './values.js';
+import type { Axis, ImportedNode } from './values.js';
 
 export interface ImportOptions {
   /** The output that is the network's. Default: its only one. */
@@ -127,8 +128,8 @@ function lowerAtSome(graph: OnnxGraph, base: Base): LoweredGraph {
 }
 
 /**
- * Compares what the graph does with images of two other sizes: where shapes decide what is computed, they may decide
- * otherwise there.
+ * Compares what the graph does with images of other sizes, up to those of large tiles: where shapes decide what is
+ * computed, and with which numbers, they may decide otherwise there.
  * @throws InexactModelError
  */
 function checkSizes(
@@ -140,6 +141,7 @@ function checkSizes(
   for (const sizes of [
     [smallest, smallest + 3 * multiple],
     [smallest + 5 * multiple, smallest + multiple],
+    [smallest + Math.ceil(1000 / multiple) * multiple, smallest + Math.ceil(4000 / multiple) * multiple],
   ] as const) {
     let found: LoweredGraph;
     try {
@@ -151,17 +153,27 @@ function checkSizes(
         `a tile of ${sizes[1]} × ${sizes[0]} px: ${cause.message}`,
       );
     }
-    const [own, other] = [expected, found].map(({ nodes }) => nodes.map(signature)) as [string[], string[]];
-    const at = own.findIndex((text, i) => text !== other[i]);
-    if (at >= 0 || own.length !== other.length) {
+    const at = expected.nodes.findIndex((node, i) => !isEqual(node, found.nodes[i]));
+    if (at >= 0 || found.nodes.length !== expected.nodes.length) {
       const { name } = expected.nodes[Math.max(0, at)]!;
       throw new InexactModelError(name, 'what it does depends on the size of the image');
     }
   }
 }
 
-const signature = ({ name, opType, inputs, channels, parameters }: LoweredGraph['nodes'][number]): string =>
-  JSON.stringify([name, opType, inputs, channels, parameters]);
+/** Whether two operators compute the same. */
+function isEqual(a: ImportedNode, b: ImportedNode | undefined): boolean {
+  const signature = ({ name, opType, inputs, channels, parameters }: ImportedNode) =>
+    JSON.stringify([name, opType, inputs, channels, parameters]);
+  if (b === undefined || signature(a) !== signature(b) || a.weights.length !== b.weights.length) return false;
+  return a.weights.every(({ of }, i) => isEqualConstant(of, b.weights[i]!.of));
+}
+
+/** Those of the file are the same object; others were folded, and may follow from the size of the image. */
+function isEqualConstant(a: Constant, b: Constant): boolean {
+  if (a === b) return true;
+  return a.dims.join() === b.dims.join() && a.values.every((value, i) => Object.is(value, b.values[i]));
+}
 
 /**
  * Lowers a graph that is not exact, for tiles of one size: that of the file, or else the least from the requested side on

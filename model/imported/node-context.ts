@@ -53,12 +53,40 @@ export class NodeContext {
     return this.values.length;
   }
 
+  /** The attributes that were looked up: what a node states beside them would be ignored. */
+  readonly #known = new Set<string>();
+
   has(name: string): boolean {
+    this.#known.add(name);
     return this.node.attributes.has(name);
   }
 
   attribute(name: string): Attribute {
+    this.#known.add(name);
     return this.node.attributes.get(name) ?? {};
+  }
+
+  /** Names attributes that change nothing of what is computed here. */
+  disregard(...names: readonly string[]): void {
+    for (const name of names) this.#known.add(name);
+  }
+
+  /** Refuses attributes that its operator has not looked up. */
+  refuseOthers(): void {
+    const other = [...this.node.attributes.keys()].find((name) => !this.#known.has(name));
+    if (other !== undefined) this.unsupported(`its attribute "${other}" is not supported`);
+  }
+
+  /** Refuses an attribute that is another than the only one that is supported. */
+  only(name: string, supported: number | string): void {
+    const stated = typeof supported === 'number' ? this.int(name, supported) : this.string(name, supported);
+    if (stated !== supported) this.unsupported(`its ${name} is ${stated}; only ${supported} is supported`);
+  }
+
+  /** Refuses inputs from this one on. */
+  refuseInputs(from: number): void {
+    if (this.values.slice(from).some((value) => value !== null))
+      this.unsupported(`it has more than ${from} inputs`);
   }
 
   int(name: string, otherwise: number): number {

@@ -42,6 +42,8 @@ export type Compute = (images: readonly tf.Tensor4D[], weights: readonly tf.Tens
 /** A weight as it is computed with, in TensorFlow.js's order. */
 export interface Weight {
   readonly shape: readonly number[];
+  /** The constant that its values are of. */
+  readonly of: Constant;
   /** Its values, which are rearranged when they are needed: a graph is read for several sizes. */
   readonly read: () => Float32Array;
   /** Of the network, where it is stored with zeros between its numbers. Default: as many as it has values. */

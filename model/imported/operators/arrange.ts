@@ -43,6 +43,7 @@ const WHOLE = { rows: [0, 0], columns: [0, 0] } as const;
 function slice(c: NodeContext): GraphValue {
   const x = c.image(0);
   const dims = dimsOf(x);
+  c.disregard('starts', 'ends', 'axes'); // they are looked up below
   const constants = c.values.map((_, i) => (i === 0 ? null : c.constant(i)));
   const taken = takenBy(c.node, constants, dims) ?? c.unsupported('its bounds are not known');
   let rows: readonly [number, number] = [0, 0];
@@ -75,8 +76,12 @@ function split(c: NodeContext): GraphValue[] {
   if (axisAt(c, x, c.int('axis', 0)) !== 'c') c.inexact('it divides the tile itself, and not its channels');
   const parts = c.node.outputs.length;
   const each = Math.ceil(x.channels / parts);
+  c.only('num_outputs', parts);
   const lengths =
     c.list('split', 1) ?? Array.from({ length: parts }, (_, i) => Math.min(each, x.channels - i * each));
+  const isWhole = lengths.every((n) => n > 0) && lengths.reduce((sum, n) => sum + n, 0) === x.channels;
+  if (!isWhole || lengths.length !== parts)
+    c.unsupported(`it splits ${x.channels} channels into ${parts} parts of [${lengths}]`);
   let from = 0;
   return lengths.map((length) => {
     const part = cut(c, x, WHOLE, [from, length]);
@@ -92,6 +97,8 @@ function gather(c: NodeContext): GraphValue {
   const indices = c.required(1);
   const list = Array.from(indices.values, (i) => (i < 0 ? i + x.channels : i));
   if (indices.dims.length > 1) c.unsupported('its indices have more than one dimension');
+  if (!list.every((i) => i >= 0 && i < x.channels))
+    c.unsupported(`it picks the channels [${indices.values}] of ${x.channels}`);
   const isScalar = indices.dims.length === 0;
   return c.emit({
     images: [x],
@@ -126,7 +133,8 @@ function pad(c: NodeContext): GraphValue {
   const x = c.image(0);
   const pads = c.list('pads', 1) ?? c.unsupported('its padding is not known');
   const rank = pads.length / 2;
-  const axes = c.constant(3) ? Array.from(c.constant(3)!.values) : Array.from({ length: rank }, (_, d) => d);
+  const axes = c.constant(3) ? Array.from(c.constant(3)!.values) : [...x.axes.keys()];
+  if (axes.length !== rank) c.unsupported(`it pads ${axes.length} dimensions by [${pads}]`);
   const of = (axis: Axis): readonly [number, number] => {
     const at = axes.findIndex((each) => axisAt(c, x, each) === axis);
     return at < 0 ? [0, 0] : [pads[at]!, pads[at + rank]!];
@@ -134,15 +142,17 @@ function pad(c: NodeContext): GraphValue {
   if ([...of('n'), ...of('c')].some((n) => n !== 0)) c.unsupported('it pads channels or images');
   const [rows, columns] = [of('h'), of('w')];
   const all = [...rows, ...columns];
+  const mode = c.string('mode', 'constant');
+  const value = c.constant(2)?.values[0] ?? c.float('value', 0);
+  if (!['constant', 'reflect', 'edge', 'wrap'].includes(mode)) c.unsupported(`its mode is "${mode}"`);
   if (all.every((px) => px === 0)) return x;
   const steps = [crop(-rows[0], -rows[1]), crop(-columns[0], -columns[1])] as const;
-  const mode = c.string('mode', 'constant');
   if (all.every((px) => px <= 0)) {
     const margins = { rows: [-rows[0], -rows[1]] as const, columns: [-columns[0], -columns[1]] as const };
     return cut(c, x, margins, [0, x.channels]);
   }
-  if (mode === 'constant' && all.every((px) => px >= 0)) {
-    const value = c.constant(2)?.values[0] ?? c.float('value', 0);
+  if (all.some((px) => px < 0)) c.unsupported('it pads one side and cuts px off at another');
+  if (mode === 'constant') {
     return c.emit({
       images: [x],
       steps,
@@ -176,12 +186,16 @@ function transpose(c: NodeContext): GraphValue {
   }
   const x = c.image(0);
   const order = perm ?? [...x.axes.keys()].reverse();
+  if (order.toSorted((a, b) => a - b).join() !== [...x.axes.keys()].join())
+    c.unsupported(`it permutes [${x.axes.join(', ')}] by [${order}]`);
   return { ...x, axes: order.map((d) => x.axes[d]!) };
 }
 
 /** A new shape of the same dimensions, but for some of length 1; or a tensor that is no image any more. */
 function reshaped(c: NodeContext, dims: readonly number[]): GraphValue {
   const value = c.values[0];
+  if (sizeOf(dims) !== sizeOf(c.dims(0)) || !dims.every((n) => n > 0))
+    c.misfit(`it makes a tensor of shape [${dims}] of one of [${c.dims(0)}]`);
   const image = value?.kind === 'mixed' ? value.image : c.image(0);
   if (value?.kind === 'mixed' && dims.join() === dimsOf(image).join()) return image;
   if (value?.kind !== 'mixed') {
@@ -213,6 +227,7 @@ const reshape = (c: NodeContext): GraphValue => {
 function squeeze(c: NodeContext): GraphValue {
   const dims = c.dims(0);
   const list = c.list('axes', 1)?.map((axis) => (axis < 0 ? axis + dims.length : axis));
+  if (list?.some((axis) => dims[axis] !== 1)) c.misfit(`it removes the dimensions ${list} of [${dims}]`);
   return reshaped(
     c,
     dims.filter((n, d) => (list ? !list.includes(d) : n !== 1)),
@@ -245,8 +260,9 @@ function depthToSpace(c: NodeContext): GraphValue {
   const size = c.int('blocksize', 2);
   const mode = c.string('mode', 'DCR');
   const channels = x.channels / (size * size);
-  if (!Number.isInteger(channels))
+  if (size < 1 || !Number.isInteger(channels))
     c.unsupported(`it divides ${x.channels} channels into ${size * size} parts`);
+  if (mode !== 'DCR' && mode !== 'CRD') c.unsupported(`its mode is "${mode}"`);
   const steps = [repeat(size), repeat(size)] as const;
   return c.emit({
     images: [x],
@@ -264,6 +280,7 @@ function depthToSpace(c: NodeContext): GraphValue {
 function spaceToDepth(c: NodeContext): GraphValue {
   const x = c.nchw(0);
   const size = c.int('blocksize', 2);
+  if (size < 1) c.unsupported(`its blocksize is ${size}`);
   const step = windows({ kernel: size, stride: size });
   const channels = x.channels * size * size;
   return c.emit({
@@ -292,13 +309,29 @@ const same = (c: NodeContext): GraphValue => c.values[0]!;
 
 function cast(c: NodeContext): GraphValue {
   const FLOATS = [1, 10, 11, 16];
+  c.disregard('saturate', 'round_mode'); // of types with 8 bits
   if (!FLOATS.includes(c.int('to', 1))) c.unsupported('it converts an image to integers');
+  return same(c);
+}
+
+function castLike(c: NodeContext): GraphValue {
+  const like = c.values[1];
+  c.disregard('saturate', 'round_mode'); // of types with 8 bits
+  if (like?.kind === 'constant' && like.constant.type !== 'float')
+    c.unsupported('it converts an image to integers');
+  return same(c);
+}
+
+function dropout(c: NodeContext): GraphValue {
+  c.disregard('ratio', 'seed', 'is_test');
+  if (c.constant(2)?.values[0]) c.unsupported('it drops values at random, as in training');
   return same(c);
 }
 
 function expand(c: NodeContext): GraphValue {
   const x = c.image(0);
   const dims = Array.from(c.required(1).values);
+  if (dims.length > x.axes.length) c.unsupported(`it makes ${dims.length} dimensions of an image`);
   const isSame = dims.every((n, i) => n === 1 || n === dimsOf(x)[i - dims.length + x.axes.length]);
   return isSame ? x : c.unsupported('it repeats an image');
 }
@@ -318,8 +351,8 @@ export const arrange: Readonly<Record<string, (c: NodeContext) => GraphValue | G
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
   Identity: same,
-  Dropout: same,
+  Dropout: dropout,
   Cast: cast,
-  CastLike: same,
+  CastLike: castLike,
   Expand: expand,
 };

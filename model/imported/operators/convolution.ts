@@ -1,7 +1,7 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import { paddingAt, transposed, type WindowOptions, windows } from '../../network/axis/steps.js';
-import { type Constant, permuted } from '../constant.js';
+import { type Constant, permuted, sizeOf } from '../constant.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import type { ImageValue, Weight } from '../values.js';
@@ -9,12 +9,33 @@ import type { ImageValue, Weight } from '../values.js';
 type Pair = readonly [down: number, across: number];
 export type Both<T> = readonly [down: T, across: T];
 
+const AUTOMATIC = ['NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'] as const;
+
+function automaticOf(c: NodeContext): (typeof AUTOMATIC)[number] {
+  const stated = c.string('auto_pad', 'NOTSET');
+  return AUTOMATIC.find((each) => each === stated) ?? c.unsupported(`its auto_pad is "${stated}"`);
+}
+
+/** Whole numbers of rows and columns from an attribute. */
+function pairOf(c: NodeContext, name: string, least: 0 | 1): Pair {
+  const stated = c.ints(name) ?? [least, least];
+  if (stated.length !== 2 || stated.some((n) => n < least)) c.unsupported(`its ${name} are [${stated}]`);
+  return stated as unknown as Pair;
+}
+
+/** Px at each side: top, left, bottom, right. */
+function paddingOf(c: NodeContext): readonly [number, number, number, number] {
+  const stated = c.ints('pads') ?? [0, 0, 0, 0];
+  if (stated.length !== 4 || stated.some((n) => n < 0)) c.unsupported(`its pads are [${stated}]`);
+  return stated as unknown as readonly [number, number, number, number];
+}
+
 /** The windows of a convolution or a pooling along both axes, by its attributes. */
 export function windowsOf(c: NodeContext, kernel: Pair): Both<WindowOptions> {
-  const strides = c.ints('strides') ?? [1, 1];
-  const dilations = c.ints('dilations') ?? [1, 1];
-  const pads = c.ints('pads') ?? [0, 0, 0, 0];
-  const automatic = c.string('auto_pad', 'NOTSET');
+  const strides = pairOf(c, 'strides', 1);
+  const dilations = pairOf(c, 'dilations', 1);
+  const pads = paddingOf(c);
+  const automatic = automaticOf(c);
   const along = (axis: 0 | 1): WindowOptions => ({
     kernel: kernel[axis],
     stride: strides[axis]!,
@@ -56,26 +77,36 @@ export const explicit = ([top, left, bottom, right]: readonly [
 /** A constant as a weight, with its dimensions in another order if one is given. */
 export const weightOf = (constant: Constant, perm?: readonly number[]): Weight => ({
   shape: perm ? perm.map((d) => constant.dims[d]!) : constant.dims,
+  of: constant,
   read: () => (perm ? permuted(constant, perm) : constant).values as Float32Array,
 });
 
 /** The filter and the bias of a convolution, which must be constants; or its refusal. */
-function filterOf(c: NodeContext): { readonly filter: Constant; readonly bias: Constant | null } {
+function filterOf(
+  c: NodeContext,
+  channelsOf: (filter: readonly number[]) => number,
+): { readonly filter: Constant; readonly bias: Constant | null } {
   const filter = c.required(1);
   if (filter.dims.length !== 4) {
     c.unsupported(
       `its filter has ${filter.dims.length - 2} dimensions; only those of images, 2, are supported`,
     );
   }
-  return { filter, bias: c.constant(2) };
+  const stated = c.ints('kernel_shape');
+  if (stated !== null && stated.join() !== filter.dims.slice(2).join())
+    c.unsupported(`its kernel_shape is [${stated}], and its filter has the shape [${filter.dims}]`);
+  const bias = c.constant(2);
+  if (bias !== null && sizeOf(bias.dims) !== channelsOf(filter.dims))
+    c.unsupported(`its bias has the shape [${bias.dims}], and its filter [${filter.dims}]`);
+  return { filter, bias };
 }
 
 export function conv(c: NodeContext): ImageValue {
-  const { filter, bias } = filterOf(c);
+  const { filter, bias } = filterOf(c, ([outChannels]) => outChannels!);
   const x = c.nchw(0);
   const [outChannels, inChannels, height, width] = filter.dims as [number, number, number, number];
   const group = c.int('group', 1);
-  if (inChannels * group !== x.channels) {
+  if (inChannels * group !== x.channels || outChannels % group !== 0) {
     c.unsupported(`it convolves ${inChannels * group} channels, and its image has ${x.channels}`);
   }
   const options = windowsOf(c, [height, width]);
@@ -134,21 +165,18 @@ export function conv(c: NodeContext): ImageValue {
  * has the same bits at every size.
  */
 export function convTranspose(c: NodeContext): ImageValue {
-  const { filter, bias } = filterOf(c);
+  const group = c.int('group', 1);
+  const { filter, bias } = filterOf(c, ([, perGroup]) => perGroup! * group);
   const x = c.nchw(0);
   const [inChannels, perGroup, height, width] = filter.dims as [number, number, number, number];
-  const group = c.int('group', 1);
   const outChannels = perGroup * group;
-  if (inChannels !== x.channels)
+  if (inChannels !== x.channels || inChannels % group !== 0)
     c.unsupported(`it reads ${inChannels} channels, and its image has ${x.channels}`);
-  const strides = (c.ints('strides') ?? [1, 1]) as Pair;
-  const dilations = (c.ints('dilations') ?? [1, 1]) as Pair;
+  const strides = pairOf(c, 'strides', 1);
+  const dilations = pairOf(c, 'dilations', 1);
   const kernel: Pair = [height, width];
-  const shape = c.ints('output_shape');
-  const outputPadding = (c.ints('output_padding') ?? [0, 0]) as Pair;
-  const pads = shape
-    ? padsOfShape(c, shape, kernel)
-    : transposedPads(c, kernel, strides, dilations, outputPadding);
+  const outputPadding = pairOf(c, 'output_padding', 0);
+  const pads = transposedPads(c, kernel, strides, dilations, outputPadding);
   const steps = [0, 1].map((axis) =>
     transposed({
       kernel: kernel[axis]!,
@@ -252,39 +280,28 @@ function transposedPads(
   dilations: Pair,
   outputPadding: Pair,
 ): [number, number, number, number] {
-  const automatic = c.string('auto_pad', 'NOTSET');
-  if (automatic === 'NOTSET')
-    return [...(c.ints('pads') ?? [0, 0, 0, 0])] as [number, number, number, number];
-  if (automatic === 'VALID') return [0, 0, 0, 0];
-  // the output has `stride` times as many px as the input
+  const automatic = automaticOf(c);
+  const stated = paddingOf(c);
+  const shape = c.ints('output_shape');
+  if (shape === null && automatic === 'NOTSET') return [...stated];
+  if (shape === null && automatic === 'VALID') return [0, 0, 0, 0];
+  const { sizes } = c.nchw(0);
+  // without a shape, the output has `stride` times as many px as the input
+  const wanted = shape?.slice(-2) ?? sizes.map((length, axis) => length * strides[axis]!);
   const total = [0, 1].map(
-    (axis) => (kernel[axis]! - 1) * dilations[axis]! + 1 + outputPadding[axis]! - strides[axis]!,
+    (axis) =>
+      (sizes[axis]! - 1) * strides[axis]! +
+      outputPadding[axis]! +
+      (kernel[axis]! - 1) * dilations[axis]! +
+      1 -
+      wanted[axis]!,
   ) as [number, number];
+  if (!total.every((px) => px >= 0)) c.unsupported('its output would be larger than what it computes');
   return splitPads(total, automatic === 'SAME_UPPER');
 }
 
-/** The px that are cut off so that the output has the size that is requested of it. */
-function padsOfShape(
-  c: NodeContext,
-  shape: readonly number[],
-  kernel: Pair,
-): [number, number, number, number] {
-  const { sizes } = c.nchw(0);
-  const strides = (c.ints('strides') ?? [1, 1]) as Pair;
-  const wanted = shape.slice(-2) as [number, number];
-  const total = [0, 1].map((axis) => (sizes[axis]! - 1) * strides[axis]! + kernel[axis]! - wanted[axis]!) as [
-    number,
-    number,
-  ];
-  if (total.some((px) => px < 0)) c.unsupported('its output_shape is larger than what it computes');
-  return splitPads(total, c.string('auto_pad', 'NOTSET') === 'SAME_UPPER');
-}
-
 function splitPads([down, across]: Pair, isUpper: boolean): [number, number, number, number] {
-  const [less, more] = [
-    (n: number) => Math.floor(Math.max(0, n) / 2),
-    (n: number) => Math.ceil(Math.max(0, n) / 2),
-  ];
+  const [less, more] = [(n: number) => Math.floor(n / 2), (n: number) => Math.ceil(n / 2)];
   const [first, last] = isUpper ? [less, more] : [more, less];
   return [first(down), first(across), last(down), last(across)];
 }
@@ -293,7 +310,8 @@ function splitPads([down, across]: Pair, isUpper: boolean): [number, number, num
  * The filter `[I, O, h, w]` of a transposed convolution as that of a convolution of the small image,
  * `[taps, taps, I, stride² · O]`, whose output channels are the px of a block, row by row. Taps beyond the filter are 0.
  */
-function phasesOf({ dims, values }: Constant, stride: number, [down, across]: Pair): Weight {
+function phasesOf(filter: Constant, stride: number, [down, across]: Pair): Weight {
+  const { dims, values } = filter;
   const [inChannels, outChannels, height, width] = dims as [number, number, number, number];
   const shape = [down, across, inChannels, stride * stride * outChannels];
   const read = (): Float32Array => {
@@ -315,5 +333,5 @@ function phasesOf({ dims, values }: Constant, stride: number, [down, across]: Pa
     }
     return phases;
   };
-  return { shape, read, parameters: values.length };
+  return { shape, of: filter, read, parameters: values.length };
 }

@@ -40,16 +40,17 @@ function raw(attributes: (c: NodeContext) => Attributes = () => ({})): Rule {
 export function perChannel(c: NodeContext, constant: Constant, image: ImageValue): Weight {
   const { dims, values } = constant;
   const count = sizeOf(dims);
-  if (count === 1) return { shape: [], read: () => Float32Array.from(values) };
   const { axes } = image;
+  if (dims.length > axes.length)
+    c.unsupported(`a constant of shape [${dims}] has more dimensions than its image`);
+  const read = () => Float32Array.from(values);
+  if (count === 1) return { shape: [], of: constant, read };
   for (const [i, axis] of axes.entries()) {
     const n = dims[i - axes.length + dims.length] ?? 1;
     if (n === 1 || axis === 'c') continue;
     c.inexact('it computes with numbers that depend on the position in the tile');
   }
-  if (dims.length > axes.length)
-    c.unsupported(`a constant of shape [${dims}] has more dimensions than its image`);
-  return { shape: [count], read: () => Float32Array.from(values) };
+  return { shape: [count], of: constant, read };
 }
 
 /** A function of two tensors that broadcast against each other, of which one is an image. */
@@ -137,7 +138,8 @@ function batchNormalization(c: NodeContext): ImageValue {
   const x = c.image(0);
   if (x.axes[1] !== 'c') c.unsupported('its channels are not the second dimension');
   const epsilon = c.float('epsilon', 1e-5);
-  const weights = [1, 2, 3, 4].map((i) => weightOf(c.required(i)));
+  c.disregard('momentum');
+  const weights = [1, 2, 3, 4].map((i) => weightOf(perChannelOf(c, i, x.channels)));
   return c.emit({
     images: [x],
     weights,
@@ -154,9 +156,18 @@ function batchNormalization(c: NodeContext): ImageValue {
   });
 }
 
+/** A constant of one number for each channel. */
+export function perChannelOf(c: NodeContext, i: number, channels: number): Constant {
+  const found = c.required(i);
+  if (found.dims.length === 1 && found.dims[0] === channels) return found;
+  return c.unsupported(`its input ${i} has the shape [${found.dims}], for ${channels} channels`);
+}
+
 function clip(c: NodeContext): ImageValue {
-  const bound = (i: number, name: string, otherwise: number) =>
-    c.constant(i)?.values[0] ?? c.float(name, otherwise);
+  const bound = (i: number, name: string, otherwise: number) => {
+    const stated = c.float(name, otherwise);
+    return c.constant(i)?.values[0] ?? stated;
+  };
   const least = bound(1, 'min', -3.4028234663852886e38);
   const most = bound(2, 'max', 3.4028234663852886e38);
   return c.emit({
@@ -169,6 +180,8 @@ function clip(c: NodeContext): ImageValue {
 function prelu(c: NodeContext): ImageValue {
   const x = c.image(0);
   const slope = perChannel(c, c.required(1), x);
+  const [count = 1] = slope.shape;
+  if (count !== 1 && count !== x.channels) c.unsupported(`it has ${count} slopes for ${x.channels} channels`);
   return c.emit({
     images: [x],
     weights: [slope],
@@ -188,13 +201,25 @@ function sigmoid(c: NodeContext): ImageValue {
   return c.emit({ images: [c.image(0)], ending: 'sigmoid', compute: ([x]) => tf.sigmoid(x!) });
 }
 
-const gelu = (x: tf.Tensor4D, c: NodeContext): tf.Tensor => {
-  if (c.string('approximate', 'none') === 'tanh') {
+const geluOf = (x: tf.Tensor4D, isTanh: boolean): tf.Tensor => {
+  if (isTanh) {
     const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
     return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
   }
   return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
 };
+
+function gelu(c: NodeContext): ImageValue {
+  const approximate = c.string('approximate', 'none');
+  if (approximate !== 'none' && approximate !== 'tanh')
+    c.unsupported(`its approximation is "${approximate}"`);
+  const isTanh = approximate === 'tanh';
+  return c.emit({
+    images: [c.image(0)],
+    parameters: approximate,
+    compute: ([x]) => geluOf(x!, isTanh) as tf.Tensor4D,
+  });
+}
 
 const alpha =
   (otherwise: number) =>
@@ -219,8 +244,8 @@ export const pointwise: Readonly<Record<string, Rule>> = {
   Round: unary((x) => tf.round(x)),
   Reciprocal: unary((x) => tf.reciprocal(x)),
   Erf: unary((x) => tf.erf(x)),
-  Gelu: unary(gelu, ['approximate']),
-  'com.microsoft:Gelu': unary(gelu),
+  Gelu: gelu,
+  'com.microsoft:Gelu': gelu,
   'com.microsoft:QuickGelu': unary(
     (x, c) => tf.mul(x, tf.sigmoid(tf.mul(x, c.float('alpha', 1.702)))),
     ['alpha'],

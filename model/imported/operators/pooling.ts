@@ -24,6 +24,8 @@ function pool(c: NodeContext, kind: 'MaxPool' | 'AveragePool'): ImageValue {
   const x = c.nchw(0);
   const kernel = c.ints('kernel_shape') as Both<number> | null;
   if (kernel?.length !== 2) return c.unsupported('it pools other dimensions than rows and columns');
+  if (kernel.some((n) => n < 1)) c.unsupported(`its kernel_shape is [${kernel}]`);
+  c.disregard('storage_order'); // of indices, which nothing can read
   const options = windowsOf(c, kernel);
   const steps = [windows(options[0]), windows(options[1])] as const;
   const strides = options.map(({ stride }) => stride!) as [number, number];

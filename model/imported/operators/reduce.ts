@@ -6,6 +6,7 @@ import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import { dimsOf, type GraphValue, type ImageValue } from '../values.js';
 import { weightOf } from './convolution.js';
+import { perChannelOf } from './pointwise.js';
 
 type Reduction = (x: tf.Tensor4D, axes: number[]) => tf.Tensor;
 
@@ -21,9 +22,13 @@ const OF_TILES =
 function reduction(compute: Reduction): (c: NodeContext) => ImageValue {
   return (c) => {
     const x = c.image(0);
-    const axes = c.list('axes', 1) ?? [...x.axes.keys()];
+    const stated = c.list('axes', 1) ?? [];
+    const isNothing = stated.length === 0 && c.int('noop_with_empty_axes', 0) === 1;
+    c.disregard('noop_with_empty_axes');
+    const axes = stated.length > 0 ? stated : [...x.axes.keys()];
     const reduced = axes.map((axis) => x.axes[axis < 0 ? axis + x.axes.length : axis]);
     const keeps = c.int('keepdims', 1) === 1;
+    if (isNothing) c.unsupported('it reduces no dimension');
     if (reduced.join() === 'c') {
       return c.emit({
         images: [x],
@@ -59,7 +64,10 @@ function instanceNormalization(c: NodeContext): GraphValue {
   const value = c.values[0];
   const inexact = c.inexactUnlessApproximate(OF_STATISTICS);
   const image = value?.kind === 'mixed' ? value.image : c.nchw(0);
-  const [scale, offset] = [c.required(1), c.required(2)];
+  const groups = value?.kind === 'mixed' ? value.dims[1]! : image.channels;
+  if (value?.kind === 'mixed' && (value.dims.length !== 3 || image.channels % groups !== 0))
+    c.unsupported(`it normalises a map of ${image.channels} channels as [${value.dims}]`);
+  const [scale, offset] = [perChannelOf(c, 1, groups), perChannelOf(c, 2, groups)];
   const attributes = { epsilon: { float: c.float('epsilon', 1e-5) } };
   const { name } = c.node;
   if (value?.kind !== 'mixed') {
@@ -77,7 +85,6 @@ function instanceNormalization(c: NodeContext): GraphValue {
     });
   }
   // a group normalisation, which PyTorch writes as one of instances between two reshapes
-  const groups = value.dims[1]!;
   const normalised = c.emit({
     images: [image],
     weights: [weightOf(scale), weightOf(offset)],
@@ -106,12 +113,14 @@ function layerNormalization(c: NodeContext): ImageValue {
   if ((axis !== -1 && axis !== last) || x.axes[last] !== 'c' || x.axes.join() !== 'n,h,w,c') {
     c.inexact(OF_STATISTICS);
   }
-  const offset = c.constant(2);
+  c.only('stash_type', 1);
+  const scale = perChannelOf(c, 1, x.channels);
+  const offset = c.constant(2) && perChannelOf(c, 2, x.channels);
   const attributes = { axis: -1, epsilon: { float: c.float('epsilon', 1e-5) } };
   const inputs = ['image', 'plain', ...(offset ? ['plain' as const] : [])] as const;
   return c.emit({
     images: [x],
-    weights: [weightOf(c.required(1)), ...(offset ? [weightOf(offset)] : [])],
+    weights: [weightOf(scale), ...(offset ? [weightOf(offset)] : [])],
     parameters: attributes,
     compute: ([image], weights) =>
       rawNode(
@@ -146,6 +155,7 @@ function argMax(c: NodeContext): ImageValue {
   const axis = c.int('axis', 0);
   if (x.axes[axis < 0 ? axis + x.axes.length : axis] !== 'c') c.inexact('it compares positions of the tile');
   const keeps = c.int('keepdims', 1) === 1;
+  c.only('select_last_index', 0);
   return c.emit({
     images: [x],
     axes: keeps ? x.axes : x.axes.filter((each) => each !== 'c'),

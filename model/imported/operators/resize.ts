@@ -25,9 +25,12 @@ function factorsOf(c: NodeContext, x: ImageValue): Both<Rational> {
   const dims = dimsOf(x);
   const isUpsample = c.node.opType === 'Upsample' || c.opset < 11;
   const scales = isUpsample ? (c.constant(1)?.values ?? c.attribute('scales').floats) : c.constant(2)?.values;
-  const axes = c.ints('axes') ?? dims.map((_, d) => d);
+  const axes = (c.ints('axes') ?? dims.map((_, d) => d)).map((d) => (d < 0 ? d + dims.length : d));
   const whole = (list: ArrayLike<number>, otherwise: readonly number[]): number[] =>
     otherwise.map((value, d) => (axes.includes(d) ? list[axes.indexOf(d)]! : value));
+  const listed = scales?.length ? scales : isUpsample ? null : c.constant(3)?.values;
+  if (listed && listed.length !== axes.length)
+    c.unsupported(`it resizes ${axes.length} dimensions by ${listed.length} numbers`);
   if (scales && scales.length > 0) {
     const all = whole(
       scales,
@@ -81,7 +84,19 @@ export function resize(c: NodeContext): ImageValue {
   const isOld = c.node.opType === 'Upsample' || c.opset < 11;
   const place = isOld ? 'asymmetric' : c.string('coordinate_transformation_mode', 'half_pixel');
   const rounding = isOld ? 'floor' : c.string('nearest_mode', 'round_prefer_floor');
+  if (place === 'tf_crop_and_resize') c.unsupported('it cuts out a part of the tile (tf_crop_and_resize)');
+  c.disregard('extrapolation_value'); // for what is cut out beyond the image
+  c.only('keep_aspect_ratio_policy', 'stretch');
+  if (mode !== 'cubic') c.only('exclude_outside', 0);
+  c.disregard('exclude_outside', 'cubic_coeff_a');
+  const antialias = c.int('antialias', 0) === 1;
   const factors = factorsOf(c, x);
+  if (isOld && mode === 'nearest' && factors.some(({ over, under }) => over < under))
+    c.unsupported(
+      'which px it takes is not defined in versions up to 10: export it with version 11 or later',
+    );
+  if (place === 'half_pixel_symmetric' && factors.some(({ under }) => under !== 1))
+    c.unsupported('it places px by the size of its output (half_pixel_symmetric); half_pixel is supported');
   const isCentred = CENTRED[place];
   let inexact: string | undefined;
   if (isCentred === undefined) {
@@ -113,7 +128,7 @@ export function resize(c: NodeContext): ImageValue {
       `it resizes ${mode === 'cubic' ? 'cubically' : 'linearly'} by ${text(others[0]!)}, whose weights are rounded differently in each tile; powers of two are exact`,
     );
   }
-  if (c.int('antialias', 0) === 1 && factors.some(({ over, under }) => over < under)) {
+  if (antialias && factors.some(({ over, under }) => over < under)) {
     c.unsupported('it smooths what it reduces (antialias)');
   }
   const steps = factors.map((factor) => interpolation(factor, REACH[mode], isCentred ?? true)) as unknown as [

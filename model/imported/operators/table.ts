@@ -28,5 +28,7 @@ export function lowerNode(c: NodeContext): GraphValue[] {
   const { opType } = c.node;
   const rule = Object.hasOwn(OPERATORS, opType) ? OPERATORS[opType] : undefined;
   if (rule === undefined) c.unsupported(`operators of type ${opType} are not supported`);
-  return [rule(c)].flat();
+  const results = [rule(c)].flat();
+  c.refuseOthers();
+  return results;
 }

@@ -8,6 +8,7 @@ import { FrozenModel } from '../../../model/network/frozen.js';
 import type { Margins, TileGeometry } from '../../../model/network/geometry.js';
 import type { TileModel } from '../../../model/network/tile-model.js';
 import type { OnnxBackend } from '../../../model/onnx/backend.js';
+import type { Attributes } from '../../../model/onnx/proto.js';
 import { OnnxGraphs } from '../../support/onnx-graphs.js';
 import { difference, noise, oneAtATime, onnxBesideCpu } from '../../support/oracle.js';
 import { even } from '../../support/rasters.js';
@@ -56,6 +57,10 @@ const transposed =
       pads: [pad, pad, pad, pad],
       output_padding: [outputPadding, outputPadding],
     });
+const transposedTo =
+  (attributes: Attributes): Part =>
+  (g, x, c) =>
+    g.g.op('ConvTranspose', [x, g.weight([c, c, 3, 3]), g.weight([c])], { strides: [2, 2], ...attributes });
 const k2s2 = transposed(2, 0);
 const doubled =
   (mode: string, place?: string): Part =>
@@ -79,6 +84,8 @@ const EXACT: [string, () => Uint8Array][] = [
   ['a strided 7×7 convolution', () => unet(strided(7), k2s2)],
   ['k3s2p1 with output padding', () => unet(pool, transposed(3, 1, 1))],
   ['k4s2p1', () => unet(pool, transposed(4, 1))],
+  ['k3s2 as large as its input', () => unet(pool, transposedTo({ auto_pad: 'SAME_UPPER' }))],
+  ['k3s2 as large as its input, cut in front', () => unet(pool, transposedTo({ auto_pad: 'SAME_LOWER' }))],
   ['linear doubling', () => unet(pool, doubled('linear'))],
   ['linear doubling as PyTorch has it', () => unet(pool, doubled('linear', 'pytorch_half_pixel'))],
   ['cubic doubling', () => unet(pool, doubled('cubic'))],
@@ -129,6 +136,15 @@ const EXACT: [string, () => Uint8Array][] = [
   ],
 ];
 
+/** What ONNX Runtime computes with a file of one input of one channel, and one output. */
+async function computedBy(file: Uint8Array, pixels: Float32Array, [height, width]: [number, number]) {
+  const session = await ort.InferenceSession.create(file);
+  const feeds = { image: new ort.Tensor('float32', pixels, [1, 1, height, width]) };
+  const { scores } = await session.run(feeds);
+  await session.release();
+  return [...(scores!.data as Float32Array)];
+}
+
 describe('an ONNX graph', () => {
   it.each(EXACT)(
     'with %s computes what ONNX Runtime does, and its tiles equal one pass',
@@ -137,14 +153,11 @@ describe('an ONNX graph', () => {
       const network = importOnnx(file);
       const { smallest, multiple } = network.geometry;
       const [height, width] = [smallest + multiple, smallest];
-      const session = await ort.InferenceSession.create(file);
       const pixels = noise(height * width, 1, 0, 1);
-      const feeds = { image: new ort.Tensor('float32', pixels, [1, 1, height, width]) };
-      const expected = (await session.run(feeds)).scores!.data as Float32Array;
-      await session.release();
+      const expected = await computedBy(file, pixels, [height, width]);
       const image = tf.tensor(pixels, [1, height, width, 1]) as tf.Tensor4D;
       const y = tf.tidy(() => tf.transpose(network.result(image), [0, 3, 1, 2]));
-      expect(difference([...(await y.data())], [...expected])).toBeLessThan(1e-5);
+      expect(difference([...(await y.data())], expected)).toBeLessThan(1e-5);
       tf.dispose([image, y]);
 
       const before = tf.memory().numTensors;
@@ -275,6 +288,28 @@ describe('an ONNX graph', () => {
     network.dispose();
   });
 
+  it.each<[string, Attributes]>([
+    ['no others', {}],
+    ['more cut off behind', { auto_pad: 'SAME_UPPER' }],
+    ['dilation and output padding', { dilations: [2, 2], output_padding: [1, 1] }],
+  ])('has transposed convolutions that state the size of their output, and %s', async (_name, attributes) => {
+    const g = new OnnxGraphs(1, [32, 32]);
+    const up = g.g.op('ConvTranspose', [g.pool(g.conv('image', 1, 4)), g.weight([4, 2, 3, 3])], {
+      strides: [2, 2],
+      output_shape: [32, 32],
+      ...attributes,
+    });
+    const file = g.file(up);
+    const pixels = noise(32 * 32, 1, 0, 1);
+    const network = importOnnx(file);
+    const y = tf.tidy(() =>
+      tf.transpose(network.result(tf.tensor(pixels, [1, 32, 32, 1]) as tf.Tensor4D), [0, 3, 1, 2]),
+    );
+    expect(difference([...(await y.data())], await computedBy(file, pixels, [32, 32]))).toBeLessThan(1e-5);
+    y.dispose();
+    network.dispose();
+  });
+
   it('of images whose channels come last begins with a Transpose', () => {
     const g = new OnnxGraphs(1);
     g.g.inputs[0] = { name: 'image', element: 'float32', dims: ['n', 'h', 'w', 5] };
@@ -309,12 +344,32 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
       /depend on the position/,
     ],
     [
+      'a number that follows from the size of the image',
+      (g, x) => {
+        const size = g.g.op('Cast', [g.g.op('ReduceProd', [g.g.op('Shape', [x])], { keepdims: 0 })], {
+          to: 1,
+        });
+        return g.g.op('Div', [x, size]);
+      },
+      /depends on the size of the image/,
+    ],
+    [
+      'a number that follows from the size of large images',
+      (g, x) => {
+        const side = g.g.op('Gather', [g.g.op('Shape', [x]), g.g.ints([3])]);
+        const less = g.g.op('Cast', [g.g.op('Less', [side, g.g.ints([1000])])], { to: 1 });
+        return g.g.op('Mul', [x, less]);
+      },
+      /depends on the size of the image/,
+    ],
+    [
       'attention',
       (g, x) => g.g.op('Softmax', [g.g.op('Reshape', [x, g.g.ints([1, 4, -1])])], { axis: -1 }),
       /mixes positions/,
     ],
-  ])('%s', (_name, write, reason) => {
-    const g = new OnnxGraphs(1, [64, 64]);
+  ])('%s', (name, write, reason) => {
+    const isOfAnySize = name.startsWith('a number that follows');
+    const g = new OnnxGraphs(1, isOfAnySize ? ['h', 'w'] : [64, 64]);
     const file = g.file(write(g, g.conv('image', 1, 4)));
     expect(() => importOnnx(file)).toThrow(
       expect.objectContaining({ code: 'inexact-model', message: expect.stringMatching(reason) }),
@@ -373,6 +428,49 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
         return g.g.op('Reshape', [moved, g.g.ints([1, 4, 64, 64])]);
       },
       /it rearranges what .* shuffles of channels/,
+    ],
+    [
+      'an attribute that its operator does not have',
+      (g, x) => g.g.op('Relu', [x], { threshold: { float: 2 } }),
+      /\(Relu\).* its attribute "threshold" is not supported/,
+    ],
+    [
+      'a kernel of another shape than its filter',
+      (g, x) => g.g.op('Conv', [x, g.weight([4, 4, 3, 3])], { kernel_shape: [1, 1] }),
+      /kernel_shape is \[1,1\]/,
+    ],
+    [
+      'padding on one side and cropping on another',
+      (g, x) => g.g.op('Pad', [x, g.g.ints([0, 0, 1, 0, 0, 0, -1, 0])]),
+      /cuts px off at another/,
+    ],
+    [
+      'resizing that keeps the aspect ratio',
+      (g, x) => {
+        const sizes = g.g.ints([1, 4, 128, 128]);
+        return g.g.op('Resize', [x, '', '', sizes], { keep_aspect_ratio_policy: 'not_larger' });
+      },
+      /keep_aspect_ratio_policy is not_larger; only stretch/,
+    ],
+    [
+      'resizing of a part',
+      (g, x) => g.resize(x, 2, 'linear', 'tf_crop_and_resize'),
+      /cuts out a part of the tile/,
+    ],
+    [
+      'dropout as in training',
+      (g, x) => g.g.op('Dropout', [x, '', g.g.initializer('bool', [], Uint8Array.of(1))]),
+      /drops values at random/,
+    ],
+    [
+      'channels that are not there',
+      (g, x) => g.g.op('Gather', [x, g.g.ints([1, 4])], { axis: 1 }),
+      /picks the channels \[1,4\] of 4/,
+    ],
+    [
+      'parts that are not all channels',
+      (g, x) => g.g.ops('Split', [x, g.g.ints([1, 2])], { axis: 1 }, 2)[0]!,
+      /splits 4 channels into 2 parts of \[1,2\]/,
     ],
     [
       'weights that are computed',
