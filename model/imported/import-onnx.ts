@@ -91,7 +91,7 @@ function ioOf(
   const channels = of('c') ?? options.channels ?? channelsOfFilter(graph, input.name);
   if (channels === null || first === undefined) {
     throw new OnnxFileError(
-      `it does not say how many channels its input "${input.name}" has: choose --channels`,
+      `it does not say how many channels its input "${input.name}" has: name them with --image-channels`,
     );
   }
   const output = options.output ?? graph.outputs[0]?.name;

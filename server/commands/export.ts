@@ -55,13 +55,36 @@ export function exportCommand(program: Command, context: CommandContext): void {
     .option('--author <name>', 'author of the model; repeat it for several', collect)
     .option('--doi <doi>', "DOI of the card's citation, such as 10.1371/journal.pbio.1000502")
     .option('--json', 'print what was written as JSON')
-    .action((name: string, flags: ExportFlags) => exportModel(name, flags, context));
+    .action((name: string, flags: ExportFlags, command: Command) =>
+      exportModel(name, flags, command, context),
+    );
 }
 
-async function exportModel(name: string, flags: ExportFlags, context: CommandContext): Promise<void> {
+/** Options that say how a package is made. */
+const PACKAGE_OPTIONS = [
+  'type',
+  'size',
+  'license',
+  'author',
+  'doi',
+  'tensorflowJs',
+] as const satisfies (keyof ExportFlags)[];
+
+/** @throws RequestError for options that would be ignored */
+async function exportModel(
+  name: string,
+  flags: ExportFlags,
+  command: Command,
+  context: CommandContext,
+): Promise<void> {
   const { out, onnx, json } = flags;
   if (out === undefined && onnx === undefined) {
     throw new RequestError('bad-request', 'name what to write: --out FILE.zip for a package, or --onnx FILE');
+  }
+  const [ofPackage] = PACKAGE_OPTIONS.filter((option) => command.getOptionValueSource(option) === 'cli');
+  if (out === undefined && ofPackage !== undefined) {
+    const { flags: named } = command.options.find((each) => each.attributeName() === ofPackage)!;
+    throw new RequestError('bad-request', `${named} is of a package: write one with --out FILE.zip`);
   }
   const model = await new ModelShelf(flags.models).find(name);
   const engine = Engine.start({ provider: 'cpu', threads: 1 });

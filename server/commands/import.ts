@@ -1,21 +1,22 @@
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { ScoreKind } from '../../model/network/head.js';
-import { type Card, modelNameSchema } from '../../model/shelf/card.js';
+import type { Card } from '../../model/shelf/card.js';
 import { RequestError } from '../contract/errors.js';
-import { classesOf } from '../packages/class-names.js';
 import { importNetwork } from '../packages/import-network.js';
 import { readImportSource } from '../packages/import-source.js';
 import { openEngineOf } from '../terminal/engine.js';
+import { integer, modelName, positive } from '../terminal/flag-values.js';
 import { type CommandContext, type EngineFlags, engineOptions } from '../terminal/options.js';
-import { parseList } from './training-values.js';
+import type { ImageChannels } from '../training/data/image-channels.js';
+import { parseClasses, parseImageChannels } from './training-values.js';
 
 interface ImportFlags extends EngineFlags {
   readonly name: string;
   readonly modelVersion: number;
   readonly output?: string;
-  readonly channels?: string[];
-  readonly classes?: string[];
+  readonly imageChannels?: ImageChannels;
+  readonly classes?: Card['classes'];
   readonly scores?: ScoreKind;
   readonly micronsPerPixel?: number;
   readonly approximate?: number | true;
@@ -26,17 +27,18 @@ interface ImportFlags extends EngineFlags {
 /** The side of the tiles of a network that is not exact, in px, where none is requested. */
 const APPROXIMATE_SIDE = 512;
 
-const parsePositive = (text: string): number => {
-  const value = Number(text);
-  if (!(value > 0)) throw new RequestError('bad-request', `${text} is no positive number`);
-  return value;
-};
-const parseSide = (text: string): number => {
-  const side = Number(text);
-  if (!Number.isInteger(side) || side < 1)
-    throw new RequestError('bad-request', `${text} is no number of px`);
-  return side;
-};
+const MAX_SIDE = 8192;
+const MAX_VERSION = 1_000_000;
+
+/** Names of the channels in the order in which the network takes them: none has a number. */
+function parseNames(text: string): ImageChannels {
+  const channels = parseImageChannels(text);
+  if (channels.indexes === null) return channels;
+  throw new RequestError(
+    'bad-request',
+    `--image-channels ${text}: give names alone, in the order in which the network takes them`,
+  );
+}
 
 /** `unseam import`: makes a model of somebody else's network. */
 export function importCommand(program: Command, context: CommandContext): void {
@@ -46,25 +48,31 @@ export function importCommand(program: Command, context: CommandContext): void {
       '<source>',
       'an ONNX file, a package of BioImage.IO (archive, folder or description), HDF5 of Keras, or model.json of TensorFlow.js',
     )
-    .requiredOption('--name <name>', 'name of the model')
-    .option('--model-version <number>', 'its version', parseSide, 1)
-    .option('--output <name>', 'output of the network, where it has several')
-    .option('--channels <names>', 'names of its channels, in order, such as DAPI,CD45', parseList)
+    .requiredOption('--name <name>', 'name of the model', modelName)
+    .option('--model-version <number>', 'its version', integer(1, MAX_VERSION), 1)
+    .option('--output <name>', 'output of an ONNX file that has several')
+    .option(
+      '--image-channels <names>',
+      'channels of the images that it takes, in order, with aliases, such as DAPI|Hoechst,CD45',
+      parseNames,
+    )
     .option(
       '--classes <names>',
-      'names of its classes, the background first, such as background,nucleus',
-      parseList,
+      'its classes, the background first, such as background,nucleus or background,nucleus:#ff0000',
+      parseClasses,
     )
     .addOption(
-      new Option('--scores <kind>', 'what it returns, where it does not end in softmax or sigmoid')
-        .choices(['softmax', 'sigmoid', 'probabilities'])
-        .default(undefined, 'logits of a softmax, or of a sigmoid for one channel'),
+      new Option(
+        '--scores <kind>',
+        'what it returns where its graph does not end in softmax or sigmoid: logits of one of these, or probabilities ' +
+          '(default: as its package says; else logits of softmax, or of sigmoid for one channel)',
+      ).choices(['softmax', 'sigmoid', 'probabilities']),
     )
-    .option('--microns-per-pixel <number>', 'pixel size of the images that it was trained on', parsePositive)
+    .option('--microns-per-pixel <number>', 'pixel size of the images that it was trained on', positive)
     .option(
       '--approximate [px]',
-      `accept a network that is not exact: it has tiles of this side alone, ${APPROXIMATE_SIDE} by default`,
-      parseSide,
+      `accept an ONNX network that is not exact: it has tiles of this side alone (default: ${APPROXIMATE_SIDE})`,
+      integer(1, MAX_SIDE),
     )
     .option('--derive-halo', 'take the halo of the network where its package states a smaller one')
     .option('--json', 'print the card as JSON')
@@ -72,10 +80,7 @@ export function importCommand(program: Command, context: CommandContext): void {
 }
 
 async function importSource(source: string, flags: ImportFlags, context: CommandContext): Promise<void> {
-  const { name, modelVersion: version, models, approximate } = flags;
-  const parsed = modelNameSchema.safeParse(name);
-  if (!parsed.success)
-    throw new RequestError('bad-request', `--name ${name}: ${parsed.error.issues[0]!.message}`);
+  const { name, modelVersion: version, models, approximate, imageChannels, classes, micronsPerPixel } = flags;
   const {
     notes,
     card: known,
@@ -96,11 +101,11 @@ async function importSource(source: string, flags: ImportFlags, context: Command
       source: basename(source),
       card: {
         ...known,
-        ...(flags.classes && { classes: classesOf(flags.classes) }),
-        ...(flags.channels && { channels: flags.channels.map((each) => ({ name: each, aliases: [] })) }),
-        ...(flags.micronsPerPixel !== undefined && { micronsPerPixel: flags.micronsPerPixel }),
+        ...(classes && { classes }),
+        ...(imageChannels && { channels: [...imageChannels.named] }),
+        ...(micronsPerPixel !== undefined && { micronsPerPixel }),
       },
-      ...(flags.channels && { channels: flags.channels.length }),
+      ...(imageChannels && { channels: read.channels ?? imageChannels.named.length }),
       ...(flags.scores && { scores: flags.scores }),
       ...(approximate !== undefined && {
         approximateSide: approximate === true ? APPROXIMATE_SIDE : approximate,

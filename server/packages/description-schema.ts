@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { STORED_TYPES, type StoredType } from './test-image.js';
 
-// What is used of BioImage.IO's descriptions of models, in forms 0.4 and 0.5; other keys are not read.
+// What is used of BioImage.IO's descriptions of models, of format versions 0.4 and 0.5; other keys are ignored.
 
 const text = z.string().max(10_000);
 const path = z.string().min(1).max(2000);
@@ -14,17 +15,14 @@ const step = (name: 'id' | 'name') =>
     kwargs: ((value as Record<string, unknown>).kwargs ?? {}) as Record<string, unknown>,
   }));
 
-const author = z.object({ name: text });
 const citation = z.object({ text, doi: text.nullish(), url: text.nullish() });
 
-const weightsEntry = z.looseObject({ source: path, sha256: sha256.nullish() });
+const weightsEntry = z.object({ source: path, sha256: sha256.nullish() });
 const common = {
   name: text,
   description: text.nullish(),
-  authors: z.array(author).nullish(),
   cite: z.array(citation).nullish(),
   weights: z.record(z.string(), weightsEntry.nullable()),
-  config: z.record(z.string(), z.unknown()).nullish(),
 };
 
 /** A file: its path, or its path and digest. */
@@ -37,7 +35,6 @@ const fileOf = z.union([
 ]);
 
 const dataOf = z.object({
-  type: text.optional(),
   range: z.tuple([number.nullable(), number.nullable()]).nullish(),
 });
 
@@ -65,9 +62,16 @@ const tensor05 = z.object({
   postprocessing: z.array(step('id')).nullish(),
 });
 
-/** Form 0.5. */
+/** What this program has put into a package that it has exported. */
+const ownConfig = z.object({
+  stored_type: z.enum(Object.keys(STORED_TYPES) as [StoredType, ...StoredType[]]),
+});
+
+/** Format version 0.5. */
 export const description05 = z.object({
   ...common,
+  config: z.object({ unseam: ownConfig.optional() }).nullish(),
+  attachments: z.array(fileOf).nullish().catch(null), // those of other programs are not read
   license: z.unknown().optional(),
   inputs: z.array(tensor05).min(1),
   outputs: z.array(tensor05).min(1),
@@ -85,7 +89,6 @@ const shape04 = z.union([
 const tensor04 = z.object({
   name: text,
   axes: z.union([z.string().max(8), z.array(text).max(8)]),
-  data_type: text.nullish(),
   data_range: z.tuple([z.union([number, text]), z.union([number, text])]).nullish(),
   shape: shape04,
   halo: z.array(z.int()).nullish(),
@@ -93,7 +96,7 @@ const tensor04 = z.object({
   postprocessing: z.array(step('name')).nullish(),
 });
 
-/** Form 0.4. */
+/** Format version 0.4. */
 export const description04 = z.object({
   ...common,
   license: z.unknown().optional(),

@@ -1,17 +1,13 @@
 import { parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
-import { issueOf } from '../../model/shelf/schema-issue.js';
 import { description04, description05, descriptionHead } from './description-schema.js';
+import type { FileReference } from './package-files.js';
+import { parseBy } from './read-checked.js';
+import type { StoredType } from './test-image.js';
 
 /** A dimension of an image. */
 export type AxisName = 'b' | 'c' | 'y' | 'x';
-
-export interface FileReference {
-  readonly source: string;
-  /** In hexadecimal; null where the package does not state it. */
-  readonly sha256: string | null;
-}
 
 /** A step of pre- or postprocessing as a package states it. */
 export interface ProcessingStep {
@@ -28,11 +24,8 @@ export interface TensorDescription {
   readonly channels: number | null;
   /** Names of the channels; null where it has none. */
   readonly channelNames: readonly string[] | null;
-  /** Rows and columns, where they are fixed. */
-  readonly sides: { readonly y: number | null; readonly x: number | null };
   /** Of an output: the px that are to be cut off, as the package states it; null where it does not. */
   readonly halo: { readonly y: number; readonly x: number } | null;
-  readonly dtype: string;
   /** The least and the greatest value; null where they are not stated. */
   readonly range: readonly [number, number] | null;
   readonly steps: readonly ProcessingStep[];
@@ -41,22 +34,32 @@ export interface TensorDescription {
   readonly microns: number | null;
 }
 
-/** What is used of the description of a model, whatever its form. */
+/** What a package of ours has besides. */
+export interface OwnFiles {
+  readonly storedType: StoredType;
+  readonly card: FileReference;
+  /** The network alone, without what mirrors. */
+  readonly network: FileReference;
+}
+
+/** What is used of the description of a model, whatever its format version. */
 export interface PackageDescription {
   readonly formatVersion: string;
   readonly name: string;
   readonly description: string;
   readonly license: string | null;
-  readonly authors: readonly string[];
   readonly citation: string | null;
   readonly input: TensorDescription;
   readonly output: TensorDescription;
   /** By their format, such as `onnx`. */
-  readonly weights: ReadonlyMap<
-    string,
-    FileReference & { readonly facts: Readonly<Record<string, unknown>> }
-  >;
+  readonly weights: ReadonlyMap<string, FileReference>;
+  /** Null where another program has made it. */
+  readonly own: OwnFiles | null;
 }
+
+/** The files of a package of ours. */
+export const OWN_CARD = 'card.json';
+export const OWN_NETWORK = 'network.onnx';
 
 /** Names of descriptions, the preferred one first. */
 export const DESCRIPTION_FILES = ['bioimageio.yaml', 'rdf.yaml', 'model.yaml'];
@@ -66,21 +69,22 @@ const MAX_DESCRIPTION_BYTES = 2 ** 20;
 const MAX_ALIASES = 100;
 
 /**
- * Parses a description of form 0.4 or 0.5.
+ * Parses a description of format version 0.4 or 0.5.
  * @param name of the file, for errors
- * @throws PackageError for what is none; UnsupportedPackageError for other forms, several tensors, and more than two dimensions
+ * @throws PackageError for what is none; UnsupportedPackageError for other versions, several tensors, and more than two
+ *   dimensions
  */
 export function parseDescription(bytes: Buffer, name: string): PackageDescription {
   if (bytes.length > MAX_DESCRIPTION_BYTES) throw new PackageError(`${name} has more than 1 MiB`);
   const json = parseYaml(bytes.toString('utf8'), name);
-  const head = check(descriptionHead, json, name);
+  const head = parseBy(descriptionHead, json, name);
   if (head.type !== undefined && head.type !== 'model') {
-    throw new UnsupportedPackageError(`${name} describes a resource of type ${head.type}, no model`);
+    throw new UnsupportedPackageError(`${name} describes a resource of type ${head.type}, not a model`);
   }
   const { format_version: formatVersion } = head;
-  if (/^0\.5(\.|$)/.test(formatVersion)) return from05(check(description05, json, name), formatVersion);
-  if (/^0\.4(\.|$)/.test(formatVersion)) return from04(check(description04, json, name), formatVersion);
-  throw new UnsupportedPackageError(`${name} is of form ${formatVersion}; forms 0.4 and 0.5 are read`);
+  if (/^0\.5(\.|$)/.test(formatVersion)) return from05(parseBy(description05, json, name), formatVersion);
+  if (/^0\.4(\.|$)/.test(formatVersion)) return from04(parseBy(description04, json, name), formatVersion);
+  throw new UnsupportedPackageError(`${name} has format version ${formatVersion}; 0.4 and 0.5 are supported`);
 }
 
 function parseYaml(text: string, name: string): unknown {
@@ -91,35 +95,23 @@ function parseYaml(text: string, name: string): unknown {
     return document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
     const [line] = (cause as Error).message.split('\n');
-    throw new PackageError(`${name} is no YAML: ${line}`, { cause });
+    throw new PackageError(`${name} is not YAML: ${line}`, { cause });
   }
 }
 
-function check<Schema extends z.ZodType>(schema: Schema, json: unknown, name: string): z.output<Schema> {
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new PackageError(`${name}: ${issueOf(parsed.error)}`);
-}
+type Common = Pick<z.output<typeof description05>, 'name' | 'description' | 'cite' | 'license' | 'weights'>;
 
-type Common = Pick<
-  z.output<typeof description05>,
-  'name' | 'description' | 'authors' | 'cite' | 'license' | 'weights'
->;
-
-/** What both forms state alike. */
-function commonOf({ name, description, authors, cite, license, weights }: Common, formatVersion: string) {
+/** What both versions state alike. */
+function commonOf({ name, description, cite, license, weights }: Common, formatVersion: string) {
   const cited = (cite ?? []).map(({ text, doi, url }) => [text, doi ?? url].filter(Boolean).join(' '));
   const entries = Object.entries(weights).flatMap(([format, entry]) =>
-    entry === null
-      ? []
-      : [[format, { source: entry.source, sha256: entry.sha256 ?? null, facts: entry }] as const],
+    entry === null ? [] : [[format, { source: entry.source, sha256: entry.sha256 ?? null }] as const],
   );
   return {
     formatVersion,
     name,
     description: description ?? '',
     license: typeof license === 'string' ? license : null,
-    authors: (authors ?? []).map((author) => author.name),
     citation: cited.length === 0 ? null : cited.join('; '),
     weights: new Map(entries),
   };
@@ -132,13 +124,13 @@ function only<Tensor>(
 ): Tensor {
   if (tensors.length === 1) return tensors[0]!;
   throw new UnsupportedPackageError(
-    `it has ${tensors.length} ${what} (${tensors.map(idOf).join(', ')}); models of one image, and one output, are read`,
+    `it has ${tensors.length} ${what} (${tensors.map(idOf).join(', ')}); only models of one image and one output are supported`,
   );
 }
 
 const refuseAxis = (id: string): never => {
   throw new UnsupportedPackageError(
-    `its tensor has an axis ${id}: images of rows, columns and channels are read, no volumes`,
+    `its tensor has an axis ${id}: only images of rows, columns and channels are supported, no volumes`,
   );
 };
 
@@ -156,7 +148,18 @@ function from05(json: z.output<typeof description05>, formatVersion: string): Pa
       only(json.outputs, 'outputs', ({ id }) => id),
       'output',
     ),
+    own: ownFilesOf(json),
   };
+}
+
+function ownFilesOf({
+  config,
+  attachments,
+}: Pick<z.output<typeof description05>, 'config' | 'attachments'>): OwnFiles | null {
+  const file = (name: string) => attachments?.find(({ source }) => source === name);
+  const [card, network] = [file(OWN_CARD), file(OWN_NETWORK)];
+  if (!config?.unseam || !card || !network) return null;
+  return { storedType: config.unseam.stored_type, card, network };
 }
 
 function tensor05(
@@ -168,10 +171,6 @@ function tensor05(
     return AXES[key] ?? refuseAxis(own ?? type);
   });
   const at = (name: AxisName) => axes[names.indexOf(name)];
-  const fixed = (name: 'y' | 'x') => {
-    const size = at(name)?.size;
-    return typeof size === 'number' ? size : null;
-  };
   const channelNames = at('c')?.channel_names;
   const list = Array.isArray(channelNames) ? channelNames : null;
   const [first] = [data].flat();
@@ -182,9 +181,7 @@ function tensor05(
     axes: names,
     channels: at('c') === undefined ? 1 : (list?.length ?? null),
     channelNames: list,
-    sides: { y: fixed('y'), x: fixed('x') },
     halo: halos.some((halo) => halo != null) ? { y: halos[0] ?? 0, x: halos[1] ?? 0 } : null,
-    dtype: first?.type ?? 'float32',
     range: rangeOf(first?.range),
     steps: (kind === 'input' ? rest.preprocessing : rest.postprocessing) ?? [],
     test: test_tensor ?? null,
@@ -213,11 +210,12 @@ function from04(json: z.output<typeof description04>, formatVersion: string): Pa
     ...commonOf(json, formatVersion),
     input: tensor04(input, input.preprocessing ?? [], json.test_inputs?.[0] ?? null),
     output: tensor04(output, output.postprocessing ?? [], json.test_outputs?.[0] ?? null),
+    own: null,
   };
 }
 
 function tensor04(
-  { name, axes, shape, halo, data_type, data_range }: Tensor04,
+  { name, axes, shape, halo, data_range }: Tensor04,
   steps: readonly ProcessingStep[],
   test: FileReference | null,
 ): TensorDescription {
@@ -227,17 +225,15 @@ function tensor04(
   );
   const along = (list: readonly number[], axis: AxisName) => list[names.indexOf(axis)] ?? null;
   const isFixed = Array.isArray(shape);
-  const fixed = (axis: AxisName) => (isFixed ? along(shape, axis) : null);
-  const channels = !isFixed && 'min' in shape ? along(shape.min, 'c') : fixed('c');
+  const lengths = isFixed ? shape : 'min' in shape ? shape.min : [];
+  const channels = along(lengths, 'c');
   const offset = !isFixed && 'offset' in shape ? 2 * (along(shape.offset, 'c') ?? 0) : 0;
   return {
     id: name,
     axes: names,
     channels: names.includes('c') ? (channels ?? (offset > 0 ? offset : null)) : 1,
     channelNames: null,
-    sides: { y: fixed('y'), x: fixed('x') },
     halo: halo ? { y: along(halo, 'y') ?? 0, x: along(halo, 'x') ?? 0 } : null,
-    dtype: data_type ?? 'float32',
     range: rangeOf(data_range),
     steps,
     test,

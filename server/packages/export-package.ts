@@ -6,6 +6,7 @@ import type { ExportedModel, StoredPixels } from '../../model/exchange/export-mo
 import { encodeNpy } from '../../model/exchange/npy.js';
 import { type Card, normalisationOf, trainingRangeOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
+import { OWN_CARD, OWN_NETWORK } from './description.js';
 import { readmeOf } from './package-readme.js';
 import { paintTestImage, STORED_TYPES, type StoredType } from './test-image.js';
 import { predictWholeImage } from './whole-image.js';
@@ -35,7 +36,7 @@ export interface ExportedPackage extends Pick<ExportedModel, 'shortestSide'> {
   readonly files: readonly string[];
 }
 
-/** The form of BioImage.IO's descriptions that is written. */
+/** Of BioImage.IO's descriptions. */
 const FORMAT_VERSION = '0.5.4';
 const TFJS_VERSION = '4.22.0';
 const OPSET = 18;
@@ -84,8 +85,8 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
       name: 'README.md',
       data: Buffer.from(readmeOf(card, { type, range, side, exported, largestDifference })),
     },
-    { name: 'card.json', data: Buffer.from(`${JSON.stringify(card, null, 2)}\n`) },
-    { name: 'network.onnx', data: await engine.exportNetwork(model.folder) },
+    { name: OWN_CARD, data: Buffer.from(`${JSON.stringify(card, null, 2)}\n`) },
+    { name: OWN_NETWORK, data: await engine.exportNetwork(model.folder) },
     ...images,
     ...weights,
   ];
@@ -186,7 +187,7 @@ function describe(
     license,
     tags: ['segmentation', 'microscopy', 'unet', '2d', 'unseam'],
     documentation: file('README.md'),
-    attachments: [file('card.json'), file('network.onnx')],
+    attachments: [file(OWN_CARD), file(OWN_NETWORK)],
     inputs: [
       {
         id: 'image',

@@ -42,6 +42,16 @@ export type ImportedCard = Partial<
   >
 >;
 
+/** What a file or a package says of its network. */
+export interface ImportSource
+  extends Pick<
+    ImportRequest,
+    'network' | 'card' | 'channels' | 'scores' | 'threshold' | 'test' | 'check' | 'verifyServed'
+  > {
+  /** What a user should know of it. */
+  readonly notes: readonly string[];
+}
+
 export interface ImportRequest {
   readonly engine: Engine;
   /** The folder of its version, which must not exist. */
@@ -78,6 +88,7 @@ export interface ImportRequest {
  */
 export async function importNetwork(request: ImportRequest): Promise<Card> {
   const { engine, folder, name, version, onStep = () => {} } = request;
+  if (request.channels !== undefined) checkNames(request.card, request.channels);
   const write = async (draft: string) => {
     onStep('deriving the geometry');
     const { channels, approximateSide, scores } = request;
@@ -99,10 +110,26 @@ export async function importNetwork(request: ImportRequest): Promise<Card> {
   return card;
 }
 
-/** The card of a network that is not verified yet. */
+/** @throws RequestError for names of other channels than the network has */
+function checkNames({ channels }: ImportedCard, inputChannels: number): void {
+  if (channels === undefined || channels.length === inputChannels) return;
+  throw new RequestError(
+    'bad-request',
+    `the network takes ${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}, not the ${channels.length} that are named`,
+  );
+}
+
+/** The card of a network that is not verified yet. @throws RequestError for what contradicts the network */
 async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Card> {
   const { engine, name, version, network, card, source } = request;
   const { geometry, inputChannels, outputChannels, parameters, features, ending } = found;
+  checkNames(card, inputChannels);
+  if (ending !== null && request.scores !== undefined && request.scores !== 'probabilities') {
+    throw new RequestError(
+      'bad-request',
+      `the network ends in ${ending} itself, which ${request.scores} cannot follow`,
+    );
+  }
   const classes = card.classes ?? classesNamed(null, outputChannels);
   const expected = outputChannels === 1 ? 2 : outputChannels;
   if (classes.length !== expected) {

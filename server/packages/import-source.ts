@@ -1,118 +1,102 @@
-import { open, readFile, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { PackageError } from '../../model/errors.js';
-import { checkTest } from '../../model/exactness/verify-test-tensor.js';
-import type { StoredPixels } from '../../model/exchange/export-model.js';
-import { parseNpy } from '../../model/exchange/npy.js';
-import type { Card } from '../../model/shelf/card.js';
 import { readOnnxSource } from '../../model/shelf/onnx-source.js';
-import type { ImportRequest } from './import-network.js';
+import { RequestError } from '../contract/errors.js';
+import { DESCRIPTION_FILES, parseDescription } from './description.js';
+import { HDF5, startsWith, ZIP } from './file-signature.js';
+import type { ImportSource } from './import-network.js';
 import { kerasSource, tensorflowJsSource } from './layers-files.js';
 import { onnxSource } from './network-source.js';
-import { isZip, openPackage, type PackageFiles } from './package-files.js';
-import { ownCard, type PackageContent, type PackageOptions, readPackage } from './package-import.js';
-import { predictWholeImage } from './whole-image.js';
-
-/** What is imported, with what its source says of it. */
-export interface ImportSource
-  extends Pick<
-    ImportRequest,
-    'network' | 'card' | 'channels' | 'scores' | 'test' | 'check' | 'verifyServed'
-  > {
-  /** What a user should know of it. */
-  readonly notes: readonly string[];
-}
+import { readOwnPackage } from './own-package.js';
+import { openBeside, openPackage, type PackageFiles } from './package-files.js';
+import { type PackageOptions, readForeignPackage } from './package-import.js';
 
 export interface SourceOptions extends PackageOptions {
   /** The output that is the network's, of an ONNX file that has several. */
   readonly output: string | null;
 }
 
-const HDF5 = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
+/** What a file is, by its first bytes; text has none, and is told by the ending of its name. */
+type SourceKind = 'package' | 'description' | 'tensorflow.js' | 'keras' | 'onnx';
+
+async function kindOf(path: string): Promise<SourceKind> {
+  if ((await stat(path)).isDirectory() || (await startsWith(path, ZIP))) return 'package';
+  if (/\.ya?ml$/i.test(path)) return 'description';
+  if (/\.json$/i.test(path)) return 'tensorflow.js';
+  return (await startsWith(path, HDF5)) ? 'keras' : 'onnx';
+}
 
 /**
  * Reads what is to be imported: an ONNX file; a network of Keras, as HDF5, or of TensorFlow.js, by its `model.json`; or a
- * package of BioImage.IO, as an archive, a folder or its description. What it is, its first bytes say.
+ * package of BioImage.IO, as an archive, a folder or its description.
+ * @throws RequestError for options that do not concern it; PackageError, UnsupportedPackageError, OnnxFileError
  */
 export async function readImportSource(path: string, options: SourceOptions): Promise<ImportSource> {
-  const isFolder = (await stat(path)).isDirectory();
-  if (isFolder || (await isZip(path))) return fromPackage(await openPackage(path), options);
-  if (/\.ya?ml$/i.test(path)) return fromPackage(await openPackage(dirname(path)), options);
-  if (/\.json$/i.test(path)) {
-    const files = await openPackage(dirname(path));
-    return { network: await tensorflowJsSource(files, basename(path)), card: {}, notes: [] };
+  const kind = await kindOf(path);
+  const isPackage = kind === 'package' || kind === 'description';
+  if (options.output !== null && kind !== 'onnx') {
+    throw new RequestError(
+      'bad-request',
+      `--output is for ONNX files of several outputs; ${basename(path)} is not one`,
+    );
   }
-  if (await isHdf5(path)) {
-    return { network: await kerasSource(await readFile(path), basename(path)), card: {}, notes: [] };
+  if (options.derivesHalo && !isPackage) {
+    throw new RequestError(
+      'bad-request',
+      `--derive-halo is for packages, which may state a halo; ${basename(path)} is not one`,
+    );
   }
-  return { network: onnxSource(await readOnnxSource(path, options.output)), card: {}, notes: [] };
+  switch (kind) {
+    case 'package':
+      return withFiles(await openPackage(path), (files) => readPackage(files, null, options));
+    case 'description':
+      return withFiles(await openBeside(path), (files) => readPackage(files, basename(path), options));
+    case 'tensorflow.js':
+      return withFiles(await openBeside(path), async (files) => ({
+        network: await tensorflowJsSource(files, basename(path)),
+        card: {},
+        notes: [],
+      }));
+    case 'keras':
+      return { network: await kerasSource(await readFile(path), basename(path)), card: {}, notes: [] };
+    case 'onnx':
+      return { network: onnxSource(await readOnnxSource(path, options.output)), card: {}, notes: [] };
+  }
 }
 
-async function isHdf5(path: string): Promise<boolean> {
-  const file = await open(path);
-  try {
-    const start = Buffer.alloc(HDF5.length);
-    await file.read(start, 0, start.length, 0);
-    return start.equals(HDF5);
-  } finally {
-    await file.close();
+/** @param named the path of its description; null where that has its usual name */
+async function readPackage(
+  files: PackageFiles,
+  named: string | null,
+  options: PackageOptions,
+): Promise<ImportSource> {
+  const path = named ?? descriptionIn(files.paths);
+  if (path === null) {
+    throw new PackageError(`${files.name} has no description: ${DESCRIPTION_FILES.join(', or ')}`);
   }
+  const description = parseDescription(await files.read(path), path);
+  return description.own === null
+    ? readForeignPackage(files, description, options)
+    : readOwnPackage(files, description, description.own);
 }
 
-async function fromPackage(files: PackageFiles, options: SourceOptions): Promise<ImportSource> {
+/** By its name, or by its ending, such as `unet.bioimageio.yaml`, as bioimageio.spec finds it. */
+function descriptionIn(paths: readonly string[]): string | null {
+  for (const name of DESCRIPTION_FILES) {
+    const found = paths.find((path) => path === name) ?? paths.find((path) => path.endsWith(`.${name}`));
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
+async function withFiles<Result>(
+  files: PackageFiles,
+  read: (files: PackageFiles) => Promise<Result>,
+): Promise<Result> {
   try {
-    const card = await ownCard(files);
-    return card === null
-      ? await readPackage(files, options)
-      : await fromOwnPackage(files, card, await readPackage(files, options));
+    return await read(files);
   } finally {
     await files.close();
   }
-}
-
-/**
- * A package that a server like this one has exported: its card says all, and its bare network is imported. The graph that
- * mirrors is for other programs.
- */
-async function fromOwnPackage(
-  files: PackageFiles,
-  card: Card,
-  { test: _mirrored, check: _halo, ...content }: PackageContent,
-): Promise<ImportSource> {
-  const onnx = await files.read('network.onnx');
-  const [image, expected] = [
-    parseNpy(await files.read('test_input.npy'), 'test_input.npy'),
-    parseNpy(await files.read('test_output.npy'), 'test_output.npy'),
-  ];
-  const { description, classes, channels, normalisation, micronsPerPixel, data, threshold, scores } = card;
-  const side = image.shape[1] ?? 0;
-  if (image.shape.length !== 4 || image.shape[2] !== side || image.shape[3] !== card.inputChannels) {
-    throw new PackageError('test_input.npy is no image of the channels of its card');
-  }
-  return {
-    ...content,
-    network: onnxSource(onnx),
-    channels: card.inputChannels,
-    scores: 'probabilities',
-    card: {
-      ...{ description, classes, normalisation, micronsPerPixel, data, scores },
-      ...(channels && { channels }),
-      ...(threshold !== undefined && { threshold }),
-    },
-    async verifyServed(engine, model) {
-      const found = await predictWholeImage(engine, model, asStored(image.data), {
-        width: side,
-        height: side,
-      });
-      return checkTest(found, expected.data);
-    },
-  };
-}
-
-/** Floats as values of the type that they were stored in: bytes, or words, where all of them are. */
-function asStored(values: Float32Array): StoredPixels {
-  if (!values.every((value) => Number.isInteger(value) && value >= 0)) return values;
-  const most = values.reduce((a, b) => Math.max(a, b), 0);
-  if (most <= 255) return Uint8Array.from(values);
-  return most <= 65535 ? Uint16Array.from(values) : values;
 }

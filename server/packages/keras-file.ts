@@ -1,5 +1,6 @@
 import { type Dataset, File, FS, type Group, ready } from 'h5wasm';
 import { PackageError } from '../../model/errors.js';
+import { HDF5 } from './file-signature.js';
 
 /** A tensor of a layer. */
 export interface LayerTensor {
@@ -14,7 +15,6 @@ export interface KerasFile {
   readonly weights: ReadonlyMap<string, readonly LayerTensor[]>;
 }
 
-const SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 const MAX_VALUES = 2 ** 29;
 
 /**
@@ -26,7 +26,7 @@ export async function readKeras(bytes: Uint8Array, name: string): Promise<KerasF
   const fail = (reason: string, cause?: unknown): never => {
     throw new PackageError(`${name}: ${reason}`, { cause });
   };
-  if (!Buffer.from(bytes.buffer, bytes.byteOffset, 8).equals(SIGNATURE)) fail('it is no HDF5 file');
+  if (!HDF5.equals(bytes.subarray(0, HDF5.length))) fail('it is not an HDF5 file');
   await ready;
   const fs = FS!;
   const path = '/network.h5';
@@ -70,7 +70,7 @@ function weightsOf(root: Group, fail: (reason: string) => never): Map<string, La
       total += shape.reduce((product, length) => product * length, 1);
       if (total > MAX_VALUES) fail(`it has more than ${MAX_VALUES} weights`);
       const values = dataset.value;
-      if (!ArrayBuffer.isView(values)) return fail(`its weights "${weight}" are no numbers`);
+      if (!ArrayBuffer.isView(values)) return fail(`its weights "${weight}" are not numbers`);
       return { shape: [...shape], values: Float32Array.from(values as unknown as ArrayLike<number>) };
     });
     if (tensors.length > 0) weights.set(layer, tensors);

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
 import { readLayersConfig } from '../../model/exchange/keras-config.js';
-import { issueOf } from '../../model/shelf/schema-issue.js';
 import { readKeras } from './keras-file.js';
 import { layersSource, type NetworkSource } from './network-source.js';
 import { openArchive, type PackageFiles } from './package-files.js';
+import { parseBy, parseJson } from './read-checked.js';
 
 const weightSpec = z.object({
-  name: z.string().regex(/^[^/].*\/[^/]+$/, 'no name of a layer, a slash and a name in it'),
+  name: z.string().regex(/^[^/].*\/[^/]+$/, 'expected the name of a layer, a slash, and a name in it'),
   shape: z.array(z.int().min(0)).max(6),
   dtype: z.enum(['float32', 'int32']),
   quantization: z
@@ -18,7 +18,10 @@ const weightSpec = z.object({
     })
     .exactOptional(),
 });
-/** What is read of TensorFlow.js's `model.json`. */
+/** Of all files of a network together. */
+const MAX_WEIGHTS_BYTES = 2 ** 31 - 1;
+
+/** What is used of TensorFlow.js's `model.json`. */
 const modelJson = z.object({
   format: z.string().optional(),
   modelTopology: z.record(z.string(), z.unknown()),
@@ -56,12 +59,15 @@ export async function tensorflowJsArchive(data: Buffer, name: string): Promise<N
 /**
  * The network of TensorFlow.js.
  * @param path of `model.json` among the files
- * @throws PackageError for files that are missing or damaged; UnsupportedPackageError for graphs, and layers that are not read
+ * @throws PackageError for files that are missing or damaged; UnsupportedPackageError for graphs, and layers that are not
+ *   supported
  */
 export async function tensorflowJsSource(files: PackageFiles, path: string): Promise<NetworkSource> {
-  const parsed = modelJson.safeParse(parseJson(await files.read(path), path));
-  if (!parsed.success) throw new PackageError(`${path}: ${issueOf(parsed.error)}`);
-  const { format, modelTopology, weightsManifest } = parsed.data;
+  const json = parseJson(await files.read(path), path);
+  if (!(json as { modelTopology?: unknown } | null)?.modelTopology) {
+    throw new PackageError(`${path} is not a model.json of TensorFlow.js: it has no modelTopology`);
+  }
+  const { format, modelTopology, weightsManifest } = parseBy(modelJson, json, path);
   if (format === 'graph-model') {
     throw new UnsupportedPackageError(
       `${path} is a graph of TensorFlow.js, which has no layers: convert the network that it was made of to ONNX, by tf2onnx`,
@@ -69,18 +75,16 @@ export async function tensorflowJsSource(files: PackageFiles, path: string): Pro
   }
   const folder = path.split('/').slice(0, -1);
   const parts: Buffer[] = [];
-  for (const { paths } of weightsManifest) {
-    for (const each of paths) parts.push(await files.read([...folder, each].join('/')));
+  const paths = weightsManifest.flatMap((group) => group.paths);
+  const [repeated] = paths.filter((each, i) => paths.indexOf(each) < i);
+  if (repeated !== undefined) throw new PackageError(`${path} names ${repeated} twice`);
+  let left = MAX_WEIGHTS_BYTES;
+  for (const each of paths) {
+    const part = await files.read([...folder, each].join('/'), left);
+    left -= part.length;
+    parts.push(part);
   }
   const specs = weightsManifest.flatMap(({ weights }) => weights);
   const config = readLayersConfig(modelTopology.model_config ?? modelTopology);
   return layersSource({ config, weights: { specs, data: Buffer.concat(parts) } });
-}
-
-function parseJson(bytes: Buffer, name: string): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new PackageError(`${name} is no JSON`, { cause });
-  }
 }

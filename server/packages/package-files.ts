@@ -1,20 +1,29 @@
-import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { opendir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type Entry, fromBufferPromise, openPromise, type ZipFile } from 'yauzl';
 import { PackageError } from '../../model/errors.js';
+
+/** A file of a package, as its description names it. */
+export interface FileReference {
+  /** Its path in the package. */
+  readonly source: string;
+  /** In hexadecimal; null where the package does not state it. */
+  readonly sha256: string | null;
+}
 
 /** The files of a package. */
 export interface PackageFiles {
   /** What it is called in messages. */
   readonly name: string;
-  /** The paths of all files, with `/` between folders, sorted. */
+  /** Of an archive, the paths of all files, with `/` between folders; of a folder, those that are in no other. Sorted. */
   readonly paths: readonly string[];
   /**
    * @param path as a description names it
+   * @param maxBytes default: 2 GiB
    * @throws PackageError for a file that is missing, outside of the package, or larger than it may be
    */
-  read(path: string): Promise<Buffer>;
+  read(path: string, maxBytes?: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -35,9 +44,13 @@ const LINK = 0xa000;
 
 /** Opens a package: an archive, or a folder. @throws PackageError for what is neither, and for what leaves it */
 export async function openPackage(path: string): Promise<PackageFiles> {
-  if ((await stat(path)).isDirectory()) return openFolder(path);
+  if ((await stat(path)).isDirectory()) return openFolder(path, await namesIn(path));
   return openZip(path, () => openPromise(path, OPTIONS), (await stat(path)).size);
 }
+
+/** A file, and those beside it that it names: its folder may be any, and is not listed. */
+export const openBeside = (path: string): Promise<PackageFiles> =>
+  openFolder(dirname(path), [basename(path)]);
 
 /** Opens an archive in a package, such as the weights of TensorFlow.js. */
 export function openArchive(name: string, data: Buffer): Promise<PackageFiles> {
@@ -45,18 +58,6 @@ export function openArchive(name: string, data: Buffer): Promise<PackageFiles> {
 }
 
 const OPTIONS = { lazyEntries: true, strictFileNames: true, autoClose: false } as const;
-
-/** Whether a file begins as an archive does. */
-export async function isZip(path: string): Promise<boolean> {
-  const file = await open(path);
-  try {
-    const start = Buffer.alloc(4);
-    await file.read(start, 0, 4, 0);
-    return start.equals(Buffer.from('PK\x03\x04', 'latin1'));
-  } finally {
-    await file.close();
-  }
-}
 
 async function openZip(
   name: string,
@@ -66,7 +67,7 @@ async function openZip(
   const fail = (reason: string, cause?: unknown): never => {
     throw new PackageError(`${name}: ${reason}`, { cause });
   };
-  const zip = await open().catch((cause: Error) => fail(`it is no zip archive: ${cause.message}`, cause));
+  const zip = await open().catch((cause: Error) => fail(`it is not a zip archive: ${cause.message}`, cause));
   const entries = new Map<string, Entry>();
   try {
     let total = 0;
@@ -79,8 +80,7 @@ async function openZip(
         fail(`${path} is a link, which may leave the package`);
       if (entry.isEncrypted()) fail(`${path} is encrypted`);
       total += uncompressedSize;
-      if (uncompressedSize > LIMITS.fileBytes || total > LIMITS.totalBytes)
-        fail(`${path} makes it larger than 4 GiB`);
+      if (total > LIMITS.totalBytes) fail(`its files are larger than ${sizeOf(LIMITS.totalBytes)} together`);
       if (total > LIMITS.ratio * archiveBytes + LIMITS.slackBytes) {
         fail(`its files are more than ${LIMITS.ratio} times larger than the archive`);
       }
@@ -95,9 +95,10 @@ async function openZip(
   return {
     name,
     paths: [...entries.keys()].sort(),
-    async read(path) {
+    async read(path, maxBytes = LIMITS.fileBytes) {
       const entry = entries.get(normalise(path, name));
       if (!entry) return fail(`it has no file ${path}`);
+      if (entry.uncompressedSize > maxBytes) fail(`${path} is larger than ${sizeOf(maxBytes)}`);
       try {
         return await buffer(await zip.openReadStreamPromise(entry)); // which ends at the size that the entry states
       } catch (cause) {
@@ -108,31 +109,40 @@ async function openZip(
   };
 }
 
-async function openFolder(folder: string): Promise<PackageFiles> {
+/** The files of a folder, without those of folders in it. @throws PackageError for too many */
+async function namesIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  let entries = 0;
+  for await (const entry of await opendir(folder)) {
+    if (++entries > LIMITS.files) throw new PackageError(`${folder}: it has more than ${LIMITS.files} files`);
+    if (entry.isFile()) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+async function openFolder(folder: string, paths: readonly string[]): Promise<PackageFiles> {
   const root = await realpath(folder);
-  const found = await readdir(root, { recursive: true, withFileTypes: true });
-  if (found.length > LIMITS.files)
-    throw new PackageError(`${folder}: it has more than ${LIMITS.files} files`);
-  const paths = found
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  const inside = root.endsWith(sep) ? root : root + sep;
   return {
     name: folder,
-    paths: paths.sort(),
-    async read(path) {
+    paths,
+    async read(path, maxBytes = LIMITS.fileBytes) {
       const fail = (reason: string): never => {
         throw new PackageError(`${folder}: ${reason}`);
       };
       const file = await realpath(join(root, normalise(path, folder))).catch(() => null);
       if (file === null) return fail(`it has no file ${path}`);
-      if (!file.startsWith(root + sep)) return fail(`${path} is outside of the package`);
-      const { size } = await stat(file);
-      if (size > LIMITS.fileBytes) return fail(`${path} is larger than 2 GiB`);
+      if (!file.startsWith(inside)) return fail(`${path} is outside of the package`);
+      const found = await stat(file);
+      if (!found.isFile()) return fail(`${path} is not a file`);
+      if (found.size > maxBytes) return fail(`${path} is larger than ${sizeOf(maxBytes)}`);
       return readFile(file);
     },
     close: async () => undefined,
   };
 }
+
+const sizeOf = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en')} MiB`;
 
 /**
  * A path in a package, without `.` and doubled slashes.

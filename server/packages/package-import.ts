@@ -1,28 +1,15 @@
-import { createHash } from 'node:crypto';
 import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
 import { packOnnx } from '../../model/imported/pack-onnx.js';
-import { type Card, cardSchema } from '../../model/shelf/card.js';
-import { issueOf } from '../../model/shelf/schema-issue.js';
+import type { Card } from '../../model/shelf/card.js';
 import { classesNamed } from './class-names.js';
-import {
-  DESCRIPTION_FILES,
-  type FileReference,
-  type PackageDescription,
-  parseDescription,
-} from './description.js';
-import type { ImportRequest } from './import-network.js';
+import type { PackageDescription } from './description.js';
+import type { ImportSource } from './import-network.js';
 import { kerasSource, tensorflowJsArchive } from './layers-files.js';
 import { type NetworkSource, onnxSource } from './network-source.js';
-import { normalise, type PackageFiles } from './package-files.js';
+import { type FileReference, normalise, type PackageFiles } from './package-files.js';
 import { normalisationOf, postprocessingOf, type ReadPostprocessing } from './processing.js';
+import { readChecked } from './read-checked.js';
 import { imageOf, normalised, postprocessed } from './test-tensors.js';
-
-/** What a package says of a model. */
-export interface PackageContent
-  extends Pick<ImportRequest, 'network' | 'card' | 'channels' | 'scores' | 'threshold' | 'test' | 'check'> {
-  /** What a user should know of it. */
-  readonly notes: readonly string[];
-}
 
 export interface PackageOptions {
   /** Takes the halo of the network where the package states a smaller one. Default: such a package is refused. */
@@ -30,15 +17,14 @@ export interface PackageOptions {
 }
 
 /**
- * Reads a package of BioImage.IO, and checks it against itself.
- * @throws PackageError for what is damaged, missing, or contradicts itself; UnsupportedPackageError for what is not read
+ * Reads a package that another program has made, and checks it against itself.
+ * @throws PackageError for what is damaged, missing, or contradicts itself; UnsupportedPackageError for what is not supported
  */
-export async function readPackage(files: PackageFiles, options: PackageOptions): Promise<PackageContent> {
-  const path = DESCRIPTION_FILES.find((name) => files.paths.includes(name));
-  if (path === undefined) {
-    throw new PackageError(`${files.name} has no description: ${DESCRIPTION_FILES.join(', or ')}`);
-  }
-  const description = parseDescription(await files.read(path), path);
+export async function readForeignPackage(
+  files: PackageFiles,
+  description: PackageDescription,
+  options: PackageOptions,
+): Promise<ImportSource> {
   const { input, output } = description;
   const { normalisation, notes } = normalisationOf(input);
   const ending = postprocessingOf(output);
@@ -74,9 +60,9 @@ export async function readPackage(files: PackageFiles, options: PackageOptions):
 const BINARISED_CLASSES =
   'its step binarize is left out: of more than two classes, each px has the most probable one';
 
-/** Weights that are read, the preferred ones first. */
-const READABLE = ['onnx', 'keras_hdf5', 'tensorflow_js'] as const;
-/** What to do with weights that are not read. */
+/** Weights that are supported, the preferred ones first. */
+const SUPPORTED = ['onnx', 'keras_hdf5', 'tensorflow_js'] as const;
+/** What to do with others. */
 const CONVERSIONS: ReadonlyMap<string, string> = new Map([
   ['pytorch_state_dict', 'tools/from-pytorch.py makes ONNX of them'],
   ['pytorch_script', 'tools/from-pytorch.py makes ONNX of them'],
@@ -85,15 +71,18 @@ const CONVERSIONS: ReadonlyMap<string, string> = new Map([
   ['keras_v3', 'save the network as HDF5 in Keras, by model.save("network.h5")'],
 ]);
 
+const orOf = (items: readonly string[]): string =>
+  new Intl.ListFormat('en', { type: 'disjunction' }).format(items);
+
 async function networkOf({ weights }: PackageDescription, files: PackageFiles): Promise<NetworkSource> {
-  const format = READABLE.find((each) => weights.has(each));
+  const format = SUPPORTED.find((each) => weights.has(each));
   if (format === undefined) {
     const listed = [...weights.keys()].map((each) => {
       const conversion = CONVERSIONS.get(each);
       return conversion === undefined ? each : `${each} (${conversion})`;
     });
     throw new UnsupportedPackageError(
-      `it has no weights that are read (${READABLE.join(', ')}), but ${listed.join('; ') || 'none at all'}`,
+      `none of its weights are supported: expected ${orOf(SUPPORTED)}, and it has ${listed.join('; ') || 'none at all'}`,
     );
   }
   const reference = weights.get(format)!;
@@ -109,31 +98,28 @@ async function withExternal(
   { source }: FileReference,
   files: PackageFiles,
 ): Promise<Uint8Array> {
-  const folder = normalise(source, files.name).split('/').slice(0, -1).join('/');
-  const beside = files.paths.filter(
-    (path) => /\.(data|bin|weights)$/i.test(path) || path.startsWith(`${source}.`),
-  );
+  const folder = normalise(source, files.name).split('/').slice(0, -1);
   const known = new Map<string, Buffer>();
-  for (const path of beside) {
-    if (path.split('/').slice(0, -1).join('/') === folder)
-      known.set(path.split('/').at(-1)!, await files.read(path));
-  }
-  return packOnnx(data, null, (location, offset, length) => {
-    const bytes = known.get(location);
-    const end = offset + (length ?? (bytes?.length ?? 0) - offset);
-    if (!bytes || offset < 0 || end > bytes.length || end < offset) {
-      throw new PackageError(`${source} has its weights in "${location}", which is missing or too short`);
+  for (;;) {
+    let missing: string | null = null;
+    try {
+      return packOnnx(data, null, (location, offset, length) => {
+        const bytes = known.get(location);
+        if (!bytes) {
+          missing = location;
+          throw new PackageError(`${source} has its weights in "${location}"`);
+        }
+        const end = offset + (length ?? bytes.length - offset);
+        if (offset < 0 || end > bytes.length || end < offset) {
+          throw new PackageError(`${source} has its weights in "${location}", which is too short`);
+        }
+        return bytes.subarray(offset, end);
+      });
+    } catch (error) {
+      if (missing === null) throw error;
+      known.set(missing, await files.read([...folder, missing].join('/'))); // and from the start: most have one file
     }
-    return bytes.subarray(offset, end);
-  });
-}
-
-/** A file whose digest is that of the description, where it states one. @throws PackageError */
-async function readChecked(files: PackageFiles, { source, sha256 }: FileReference): Promise<Buffer> {
-  const data = await files.read(source);
-  const found = createHash('sha256').update(data).digest('hex');
-  if (sha256 === null || found === sha256.toLowerCase()) return data;
-  throw new PackageError(`${source} was changed: its SHA-256 is ${found}, and the package states ${sha256}`);
+  }
 }
 
 async function testOf(
@@ -141,7 +127,7 @@ async function testOf(
   files: PackageFiles,
   normalisation: Parameters<typeof normalised>[1],
   ending: ReadPostprocessing,
-): Promise<Pick<PackageContent, 'test'>> {
+): Promise<Pick<ImportSource, 'test'>> {
   if (input.test === null || output.test === null) return {};
   const image = imageOf(await readChecked(files, input.test), input.test.source, input);
   const expected = imageOf(await readChecked(files, output.test), output.test.source, output);
@@ -179,18 +165,4 @@ function checkHalo(
   throw new PackageError(
     `it states a halo of ${output.halo.y} × ${output.halo.x} px, and its network needs ${y} × ${x}: tiles would have seams; import it with --derive-halo, which takes the network's`,
   );
-}
-
-/** The card that this server has put into a package; null where another program has made it. @throws PackageError */
-export async function ownCard(files: PackageFiles): Promise<Card | null> {
-  if (!files.paths.includes('card.json') || !files.paths.includes('network.onnx')) return null;
-  let json: unknown;
-  try {
-    json = JSON.parse((await files.read('card.json')).toString('utf8'));
-  } catch (cause) {
-    throw new PackageError('card.json is no JSON', { cause });
-  }
-  const parsed = cardSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new PackageError(`card.json: ${issueOf(parsed.error)}`);
 }

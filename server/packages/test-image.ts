@@ -1,4 +1,5 @@
 import type { StoredPixels } from '../../model/exchange/export-model.js';
+import type { NpyArray } from '../../model/exchange/npy.js';
 import { SAMPLE_KINDS } from '../../tiling/samples/sample.js';
 
 /** Types of stored values that a package can be for, with the values of black and white. */
@@ -10,6 +11,10 @@ export const STORED_TYPES = {
 export type StoredType = keyof typeof STORED_TYPES;
 
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
+
+/** Floats as values of the type that they were stored in. */
+export const pixelsOf = (type: StoredType, values: NpyArray['data']): StoredPixels =>
+  ARRAYS[type].from(values);
 
 /**
  * A synthetic picture `[side, side, channels]` to test a package with: each channel shows other shapes.

@@ -7,9 +7,9 @@ const parse = (text: string) => parseDescription(Buffer.from(text), 'rdf.yaml');
 const written = (json: object) => parse(JSON.stringify(json));
 
 describe('a description', () => {
-  it('of either form says the same', () => {
+  it('of either version says the same', () => {
     const [old, recent] = [written(DESCRIPTION_04), written(DESCRIPTION_05)];
-    expect(old.input).toMatchObject({ axes: ['b', 'c', 'y', 'x'], channels: 1, sides: { y: 64, x: 64 } });
+    expect(old.input).toMatchObject({ axes: ['b', 'c', 'y', 'x'], channels: 1, channelNames: null });
     expect(recent.input).toMatchObject({ axes: ['b', 'c', 'y', 'x'], channels: 1, channelNames: ['raw'] });
     expect(old.output.halo).toEqual({ y: 8, x: 8 });
     expect(recent.output.halo).toEqual({ y: 8, x: 8 });
@@ -19,10 +19,10 @@ describe('a description', () => {
   });
 
   it.each([
-    ['{', /rdf\.yaml is no YAML/],
+    ['{', /rdf\.yaml is not YAML/],
     ['[1, 2]', /rdf\.yaml: /],
-    ['type: dataset\nformat_version: 0.5.0', /a resource of type dataset, no model/],
-    ['type: model\nformat_version: 0.3.6', /is of form 0\.3\.6; forms 0\.4 and 0\.5 are read/],
+    ['type: dataset\nformat_version: 0.5.0', /a resource of type dataset, not a model/],
+    ['type: model\nformat_version: 0.3.6', /has format version 0\.3\.6; 0\.4 and 0\.5 are supported/],
     ['type: model\nformat_version: 0.5.0\nname: a', /rdf\.yaml: weights/],
     [`a: ${'&a [x]\nb: '.repeat(1)}*a\n${'y'.repeat(2 ** 20)}`, /more than 1 MiB/],
   ])('is refused where it is none: %#', (text, reason) => {
@@ -32,7 +32,7 @@ describe('a description', () => {
   it('is refused where its references would grow without bound', () => {
     const levels = Array.from({ length: 12 }, (_, i) => `a${i}: &a${i} [${`*a${i - 1},`.repeat(9)}]`);
     const text = ['a: &a-1 [x]', ...levels].join('\n').replaceAll('a-1', 'b');
-    expect(() => parse(text)).toThrow(/no YAML: Excessive alias count/);
+    expect(() => parse(text)).toThrow(/not YAML: Excessive alias count/);
   });
 
   it('of a volume, or of several images, is refused', () => {

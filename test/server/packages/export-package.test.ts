@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import '@tensorflow/tfjs-backend-cpu';
 
@@ -174,6 +174,17 @@ describe('a package', () => {
     expect(data.reduce((a, b) => Math.max(a, b))).toBeGreaterThan(255);
     expect(largestDifference).toBe(0);
     expect(open.paths).not.toContain('tensorflow_js.zip');
+  });
+
+  it('is refused where one of its files was changed', async () => {
+    const { open } = await exported('valid', { tensorflowJs: false });
+    const folder = await mkdtemp(join(dir, 'changed-'));
+    for (const path of open.paths) await writeFile(join(folder, path), await open.read(path));
+    for (const name of ['test_input.npy', 'network.onnx', 'card.json']) {
+      await appendFile(join(folder, name), ' ');
+      const reading = readImportSource(folder, { output: null, derivesHalo: false });
+      await expect(reading).rejects.toThrow(`${name} was changed: its SHA-256 is`);
+    }
   });
 
   it('needs an image that is larger than what is mirrored', async () => {

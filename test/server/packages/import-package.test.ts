@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { File, FS, ready } from 'h5wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -131,7 +131,7 @@ describe('a package', () => {
     ],
     'weights of PyTorch alone': [
       () => changed((made) => ({ ...made, weights: { pytorch_state_dict: { source: 'weights.pt' } } })),
-      /but pytorch_state_dict \(tools\/from-pytorch\.py makes ONNX of them\)/,
+      /and it has pytorch_state_dict \(tools\/from-pytorch\.py makes ONNX of them\)/,
     ],
     'a step that is not supported': [
       () =>
@@ -152,6 +152,48 @@ describe('a package', () => {
   it('with a halo that is too small may be imported with its own', async () => {
     const { card } = await importPackage(REFUSALS['a halo that is too small']![0](), true);
     expect(card.architecture.halo.top).toBe(HALO);
+  });
+});
+
+describe('a description that is named', () => {
+  it('is read with the files that it names, whatever else is in its folder', async () => {
+    const folder = join(dir, 'downloads');
+    await mkdir(folder);
+    for (const [name, data] of good.files) await writeFile(join(folder, name), data);
+    await writeFile(join(folder, 'rdf.yaml'), 'type: dataset');
+    await writeFile(join(folder, 'nuclei.yaml'), JSON.stringify(good.description));
+    const { card } = await importFile(join(folder, 'nuclei.yaml'));
+    expect(card.imported!.verification.test).toMatchObject({ mismatches: 0 });
+  });
+});
+
+describe('options', () => {
+  it('that do not concern a source are refused', async () => {
+    const [archive, text] = [join(dir, 'small.zip'), join(dir, 'notes.txt')];
+    await writeFile(archive, archiveOf(good));
+    await writeFile(text, 'no package');
+    const reading = readImportSource(archive, { output: 'scores', derivesHalo: false });
+    await expect(reading).rejects.toThrow('--output is for ONNX files of several outputs; small.zip is not');
+    const other = readImportSource(text, { output: null, derivesHalo: true });
+    await expect(other).rejects.toThrow(
+      '--derive-halo is for packages, which may state a halo; notes.txt is not',
+    );
+  });
+});
+
+describe('a network of TensorFlow.js', () => {
+  it('is refused where the file is another one', async () => {
+    const path = join(dir, 'card.json');
+    await writeFile(path, '{"name": "a card"}');
+    await expect(importFile(path)).rejects.toThrow('card.json is not a model.json of TensorFlow.js');
+  });
+
+  it('is refused where it names a file twice', async () => {
+    const path = join(dir, 'model.json');
+    const weights = { name: 'conv/kernel', shape: [1], dtype: 'float32' };
+    const manifest = { paths: ['weights.bin', 'weights.bin'], weights: [weights] };
+    await writeFile(path, JSON.stringify({ modelTopology: {}, weightsManifest: [manifest] }));
+    await expect(importFile(path)).rejects.toThrow('model.json names weights.bin twice');
   });
 });
 

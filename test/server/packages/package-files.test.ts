@@ -2,7 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { openArchive, openPackage } from '../../../server/packages/package-files.js';
+import { openArchive, openBeside, openPackage } from '../../../server/packages/package-files.js';
 import { zipParts } from '../../../server/packages/zip-writer.js';
 import { testFolder } from '../../support/files.js';
 
@@ -26,8 +26,23 @@ describe('the files of a package', () => {
     await mkdir(join(dir, 'folder/b'), { recursive: true });
     await writeFile(join(dir, 'folder/b/c.txt'), 'see');
     const folder = await openPackage(join(dir, 'folder'));
-    expect(folder.paths).toEqual(['b/c.txt']);
     expect((await folder.read('b/c.txt')).toString()).toBe('see');
+  });
+
+  it('are listed of a folder alone, without the folders in it, and not at all beside a file that is named', async () => {
+    await writeFile(join(dir, 'folder/a.txt'), 'named');
+    expect((await openPackage(join(dir, 'folder'))).paths).toEqual(['a.txt']);
+    const beside = await openBeside(join(dir, 'folder/a.txt'));
+    expect(beside.paths).toEqual(['a.txt']);
+    expect((await beside.read('b/c.txt')).toString()).toBe('see');
+    await expect(beside.read('../secret.txt')).rejects.toThrow('leaves the package');
+  });
+
+  it('are no larger than they may be', async () => {
+    const zip = await openArchive('a.zip', archive(file('a.txt', 'four')));
+    await expect(zip.read('a.txt', 3)).rejects.toThrow('a.txt is larger than 1 MiB');
+    const folder = await openPackage(join(dir, 'folder'));
+    await expect(folder.read('b/c.txt', 2)).rejects.toThrow('b/c.txt is larger than 1 MiB');
   });
 
   it.each(['../secret', '/etc/passwd', 'a/../../b', 'C:\\a', 'https://example.com/weights.onnx'])(
@@ -51,7 +66,7 @@ describe('the files of a package', () => {
     ['a name that leaves it', archive(file('../a.txt')), /invalid relative path/],
     ['two files of one name', archive(file('a.txt'), file('a.txt', 'b')), /two files named a\.txt/],
     ['a link', withField(archive(file('a.txt')), 'PK\x01\x02', 38, 0xa1ff0000), /is a link/],
-    ['no archive', Buffer.from('rdf.yaml'), /it is no zip archive/],
+    ['no archive', Buffer.from('rdf.yaml'), /it is not a zip archive/],
   ])('are refused for %s', async (_what, data, reason) => {
     await expect(openArchive('a.zip', data)).rejects.toThrow(reason);
   });
