@@ -1,4 +1,5 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { messageForUser, problemOf } from './contract/problems.js';
 import type { CommandContext } from './terminal/options.js';
 
 type Declare = (program: Command, context: CommandContext) => void;
@@ -34,9 +35,31 @@ export async function createCli(context: CommandContext, args: readonly string[]
     )
     .version('0.1.0')
     .showHelpAfterError('(add --help for the options)')
+    .configureOutput({
+      writeOut: (text) => context.stdout(text.trimEnd()),
+      writeErr: (text) => context.stderr(text.trimEnd()),
+    })
     .exitOverride();
   const named = COMMANDS.get(args[0] ?? '');
   const needed = named ? [named] : [...COMMANDS.values()];
   for (const declare of await Promise.all(needed.map((load) => load()))) declare(program, context);
   return program;
+}
+
+/** Runs the command that arguments name, reports its error, and sets the exit code of the process. */
+export async function runCli(context: CommandContext, args: readonly string[]): Promise<void> {
+  try {
+    const cli = await createCli(context, args);
+    await cli.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed it already. Help and version arrive here, too, without an error.
+      process.exitCode = error.exitCode === 0 ? 0 : problemOf('bad-request').exitCode;
+    } else {
+      const { code, message } = messageForUser(error);
+      // An unexpected error is printed with its stack, for a bug report.
+      context.stderr(code === 'internal' ? ((error as Error).stack ?? message) : `unseam: ${message}`);
+      process.exitCode = problemOf(code).exitCode;
+    }
+  }
 }

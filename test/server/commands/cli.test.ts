@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../../tiling/sources/open.js';
 import { testFolder } from '../../support/files.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 import { even, firstDifference, pattern } from '../../support/rasters.js';
 import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 
@@ -14,6 +14,7 @@ const folder = await testFolder();
 const scratch = join(folder, 'scratch');
 const shapes = join(folder, 'samples', 'images', 'shapes-0001.png');
 const run = (...args: string[]) => unseam([...args, '--scratch', scratch]);
+const runHere = (...args: string[]) => unseamHere([...args, '--scratch', scratch]);
 
 beforeAll(async () => {
   await mkdir(scratch);
@@ -68,46 +69,33 @@ describe('unseam segment', () => {
     }
   });
 
-  it.each(['labels', 'probabilities'])('writes the same file of %s for any tile', async (output) => {
-    const files: Buffer[] = [];
+  it('writes the same files of labels and probabilities for any tile', async () => {
+    const files: Buffer[][] = [];
     for (const tile of ['100', '188x284', 'whole', 'auto']) {
-      const out = join(folder, `${output}-${tile}.tif`);
-      const result = await run(
-        'segment',
-        shapes,
-        '-o',
-        out,
-        '-m',
-        'shapes',
-        '--output',
-        output,
-        '--tile',
-        tile,
-      );
+      const [labels, probabilities] = ['l', 'p'].map((name) => join(folder, `${name}-${tile}.tif`));
+      const also = ['--also', `probabilities=${probabilities}`];
+      const result = await run('segment', shapes, '-o', labels!, '-m', 'shapes', '--tile', tile, ...also);
       expect(result).toMatchObject({ code: 0 });
-      files.push(await readFile(out));
+      files.push([await readFile(labels!), await readFile(probabilities!)]);
     }
-    expect(files.every((file) => file.equals(files[0]!))).toBe(true);
+    expect(files.every((pair) => pair.every((file, i) => file.equals(files[0]![i]!)))).toBe(true);
   });
 
-  it.each(['png', 'tif', 'ozx'])(
-    'writes the same %s for an image wider than one column block',
-    async (ending) => {
-      const wide = join(folder, 'wide');
-      await unseam(['samples', '-o', wide, '-s', '9001x130']);
-      const files: Buffer[] = [];
-      for (const tile of ['188', 'whole', 'auto']) {
-        const out = join(folder, `wide-${tile}.${ending}`);
-        const input = join(wide, 'images', 'shapes-0001.png');
-        expect(await run('segment', input, '-o', out, '-m', 'shapes', '--tile', tile)).toMatchObject({
-          code: 0,
-        });
-        files.push(await readFile(out));
-      }
-      expect(files.every((file) => file.equals(files[0]!))).toBe(true);
-      expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
-    },
-  );
+  it('writes the same PNG, TIFF and Zarr for an image wider than one column block', async () => {
+    const wide = join(folder, 'wide');
+    await unseam(['samples', '-o', wide, '-s', '9001x130']);
+    const input = join(wide, 'images', 'shapes-0001.png');
+    const files: Buffer[][] = [];
+    for (const tile of ['188', 'whole', 'auto']) {
+      const [png, ...others] = ['png', 'tif', 'ozx'].map((ending) => join(folder, `wide-${tile}.${ending}`));
+      const also = others.flatMap((path) => ['--also', `labels=${path}`]);
+      const result = await run('segment', input, '-o', png!, '-m', 'shapes', '--tile', tile, ...also);
+      expect(result).toMatchObject({ code: 0 });
+      files.push(await Promise.all([png!, ...others].map((path) => readFile(path))));
+    }
+    expect(files.every((row) => row.every((file, i) => file.equals(files[0]![i]!)))).toBe(true);
+    expect((await readdir(folder)).filter((name) => /partial|blocks/.test(name))).toEqual([]);
+  });
 
   it('writes an OME-Zarr, and labels into it, with the values of the TIFF', async () => {
     const [zarr, tiff] = [join(folder, 'mask.zarr'), join(folder, 'same.tif')];
@@ -136,7 +124,7 @@ describe('unseam segment', () => {
     [['--into-source', 'a', '--output', 'overlay'], /writes labels, not overlay/],
     [[], /by -o, --out or by --into-source/],
   ])('refuses results that are named by %j', async (flags, message) => {
-    const result = await run('segment', shapes, '-m', 'shapes', ...flags);
+    const result = await runHere('segment', shapes, '-m', 'shapes', ...flags);
     expect(result).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });
 
@@ -164,7 +152,7 @@ describe('unseam segment', () => {
 
   it('leaves no partial file on Ctrl-C', async () => {
     const large = join(folder, 'large');
-    await unseam(['samples', '-o', large, '-s', '6000', '-f', 'tiff']);
+    await unseam(['samples', '-o', large, '-s', '3000', '-f', 'tiff']);
     const out = join(folder, 'stopped');
     await mkdir(out);
     const input = join(large, 'images', 'shapes-0001.tif');
@@ -269,7 +257,7 @@ describe('bad input exits with its own code and a message that names the cause',
   it.each(cases)('%s', async (_name, args, code, message) => {
     const given = await args();
     const model = given.includes('-m') ? [] : ['-m', 'shapes'];
-    const result = await run('segment', '-o', out, ...given, ...model);
+    const result = await runHere('segment', '-o', out, ...given, ...model);
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
     expect(result.stderr.trim().split('\n').length).toBe(1);
     expect(await readdir(folder)).not.toContain('never.png');
@@ -291,14 +279,14 @@ describe('bad input exits with its own code and a message that names the cause',
       ['train', '--name', 'x'],
       ['evaluate', '--images', folder, '--labels', folder],
     ]) {
-      const { code, stderr } = await unseam([...command, '--memory', '1G']);
+      const { code, stderr } = await unseamHere([...command, '--memory', '1G']);
       expect(code).toBe(2);
       expect(stderr).toMatch(/unknown option '--memory'/);
     }
   });
 
   it('an extension that implies no format', async () => {
-    expect(await run('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
+    expect(await runHere('segment', shapes, '-m', 'shapes', '-o', join(folder, 'mask.bmp'))).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/none of the extensions \.png, \.tif/),
     });
@@ -333,7 +321,7 @@ describe('an unusable path', () => {
   it.each(cases)('%s is named', async (what, out, code, says) => {
     if (what.endsWith('permission') && process.platform !== 'linux') return;
     const path = await out();
-    const result = await run('segment', shapes, '-m', 'shapes', '-o', path);
+    const result = await runHere('segment', shapes, '-m', 'shapes', '-o', path);
     expect([result.code, result.stderr.split('\n')[0]]).toEqual([code, expect.stringMatching(says)]);
     expect(result.stderr).not.toMatch(/\n\s+at /);
   });
@@ -341,20 +329,20 @@ describe('an unusable path', () => {
 
 describe('unseam samples', () => {
   it('states its default size in the form that it accepts', async () => {
-    const { stdout } = await unseam(['samples', '--help']);
+    const { stdout } = await unseamHere(['samples', '--help']);
     expect(stdout.replace(/\s+/g, ' ')).toContain('side in px, or WIDTHxHEIGHT (default: 512)');
   });
 });
 
 describe('unseam models and plan', () => {
   it('lists the models', async () => {
-    const { stdout } = await unseam(['models']);
+    const { stdout } = await unseamHere(['models']);
     expect(stdout).toMatch(/em-membrane version 1: 0 membrane, 1 cell; 481762 parameters/);
     expect(stdout).toMatch(/shapes version 1: 0 background, 1 triangle, 2 circle/);
   });
 
   it('rejects a models folder that does not exist', async () => {
-    const { code, stderr } = await unseam(['models', '--models', join(folder, 'no-models')]);
+    const { code, stderr } = await unseamHere(['models', '--models', join(folder, 'no-models')]);
     expect([code, stderr]).toEqual([
       3,
       expect.stringMatching(/^unseam: --models: there is no folder ".*no-models"$/m),
