@@ -1,3 +1,5 @@
+import { VerificationError } from '../errors.js';
+import { repeatScale, scaleOf, type TileScale } from '../network/tile-scale.js';
 import type { TestedNetwork } from './self-test.js';
 import { noiseOf } from './self-test.js';
 import { cut, type Place } from './tile-comparison.js';
@@ -18,10 +20,20 @@ export interface VerifiedTiles {
 /** The distance of places, and by which sizes differ, in px: enough to compare many values. */
 const UNIT = 48;
 
+/** Distinct values of one pass, at least: where most are equal, equal tiles show nothing. */
+const MIN_DISTINCT = 100;
+
+/**
+ * Ranges of the noise that is fed, as differences of its largest value and its least: null for intensities from 0 to 1,
+ * the others around 0. A network of other values may be saturated by the first, or return a constant.
+ */
+const SPANS = [null, 4, 255, 1 / 16] as const;
+
 /**
  * Verifies the derived geometry of a network on this device: that tiles equal one pass, and that nothing beyond their halo
  * changes a bit of what they own.
  * @param unitPx the distance of places, at least
+ * @throws VerificationError for a network whose output hardly depends on the image, of which nothing can be compared
  */
 export async function verifyTiles(
   network: TestedNetwork,
@@ -32,14 +44,26 @@ export async function verifyTiles(
   const unit = Math.ceil(unitPx / multiple) * multiple;
   const full: Place = { x: 0, y: 0, width: smallest + 7 * unit, height: smallest + 6 * unit };
   const image = noiseOf({ isOfBytes: true }, full.width * full.height * channels) as Uint8Array;
+  let scale: TileScale | undefined;
   const predict = (places: readonly Place[], data: Uint8Array) => {
     const [{ width, height }] = places as [Place];
     const batch = new Uint8Array(places.length * width * height * channels);
     for (const [i, place] of places.entries()) cut({ data, width: full.width, channels }, place, batch, i);
-    const tiles = { data: batch, count: places.length, width, height, channels };
+    const count = places.length;
+    const tiles = { data: batch, count, width, height, channels, scale: scale && repeatScale(scale, count) };
     return network.predict(tiles, 'probabilities', false) as Promise<Float32Array>;
   };
-  const whole = await predict([full], image);
+  let whole: Float32Array = new Float32Array();
+  for (const span of SPANS) {
+    scale = span === null ? undefined : spanning(span, channels);
+    whole = await predict([full], image);
+    if (hasDistinct(whole)) break;
+  }
+  if (!hasDistinct(whole)) {
+    throw new VerificationError(
+      `what it returns for noise has fewer than ${MIN_DISTINCT} different values, so that tiles cannot be compared with one pass`,
+    );
+  }
   const at = (x: number, y: number, wider: number, taller: number): Place => ({
     x,
     y,
@@ -67,6 +91,23 @@ export async function verifyTiles(
   });
   const [alone, changed] = [await predict([place], image), await predict([full], others)];
   return { tiles, outside: compare(network, full, [place], alone, changed) };
+}
+
+/** The scale of bytes that makes them numbers from −span / 2 to span / 2. */
+const spanning = (span: number, channels: number): TileScale =>
+  scaleOf(
+    Array.from({ length: channels }, () => ({
+      shift: 127.5,
+      factor: span / 255,
+      low: Number.NEGATIVE_INFINITY,
+      high: Number.POSITIVE_INFINITY,
+    })),
+  );
+
+function hasDistinct(values: Float32Array): boolean {
+  const found = new Set<number>();
+  for (const value of values) if (found.add(value).size >= MIN_DISTINCT) return true;
+  return false;
 }
 
 const sum = (a: Compared, b: Compared): Compared => ({

@@ -253,6 +253,36 @@ describe('an ONNX graph', () => {
     network.dispose();
   });
 
+  it('is verified with noise of another range where one pass returns hardly any values', async () => {
+    const saturated = (gain: number) => {
+      const g = new OnnxGraphs(1);
+      const bias = g.g.initializer('float32', [1], Float32Array.of(100));
+      const scores = g.g.op('Conv', ['image', g.weight([1, 1, 3, 3], -gain, gain), bias], {
+        pads: [1, 1, 1, 1],
+      });
+      return importOnnx(g.file(g.g.op('Sigmoid', [scores])));
+    };
+    const verify = async (network: TileModel) => {
+      const model = await FrozenModel.of(network, backend);
+      return verifyTiles(oneAtATime(model), 1, 8).finally(() => model.dispose());
+    };
+    expect(await verify(saturated(1))).toMatchObject({ tiles: { differing: 0 } });
+    const network = saturated(1);
+    const shifted = { ...network.geometry, halo: even(0), padded: even(0), smallest: 2 };
+    const claimed: TileModel = {
+      ...network,
+      geometry: shifted,
+      inputChannels: 1,
+      parameters: 10,
+      facts: [],
+      scores: (x) => network.scores(x),
+      result: (x) => network.result(x),
+      dispose: () => network.dispose(),
+    };
+    expect((await verify(claimed)).tiles.differing).toBeGreaterThan(0);
+    await expect(verify(saturated(0))).rejects.toThrow(/fewer than 100 different values/);
+  });
+
   it('folds shapes: an image that is resized to the size of another, and cropped to its centre', () => {
     const g = new OnnxGraphs(1);
     const first = g.relu(g.conv('image', 1, 4, 3, { pads: [0, 0, 0, 0] }));
