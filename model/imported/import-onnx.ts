@@ -2,11 +2,12 @@ import { InexactModelError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
+import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
 import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
 import { MisfitError } from './node-context.js';
-import { type OnnxGraph, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
+import { type OnnxGraph, type OnnxNode, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
 import type { Axis, ImportedNode } from './values.js';
 
 export interface ImportOptions {
@@ -79,14 +80,8 @@ function ioOf(
       `its input "${input.name}" has ${dims.length} dimensions; only images, of 4 (batch, channels, rows, columns), are supported`,
     );
   }
-  const [readers, [first]] = [graph.nodes.filter(({ inputs }) => inputs.includes(input.name)), graph.nodes];
-  const isLast =
-    readers.length > 0 &&
-    readers.every(
-      ({ opType, attributes }) =>
-        opType === 'Transpose' && attributes.get('perm')?.ints?.join() === '0,3,1,2',
-    );
-  const axes = isLast ? NHWC : NCHW;
+  const [first] = graph.nodes;
+  const axes = hasChannelsLast(graph, input) ? NHWC : NCHW;
   const of = (axis: Axis) => dims?.[axes.indexOf(axis)] ?? null;
   const channels = of('c') ?? options.channels ?? channelsOfFilter(graph, input.name);
   if (channels === null || first === undefined) {
@@ -103,6 +98,19 @@ function ioOf(
   }
   const [rows, columns] = [of('h'), of('w')];
   return { output, axes, channels, fixed: rows !== null && columns !== null ? [rows, columns] : null };
+}
+
+/** Whether an image's channels come last: it is transposed first, or only its last dimension may be one of channels. */
+function hasChannelsLast({ nodes }: OnnxGraph, { name, dims }: OnnxValue): boolean {
+  const readers = nodes.filter(({ inputs }) => inputs.includes(name));
+  const isRead = (test: (node: OnnxNode) => boolean) => readers.length > 0 && readers.every(test);
+  if (isRead((n) => n.opType === 'Transpose' && n.attributes.get('perm')?.ints?.join() === '0,3,1,2'))
+    return true;
+  const [, second = null, third = null, last = null] = dims ?? [];
+  if (last === null || last > MAX_INPUT_CHANNELS || (third !== null && third <= last)) return false;
+  if (second === null || second > MAX_INPUT_CHANNELS) return true;
+  // of one channel, a transpose may be written as a new shape
+  return last === 1 && second !== 1 && isRead(({ opType }) => opType === 'Reshape' || opType === 'Unsqueeze');
 }
 
 /** The channels that the first convolution of the image reads. */

@@ -10,6 +10,7 @@ import {
   type GraphValue,
   type ImageValue,
   type ImportedNode,
+  isSpaced,
   type Weight,
 } from './values.js';
 
@@ -110,6 +111,10 @@ export class NodeContext {
     const value = this.values[i];
     if (value?.kind === 'image') return value;
     if (value?.kind === 'mixed') {
+      if (isSpaced(value.dims, value.image)) {
+        const { length } = value.dims;
+        return this.unsupported(`it reads ${length} dimensions, which "${value.by}" has made of an image`);
+      }
       return this.inexact(`it mixes positions of the whole tile, which "${value.by}" has brought together`);
     }
     return this.unsupported(value ? `its input ${i} is a constant` : `it has no input ${i}`);

@@ -36,6 +36,12 @@ export function dimsOf({ axes, channels, sizes }: ImageValue): number[] {
   return axes.map((axis) => lengths[axis]);
 }
 
+/** Whether a shape is that of an image, but for dimensions of length 1. */
+export function isSpaced(dims: readonly number[], image: ImageValue): boolean {
+  const long = (list: readonly number[]) => list.filter((n) => n !== 1).join();
+  return long(dims) === long(dimsOf(image));
+}
+
 /** Records an operator on images `[n, h, w, channels]`. */
 export type Compute = (images: readonly tf.Tensor4D[], weights: readonly tf.Tensor[]) => tf.Tensor4D;
 

@@ -5,7 +5,7 @@ import { sizeOf } from '../constant.js';
 import { requestedShape, takenBy } from '../fold.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
-import { type Axis, dimsOf, type GraphValue, type ImageValue } from '../values.js';
+import { type Axis, dimsOf, type GraphValue, type ImageValue, isSpaced } from '../values.js';
 
 /** A node's axis as that of an image. */
 function axisAt(c: NodeContext, { axes }: ImageValue, axis: number): Axis {
@@ -197,20 +197,16 @@ function reshaped(c: NodeContext, dims: readonly number[]): GraphValue {
   if (sizeOf(dims) !== sizeOf(c.dims(0)) || !dims.every((n) => n > 0))
     c.misfit(`it makes a tensor of shape [${dims}] of one of [${c.dims(0)}]`);
   const image = value?.kind === 'mixed' ? value.image : c.image(0);
-  if (value?.kind === 'mixed' && dims.join() === dimsOf(image).join()) return image;
-  if (value?.kind !== 'mixed') {
-    const axes = axesOf(image, dims);
-    if (axes !== null) return { ...image, axes };
-  }
-  return { kind: 'mixed', dims, image, by: c.node.name };
+  const axes = axesOf(image, dims);
+  if (axes !== null) return { ...image, axes };
+  return { kind: 'mixed', dims, image, by: value?.kind === 'mixed' ? value.by : c.node.name };
 }
 
 /** The axes of an image under another shape; null where it merges or divides dimensions. */
 function axesOf(image: ImageValue, dims: readonly number[]): readonly Axis[] | null {
-  const long = (list: readonly number[]) => list.filter((n) => n !== 1).join();
   if (dims.join() === dimsOf(image).join()) return image.axes;
   if (image.channels !== 1 || dims.length < 3 || dims.length > 4) return null;
-  if (long(dims) !== long(dimsOf(image)) || dims[0] !== 1) return null;
+  if (!isSpaced(dims, image) || dims[0] !== 1) return null;
   const spatial = image.axes.filter((axis) => axis === 'h' || axis === 'w');
   const places = dims.flatMap((n, d) => (d > 0 && n !== 1 ? [d] : []));
   if (places.length !== 2) return null;
@@ -239,13 +235,10 @@ function unsqueeze(c: NodeContext): GraphValue {
   const list = c.list('axes', 1) ?? [];
   const rank = dims.length + list.length;
   const added = new Set(list.map((axis) => (axis < 0 ? axis + rank : axis)));
-  const value = reshaped(
+  return reshaped(
     c,
     Array.from({ length: rank }, (_, d) => (added.has(d) ? 1 : dims.shift()!)),
   );
-  if (value.kind === 'mixed' && c.values[0]?.kind === 'image')
-    c.unsupported(`it makes ${rank} dimensions of an image`);
-  return value;
 }
 
 function flatten(c: NodeContext): GraphValue {

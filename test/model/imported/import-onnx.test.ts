@@ -340,6 +340,32 @@ describe('an ONNX graph', () => {
     network.dispose();
   });
 
+  it('of images with one channel, which comes last, may begin and end with new shapes, as tf2onnx writes', async () => {
+    const g = new OnnxGraphs(1);
+    g.g.inputs[0] = { name: 'image', element: 'float32', dims: ['n', 'h', 'w', 1] };
+    const added = g.g.op('Unsqueeze', ['image', g.g.ints([0])]);
+    const x = g.conv(g.g.op('Reshape', [added, g.g.ints([-1, 1, 0, 0])]), 1, 1);
+    const shaped = g.g.op('Reshape', [g.g.op('Sigmoid', [x]), g.g.ints([1, -1, 0, 0, 1])]);
+    const network = importOnnx(g.file(g.g.op('Squeeze', [shaped, g.g.ints([0])])));
+    expect(network).toMatchObject({ inputChannels: 1, outputChannels: 1, geometry: { halo: even(1) } });
+    expect(network.head.kind).toBe('sigmoid');
+    network.dispose();
+  });
+
+  it.each<[string, (number | string)[], number]>([
+    ['open sides', ['n', 'h', 'w', 3], 3],
+    ['fixed sides', [1, 96, 80, 2], 2],
+  ])('of images of %s is scaled before its channels come first', (_name, dims, channels) => {
+    const g = new OnnxGraphs(1);
+    g.g.inputs[0] = { name: 'image', element: 'float32', dims };
+    const scaled = g.g.op('Mul', ['image', g.g.initializer('float32', [], Float32Array.of(1 / 255))]);
+    const network = importOnnx(
+      g.file(g.conv(g.g.op('Transpose', [scaled], { perm: [0, 3, 1, 2] }), channels, 2)),
+    );
+    expect(network.inputChannels).toBe(channels);
+    network.dispose();
+  });
+
   it('of images whose channels come last begins with a Transpose', () => {
     const g = new OnnxGraphs(1);
     g.g.inputs[0] = { name: 'image', element: 'float32', dims: ['n', 'h', 'w', 5] };
