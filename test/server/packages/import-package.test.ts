@@ -210,8 +210,8 @@ describe("Keras's file", () => {
     const { values } = await engine.compute(folder, {
       ...{ values: new Float32Array(48).fill(1), height: 4, width: 4, channels: 3 },
     });
-    // in the middle, all 27 products of 0.01 and the bias of the channel
-    expect([...values.subarray(10, 12)]).toEqual(softmax([0.27 + 0.5, 0.27 - 0.5]));
+    // in the middle, all 27 products of 0.01, or 0.02, and the bias of the channel
+    expect([...values.subarray(10, 12)]).toEqual(softmax([0.27 + 0.5, 0.54 - 0.5]));
   });
 
   it('of weights alone is refused', async () => {
@@ -256,7 +256,7 @@ async function kerasFile(hasConfig = true): Promise<Uint8Array> {
   const group = weights.create_group('conv');
   group.create_attribute('weight_names', ['conv/kernel:0', 'conv/bias:0']);
   const own = group.create_group('conv');
-  const kernel = new Float32Array(54).fill(0.01);
+  const kernel = Float32Array.from({ length: 54 }, (_, i) => (i % 2 === 0 ? 0.01 : 0.02));
   own.create_dataset({ name: 'kernel:0', data: kernel, shape: [3, 3, 3, 2], dtype: '<f' });
   own.create_dataset({ name: 'bias:0', data: Float32Array.of(0.5, -0.5), shape: [2], dtype: '<f' });
   file.close();
