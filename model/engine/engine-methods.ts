@@ -70,7 +70,6 @@ export interface PredictRequest {
 
 /** How the network of an ONNX file is imported; see `ImportOptions`. */
 export interface OnnxInspection {
-  readonly output?: string;
   readonly channels?: number;
   readonly approximateSide?: number;
 }

@@ -7,12 +7,10 @@ import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
 import { MisfitError } from './node-context.js';
-import { type OnnxGraph, type OnnxNode, type OnnxValue, type ReadExternal, readOnnx } from './onnx-file.js';
+import { type OnnxGraph, type OnnxNode, type OnnxValue, readOnnx } from './onnx-file.js';
 import type { Axis, ImportedNode } from './values.js';
 
 export interface ImportOptions {
-  /** The output that is the network's. Default: its only one. */
-  readonly output?: string;
   /** Channels of the image, where the file leaves them open. */
   readonly channels?: number;
   /** What the output means, where the graph does not end in a softmax or a sigmoid. Default: logits. */
@@ -21,8 +19,6 @@ export interface ImportOptions {
    * Accepts nodes that are not exact: the network then has tiles of this side alone, in px. Default: they are refused.
    */
   readonly approximateSide?: number;
-  /** Reads weights that are in other files. Default: such a model is refused. */
-  readonly readExternal?: ReadExternal;
 }
 
 /** Sides of the images with which a graph's shapes are computed, in px, until one fits. */
@@ -36,7 +32,7 @@ const NHWC: readonly Axis[] = ['n', 'h', 'w', 'c'];
  * @throws OnnxFileError, UnsupportedNodeError, InexactModelError
  */
 export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): ImportedNetwork {
-  const graph = readOnnx(bytes, options.readExternal);
+  const graph = readOnnx(bytes);
   const { output, ...read } = ioOf(graph, options);
   const { approximateSide } = options;
   const base = {
@@ -89,8 +85,8 @@ function ioOf(
       `it does not say how many channels its input "${input.name}" has: name them with --image-channels`,
     );
   }
-  const output = options.output ?? graph.outputs[0]?.name;
-  if (output === undefined || (options.output === undefined && graph.outputs.length > 1)) {
+  const output = graph.outputs[0]?.name;
+  if (output === undefined || graph.outputs.length > 1) {
     throw new OnnxFileError(`it has the outputs ${names(graph.outputs)}: choose one with --output`);
   }
   if (!graph.nodes.some(({ outputs }) => outputs.includes(output))) {

@@ -21,7 +21,7 @@ export async function readOnnxSource(path: string, output: string | null = null)
 }
 
 /** A part of a file in a folder. @throws OnnxFileError for one that leaves it, or is shorter than is claimed */
-function readPart(folder: string, location: string, offset: number, length: number | null): Uint8Array {
+function readPart(folder: string, location: string, offset: number, length: number): Uint8Array {
   const refuse = (reason: string): never => {
     throw new OnnxFileError(`its weights are in "${location}", ${reason}`);
   };
@@ -34,21 +34,14 @@ function readPart(folder: string, location: string, offset: number, length: numb
   const stats = statSync(path, { throwIfNoEntry: false });
   if (!stats?.isFile()) return refuse('which is missing');
   if (!realpathSync(path).startsWith(folder + sep)) return refuse('which leads out of its folder');
-  const bytes = length ?? stats.size - offset;
-  if (
-    !Number.isSafeInteger(offset) ||
-    !Number.isSafeInteger(bytes) ||
-    offset < 0 ||
-    bytes < 0 ||
-    offset + bytes > stats.size
-  ) {
+  if (offset + length > stats.size) {
     return refuse(`of which it claims ${length} bytes from ${offset} on, and there are ${stats.size}`);
   }
-  const part = new Uint8Array(bytes);
+  const part = new Uint8Array(length);
   const file = openSync(path, 'r');
   try {
-    for (let at = 0; at < bytes; ) {
-      const read = readSync(file, part, at, Math.min(bytes - at, 2 ** 30), offset + at);
+    for (let at = 0; at < length; ) {
+      const read = readSync(file, part, at, Math.min(length - at, 2 ** 30), offset + at);
       if (read === 0) return refuse('which became shorter');
       at += read;
     }

@@ -109,8 +109,8 @@ async function withExternal(
           missing = location;
           throw new PackageError(`${source} has its weights in "${location}"`);
         }
-        const end = offset + (length ?? bytes.length - offset);
-        if (offset < 0 || end > bytes.length || end < offset) {
+        const end = offset + length;
+        if (end > bytes.length) {
           throw new PackageError(`${source} has its weights in "${location}", which is too short`);
         }
         return bytes.subarray(offset, end);

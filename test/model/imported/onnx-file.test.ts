@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readOnnx } from '../../../model/imported/onnx-file.js';
+import { packOnnx } from '../../../model/imported/pack-onnx.js';
 import { Model } from '../../../model/onnx/proto.js';
 import { readOnnxSource } from '../../../model/shelf/onnx-source.js';
 import { OnnxGraphs } from '../../support/onnx-graphs.js';
@@ -99,16 +100,40 @@ describe('weights in files beside it', () => {
     expect([...constants.get('w')!.values]).toEqual([1.5, -2]);
   });
 
+  it('are refused where they are more than a file can have, however often they name the same bytes', () => {
+    const tensor = {
+      dims: [1 << 28],
+      dataType: 1,
+      dataLocation: 1,
+      externalData: [{ key: 'location', value: 'weights' }],
+    };
+    const initializer = ['a', 'b', 'c'].map((name) => ({ name, ...tensor }));
+    const read = vi.fn();
+    expect(() => packOnnx(encode({ node: [node], initializer }), null, read)).toThrow(
+      expect.objectContaining({
+        code: 'bad-onnx-file',
+        message: expect.stringMatching(/bytes with its weights/),
+      }),
+    );
+    expect(read).not.toHaveBeenCalled();
+  });
+
   it.each([
-    ['leaves its folder', { location: '../secret', length: '4' }, /outside of its folder/],
-    ['is absolute', { location: '/etc/passwd', length: '4' }, /outside of its folder/],
-    ['is a link that leaves it', { location: 'link', length: '4' }, /leads out of its folder/],
-    ['is missing', { location: 'none', length: '4' }, /missing/],
+    ['leaves its folder', { location: '../secret' }, /outside of its folder/],
+    ['is absolute', { location: '/etc/passwd' }, /outside of its folder/],
+    ['is a link that leaves it', { location: 'link' }, /leads out of its folder/],
+    ['is missing', { location: 'none' }, /missing/],
     [
       'is too short',
       { location: 'weights', offset: '8', length: '8' },
       /claims 8 bytes from 8 on, and there are 12/,
     ],
+    [
+      'has other bytes than the shape',
+      { location: 'weights', length: '1073741824' },
+      /claims 1073741824 bytes at 0 of "weights"; its shape has 8/,
+    ],
+    ['is read from no place', { location: 'weights', offset: 'x' }, /bytes at NaN/],
   ])('a file that %s is refused', async (_name, entries, reason) => {
     await expect(write(entries)).rejects.toMatchObject({
       code: 'bad-onnx-file',
