@@ -129,8 +129,6 @@ export class Segmenter {
     return this.#withPrepared(spec, header, async (prepared, image) => {
       const { model, plan, choice, scale, conversion, warnings, memory, planes } = prepared;
       const { size, facts } = image;
-      const masks = scale?.size ?? size;
-      const pixels = size.width * size.height * plan.planes;
       return {
         ...modelFacts(model),
         ...rangeFacts(facts, model.card),
@@ -147,9 +145,9 @@ export class Segmenter {
         expected: {
           memoryBytes: memory,
           diskBytes: expectedDisk(outputs, model.card, {
-            pixels,
-            maskPixels: masks.width * masks.height * plan.planes,
-            width: masks.width,
+            size,
+            maskSize: scale?.size ?? size,
+            planes: plan.planes,
           }),
           scratchBytes: facts.isUnpacked
             ? openPlanes(plan.planes) * size.width * size.height * facts.channels * bytesOf(facts.dtype)
