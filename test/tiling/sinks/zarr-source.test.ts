@@ -1,6 +1,7 @@
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { withFileLock } from '../../../tiling/sinks/zarr/file-lock.js';
 import { openSourceLabels, type SourceLabels } from '../../../tiling/sinks/zarr/source-labels.js';
 import { ZarrSink } from '../../../tiling/sinks/zarr/zarr.js';
 import { openImage } from '../../../tiling/sources/open.js';
@@ -73,7 +74,10 @@ async function write(own: Partial<SourceLabels> = {}, of = size): Promise<void> 
   for (let plane = 0; plane < planes; plane++) {
     await sink.writeBand({ x: 0, y: 0, ...of }, labels.subarray(0, of.width * of.height), plane);
   }
-  await sink.finish();
+  await sink.finish().catch(async (error: unknown) => {
+    await sink.abort();
+    throw error;
+  });
 }
 const json = async (...names: string[]) => JSON.parse(await readFile(join(store, ...names), 'utf8'));
 async function contents(): Promise<Record<string, string>> {
@@ -159,9 +163,8 @@ describe('labels in the store of an OME-Zarr 0.5', () => {
     await writeStore3(store);
     await write();
     await expect(write()).rejects.toMatchObject({ code: 'conflict' });
-    // Killed before the list was written, in another run while chunks were.
+    // Killed before the list was written.
     await rm(join(store, 'labels', 'zarr.json'));
-    await cp(join(store, 'labels', 'nuclei'), join(store, '.nuclei.labels.partial'), { recursive: true });
     await write();
     expect((await json('labels', 'zarr.json')).attributes.ome.labels).toEqual(['nuclei']);
     expect((await readPlane(join(store, 'labels', 'nuclei'), 1, 1))[1]).toEqual([...labels]);
@@ -169,6 +172,44 @@ describe('labels in the store of an OME-Zarr 0.5', () => {
     await mkdir(join(store, 'labels', 'others'));
     await expect(write({ name: 'others' })).rejects.toMatchObject({ code: 'conflict' });
     expect((await readdir(store)).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+});
+
+describe('runs that add labels to one store', () => {
+  it('add all of them, and one of two with the same name', async () => {
+    await writeStore3(store);
+    const names = ['a', 'b', 'c', 'd', 'd'];
+    const ended = await Promise.allSettled(names.map((name) => write({ name })));
+    expect(ended.map(({ status }) => status).sort()).toEqual([...Array(4).fill('fulfilled'), 'rejected']);
+    expect(ended.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'conflict' } });
+    expect((await json('labels', 'zarr.json')).attributes.ome.labels.sort()).toEqual(['a', 'b', 'c', 'd']);
+    for (const name of ['a', 'b', 'c', 'd'])
+      expect((await readPlane(join(store, 'labels', name), 1, 1))[1]).toEqual([...labels]);
+    expect((await readdir(store)).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('remove the draft of one that was killed a day ago, and no other', async () => {
+    await writeStore3(store);
+    const [old, live] = [join(store, '.old.1.labels.partial'), join(store, '.live.1.labels.partial')];
+    const dayAgo = new Date(Date.now() - 25 * 60 * 60 * 1000);
+    for (const draft of [old, live]) {
+      await mkdir(join(draft, '0'), { recursive: true });
+      await writeFile(join(draft, '0', '0'), 'chunk');
+    }
+    for (const path of [join(old, '0', '0'), join(old, '0'), old, live]) await utimes(path, dayAgo, dayAgo);
+    await write();
+    expect((await readdir(store)).filter((name) => name.startsWith('.'))).toEqual(['.live.1.labels.partial']);
+  });
+
+  it('wait for each other, within a limit', async () => {
+    const lock = join(root, 'lock');
+    await withFileLock(lock, () =>
+      expect(withFileLock(lock, async () => undefined, 0)).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining(`remove ${lock} if there is none`),
+      }),
+    );
+    expect(await withFileLock(lock, async () => 'free', 0)).toBe('free');
   });
 });
 

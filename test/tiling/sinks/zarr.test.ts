@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Size } from '../../../tiling/geometry.js';
@@ -6,6 +6,7 @@ import { COLUMN_BLOCK_PX, planTiles } from '../../../tiling/plan.js';
 import type { MaskArray, MaskSink } from '../../../tiling/sink.js';
 import { halve } from '../../../tiling/sinks/halve.js';
 import { crc32c } from '../../../tiling/sinks/zarr/crc32c.js';
+import { replaceFolder } from '../../../tiling/sinks/zarr/folders.js';
 import { ZarrSink } from '../../../tiling/sinks/zarr/zarr.js';
 import type { PixelReader } from '../../../tiling/source.js';
 import { openImage } from '../../../tiling/sources/open.js';
@@ -267,6 +268,58 @@ it('a folder that is no earlier result is not replaced', async () => {
   await writeFile(join(path, 'zarr.json'), '{"zarr_format":3,"node_type":"group","attributes":{}}');
   await expect(ZarrSink.create(path, size, LABELS, 'folder')).rejects.toMatchObject({ code: 'conflict' });
   expect(await readdir(path)).toEqual(['zarr.json']);
+});
+
+describe('an earlier result', () => {
+  const size = { width: 4, height: 4 };
+  const create = async (path: string): Promise<void> => {
+    const sink = await ZarrSink.create(path, size, LABELS, 'folder');
+    await write(sink, size, labelsOf(size));
+    await sink.finish();
+  };
+
+  it('is replaced', async () => {
+    const path = join(folder, 'again.zarr');
+    await create(path);
+    await writeFile(join(path, 'labels', '.DS_Store'), 'how a window looked');
+    const before = await stat(path);
+    await create(path);
+    expect((await stat(path)).ino).not.toBe(before.ino);
+    expect((await readdir(folder)).filter((name) => name.startsWith('again'))).toEqual(['again.zarr']);
+  });
+
+  it.each(['labels/corrected', 'tables'])(
+    'is not removed with what others have put into it: %s',
+    async (own) => {
+      const path = join(folder, `with-${own.slice(0, 3)}.zarr`);
+      await create(path);
+      await mkdir(join(path, own));
+      await expect(create(path)).rejects.toMatchObject({
+        code: 'conflict',
+        message: expect.stringContaining(`has ${own}, which this result would remove`),
+      });
+      expect(await readdir(join(path, own))).toEqual([]);
+    },
+  );
+
+  it('is there again after a process that was killed while it was replaced', async () => {
+    const path = join(folder, 'killed.zarr');
+    await create(path);
+    await rename(path, `${path}.earlier.partial`);
+    const sink = await ZarrSink.create(path, size, LABELS, 'folder');
+    expect(await readdir(path)).toContain('zarr.json');
+    await sink.abort();
+    await create(path);
+    expect((await readdir(folder)).filter((name) => name.startsWith('killed'))).toEqual(['killed.zarr']);
+  });
+
+  it('is there again where it cannot be replaced', async () => {
+    const path = join(folder, 'kept.zarr');
+    await create(path);
+    await expect(replaceFolder(join(folder, 'no draft'), path)).rejects.toThrow('ENOENT');
+    expect(await readdir(path)).toContain('zarr.json');
+    expect((await readdir(folder)).filter((name) => name.startsWith('kept'))).toEqual(['kept.zarr']);
+  });
 });
 
 it('what a killed process has left is no part of the result', async () => {

@@ -5,17 +5,17 @@ import { crc32c } from './crc32c.js';
 
 /** A compressed chunk of a row of chunks; null bytes where all of its values are 0, which is what readers fill in. */
 export interface EncodedChunk {
-  /** Its place in the row, in chunks. */
+  /** Of the array, in chunks. */
   readonly column: number;
   readonly bytes: Uint8Array | null;
 }
 
 /**
  * Writes the chunks of one array, in any order of rows, each chunk once.
- * @param place the indices of the axes before y
+ * @param indices those of the axes before y
  */
 export interface ArrayWriter {
-  writeChunks(place: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void>;
+  writeChunks(indices: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void>;
 }
 
 /** A plane of an array, and how it is cut. */
@@ -26,7 +26,7 @@ export interface PlaneGrid {
   readonly chunkPx: number;
 }
 
-/** Writes each chunk as a file of its own, as Zarr 2 has them: `PLACE/ROW/COLUMN`. */
+/** Writes each chunk as a file of its own, as Zarr 2 has them: `INDICES/ROW/COLUMN`. */
 export class ChunkFiles implements ArrayWriter {
   constructor(
     private readonly folder: string,
@@ -34,9 +34,9 @@ export class ChunkFiles implements ArrayWriter {
     private readonly isDurable: boolean,
   ) {}
 
-  async writeChunks(place: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void> {
+  async writeChunks(indices: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void> {
     for (const { column, bytes } of chunks) {
-      if (bytes) await append(this.folder, [...place, row, column].map(String), bytes, this.isDurable);
+      if (bytes) await append(this.folder, [...indices, row, column].map(String), bytes, this.isDurable);
     }
   }
 }
@@ -80,10 +80,10 @@ export class ShardFiles implements ArrayWriter {
     };
   }
 
-  async writeChunks(place: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void> {
+  async writeChunks(indices: readonly number[], row: number, chunks: readonly EncodedChunk[]): Promise<void> {
     for (const [column, own] of byShard(chunks, this.shard.width)) {
       await this.#append(
-        [...place, Math.floor(row / this.shard.height), column],
+        [...indices, Math.floor(row / this.shard.height), column],
         row % this.shard.height,
         own,
       );

@@ -39,7 +39,7 @@ export class MultiscaleWriter {
   /** The pixels of a row of chunks while they are compressed; the next row reuses their arrays. */
   readonly #chunks: Values[] = [];
   #pyramid: Pyramid;
-  #place: Readonly<Record<string, number>> = {};
+  #indices: Readonly<Record<string, number>> = {};
 
   private constructor(
     folder: string,
@@ -97,8 +97,8 @@ export class MultiscaleWriter {
   }
 
   /** Begins a plane: its indices by the names of the axes, 0 for those that are not named. */
-  begin(place: Readonly<Record<string, number>>): void {
-    this.#place = place;
+  begin(indices: Readonly<Record<string, number>>): void {
+    this.#indices = indices;
     this.#pyramid = this.#newPyramid();
   }
 
@@ -128,9 +128,9 @@ export class MultiscaleWriter {
         this.#cut(strip, start, stop, channel, chunk);
         encoding.push(this.#encode(chunk, column));
       }
-      const named: Readonly<Record<string, number>> = { ...this.#place, c: channel };
-      const place = this.arrays.axes.slice(0, -2).map(({ name }) => named[name] ?? 0);
-      await this.#arrays[level]!.writeChunks(place, row, await Promise.all(encoding));
+      const named: Readonly<Record<string, number>> = { ...this.#indices, c: channel };
+      const indices = this.arrays.axes.slice(0, -2).map(({ name }) => named[name] ?? 0);
+      await this.#arrays[level]!.writeChunks(indices, row, await Promise.all(encoding));
     }
   }
 

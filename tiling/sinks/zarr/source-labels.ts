@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConflictError } from '../../errors.js';
@@ -8,10 +8,12 @@ import type { Plane } from '../../planes.js';
 import type { MaskClass } from '../tiff/ome-xml.js';
 import { levelsOf } from './coordinates.js';
 import { type Documents, groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
+import { withFileLock } from './file-lock.js';
+import { emptyFolder, syncFolder, syncFolders } from './folders.js';
 import type { NgffVersion } from './format.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
-import { emptyFolder, RESULT_ATTRIBUTE, syncFolder, syncFolders, type ZarrPlace } from './place.js';
 import { readDocument, readSourceImage, refusal } from './source-image.js';
+import { RESULT_ATTRIBUTE, type ZarrTarget } from './target.js';
 import { writeDocuments } from './write-documents.js';
 import { ZarrSink } from './zarr.js';
 
@@ -50,56 +52,94 @@ export async function openSourceLabels(
   const store = await realpath(labels.store);
   const { version, axes, lengths, levels, scale, translation, common } = await readSourceImage(store, level);
   await checkName(store, version, name);
-  const place = await placeOf(store, version, name);
+  const target = await targetOf(store, version, name);
   try {
     const format = { name, isLabels: true, channels: 1, dtype: 'uint8', mpp: null, classes } as const;
     const arrays = { version, axes, lengths, levels, isDurable: true };
-    const writer = await MultiscaleWriter.create(place.draft, size, format, arrays);
+    const writer = await MultiscaleWriter.create(target.draft, size, format, arrays);
     const datasets = levelsOf(axes, scale, translation, '', levels);
     const attributes = ngffAttributes(version, {
       multiscales: multiscales(version, { name, axes, datasets, type: 'majority', common }),
       'image-label': imageLabel(version, classes, '../../'),
     });
     const marked = { ...attributes, [RESULT_ATTRIBUTE]: { result: name } };
-    await writeDocuments(place.draft, groupDocuments(version, marked), true);
-    return new ZarrSink(place, writer, (plane) => ({ ...planes[plane] }));
+    await writeDocuments(target.draft, groupDocuments(version, marked), true);
+    return new ZarrSink(target, writer, (plane) => ({ ...planes[plane] }));
   } catch (error) {
-    await place.discard();
+    await target.discard();
     throw error;
   }
 }
 
-async function placeOf(store: string, version: NgffVersion, name: string): Promise<ZarrPlace> {
-  const draft = await emptyFolder(join(store, `.${name}.labels.partial`));
+async function targetOf(store: string, version: NgffVersion, name: string): Promise<ZarrTarget> {
+  await removeStaleDrafts(store);
+  const draft = await emptyFolder(join(store, `.${name}.${randomUUID()}${DRAFT_ENDING}`));
   return {
     draft,
     isDurable: true,
     async publish() {
       await syncFolders(draft);
-      await checkName(store, version, name);
-      const group = join(store, 'labels');
-      const isNew = await mkdir(group).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code !== 'EEXIST') throw error;
-          return false;
-        },
-      );
-      const target = join(group, name);
-      try {
-        await rm(target, { recursive: true, force: true }); // of a run that was killed before it was listed
-        await rename(draft, target);
-        await syncFolder(group);
-        await list(group, version, name);
-      } catch (error) {
-        await rm(target, { recursive: true, force: true });
-        if (isNew) await rmdir(group).catch(() => undefined);
-        throw error;
-      }
-      if (isNew) await syncFolder(store);
+      await withFileLock(join(store, '.labels.lock'), () => addTo(store, version, { draft, name }));
     },
     discard: () => rm(draft, { recursive: true, force: true }),
   };
+}
+
+/** Adds a draft to the labels of a store, while no other run does. */
+async function addTo(
+  store: string,
+  version: NgffVersion,
+  { draft, name }: { readonly draft: string; readonly name: string },
+): Promise<void> {
+  await checkName(store, version, name);
+  const group = join(store, 'labels');
+  const isNew = await mkdir(group).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+      return false;
+    },
+  );
+  const own = join(group, name);
+  try {
+    await rm(own, { recursive: true, force: true }); // of a run that was killed before it was listed
+    await rename(draft, own);
+    await syncFolder(group);
+    await list(group, version, name);
+  } catch (error) {
+    // What is listed, or may be, stays: the next run removes what is not.
+    const isListed = await readList(group, version).then(
+      ({ labels }) => labels.includes(name),
+      () => true,
+    );
+    if (!isListed) await rm(own, { recursive: true, force: true });
+    if (isNew) await rmdir(group).catch(() => undefined);
+    throw error;
+  }
+  if (isNew) await syncFolder(store);
+}
+
+const DRAFT_ENDING = '.labels.partial';
+/** A draft whose files are all older was left by a run that was killed. */
+const STALE_MS = 24 * 60 * 60 * 1000;
+
+/** Removes the drafts of runs that were killed. Those of others, which write into them, stay. */
+async function removeStaleDrafts(store: string): Promise<void> {
+  for (const name of await readdir(store)) {
+    if (!name.startsWith('.') || !name.endsWith(DRAFT_ENDING)) continue;
+    const draft = join(store, name);
+    const changed = await lastChangeBelow(draft).catch(() => Date.now()); // another run may have removed it
+    if (Date.now() - changed > STALE_MS) await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** When something was last written below a folder, in ms since 1970. */
+async function lastChangeBelow(folder: string): Promise<number> {
+  let last = (await lstat(folder)).mtimeMs;
+  for (const name of await readdir(folder, { recursive: true })) {
+    last = Math.max(last, (await lstat(join(folder, name))).mtimeMs);
+  }
+  return last;
 }
 
 /**

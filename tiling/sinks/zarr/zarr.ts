@@ -7,7 +7,7 @@ import { axesOf, levelsOf } from './coordinates.js';
 import { type Axis, groupDocuments, imageLabel, multiscales, ngffAttributes, omero } from './documents.js';
 import { mostFiles, type ZarrFormat } from './format.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
-import { archivePlace, folderPlace, RESULT_ATTRIBUTE, type ZarrPlace } from './place.js';
+import { archiveTarget, folderTarget, RESULT_ATTRIBUTE, type ZarrTarget } from './target.js';
 import { writeDocuments } from './write-documents.js';
 
 const VERSION = '0.5';
@@ -26,7 +26,7 @@ export class ZarrSink implements MaskSink {
 
   /** @param indicesOf the indices of a plane of the job by the names of axes */
   constructor(
-    private readonly place: ZarrPlace,
+    private readonly target: ZarrTarget,
     private readonly writer: MultiscaleWriter,
     private readonly indicesOf: (plane: number) => Readonly<Record<string, number>>,
   ) {}
@@ -44,19 +44,19 @@ export class ZarrSink implements MaskSink {
   ): Promise<ZarrSink> {
     if (kind === 'archive') checkArchivable(mostFiles(size, format));
     const named = join(dirname(path), basename(path)); // without a slash at its end: other names are made of it
-    const place = await (kind === 'archive' ? archivePlace(named) : folderPlace(named));
+    const target = await (kind === 'archive' ? archiveTarget(named) : folderTarget(named));
     try {
-      const { isDurable } = place;
-      const folder = format.isLabels ? join(place.draft, 'labels', format.name) : place.draft;
+      const { isDurable } = target;
+      const folder = format.isLabels ? join(target.draft, 'labels', format.name) : target.draft;
       const axes = axesOf(format);
       const { sizeZ, sizeT } = format.stack ?? { sizeZ: 1, sizeT: 1 };
       const lengths = { t: sizeT, z: sizeZ };
       const arrays = { version: VERSION, axes, lengths, isDurable } as const;
       const writer = await MultiscaleWriter.create(folder, size, format, arrays);
-      await writeGroups(place, format, axes, writer.sizes.length);
-      return new ZarrSink(place, writer, (plane) => ({ t: Math.floor(plane / sizeZ), z: plane % sizeZ }));
+      await writeGroups(target, format, axes, writer.sizes.length);
+      return new ZarrSink(target, writer, (plane) => ({ t: Math.floor(plane / sizeZ), z: plane % sizeZ }));
     } catch (error) {
-      await place.discard();
+      await target.discard();
       throw error;
     }
   }
@@ -72,17 +72,17 @@ export class ZarrSink implements MaskSink {
 
   async finish(): Promise<void> {
     await this.writer.end();
-    await this.place.publish();
+    await this.target.publish();
   }
 
   abort(): Promise<void> {
-    return this.place.discard();
+    return this.target.discard();
   }
 }
 
 /** Writes the documents of the groups. */
 async function writeGroups(
-  { draft, isDurable }: ZarrPlace,
+  { draft, isDurable }: ZarrTarget,
   format: ZarrFormat,
   axes: readonly Axis[],
   levels: number,
