@@ -8,7 +8,7 @@ import type { ShapeChoice } from './batch-shapes.js';
 import { type JobPlan, type PlanOptions, planJob } from './job-plan.js';
 import { checkSymmetries, thresholdOf } from './model-options.js';
 import { type ModelScale, modelScale } from './model-scale.js';
-import { checkNormalisation } from './scaling.js';
+import { checkNormalisation } from './normalisation.js';
 
 /** Everything about a job that its image's header and its model decide, before a pixel is read. */
 export interface PreparedJob extends JobPlan {

@@ -11,19 +11,19 @@ import { tissueFor } from './background.js';
 import { computeMasks } from './compute.js';
 import { deriveResults } from './derive.js';
 import { intensityWarnings } from './intensity-warnings.js';
+import { measureNormalisation, predictPlanes } from './measure-normalisation.js';
 import { atModelScale } from './model-scale.js';
+import type { ImageNormalisation } from './normalisation.js';
 import type { PreparedJob } from './prepare.js';
 import { areaFacts, imageFacts, modelFacts, planFacts, rangeFacts, tileFacts } from './receipt.js';
 import { routeResults } from './routing.js';
-import { predictPlanes, scaleImage } from './scale-image.js';
-import type { Scaling } from './scaling.js';
 import type { Predict } from './segment.js';
 import type { SegmentJob } from './segment-job.js';
 import { StageTimes } from './stage-times.js';
 
 /** What computes a job's tiles, and what observes and bounds it. */
 export interface JobTools {
-  readonly predict: (scaling: Scaling | null) => Predict;
+  readonly predict: (normalisation: ImageNormalisation | null) => Predict;
   /** Makes what shows the mask while it is computed, for the image as it is segmented. */
   readonly preview: (image: ImageSource) => Preview;
   readonly maxPixels: number;
@@ -71,10 +71,10 @@ async function runPlanes(
       : stack;
   const tissue = await tissueFor(job, image, source.size, { maxPixels, maxUnpackedBytes });
   const stages = new StageTimes(job.onStage);
-  const scaling = await scaleImage({ job, prepared, stages }, image);
-  const isMeasured = scaling?.statistics != null && scaling.statistics.level !== null;
+  const normalisation = await measureNormalisation({ job, prepared, stages }, image);
+  const isMeasured = normalisation?.statistics != null && normalisation.statistics.level !== null;
   // while the first tiles are computed
-  const sampling = scaling === null ? intensityWarnings(image, job.signal) : Promise.resolve([]);
+  const sampling = normalisation === null ? intensityWarnings(image, job.signal) : Promise.resolve([]);
   sampling.catch(() => undefined); // awaited below
   const routes = routeResults(job, scale ? null : image.size.width);
   const areas = output === 'probabilities' ? null : new AreaCount();
@@ -85,9 +85,10 @@ async function runPlanes(
     source,
     stack: sources,
     routes,
-    predict: predict(scaling),
-    predictOf: stack && isMeasured ? predictPlanes({ job, prepared, stages }, stack, scaling, predict) : null,
-    statistics: scaling?.statistics ?? null,
+    predict: predict(normalisation),
+    predictOf:
+      stack && isMeasured ? predictPlanes({ job, prepared, stages }, stack, normalisation, predict) : null,
+    statistics: normalisation?.statistics ?? null,
     tissue,
     areas: scale ? null : areas,
     preview: preview(source),
@@ -108,8 +109,8 @@ async function runPlanes(
   return {
     ...modelFacts(model),
     ...rangeFacts(image.facts, model.card),
-    statistics: scaling?.statistics
-      ? { ...scaling.statistics, ofEachPlane: stack !== null && isMeasured }
+    statistics: normalisation?.statistics
+      ? { ...normalisation.statistics, ofEachPlane: stack !== null && isMeasured }
       : null,
     image: imageFacts(image, prepared.planes),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
@@ -127,7 +128,12 @@ async function runPlanes(
     symmetries: job.symmetries,
     threshold: prepared.threshold,
     repeatable: prepared.repeatable,
-    warnings: [...prepared.warnings, ...(scaling?.warnings ?? []), ...intensities, ...computed.warnings],
+    warnings: [
+      ...prepared.warnings,
+      ...(normalisation?.warnings ?? []),
+      ...intensities,
+      ...computed.warnings,
+    ],
     cached: null,
     stagesMs: stages.totals,
     durationMs: roundMs(performance.now() - started),

@@ -23,11 +23,11 @@ import { expectedDisk } from './disk-use.js';
 import { tileOf } from './fingerprint.js';
 import type { ModelHost, ModelHostMemory } from './model-host.js';
 import { viewFor } from './model-view.js';
+import { type ImageNormalisation, textOf, withTileScale } from './normalisation.js';
 import { type PreparedJob, prepareJob, withTestedShapes } from './prepare.js';
 import { readHeader } from './read-header.js';
 import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './receipt.js';
 import { runJob } from './run-job.js';
-import { type Scaling, textOf, withScale } from './scaling.js';
 import type { SegmentJob } from './segment-job.js';
 import { TileCache } from './tile-cache.js';
 
@@ -92,9 +92,9 @@ export class Segmenter {
           rounding: model.exact ? null : { threads: choice.threads, batch: choice.batch },
         };
         const tools = {
-          predict: (scaling: Scaling | null) => {
-            const scaled = scaling === null ? predict : withScale(predict, scaling.scale);
-            const use = { ...reuse, scale: scaling && textOf(scaling.scale) };
+          predict: (normalisation: ImageNormalisation | null) => {
+            const scaled = normalisation === null ? predict : withTileScale(predict, normalisation.tileScale);
+            const use = { ...reuse, scale: normalisation && textOf(normalisation.tileScale) };
             return prepared.repeatable ? this.#tiles.around(scaled, use) : scaled;
           },
           preview: ({ size }: Pick<ImageHeader, 'size'>) => {

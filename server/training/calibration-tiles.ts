@@ -9,7 +9,7 @@ import { openImage } from '../../tiling/sources/open.js';
 import type { OpenOptions } from '../../tiling/sources/options.js';
 import { RequestError } from '../contract/errors.js';
 import { viewFor } from '../pipeline/model-view.js';
-import { scalingOf } from '../pipeline/scaling.js';
+import { normalisationFor } from '../pipeline/normalisation.js';
 import type { ImageFile } from './data/dataset-files.js';
 
 /** Tiles of all images together; of each at least one is used. */
@@ -52,8 +52,8 @@ export async function* sampleTiles(
           `${path} has ${channels} channels; the model takes ${card.inputChannels}`,
         );
       }
-      const scaling = await scalingOf(image, { card, conversion, signal: open.signal });
-      const scale = scaling ? { scale: scaling.scale } : undefined;
+      const normalisation = await normalisationFor(image, { card, conversion, signal: open.signal });
+      const scale = normalisation ? { scale: normalisation.tileScale } : undefined;
       const plan = planTiles(image.size, { tile: chooseTile(image.size, 'auto', geometry), rule: geometry });
       const step = Math.ceil(plan.count / most);
       for (const band of plan.bands()) {

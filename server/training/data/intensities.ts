@@ -8,8 +8,8 @@ import type { ImageSource } from '../../../tiling/source.js';
 import { selectChannels, toIntensities } from '../../../tiling/sources/views.js';
 import { RequestError } from '../../contract/errors.js';
 import { underfillWarnings } from '../../pipeline/intensity-warnings.js';
-import { scaledView } from '../../pipeline/scaled-view.js';
-import { scalingOf } from '../../pipeline/scaling.js';
+import { normalisationFor } from '../../pipeline/normalisation.js';
+import { normalisedView } from '../../pipeline/normalised-view.js';
 import type { NetworkInput } from './image-channels.js';
 
 /**
@@ -94,8 +94,8 @@ async function scaleAsModel<Pair extends StoredImage>(
   const pairs: Pair[] = [];
   for (const pair of stored) {
     const conversion = channelConversion(pair.image.facts.channels, inputChannels)!;
-    const scaling = await scalingOf(pair.image, { card, conversion });
-    pairs.push({ ...pair, image: scaledView(pair.image, scaling!.scale, conversion) });
+    const own = await normalisationFor(pair.image, { card, conversion });
+    pairs.push({ ...pair, image: normalisedView(pair.image, own!.tileScale, conversion) });
   }
   return { pairs, normalisation, extent, warnings: [] };
 }

@@ -26,15 +26,15 @@ import { type GivenStatistics, givenOf, type StatisticsRequest } from '../contra
 import type { Predict } from './segment.js';
 
 /** How the values of an image become a network's input, beyond the division by the maximum of their type. */
-export interface Scaling {
-  /** Of each of its tiles. */
-  readonly scale: TileScale;
+export interface ImageNormalisation {
+  /** What is fed with each of its tiles. */
+  readonly tileScale: TileScale;
   /** Null for a normalisation that is the same for all images. */
   readonly statistics: Receipt['statistics'];
   readonly warnings: readonly string[];
 }
 
-export interface ScalingRequest {
+export interface NormalisationRequest {
   readonly card: Pick<Card, 'name' | 'normalisation' | 'inputChannels' | 'channels'>;
   readonly conversion: ChannelConversion;
   /** The level of the file that the image is. Default 0. */
@@ -52,20 +52,23 @@ export interface ScalingRequest {
 const UNITS: Record<Dtype, number> = { uint8: 255, uint16: 65535, float32: 1 };
 
 /**
- * How the values of an image are scaled for a model; null where they are divided by the maximum of their type alone, which
- * graphs do without any. Statistics are measured in passes over one level, or given.
+ * How the values of an image are normalised for a model; null where they are divided by the maximum of their type alone,
+ * which graphs do without any. Statistics are measured in passes over one level, or given.
  *
  * @throws RequestError for statistics that the model does not take, or a level that the image does not have
  * @throws CorruptImageError for NaN and infinite values
  */
-export async function scalingOf(image: ImageSource, request: ScalingRequest): Promise<Scaling | null> {
+export async function normalisationFor(
+  image: ImageSource,
+  request: NormalisationRequest,
+): Promise<ImageNormalisation | null> {
   const { card, statistics: requested = {} } = request;
   const steps = normalisationOf(card);
   if (isTypeRange(steps)) return null;
   const unit = UNITS[image.facts.dtype];
   const channels = card.inputChannels;
   if (!needsStatistics(steps)) {
-    return { scale: scaleOf(mapsOf(steps, channels, unit, [])), statistics: null, warnings: [] };
+    return { tileScale: scaleOf(mapsOf(steps, channels, unit, [])), statistics: null, warnings: [] };
   }
   const names = channelNamesOf(card);
   const level = requested.given ? null : (requested.level ?? request.level ?? 0);
@@ -76,7 +79,7 @@ export async function scalingOf(image: ImageSource, request: ScalingRequest): Pr
     ? givenPairs(given, steps.filter(isStatistical), names)
     : await measure(image, steps, unit, request);
   return {
-    scale: scaleOf(mapsOf(steps, channels, unit, pairs)),
+    tileScale: scaleOf(mapsOf(steps, channels, unit, pairs)),
     statistics: {
       level,
       steps: steps.filter(isStatistical).map(({ step }) => step),
@@ -87,7 +90,7 @@ export async function scalingOf(image: ImageSource, request: ScalingRequest): Pr
 }
 
 /** Predicts tiles with the scale of their image. */
-export const withScale =
+export const withTileScale =
   (predict: Predict, scale: TileScale): Predict =>
   (tile, output, signal) =>
     predict({ ...tile, scale }, output, signal);
@@ -117,7 +120,7 @@ const refusal = (reason: string): RequestError =>
   new RequestError('bad-request', `parameter "stats": ${reason}`);
 
 /** The channels of a model's input, by name. */
-function channelNamesOf({ channels, inputChannels }: ScalingRequest['card']): string[] {
+function channelNamesOf({ channels, inputChannels }: NormalisationRequest['card']): string[] {
   if (channels) return channels.map(({ name }) => name);
   if (inputChannels === 3) return ['red', 'green', 'blue'];
   return inputChannels === 1 ? ['gray'] : Array.from({ length: inputChannels }, (_, i) => String(i));
@@ -128,7 +131,7 @@ async function measure(
   image: ImageSource,
   steps: Normalisation,
   unit: number,
-  request: ScalingRequest,
+  request: NormalisationRequest,
 ): Promise<StatisticPair[][]> {
   const { card, conversion } = request;
   const { inputChannels } = card;
@@ -150,7 +153,7 @@ async function measure(
 }
 
 /** The level that is measured, in the channels that the network sees. */
-function countedImage(image: ImageSource, request: ScalingRequest): CountedImage {
+function countedImage(image: ImageSource, request: NormalisationRequest): CountedImage {
   const { conversion, level: own = 0, statistics = {}, signal, onProgress } = request;
   const { level = own } = statistics;
   const stored = level === own ? image : image.overviews[level - own - 1];

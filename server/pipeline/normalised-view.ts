@@ -2,13 +2,13 @@ import type { ChannelConversion } from '../../model/network/pixels.js';
 import type { TileScale } from '../../model/network/tile-scale.js';
 import type { Raster } from '../../tiling/raster.js';
 import { type ImageSource, type PixelReader, withMembers } from '../../tiling/source.js';
-import { luminanceOf } from './scaling.js';
+import { luminanceOf } from './normalisation.js';
 
 /**
  * An image in the values that a network sees, as floats: they are rounded as the graph rounds them that is fed with the
  * scale. So training and evaluation, which read images so, see the bits that serving computes with.
  */
-export function scaledView(
+export function normalisedView(
   source: ImageSource,
   scale: TileScale,
   conversion: ChannelConversion,
