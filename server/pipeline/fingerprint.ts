@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { TestedModel } from '../../model/engine/engine.js';
 import type { Size } from '../../tiling/geometry.js';
+import { rangesOf } from '../../tiling/planes.js';
 import type { DiscardedJournal } from '../../tiling/sinks/journal.js';
 import { identityOf } from '../../tiling/sources/identity.js';
 import type { Receipt } from '../contract/receipt.js';
@@ -12,7 +13,8 @@ import { planFacts } from './receipt.js';
 import type { SegmentJob } from './segment-job.js';
 
 /** What the bits of a job's bands depend on, besides the job itself. */
-export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'threshold' | 'choice'> {
+export interface Fingerprinted
+  extends Pick<PreparedJob, 'plan' | 'output' | 'threshold' | 'choice' | 'planes'> {
   readonly model: TestedModel;
   /** By which the image is normalised; null where it is without. */
   readonly statistics: Receipt['statistics'];
@@ -24,7 +26,7 @@ export interface Fingerprinted extends Pick<PreparedJob, 'plan' | 'output' | 'th
  */
 export async function fingerprintOf(
   job: SegmentJob,
-  { model, plan, output, threshold, choice: compute, statistics }: Fingerprinted,
+  { model, plan, output, threshold, choice: compute, planes, statistics }: Fingerprinted,
 ): Promise<string> {
   const { choice, symmetries, scale, background, signal } = job;
   const { versions, ...device } = model.environment;
@@ -44,6 +46,7 @@ export async function fingerprintOf(
       typeof background === 'object' && background !== null ? await maskOf(background.mask) : background,
     plan: { tile, stride },
     request: { choice, symmetries, scale, threshold, output },
+    ...(planes && { stack: rangesOf(planes) }), // bands name them by their numbers among these
     ...(statistics && { statistics }),
   });
 }

@@ -5,6 +5,7 @@ import type { TestedModel } from '../../../model/engine/engine.js';
 import { fingerprintOf, restartWarning, tileOf } from '../../../server/pipeline/fingerprint.js';
 import type { SegmentJob } from '../../../server/pipeline/segment-job.js';
 import { planTiles } from '../../../tiling/plan.js';
+import { planesOf } from '../../../tiling/planes.js';
 import { testFolder } from '../../support/files.js';
 import { even } from '../../support/rasters.js';
 
@@ -34,6 +35,8 @@ interface Case {
   readonly batch?: number;
   /** Modification times of the image and the mask. */
   readonly times?: readonly [Date, Date];
+  /** How many planes a stack has of which all are chosen. Default: no stack. */
+  readonly depth?: number;
 }
 
 async function fingerprint({
@@ -43,6 +46,7 @@ async function fingerprint({
   side = 40,
   batch = 500_000,
   times,
+  depth,
 }: Case): Promise<string> {
   const [image, tissue] = times ?? [written, written];
   await utimes(input, image, image);
@@ -64,6 +68,7 @@ async function fingerprint({
     output: 'labels',
     threshold: null,
     choice: { ...choice, batch },
+    planes: depth ? planesOf({ z: 'all' }, { sizeZ: depth, sizeT: 1 }) : null,
     statistics: null,
   });
 }
@@ -97,6 +102,12 @@ describe('the fingerprint of bands', () => {
       fingerprint({ environment: { gpu: {} }, model: { exact }, batch });
     expect(await of(false, 1)).not.toBe(await of(false, 2));
     expect(await of(true, 1)).toBe(await of(true, 2));
+  });
+
+  it('includes the planes of a stack, which may have more of them than before', async () => {
+    const [three, four] = [await fingerprint({ depth: 3 }), await fingerprint({ depth: 4 })];
+    expect(restartWarning({ reason: null, key: three }, four)).toMatch(/of another stack\)$/);
+    expect(await fingerprint({})).not.toContain('stack'); // journals of an image alone are as they were
   });
 
   it('names the tile, with which a job goes on', async () => {
