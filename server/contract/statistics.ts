@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RequestError } from './errors.js';
 import { count } from './schemas/values.js';
 
 /** Statistics of an image that normalise it, as receipts state them. */
@@ -80,7 +81,10 @@ function parseItem(item: string): GivenStatistics {
 const receipt = z.object({ statistics: statisticsSchema });
 const receipts = z.union([receipt, z.object({ receipt }).transform((job) => job.receipt)]);
 
-/** The statistics of a receipt, or of a job's, to be used for another image; null where the text has none. */
+/**
+ * The statistics of a receipt, or of a job's, to be used for another image; null where the text has none.
+ * @throws RequestError for a stack whose planes had statistics of their own: the receipt has the first one's alone
+ */
 export function statisticsInReceipt(text: string): StatisticsRequest | null {
   let json: unknown;
   try {
@@ -90,7 +94,15 @@ export function statisticsInReceipt(text: string): StatisticsRequest | null {
   }
   const parsed = receipts.safeParse(json);
   if (!parsed.success) return null;
-  return { given: givenOf(parsed.data.statistics) };
+  const { statistics } = parsed.data;
+  if (statistics.ofEachPlane) {
+    throw new RequestError(
+      'bad-request',
+      "the receipt is of a stack, each of whose planes had statistics of its own, and it has the first one's alone: " +
+        'give the numbers that all planes should have (stats=DAPI=112:8040, --stats DAPI=112:8040)',
+    );
+  }
+  return { given: givenOf(statistics) };
 }
 
 /** What `statisticsSchema` describes, of channels alone. */

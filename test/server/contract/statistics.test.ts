@@ -27,5 +27,9 @@ it('statistics are taken from a receipt, or from the job that has it', () => {
   const given = { given: [{ channel: 'DAPI', values: [0.1, 7.25] }] };
   expect(statisticsInReceipt(JSON.stringify({ input: 'a.tif', statistics }))).toEqual(given);
   expect(statisticsInReceipt(JSON.stringify({ id: 'job', receipt: { statistics } }))).toEqual(given);
+  const ofEachPlane = { statistics: { ...statistics, ofEachPlane: true } };
+  expect(() => statisticsInReceipt(JSON.stringify(ofEachPlane))).toThrow(
+    /each of whose planes had statistics of its own/,
+  );
   for (const other of ['{', '{}', '{"statistics": null}']) expect(statisticsInReceipt(other)).toBeNull();
 });
