@@ -214,11 +214,13 @@ export function checkOutput(output: Output, format: Format, isOfStack = false): 
   const formats: readonly Format[] = isOfStack ? stackFormatsOf(output) : formatsOf(output);
   if (!formats.includes(format)) {
     const of = isOfStack && (formatsOf(output) as readonly Format[]).includes(format) ? ' of a stack' : '';
-    throw new UnsupportedOutputError(
-      `${output}${of} are written as ${new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(formats)}, not ${format}`,
-    );
+    throw new UnsupportedOutputError(`${output}${of} are written as ${listed(formats)}, not ${format}`);
   }
 }
+
+/** Alternatives as a text: `png, tiff or raw`. */
+export const listed = (names: readonly string[]): string =>
+  new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(names);
 
 /** What the network computes for several outputs together, in one pass. */
 export function outputKindOf(results: readonly Pick<ResultFile, 'output'>[]): OutputKind {

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import { UnsupportedOutputError } from '../../../tiling/errors.js';
 import type { PlaneChoice } from '../../../tiling/planes.js';
-import { FORMATS, type Format, type Output } from '../../contract/outputs.js';
+import { FORMATS, type Format, listed, type Output } from '../../contract/outputs.js';
 import { pixelsOf } from '../../contract/receipt.js';
 import { sendAccepted, viewOf } from '../accepted.js';
 import { withAwaited } from '../awaited-job.js';
@@ -90,6 +90,6 @@ function negotiate(request: Request, output: Output, choice: PlaneChoice): Forma
   const formats = formatsFor(output, choice);
   const accepted = acceptedFormat(request, formats);
   if (accepted) return accepted;
-  const types = formats.map((format) => FORMATS[format].type).join(' or ');
-  throw new UnsupportedOutputError(`${output} are sent as ${types}`);
+  const types = listed(formats.map((format) => FORMATS[format].type));
+  throw new UnsupportedOutputError(`${output} are sent as ${types}, not ${request.get('Accept')}`);
 }

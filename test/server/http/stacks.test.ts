@@ -24,7 +24,7 @@ describe('a request for a stack', () => {
     const png = await post('/v1/segment?model=shapes&z=all', { accept: 'image/png' });
     expect([png.status, await detailOf(png)]).toEqual([
       406,
-      'labels are sent as image/tiff or application/octet-stream or application/zip',
+      'labels are sent as image/tiff, application/octet-stream or application/zip, not image/png',
     ]);
     for (const output of ['overlay', 'thumbnail', 'labels,overlay']) {
       const refused = await post(`/v1/jobs?model=shapes&z=all&output=${output}`);
