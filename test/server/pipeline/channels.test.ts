@@ -5,7 +5,7 @@ import type { Segmenter } from '../../../server/pipeline/segmenter.js';
 import type { ImageChoice } from '../../../tiling/sources/options.js';
 import { testFolder } from '../../support/files.js';
 import { MARKERS, writeMarkers, writeModels } from '../../support/markers.js';
-import { startSegmenter } from '../../support/segmenters.js';
+import { plainJob, startSegmenter } from '../../support/segmenters.js';
 
 const folder = await testFolder();
 const models = join(folder, 'models');
@@ -26,21 +26,8 @@ beforeAll(async () => {
 
 async function run(model: string, input: string, choice: ImageChoice = {}) {
   const path = join(folder, 'probabilities.raw');
-  const receipt = await segmenter.run({
-    id: 'job',
-    input,
-    choice,
-    model,
-    tile: 'auto',
-    symmetries: false,
-    scale: false,
-    priority: 'normal',
-    background: null,
-    scratchDir: folder,
-    journal: null,
-    signal: new AbortController().signal,
-    results: [{ output: 'probabilities', format: 'raw', path }],
-  });
+  const results = [{ output: 'probabilities', format: 'raw', path }] as const;
+  const receipt = await segmenter.run(plainJob({ input, model, choice, scratchDir: folder, results }));
   return { receipt, bytes: await readFile(path) };
 }
 

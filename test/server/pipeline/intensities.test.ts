@@ -7,7 +7,7 @@ import type { ImageChoice } from '../../../tiling/sources/options.js';
 import { testFolder } from '../../support/files.js';
 import { MODELS, unseam } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
-import { startSegmenter } from '../../support/segmenters.js';
+import { plainJob, startSegmenter } from '../../support/segmenters.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
@@ -23,21 +23,16 @@ async function writeDim(path: string): Promise<string> {
 const segmenterOf = (modelsDir: string) =>
   startSegmenter({ modelsDir, engine: { provider: 'cpu', threads: 1 } }, { maxPixels: 1e6 });
 const run = (segmenter: Segmenter, input: string, out: string, choice: ImageChoice = {}) =>
-  segmenter.run({
-    id: out,
-    input,
-    choice,
-    model: undefined,
-    tile: 'auto',
-    symmetries: false,
-    scale: false,
-    priority: 'normal',
-    background: null,
-    scratchDir: folder,
-    journal: null,
-    signal: new AbortController().signal,
-    results: [{ output: 'labels', format: 'png', path: mask(out) }],
-  });
+  segmenter.run(
+    plainJob({
+      id: out,
+      input,
+      model: undefined,
+      choice,
+      scratchDir: folder,
+      results: [{ output: 'labels', format: 'png', path: mask(out) }],
+    }),
+  );
 const mask = (name: string) => join(folder, `${name}.png`);
 const bytesOf = (name: string) => readFile(mask(name));
 
