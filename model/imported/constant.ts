@@ -17,6 +17,18 @@ export function constant(
   return { type, dims, values: type === 'float' ? Float32Array.from(values) : Float64Array.from(values) };
 }
 
+/** A constant whose values are computed from their index. */
+export function filled(
+  type: Constant['type'],
+  dims: readonly number[],
+  compute: (i: number) => number,
+): Constant {
+  const length = sizeOf(dims);
+  const values = type === 'float' ? new Float32Array(length) : new Float64Array(length);
+  for (let i = 0; i < length; i++) values[i] = compute(i);
+  return { dims, type, values };
+}
+
 /** A vector of integers, such as a shape. */
 export const intVector = (values: readonly number[]): Constant => constant('int', [values.length], values);
 

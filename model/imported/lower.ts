@@ -1,13 +1,14 @@
 import { UnsupportedNodeError } from '../errors.js';
 import type { GeometryGraph } from '../network/axis/walk.js';
 import type { Constant } from './constant.js';
-import { fold, shapeOf } from './fold.js';
+import { Folding } from './fold.js';
 import { NodeContext } from './node-context.js';
 import type { OnnxGraph, OnnxNode } from './onnx-file.js';
 import { lowerNode } from './operators/table.js';
+import { shapeOf } from './shapes.js';
 import { type Axis, dimsOf, type GraphValue, type ImageValue, type ImportedNode } from './values.js';
 
-/** Of the graph's input. */
+/** The id of the graph's input. */
 export const INPUT_ID = 0;
 
 export interface LoweringOptions {
@@ -42,6 +43,7 @@ export function lower(graph: OnnxGraph, options: LoweringOptions): LoweredGraph 
   const input = graph.inputs[0]!.name;
   values.set(input, { kind: 'image', id: INPUT_ID, axes: options.axes, channels, sizes });
   const nodes: ImportedNode[] = [];
+  const folding = new Folding();
   let ids = INPUT_ID;
   const record = (node: Omit<ImportedNode, 'output'>): number => {
     const output = ++ids;
@@ -51,7 +53,8 @@ export function lower(graph: OnnxGraph, options: LoweringOptions): LoweredGraph 
   for (const node of needed(graph, options.output)) {
     const read = node.inputs.map((name) => (name === '' ? null : (values.get(name) ?? missing(node, name))));
     const results =
-      computed(node, read) ?? lowerNode(new NodeContext(node, graph.opset, isApproximate, read, record));
+      computed(node, read, folding) ??
+      lowerNode(new NodeContext(node, graph.opset, isApproximate, read, record));
     for (const [i, name] of node.outputs.entries()) {
       const result = results[i];
       if (name !== '' && result) values.set(name, result);
@@ -60,7 +63,7 @@ export function lower(graph: OnnxGraph, options: LoweringOptions): LoweredGraph 
   const result = values.get(options.output);
   if (result?.kind !== 'image') {
     const [last] = graph.nodes.slice(-1) as [OnnxNode];
-    throw new UnsupportedNodeError(last.name, last.opType, `the output "${options.output}" is no image`);
+    throw new UnsupportedNodeError(last.name, last.opType, `the output "${options.output}" is not an image`);
   }
   return { nodes: reached(nodes, result.id), input: INPUT_ID, output: result.id, result, sizes };
 }
@@ -74,7 +77,11 @@ function missing(node: OnnxNode, name: string): never {
 }
 
 /** The result of a node that reads constants, or the shapes of images; null for others. */
-function computed(node: OnnxNode, read: readonly (GraphValue | null)[]): GraphValue[] | null {
+function computed(
+  node: OnnxNode,
+  read: readonly (GraphValue | null)[],
+  folding: Folding,
+): GraphValue[] | null {
   const [first] = read;
   if (node.opType === 'Shape' && first && first.kind !== 'constant') {
     return [
@@ -86,7 +93,7 @@ function computed(node: OnnxNode, read: readonly (GraphValue | null)[]): GraphVa
     if (value !== null && value.kind !== 'constant') return null;
     constants.push(value?.constant ?? null);
   }
-  const folded = fold(node, constants);
+  const folded = folding.fold(node, constants);
   if (folded === null) {
     throw new UnsupportedNodeError(
       node.name,

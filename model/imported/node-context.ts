@@ -17,7 +17,7 @@ import {
 /** The order in which ONNX's convolutions have an image. */
 export const NCHW: readonly Axis[] = ['n', 'c', 'h', 'w'];
 
-/** The longest side of a map, in px, for images of a few hundred: what claims more is no network. */
+/** The longest side of a map, in px, for images of a few hundred: what claims more is not a network. */
 const MAX_SIDE = 1 << 16;
 
 /** A node whose maps do not fit each other at one size of the image. */

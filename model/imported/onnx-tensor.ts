@@ -37,7 +37,7 @@ const ELEMENTS: Readonly<Record<number, { name: string; bytes: number; type: Con
 
 /**
  * The bytes that a tensor has by its shape.
- * @throws OnnxFileError for a shape that is none, and for elements that are not read
+ * @throws OnnxFileError for a shape that is not one, and for elements that are not supported
  */
 export function byteLengthOf({ dims = [], dataType = 0 }: RawTensor, name: string): number {
   const element = ELEMENTS[dataType];

@@ -19,7 +19,7 @@ export interface ImageValue {
   readonly sizes: readonly [height: number, width: number];
 }
 
-/** A tensor that is no image any more: whatever reads it mixes positions, and is refused. */
+/** A tensor that is not an image any more: whatever reads it mixes positions, and is refused. */
 export interface MixedValue {
   readonly kind: 'mixed';
   readonly dims: readonly number[];

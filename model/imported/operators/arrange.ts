@@ -2,9 +2,9 @@ import tf = require('@tensorflow/tfjs-core');
 
 import { type AxisStep, crop, repeat, windows } from '../../network/axis/steps.js';
 import { sizeOf } from '../constant.js';
-import { requestedShape, takenBy } from '../fold.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
+import { partsOf, requestedShape, takenBy } from '../shapes.js';
 import { type Axis, dimsOf, type GraphValue, type ImageValue, isSpaced } from '../values.js';
 
 /** A node's axis as that of an image. */
@@ -75,13 +75,11 @@ function split(c: NodeContext): GraphValue[] {
   const x = c.image(0);
   if (axisAt(c, x, c.int('axis', 0)) !== 'c') c.inexact('it divides the tile itself, and not its channels');
   const parts = c.node.outputs.length;
-  const each = Math.ceil(x.channels / parts);
   c.only('num_outputs', parts);
-  const lengths =
-    c.list('split', 1) ?? Array.from({ length: parts }, (_, i) => Math.min(each, x.channels - i * each));
-  const isWhole = lengths.every((n) => n > 0) && lengths.reduce((sum, n) => sum + n, 0) === x.channels;
-  if (!isWhole || lengths.length !== parts)
-    c.unsupported(`it splits ${x.channels} channels into ${parts} parts of [${lengths}]`);
+  const stated = c.list('split', 1);
+  const lengths = partsOf(c.node, c.constant(1), x.channels);
+  if (lengths === null || lengths.includes(0))
+    return c.unsupported(`it splits ${x.channels} channels into ${parts} parts of [${stated}]`);
   let from = 0;
   return lengths.map((length) => {
     const part = cut(c, x, WHOLE, [from, length]);
@@ -191,7 +189,7 @@ function transpose(c: NodeContext): GraphValue {
   return { ...x, axes: order.map((d) => x.axes[d]!) };
 }
 
-/** A new shape of the same dimensions, but for some of length 1; or a tensor that is no image any more. */
+/** A new shape of the same dimensions, but for some of length 1; or a tensor that is not an image any more. */
 function reshaped(c: NodeContext, dims: readonly number[]): GraphValue {
   const value = c.values[0];
   if (sizeOf(dims) !== sizeOf(c.dims(0)) || !dims.every((n) => n > 0))

@@ -16,7 +16,7 @@ function rational(c: NodeContext, factor: number): Rational {
     const over = Math.round(factor * under);
     if (over > 0 && Math.abs(over / under - factor) < 1e-6) return fraction(over, under);
   }
-  return c.misfit(`it resizes by ${factor}, which is no simple fraction`);
+  return c.misfit(`it resizes by ${factor}, which is not a simple fraction`);
 }
 
 /** By how much rows and columns grow. */
