@@ -15,9 +15,9 @@ const POLL_MS = 50;
 
 /**
  * Measures the peak resident memory of the server and its child processes while a tiled TIFF is uploaded and
- * segmented into a pyramidal mask, as TIFF and as OME-Zarr. The slides are of 25 Mpx to 1.6 Gpx: the largest may need little more memory
- * than the smallest. The network is small, as its own memory is not the subject. libvips must be able to read
- * every level of each mask. The peak is sampled every 50 ms, and pages that processes share count for each.
+ * segmented into a pyramidal mask, as TIFF and as OME-Zarr. The slides are of 25 Mpx to 1.6 Gpx: the largest may need
+ * little more memory than the smallest. The network is small, as its own memory is not the subject. libvips must be able
+ * to read every level of each mask. The peak is sampled every 50 ms, and pages that processes share count for each.
  */
 export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));

@@ -37,7 +37,7 @@ export interface PlaneChoice {
   readonly t?: number | PlaneRanges | undefined;
 }
 
-/** Of a job: as many as a TIFF has pages. */
+/** How many planes a job may have: as many as a TIFF has pages. */
 export const MAX_PLANES = 65_536;
 
 /** Whether a choice is of a stack, even of one plane: its results have the axes of one. */

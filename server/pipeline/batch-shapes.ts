@@ -197,7 +197,10 @@ export class BatchShapes {
   }
 }
 
-/** Of the sizes that batches may have, those that a job of this many tiles needs: each four times the one before, and the last. */
+/**
+ * The sizes of batches that a job of this many tiles needs, of those that are allowed: each four times the one before, and
+ * the last.
+ */
 function neededOf(allowed: readonly number[], tiles: number): readonly number[] {
   const usable = allowed.filter((size) => size <= tiles);
   return usable.filter((size, i) => i === usable.length - 1 || Math.log2(size) % 2 === 0);

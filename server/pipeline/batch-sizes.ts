@@ -23,7 +23,7 @@ export interface BatchSizes {
   readonly isFixed: boolean;
 }
 
-/** Of an item that is a batch by itself. */
+/** The sizes of batches where each item is one by itself. */
 export const AS_IT_IS: BatchSizes = { most: () => 1, padded: (tiles) => tiles, isFixed: true };
 
 /**

@@ -41,7 +41,7 @@ const BATCH_SHARE = 0.75;
 export const MIN_OUTPUT_PX = 32;
 /** The tile cache's default size, in bytes: the results of about 150 tiles of labels. */
 const TILE_CACHE_BYTES = 64 << 20;
-/** The same for the cache of responses. */
+/** The default size of the cache of responses, in bytes. */
 const RESPONSE_CACHE_BYTES = 32 << 20;
 /** The most of the memory that each of them takes by default. */
 const CACHE_SHARE = 1 / 64;

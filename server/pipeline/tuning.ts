@@ -45,7 +45,7 @@ const BATCH_TILES = 4;
  * memory, and images beside it wait longer for their batches.
  */
 const MIN_SPEEDUP = 1.05;
-/** The same for batches: in a slide, the tiles of one wait for each other, and lanes for tiles. */
+/** How much faster larger batches have to be: in a slide, the tiles of one wait for each other, and lanes for tiles. */
 const MIN_BATCH_SPEEDUP = 1.1;
 
 /** What a search may try. */

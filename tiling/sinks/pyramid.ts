@@ -47,8 +47,8 @@ export function pyramidSizes(
  * Makes the levels of a pyramid from the bands of a mask, and passes them on in strips as high as a tile.
  *
  * Memory holds one strip of each level in one column block, and whole levels that are narrower than a tile in a block:
- * those of a 64th of the image's sides and less for tiles of 256 px, of a 32nd for 512 px. Strips are passed on as pixels come, column block
- * by column block, whatever the bands are: the same pixels make the same strips in the same order.
+ * those of a 64th of the image's sides and less for tiles of 256 px, of a 32nd for 512 px. Strips are passed on as pixels
+ * come, column block by column block, whatever the bands are: the same pixels make the same strips in the same order.
  */
 export class Pyramid {
   readonly #levels: readonly Level[];

@@ -2,7 +2,7 @@ import { UnsupportedImageError } from '../errors.js';
 import { checkPlanes } from '../planes.js';
 import type { ImageChoice } from './options.js';
 
-/** Of an image: hyperspectral cameras have hundreds. */
+/** How many channels an image may have: those of hyperspectral cameras have hundreds. */
 export const MAX_CHANNELS = 4096;
 
 /** @throws UnsupportedImageError for a channel that an image with `channels` channels does not have */

@@ -1,6 +1,6 @@
 import { SourceUnreachableError } from '../errors.js';
 
-/** For one response, including its body. */
+/** Time limit of one response, including its body. */
 const TIMEOUT_MS = 60_000;
 
 export interface WebRequest {

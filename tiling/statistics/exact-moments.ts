@@ -1,7 +1,7 @@
 /** Mean and standard deviation of values, in their unit. */
 export interface Moments {
   readonly mean: number;
-  /** Of the population: the root of the mean squared difference from the mean. */
+  /** The standard deviation of the population: the root of the mean squared difference from the mean. */
   readonly deviation: number;
 }
 

@@ -26,9 +26,9 @@ const CENTRAL_BYTES = 46;
 const END_64_BYTES = 56;
 const LOCATOR_64_BYTES = 20;
 const END_BYTES = 22;
-/** Of a record's lengths and offset in 64 bits. */
+/** What a record takes for its lengths and its offset in 64 bits. */
 const EXTRA_BYTES = 28;
-/** Bytes of a central directory that is written, and read: some 300,000 files. */
+/** The largest central directory that is written, and read: of some 300,000 files. */
 export const MAX_DIRECTORY_BYTES = 32 << 20;
 /** Where a file's header has its checksum. */
 export const CRC_AT = 14;

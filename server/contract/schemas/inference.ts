@@ -61,7 +61,7 @@ export const inferRequestSchema = z
   })
   .describe('an image to segment, as a tensor');
 
-/** The same, but for the parameters, which are parsed as those of a job are. */
+/** An inference request, except for its parameters, which are parsed as those of a job are. */
 export const inferHeadSchema = inferRequestSchema.extend({
   parameters: z.record(z.string(), z.unknown()).exactOptional(),
 });

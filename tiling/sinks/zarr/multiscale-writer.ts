@@ -12,7 +12,7 @@ import { chunkPxOf, gridOf, type NgffVersion, ZARR_TYPES, type ZarrFormat } from
 import { writeDocuments } from './write-documents.js';
 
 const compress = promisify(gzip);
-/** Of gzip's header: the system that has compressed, which zlib states and nobody reads. 255: unknown. */
+/** Where gzip's header names the system that has compressed, which zlib states and nobody reads. 255: unknown. */
 const GZIP_OS = 9;
 
 /** The arrays of a pyramid: where they are, and what is in front of their rows and columns. */

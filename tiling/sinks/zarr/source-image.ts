@@ -8,13 +8,13 @@ import type { NgffVersion } from './format.js';
 /** An image that labels are written beside, as far as they have to agree. */
 export interface SourceImage {
   readonly version: NgffVersion;
-  /** But for the channels. */
+  /** Its axes, except for that of channels. */
   readonly axes: readonly Axis[];
   /** Lengths of the axes. */
   readonly lengths: Readonly<Record<string, number>>;
   /** How many levels it has: labels have as many, by the specification. */
   readonly levels: number;
-  /** Of the level that was segmented, along each of the axes. */
+  /** Size of a px of the level that was segmented, along each of the axes. */
   readonly scale: readonly number[];
   readonly translation: readonly number[] | null;
   /** Transformations of all levels after their own, along each of the axes. */

@@ -15,7 +15,7 @@ export interface ZarrTarget {
   discard(): Promise<void>;
 }
 
-/** In the attributes of the root: a folder with them is a result, which a later one may replace. */
+/** The attribute of a root that makes its folder a result, which a later one may replace. */
 export const RESULT_ATTRIBUTE = 'unseam';
 
 const COMMENT = JSON.stringify({

@@ -8,7 +8,7 @@ import { bytesPerRow, chunkBytes, planesOf, type StoredValues } from './values.j
 const PIECE_BYTES = 1 << 20;
 /** What a stored chunk may hold besides its pixels: tables, profiles and headers. */
 const STORED_SLACK_BYTES = 1 << 18;
-/** Of a list of chunks: one entry each. */
+/** How many chunks an image may have, each an entry of a list. */
 const MAX_CHUNKS = 1 << 24;
 
 /** Where the chunks of an image are: tiles, strips, or pieces of a strip, the unit of reading. */

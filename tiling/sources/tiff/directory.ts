@@ -15,9 +15,9 @@ const NON_INTEGER_TAGS: ReadonlySet<number> = new Set([
 const MAX_TAGS = 4096;
 /** Values of a tag, except for lists of chunks, texts and palettes. */
 const MAX_VALUES = 4096;
-/** Of a text: an OME-XML may describe many planes. */
+/** The longest text: an OME-XML may describe many planes. */
 const MAX_TEXT_BYTES = 16 << 20;
-/** Of the tags of one file together, each time they are read. */
+/** What the tags of one file may have together, each time they are read. */
 const MAX_READ_BYTES = 512 << 20;
 /** Tags are read more than once, and in small files several may share bytes. */
 const READ_BUDGET = { timesFile: 8, extraBytes: 64 << 20 } as const;

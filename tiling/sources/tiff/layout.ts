@@ -9,7 +9,7 @@ import type { JpegColour } from './jpeg-tile.js';
 import { readStoredValues } from './read-values.js';
 import type { StoredValues } from './values.js';
 
-/** Of the tables that JPEG tiles share. */
+/** The longest tables that JPEG tiles share. */
 const MAX_TABLE_BYTES = 1 << 16;
 
 /** Everything that is needed to read pixels of a TIFF's image, checked to be of a kind that is read here. */

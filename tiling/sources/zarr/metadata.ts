@@ -6,7 +6,7 @@ import type { PixelSize } from '../../source.js';
 import { MAX_CHANNELS } from '../choice.js';
 import { refuseNameOfGlass } from './series.js';
 
-/** Of a decoded chunk, which is in memory as a whole. */
+/** The largest decoded chunk, which is in memory as a whole. */
 const MAX_CHUNK_BYTES = 256 << 20;
 const MAX_LEVELS = 64;
 /** What a codec may add to values that it cannot compress. */

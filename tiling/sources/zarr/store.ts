@@ -6,7 +6,7 @@ import { CorruptImageError, SourceUnreachableError, UnsupportedImageError } from
 import { bodyOf, fetchWithin } from '../web.js';
 import { checkDocument } from './metadata.js';
 
-/** Of a JSON document, or of a shard's index. */
+/** The largest JSON document, or index of a shard. */
 const MAX_METADATA_BYTES = 16 << 20;
 
 type Options = { readonly signal?: AbortSignal };
