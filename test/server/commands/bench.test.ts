@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../../model/engine/engine.js';
 import { testFolder } from '../../support/files.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 import { writeUntrained } from '../../support/untrained.js';
 
 const folder = await testFolder();
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 it('measures a model in every way, and what it stores is used', async () => {
   const cache = ['--cache-dir', join(folder, 'measured'), '--models', models];
-  const before = await unseam(['models', 'show', 'small', ...cache]);
+  const before = await unseamHere(['models', 'show', 'small', ...cache]);
   expect(before.stdout).toMatch(/\nnot measured on this machine: unseam bench small\n$/);
 
   const measured = await unseam(['bench', 'small', '--threads', '2', '--json', ...cache]);
@@ -30,7 +30,7 @@ it('measures a model in every way, and what it stores is used', async () => {
   for (const { mpxPerSecond } of measurements) expect(mpxPerSecond).toBeGreaterThan(0);
 
   const samples = join(folder, 'samples');
-  await unseam(['samples', '-o', samples, '-s', '300x200', '-n', '1']);
+  await unseamHere(['samples', '-o', samples, '-s', '300x200', '-n', '1']);
   const image = join(samples, 'images', 'shapes-0001.png');
   const plan = await unseam(['plan', image, '-m', 'small', '--threads', '2', '--json', ...cache]);
   expect(JSON.parse(plan.stdout).compute).toMatchObject({
@@ -59,7 +59,7 @@ it('prints a table for people, and the choice with the model', async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/^ +output +tiles +lanes +threads +Mpx\/s\n +192 +1 +1 +1 +\d+\.\d{3}\n/);
   expect(stdout).toMatch(/\nchosen: outputs of \d+ px, 1 thread, \d+\.\d\d Mpx\/s\ncpu \(1 thread\)/);
-  const shown = await unseam(['models', 'show', 'small', '--threads', '1', ...cache]);
+  const shown = await unseamHere(['models', 'show', 'small', '--threads', '1', ...cache]);
   expect(shown.stdout).toContain(/\nchosen: .*\n/.exec(stdout)![0]);
 });
 

@@ -18,7 +18,7 @@ const runHere = (...args: string[]) => unseamHere([...args, '--scratch', scratch
 
 beforeAll(async () => {
   await mkdir(scratch);
-  const made = await unseam(['samples', '-o', join(folder, 'samples'), '-s', '400x300', '-n', '2']);
+  const made = await unseamHere(['samples', '-o', join(folder, 'samples'), '-s', '400x300', '-n', '2']);
   expect(made).toMatchObject({ code: 0 });
 });
 
@@ -83,7 +83,7 @@ describe('unseam segment', () => {
 
   it('writes the same PNG, TIFF and Zarr for an image wider than one column block', async () => {
     const wide = join(folder, 'wide');
-    await unseam(['samples', '-o', wide, '-s', '9001x130']);
+    await unseamHere(['samples', '-o', wide, '-s', '9001x130']);
     const input = join(wide, 'images', 'shapes-0001.png');
     const files: Buffer[][] = [];
     for (const tile of ['188', 'whole', 'auto']) {
@@ -152,7 +152,7 @@ describe('unseam segment', () => {
 
   it('leaves no partial file on Ctrl-C', async () => {
     const large = join(folder, 'large');
-    await unseam(['samples', '-o', large, '-s', '3000', '-f', 'tiff']);
+    await unseamHere(['samples', '-o', large, '-s', '3000', '-f', 'tiff']);
     const out = join(folder, 'stopped');
     await mkdir(out);
     const input = join(large, 'images', 'shapes-0001.tif');

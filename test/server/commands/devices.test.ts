@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 import { ownCacheDir, tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
@@ -129,7 +129,7 @@ describe('unseam devices', () => {
 
 describe('a plan', () => {
   it('says why auto is no GPU, and nothing where the CPU was requested', async () => {
-    await unseam(['samples', '-o', folder, '-s', '100']);
+    await unseamHere(['samples', '-o', folder, '-s', '100']);
     const image = join(folder, 'images', 'shapes-0001.png');
     const computeOn = async (device: string) => {
       const { stdout } = await unseam([
@@ -159,7 +159,7 @@ describe('segment on automatic devices', () => {
     await writeFile(join(cache, 'cuda', 'manifest.json'), '');
     const inputs: string[] = [];
     for (const size of ['150', '300']) {
-      await unseam(['samples', '-o', join(folder, size), '-s', size]);
+      await unseamHere(['samples', '-o', join(folder, size), '-s', size]);
       inputs.push(join(folder, `${size}.png`));
       await copyFile(join(folder, size, 'images', 'shapes-0001.png'), inputs.at(-1)!);
     }

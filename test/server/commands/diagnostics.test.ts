@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
-import { serverProcess, unseam } from '../../support/product.js';
+import { serverProcess, unseam, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 const image = join(folder, 'images', 'shapes-0001.png');
@@ -30,7 +30,7 @@ async function writtenBy(
 }
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '400x300', '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', '400x300', '-n', '1']);
 });
 
 it('a command writes the compiled graphs of its engine, and their profiles', async () => {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseam, unseamHere } from '../../support/product.js';
 import { ownCacheDir, tensorflow, titled } from '../../support/tensorflow.js';
 
 const folder = await testFolder();
@@ -11,7 +11,7 @@ const segment = (...args: string[]) =>
   unseam(['segment', image, '-m', 'em-membrane', '-o', join(folder, 'mask.png'), ...args]);
 
 beforeAll(async () => {
-  const made = await unseam(['samples', '-o', folder, '-k', 'membranes', '-s', '300x200']);
+  const made = await unseamHere(['samples', '-o', folder, '-k', 'membranes', '-s', '300x200']);
   expect(made).toMatchObject({ code: 0 });
 });
 

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/shelf/card.js';
 import { ModelShelf } from '../../../model/shelf/shelf.js';
 import { testFolder } from '../../support/files.js';
-import { MODELS, unseam } from '../../support/product.js';
+import { MODELS, unseam, unseamHere } from '../../support/product.js';
 
 const root = await testFolder();
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 
 describe('unseam models', () => {
   it('lists usable models, and unusable ones with the mismatch of card, folder and network', async () => {
-    const { code, stdout, stderr } = await unseam(['models', '--models', root, '--json']);
+    const { code, stdout, stderr } = await unseamHere(['models', '--models', root, '--json']);
     const lines = stdout
       .trim()
       .split('\n')

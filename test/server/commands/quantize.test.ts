@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { ModelShelf } from '../../../model/shelf/shelf.js';
 import { testFolder } from '../../support/files.js';
-import { MODELS, unseam } from '../../support/product.js';
+import { MODELS, unseam, unseamHere } from '../../support/product.js';
 
 const root = await testFolder();
 const models = join(root, 'models');
@@ -12,7 +12,7 @@ const data = join(root, 'data');
 const labelled = ['--images', join(data, 'images'), '--labels', join(data, 'labels')];
 const options = ['--models', models, '--threads', '1'];
 const quantize = (name: string, ...args: string[]) =>
-  unseam(['models', 'quantize', name, ...options, '--scratch', root, ...args]);
+  unseamHere(['models', 'quantize', name, ...options, '--scratch', root, ...args]);
 
 async function cardOf(name: string, version: string): Promise<Card> {
   return cardSchema.parse(JSON.parse(await readFile(join(models, name, version, 'card.json'), 'utf8')));
@@ -20,7 +20,7 @@ async function cardOf(name: string, version: string): Promise<Card> {
 
 beforeAll(async () => {
   await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
-  expect(await unseam(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
+  expect(await unseamHere(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
   const trained = await unseam([
     ...['train', '--name', 'tiny', ...labelled, ...options, '--scratch', root],
     ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70'],
@@ -81,7 +81,7 @@ describe('unseam models quantize', () => {
     expect((await shelf.find('shapes/1-int8')).version).toBe('1-int8');
     expect((await shelf.list()).map(({ version }) => version)).toEqual([1, 1]);
     expect((await shelf.nextVersion('shapes')).version).toBe(2);
-    const listed = await unseam(['models', ...options.slice(0, 2)]);
+    const listed = await unseamHere(['models', ...options.slice(0, 2)]);
     expect(listed.stdout).toMatch(
       /^shapes version 1: .*\n.*\nshapes version 1-int8: .*original's label for 99\./m,
     );
@@ -126,7 +126,7 @@ describe('a quantised version', () => {
   it('whose ranges are not those of its card is refused', async () => {
     const path = join(models, 'tiny', '1-int8', 'quantisation.json');
     await writeFile(path, (await readFile(path, 'utf8')).replace('0.', '1.'));
-    const listed = await unseam(['models', ...options.slice(0, 2)]);
+    const listed = await unseamHere(['models', ...options.slice(0, 2)]);
     expect(listed).toMatchObject({
       code: 7,
       stderr: expect.stringMatching(

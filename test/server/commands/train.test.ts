@@ -8,7 +8,7 @@ import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { PRESETS, type PresetName } from '../../../server/training/presets.js';
 import { testFolder } from '../../support/files.js';
 import { onnxBesideCpu } from '../../support/oracle.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 import { even } from '../../support/rasters.js';
 
 const folder = await testFolder();
@@ -34,7 +34,7 @@ const cardOf = async (path: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(folder, path, 'card.json'), 'utf8')));
 
 beforeAll(async () => {
-  expect(await unseam(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
+  expect(await unseamHere(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
 });
 
 describe('unseam train', () => {

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../model/engine/engine.js';
 import { testFolder } from '../../support/files.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseam, unseamHere } from '../../support/product.js';
 import { SOFTWARE_GPU, titled } from '../../support/software-gpu.js';
 import { writeUntrained } from '../../support/untrained.js';
 
@@ -36,7 +36,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
       seed: 1,
     });
     await engine.close();
-    await unseam(['samples', '-o', folder, '-s', '130x100']);
+    await unseamHere(['samples', '-o', folder, '-s', '130x100']);
     expected = (await segment('--device', 'cpu')).mask;
     const { channels } = await sharp(expected).stats();
     expect(channels[0]!.stdev).toBeGreaterThan(0); // it has both classes
@@ -105,7 +105,7 @@ describe.skipIf(SOFTWARE_GPU === null)(titled('a small image on WebGPU'), () => 
 describe.skipIf(process.platform !== 'linux')('--device webgpu', () => {
   it('says what a machine without an adapter lacks', async () => {
     const own = join(folder, 'none');
-    await unseam(['samples', '-o', own, '-s', '100']);
+    await unseamHere(['samples', '-o', own, '-s', '100']);
     const drivers = process.env.VK_ICD_FILENAMES;
     process.env.VK_ICD_FILENAMES = join(folder, 'none.json');
     try {

@@ -6,13 +6,13 @@ import type { RunningServer } from '../../../server/serve.js';
 import { expectDescribed } from '../../support/contract.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 let server: RunningServer;
 let image: Uint8Array<ArrayBuffer>;
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '200x150', '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', '200x150', '-n', '1']);
   image = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
   server = await testServer(join(folder, 'data'), { slides: folder });
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { expectProblem, problemOf } from '../../support/problem.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseam, unseamHere } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 
@@ -15,7 +15,7 @@ let shapes: Buffer;
 let whole: Buffer;
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '500x350']);
+  await unseamHere(['samples', '-o', folder, '-s', '500x350']);
   const path = join(folder, 'images', 'shapes-0001.png');
   shapes = await readFile(path);
   const out = join(folder, 'whole.png');
@@ -209,7 +209,7 @@ describe('bad input has its own status and problem', () => {
 
 describe('a large image', () => {
   it('keeps the server responsive, and is cancelled when its client disconnects', async () => {
-    await unseam(['samples', '-o', join(folder, 'large'), '-s', '4000', '-k', 'membranes']);
+    await unseamHere(['samples', '-o', join(folder, 'large'), '-s', '4000', '-k', 'membranes']);
     const image = await sharp(join(folder, 'large/images/membranes-0001.png'))
       .toColourspace('b-w')
       .jpeg({ quality: 50 })

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/contract/schemas/job.js';
 import { testFolder } from '../../support/files.js';
 import { settledJob } from '../../support/jobs.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseamHere } from '../../support/product.js';
 import { pattern } from '../../support/rasters.js';
 import { mountSmallDisk, unmount } from '../../support/small-disk.js';
 import { writeTestTiff } from '../../support/tiff.js';
@@ -18,7 +18,7 @@ describe.skipIf(!mounted)('a disk that fills', () => {
   afterAll(() => unmount(disk));
 
   it('refuses oversized jobs, pauses the job that fills it until space is free, and affects no other', async () => {
-    await unseam(['samples', '-o', folder, '-s', '300x200']);
+    await unseamHere(['samples', '-o', folder, '-s', '300x200']);
     const small = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
     // The compressed file fits, but not its pixels and mask; the other does not fit at all.
     const path = join(folder, 'large.tif');

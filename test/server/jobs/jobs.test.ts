@@ -6,7 +6,7 @@ import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { jobWhen, settledJob } from '../../support/jobs.js';
-import { serverProcess, testServer, unseam } from '../../support/product.js';
+import { serverProcess, testServer, unseam, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
@@ -16,7 +16,7 @@ let slide: Buffer;
 let mask: Buffer;
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '900x700']);
+  await unseamHere(['samples', '-o', folder, '-s', '900x700']);
   const image = join(folder, 'images', 'shapes-0001.png');
   slide = await readFile(image);
   await mkdir(slides);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseamHere } from '../../support/product.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const folder = await testFolder();
@@ -15,7 +15,7 @@ let slide: Uint8Array<ArrayBuffer>;
 let attack: Uint8Array<ArrayBuffer>;
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '500x400', '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', '500x400', '-n', '1']);
   slide = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
   const path = join(folder, 'attack.tif');
   const description = '<OME><Image><Pixels SizeC="1000000000"><TiffData IFD="0"/></Pixels></Image></OME>';

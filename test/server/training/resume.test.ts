@@ -7,7 +7,7 @@ import { type Card, cardSchema } from '../../../model/shelf/card.js';
 import { ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
@@ -68,7 +68,7 @@ async function epochsOf(path: string): Promise<number> {
 }
 
 beforeAll(async () => {
-  expect(await unseam(['samples', '-o', data, '-s', '120', '-n', '3'])).toMatchObject({ code: 0 });
+  expect(await unseamHere(['samples', '-o', data, '-s', '120', '-n', '3'])).toMatchObject({ code: 0 });
 });
 
 describe('a training that is killed', () => {
@@ -155,7 +155,7 @@ describe('Ctrl-C', () => {
 
   it('leaves an incomplete version, which is not served', async () => {
     await trainUntil('unserved', 1, 'SIGTERM', ['--epoch-steps', '40', '--epochs', '2']);
-    expect((await unseam(['models', '--models', join(folder, 'unserved')])).stdout).toBe('');
+    expect((await unseamHere(['models', '--models', join(folder, 'unserved')])).stdout).toBe('');
   });
 });
 
@@ -173,7 +173,7 @@ describe('a damaged checkpoint', () => {
     await writeFile(path, bytes);
     const label = join(data, 'labels', 'shapes-0001.png');
     const kept = await readFile(label);
-    await unseam(['samples', '-o', data, '-s', '120', '-n', '1', '--seed', '99']);
+    await unseamHere(['samples', '-o', data, '-s', '120', '-n', '1', '--seed', '99']);
     await writeFile(label, await readFile(join(data, 'labels', 'shapes-0099.png')));
     expect(await resume('damaged')).toMatchObject({
       code: 2,

@@ -5,7 +5,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
-import { MODELS, testServer, unseam } from '../../support/product.js';
+import { MODELS, testServer, unseamHere } from '../../support/product.js';
 import { writeTestTiff } from '../../support/tiff.js';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -22,7 +22,7 @@ const complaints: string[] = [];
 
 describe.skipIf(CHROMIUM === undefined)('the page, in a browser', () => {
   beforeAll(async () => {
-    await unseam(['samples', '-o', folder, '-s', '2200x1600']);
+    await unseamHere(['samples', '-o', folder, '-s', '2200x1600']);
     server = await testServer(join(folder, 'data'), { models: MODELS });
     browser = await chromium.launch({
       executablePath: CHROMIUM!,

@@ -9,7 +9,7 @@ import type { RunningServer } from '../../../server/serve.js';
 import { causeFault, ON_FAKE_MACHINE } from '../../support/fake-machine.js';
 import type { DeviceFault } from '../../support/faulty-device.js';
 import { testFolder } from '../../support/files.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseam, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 let image: Uint8Array<ArrayBuffer>;
@@ -19,7 +19,7 @@ let count = 0;
 
 beforeAll(async () => {
   process.env.NODE_OPTIONS = ON_FAKE_MACHINE;
-  await unseam(['samples', '-o', folder, '-n', '1', '-s', '600x500']);
+  await unseamHere(['samples', '-o', folder, '-n', '1', '-s', '600x500']);
   const path = join(folder, 'images', 'shapes-0001.png');
   const mask = join(folder, 'expected.tif');
   const { code } = await unseam(['segment', path, '-m', 'shapes', '--tile', 'whole', '-o', mask]);

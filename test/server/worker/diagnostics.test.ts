@@ -7,13 +7,13 @@ import { limitsUnder } from '../../../server/worker/diagnostics.js';
 import { WORKER_LIMITS } from '../../../server/worker/limits.js';
 import { Watchdog } from '../../../server/worker/watchdog.js';
 import { testFolder } from '../../support/files.js';
-import { serverProcess, unseam } from '../../support/product.js';
+import { serverProcess, unseam, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 let image: Uint8Array<ArrayBuffer>;
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '300x200', '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', '300x200', '-n', '1']);
   image = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
 });
 

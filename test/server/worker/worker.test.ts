@@ -5,14 +5,14 @@ import type { JobView } from '../../../server/contract/schemas/job.js';
 import type { RunningServer } from '../../../server/serve.js';
 import { testFolder } from '../../support/files.js';
 import { jobWhen } from '../../support/jobs.js';
-import { testServer, unseam } from '../../support/product.js';
+import { testServer, unseamHere } from '../../support/product.js';
 
 const folder = await testFolder();
 let server: RunningServer;
 let slide: Uint8Array<ArrayBuffer>;
 
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', '500x400', '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', '500x400', '-n', '1']);
   slide = new Uint8Array(await readFile(join(folder, 'images', 'shapes-0001.png')));
   const restartMs = { first: 50, last: 100 };
   const limits = { worker: { beatMs: 50, silentMs: 250, hungMs: 1500, graceMs: 500, restartMs } };

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunningServer } from '../../../../server/serve.js';
 import { expectDescribed } from '../../../support/contract.js';
 import { testFolder } from '../../../support/files.js';
-import { testServer, unseam } from '../../../support/product.js';
+import { testServer, unseam, unseamHere } from '../../../support/product.js';
 
 const [WIDTH, HEIGHT] = [210, 150];
 const SHAPE = [1, HEIGHT, WIDTH, 1];
@@ -17,7 +17,7 @@ let pixels: Buffer;
 let labels: Buffer;
 let probabilities: Buffer;
 beforeAll(async () => {
-  await unseam(['samples', '-o', folder, '-s', `${WIDTH}x${HEIGHT}`, '-n', '1']);
+  await unseamHere(['samples', '-o', folder, '-s', `${WIDTH}x${HEIGHT}`, '-n', '1']);
   const image = join(folder, 'images', 'shapes-0001.png');
   pixels = await sharp(image).extractChannel(0).raw().toBuffer();
   const [mask, also] = [join(folder, 'mask.png'), join(folder, 'p.raw')];
