@@ -30,6 +30,7 @@ import { computeFacts, imageFacts, modelFacts, planFacts, rangeFacts } from './r
 import { runJob } from './run-job.js';
 import type { SegmentJob } from './segment-job.js';
 import { TileCache } from './tile-cache.js';
+import { checkArchives } from './writers.js';
 
 export interface SegmenterOptions {
   readonly maxPixels: number;
@@ -129,6 +130,7 @@ export class Segmenter {
     return this.#withPrepared(spec, header, async (prepared, image) => {
       const { model, plan, choice, scale, conversion, warnings, memory, planes } = prepared;
       const { size, facts } = image;
+      checkArchives(outputs, model.card, size, planes);
       return {
         ...modelFacts(model),
         ...rangeFacts(facts, model.card),

@@ -1,5 +1,7 @@
 import { isTypeRange } from '../../model/network/normalisation.js';
 import { type Card, normalisationOf } from '../../model/shelf/card.js';
+import type { Size } from '../../tiling/geometry.js';
+import type { StackSize } from '../../tiling/planes.js';
 import { shrink } from '../../tiling/shrink.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
@@ -13,6 +15,8 @@ import { RegionSink } from '../../tiling/sinks/regions.js';
 import { contrastOf } from '../../tiling/sinks/render.js';
 import { writeThumbnail } from '../../tiling/sinks/thumbnail.js';
 import { TiffSink } from '../../tiling/sinks/tiff/tiff.js';
+import { checkArchivable } from '../../tiling/sinks/zarr/archive.js';
+import { mostFiles, type ZarrFormat } from '../../tiling/sinks/zarr/format.js';
 import { openSourceLabels } from '../../tiling/sinks/zarr/source-labels.js';
 import { ZarrSink } from '../../tiling/sinks/zarr/zarr.js';
 import type { ImageSource } from '../../tiling/source.js';
@@ -21,6 +25,8 @@ import { coloursOf } from '../contract/colours.js';
 import {
   type FinishedOutput,
   isFinishedOutput,
+  type MaskKind,
+  maskOf,
   type ResultFile,
   type StreamedOutput,
 } from '../contract/outputs.js';
@@ -55,9 +61,8 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
       return openSourceLabels({ ...intoSource, planes }, size, classes);
     }
     if (format === 'zarr') {
-      const zarr = { name: 'classes', isLabels: true, channels: 1, dtype: 'uint8', mpp, classes } as const;
-      const kind = isFolder ? 'folder' : 'archive';
-      return ZarrSink.create(path, size, { ...zarr, stack: stack ?? undefined }, kind);
+      const zarr = { ...zarrOf('labels', classes, stack), mpp };
+      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive');
     }
     if (format === 'raw') return RawSink.create(path, size, 1);
     if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
@@ -78,15 +83,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     const { mpp } = facts;
     const channels = classes.length;
     if (format === 'zarr') {
-      const zarr = {
-        name: 'probabilities',
-        isLabels: false,
-        channels,
-        dtype: 'float32',
-        mpp,
-        classes,
-        stack: stack ?? undefined,
-      } as const;
+      const zarr = { ...zarrOf('probabilities', classes, stack), mpp };
       return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive');
     }
     if (format === 'raw') return RawSink.create(path, size, channels);
@@ -128,6 +125,30 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     return new RegionSink(size, [writer], { contours: false, source, stack });
   },
 };
+
+/** What the OME-Zarr of a mask holds, except for the size of its px. */
+function zarrOf(mask: MaskKind, classes: Card['classes'], stack: StackSize | null): Omit<ZarrFormat, 'mpp'> {
+  const common = { classes, stack: stack ?? undefined };
+  return mask === 'labels'
+    ? { ...common, name: 'classes', isLabels: true, channels: 1, dtype: 'uint8' }
+    : { ...common, name: 'probabilities', isLabels: false, channels: classes.length, dtype: 'float32' };
+}
+
+/**
+ * Checks that results which are archives can be served, before any is computed.
+ * @throws UnsupportedOutputError for a stack whose OME-Zarr would have too many files
+ */
+export function checkArchives(
+  results: readonly Pick<ResultFile, 'output' | 'format'>[],
+  { classes }: Pick<Card, 'classes'>,
+  size: Size,
+  stack: StackSize | null,
+): void {
+  for (const { output, format } of results) {
+    if (format !== 'zarr') continue;
+    checkArchivable(mostFiles(size, { ...zarrOf(maskOf(output), classes, stack), mpp: null }));
+  }
+}
 
 /** How outputs are written that need their mask to be finished. */
 const WRITE: Readonly<Record<FinishedOutput, (path: string, mask: FinishedMask) => Promise<void>>> = {

@@ -4,6 +4,8 @@ import { MAX_DIRECTORY_BYTES } from './records.js';
 
 /** What the directories in memory take together: two of the largest, with their tables. */
 const LIMIT_BYTES = 3 * MAX_DIRECTORY_BYTES;
+/** What an entry takes beside its files: of small archives, most of it. */
+const ENTRY_BYTES = 1024;
 
 /**
  * The most recently used archives' lists of files: viewers request thousands of files of one archive, whose list may be of
@@ -12,6 +14,8 @@ const LIMIT_BYTES = 3 * MAX_DIRECTORY_BYTES;
 export class ArchiveCache {
   readonly #known = new Map<string, { readonly files: Promise<ArchiveFiles>; bytes: number }>();
   #bytes = 0;
+  /** The latest read: one at a time, so that no more than one list is in memory beside those that are held. */
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly limitBytes = LIMIT_BYTES) {}
 
@@ -33,12 +37,13 @@ export class ArchiveCache {
       this.#known.set(key, known);
       return known.files;
     }
-    const entry = { files: readArchiveFiles(archive), bytes: 0 };
+    const entry = { files: this.#reading.then(() => readArchiveFiles(archive)), bytes: 0 };
+    this.#reading = entry.files.catch(() => undefined);
     this.#known.set(key, entry);
     try {
       const files = await entry.files;
-      entry.bytes = files.bytes;
-      this.#bytes += files.bytes;
+      entry.bytes = files.bytes + ENTRY_BYTES;
+      this.#bytes += entry.bytes;
       this.#evict();
       return files;
     } catch (error) {

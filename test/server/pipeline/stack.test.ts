@@ -186,6 +186,16 @@ describe('a job of a stack', () => {
     expect(all.expected.memoryBytes).toBe(one.expected.memoryBytes);
     expect(all.plan.haloShare).toBe(one.plan.haloShare);
   });
+
+  it('is refused before it is computed where its OME-Zarr would have too many files', async () => {
+    const facts = { channels: 1, dtype: 'uint8', channelNames: null, mpp: null, notes: [] } as const;
+    const many = { ...facts, stack: { sizeZ: 65_536, sizeT: 1 } };
+    const header = { size: { width: 300, height: 1 }, facts: many, overviews: [] };
+    const planAs = (format: 'zarr' | 'tiff') =>
+      segmenter.plan({ ...job('many', []), outputs: [{ output: 'probabilities', format }] }, header);
+    await expect(planAs('zarr')).rejects.toThrow('this stack would be an OME-Zarr of 262,149 files');
+    expect((await planAs('tiff')).plan.tiles).toBeGreaterThanOrEqual(65_536);
+  });
 });
 
 const WHOLE = { x: 0, y: 0, ...size };
