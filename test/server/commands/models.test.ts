@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Card } from '../../../model/shelf/card.js';
 import { ModelShelf } from '../../../model/shelf/shelf.js';
 import { testFolder } from '../../support/files.js';
-import { MODELS, unseam, unseamHere } from '../../support/product.js';
+import { MODELS, unseamHere } from '../../support/product.js';
 
 const root = await testFolder();
 
