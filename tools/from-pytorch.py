@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["torch>=2.2", "onnx>=1.16", "numpy", "bioimageio.core>=0.9", "pydantic<2.12"]
+# dependencies = ["torch>=2.5", "onnx>=1.16", "numpy", "bioimageio.core>=0.9", "pydantic<2.12"]
 # ///
 """
 Makes a package with ONNX of a network of PyTorch, for `unseam import`.
@@ -13,7 +13,8 @@ columns left open, and a test image with what PyTorch computes of it. With uv, i
     uv run tools/from-pytorch.py unet.zip -o unet-onnx.zip
     unseam import unet-onnx.zip --name unet
 
-Exit codes: 0, or 2 for wrong arguments, 3 for what was not confirmed, 5 for what is not supported, 6 for a damaged source.
+Exit codes: 0, or 2 for wrong arguments and modules that are missing, 3 for what was not confirmed, 5 for what is not
+supported, 6 for a damaged source.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import hashlib
 import importlib.util
 import io
 import json
+import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -47,6 +50,20 @@ def main() -> None:
     except Refusal as refusal:
         print(f"from-pytorch: {refusal}", file=sys.stderr)
         sys.exit(refusal.code)
+    except ModuleNotFoundError as error:
+        hint = f'run it by uv, or install what its first lines say: pip install "{error.name}"'
+        print(f"from-pytorch: the Python module {error.name} is missing: {hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+def reason_of(error: BaseException) -> str:
+    """The first sentence of an error, with its kind, which a message may need to be understood."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0].split('. ')[0][:300]}"
+
+
+# Options of a file, which a package says itself.
+OF_FILES = {"architecture": None, "arguments": None, "channels": 1, "size": 256, "postprocessing": None}
 
 
 def arguments() -> argparse.Namespace:
@@ -55,11 +72,31 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--out", type=Path, required=True, help="the archive to write, such as network.zip")
     parser.add_argument("--yes", action="store_true", help="run the code of the source without asking")
     parser.add_argument("--architecture", help="of a state dictionary: FILE.py:NAME of its class or function")
-    parser.add_argument("--arguments", default="{}", help="of the architecture, as JSON, such as '{\"depth\": 4}'")
-    parser.add_argument("--channels", type=int, default=1, help="of the test image of a file (default: 1)")
-    parser.add_argument("--size", type=int, default=256, help="side of the test image of a file, in px (default: 256)")
+    parser.add_argument("--arguments", help="of the architecture, as JSON, such as '{\"depth\": 4}'")
+    parser.add_argument("--channels", type=int, help="of the test image of a file (default: 1)")
+    parser.add_argument("--size", type=int, help="side of the test image of a file, in px (default: 256)")
     parser.add_argument("--postprocessing", choices=["softmax", "sigmoid"], help="what is left to be done to a file's output")
-    return parser.parse_args()
+    options = parser.parse_args()
+    try:
+        check(options)
+    except Refusal as refusal:
+        parser.error(str(refusal))
+    for name, default in OF_FILES.items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    return options
+
+
+def check(options: argparse.Namespace) -> None:
+    given = [f"--{name}" for name in OF_FILES if getattr(options, name) is not None]
+    if given and options.source.exists() and is_package(options.source):
+        raise Refusal(2, f"{given[0]} is for files: {options.source} is a package, which says that itself")
+    if options.arguments is not None and options.architecture is None:
+        raise Refusal(2, "--arguments is for a state dictionary: name its class by --architecture")
+    for name in ("channels", "size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise Refusal(2, f"--{name} {value}: expected a positive number")
 
 
 def is_package(source: Path) -> bool:
@@ -90,13 +127,21 @@ def convert_package(options: argparse.Namespace) -> None:
     from bioimageio.spec import load_model_description
 
     source = options.source
-    description = load_model_description(source, format_version="latest", perform_io_checks=True)
+    try:
+        description = load_model_description(source, format_version="latest", perform_io_checks=True)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        raise Refusal(6, f"{source} is not a valid package: {reason_of(error)}") from error
     weights = description.weights
     if weights.pytorch_state_dict is not None:
         confirm(f"the architecture in {source}", options)
         from bioimageio.core.backends.pytorch_backend import load_torch_model
 
-        network = load_torch_model(weights.pytorch_state_dict, load_state=True, devices=["cpu"])
+        try:
+            network = load_torch_model(weights.pytorch_state_dict, load_state=True, devices=["cpu"])
+        except Exception as error:
+            raise Refusal(6, f"the network in {source} cannot be loaded: {reason_of(error)}") from error
     elif weights.torchscript is not None:
         confirm(f"the TorchScript in {source}", options)
         network = load_script(read(weights.torchscript))
@@ -157,16 +202,14 @@ def convert_file(options: argparse.Namespace) -> None:
     else:
         confirm(f"{options.architecture.split(':')[0]}", options)
         network = architecture(options)
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        network.load_state_dict(state.get("state_dict", state) if isinstance(state, dict) else state)
+        if not isinstance(network, torch.nn.Module):
+            raise Refusal(2, f"{options.architecture} makes a {type(network).__name__}, not a torch.nn.Module")
+        load_state(network, data, source)
     shape = (1, options.channels, options.size, options.size)
     image = np.random.default_rng(0).random(shape, dtype=np.float32)
     network.eval()
+    output = compute(network, image)
     onnx = export(network, image, ["batch", "channel", "y", "x"])
-    with torch.no_grad():
-        output = network(torch.from_numpy(image)).numpy()
-    if output.ndim != 4:
-        raise Refusal(5, f"the network returns {output.ndim} dimensions, no image")
     space = lambda size: [{"type": "space", "id": "y", "size": size[0]}, {"type": "space", "id": "x", "size": size[1]}]
     names = lambda count: [f"channel{i}" for i in range(count)]
     files = {"network.onnx": onnx, "test_input_0.npy": npy(image), "test_output_0.npy": npy(finished(output, options))}
@@ -197,25 +240,104 @@ def convert_file(options: argparse.Namespace) -> None:
     write(options.out, content, files)
 
 
+def compute(network, image):
+    import torch
+
+    shape = " × ".join(map(str, image.shape))
+    try:
+        with torch.no_grad():
+            output = network(torch.from_numpy(image))
+    except Exception as error:
+        hint = "choose those of its images by --channels and --size"
+        raise Refusal(5, f"the network fails for an image of {shape} values ({reason_of(error)}): {hint}") from error
+    if isinstance(output, (list, tuple, dict)):
+        raise Refusal(5, f"the network returns {len(output)} outputs: turn deep supervision off, so that it returns one image")
+    if not isinstance(output, torch.Tensor) or output.ndim != 4:
+        found = f"{output.ndim} dimensions" if isinstance(output, torch.Tensor) else type(output).__name__
+        raise Refusal(5, f"the network returns {found}, not an image [batch, channel, y, x]")
+    return output.numpy()
+
+
+# Where programs put the weights of a network into their checkpoints: nnU-Net, PyTorch Lightning, others.
+WEIGHTS = ("network_weights", "state_dict", "model_state_dict")
+
+
+def load_state(network, data: bytes, source: Path) -> None:
+    """Loads a state dictionary, or that of a checkpoint. Nothing of the file is run: it may have numbers beside tensors."""
+    import numpy as np
+    import torch
+
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool")]
+    try:
+        with torch.serialization.safe_globals([scalar, np.dtype, *kinds]):
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found is None:
+            raise Refusal(6, f"{source} is not a state dictionary: PyTorch cannot read it") from error
+        hint = 'save its weights alone in Python: torch.save(network.state_dict(), "weights.pt")'
+        raise Refusal(5, f"{source} has objects of {found[1]} beside its weights: {hint}") from error
+    except Exception as error:
+        raise Refusal(6, f"{source} is not a state dictionary: {reason_of(error)}") from error
+    if isinstance(state, dict):
+        state = next((state[key] for key in WEIGHTS if isinstance(state.get(key), dict)), state)
+    if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise Refusal(6, f"{source} has no weights: expected a state dictionary, or {', '.join(WEIGHTS)} in it")
+    try:
+        network.load_state_dict(without_prefix(state, list(network.state_dict())))
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        detail = (lines[1] if len(lines) > 1 else lines[0])[:300]
+        raise Refusal(6, f"{source} has the weights of another network than --architecture makes: {detail}") from error
+
+
+def without_prefix(state: dict, names: list) -> dict:
+    """The weights of a network that was part of another one, such as of a module of Lightning, or compiled."""
+    if not names or names[0] in state:
+        return state
+    for prefix in [name.removesuffix(names[0]) for name in state if name.endswith(names[0])]:
+        if all(prefix + name in state for name in names):
+            return {name: state[prefix + name] for name in names}
+    return state
+
+
 def load_script(data: bytes):
     import torch
 
     try:
         return torch.jit.load(io.BytesIO(data), map_location="cpu")
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise Refusal(6, f"it is no TorchScript: {reason}; name the class of a state dictionary by --architecture") from error
+        hint = "name the class of a state dictionary by --architecture"
+        raise Refusal(6, f"it is not TorchScript ({reason_of(error)}): {hint}") from error
 
 
 def architecture(options: argparse.Namespace):
     path, _, name = options.architecture.rpartition(":")
     if not path or not name:
-        raise Refusal(2, "--architecture is FILE.py:NAME")
+        raise Refusal(2, f"--architecture {options.architecture}: expected FILE.py:NAME")
+    if not path.endswith(".py") or not Path(path).is_file():
+        raise Refusal(2, f"--architecture {options.architecture}: there is no file {path} of Python")
+    try:
+        arguments = json.loads(options.arguments or "{}")
+    except json.JSONDecodeError as error:
+        raise Refusal(2, f"--arguments is not JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise Refusal(2, "--arguments is not an object of JSON, such as '{\"depth\": 4}'")
     spec = importlib.util.spec_from_file_location("architecture", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["architecture"] = module
-    spec.loader.exec_module(module)
-    return getattr(module, name)(**json.loads(options.arguments))
+    sys.path.insert(0, str(Path(path).resolve().parent))  # of what it imports
+    try:
+        spec.loader.exec_module(module)
+        make = getattr(module, name, None)
+        if make is None:
+            raise Refusal(2, f"--architecture {options.architecture}: {path} has no {name}")
+        return make(**arguments)
+    except (Refusal, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise Refusal(2, f"--architecture {options.architecture} failed: {reason_of(error)}") from error
 
 
 def finished(output, options: argparse.Namespace):
@@ -237,17 +359,22 @@ def export(network, image, axes) -> bytes:
     free = {i: names[axis] for i, axis in enumerate(axes) if axis in names}
     out_free = {i: f"out_{name}" for i, name in free.items()}
     result = io.BytesIO()
-    with torch.no_grad():
-        torch.onnx.export(
-            network,
-            (torch.from_numpy(image),),
-            result,
-            input_names=["image"],
-            output_names=["output"],
-            dynamic_axes={"image": free, "output": out_free},
-            opset_version=OPSET,
-            **({"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}),
-        )
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                network,
+                (torch.from_numpy(image),),
+                result,
+                input_names=["image"],
+                output_names=["output"],
+                dynamic_axes={"image": free, "output": out_free},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        raise Refusal(5, f"PyTorch cannot write the network as ONNX: {reason_of(error)}") from error
     return result.getvalue()
 
 
