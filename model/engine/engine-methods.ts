@@ -5,7 +5,7 @@ import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
 import type { WeightsFile } from '../exchange/import-layers.js';
 import type { LayersConfig } from '../exchange/keras-config.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
-import type { TileGeometry } from '../network/geometry.js';
+import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { OutputKind } from '../network/output-kind.js';
@@ -72,11 +72,14 @@ export interface PredictRequest {
 export interface OnnxInspection {
   readonly channels?: number;
   readonly approximateSide?: number;
+  readonly halo?: Margins;
 }
 
 /** The network of an ONNX file, as its card describes it. */
 export interface InspectedOnnx {
   readonly geometry: TileGeometry;
+  /** How far px of the output depend on others: the least halo. That of the geometry may be wider, for its phase. */
+  readonly reach: Margins;
   readonly inputChannels: number;
   readonly outputChannels: number;
   readonly parameters: number;

@@ -24,9 +24,9 @@ const FLOATS_PER_FEATURE = 5.5;
 export async function inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx> {
   const network = importOnnx(await readFile(path), options);
   try {
-    const { geometry, inputChannels, outputChannels, parameters, ending, floatsPerPixel } = network;
+    const { geometry, reach, inputChannels, outputChannels, parameters, ending, floatsPerPixel } = network;
     const features = Math.max(1, Math.ceil(floatsPerPixel / FLOATS_PER_FEATURE));
-    return { geometry, inputChannels, outputChannels, parameters, features, ending };
+    return { geometry, reach, inputChannels, outputChannels, parameters, features, ending };
   } finally {
     network.dispose();
   }
@@ -39,11 +39,12 @@ export async function inspectLayers(
 ): Promise<ImportedLayers> {
   const network = await importLayers(config, weights, scores);
   try {
-    const { geometry, inputChannels, outputChannels, parameters, layers, head, facts } = network;
+    const { geometry, reach, inputChannels, outputChannels, parameters, layers, head, facts } = network;
     const px = geometry.smallest ** 2;
     const shares = facts.map(({ shape: [height, width, channels] }) => (height * width * channels) / px);
     return {
       geometry,
+      reach,
       inputChannels,
       outputChannels,
       parameters,

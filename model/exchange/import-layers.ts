@@ -4,6 +4,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 import { InexactModelError, PackageError } from '../errors.js';
 import type { ScoreKind } from '../network/head.js';
 import { LayersNetwork } from '../network/layers-network.js';
+import { inPhase } from '../network/phase.js';
 import { type LayersConfig, topologyOf } from './keras-config.js';
 
 /** Weights as TensorFlow.js's `model.json` lists them. */
@@ -32,11 +33,11 @@ export async function importLayers(
     const any = await buildAtSome(config, tensors);
     let geometry: LayersNetwork['geometry'];
     try {
-      geometry = new LayersNetwork(any, scores).geometry;
+      geometry = new LayersNetwork(any, scores, inPhase).geometry;
     } finally {
       any.dispose();
     }
-    return new LayersNetwork(await build(config, geometry.smallest, tensors), scores);
+    return new LayersNetwork(await build(config, geometry.smallest, tensors), scores, inPhase);
   } finally {
     tf.dispose([...tensors.values()].flat());
   }

@@ -3,6 +3,7 @@ import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import type { ScoreKind } from '../network/head.js';
 import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
+import { inPhase, phasedAs } from '../network/phase.js';
 import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
@@ -19,6 +20,8 @@ export interface ImportOptions {
    * Accepts nodes that are not exact: the network then has tiles of this side alone, in px. Default: they are refused.
    */
   readonly approximateSide?: number;
+  /** The halo that a card states; see `phasedAs`. Default: that of a pass over the image alone. */
+  readonly halo?: Margins;
 }
 
 /** Sides of the images with which a graph's shapes are computed, in px, until one fits. */
@@ -43,13 +46,14 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
   };
   if (approximateSide !== undefined) {
     const { graph: lowered, geometry } = lowerApproximately(graph, base, read.fixed, approximateSide);
-    return new ImportedNetwork(lowered, geometry, read.channels, options.scores ?? null);
+    return new ImportedNetwork(lowered, geometry, geometry.halo, read.channels, options.scores ?? null);
   }
   const lowered =
     read.fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: read.fixed });
-  const geometry = solveGeometry(lowered);
+  const derived = solveGeometry(lowered);
+  const geometry = phasedAs(derived, options.halo);
   if (read.fixed === null) checkSizes(graph, base, lowered, geometry);
-  return new ImportedNetwork(lowered, geometry, read.channels, options.scores ?? null);
+  return new ImportedNetwork(lowered, geometry, derived.halo, read.channels, options.scores ?? null);
 }
 
 /** The input and the output of a graph, which must be one image each. @throws OnnxFileError */
@@ -195,7 +199,7 @@ function lowerApproximately(
     );
   }
   const first = fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: fixed });
-  const geometry = geometryBesideInexact(first);
+  const geometry = inPhase(geometryBesideInexact(first));
   const { smallest, multiple } = geometry;
   const fitting = smallest + Math.ceil((side - smallest) / multiple) * multiple;
   const own = fixed?.[0] ?? fitting;
@@ -208,7 +212,9 @@ const HALO_SHARE = 1 / 4;
 
 /** A geometry with less of a halo, as far as the network returns it. */
 function narrowed({ halo, padded, ...geometry }: TileGeometry, side: number): TileGeometry {
-  const most = Math.floor(side * HALO_SHARE);
+  const share = Math.floor(side * HALO_SHARE);
+  const { multiple } = geometry;
+  const most = share < multiple ? share : share - (share % multiple); // in phase where it can be
   const less = (edge: keyof Margins) => Math.min(padded[edge], Math.max(0, halo[edge] - most));
   const shrunk = (margins: Margins): Margins => ({
     top: margins.top - less('top'),

@@ -1,6 +1,6 @@
 import tf = require('@tensorflow/tfjs-core');
 
-import type { TileGeometry } from '../network/geometry.js';
+import type { Margins, TileGeometry } from '../network/geometry.js';
 import { Head, type ScoreKind } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { TileModel } from '../network/tile-model.js';
@@ -27,11 +27,13 @@ export class ImportedNetwork implements TileModel {
 
   /**
    * @param graph up to what the file returns
+   * @param reach how far px of the output depend on others; the halo of the geometry may be wider, for its phase
    * @param kind of the scores where the graph does not end in what says so
    */
   constructor(
     private readonly graph: LoweredGraph,
     readonly geometry: TileGeometry,
+    readonly reach: Margins,
     readonly inputChannels: number,
     kind: ScoreKind | null,
   ) {

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import { type TileGeometry, tileGeometryOf } from './geometry.js';
+import { type Margins, type TileGeometry, tileGeometryOf } from './geometry.js';
 import { Head, headOf, type ScoreKind } from './head.js';
 import { type LayerFacts, layersOf } from './layers.js';
 import type { LayersForm, TileModel } from './tile-model.js';
@@ -8,17 +8,26 @@ import type { LayersForm, TileModel } from './tile-model.js';
 /** A network of TensorFlow.js's layers. */
 export class LayersNetwork implements TileModel {
   readonly geometry: TileGeometry;
+  /** How far px of the output depend on others; the halo of the geometry may be wider, for its phase. */
+  readonly reach: Margins;
   readonly head: Head;
   readonly layers: LayersForm;
 
   /**
    * @param model becomes part of this, and is disposed of with it
    * @param scores what its output means, where it does not end in an activation layer. Default: probabilities
+   * @param phased where its tiles begin; see `inPhase`. Default: as our own networks are trained
    * @throws InexactModelError for a network that cannot be tiled exactly
    */
-  constructor(model: tfl.LayersModel, scores: ScoreKind = 'probabilities') {
+  constructor(
+    model: tfl.LayersModel,
+    scores: ScoreKind = 'probabilities',
+    phased: (derived: TileGeometry) => TileGeometry = (derived) => derived,
+  ) {
     const { network, head } = headOf(model);
-    this.geometry = tileGeometryOf(model);
+    const derived = tileGeometryOf(model);
+    this.geometry = phased(derived);
+    this.reach = derived.halo;
     this.head = network === model ? new Head(scores) : head;
     this.layers = { whole: model, scores: network };
   }

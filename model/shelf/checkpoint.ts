@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { CheckpointError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
 import { LayersNetwork } from '../network/layers-network.js';
+import { phasedAs } from '../network/phase.js';
 import type { TileModel } from '../network/tile-model.js';
 import { parseRanges, QUANTISATION, type Ranges } from '../quantisation/ranges.js';
 import { CARD_FORMAT_VERSION, type Card, cardSchema, scoresOf } from './card.js';
@@ -108,11 +109,16 @@ async function loadGraph(folder: string, card: Card): Promise<Loaded> {
   const network = importOnnx(bytes, {
     channels: inputChannels,
     scores: scoresOf(card),
+    halo: architecture.halo,
     ...(!architecture.tileable && { approximateSide: architecture.smallest }),
   });
   return {
     network,
-    digest: createHash('sha256').update(weights.sha256).update(scoresOf(card)).digest('hex'),
+    digest: createHash('sha256')
+      .update(weights.sha256)
+      .update(scoresOf(card))
+      .update(JSON.stringify(network.geometry.halo))
+      .digest('hex'),
   };
 }
 
@@ -128,7 +134,10 @@ async function loadLayers(folder: string, card: Card): Promise<Loaded> {
   const weightSpecs = weightsManifest.flatMap((group) => group.weights);
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   try {
-    const network = new LayersNetwork(model, scoresOf(card));
+    const { architecture } = card;
+    const network = new LayersNetwork(model, scoresOf(card), (derived) =>
+      architecture.kind === 'layers' ? phasedAs(derived, architecture.halo) : derived,
+    );
     const hash = createHash('sha256').update(JSON.stringify(modelTopology)).update(card.weights.sha256);
     return { network, digest: hash.update(card.quantisation?.sha256 ?? '').digest('hex') };
   } catch (error) {

@@ -7,6 +7,7 @@ import { VerificationError } from '../../model/errors.js';
 import type { TestedNetwork } from '../../model/exactness/self-test.js';
 import { checkTest, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
 import { verifyTiles } from '../../model/exactness/verify-tiles.js';
+import type { Margins } from '../../model/network/geometry.js';
 import type { ScoreKind } from '../../model/network/head.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
 import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
@@ -46,7 +47,7 @@ export type ImportedCard = Partial<
 export interface ImportSource
   extends Pick<
     ImportRequest,
-    'network' | 'card' | 'channels' | 'scores' | 'threshold' | 'test' | 'check' | 'verifyServed'
+    'network' | 'card' | 'channels' | 'halo' | 'scores' | 'threshold' | 'test' | 'check' | 'verifyServed'
   > {
   /** What a user should know of it. */
   readonly notes: readonly string[];
@@ -64,6 +65,8 @@ export interface ImportRequest {
   readonly card: ImportedCard;
   /** Channels of the image, where the file leaves them open. */
   readonly channels?: number;
+  /** The halo of its tiles as they have been served. Default: that with which they begin as a pass over the image alone. */
+  readonly halo?: Margins;
   /** What the output means, where the graph does not end in what says so. Default: logits. */
   readonly scores?: ScoreKind;
   /** Of two classes: the probability from which a px has the second. Default: the more probable class. */
@@ -91,10 +94,11 @@ export async function importNetwork(request: ImportRequest): Promise<Card> {
   if (request.channels !== undefined) checkNames(request.card, request.channels);
   const write = async (draft: string) => {
     onStep('deriving the geometry');
-    const { channels, approximateSide, scores } = request;
+    const { channels, approximateSide, halo, scores } = request;
     const found = await request.network.write(draft, engine, {
       ...(channels !== undefined && { channels }),
       ...(approximateSide !== undefined && { approximateSide }),
+      ...(halo && { halo }),
       ...(scores !== undefined && { scores }),
     });
     request.check?.(found);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../../model/engine/engine.js';
 import type { InspectedOnnx, LayersSource } from '../../model/engine/engine-methods.js';
 import { ModelChoiceError } from '../../model/errors.js';
+import type { Margins } from '../../model/network/geometry.js';
 import type { ScoreKind } from '../../model/network/head.js';
 import type { Card } from '../../model/shelf/card.js';
 import { LAYERS_FILE, ONNX_FILE, WEIGHTS_FILE } from '../../model/shelf/model-files.js';
@@ -17,6 +18,7 @@ export interface WrittenNetwork extends InspectedOnnx {
 export interface NetworkOptions {
   readonly channels?: number;
   readonly approximateSide?: number;
+  readonly halo?: Margins;
   readonly scores?: ScoreKind;
 }
 
@@ -37,13 +39,14 @@ const digestOf = (bytes: Uint8Array): Card['weights'] => ({
 export function onnxSource(onnx: Uint8Array): NetworkSource {
   return {
     kind: 'onnx',
-    async write(folder, engine, { channels, approximateSide }) {
+    async write(folder, engine, { channels, approximateSide, halo }) {
       const path = join(folder, ONNX_FILE);
       await writeFile(path, onnx);
       await syncFile(path);
       const found = await engine.inspectOnnx(path, {
         ...(channels !== undefined && { channels }),
         ...(approximateSide !== undefined && { approximateSide }),
+        ...(halo && { halo }),
       });
       return { ...found, weights: digestOf(onnx) };
     },

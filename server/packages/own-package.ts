@@ -39,6 +39,7 @@ export async function readOwnPackage(
     notes: [],
     network: onnxSource(network),
     channels: card.inputChannels,
+    halo: card.architecture.halo,
     scores: 'probabilities',
     ...(labelThreshold !== null && { threshold: labelThreshold }),
     card: {

@@ -53,7 +53,7 @@ export async function readForeignPackage(
     scores: scores ?? 'probabilities',
     ...(ending.binarised !== null && { threshold: ending.binarised }),
     ...(await testOf(description, files, normalisation, ending)),
-    check: ({ geometry: { halo } }) => checkHalo(description, halo, options),
+    check: ({ reach }) => checkHalo(description, reach, options),
   };
 }
 

@@ -175,6 +175,35 @@ describe('an ONNX graph', () => {
     },
   );
 
+  it('has poolings on the px on which one pass over the image alone has them', async () => {
+    const g = new OnnxGraphs(1);
+    const deep = g.relu(g.conv(g.pool(g.pool(g.conv('image', 1, 4))), 4, 4));
+    const file = g.file(g.conv(g.resize(deep, 4, 'nearest', 'asymmetric'), 4, 1));
+    const network = importOnnx(file);
+    const { halo, padded, multiple, smallest } = network.geometry;
+    const side = smallest + 4 * multiple;
+    expect(network.reach.top % multiple).not.toBe(0);
+    expect({ ...padded, left: halo.left % multiple, top: halo.top % multiple, multiple }).toEqual({
+      ...halo,
+      left: 0,
+      top: 0,
+      multiple: 4,
+    });
+    const pixels = noise(side * side, 3, 0, 1);
+    const expected = await computedBy(file, pixels, [side, side]);
+    const model = await FrozenModel.of(network, backend);
+    const tile = { data: pixels, count: 1, width: side, height: side, channels: 1 };
+    const found = (await oneAtATime(model).predict(tile, 'probabilities', false)) as Float32Array;
+    const width = side - halo.left - halo.right;
+    const own = Array.from({ length: found.length / 2 }, (_, i) => {
+      const [y, x] = [Math.floor(i / width) + halo.top, (i % width) + halo.left];
+      return Math.abs(found[2 * i + 1]! - 1 / (1 + Math.exp(-expected[y * side + x]!)));
+    });
+    expect(own.length).toBeGreaterThan(16);
+    expect(Math.max(...own)).toBeLessThan(1e-5);
+    model.dispose();
+  });
+
   it('is computed by other backends of TensorFlow.js, but for nodes that they do not have', async () => {
     const [plain, other] = [unet(pool, k2s2), unet(pool, k2s2, unary('HardSwish'))].map((file) => {
       const network = importOnnx(file);
@@ -232,7 +261,7 @@ describe('an ONNX graph', () => {
     const { geometry } = network;
     const less = (margins: Margins) => ({ ...margins, top: margins.top - 1, bottom: margins.bottom - 1 });
     const wrong: TileGeometry[] = [
-      { ...geometry, halo: less(geometry.halo), padded: less(geometry.padded) },
+      { ...geometry, halo: less(network.reach), padded: less(network.reach) },
       { ...geometry, multiple: 1 },
     ];
     for (const each of wrong) {
