@@ -185,12 +185,20 @@ export class JobStore {
   }
 }
 
-/** Bytes of all files below a folder. */
+/** Bytes of all files below a folder. What is removed meanwhile, such as parts of a draft, has none. */
 async function bytesBelow(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const sizes = entries.map(async (entry) => {
-    const path = join(folder, entry.name);
-    return entry.isDirectory() ? bytesBelow(path) : (await stat(path)).size;
-  });
-  return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
+  const [folders, files] = [true, false].map((isFolder) =>
+    entries.filter((entry) => entry.isDirectory() === isFolder).map(({ name }) => join(folder, name)),
+  ) as [string[], string[]];
+  const sizes = await Promise.all(files.map((path) => unlessGone(stat(path).then(({ size }) => size))));
+  let sum = sizes.reduce((total, bytes) => total + bytes, 0);
+  for (const path of folders) sum += await unlessGone(bytesBelow(path)); // drafts have tens of thousands
+  return sum;
 }
+
+const unlessGone = (bytes: Promise<number>): Promise<number> =>
+  bytes.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return 0;
+    throw error;
+  });

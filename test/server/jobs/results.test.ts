@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { ModelShelf } from '../../../model/shelf/shelf.js';
@@ -76,6 +76,7 @@ it('a job that is removed ends what is derived of it, and has nothing on the dis
 it('what folders hold counts for the disk of their job', async () => {
   const { record, store, account, folder } = await jobWith(async () => undefined);
   await writeDraft(join(folder, 'labels.ozx'));
+  await symlink(join(folder, 'none'), join(folder, 'gone')); // as a file that is removed meanwhile
   await store.measure(record, 100);
   expect(account.total).toBe('mask'.length + 'chunk'.length + 100);
 });
