@@ -1,7 +1,7 @@
 import { isTypeRange } from '../../model/network/normalisation.js';
 import { type Card, normalisationOf } from '../../model/shelf/card.js';
 import type { Size } from '../../tiling/geometry.js';
-import type { StackSize } from '../../tiling/planes.js';
+import type { StackFacts, StackSize } from '../../tiling/planes.js';
 import { shrink } from '../../tiling/shrink.js';
 import type { MaskSink } from '../../tiling/sink.js';
 import { FanoutSink } from '../../tiling/sinks/fanout.js';
@@ -127,7 +127,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
 };
 
 /** What the OME-Zarr of a mask holds, except for the size of its px. */
-function zarrOf(mask: MaskKind, classes: Card['classes'], stack: StackSize | null): Omit<ZarrFormat, 'mpp'> {
+function zarrOf(mask: MaskKind, classes: Card['classes'], stack: StackFacts | null): Omit<ZarrFormat, 'mpp'> {
   const common = { classes, stack: stack ?? undefined };
   return mask === 'labels'
     ? { ...common, name: 'classes', isLabels: true, channels: 1, dtype: 'uint8' }

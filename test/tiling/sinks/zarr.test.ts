@@ -125,12 +125,14 @@ it('probabilities are an image with a channel for each class', async () => {
 it('the planes of a stack are planes of its axes t and z', async () => {
   const size = { width: 600, height: 40 };
   const path = join(folder, 'stack.zarr');
-  const sink = await ZarrSink.create(path, size, { ...LABELS, stack: { sizeZ: 3, sizeT: 2 } }, 'folder');
+  const stack = { sizeZ: 3, sizeT: 2, zMicrons: 1.5 };
+  const sink = await ZarrSink.create(path, size, { ...LABELS, stack }, 'folder');
   const planes = Array.from({ length: 6 }, (_, i) => labelsOf(size, i / 3));
   for (const [plane, labels] of planes.entries()) await write(sink, size, labels, plane);
   await sink.finish();
   for (const [plane, labels] of planes.entries()) {
     const image = await openImage(path, { ...options, t: Math.floor(plane / 3), z: plane % 3 });
+    expect(image.facts).toMatchObject({ mpp, stack });
     expect(firstDifference(await wholeOf(image), labels)).toBe(-1);
     await image.close();
   }

@@ -7,7 +7,7 @@ export function axesOf({ stack, isLabels, mpp }: ZarrFormat): Axis[] {
   return [
     ...(stack ? [{ name: 't', type: 'time' }] : []),
     ...(isLabels ? [] : [{ name: 'c', type: 'channel' }]),
-    ...(stack ? [{ name: 'z', type: 'space' }] : []),
+    ...(stack ? [{ name: 'z', type: 'space', ...(stack.zMicrons && { unit: 'micrometer' }) }] : []),
     { name: 'y', type: 'space', ...unit },
     { name: 'x', type: 'space', ...unit },
   ];

@@ -1,5 +1,5 @@
 import type { Size } from '../../geometry.js';
-import type { StackSize } from '../../planes.js';
+import type { StackFacts } from '../../planes.js';
 import type { PixelSize } from '../../source.js';
 import type { Values } from '../halve.js';
 import { pyramidSizes } from '../pyramid.js';
@@ -23,7 +23,7 @@ export interface ZarrFormat {
   readonly dtype: keyof typeof ZARR_TYPES;
   readonly mpp: PixelSize | null;
   /** Of a stack, its planes, as bands name them: axes t and z. Default one plane, and axes y and x alone. */
-  readonly stack?: StackSize | undefined;
+  readonly stack?: StackFacts | undefined;
   /** What values of labels mean, or channels: their names and colours. Default none. */
   readonly classes?: readonly MaskClass[];
 }

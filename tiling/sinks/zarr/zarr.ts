@@ -87,13 +87,13 @@ async function writeGroups(
   axes: readonly Axis[],
   levels: number,
 ): Promise<void> {
-  const { name, isLabels, classes = [], mpp } = format;
+  const { name, isLabels, classes = [], mpp, stack } = format;
   const write = (path: string, content: Readonly<Record<string, unknown>>, isRoot = false) => {
     const attributes = ngffAttributes(VERSION, content);
     const own = isRoot ? { ...attributes, [RESULT_ATTRIBUTE]: { result: name } } : attributes;
     return writeDocuments(join(draft, path), groupDocuments(VERSION, own), isDurable);
   };
-  const px: Readonly<Record<string, number>> = { x: mpp?.x ?? 1, y: mpp?.y ?? 1 };
+  const px: Readonly<Record<string, number>> = { x: mpp?.x ?? 1, y: mpp?.y ?? 1, z: stack?.zMicrons ?? 1 };
   const imageAt = (prefix: string) =>
     multiscales(VERSION, {
       name,
