@@ -13,29 +13,33 @@ import { even } from '../../support/rasters.js';
 
 const folder = await testFolder();
 const data = join(folder, 'data');
-const train = (models: string, ...args: string[]) =>
-  unseam([
-    ...['train', '--models', join(folder, models), '--scratch', folder, '--threads', '2'],
-    ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--name', 'tiny'],
-    ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70'],
-    ...[
-      '--epochs',
-      '2',
-      '--epoch-steps',
-      '6',
-      '--validation',
-      'shapes-0004',
-      '--test',
-      'shapes-0005',
-      ...args,
-    ],
-  ]);
+const colour = join(folder, 'colour');
+const train = (models: string, ...args: string[]) => unseam(trainingOf(models, ...args));
+const refusal = (...args: string[]) => unseamHere(trainingOf('bad', ...args));
+const trainingOf = (models: string, ...args: string[]) => [
+  ...['train', '--models', join(folder, models), '--scratch', folder, '--threads', '2'],
+  ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), '--name', 'tiny'],
+  ...['--classes', 'background,triangle,circle', '--channels', '4,8', '--tile', '70'],
+  ...['--epochs', '2', '--epoch-steps', '6', '--validation', 'shapes-0004', '--test', 'shapes-0005', ...args],
+];
 const cardOf = async (path: string): Promise<Card> =>
   cardSchema.parse(JSON.parse(await readFile(join(folder, path, 'card.json'), 'utf8')));
 
 beforeAll(async () => {
   expect(await unseamHere(['samples', '-o', data, '-s', '150', '-n', '5'])).toMatchObject({ code: 0 });
+  await writeColourLabels();
 });
+
+/** The labels as colour images, with one gray value per class. */
+async function writeColourLabels(): Promise<void> {
+  await mkdir(colour);
+  for (const name of await readdir(join(data, 'labels'))) {
+    await sharp(join(data, 'labels', name))
+      .toColourspace('srgb')
+      .png()
+      .toFile(join(colour, name));
+  }
+}
 
 describe('unseam train', () => {
   it('writes a model that can be served and loaded by plain tfjs, reproducibly', async () => {
@@ -256,8 +260,8 @@ describe('every preset', () => {
       // presets.test.ts checks the published sizes; here the first level has 2 features
       const { channels } = PRESETS[preset as PresetName].unet;
       const small = channels.map((_, i) => 2 * 2 ** i).join();
-      const colour = preset === 'encoder-decoder';
-      const result = await unseam([
+      const isColour = preset === 'encoder-decoder';
+      const result = await unseamHere([
         ...[
           'train',
           '--preset',
@@ -270,48 +274,28 @@ describe('every preset', () => {
           preset,
         ],
         ...['--images', join(data, 'images')],
-        ...['--channels', small, ...(colour ? ['--decoder-channels', '8,4,2,2'] : []), '--epochs', '1'],
-        ...[
-          '--epoch-steps',
-          '3',
-          '--legend',
-          '#000000=a,#010101=b,#020202=b',
-          '--labels',
-          await colourLabels(),
-        ],
+        ...['--channels', small, ...(isColour ? ['--decoder-channels', '8,4,2,2'] : []), '--epochs', '1'],
+        ...['--epoch-steps', '3', '--legend', '#000000=a,#010101=b,#020202=b', '--labels', colour],
       ]);
       expect(result).toMatchObject({ code: 0 });
       const card = await cardOf(`presets/${preset}/1`);
       expect(card.training.steps).toBe(3);
-      expect(card.architecture.tileable).toBe(!colour);
-      const segmented = await unseam([
+      expect(card.architecture.tileable).toBe(!isColour);
+      const segmented = await unseamHere([
         ...['segment', join(data, 'images', 'shapes-0001.png'), '-o', join(folder, 'p.png'), '--json'],
         ...['--models', join(folder, 'presets'), '--model', preset],
       ]);
       expect(segmented).toMatchObject({ code: 0 });
-      expect(JSON.parse(segmented.stdout)).toMatchObject({ exact: !colour });
-      if (colour) expect(JSON.parse(segmented.stdout).warnings.join()).toMatch(/resizes its output/);
+      expect(JSON.parse(segmented.stdout)).toMatchObject({ exact: !isColour });
+      if (isColour) expect(JSON.parse(segmented.stdout).warnings.join()).toMatch(/resizes its output/);
     },
     120_000,
   );
 });
 
-/** The labels as colour images, with one gray value per class. */
-async function colourLabels(): Promise<string> {
-  const path = join(folder, 'colour');
-  await mkdir(path, { recursive: true });
-  for (const name of await readdir(join(data, 'labels'))) {
-    await sharp(join(data, 'labels', name))
-      .toColourspace('srgb')
-      .png()
-      .toFile(join(path, name));
-  }
-  return path;
-}
-
 describe('unseam evaluate', () => {
   const evaluate = (...args: string[]) =>
-    unseam([
+    unseamHere([
       ...['evaluate', '--models', join(folder, 'one'), '--scratch', folder, '--threads', '2'],
       ...['--images', join(data, 'images'), '--labels', join(data, 'labels'), ...args],
     ]);
@@ -339,21 +323,20 @@ describe('unseam evaluate', () => {
     expect(averaged.tta).toBe(true);
     expect(Object.keys(averaged.scores)).toEqual(Object.keys(plain.scores));
     const masks: string[] = [];
-    for (const tile of ['44', '60', 'whole']) {
-      const path = join(folder, `tta-${tile}.png`);
-      const models = ['--models', join(folder, 'one'), '--tile', tile];
+    const probabilities: string[] = [];
+    for (const [tile, ...flags] of [['44', '--tta'], ['60', '--tta'], ['whole', '--tta'], ['whole']]) {
+      const [mask, floats] = [join(folder, 'tta.png'), join(folder, 'tta.tif')];
+      const models = ['--models', join(folder, 'one'), '--tile', tile!, ...flags];
       const image = join(data, 'images', 'shapes-0001.png');
-      expect(await unseam(['segment', image, '-o', path, '--tta', ...models])).toMatchObject({ code: 0 });
-      masks.push((await readFile(path)).toString('base64'));
+      const also = ['--also', `probabilities=${floats}`];
+      const result = await unseamHere(['segment', image, '-o', mask, ...also, ...models]);
+      expect(result).toMatchObject({ code: 0 });
+      masks.push((await readFile(mask)).toString('base64'));
+      probabilities.push((await readFile(floats)).toString('base64'));
     }
-    expect(new Set(masks).size).toBe(1);
-    const probabilities = async (name: string, ...args: string[]) => {
-      const path = join(folder, name);
-      const models = ['--models', join(folder, 'one'), '--output', 'probabilities', ...args];
-      await unseam(['segment', join(data, 'images', 'shapes-0001.png'), '-o', path, ...models]);
-      return readFile(path);
-    };
-    expect((await probabilities('a.tif')).equals(await probabilities('b.tif', '--tta'))).toBe(false);
+    expect(new Set(masks.slice(0, 3)).size).toBe(1);
+    expect(new Set(probabilities.slice(0, 3)).size).toBe(1);
+    expect(probabilities[3]).not.toBe(probabilities[0]);
   });
 });
 
@@ -433,18 +416,18 @@ describe('invalid training data', () => {
       ['--monitor', 'vRand'],
       /vRand is for two classes, and there are 3/,
     ],
-    ['labels in colour without a legend', ['--labels', join(folder, 'colour')], /with --legend/],
+    ['labels in colour without a legend', ['--labels', colour], /with --legend/],
     ['a class without a name', ['--classes', 'a,,b'], /invalid class .*: expected NAME/],
   ];
   it.each(['Nuclei', 'my_cells', '../x'])('a name that no model can have: %s', async (name) => {
-    expect(await train('bad', '--name', name)).toMatchObject({
+    expect(await refusal('--name', name)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining("a model's name has up to 64 lowercase letters, digits and hyphens"),
     });
   });
 
   it.each(sizes)('%s', async (_name, args, message) => {
-    expect(await train('bad', ...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
+    expect(await refusal(...args)).toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
   });
 
   it('leaves no version behind', async () => {
@@ -453,7 +436,7 @@ describe('invalid training data', () => {
 
   it('a missing partner', async () => {
     await rm(join(data, 'labels', 'shapes-0003.png'));
-    const result = await train('bad');
+    const result = await refusal();
     expect(result).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/shapes-0003.png has no partner/),

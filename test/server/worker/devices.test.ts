@@ -179,7 +179,6 @@ describe('a server on automatic devices', () => {
 
   it.each([
     ['exit', 'a device failed repeatedly with a tile: the process of cuda:0 ended (SIGKILL)'],
-    ['hang', 'a device failed repeatedly with a tile: cuda:0: a batch took longer than 2 s: it hung'],
     [
       'break',
       'a device failed repeatedly with a tile: cuda:0: it computes nothing any more (CUDA failure 700: an illegal memory access was encountered)',
