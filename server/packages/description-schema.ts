@@ -34,8 +34,11 @@ const fileOf = z.union([
   })),
 ]);
 
+/** The least value and the greatest: most packages have infinities, null, or `-inf` as text. */
+const bounds = z.tuple([z.unknown(), z.unknown()]);
+
 const dataOf = z.object({
-  range: z.tuple([number.nullable(), number.nullable()]).nullish(),
+  range: bounds.nullish(),
 });
 
 const size05 = z.union([
@@ -89,7 +92,7 @@ const shape04 = z.union([
 const tensor04 = z.object({
   name: text,
   axes: z.union([z.string().max(8), z.array(text).max(8)]),
-  data_range: z.tuple([z.union([number, text]), z.union([number, text])]).nullish(),
+  data_range: bounds.nullish(),
   shape: shape04,
   halo: z.array(z.int()).nullish(),
   preprocessing: z.array(step('name')).nullish(),

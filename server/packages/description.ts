@@ -189,9 +189,7 @@ function tensor05(
   };
 }
 
-function rangeOf(
-  range: readonly (number | string | null)[] | null | undefined,
-): readonly [number, number] | null {
+function rangeOf(range: readonly unknown[] | null | undefined): readonly [number, number] | null {
   const [low, high] = range ?? [];
   return typeof low === 'number' && typeof high === 'number' && Number.isFinite(low) && Number.isFinite(high)
     ? [low, high]

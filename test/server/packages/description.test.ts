@@ -18,6 +18,21 @@ describe('a description', () => {
     expect([...old.weights.keys()]).toEqual([...recent.weights.keys()]);
   });
 
+  it('has no range where its bounds are infinite, as most have it', () => {
+    const [image] = DESCRIPTION_04.inputs;
+    for (const data_range of [
+      ['-.inf', '.inf'],
+      ['-inf', 'inf'],
+      ['null', 'null'],
+    ]) {
+      const text = JSON.stringify({ ...DESCRIPTION_04, inputs: [{ ...image, data_range: 'RANGE' }] });
+      expect(parse(text.replace('"RANGE"', `[${data_range}]`)).input.range).toBeNull();
+    }
+    expect(written({ ...DESCRIPTION_04, inputs: [{ ...image, data_range: [0, 1] }] }).input.range).toEqual([
+      0, 1,
+    ]);
+  });
+
   it.each([
     ['{', /rdf\.yaml is not YAML/],
     ['[1, 2]', /rdf\.yaml: /],
