@@ -3,7 +3,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 
 import { ModelChoiceError } from '../errors.js';
 import type { TileModel } from '../network/tile-model.js';
-import { paddingOf, shortestSide } from './mirrored-graph.js';
+import { paddingOf } from './mirrored-graph.js';
 
 /** What plain TensorFlow.js loads: the two files of a `LayersModel`. */
 export interface LayersFiles {
@@ -21,7 +21,8 @@ export const WEIGHTS = 'weights.bin';
  * mirrored at their borders, and each px gets probabilities of all classes. Such layers mirror by a product with a matrix of
  * zeros and ones, which is exact, and for which the side must be known.
  *
- * @throws ModelChoiceError for a network that has no layers, and for a side that is too short
+ * @param options.side px, at least the `shortestSide`
+ * @throws ModelChoiceError for a network that has no layers, and for several sigmoids
  */
 export async function exportLayers(
   network: TileModel,
@@ -32,10 +33,11 @@ export async function exportLayers(
 ): Promise<LayersFiles> {
   const { geometry, layers, head, inputChannels, outputChannels } = network;
   if (layers === null)
-    throw new ModelChoiceError('its network is no layers of TensorFlow.js: leave out tensorflow_js');
-  const shortest = shortestSide(geometry);
-  if (side < shortest)
-    throw new ModelChoiceError(`--size ${side}: its images are ${shortest} px long and wide at least`);
+    throw new ModelChoiceError('its network has no layers of TensorFlow.js: only ONNX can be exported');
+  if (head.kind === 'sigmoid' && outputChannels > 1)
+    throw new ModelChoiceError(
+      'layers of TensorFlow.js cannot compute the background of several sigmoids: only ONNX can be exported',
+    );
   const { rescaling, cropping2D, activation, concatenate } = tfl.layers;
   const input = tfl.input({ shape: [side, side, inputChannels], name: 'image' });
   const scaled = rescaling({ name: 'intensities', scale: 1 / (high - low), offset: -low / (high - low) });

@@ -43,12 +43,14 @@ export async function exportModel(
   const { geometry, inputChannels } = network;
   if (!geometry.tileable) {
     throw new ModelChoiceError(
-      'a network that resizes its scores takes images of one size: export it by --onnx',
+      'a network that resizes its scores takes images of one size: only the network itself can be exported',
     );
   }
   const shortest = shortestSide(geometry);
   if (side < shortest) {
-    throw new ModelChoiceError(`--size ${side}: its images are at least ${shortest} px long and wide`);
+    throw new ModelChoiceError(
+      `images of ${side} px are too small for the network: at least ${shortest} px are needed on each side`,
+    );
   }
   const onnx = await exportOnnx(network, backend, { kind: 'whole', range }, classes);
   const stored = { data: Float32Array.from(image), dims: [1, side, side, inputChannels] };

@@ -188,6 +188,8 @@ describe('a package', () => {
   });
 
   it('needs an image that is larger than what is mirrored', async () => {
-    await expect(exported('valid', { side: 8 })).rejects.toThrow(/--size 8: its images are at least \d+ px/);
+    await expect(exported('valid', { side: 8 })).rejects.toThrow(
+      /images of 8 px are too small .* at least \d+ px/,
+    );
   });
 });
