@@ -6,7 +6,7 @@ import { ModelConfigError } from '../errors.js';
 import { layersFilesOf } from '../exchange/export-layers.js';
 import { importLayers } from '../exchange/import-layers.js';
 import { importOnnx } from '../imported/import-onnx.js';
-import type { ScoreKind } from '../network/head.js';
+import type { ScoreKind } from '../network/score-kind.js';
 import type { Runtime } from '../runtime.js';
 import { loadCheckpoint } from '../shelf/checkpoint.js';
 import type {

@@ -2,9 +2,9 @@ import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
 import { InexactModelError, PackageError } from '../errors.js';
-import type { ScoreKind } from '../network/head.js';
 import { LayersNetwork } from '../network/layers-network.js';
 import { inPhase } from '../network/phase.js';
+import type { ScoreKind } from '../network/score-kind.js';
 import { type LayersConfig, topologyOf } from './keras-config.js';
 
 /** Weights as TensorFlow.js's `model.json` lists them. */

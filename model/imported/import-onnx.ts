@@ -1,9 +1,9 @@
 import { InexactModelError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
-import type { ScoreKind } from '../network/head.js';
 import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
 import { inPhase, phasedAs } from '../network/phase.js';
+import type { ScoreKind } from '../network/score-kind.js';
 import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';

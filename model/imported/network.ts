@@ -1,8 +1,9 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import type { Margins, TileGeometry } from '../network/geometry.js';
-import { Head, type ScoreKind } from '../network/head.js';
+import { Head } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
+import type { ScoreKind } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { LoweredGraph } from './lower.js';
 import { type ImportedNode, parametersOf } from './values.js';

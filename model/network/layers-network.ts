@@ -1,8 +1,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Margins, type TileGeometry, tileGeometryOf } from './geometry.js';
-import { Head, headOf, type ScoreKind } from './head.js';
+import { Head, headOf } from './head.js';
 import { type LayerFacts, layersOf } from './layers.js';
+import type { ScoreKind } from './score-kind.js';
 import type { LayersForm, TileModel } from './tile-model.js';
 
 /** A network of TensorFlow.js's layers. */

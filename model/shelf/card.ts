@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { ModelChoiceError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
-import type { ScoreKind } from '../network/head.js';
 import {
   isTypeRange,
   MAX_INPUT_CHANNELS,
@@ -10,6 +9,7 @@ import {
   problemOfSteps,
 } from '../network/normalisation.js';
 import { NORMALISATION } from '../network/pixels.js';
+import type { ScoreKind } from '../network/score-kind.js';
 import type { UnetConfig } from '../network/unet.js';
 import { namedChannels } from './named-channels.js';
 

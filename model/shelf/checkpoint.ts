@@ -11,6 +11,7 @@ import { CheckpointError } from '../errors.js';
 import type { TileGeometry } from '../network/geometry.js';
 import { LayersNetwork } from '../network/layers-network.js';
 import { phasedAs } from '../network/phase.js';
+import { classesOfScores } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import { parseRanges, QUANTISATION, type Ranges } from '../quantisation/ranges.js';
 import { CARD_FORMAT_VERSION, type Card, cardSchema, scoresOf } from './card.js';
@@ -170,10 +171,8 @@ function findMismatch({ architecture, inputChannels, classes }: Card, network: T
     'input channels': network.inputChannels,
     parameters: network.parameters,
   };
-  // one sigmoid distinguishes two classes
-  const isOne = architecture.kind === 'unet' ? architecture.head === 'sigmoid' : network.outputChannels === 1;
-  stated['output channels'] = isOne && classes.length === 2 ? 1 : classes.length;
-  found['output channels'] = network.outputChannels;
+  stated.classes = classes.length;
+  found.classes = classesOfScores(network.head.kind, network.outputChannels);
   for (const [name, value] of Object.entries(network.geometry)) {
     [stated[name], found[name]] = [architecture[name as keyof TileGeometry], value];
   }

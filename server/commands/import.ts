@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { ScoreKind } from '../../model/network/head.js';
+import type { ScoreKind } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
 import { RequestError } from '../contract/errors.js';
 import { importNetwork } from '../packages/import-network.js';

@@ -10,12 +10,15 @@ export const classesOf = (names: readonly string[]): Card['classes'] =>
 /**
  * The classes of a network's output.
  * @param names of its channels; null, or of another number, where they have none
- * @param channels of the output: one is the probability of the second of two classes
+ * @param channels of the output
+ * @param count of the classes: one more where the background has no channel
  */
-export function classesNamed(names: readonly string[] | null, channels: number): Card['classes'] {
-  const own = names?.length === channels ? names : null;
-  if (channels === 1) return classesOf(['background', own?.[0] ?? 'class 1']);
-  return classesOf(
-    own ?? ['background', ...Array.from({ length: channels - 1 }, (_, i) => `class ${i + 1}`)],
-  );
+export function classesNamed(
+  names: readonly string[] | null,
+  channels: number,
+  count: number,
+): Card['classes'] {
+  const numbered = Array.from({ length: count - 1 }, (_, i) => `class ${i + 1}`);
+  if (names?.length !== channels) return classesOf(['background', ...numbered]);
+  return classesOf(count > channels ? ['background', ...names] : names);
 }

@@ -8,8 +8,8 @@ import type { TestedNetwork } from '../../model/exactness/self-test.js';
 import { checkTest, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
 import { verifyTiles } from '../../model/exactness/verify-tiles.js';
 import type { Margins } from '../../model/network/geometry.js';
-import type { ScoreKind } from '../../model/network/head.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
+import { classesOfScores, type ScoreKind } from '../../model/network/score-kind.js';
 import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
 import { writeCard } from '../../model/shelf/model-files.js';
 import { RequestError } from '../contract/errors.js';
@@ -47,7 +47,16 @@ export type ImportedCard = Partial<
 export interface ImportSource
   extends Pick<
     ImportRequest,
-    'network' | 'card' | 'channels' | 'halo' | 'scores' | 'threshold' | 'test' | 'check' | 'verifyServed'
+    | 'network'
+    | 'card'
+    | 'channels'
+    | 'halo'
+    | 'scores'
+    | 'outputNames'
+    | 'threshold'
+    | 'test'
+    | 'check'
+    | 'verifyServed'
   > {
   /** What a user should know of it. */
   readonly notes: readonly string[];
@@ -69,6 +78,8 @@ export interface ImportRequest {
   readonly halo?: Margins;
   /** What the output means, where the graph does not end in what says so. Default: logits. */
   readonly scores?: ScoreKind;
+  /** Names of the output's channels, by which classes are named where the card does not. */
+  readonly outputNames?: readonly string[] | null;
   /** Of two classes: the probability from which a px has the second. Default: the more probable class. */
   readonly threshold?: number;
   readonly test?: NetworkTest;
@@ -134,12 +145,14 @@ async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Ca
       `the network ends in ${ending} itself, which ${request.scores} cannot follow`,
     );
   }
-  const classes = card.classes ?? classesNamed(null, outputChannels);
-  const expected = outputChannels === 1 ? 2 : outputChannels;
+  const kind = request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax');
+  const expected = classesOfScores(ending ?? kind, outputChannels);
+  const classes = card.classes ?? classesNamed(request.outputNames ?? null, outputChannels, expected);
   if (classes.length !== expected) {
+    const background = expected > outputChannels ? ', the background among them,' : '';
     throw new RequestError(
       'bad-request',
-      `the network distinguishes ${expected} classes, not the ${classes.length} that are named`,
+      `the network distinguishes ${expected} classes${background} and ${classes.length} are named`,
     );
   }
   return {
@@ -150,11 +163,7 @@ async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Ca
     inputChannels,
     ...(card.channels && { channels: card.channels }),
     normalisation: card.normalisation ?? NORMALISATION,
-    ...postprocessingOf(
-      request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax'),
-      ending,
-      classes.length === 2 ? request.threshold : undefined,
-    ),
+    ...postprocessingOf(kind, ending, classes.length === 2 ? request.threshold : undefined),
     classes,
     ...(card.threshold !== undefined && { threshold: card.threshold }),
     micronsPerPixel: card.micronsPerPixel ?? null,

@@ -5,7 +5,7 @@ import type { Engine } from '../../model/engine/engine.js';
 import type { InspectedOnnx, LayersSource } from '../../model/engine/engine-methods.js';
 import { ModelChoiceError } from '../../model/errors.js';
 import type { Margins } from '../../model/network/geometry.js';
-import type { ScoreKind } from '../../model/network/head.js';
+import type { ScoreKind } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
 import { LAYERS_FILE, ONNX_FILE, WEIGHTS_FILE } from '../../model/shelf/model-files.js';
 import { syncFile } from '../storage/durable.js';

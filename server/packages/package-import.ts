@@ -1,7 +1,7 @@
 import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
 import { packOnnx } from '../../model/imported/pack-onnx.js';
+import { classesOfScores } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
-import { classesNamed } from './class-names.js';
 import type { PackageDescription } from './description.js';
 import type { ImportSource } from './import-network.js';
 import { kerasSource, tensorflowJsArchive } from './layers-files.js';
@@ -31,7 +31,7 @@ export async function readForeignPackage(
   const network = await networkOf(description, files);
   const [scores] = ending.postprocessing.flatMap(({ step }) => (step === 'threshold' ? [] : [step]));
   const outputs = output.channels;
-  const ignored = ending.binarised !== null && (outputs ?? 1) > 2;
+  const ignored = ending.binarised !== null && classesOfScores(scores ?? 'probabilities', outputs ?? 1) > 2;
   return {
     network,
     notes: ignored ? [...notes, BINARISED_CLASSES] : notes,
@@ -39,7 +39,6 @@ export async function readForeignPackage(
       description: description.description || description.name,
       normalisation,
       ...channelsOf(description),
-      ...(outputs !== null && { classes: classesNamed(output.channelNames, outputs) }),
       micronsPerPixel: input.microns,
       data: {
         description: `not known: imported from a package of BioImage.IO ${description.formatVersion}, ${description.name}`,
@@ -51,6 +50,7 @@ export async function readForeignPackage(
     },
     ...(input.channels !== null && { channels: input.channels }),
     scores: scores ?? 'probabilities',
+    outputNames: output.channelNames,
     ...(ending.binarised !== null && { threshold: ending.binarised }),
     ...(await testOf(description, files, normalisation, ending)),
     check: ({ reach }) => checkHalo(description, reach, options),

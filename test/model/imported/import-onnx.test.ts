@@ -340,6 +340,35 @@ describe('an ONNX graph', () => {
     network.dispose();
   });
 
+  it('that ends in several sigmoids has a background where none of them exceeds a half', async () => {
+    const g = new OnnxGraphs(1);
+    const x = g.relu(g.conv('image', 1, 4));
+    const network = importOnnx(g.file(g.g.op('Sigmoid', [g.conv(x, 4, 3)])));
+    expect(network).toMatchObject({ outputChannels: 3, head: { kind: 'sigmoid' } });
+    const { smallest: side, halo } = network.geometry;
+    const size = side + 16;
+    const model = await FrozenModel.of(network, backend);
+    for (const output of ['labels', 'both'] as const) {
+      for (const symmetries of [false, true]) {
+        const tested = await selfTest(oneAtATime(model), { output, symmetries, channels: 1 });
+        expect(tested).toEqual({ exact: true, largestDifference: 0 });
+      }
+    }
+    const tile = { data: noise(size * size, 3, 0, 1), count: 1, height: size, width: size, channels: 1 };
+    const [labels, both] = [await model.predict(tile, 'labels'), await model.predict(tile, 'both')];
+    expect(labels.length).toBe((size - halo.left - halo.right) ** 2);
+    for (const [px, label] of labels.entries()) {
+      const [background, ...classes] = both.subarray(px * 5, px * 5 + 4);
+      expect(background).toBeCloseTo(1 - Math.max(...classes), 6);
+      const greatest = classes.indexOf(Math.max(...classes));
+      expect([label, both[px * 5 + 4]]).toEqual(
+        classes[greatest]! > 0.5 ? [greatest + 1, greatest + 1] : [0, 0],
+      );
+    }
+    expect(new Set(labels).size).toBeGreaterThan(2);
+    model.dispose();
+  });
+
   it('of a fixed size is a network for every size', () => {
     const g = new OnnxGraphs(2, [64, 64]);
     const network = importOnnx(g.file(g.resize(g.pool(g.conv('image', 2, 2)), 2, 'nearest', 'asymmetric')));

@@ -56,7 +56,7 @@ describe('unseam import', () => {
     const { code, stdout, stderr } = await importing(
       onnx,
       ...['--name', 'nuclei', '--model-version', '3', '--output', 'scores', '--scores', 'sigmoid', '--json'],
-      ...['--image-channels', 'DAPI|Hoechst,CD45', '--classes', 'background,nucleus:#ff0000'],
+      ...['--image-channels', 'DAPI|Hoechst,CD45', '--classes', 'background,nucleus:#ff0000,membrane'],
       ...['--microns-per-pixel', '0.325', '--approximate', '64'],
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
@@ -73,6 +73,7 @@ describe('unseam import', () => {
       classes: [
         { name: 'background', colour: null },
         { name: 'nucleus', colour: '#ff0000' },
+        { name: 'membrane', colour: '#3182bd' },
       ],
       postprocessing: [{ step: 'sigmoid' }],
       micronsPerPixel: 0.325,

@@ -19,7 +19,7 @@ async function broken(name: string, change: (card: Card) => object): Promise<voi
 }
 
 const REASONS: Record<string, RegExp> = {
-  classes: /output channels: 2; the network has 3/,
+  classes: /classes: 2; the network has 3/,
   halo: /halo: \{"top":40,.*; the network has \{"top":44,/,
   input: /input channels: 3; the network has 1/,
   newer: /card\.json has format version 99, of a newer unseam; this one reads versions up to/,
