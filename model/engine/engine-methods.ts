@@ -141,10 +141,9 @@ export interface EngineMethods {
   inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx>;
   /**
    * Builds a network of layers.
-   * @param scores what its output means, where it does not end in what says so
    * @throws InexactModelError, PackageError
    */
-  importLayers(source: LayersSource, scores: ScoreKind): Promise<ImportedLayers>;
+  importLayers(source: LayersSource): Promise<ImportedLayers>;
   /** What the network of a folder itself returns for one image, its border and its last layer included. */
   compute(folder: string, image: NetworkTensor): Promise<NetworkTensor>;
   /**

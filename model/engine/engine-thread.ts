@@ -94,9 +94,9 @@ const methods: EngineMethods = {
     return inspectOnnx(path, inspection);
   },
 
-  async importLayers(source, scores) {
+  async importLayers(source) {
     const { inspectLayers } = await import('./imported-networks.js');
-    return inspectLayers(source, scores);
+    return inspectLayers(source);
   },
 
   async compute(folder, image) {

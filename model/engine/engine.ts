@@ -8,7 +8,6 @@ import type { ExportedModel, ExportRequest } from '../exchange/export-model.js';
 import type { BatchUse, TileBatch } from '../network/frozen.js';
 import type { LayerFacts } from '../network/layers.js';
 import type { OutputKind } from '../network/output-kind.js';
-import type { ScoreKind } from '../network/score-kind.js';
 import type { Card } from '../shelf/card.js';
 import type { TrainerConfig } from '../train/trainer.js';
 import { Calibration } from './calibration.js';
@@ -304,11 +303,10 @@ export class Engine {
 
   /**
    * Builds a network of somebody else's layers.
-   * @param scores what its output means, where it does not end in a sigmoid or softmax
    * @throws InexactModelError, PackageError (by `code`)
    */
-  async importLayers(source: LayersSource, scores: ScoreKind): Promise<ImportedLayers> {
-    return (await this.#lanes.working()).callLimited('importLayers', [source, scores]);
+  async importLayers(source: LayersSource): Promise<ImportedLayers> {
+    return (await this.#lanes.working()).callLimited('importLayers', [source]);
   }
 
   /** What the network of a model folder itself returns for one image, its border and its last layer included. */

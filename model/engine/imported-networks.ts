@@ -6,7 +6,6 @@ import { ModelConfigError } from '../errors.js';
 import { layersFilesOf } from '../exchange/export-layers.js';
 import { importLayers } from '../exchange/import-layers.js';
 import { importOnnx } from '../imported/import-onnx.js';
-import type { ScoreKind } from '../network/score-kind.js';
 import type { Runtime } from '../runtime.js';
 import { loadCheckpoint } from '../shelf/checkpoint.js';
 import type {
@@ -33,11 +32,8 @@ export async function inspectOnnx(path: string, options: OnnxInspection): Promis
 }
 
 /** Builds a network of layers, and what its folder needs of it. @throws InexactModelError, PackageError */
-export async function inspectLayers(
-  { config, weights }: LayersSource,
-  scores: ScoreKind,
-): Promise<ImportedLayers> {
-  const network = await importLayers(config, weights, scores);
+export async function inspectLayers({ config, weights }: LayersSource): Promise<ImportedLayers> {
+  const network = await importLayers(config, weights);
   try {
     const { geometry, reach, inputChannels, outputChannels, parameters, layers, head, facts } = network;
     const px = geometry.smallest ** 2;

@@ -14,7 +14,7 @@ export interface LayersFiles {
 }
 
 /** The name of the weights in `model.json`. */
-export const WEIGHTS = 'weights.bin';
+const WEIGHTS = 'weights.bin';
 
 /**
  * A network as layers that plain TensorFlow.js has, for images `[batch, side, side, channels]` of stored values: they are

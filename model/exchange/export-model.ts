@@ -23,7 +23,7 @@ export interface ExportRequest {
 /** A network for other programs. */
 export interface ExportedModel {
   readonly onnx: Uint8Array;
-  /** Null where none were requested, or the network is none of layers. */
+  /** Null where none were requested, or the network has no layers. */
   readonly layers: LayersFiles | null;
   /** The probabilities of the test image that ONNX Runtime computes by the graph, `[side, side, classes]`. */
   readonly probabilities: Float32Array;

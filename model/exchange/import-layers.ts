@@ -4,7 +4,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 import { InexactModelError, PackageError } from '../errors.js';
 import { LayersNetwork } from '../network/layers-network.js';
 import { inPhase } from '../network/phase.js';
-import type { ScoreKind } from '../network/score-kind.js';
+import { PROBED_SIDES } from '../network/probed-sides.js';
 import { type LayersConfig, topologyOf } from './keras-config.js';
 
 /** Weights as TensorFlow.js's `model.json` lists them. */
@@ -14,30 +14,22 @@ export interface WeightsFile {
   readonly data: Uint8Array;
 }
 
-/** Sides of images, in px, with which a network is built until one suits all of its poolings. */
-const SIDES = [256, 512, 128, 572, 388, ...Array.from({ length: 64 }, (_, i) => 193 + i)];
-
 /**
  * Builds a network of somebody else's layers, for images of its smallest size.
- * @param scores what its output means, where it does not end in a sigmoid or softmax
  * @throws InexactModelError naming the first layer that would make tiles differ
  * @throws PackageError for weights that are missing, or of other shapes
  */
-export async function importLayers(
-  config: LayersConfig,
-  weights: WeightsFile,
-  scores: ScoreKind,
-): Promise<LayersNetwork> {
+export async function importLayers(config: LayersConfig, weights: WeightsFile): Promise<LayersNetwork> {
   const tensors = decode(weights);
   try {
     const any = await buildAtSome(config, tensors);
     let geometry: LayersNetwork['geometry'];
     try {
-      geometry = new LayersNetwork(any, scores, inPhase).geometry;
+      geometry = new LayersNetwork(any, 'probabilities', inPhase).geometry;
     } finally {
       any.dispose();
     }
-    return new LayersNetwork(await build(config, geometry.smallest, tensors), scores, inPhase);
+    return new LayersNetwork(await build(config, geometry.smallest, tensors), 'probabilities', inPhase);
   } finally {
     tf.dispose([...tensors.values()].flat());
   }
@@ -65,7 +57,7 @@ function decode({ specs, data }: WeightsFile): LayerTensors {
 /** Builds a network for images of some size that it takes. @throws the error of the first size where it takes none */
 async function buildAtSome(config: LayersConfig, tensors: LayerTensors): Promise<tfl.LayersModel> {
   let error: unknown = null;
-  for (const side of SIDES) {
+  for (const side of PROBED_SIDES) {
     try {
       return await build(config, side, tensors);
     } catch (cause) {

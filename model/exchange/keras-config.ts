@@ -20,7 +20,7 @@ export interface LayersConfig {
   readonly channels: number;
 }
 
-/** Layers that are read: those whose reach is known, and that TensorFlow.js computes as Keras does. */
+/** Layers that are supported: those whose reach is known, and that TensorFlow.js computes as Keras does. */
 const SUPPORTED = new Set([
   ...['InputLayer', 'Conv2D', 'DepthwiseConv2D', 'SeparableConv2D', 'Conv2DTranspose', 'MaxPooling2D'],
   ...['AveragePooling2D', 'UpSampling2D', 'ZeroPadding2D', 'Cropping2D', 'Concatenate', 'Add', 'Average'],
@@ -81,9 +81,7 @@ const kerasTensor = z.object({
 export function readLayersConfig(json: unknown): LayersConfig {
   const parsed = model.safeParse(json);
   if (!parsed.success)
-    throw new UnsupportedPackageError(
-      `its network is none of layers that are read: ${issueOf(parsed.error)}`,
-    );
+    throw new UnsupportedPackageError(`only networks of layers are supported: ${issueOf(parsed.error)}`);
   const { class_name: kind, config } = parsed.data;
   const layers = kind === 'Sequential' ? sequence(config.layers) : config.layers.map(functional);
   for (const each of layers) checkLayer(each);
@@ -96,7 +94,7 @@ export function readLayersConfig(json: unknown): LayersConfig {
   }
   if (namesOf(config.input_layers).length > 1 || namesOf(config.output_layers).length > 1) {
     throw new UnsupportedPackageError(
-      'its network has several inputs or outputs; one image, and one output, are read',
+      'its network has several inputs or outputs; only one of each is supported',
     );
   }
   const shape = entrance.config.batch_input_shape as unknown[] | undefined;

@@ -56,7 +56,7 @@ export function parseNpy(file: Uint8Array, name: string): { shape: number[]; dat
   };
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   if (bytes.length < 12 || !bytes.subarray(0, MAGIC.length).equals(MAGIC))
-    fail('it is no .npy file of numpy');
+    fail('it is not a .npy file of NumPy');
   const isLong = bytes[MAGIC.length]! > 1;
   const start = MAGIC.length + (isLong ? 6 : 4);
   const length = isLong ? bytes.readUInt32LE(MAGIC.length + 2) : bytes.readUInt16LE(MAGIC.length + 2);
@@ -65,7 +65,7 @@ export function parseNpy(file: Uint8Array, name: string): { shape: number[]; dat
   const [, order] = /'fortran_order': *(True|False)/.exec(header) ?? [];
   const [, sides] = /'shape': *\(([\d, L]*)\)/.exec(header) ?? [];
   const known = TYPES.get(type);
-  if (!known) return fail(`its type ${type || 'is missing'}: numbers of 8 to 64 bits are read`);
+  if (!known) return fail(`its type ${type || 'is missing'}: only numbers of 8 to 64 bits are supported`);
   if (sides === undefined || order === undefined) return fail('its header is damaged');
   const shape = [...sides.matchAll(/\d+/g)].map(Number);
   const count = shape.reduce((product, side) => product * side, 1);

@@ -3,6 +3,7 @@ import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
 import { inPhase, phasedAs } from '../network/phase.js';
+import { PROBED_SIDES } from '../network/probed-sides.js';
 import type { ScoreKind } from '../network/score-kind.js';
 import type { Constant } from './constant.js';
 import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
@@ -23,9 +24,6 @@ export interface ImportOptions {
   /** The halo that a card states; see `phasedAs`. Default: that of a pass over the image alone. */
   readonly halo?: Margins;
 }
-
-/** Sides of the images with which a graph's shapes are computed, in px, until one fits. */
-const SIDES = [256, 512, 128, 64, 32, 572, 388, ...Array.from({ length: 64 }, (_, i) => 193 + i)];
 
 const NCHW: readonly Axis[] = ['n', 'c', 'h', 'w'];
 const NHWC: readonly Axis[] = ['n', 'h', 'w', 'c'];
@@ -124,7 +122,7 @@ type Base = Omit<LoweringOptions, 'sizes'>;
 /** Lowers a graph with an image of some size that it fits. @throws the error of the first size, if it fits none */
 function lowerAtSome(graph: OnnxGraph, base: Base): LoweredGraph {
   let error: unknown = null;
-  for (const side of SIDES) {
+  for (const side of PROBED_SIDES) {
     try {
       return lower(graph, { ...base, sizes: [side, side] });
     } catch (cause) {

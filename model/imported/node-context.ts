@@ -120,7 +120,7 @@ export class NodeContext {
     return this.unsupported(value ? `its input ${i} is a constant` : `it has no input ${i}`);
   }
 
-  /** The same, in ONNX's order of channels, rows and columns. */
+  /** The map that it reads at a place, in ONNX's order of channels, rows and columns. */
   nchw(i: number): ImageValue {
     const image = this.image(i);
     if (image.axes.join() === NCHW.join()) return image;
@@ -195,7 +195,7 @@ export class NodeContext {
     throw new InexactModelError(this.node.name, reason);
   }
 
-  /** The same where that is not accepted for one tile size. */
+  /** Refuses a node with which tiles differ from one pass, unless that is accepted for one tile size. */
   inexactUnlessApproximate(reason: string): string {
     return this.isApproximate ? reason : this.inexact(reason);
   }

@@ -1,13 +1,11 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import { UnsupportedNodeError } from '../errors.js';
-import { ONNX_NODE, type OnnxNodeAttrs, type RawInput } from '../onnx/kernels/node-attrs.js';
-
-export type { RawInput };
+import { ONNX_NODE, type OnnxNodeAttrs } from '../onnx/kernels/node-attrs.js';
 
 /** A node of ONNX that TensorFlow.js has no operator for, as the `onnx` backend computes it. */
 export interface RawNode extends Omit<OnnxNodeAttrs, 'shape'> {
-  /** As it is refused by. */
+  /** The node's name, by which it is refused. */
   readonly name: string;
 }
 

@@ -105,12 +105,11 @@ export async function importNetwork(request: ImportRequest): Promise<Card> {
   if (request.channels !== undefined) checkNames(request.card, request.channels);
   const write = async (draft: string) => {
     onStep('deriving the geometry');
-    const { channels, approximateSide, halo, scores } = request;
+    const { channels, approximateSide, halo } = request;
     const found = await request.network.write(draft, engine, {
       ...(channels !== undefined && { channels }),
       ...(approximateSide !== undefined && { approximateSide }),
       ...(halo && { halo }),
-      ...(scores !== undefined && { scores }),
     });
     request.check?.(found);
     const unverified = await cardOf(request, found);

@@ -5,7 +5,6 @@ import type { Engine } from '../../model/engine/engine.js';
 import type { InspectedOnnx, LayersSource } from '../../model/engine/engine-methods.js';
 import { ModelChoiceError } from '../../model/errors.js';
 import type { Margins } from '../../model/network/geometry.js';
-import type { ScoreKind } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
 import { LAYERS_FILE, ONNX_FILE, WEIGHTS_FILE } from '../../model/shelf/model-files.js';
 import { syncFile } from '../storage/durable.js';
@@ -19,7 +18,6 @@ export interface NetworkOptions {
   readonly channels?: number;
   readonly approximateSide?: number;
   readonly halo?: Margins;
-  readonly scores?: ScoreKind;
 }
 
 /** A network that is to be imported. */
@@ -57,11 +55,11 @@ export function onnxSource(onnx: Uint8Array): NetworkSource {
 export function layersSource(source: LayersSource): NetworkSource {
   return {
     kind: 'layers',
-    async write(folder, engine, { approximateSide, scores }) {
+    async write(folder, engine, { approximateSide }) {
       if (approximateSide !== undefined) {
         throw new ModelChoiceError('--approximate is for ONNX: convert the network to that first');
       }
-      const { topology, weights, ...found } = await engine.importLayers(source, scores ?? 'probabilities');
+      const { topology, weights, ...found } = await engine.importLayers(source);
       for (const [name, data] of [
         [LAYERS_FILE, topology],
         [WEIGHTS_FILE, weights],

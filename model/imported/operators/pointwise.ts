@@ -115,7 +115,7 @@ function variadic(compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Rule {
 }
 
 /** The channel's axis as a node counts it, which must be what it works along. */
-export function isChannelAxis(c: NodeContext, axis: number): boolean {
+function isChannelAxis(c: NodeContext, axis: number): boolean {
   const { axes } = c.image(0);
   return axes[axis < 0 ? axis + axes.length : axis] === 'c';
 }

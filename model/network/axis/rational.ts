@@ -6,7 +6,7 @@ export interface Rational {
 
 export const ONE: Rational = { over: 1, under: 1 };
 
-export function greatestCommonDivisor(a: number, b: number): number {
+function greatestCommonDivisor(a: number, b: number): number {
   let [greatest, rest] = [a, b];
   while (rest > 0) [greatest, rest] = [rest, greatest % rest];
   return greatest;

@@ -4,7 +4,7 @@ import type { AxisStep } from './steps.js';
 
 /** An operator of a network, as its geometry knows it. */
 export interface GeometryNode {
-  /** As it is refused by. */
+  /** The operator's name, by which it is refused. */
   readonly name: string;
   /** Ids of the maps that it reads, and of the one that it computes. */
   readonly inputs: readonly number[];

@@ -35,6 +35,6 @@ describe("numpy's files", () => {
     ["{'descr': '<f4', 'fortran_order': False, 'shape': (99999, 99999), }", /states 9999800001 values/],
   ])('are refused by what is wrong with them: %s', (header, reason) => {
     expect(() => parseNpy(npy(header, Buffer.alloc(4)), 'a.npy')).toThrow(reason);
-    expect(() => parseNpy(Buffer.from('PK'), 'a.npy')).toThrow('a.npy: it is no .npy file');
+    expect(() => parseNpy(Buffer.from('PK'), 'a.npy')).toThrow('a.npy: it is not a .npy file of NumPy');
   });
 });
