@@ -1,4 +1,5 @@
 import { MAX_PLANES } from '../tiling/planes.js';
+import { MAX_FILES } from '../tiling/zip/records.js';
 import { formatBytes } from './contract/byte-size.js';
 import { RequestError } from './contract/errors.js';
 import { LIMITS, type LimitName } from './contract/limits.js';
@@ -78,6 +79,7 @@ function valuesOf(options: ServeOptions, disk: Pick<DiskSpace, 'size'>): LimitVa
     parameter: PARAMETER_BOUNDS.chars,
     pixels: options.maxPixels,
     planes: MAX_PLANES,
+    zarrFiles: MAX_FILES,
     unpacked: options.maxUnpackedBytes,
     bodyRate: options.minRate,
     bodyTime: MAX_BODY_MS / 1000,

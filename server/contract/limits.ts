@@ -13,6 +13,7 @@ export const LIMIT_UNITS = [
   'characters',
   'parameters',
   'planes',
+  'files',
 ] as const;
 
 /** What a limit applies to: one request, all requests and jobs of one token, or the whole server. */
@@ -79,6 +80,13 @@ export const LIMITS = {
     code: 'image-too-large',
     setting: null,
     what: 'planes of a stack that are segmented in one job',
+  },
+  zarrFiles: {
+    per: 'request',
+    unit: 'files',
+    code: 'unsupported-output',
+    setting: null,
+    what: 'files of a result as OME-Zarr: for each plane, class and level, one or more',
   },
   unpacked: {
     per: 'request',

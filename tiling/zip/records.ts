@@ -28,8 +28,10 @@ const LOCATOR_64_BYTES = 20;
 const END_BYTES = 22;
 /** What a record takes for its lengths and its offset in 64 bits. */
 const EXTRA_BYTES = 28;
-/** The largest central directory that is written, and read: of some 300,000 files. */
-export const MAX_DIRECTORY_BYTES = 32 << 20;
+/** How many files an archive may have that is read again: the list of them is in memory then. */
+export const MAX_FILES = 240_000;
+/** The largest central directory that is read: of names of 64 characters, such as `labels/classes/0/c/65535/0/0`. */
+export const MAX_DIRECTORY_BYTES = MAX_FILES * (CENTRAL_BYTES + 64 + EXTRA_BYTES);
 /** Where a file's header has its checksum. */
 export const CRC_AT = 14;
 
@@ -60,13 +62,10 @@ export function localHeader(name: string, length: number): Buffer {
   return header;
 }
 
-/** Bytes of a file's record in the central directory, by those of its name. */
-export const recordBytes = (nameBytes: number): number => CENTRAL_BYTES + nameBytes + EXTRA_BYTES;
-
 /** A file in the central directory. */
 export function centralRecord({ name, crc, length, offset }: ZipEntry): Buffer {
   const text = Buffer.from(name);
-  const record = Buffer.alloc(recordBytes(text.length));
+  const record = Buffer.alloc(CENTRAL_BYTES + text.length + EXTRA_BYTES);
   record.writeUInt32LE(CENTRAL, 0);
   record.writeUInt16LE(UNIX | VERSION, 4);
   record.writeUInt16LE(VERSION, 6);

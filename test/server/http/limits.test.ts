@@ -99,6 +99,8 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
   },
   pixels: 'tiling/sources/open.test.ts: more pixels than the limit',
   planes: 'tiling/planes.test.ts: are at most those of one job',
+  zarrFiles:
+    'server/pipeline/stack.test.ts: has a limit of files as OME-Zarr, which is checked before it is computed',
   unpacked:
     'tiling/sources/picture-safety.test.ts: a TIFF of YCbCr in one strip, which libvips reads, has the same limit',
   header: async () => {

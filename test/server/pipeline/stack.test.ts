@@ -187,7 +187,7 @@ describe('a job of a stack', () => {
     expect(all.plan.haloShare).toBe(one.plan.haloShare);
   });
 
-  it('is refused before it is computed where its OME-Zarr would have too many files', async () => {
+  it('has a limit of files as OME-Zarr, which is checked before it is computed', async () => {
     const facts = { channels: 1, dtype: 'uint8', channelNames: null, mpp: null, notes: [] } as const;
     const many = { ...facts, stack: { sizeZ: 65_536, sizeT: 1 } };
     const header = { size: { width: 300, height: 1 }, facts: many, overviews: [] };

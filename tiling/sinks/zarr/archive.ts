@@ -7,8 +7,7 @@ import {
   centralRecord,
   endRecords,
   localHeader,
-  MAX_DIRECTORY_BYTES,
-  recordBytes,
+  MAX_FILES,
   type ZipEntry,
 } from '../../zip/records.js';
 import { PartialFile } from '../partial-file.js';
@@ -16,19 +15,16 @@ import { PartialFile } from '../partial-file.js';
 /** Length of the pieces that files are copied in. */
 const PIECE_BYTES = 1 << 20;
 const DOCUMENT = 'zarr.json';
-/** Length of a file's name, such as `labels/classes/0/c/65535/0/0`, at most. */
-const NAME_BYTES = 64;
 
 /**
  * Checks that an archive of so many files can be served: their list is held in memory.
  * @throws UnsupportedOutputError
  */
 export function checkArchivable(files: number): void {
-  const most = Math.floor(MAX_DIRECTORY_BYTES / recordBytes(NAME_BYTES));
-  if (files <= most) return;
+  if (files <= MAX_FILES) return;
   throw new UnsupportedOutputError(
     `this stack would be an OME-Zarr of ${files.toLocaleString('en-GB')} files, and one has ` +
-      `${most.toLocaleString('en-GB')} at most: segment fewer planes at a time, or choose another format`,
+      `${MAX_FILES.toLocaleString('en-GB')} at most: segment fewer planes at a time, or choose another format`,
   );
 }
 
