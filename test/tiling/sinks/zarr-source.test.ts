@@ -210,6 +210,11 @@ describe('runs that add labels to one store', () => {
       }),
     );
     expect(await withFileLock(lock, async () => 'free', 0)).toBe('free');
+    await writeFile(lock, '');
+    const elevenMinutesAgo = new Date(Date.now() - 660_000);
+    await utimes(lock, elevenMinutesAgo, elevenMinutesAgo); // of a run that was killed
+    expect(await withFileLock(lock, async () => 'free', 0)).toBe('free');
+    expect((await readdir(root)).filter((name) => name.startsWith('lock'))).toEqual([]);
   });
 });
 

@@ -38,7 +38,7 @@ export async function replaceFolder(draft: string, path: string): Promise<void> 
   try {
     await rename(draft, path);
   } catch (error) {
-    if (isThere) await rename(earlier, path);
+    if (isThere) await rename(earlier, path).catch(() => undefined); // the first error says why
     throw error;
   }
   await syncFolder(dirname(path));
