@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, open, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConflictError } from '../../errors.js';
@@ -7,10 +7,11 @@ import type { Size } from '../../geometry.js';
 import type { Plane } from '../../planes.js';
 import type { MaskClass } from '../tiff/ome-xml.js';
 import { levelsOf } from './coordinates.js';
-import { type Documents, groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
+import { groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
 import { withFileLock } from './file-lock.js';
 import { emptyFolder, syncFolder, syncFolders } from './folders.js';
 import type { NgffVersion } from './format.js';
+import { addToList, readList } from './label-list.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
 import { readDocument, readSourceImage, refusal } from './source-image.js';
 import { RESULT_ATTRIBUTE, type ZarrTarget } from './target.js';
@@ -105,7 +106,7 @@ async function addTo(
     await rm(own, { recursive: true, force: true }); // of a run that was killed before it was listed
     await rename(draft, own);
     await syncFolder(group);
-    await list(group, version, name);
+    await addToList(group, version, name);
   } catch (error) {
     // What is listed, or may be, stays: the next run removes what is not.
     const isListed = await readList(group, version).then(
@@ -166,55 +167,3 @@ async function checkName(store: string, version: NgffVersion, name: string): Pro
 
 const MARKED_2 = z.looseObject({ [RESULT_ATTRIBUTE]: z.unknown().refine((value) => value !== undefined) });
 const MARKED_3 = z.looseObject({ attributes: MARKED_2 });
-
-const LIST = z.looseObject({ labels: z.array(z.string()).default([]) });
-const GROUP_3 = z.looseObject({
-  attributes: z.looseObject({ ome: LIST.default({ labels: [] }) }).default({ ome: { labels: [] } }),
-});
-
-/** The names of the labels in a group, and its document, of which everything else is to stay. */
-async function readList(group: string, version: NgffVersion): Promise<LabelList> {
-  const file = version === '0.5' ? 'zarr.json' : '.zattrs';
-  const document = await readDocument(join(group, file));
-  if (document === null) return { labels: [], document: null };
-  const parsed = (version === '0.5' ? GROUP_3 : LIST).safeParse(document);
-  if (!parsed.success) throw refusal(`its labels/${file} is not that of a group of labels`);
-  const { labels } = version === '0.5' ? GROUP_3.parse(document).attributes.ome : LIST.parse(document);
-  return { labels, document: parsed.data };
-}
-
-interface LabelList {
-  readonly labels: readonly string[];
-  readonly document: Readonly<Record<string, unknown>> | null;
-}
-
-/** Adds a name to the list of a group of labels, which is replaced atomically. */
-async function list(group: string, version: NgffVersion, name: string): Promise<void> {
-  const { labels: earlier, document } = await readList(group, version);
-  const labels = [...earlier, name];
-  if (document === null) {
-    await replace(group, groupDocuments(version, ngffAttributes(version, { labels })));
-  } else if (version === '0.4') {
-    await replace(group, { '.zattrs': { ...document, labels } });
-  } else {
-    const { attributes } = GROUP_3.parse(document);
-    const ome = { version, ...attributes.ome, labels };
-    await replace(group, { 'zarr.json': { ...document, attributes: { ...attributes, ome } } });
-  }
-  await syncFolder(group);
-}
-
-async function replace(folder: string, documents: Documents): Promise<void> {
-  for (const [name, content] of Object.entries(documents)) {
-    // A new file: one that is there could be a link to anywhere.
-    const draft = join(folder, `${name}.${randomUUID()}.partial`);
-    const file = await open(draft, 'wx');
-    try {
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, join(folder, name));
-  }
-}
