@@ -132,7 +132,8 @@ def convert_package(options: argparse.Namespace) -> None:
     except ModuleNotFoundError:
         raise
     except Exception as error:
-        raise Refusal(6, f"{source} is not a valid package: {reason_of(error)}") from error
+        detail = " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:500]
+        raise Refusal(6, f"{source} cannot be read as a package: {type(error).__name__}: {detail}") from error
     weights = description.weights
     if weights.pytorch_state_dict is not None:
         confirm(f"the architecture in {source}", options)
