@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { hasCode } from '../../model/errors.js';
 import type { ScoreKind } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
 import { RequestError } from '../contract/errors.js';
@@ -114,6 +115,12 @@ async function importSource(source: string, flags: ImportFlags, context: Command
     });
     if (flags.json) context.stdout(JSON.stringify(card));
     else for (const line of summaryOf(card)) context.stdout(line);
+  } catch (error) {
+    if (approximate === undefined && hasCode(error, 'inexact-model'))
+      context.stderr(
+        'note: an ONNX network is accepted all the same with --approximate: in tiles of one size, and not exact',
+      );
+    throw error;
   } finally {
     await engine.close();
   }
@@ -123,8 +130,9 @@ function summaryOf({ name, version, architecture, inputChannels, classes, import
   const { halo, multiple, smallest, parameters, tileable } = architecture;
   const { tiles, outside, test } = imported!.verification;
   const values = (n: number) => n.toLocaleString('en');
+  const channels = `${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}`;
   return [
-    `${name}/${version}: ${values(parameters)} parameters, ${inputChannels} channels, ${classes.length} classes`,
+    `${name}/${version}: ${values(parameters)} parameters, ${channels}, ${classes.length} classes`,
     tileable
       ? `exact: a halo of ${halo.top}, ${halo.left}, ${halo.bottom}, ${halo.right} px (top, left, bottom, right), tiles of ${smallest} px and multiples of ${multiple} more`
       : `not exact: tiles of ${smallest} px alone`,

@@ -135,6 +135,13 @@ const refuseAxis = (id: string): never => {
 };
 
 type Tensor05 = z.output<typeof description05>['inputs'][number];
+/** The units of pixel sizes, in micrometres. */
+const MICROMETERS: Readonly<Record<string, number>> = {
+  angstrom: 1e-4,
+  nanometer: 1e-3,
+  micrometer: 1,
+  millimeter: 1e3,
+};
 const AXES: Readonly<Record<string, AxisName>> = { batch: 'b', channel: 'c', y: 'y', x: 'x' };
 
 function from05(json: z.output<typeof description05>, formatVersion: string): PackageDescription {
@@ -176,6 +183,7 @@ function tensor05(
   const [first] = [data].flat();
   const halos = [at('y')?.halo, at('x')?.halo];
   const { unit, scale } = at('x') ?? {};
+  const micrometers = MICROMETERS[unit ?? ''];
   return {
     id: id ?? kind,
     axes: names,
@@ -185,7 +193,7 @@ function tensor05(
     range: rangeOf(first?.range),
     steps: (kind === 'input' ? rest.preprocessing : rest.postprocessing) ?? [],
     test: test_tensor ?? null,
-    microns: unit === 'micrometer' && scale != null && scale > 0 ? scale : null,
+    microns: micrometers !== undefined && scale != null && scale > 0 ? scale * micrometers : null,
   };
 }
 

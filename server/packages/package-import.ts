@@ -62,12 +62,14 @@ const BINARISED_CLASSES =
 
 /** Weights that are supported, the preferred ones first. */
 const SUPPORTED = ['onnx', 'keras_hdf5', 'tensorflow_js'] as const;
+/** The converter is part of the source code, and of the package of npm. */
+const FROM_PYTORCH = 'convert the package by tools/from-pytorch.py of unseam, in an environment of Python';
 /** What to do with others. */
 const CONVERSIONS: ReadonlyMap<string, string> = new Map([
-  ['pytorch_state_dict', 'tools/from-pytorch.py makes ONNX of them'],
-  ['pytorch_script', 'tools/from-pytorch.py makes ONNX of them'],
-  ['torchscript', 'tools/from-pytorch.py makes ONNX of them'],
-  ['tensorflow_saved_model_bundle', 'tf2onnx makes ONNX of them'],
+  ['pytorch_state_dict', FROM_PYTORCH],
+  ['pytorch_script', FROM_PYTORCH],
+  ['torchscript', FROM_PYTORCH],
+  ['tensorflow_saved_model_bundle', 'convert the network to ONNX by tf2onnx'],
   ['keras_v3', 'save the network as HDF5 in Keras, by model.save("network.h5")'],
 ]);
 

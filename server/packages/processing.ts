@@ -26,7 +26,7 @@ const dtype = z.object({ dtype: z.string() });
 const threshold = z.object({ threshold: z.number() });
 const softmax = z.object({ axis: z.string().default('channel') });
 
-/** What a package says of a step that is read, and what it means here. */
+/** The steps of a package as those of a card. */
 export interface ReadSteps {
   readonly normalisation: NormalisationStep[];
   /** What a user should know of it. */
@@ -35,7 +35,7 @@ export interface ReadSteps {
 
 /**
  * The steps from stored values to the network's input.
- * @throws UnsupportedPackageError naming the first step that is not read; PackageError for wrong arguments
+ * @throws UnsupportedPackageError naming the first step that is not supported; PackageError for wrong arguments
  */
 export function normalisationOf(input: TensorDescription): ReadSteps {
   const normalisation: NormalisationStep[] = [];
@@ -85,7 +85,7 @@ export function normalisationOf(input: TensorDescription): ReadSteps {
       default:
         refuse(
           id,
-          'only ensure_dtype, scale_linear, clip, zero_mean_unit_variance (fixed or of each image) and scale_range are read',
+          'in front of a network, only ensure_dtype, scale_linear, clip, zero_mean_unit_variance (fixed or of each image) and scale_range are',
         );
     }
   }
@@ -124,7 +124,7 @@ export interface ReadPostprocessing {
 
 /**
  * The steps from a network's output to probabilities.
- * @throws UnsupportedPackageError naming the first step that is not read
+ * @throws UnsupportedPackageError naming the first step that is not supported
  */
 export function postprocessingOf({ steps }: TensorDescription): ReadPostprocessing {
   const postprocessing: Postprocessing = [];
@@ -135,14 +135,14 @@ export function postprocessingOf({ steps }: TensorDescription): ReadPostprocessi
       case 'sigmoid':
       case 'softmax': {
         if (id === 'softmax' && !['channel', 'c'].includes(parse(softmax).axis))
-          refuse(id, 'it is no softmax of channels');
+          refuse(id, 'it is not a softmax over channels');
         if (postprocessing.length > 0) refuse(id, 'it follows another step');
         postprocessing.push({ step: id });
         break;
       }
       case 'binarize': {
         const { threshold: value } = parse(threshold);
-        if (value <= 0 || value >= 1) refuse(id, `its threshold, ${value}, is that of no probability`);
+        if (value <= 0 || value >= 1) refuse(id, `its threshold, ${value}, is not between 0 and 1`);
         binarised = value;
         postprocessing.push({ step: 'threshold', value });
         break;
@@ -157,7 +157,7 @@ export function postprocessingOf({ steps }: TensorDescription): ReadPostprocessi
       default:
         refuse(
           id,
-          'behind a network, only sigmoid, softmax, binarize and ensure_dtype are read: others make no probabilities',
+          'behind a network, only sigmoid, softmax, binarize and ensure_dtype are: others make no probabilities',
         );
     }
   }

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { testFolder } from '../../support/files.js';
 import { OnnxGraphs } from '../../support/onnx-graphs.js';
 import { archiveOf, DESCRIPTION_05, HALO, smallPackage } from '../../support/packages.js';
-import { unseam } from '../../support/product.js';
+import { unseam, unseamHere } from '../../support/product.js';
 
 const dir = await testFolder();
 const models = join(dir, 'models');
@@ -33,15 +33,16 @@ beforeAll(async () => {
   await writeFile(onnx, instanceNormalised());
 });
 
-const importing = (source: string, ...args: readonly string[]) =>
-  unseam(['import', source, '--models', models, '--threads', '1', ...args]);
+const argsOf = (source: string, args: readonly string[]) =>
+  ['import', source, '--models', models, '--threads', '1', ...args] as const;
+const importing = (source: string, ...args: readonly string[]) => unseam(argsOf(source, args));
 
 describe('unseam import', () => {
   it('makes a model of a package, and says what was verified', async () => {
     const { code, stdout } = await importing(archive, '--name', 'small', '--derive-halo');
     expect(code).toBe(0);
     expect(stdout.split('\n')).toEqual([
-      expect.stringMatching(/^small\/1: \d+ parameters, 1 channels, 2 classes$/),
+      expect.stringMatching(/^small\/1: \d+ parameters, 1 channel, 2 classes$/),
       expect.stringMatching(`^exact: a halo of ${HALO}, ${HALO}, ${HALO}, ${HALO} px`),
       expect.stringMatching(/^verified: 0 of [\d,]+ values of tiles differ from one pass$/),
       expect.stringMatching(/^verified: px beyond the halo change none of [\d,]+ values$/),
@@ -90,11 +91,17 @@ describe('unseam import', () => {
       /takes 1 channel, not the 2/,
     ],
     ['numbers of channels', () => [onnx, '--image-channels', '1=a,0=b'], 2, /give names alone/],
+    [
+      'a network that is not exact',
+      () => [onnx, '--output', 'scores'],
+      7,
+      /is accepted .* with --approximate/,
+    ],
     ['a text', () => [join(dir, 'notes.txt')], 7, /it is not an ONNX model/],
   ])('refuses %s by its exit code, and leaves no folder', async (_what, args, exitCode, reason) => {
     await writeFile(join(dir, 'notes.txt'), 'A text, which is no network.');
     const [source = '', ...more] = args();
-    const { code, stderr } = await importing(source, '--name', 'none', ...more);
+    const { code, stderr } = await unseamHere(argsOf(source, ['--name', 'none', ...more]));
     expect(stderr).toMatch(reason);
     expect(code).toBe(exitCode);
     expect(existsSync(join(models, 'none'))).toBe(false);

@@ -131,7 +131,7 @@ describe('a package', () => {
     ],
     'weights of PyTorch alone': [
       () => changed((made) => ({ ...made, weights: { pytorch_state_dict: { source: 'weights.pt' } } })),
-      /and it has pytorch_state_dict \(tools\/from-pytorch\.py makes ONNX of them\)/,
+      /and it has pytorch_state_dict \(convert the package by tools\/from-pytorch\.py/,
     ],
     'a step that is not supported': [
       () =>
