@@ -1,3 +1,4 @@
+import * as ort from 'onnxruntime-node';
 import { type Attributes, encodeModel } from '../../model/onnx/proto.js';
 import { GraphWriter } from '../../model/onnx/writer.js';
 import { noise } from './oracle.js';
@@ -52,4 +53,13 @@ export class OnnxGraphs {
     this.g.outputs.push({ name: 'scores', element: 'float32', dims: ['n', 'c', 'y', 'x'] });
     return encodeModel(this.g);
   }
+}
+
+/** What ONNX Runtime computes with a file of one input of one channel, and one output. */
+export async function computedBy(file: Uint8Array, pixels: Float32Array, [height, width]: [number, number]) {
+  const session = await ort.InferenceSession.create(file);
+  const feeds = { image: new ort.Tensor('float32', pixels, [1, 1, height, width]) };
+  const { scores } = await session.run(feeds);
+  await session.release();
+  return [...(scores!.data as Float32Array)];
 }

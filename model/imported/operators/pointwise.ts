@@ -1,11 +1,12 @@
 import tf = require('@tensorflow/tfjs-core');
 
 import type { Attributes } from '../../onnx/proto.js';
-import { type Constant, sizeOf } from '../constant.js';
+import { sizeOf } from '../constant.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
-import { dimsOf, type GraphValue, type ImageValue, type Weight } from '../values.js';
-import { weightOf } from './convolution.js';
+import type { GraphValue, ImageValue } from '../values.js';
+import { binary, pairwise, variadic } from './pairwise.js';
+import { perChannel, perChannelOf, weightOf } from './weights.js';
 
 type Rule = (c: NodeContext) => GraphValue;
 
@@ -33,84 +34,6 @@ function raw(attributes: (c: NodeContext) => Attributes = () => ({})): Rule {
       compute: ([x]) =>
         rawNode({ name, opType, attributes: own, inputs: ['image'], isElementwise: true }, [x!], x!.shape),
     });
-  };
-}
-
-/** A constant that an image is computed with: a scalar, or a number for each channel, `[C]`. */
-export function perChannel(c: NodeContext, constant: Constant, image: ImageValue): Weight {
-  const { dims, values } = constant;
-  const count = sizeOf(dims);
-  const { axes } = image;
-  if (dims.length > axes.length)
-    c.unsupported(`a constant of shape [${dims}] has more dimensions than its image`);
-  const read = () => Float32Array.from(values);
-  if (count === 1) return { shape: [], of: constant, read };
-  for (const [i, axis] of axes.entries()) {
-    const n = dims[i - axes.length + dims.length] ?? 1;
-    if (n === 1 || axis === 'c') continue;
-    c.inexact('it computes with numbers that depend on the position in the tile');
-  }
-  return { shape: [count], of: constant, read };
-}
-
-/** A function of two tensors that broadcast against each other, of which one is an image. */
-function binary(compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Rule {
-  return (c) => pairwise(c, 0, 1, compute);
-}
-
-function pairwise(
-  c: NodeContext,
-  i: number,
-  j: number,
-  compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
-): ImageValue {
-  const [a, b] = [c.values[i], c.values[j]];
-  if (a?.kind === 'constant' || b?.kind === 'constant') {
-    const isFirst = a?.kind === 'constant';
-    const image = c.image(isFirst ? j : i);
-    const weight = perChannel(c, c.required(isFirst ? i : j), image);
-    const [count = 1] = weight.shape;
-    if (count > 1 && image.channels > 1 && count !== image.channels) {
-      c.unsupported(`it computes ${image.channels} channels with ${count} numbers`);
-    }
-    return c.emit({
-      images: [image],
-      channels: Math.max(image.channels, count),
-      weights: [weight],
-      parameters: { isFirst },
-      compute: ([x], [w]) => (isFirst ? compute(w!, x!) : compute(x!, w!)) as tf.Tensor4D,
-    });
-  }
-  const [x, y] = [c.image(i), c.image(j)];
-  if (x.axes.join() !== y.axes.join()) {
-    c.unsupported(`its images are [${x.axes.join(', ')}] and [${y.axes.join(', ')}]`);
-  }
-  if (x.channels !== y.channels && x.channels !== 1 && y.channels !== 1) {
-    c.unsupported(`its images have ${x.channels} and ${y.channels} channels`);
-  }
-  // an image of one px, of a mean over the whole tile, is computed with each px
-  const isSpread = (image: ImageValue, other: ImageValue) =>
-    image.sizes.every((n, axis) => n === 1 && other.sizes[axis]! > 1);
-  const images = isSpread(x, y) ? [y, x] : [x, y];
-  if (!isSpread(x, y) && !isSpread(y, x) && x.sizes.join() !== y.sizes.join()) {
-    c.misfit(`its images have shapes [${dimsOf(x)}] and [${dimsOf(y)}]`);
-  }
-  const isSwapped = images[0] !== x;
-  return c.emit({
-    images,
-    channels: Math.max(x.channels, y.channels),
-    parameters: { isSwapped },
-    compute: ([first, second]) =>
-      (isSwapped ? compute(second!, first!) : compute(first!, second!)) as tf.Tensor4D,
-  });
-}
-
-/** A function of any number of tensors. */
-function variadic(compute: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): Rule {
-  return (c) => {
-    if (c.count === 1) return c.values[0]!;
-    if (c.count === 2) return pairwise(c, 0, 1, compute);
-    return c.unsupported(`it has ${c.count} inputs; only two are supported`);
   };
 }
 
@@ -154,13 +77,6 @@ function batchNormalization(c: NodeContext): ImageValue {
         epsilon,
       ),
   });
-}
-
-/** A constant of one number for each channel. */
-export function perChannelOf(c: NodeContext, i: number, channels: number): Constant {
-  const found = c.required(i);
-  if (found.dims.length === 1 && found.dims[0] === channels) return found;
-  return c.unsupported(`its input ${i} has the shape [${found.dims}], for ${channels} channels`);
 }
 
 function clip(c: NodeContext): ImageValue {

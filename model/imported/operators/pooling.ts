@@ -4,7 +4,7 @@ import { windows } from '../../network/axis/steps.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import type { ImageValue } from '../values.js';
-import { type Both, explicit, padsAt, windowsOf } from './convolution.js';
+import { type Both, explicit, padsAt, windowsOf } from './windows.js';
 
 type Steps = Both<ReturnType<typeof windows>>;
 

@@ -5,8 +5,7 @@ import type { AxisStep } from '../../network/axis/steps.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import { dimsOf, type GraphValue, type ImageValue } from '../values.js';
-import { weightOf } from './convolution.js';
-import { perChannelOf } from './pointwise.js';
+import { perChannelOf, weightOf } from './weights.js';
 
 type Reduction = (x: tf.Tensor4D, axes: number[]) => tf.Tensor;
 

@@ -5,7 +5,7 @@ import { type AxisStep, interpolation, repeat } from '../../network/axis/steps.j
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
 import { type Axis, dimsOf, type ImageValue } from '../values.js';
-import type { Both } from './convolution.js';
+import type { Both } from './windows.js';
 
 /** Denominators that factors are sought with. */
 const MAX_UNDER = 64;

@@ -1,11 +1,14 @@
 import type { NodeContext } from '../node-context.js';
 import type { GraphValue } from '../values.js';
-import { arrange } from './arrange.js';
-import { conv, convTranspose } from './convolution.js';
+import { conv } from './convolution.js';
 import { pointwise } from './pointwise.js';
 import { averagePool, maxPool } from './pooling.js';
 import { reduce } from './reduce.js';
+import { reshaping } from './reshape.js';
 import { resize } from './resize.js';
+import { selection } from './select.js';
+import { shuffling } from './shuffle.js';
+import { convTranspose } from './transposed-convolution.js';
 
 /** How each operator of ONNX is computed; others are refused by name. */
 const OPERATORS: Readonly<Record<string, (c: NodeContext) => GraphValue | GraphValue[]>> = {
@@ -16,7 +19,9 @@ const OPERATORS: Readonly<Record<string, (c: NodeContext) => GraphValue | GraphV
   Resize: resize,
   Upsample: resize,
   ...pointwise,
-  ...arrange,
+  ...selection,
+  ...reshaping,
+  ...shuffling,
   ...reduce,
 };
 
