@@ -60,15 +60,13 @@ export async function sendArchived(
   { path, name, cache }: ArchivedName,
   options: FileResponse,
 ): Promise<void> {
-  if (sendUnchanged(request, response, options)) return; // without looking it up
+  // A client that names the tag of a file has that file: it need not be found.
+  if (request.get('If-None-Match') !== '*' && sendUnchanged(request, response, options)) return;
+  for (const name of ['ETag', 'Accept-Ranges']) response.removeHeader(name); // until it is known that there is one
   const file = await open(path);
   try {
     const part = (await cache.filesOf(path, file)).find(name);
-    if (part === null) {
-      response.removeHeader('ETag');
-      response.removeHeader('Accept-Ranges');
-      throw new RequestError('not-found', `the result has no file "${name}"`);
-    }
+    if (part === null) throw new RequestError('not-found', `the result has no file "${name}"`);
     await sendOpenFile(request, response, file, options, part);
   } finally {
     await file.close();

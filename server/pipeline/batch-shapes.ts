@@ -198,8 +198,8 @@ export class BatchShapes {
 }
 
 /**
- * The sizes of batches that a job of this many tiles needs, of those that are allowed: each four times the one before, and
- * the last.
+ * The sizes of batches that a job of this many tiles needs, of those that are allowed: each four times the one before,
+ * and the last.
  */
 function neededOf(allowed: readonly number[], tiles: number): readonly number[] {
   const usable = allowed.filter((size) => size <= tiles);

@@ -70,6 +70,10 @@ it('it is one file, whose parts are requested by ranges, and whose files have ta
   const etag = whole.headers.get('etag')!;
   const again = { 'if-none-match': etag, 'cache-control': 'max-age=0' };
   expect((await send(shard, { headers: again })).status).toBe(304);
+  const missing = await send(`${shard}1`, {
+    headers: { 'if-none-match': '*', 'cache-control': 'max-age=0' },
+  });
+  expect([missing.status, missing.headers.get('etag')?.includes('zarr/') ?? false]).toEqual([404, false]);
   expect((await send(shard, { method: 'HEAD' })).headers.get('content-length')).toBe(String(bytes.length));
   expect((await send(`/v1/jobs/${id}/labels.zarr/labels%2Fzarr.json`)).status).toBe(200); // as our client encodes it
   for (const none of ['labels.zarr/labels%2F..%2Fzarr.json', 'labels.zarr/..%2Fjob.json', 'labels.zarr//'])
