@@ -111,7 +111,7 @@ export class NodeContext {
     const value = this.values[i];
     if (value?.kind === 'image') return value;
     if (value?.kind === 'mixed') {
-      if (isSpaced(value.dims, value.image)) {
+      if (value.parts || isSpaced(value.dims, value.image)) {
         const { length } = value.dims;
         return this.unsupported(`it reads ${length} dimensions, which "${value.by}" has made of an image`);
       }

@@ -26,7 +26,12 @@ export interface MixedValue {
   /** The map that it was made of, and the node that did so. */
   readonly image: ImageValue;
   readonly by: string;
+  /** What each dimension is, where one of them has copies. */
+  readonly parts?: readonly Part[];
 }
+
+/** A dimension of length 1; one of the image; or copies of the px of its rows, or of its columns. */
+export type Part = null | Axis | { readonly of: 'h' | 'w'; readonly times: number };
 
 export type GraphValue = { readonly kind: 'constant'; readonly constant: Constant } | ImageValue | MixedValue;
 

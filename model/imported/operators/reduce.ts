@@ -64,7 +64,7 @@ function instanceNormalization(c: NodeContext): GraphValue {
   const inexact = c.inexactUnlessApproximate(OF_STATISTICS);
   const image = value?.kind === 'mixed' ? value.image : c.nchw(0);
   const groups = value?.kind === 'mixed' ? value.dims[1]! : image.channels;
-  if (value?.kind === 'mixed' && (value.dims.length !== 3 || image.channels % groups !== 0))
+  if (value?.kind === 'mixed' && (value.parts || value.dims.length !== 3 || image.channels % groups !== 0))
     c.unsupported(`it normalises a map of ${image.channels} channels as [${value.dims}]`);
   const [scale, offset] = [perChannelOf(c, 1, groups), perChannelOf(c, 2, groups)];
   const attributes = { epsilon: { float: c.float('epsilon', 1e-5) } };

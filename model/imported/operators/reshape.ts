@@ -2,12 +2,16 @@ import { sizeOf } from '../constant.js';
 import type { NodeContext } from '../node-context.js';
 import { requestedShape } from '../shapes.js';
 import { type Axis, dimsOf, type GraphValue, type ImageValue, isSpaced } from '../values.js';
+import { merged } from './repeat.js';
 
 function transpose(c: NodeContext): GraphValue {
   const value = c.values[0];
   const perm = c.ints('perm');
   if (value?.kind === 'mixed') {
     const order = perm ?? [...value.dims.keys()].reverse();
+    const { parts } = value;
+    if (parts && isPermutation(order, parts.length))
+      return { ...value, dims: order.map((d) => value.dims[d]!), parts: order.map((d) => parts[d]!) };
     if (order.every((d, i) => d === i)) return value;
     return c.unsupported(
       `it rearranges what "${value.by}" has made of a map; shuffles of channels and of px are not supported`,
@@ -15,16 +19,19 @@ function transpose(c: NodeContext): GraphValue {
   }
   const x = c.image(0);
   const order = perm ?? [...x.axes.keys()].reverse();
-  if (order.toSorted((a, b) => a - b).join() !== [...x.axes.keys()].join())
-    c.unsupported(`it permutes [${x.axes.join(', ')}] by [${order}]`);
+  if (!isPermutation(order, x.axes.length)) c.unsupported(`it permutes [${x.axes.join(', ')}] by [${order}]`);
   return { ...x, axes: order.map((d) => x.axes[d]!) };
 }
+
+const isPermutation = (order: readonly number[], rank: number): boolean =>
+  order.toSorted((a, b) => a - b).join() === Array.from({ length: rank }, (_, d) => d).join();
 
 /** A new shape of the same dimensions, but for some of length 1; or a tensor that is not an image any more. */
 function reshaped(c: NodeContext, dims: readonly number[]): GraphValue {
   const value = c.values[0];
   if (sizeOf(dims) !== sizeOf(c.dims(0)) || !dims.every((n) => n > 0))
     c.misfit(`it makes a tensor of shape [${dims}] of one of [${c.dims(0)}]`);
+  if (value?.kind === 'mixed' && value.parts) return merged(c, { ...value, parts: value.parts }, dims);
   const image = value?.kind === 'mixed' ? value.image : c.image(0);
   const axes = axesOf(image, dims);
   if (axes !== null) return { ...image, axes };

@@ -4,6 +4,7 @@ import { conv } from './convolution.js';
 import { pointwise } from './pointwise.js';
 import { averagePool, maxPool } from './pooling.js';
 import { reduce } from './reduce.js';
+import { tile } from './repeat.js';
 import { reshaping } from './reshape.js';
 import { resize } from './resize.js';
 import { selection } from './select.js';
@@ -18,6 +19,7 @@ const OPERATORS: Readonly<Record<string, (c: NodeContext) => GraphValue | GraphV
   AveragePool: averagePool,
   Resize: resize,
   Upsample: resize,
+  Tile: tile,
   ...pointwise,
   ...selection,
   ...reshaping,

@@ -90,6 +90,24 @@ const EXACT: [string, () => Uint8Array][] = [
   ['cubic doubling', () => unet(pool, doubled('cubic'))],
   ['nearest doubling', () => unet(pool, doubled('nearest', 'asymmetric'))],
   [
+    'px that are repeated as Keras does',
+    () =>
+      unet(pool, (g, x, c) => {
+        const sides = (factor: number, d: number) => {
+          const side = g.g.op('Gather', [g.g.op('Shape', [x]), g.g.ints([d])]);
+          return g.g.op('Mul', [side, g.g.ints([factor])]);
+        };
+        const shape = (down: number, across: number) =>
+          g.g.op('Concat', [g.g.ints([1]), sides(down, 2), sides(across, 3), g.g.ints([c])], { axis: 0 });
+        const rows = g.g.op('Tile', [g.g.op('Unsqueeze', [x, g.g.ints([3])]), g.g.ints([1, 1, 1, 2, 1])]);
+        const last = g.g.op('Transpose', [rows], { perm: [0, 2, 3, 4, 1] });
+        const taller = g.g.op('Reshape', [last, shape(2, 1)]);
+        const columns = g.g.op('Unsqueeze', [taller, g.g.ints([3])]);
+        const wider = g.g.op('Reshape', [g.g.op('Tile', [columns, g.g.ints([1, 1, 1, 2, 1])]), shape(2, 2)]);
+        return g.g.op('Transpose', [wider], { perm: [0, 3, 1, 2] });
+      }),
+  ],
+  [
     'a shuffle of channels to px',
     () =>
       unet(pool, (g, x, c) =>

@@ -158,6 +158,20 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
       /drops values at random/,
     ],
     [
+      'a map that is laid side by side with itself',
+      (g, x) => g.g.op('Tile', [x, g.g.ints([1, 1, 2, 1])]),
+      /only px of its rows and columns may be repeated/,
+    ],
+    [
+      'copies that are not side by side',
+      (g, x) => {
+        const copies = g.g.op('Tile', [g.g.op('Unsqueeze', [x, g.g.ints([3])]), g.g.ints([1, 1, 1, 2, 1])]);
+        const moved = g.g.op('Transpose', [copies], { perm: [0, 1, 3, 2, 4] });
+        return g.g.op('Reshape', [moved, g.g.ints([1, 4, 128, 64])]);
+      },
+      /otherwise than side by side/,
+    ],
+    [
       'channels that are not there',
       (g, x) => g.g.op('Gather', [x, g.g.ints([1, 4])], { axis: 1 }),
       /picks the channels \[1,4\] of 4/,
