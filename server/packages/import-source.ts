@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { PackageError } from '../../model/errors.js';
+import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
 import { readOnnxSource } from '../../model/shelf/onnx-source.js';
 import { RequestError } from '../contract/errors.js';
 import { DESCRIPTION_FILES, parseDescription } from './description.js';
@@ -9,7 +9,7 @@ import type { ImportSource } from './import-network.js';
 import { kerasSource, tensorflowJsSource } from './layers-files.js';
 import { onnxSource } from './network-source.js';
 import { readOwnPackage } from './own-package.js';
-import { openBeside, openPackage, type PackageFiles } from './package-files.js';
+import { filesWithin, openBeside, openPackage, type PackageFiles } from './package-files.js';
 import { type PackageOptions, readForeignPackage } from './package-import.js';
 
 export interface SourceOptions extends PackageOptions {
@@ -72,7 +72,11 @@ async function readPackage(
   options: PackageOptions,
 ): Promise<ImportSource> {
   const path = named ?? descriptionIn(files.paths);
+  const folder = onlyFolderIn(files.paths);
+  if (path === null && folder !== null) return readPackage(filesWithin(files, folder), null, options);
   if (path === null) {
+    const other = OTHERS.find(({ file }) => files.paths.some((each) => file.test(each)));
+    if (other) throw new UnsupportedPackageError(`${files.name} is ${other.is}: ${other.instead}`);
     throw new PackageError(`${files.name} has no description: ${DESCRIPTION_FILES.join(', or ')}`);
   }
   const description = parseDescription(await files.read(path), path);
@@ -80,6 +84,38 @@ async function readPackage(
     ? readForeignPackage(files, description, options)
     : readOwnPackage(files, description, description.own);
 }
+
+/** The folder that an archive was made of, where all of its files are in one; those that macOS adds do not count. */
+function onlyFolderIn(paths: readonly string[]): string | null {
+  const own = paths.filter((path) => !path.startsWith('__MACOSX/'));
+  const folders = new Set(own.map((path) => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '')));
+  const [folder = ''] = folders;
+  return folders.size === 1 && folder !== '' ? folder : null;
+}
+
+/** What else is an archive or a folder, by a file in it, and what to import instead. */
+const OTHERS = [
+  {
+    file: /(^|\/)data\.pkl$/,
+    is: 'a file of PyTorch',
+    instead: 'convert it by tools/from-pytorch.py of unseam, in an environment of Python',
+  },
+  {
+    file: /^model\.weights\.h5$/,
+    is: "in Keras's newer format",
+    instead: 'save the network as HDF5, by model.save("network.h5")',
+  },
+  {
+    file: /^saved_model\.pb$/,
+    is: 'a SavedModel of TensorFlow',
+    instead: 'convert it to ONNX: python -m tf2onnx.convert --saved-model FOLDER --output network.onnx',
+  },
+  {
+    file: /^model\.json$/,
+    is: 'not a package',
+    instead: 'for a network of TensorFlow.js, name its model.json',
+  },
+] as const;
 
 /** By its name, or by its ending, such as `unet.bioimageio.yaml`, as bioimageio.spec finds it. */
 function descriptionIn(paths: readonly string[]): string | null {

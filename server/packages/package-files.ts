@@ -57,6 +57,16 @@ export function openArchive(name: string, data: Buffer): Promise<PackageFiles> {
   return openZip(name, () => fromBufferPromise(data, OPTIONS), data.length);
 }
 
+/** The files of a folder of a package, with their paths in that: what is named in it cannot leave it. */
+export const filesWithin = (files: PackageFiles, folder: string): PackageFiles => ({
+  name: files.name,
+  paths: files.paths
+    .filter((path) => path.startsWith(`${folder}/`))
+    .map((path) => path.slice(folder.length + 1)),
+  read: (path, maxBytes) => files.read(`${folder}/${normalise(path, files.name)}`, maxBytes),
+  close: () => files.close(),
+});
+
 const OPTIONS = { lazyEntries: true, strictFileNames: true, autoClose: false } as const;
 
 async function openZip(

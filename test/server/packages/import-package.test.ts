@@ -8,6 +8,7 @@ import { encodeNpy, parseNpy } from '../../../model/exchange/npy.js';
 import type { Card } from '../../../model/shelf/card.js';
 import { importNetwork } from '../../../server/packages/import-network.js';
 import { readImportSource } from '../../../server/packages/import-source.js';
+import { zipParts } from '../../../server/packages/zip-writer.js';
 import { testFolder } from '../../support/files.js';
 import {
   archiveOf,
@@ -84,6 +85,16 @@ describe('a package', () => {
     );
     expect(card.postprocessing).toEqual([{ step: 'sigmoid' }, { step: 'threshold', value: 0.4 }]);
     expect(card.threshold).toBeUndefined();
+  });
+
+  it('may be an archive of its folder, as desktops make them', async () => {
+    const files = [...good.files, ['rdf.yaml', Buffer.from(JSON.stringify(good.description))] as const];
+    const zipped = files.map(([name, data]) => ({ name: `unet/${name}`, data }));
+    const path = join(dir, 'folder.zip');
+    const more = { name: '__MACOSX/unet/._rdf.yaml', data: Buffer.from('more') };
+    await writeFile(path, Buffer.concat(zipParts([...zipped, more])));
+    const { card } = await importFile(path);
+    expect(card.imported!.verification.test).toMatchObject({ mismatches: 0 });
   });
 
   const REFUSALS: Record<string, readonly [() => SmallPackage, RegExp]> = {
@@ -165,6 +176,18 @@ describe('a description that is named', () => {
     const { card } = await importFile(join(folder, 'nuclei.yaml'));
     expect(card.imported!.verification.test).toMatchObject({ mismatches: 0 });
   });
+});
+
+it.each([
+  ['net/data.pkl', /is a file of PyTorch: convert it by tools\/from-pytorch\.py/],
+  ['model.weights.h5', /is in Keras's newer format: save the network as HDF5/],
+  ['saved_model.pb', /is a SavedModel of TensorFlow: convert it to ONNX/],
+  ['model.json', /is not a package: for a network of TensorFlow\.js, name its model\.json/],
+  ['notes.txt', /has no description: bioimageio\.yaml, or rdf\.yaml/],
+])('an archive with %s is refused with what to import instead', async (name, reason) => {
+  const path = join(dir, `${++count}.zip`);
+  await writeFile(path, Buffer.concat(zipParts([{ name, data: Buffer.from('other') }])));
+  await expect(importFile(path)).rejects.toThrow(reason);
 });
 
 describe('options', () => {
