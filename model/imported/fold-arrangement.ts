@@ -31,7 +31,10 @@ const gather: Rule = ([x, indices], node) => {
   const { dims, values, type } = x!;
   const [axis] = axesWithin([attribute(node, 'axis')?.i ?? 0], dims.length) as [number];
   const length = dims[axis]!;
-  if (!indices!.values.every((index: number) => index >= -length && index < length)) unfoldable();
+  if (
+    !indices!.values.every((index: number) => Number.isInteger(index) && index >= -length && index < length)
+  )
+    unfoldable();
   const row = sizeOf(dims.slice(axis + 1));
   const result = zeros(type, [...dims.slice(0, axis), ...indices!.dims, ...dims.slice(axis + 1)]);
   for (let at = 0, before = 0; at < result.values.length; before += length * row) {

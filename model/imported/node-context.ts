@@ -143,10 +143,16 @@ export class NodeContext {
 
   /** An attribute of older versions, or the constant input of newer ones. */
   list(name: string, input: number): number[] | null {
-    const constant = this.constant(input);
-    if (constant) return Array.from(constant.values);
+    if (this.constant(input)) return this.integers(input);
     const ints = this.ints(name);
     return ints && [...ints];
+  }
+
+  /** The whole numbers that it reads at a place: a shape, axes, indices. */
+  integers(i: number): number[] {
+    const numbers = Array.from(this.required(i).values);
+    if (numbers.every(Number.isInteger)) return numbers;
+    return this.unsupported(`its input ${i} has numbers that are not whole`);
   }
 
   emit(emitted: Emitted): ImageValue {

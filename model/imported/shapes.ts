@@ -52,7 +52,8 @@ export function takenBy(
   const { length } = starts;
   const isComplete = ends.length === length && axes.length === length && steps.length === length;
   const isRight = axes.every((axis) => dims[axis] !== undefined) && new Set(axes).size === length;
-  if (!isComplete || !isRight || steps.includes(0)) return null;
+  const isWhole = [...starts, ...ends, ...steps].every(Number.isInteger);
+  if (!isComplete || !isRight || !isWhole || steps.includes(0)) return null;
   return axes.map((axis, i) => {
     const length = dims[axis]!;
     const step = steps[i]!;
@@ -73,7 +74,8 @@ export function partsOf(node: OnnxNode, sizes: Constant | null | undefined, whol
   const parts =
     listOf(sizes, attribute(node, 'split')?.ints) ??
     Array.from({ length }, (_, i) => Math.min(each, whole - i * each));
-  const isWhole = parts.every((n) => n >= 0) && parts.reduce((sum, n) => sum + n, 0) === whole;
+  const isWhole =
+    parts.every((n) => Number.isInteger(n) && n >= 0) && parts.reduce((sum, n) => sum + n, 0) === whole;
   return isWhole && parts.length === length ? parts : null;
 }
 

@@ -18,7 +18,7 @@ import {
  */
 export function tile(c: NodeContext): GraphValue {
   const value = c.values[0];
-  const repeats = Array.from(c.required(1).values);
+  const repeats = c.integers(1);
   const [at, ...others] = repeats.flatMap((n, d) => (n === 1 ? [] : [d]));
   if (at === undefined) return value!;
   const times = repeats[at]!;
@@ -26,7 +26,7 @@ export function tile(c: NodeContext): GraphValue {
     return c.unsupported('it repeats a map; only px of its rows and columns may be repeated');
   const { dims, image } = value;
   const of = axisBehindWhich(image, dims, at);
-  if (others.length > 0 || of === null || !Number.isInteger(times) || times < 1)
+  if (others.length > 0 || of === null || times < 1)
     return c.unsupported('it repeats a map otherwise than by the px of its rows or of its columns');
   const long = axesOfLength(image);
   const parts = dims.map((n, d): Part => (d === at ? { of, times } : n === 1 ? null : long.shift()!));

@@ -52,7 +52,7 @@ function axesOf(image: ImageValue, dims: readonly number[]): readonly Axis[] | n
 }
 
 const reshape = (c: NodeContext): GraphValue => {
-  const requested = Array.from(c.required(1).values);
+  const requested = c.integers(1);
   return reshaped(c, requestedShape(c.dims(0), requested, c.int('allowzero', 0) === 1));
 };
 
@@ -109,7 +109,7 @@ function dropout(c: NodeContext): GraphValue {
 
 function expand(c: NodeContext): GraphValue {
   const x = c.image(0);
-  const dims = Array.from(c.required(1).values);
+  const dims = c.integers(1);
   if (dims.length > x.axes.length) c.unsupported(`it makes ${dims.length} dimensions of an image`);
   const isSame = dims.every((n, i) => n === 1 || n === dimsOf(x)[i - dims.length + x.axes.length]);
   return isSame ? x : c.unsupported('it repeats an image');

@@ -92,7 +92,7 @@ function gather(c: NodeContext): GraphValue {
   if (axisAt(c, x, c.int('axis', 0)) !== 'c')
     c.unsupported('it picks rows, columns or images; only channels are supported');
   const indices = c.required(1);
-  const list = Array.from(indices.values, (i) => (i < 0 ? i + x.channels : i));
+  const list = c.integers(1).map((i) => (i < 0 ? i + x.channels : i));
   if (indices.dims.length > 1) c.unsupported('its indices have more than one dimension');
   if (!list.every((i) => i >= 0 && i < x.channels))
     c.unsupported(`it picks the channels [${indices.values}] of ${x.channels}`);
@@ -130,7 +130,7 @@ function pad(c: NodeContext): GraphValue {
   const x = c.image(0);
   const pads = c.list('pads', 1) ?? c.unsupported('its padding is not known');
   const rank = pads.length / 2;
-  const axes = c.constant(3) ? Array.from(c.constant(3)!.values) : [...x.axes.keys()];
+  const axes = c.constant(3) ? c.integers(3) : [...x.axes.keys()];
   if (axes.length !== rank) c.unsupported(`it pads ${axes.length} dimensions by [${pads}]`);
   const of = (axis: Axis): readonly [number, number] => {
     const at = axes.findIndex((each) => axisAt(c, x, each) === axis);

@@ -158,6 +158,14 @@ describe('a graph that cannot be exact is refused by the name of its node', () =
       /drops values at random/,
     ],
     [
+      'halves of px',
+      (g, x) => {
+        const half = g.g.initializer('float32', [1], Float32Array.of(0.5));
+        return g.g.op('Slice', [x, half, g.g.ints([9]), g.g.ints([2])]);
+      },
+      /its bounds are not known/,
+    ],
+    [
       'a map that is laid side by side with itself',
       (g, x) => g.g.op('Tile', [x, g.g.ints([1, 1, 2, 1])]),
       /only px of its rows and columns may be repeated/,
