@@ -12,7 +12,7 @@ export const HALO = 4;
 
 const space = (id: string, more: object = {}) => ({ type: 'space', id, size: SIDE, ...more });
 
-/** A description of form 0.5, of a network of one channel and one sigmoid. */
+/** A description of format version 0.5, of a network of one channel and one sigmoid. */
 export const DESCRIPTION_05 = {
   format_version: '0.5.3',
   type: 'model',
@@ -45,7 +45,7 @@ export const DESCRIPTION_05 = {
   weights: { onnx: { source: 'weights.onnx', opset_version: 18 } as object } as Record<string, object>,
 };
 
-/** The same in form 0.4. */
+/** The same in format version 0.4. */
 export const DESCRIPTION_04 = {
   ...DESCRIPTION_05,
   format_version: '0.4.10',

@@ -56,7 +56,7 @@ describe('a package', () => {
   it.each([
     ['0.5', DESCRIPTION_05],
     ['0.4', DESCRIPTION_04],
-  ])('of form %s becomes a model that computes its test', async (_form, description) => {
+  ])('of version %s becomes a model that computes its test', async (_form, description) => {
     const { card, folder } = await importPackage({ ...good, description });
     expect(card).toMatchObject({
       description: 'A network of random weights.',
