@@ -34,6 +34,9 @@ def before_call(context, case, kwargs):
     for given in (case.query, body, body.get("parameters")):
         if isinstance(given, dict) and "range" in given:
             given["range"] = in_order(given["range"])
+        for axis in ("z", "t"):
+            if isinstance(given, dict) and re.search("[-,]", str(given.get(axis, ""))):
+                given[axis] = "0-4,7"
     if "url" in (body.get("source") or {}):
         body["source"]["url"] = "https://slides.example.org/slide.tif"
     if case.method.upper() == "POST" and case.path.endswith("/uploads"):
@@ -52,7 +55,7 @@ def refused_for_what_no_schema_says(context, response, case):
     if response.status_code != 400 or not is_valid(case):
         return
     detail = response.json()["detail"]
-    if "it applies to labels only" in detail:
+    if "it applies to labels only" in detail or "normalises without statistics" in detail:
         return
     assert not re.match(r'parameter "|there is no parameter|unknown output|expected {', detail), detail
 

@@ -35,7 +35,7 @@ export interface TilingOutcome {
   readonly exact: boolean;
   /**
    * The largest difference between probabilities that should be equal, from 0 to 1; 0 where all are, though labels may
-   * differ. Null where nothing was compared: a network that resizes its output has tiles of one size only.
+   * differ. Null where nothing was compared: a network that is not tileable has tiles of one size only.
    */
   readonly largestDifference: number | null;
 }

@@ -100,7 +100,7 @@ export const receiptSchema = z
       .nullable()
       .describe(
         'the largest difference between probabilities that this test saw, from 0 to 1: 0 where `exact`; null where ' +
-          'there is no test, for a model that resizes its output',
+          'there is no test, for a model of one tile size',
       ),
     repeatable: z
       .boolean()

@@ -8,7 +8,8 @@ import { type Credential, credentialOf } from './credential.js';
 import type { Check } from './operate.js';
 import { setPrincipal } from './principal.js';
 
-const REALM = 'Bearer realm="unseam"';
+/** What `WWW-Authenticate` says to who presents nothing. */
+export const REALM = 'Bearer realm="unseam"';
 
 /**
  * Checks, before the handlers of an operation and before its body is received, that the caller has its scope. Refusals

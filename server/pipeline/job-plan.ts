@@ -189,7 +189,7 @@ function usableTile(
   if (!geometry.tileable) {
     return {
       tile: { width: geometry.smallest, height: geometry.smallest },
-      warnings: ['this model resizes its output: it has one tile size, and its tiles do not agree exactly'],
+      warnings: ['this model has one tile size, and its tiles do not agree exactly'],
     };
   }
   if (exact) return { tile: requested, warnings: [] };

@@ -19,6 +19,7 @@ export async function expectDescribed(name: OperationName, response: Response): 
     const codes = [...errorsOf(operation)].map((code) => `urn:unseam:problem:${code}`);
     expect([name, codes]).toEqual([name, expect.arrayContaining([problem.type])]);
     expect(problem.status).toBe(response.status);
+    expect([name, response.headers.has('www-authenticate')]).toEqual([name, response.status === 401]);
     return problem;
   }
   const described = operation.responses[response.status];

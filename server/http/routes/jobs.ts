@@ -40,6 +40,7 @@ export function jobRoutes(operate: Operate, dependencies: RouteDependencies): vo
     const known = keys.replay(idempotency, owner);
     if (known) {
       request.resume();
+      setCacheStatus(response, 'hit');
       sendAccepted(response.set('Idempotent-Replayed', 'true'), view(known));
       return;
     }

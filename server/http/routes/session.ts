@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import type { Authenticator } from '../../access/authenticator.js';
 import { RequestError } from '../../contract/errors.js';
 import type { Session } from '../../contract/schemas/access.js';
+import { REALM } from '../authorize.js';
 import { credentialOf, noSessionCookies, sessionCookie } from '../credential.js';
 import type { Operate } from '../operate.js';
 import { principalOf } from '../principal.js';
@@ -22,8 +23,10 @@ export function sessionRoutes(operate: Operate, authenticator: Authenticator): v
 
   operate('signIn', async (request, response) => {
     const credential = credentialOf(request);
-    if (credential === null)
+    if (credential === null) {
+      response.set('WWW-Authenticate', REALM);
       throw new RequestError('unauthorized', 'sign in with a token: send "Authorization: Bearer TOKEN"');
+    }
     response.set('Set-Cookie', sessionCookie(request, credential.token));
     response.json(await sessionOf(request));
   });

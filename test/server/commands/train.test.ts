@@ -287,7 +287,7 @@ describe('every preset', () => {
       ]);
       expect(segmented).toMatchObject({ code: 0 });
       expect(JSON.parse(segmented.stdout)).toMatchObject({ exact: !isColour });
-      if (isColour) expect(JSON.parse(segmented.stdout).warnings.join()).toMatch(/resizes its output/);
+      if (isColour) expect(JSON.parse(segmented.stdout).warnings.join()).toMatch(/one tile size/);
     },
     120_000,
   );

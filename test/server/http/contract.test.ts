@@ -40,7 +40,10 @@ describe('the contract describes', () => {
       (await send('segment', '/v1/segment?model=shapes', { body: image, headers })).response.status,
     ).toBe(202);
     await send('plan', '/v1/plan?model=shapes', { body: image });
-    const { body } = await send('createJob', '/v1/jobs?model=shapes', { body: image });
+    const again = { body: image, headers: { 'idempotency-key': 'a' } };
+    await send('createJob', '/v1/jobs?model=shapes', again);
+    const { body, response: replayed } = await send('createJob', '/v1/jobs?model=shapes', again);
+    expect(replayed.headers.get('cache-status')).toBe('unseam; hit');
     const { id } = body as { id: string };
     await settledJob(server.url, id);
     expect((await send('getJob', `/v1/jobs/${id}`)).body).toMatchObject({ state: 'succeeded' });
