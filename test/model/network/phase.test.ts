@@ -17,24 +17,27 @@ const geometryOf = (halo: Margins, padded: Margins): TileGeometry => ({
 });
 
 describe('tiles of a network that pads', () => {
-  it('begin at multiples of its strides', () => {
+  it('begin at multiples of its strides, and have the same halo on all sides', () => {
     const found = inPhase(geometryOf(margins(38, 40, 30, 30), margins(38, 40, 30, 30)));
-    expect(found.halo).toEqual(margins(40, 40, 30, 30));
-    expect(found).toMatchObject({ padded: found.halo, smallest: 96 });
+    expect(found).toMatchObject({ halo: margins(40, 40, 40, 40), padded: found.halo, smallest: 96 });
   });
 
-  it('have the same halo at both ends where they had, and return a multiple of px at least', () => {
+  it('return a multiple of px at least', () => {
     const found = inPhase(geometryOf(margins(44, 44, 44, 44), margins(44, 44, 44, 44)));
-    expect(found.halo).toEqual(margins(48, 48, 48, 48));
-    expect(found.smallest).toBe(2 * 48 + 8);
+    expect(found).toMatchObject({ halo: margins(48, 48, 48, 48), smallest: 2 * 48 + 8 });
   });
 
   it('stay as a card states them', () => {
     const derived = geometryOf(margins(38, 38, 30, 30), margins(38, 38, 30, 30));
     expect(phasedAs(derived, derived.halo)).toEqual(derived);
-    expect(phasedAs(derived, margins(40, 40, 30, 30))).toEqual(inPhase(derived));
+    expect(phasedAs(derived, margins(40, 40, 40, 40))).toEqual(inPhase(derived));
     expect(phasedAs(derived, undefined)).toEqual(inPhase(derived));
   });
+});
+
+it('each axis is aligned where the network pads it', () => {
+  const found = inPhase(geometryOf(margins(38, 12, 30, 12), margins(38, 0, 30, 0)));
+  expect(found).toMatchObject({ halo: margins(40, 12, 40, 12), padded: margins(40, 0, 40, 0) });
 });
 
 it('tiles of a network that returns fewer px than it reads begin with its halo', () => {
