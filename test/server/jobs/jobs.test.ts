@@ -238,7 +238,7 @@ it('a small image is segmented while a slide is in progress', async () => {
   const sharp = (await import('sharp')).default;
   const large = sharp({ create: { width: 4000, height: 4000, channels: 3, background: '#888' } });
   const gray = await large.toColourspace('b-w').png({ compressionLevel: 1 }).toBuffer();
-  const { id } = await view(await submit('model=em-membrane&priority=bulk', {}, gray));
+  const { id } = await view(await submit('model=em-membrane&priority=bulk&tile=188', {}, gray));
   await jobWhen(server.url, id, hasTiles);
   const corner = await sharp(slide).extract({ left: 0, top: 0, width: 200, height: 200 }).png().toBuffer();
   const small = await fetch(at('/v1/segment?model=shapes'), {
