@@ -16,13 +16,17 @@ export interface LayersFiles {
 /** The name of the weights in `model.json`. */
 const WEIGHTS = 'weights.bin';
 
+/** Whether layers of TensorFlow.js compute the probabilities of a network: they have none for a background beside sigmoids. */
+export const hasLayersFor = ({ layers, head, outputChannels }: TileModel): boolean =>
+  layers !== null && (head.kind !== 'sigmoid' || outputChannels === 1);
+
 /**
  * A network as layers that plain TensorFlow.js has, for images `[batch, side, side, channels]` of stored values: they are
  * mirrored at their borders, and each px gets probabilities of all classes. Such layers mirror by a product with a matrix of
  * zeros and ones, which is exact, and for which the side must be known.
  *
  * @param options.side px, at least the `shortestSide`
- * @throws ModelChoiceError for a network that has no layers, and for several sigmoids
+ * @throws ModelChoiceError for a network without layers that compute its probabilities; see `hasLayersFor`
  */
 export async function exportLayers(
   network: TileModel,
@@ -32,12 +36,8 @@ export async function exportLayers(
   }: { readonly side: number; readonly range: readonly [low: number, high: number] },
 ): Promise<LayersFiles> {
   const { geometry, layers, head, inputChannels, outputChannels } = network;
-  if (layers === null)
-    throw new ModelChoiceError('its network has no layers of TensorFlow.js: only ONNX can be exported');
-  if (head.kind === 'sigmoid' && outputChannels > 1)
-    throw new ModelChoiceError(
-      'layers of TensorFlow.js cannot compute the background of several sigmoids: only ONNX can be exported',
-    );
+  if (layers === null || !hasLayersFor(network))
+    throw new ModelChoiceError('no layers of TensorFlow.js compute its network: only ONNX can be exported');
   const { rescaling, cropping2D, activation, concatenate } = tfl.layers;
   const input = tfl.input({ shape: [side, side, inputChannels], name: 'image' });
   const scaled = rescaling({ name: 'intensities', scale: 1 / (high - low), offset: -low / (high - low) });

@@ -2,7 +2,7 @@ import { ModelChoiceError } from '../errors.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { OnnxBackend } from '../onnx/backend.js';
 import { runModel } from '../onnx/run-model.js';
-import { exportLayers, type LayersFiles } from './export-layers.js';
+import { exportLayers, hasLayersFor, type LayersFiles } from './export-layers.js';
 import { exportOnnx } from './export-onnx.js';
 import { INPUT, OUTPUT, shortestSide } from './mirrored-graph.js';
 
@@ -23,7 +23,7 @@ export interface ExportRequest {
 /** A network for other programs. */
 export interface ExportedModel {
   readonly onnx: Uint8Array;
-  /** Null where none were requested, or the network has no layers. */
+  /** Null where none were requested, or none compute the network. */
   readonly layers: LayersFiles | null;
   /** The probabilities of the test image that ONNX Runtime computes by the graph, `[side, side, classes]`. */
   readonly probabilities: Float32Array;
@@ -56,7 +56,7 @@ export async function exportModel(
   const stored = { data: Float32Array.from(image), dims: [1, side, side, inputChannels] };
   return {
     onnx,
-    layers: layers && network.layers !== null ? await exportLayers(network, { side, range }) : null,
+    layers: layers && hasLayersFor(network) ? await exportLayers(network, { side, range }) : null,
     probabilities: await runModel(onnx, { [INPUT]: stored }, OUTPUT),
     shortestSide: shortest,
   };

@@ -21,6 +21,8 @@ export interface ImportOptions {
    * Accepts nodes that are not exact: the network then has tiles of this side alone, in px. Default: they are refused.
    */
   readonly approximateSide?: number;
+  /** How many classes a card names; see `haveOwnBackground`. Default: not known. */
+  readonly classes?: number;
   /** The halo that a card states; see `phasedAs`. Default: that of a pass over the image alone. */
   readonly halo?: Margins;
 }
@@ -44,14 +46,28 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
   };
   if (approximateSide !== undefined) {
     const { graph: lowered, geometry } = lowerApproximately(graph, base, read.fixed, approximateSide);
-    return new ImportedNetwork(lowered, geometry, geometry.halo, read.channels, options.scores ?? null);
+    return new ImportedNetwork(
+      lowered,
+      geometry,
+      geometry.halo,
+      read.channels,
+      options.scores ?? null,
+      options.classes,
+    );
   }
   const lowered =
     read.fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: read.fixed });
   const derived = solveGeometry(lowered);
   const geometry = phasedAs(derived, options.halo);
   if (read.fixed === null) checkSizes(graph, base, lowered, geometry);
-  return new ImportedNetwork(lowered, geometry, derived.halo, read.channels, options.scores ?? null);
+  return new ImportedNetwork(
+    lowered,
+    geometry,
+    derived.halo,
+    read.channels,
+    options.scores ?? null,
+    options.classes,
+  );
 }
 
 /** The input and the output of a graph, which must be one image each. @throws OnnxFileError */

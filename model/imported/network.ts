@@ -3,7 +3,7 @@ import tf = require('@tensorflow/tfjs-core');
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import { Head } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
-import type { ScoreKind } from '../network/score-kind.js';
+import { haveOwnBackground, type ScoreKind } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { LoweredGraph } from './lower.js';
 import { type ImportedNode, parametersOf } from './values.js';
@@ -30,6 +30,7 @@ export class ImportedNetwork implements TileModel {
    * @param graph up to what the file returns
    * @param reach how far px of the output depend on others; the halo of the geometry may be wider, for its phase
    * @param kind of the scores where the graph does not end in what says so
+   * @param classes that a card names; see `haveOwnBackground`
    */
   constructor(
     private readonly graph: LoweredGraph,
@@ -37,8 +38,9 @@ export class ImportedNetwork implements TileModel {
     readonly reach: Margins,
     readonly inputChannels: number,
     kind: ScoreKind | null,
+    classes?: number,
   ) {
-    const { nodes, ending, scores, found } = endingOf(graph);
+    const { nodes, ending, scores, found } = endingOf(graph, classes);
     this.#nodes = nodes;
     this.#ending = ending;
     this.#scores = scores;
@@ -126,8 +128,14 @@ export class ImportedNetwork implements TileModel {
   }
 }
 
-/** Where a graph's scores are: in front of a softmax, a sigmoid or a comparison at its end. */
-function endingOf({ nodes, input, output }: LoweredGraph): {
+/**
+ * Where a graph's scores are: in front of a softmax, a sigmoid or a comparison at its end. Several sigmoids that are
+ * compared by the graph itself, or that are as many as the classes, are its scores.
+ */
+function endingOf(
+  { nodes, input, output }: LoweredGraph,
+  classes: number | undefined,
+): {
   readonly nodes: readonly ImportedNode[];
   readonly ending: readonly ImportedNode[];
   readonly scores: number;
@@ -142,6 +150,12 @@ function endingOf({ nodes, input, output }: LoweredGraph): {
     if (!node || !kind || node.inputs[0] === input) break;
     // a sigmoid of several channels says which of them a pixel has, not which one
     if (found !== null && kind !== 'argmax') break;
+    if (kind === 'sigmoid' && node.channels > 1) {
+      if (ending.length > 0 || haveOwnBackground(node.channels, classes)) {
+        found = 'probabilities';
+        break;
+      }
+    }
     ending.unshift(node);
     scores = node.inputs[0]!;
     if (kind !== 'argmax') {

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Margins, type TileGeometry, tileGeometryOf } from './geometry.js';
 import { Head, headOf } from './head.js';
 import { type LayerFacts, layersOf } from './layers.js';
-import type { ScoreKind } from './score-kind.js';
+import { haveOwnBackground, type ScoreKind } from './score-kind.js';
 import type { LayersForm, TileModel } from './tile-model.js';
 
 /** A network of TensorFlow.js's layers. */
@@ -18,18 +18,22 @@ export class LayersNetwork implements TileModel {
    * @param model becomes part of this, and is disposed of with it
    * @param scores what its output means, where it does not end in an activation layer. Default: probabilities
    * @param phased where its tiles begin; see `inPhase`. Default: as our own networks are trained
+   * @param classes that a card names; see `haveOwnBackground`
    * @throws InexactModelError for a network that cannot be tiled exactly
    */
   constructor(
     model: tfl.LayersModel,
     scores: ScoreKind = 'probabilities',
     phased: (derived: TileGeometry) => TileGeometry = (derived) => derived,
+    classes?: number,
   ) {
-    const { network, head } = headOf(model);
+    const ending = headOf(model);
+    const isWhole = ending.head.kind === 'sigmoid' && haveOwnBackground(channelsOf(model.outputs), classes);
+    const { network, head } = isWhole ? { network: model, head: new Head('probabilities') } : ending;
     const derived = tileGeometryOf(model);
     this.geometry = phased(derived);
     this.reach = derived.halo;
-    this.head = network === model ? new Head(scores) : head;
+    this.head = network === model && !isWhole ? new Head(scores) : head;
     this.layers = { whole: model, scores: network };
   }
 

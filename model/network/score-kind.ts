@@ -4,6 +4,13 @@
  */
 export type ScoreKind = 'softmax' | 'sigmoid' | 'probabilities';
 
+/**
+ * Whether each of several sigmoids is a class, because as many are named: then one of them is the background, and a pixel
+ * has the class of the greatest. Otherwise the background is beside them, and has no channel.
+ */
+export const haveOwnBackground = (sigmoids: number, classes: number | undefined): boolean =>
+  sigmoids > 1 && classes === sigmoids;
+
 /** The classes that a network with as many scores distinguishes, the background among them. */
 export const classesOfScores = (kind: ScoreKind, scores: number): number =>
   kind === 'sigmoid' || scores === 1 ? scores + 1 : scores;

@@ -110,18 +110,18 @@ async function loadGraph(folder: string, card: Card): Promise<Loaded> {
   const network = importOnnx(bytes, {
     channels: inputChannels,
     scores: scoresOf(card),
+    classes: card.classes.length,
     halo: architecture.halo,
     ...(!architecture.tileable && { approximateSide: architecture.smallest }),
   });
   return {
     network,
-    digest: createHash('sha256')
-      .update(weights.sha256)
-      .update(scoresOf(card))
-      .update(JSON.stringify(network.geometry.halo))
-      .digest('hex'),
+    digest: createHash('sha256').update(weights.sha256).update(meaningOf(network)).digest('hex'),
   };
 }
+
+/** What a card says of an imported network, whose file does not: two models of it may have other results. */
+const meaningOf = ({ head, geometry }: TileModel): string => JSON.stringify([head.kind, geometry.halo]);
 
 async function loadLayers(folder: string, card: Card): Promise<Loaded> {
   const json = modelSchema.safeParse(await readJson(folder, LAYERS_FILE));
@@ -136,10 +136,15 @@ async function loadLayers(folder: string, card: Card): Promise<Loaded> {
   const model = await tfl.loadLayersModel(tf.io.fromMemory({ modelTopology, weightSpecs, weightData }));
   try {
     const { architecture } = card;
-    const network = new LayersNetwork(model, scoresOf(card), (derived) =>
-      architecture.kind === 'layers' ? phasedAs(derived, architecture.halo) : derived,
+    const isImported = architecture.kind === 'layers';
+    const network = new LayersNetwork(
+      model,
+      scoresOf(card),
+      (derived) => (isImported ? phasedAs(derived, architecture.halo) : derived),
+      card.classes.length,
     );
     const hash = createHash('sha256').update(JSON.stringify(modelTopology)).update(card.weights.sha256);
+    if (isImported) hash.update(meaningOf(network));
     return { network, digest: hash.update(card.quantisation?.sha256 ?? '').digest('hex') };
   } catch (error) {
     model.dispose();

@@ -5,7 +5,7 @@ import { ModelShelf } from '../../model/shelf/shelf.js';
 import { writeWhole } from '../../model/shelf/whole-file.js';
 import { DEFAULTS, ENVIRONMENT } from '../config.js';
 import { RequestError } from '../contract/errors.js';
-import { exportPackage } from '../packages/export-package.js';
+import { exportPackage, TENSORFLOW_JS_FILE } from '../packages/export-package.js';
 import { STORED_TYPES, type StoredType } from '../packages/test-image.js';
 import { integer } from '../terminal/flag-values.js';
 import type { CommandContext } from '../terminal/options.js';
@@ -109,6 +109,9 @@ async function exportModel(
       });
       await writeWhole(out, parts);
       Object.assign(facts, { package: out, files, largestDifference, shortestSide });
+      if (flags.tensorflowJs && !files.includes(TENSORFLOW_JS_FILE)) {
+        context.stderr('no weights for TensorFlow.js are part of it: its layers do not compute this network');
+      }
       if (!json) {
         const agreement =
           largestDifference === 0

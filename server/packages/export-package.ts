@@ -37,6 +37,8 @@ export interface ExportedPackage extends Pick<ExportedModel, 'shortestSide'> {
 }
 
 /** Of BioImage.IO's descriptions. */
+/** The weights for TensorFlow.js in a package. */
+export const TENSORFLOW_JS_FILE = 'tensorflow_js.zip';
 const FORMAT_VERSION = '0.5.4';
 const TFJS_VERSION = '4.22.0';
 const OPSET = 18;
@@ -78,7 +80,7 @@ export async function exportPackage(engine: Engine, request: PackageRequest): Pr
   const { onnx, layers } = exported;
   const weights: ZipFile[] = [
     { name: 'weights.onnx', data: onnx },
-    ...(layers ? [{ name: 'tensorflow_js.zip', data: zipOf(layers) }] : []),
+    ...(layers ? [{ name: TENSORFLOW_JS_FILE, data: zipOf(layers) }] : []),
   ];
   const files: ZipFile[] = [
     {
@@ -176,7 +178,7 @@ function describe(
   const names =
     card.channels?.map(({ name }) => name) ??
     (card.inputChannels === 1 ? ['gray'] : ['red', 'green', 'blue']);
-  const tensorflowJs = file('tensorflow_js.zip');
+  const tensorflowJs = file(TENSORFLOW_JS_FILE);
   return {
     format_version: FORMAT_VERSION,
     type: 'model',

@@ -9,7 +9,7 @@ import { checkTest, type TestTolerance } from '../../model/exactness/verify-test
 import { verifyTiles } from '../../model/exactness/verify-tiles.js';
 import type { Margins } from '../../model/network/geometry.js';
 import { NORMALISATION } from '../../model/network/pixels.js';
-import { classesOfScores, type ScoreKind } from '../../model/network/score-kind.js';
+import { classesOfScores, haveOwnBackground, type ScoreKind } from '../../model/network/score-kind.js';
 import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
 import { writeCard } from '../../model/shelf/model-files.js';
 import { RequestError } from '../contract/errors.js';
@@ -136,7 +136,12 @@ function checkNames({ channels }: ImportedCard, inputChannels: number): void {
 /** The card of a network that is not verified yet. @throws RequestError for what contradicts the network */
 async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Card> {
   const { engine, name, version, network, card, source } = request;
-  const { geometry, inputChannels, outputChannels, parameters, features, ending } = found;
+  const { geometry, inputChannels, outputChannels, parameters, features } = found;
+  const { outputNames = null } = request;
+  const isFirstBackground = outputNames?.[0]?.toLowerCase() === 'background';
+  const named = card.classes?.length ?? (isFirstBackground ? outputNames!.length : undefined);
+  const ending =
+    found.ending === 'sigmoid' && haveOwnBackground(outputChannels, named) ? 'probabilities' : found.ending;
   checkNames(card, inputChannels);
   if (ending !== null && request.scores !== undefined && request.scores !== 'probabilities') {
     throw new RequestError(
@@ -146,12 +151,16 @@ async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Ca
   }
   const kind = request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax');
   const expected = classesOfScores(ending ?? kind, outputChannels);
-  const classes = card.classes ?? classesNamed(request.outputNames ?? null, outputChannels, expected);
+  const classes = card.classes ?? classesNamed(outputNames, outputChannels, expected);
   if (classes.length !== expected) {
     const background = expected > outputChannels ? ', the background among them,' : '';
+    const remedy =
+      ending === 'sigmoid' && outputChannels > 1
+        ? `; name ${outputChannels} where one of its sigmoids is the background's`
+        : '';
     throw new RequestError(
       'bad-request',
-      `the network distinguishes ${expected} classes${background} and ${classes.length} are named`,
+      `the network distinguishes ${expected} classes${background} and ${classes.length} are named${remedy}`,
     );
   }
   return {

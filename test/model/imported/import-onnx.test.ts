@@ -45,6 +45,18 @@ describe('an ONNX graph', () => {
     network.dispose();
   });
 
+  it.each([
+    ['as many classes as sigmoids', false, 3],
+    ['a comparison behind them', true, undefined],
+  ])('that ends in several sigmoids with %s has the background among them', (_name, isCompared, classes) => {
+    const g = new OnnxGraphs(1);
+    const sigmoids = g.g.op('Sigmoid', [g.conv('image', 1, 3)]);
+    const output = isCompared ? g.g.op('ArgMax', [sigmoids], { axis: 1 }) : sigmoids;
+    const network = importOnnx(g.file(output), classes === undefined ? {} : { classes });
+    expect(network).toMatchObject({ outputChannels: 3, head: { kind: 'probabilities' } });
+    network.dispose();
+  });
+
   it('that ends in several sigmoids has a background where none of them exceeds a half', async () => {
     const g = new OnnxGraphs(1);
     const x = g.relu(g.conv('image', 1, 4));

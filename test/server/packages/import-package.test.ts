@@ -5,8 +5,11 @@ import { File, FS, ready } from 'h5wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../model/engine/engine.js';
 import { encodeNpy, parseNpy } from '../../../model/exchange/npy.js';
+import type { ScoreKind } from '../../../model/network/score-kind.js';
 import type { Card } from '../../../model/shelf/card.js';
-import { importNetwork } from '../../../server/packages/import-network.js';
+import { loadCheckpoint } from '../../../model/shelf/checkpoint.js';
+import { classesOf } from '../../../server/packages/class-names.js';
+import { type ImportRequest, importNetwork } from '../../../server/packages/import-network.js';
 import { readImportSource } from '../../../server/packages/import-source.js';
 import { zipParts } from '../../../server/packages/zip-writer.js';
 import { testFolder } from '../../support/files.js';
@@ -32,11 +35,23 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 /** Imports a file, as the command does. */
-async function importFile(path: string, derivesHalo = false): Promise<{ card: Card; folder: string }> {
+async function importFile(
+  path: string,
+  derivesHalo = false,
+  more: Partial<ImportRequest> = {},
+): Promise<{ card: Card; folder: string }> {
   const name = `model-${++count}`;
   const folder = join(dir, 'models', name, '1');
   const { notes: _, ...source } = await readImportSource(path, { output: null, derivesHalo });
-  const card = await importNetwork({ engine, folder, name, version: 1, source: 'a test', ...source });
+  const card = await importNetwork({
+    engine,
+    folder,
+    name,
+    version: 1,
+    source: 'a test',
+    ...source,
+    ...more,
+  });
   return { card, folder };
 }
 
@@ -237,9 +252,41 @@ describe("Keras's file", () => {
     expect([...values.subarray(10, 12)]).toEqual(softmax([0.27 + 0.5, 0.54 - 0.5]));
   });
 
+  it('gives two models, whose results are not mixed up, where its output is taken for two things', async () => {
+    const path = join(dir, 'logits.h5');
+    await writeFile(path, await kerasFile('linear'));
+    const classesAndDigest = async (scores: ScoreKind) => {
+      const { card, folder } = await importFile(path, false, { scores });
+      const { digest, network } = await loadCheckpoint(folder);
+      network.dispose();
+      return [card.classes.length, digest] as const;
+    };
+    const [softmax, sigmoid] = [await classesAndDigest('softmax'), await classesAndDigest('sigmoid')];
+    expect([softmax[0], sigmoid[0]]).toEqual([2, 3]);
+    expect(softmax[1]).not.toBe(sigmoid[1]);
+  });
+
+  it('of several sigmoids has as many classes as are named, with the background or beside it', async () => {
+    const path = join(dir, 'sigmoids.h5');
+    await writeFile(path, await kerasFile('sigmoid'));
+    for (const [names, kind] of [
+      [['background', 'nucleus'], 'probabilities'],
+      [['background', 'nucleus', 'border'], 'sigmoid'],
+    ] as const) {
+      const { card, folder } = await importFile(path, false, { card: { classes: classesOf(names) } });
+      const { network } = await loadCheckpoint(folder);
+      expect([card.classes.length, network.head.kind]).toEqual([names.length, kind]);
+      network.dispose();
+    }
+    const four = { card: { classes: classesOf(['a', 'b', 'c', 'd']) } };
+    await expect(importFile(path, false, four)).rejects.toThrow(
+      "3 classes, the background among them, and 4 are named; name 2 where one of its sigmoids is the background's",
+    );
+  });
+
   it('of weights alone is refused', async () => {
     const path = join(dir, 'weights.h5');
-    await writeFile(path, await kerasFile(false));
+    await writeFile(path, await kerasFile('softmax', false));
     await expect(importFile(path)).rejects.toThrow('it has weights alone, no network');
   });
 });
@@ -250,12 +297,12 @@ const softmax = (scores: readonly number[]): unknown[] => {
 };
 
 /** A convolution of three channels to two, as Keras 2 stores it. */
-async function kerasFile(hasConfig = true): Promise<Uint8Array> {
+async function kerasFile(activation = 'softmax', hasConfig = true): Promise<Uint8Array> {
   await ready;
   const path = '/made.h5';
   const file = new File(path, 'w');
   const inbound_nodes = [[['image', 0, 0, {}]]];
-  const conv = { name: 'conv', filters: 2, kernel_size: [3, 3], padding: 'same', activation: 'softmax' };
+  const conv = { name: 'conv', filters: 2, kernel_size: [3, 3], padding: 'same', activation };
   const config = {
     class_name: 'Functional',
     config: {
