@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, rename, rm, stat } from 'node:fs/promises';
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { ConflictError } from '../../errors.js';
 
@@ -9,18 +9,19 @@ const STALE_MS = 600_000;
 
 /**
  * Works while no other process does so with the same file, which exists meanwhile. A process that is killed in between
- * leaves it: until it is old enough, whether another is at work cannot be known, so it is reported.
+ * leaves it: until it is old enough, whether another is at work cannot be known, so it is waited for.
  *
- * @param waitMs how long to wait for others
+ * @param waitMs how long to wait for others. Default: until a lock that a killed process left is old enough
  * @throws ConflictError where others take longer
  */
 export async function withFileLock<Value>(
   path: string,
   work: () => Promise<Value>,
-  waitMs = 10_000,
+  waitMs = STALE_MS + 60_000,
 ): Promise<Value> {
-  await removeStale(path);
-  for (let waited = 0; !(await create(path)); waited += RETRY_MS) {
+  const own = randomUUID();
+  for (let waited = 0; !(await create(path, own)); waited += RETRY_MS) {
+    if (await removeStale(path)) continue;
     if (waited >= waitMs)
       throw new ConflictError(
         `another run is adding labels to this image: repeat this one, or remove ${path} if there is none`,
@@ -30,14 +31,15 @@ export async function withFileLock<Value>(
   try {
     return await work();
   } finally {
-    await rm(path, { force: true });
+    // Another process has taken it over where this one was suspended for too long.
+    if ((await contentOf(path)) === own) await rm(path, { force: true });
   }
 }
 
 /** @returns false where it exists */
-async function create(path: string): Promise<boolean> {
+async function create(path: string, own: string): Promise<boolean> {
   try {
-    await (await open(path, 'wx')).close();
+    await writeFile(path, own, { flag: 'wx' });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -45,17 +47,21 @@ async function create(path: string): Promise<boolean> {
   }
 }
 
-/** Removes a lock that a process has left which was killed. */
-async function removeStale(path: string): Promise<void> {
-  const found = await stat(path).catch(() => null);
-  if (found === null || Date.now() - found.mtimeMs < STALE_MS) return;
+const contentOf = (path: string): Promise<string | null> => readFile(path, 'utf8').catch(() => null);
+
+/** Removes a lock that a process has left which was killed. @returns whether it has */
+async function removeStale(path: string): Promise<boolean> {
+  const [content, found] = [await contentOf(path), await stat(path).catch(() => null)];
+  if (found === null || Date.now() - found.mtimeMs < STALE_MS) return false;
   const removed = `${path}.${randomUUID()}`;
   const isRemoved = await rename(path, removed).then(
     () => true,
     () => false, // another process has
   );
-  if (!isRemoved) return;
+  if (!isRemoved) return false;
   // Another process may have removed the stale one before, and taken the lock: it is given back.
-  if ((await stat(removed)).ino !== found.ino) await link(removed, path).catch(() => undefined);
+  const isOther = (await contentOf(removed)) !== content;
+  if (isOther) await link(removed, path).catch(() => undefined);
   await rm(removed);
+  return !isOther;
 }

@@ -80,18 +80,23 @@ async function targetOf(store: string, version: NgffVersion, name: string): Prom
     isDurable: true,
     async publish() {
       await syncFolders(draft);
-      await withFileLock(join(store, '.labels.lock'), () => addTo(store, version, { draft, name }));
+      const lock = join(store, '.labels.lock');
+      const earlier = await withFileLock(lock, () => addTo(store, version, { draft, name }));
+      await rm(earlier, { recursive: true, force: true }); // of many files, it takes longer than others may wait
     },
     discard: () => rm(draft, { recursive: true, force: true }),
   };
 }
 
-/** Adds a draft to the labels of a store, while no other run does. */
+/**
+ * Adds a draft to the labels of a store, while no other run does.
+ * @returns the folder of what it replaced, if anything, which is to be removed
+ */
 async function addTo(
   store: string,
   version: NgffVersion,
   { draft, name }: { readonly draft: string; readonly name: string },
-): Promise<void> {
+): Promise<string> {
   await checkName(store, version, name);
   const group = join(store, 'labels');
   const isNew = await mkdir(group).then(
@@ -102,8 +107,9 @@ async function addTo(
     },
   );
   const own = join(group, name);
+  const earlier = join(store, `.${name}.${randomUUID()}${DRAFT_ENDING}`);
   try {
-    await rm(own, { recursive: true, force: true }); // of a run that was killed before it was listed
+    await rename(own, earlier).catch(ignoreMissing); // of a run that was killed before it was listed
     await rename(draft, own);
     await syncFolder(group);
     await addToList(group, version, name);
@@ -118,6 +124,11 @@ async function addTo(
     throw error;
   }
   if (isNew) await syncFolder(store);
+  return earlier;
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 const DRAFT_ENDING = '.labels.partial';
