@@ -72,6 +72,8 @@ export class JobResults {
     const mask = layer === 'mask' ? await this.get(record, 'labels', 'tiff') : null;
     const card = await this.#cardOf(record);
     const spec = this.#specOf(record);
+    // Its files are about to be removed: nothing opens them again.
+    if (this.#removed.has(record.id)) throw noJob(record.id);
     const viewed = plane ? { ...spec, choice: { ...spec.choice, ...plane.image } } : spec;
     return this.#unnamed(record, this.readers.tile(viewed, card, mask, tile, { plane, signal }));
   }
@@ -140,6 +142,8 @@ export class JobResults {
     } catch (error) {
       // A process that was killed leaves them, and what they take is not counted.
       await this.store.discard(record, basename(draft)).catch(() => undefined);
+      // Another result may have been published meanwhile, and the drafts counted with it.
+      if (!this.#removed.has(record.id)) await this.store.measure(record).catch(() => undefined);
       throw error;
     }
   }

@@ -155,7 +155,8 @@ const WRITE: Readonly<Record<FinishedOutput, (path: string, mask: FinishedMask) 
   instances: (path, { mask, masks, source, signal }) =>
     writeInstances(mask, path, { mpp: source.facts.mpp, scratch: `${path}.ids`, stack: masks, signal }),
 
-  thumbnail: (path, { mask, source, card }) => writeThumbnail(source, mask, path, coloursOf(card)),
+  thumbnail: (path, { mask, source, card, signal }) =>
+    writeThumbnail(source, mask, path, coloursOf(card), signal),
 };
 
 /**

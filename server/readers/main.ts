@@ -33,7 +33,7 @@ const methods: ReaderMethods = {
     viewer.maskTile(mask, { ...limits, ...plane, scratchDir }, tile, colours),
   evict: (folder) => viewer.evict(folder),
   async derive({ input, ...picture }, card, maskPath, results, { signal }) {
-    const source = await openImage(input, { ...openOptions(picture), ...limits });
+    const source = await openImage(input, { ...openOptions(picture), ...limits, signal });
     const stack = stackFor(source, picture.choice);
     try {
       const options = { ...limits, scratchDir: dirname(maskPath) };

@@ -12,8 +12,9 @@ export async function writeThumbnail(
   mask: ImageSource,
   path: string,
   colours: readonly OverlayColour[],
+  signal?: AbortSignal,
 ): Promise<void> {
-  const { raster, scale } = await shrink(source, SIDE_PX);
+  const { raster, scale } = await shrink(source, SIDE_PX, signal);
   const { width, height } = raster;
   const level = [mask, ...mask.overviews].reverse().find(({ size }) => size.width >= width) ?? mask;
   const labels = new Uint8Array(width * height);
