@@ -110,7 +110,7 @@ async function runPlanes(
     ...modelFacts(model),
     ...rangeFacts(image.facts, model.card),
     statistics: normalisation?.statistics
-      ? { ...normalisation.statistics, ofEachPlane: stack !== null && isMeasured }
+      ? { ...normalisation.statistics, ofEachPlane: isMeasured && (stack?.planes.length ?? 0) > 1 }
       : null,
     image: imageFacts(image, prepared.planes),
     outputs: job.results.map(({ output: kind, format }) => ({ kind, format })),
