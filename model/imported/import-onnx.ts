@@ -45,11 +45,11 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
     isApproximate: approximateSide !== undefined,
   };
   if (approximateSide !== undefined) {
-    const { graph: lowered, geometry } = lowerApproximately(graph, base, read.fixed, approximateSide);
+    const inexact = lowerApproximately(graph, base, read.fixed, approximateSide);
     return new ImportedNetwork(
-      lowered,
-      geometry,
-      geometry.halo,
+      inexact.graph,
+      inexact.geometry,
+      inexact.reach,
       read.channels,
       options.scores ?? null,
       options.classes,
@@ -206,19 +206,24 @@ function lowerApproximately(
   base: Base,
   fixed: readonly [number, number] | null,
   side: number,
-): { readonly graph: LoweredGraph; readonly geometry: TileGeometry } {
+): { readonly graph: LoweredGraph; readonly geometry: TileGeometry; readonly reach: Margins } {
   if (fixed !== null && fixed[0] !== fixed[1]) {
     throw new OnnxFileError(
       `its images have ${fixed[1]} × ${fixed[0]} px; one that is not exact has square tiles`,
     );
   }
   const first = fixed === null ? lowerAtSome(graph, base) : lower(graph, { ...base, sizes: fixed });
-  const geometry = inPhase(geometryBesideInexact(first));
+  const derived = geometryBesideInexact(first);
+  const geometry = inPhase(derived);
   const { smallest, multiple } = geometry;
   const fitting = smallest + Math.ceil((side - smallest) / multiple) * multiple;
   const own = fixed?.[0] ?? fitting;
   const lowered = own === first.sizes[0] ? first : lower(graph, { ...base, sizes: [own, own] });
-  return { graph: lowered, geometry: { ...narrowed(geometry, own), smallest: own, tileable: false } };
+  return {
+    graph: lowered,
+    geometry: { ...narrowed(geometry, own), smallest: own, tileable: false },
+    reach: narrowed(derived, own).halo,
+  };
 }
 
 /** The share of a tile that its halo may be on each side, where nothing is exact anyway: the rest is what it owns. */

@@ -1,4 +1,4 @@
-import { type Dataset, File, FS, type Group, ready } from 'h5wasm';
+import type { Dataset, File, Group } from 'h5wasm';
 import { PackageError } from '../../model/errors.js';
 import { HDF5 } from './file-signature.js';
 
@@ -27,13 +27,14 @@ export async function readKeras(bytes: Uint8Array, name: string): Promise<KerasF
     throw new PackageError(`${name}: ${reason}`, { cause });
   };
   if (!HDF5.equals(bytes.subarray(0, HDF5.length))) fail('it is not an HDF5 file');
-  await ready;
-  const fs = FS!;
+  const hdf5 = await import('h5wasm'); // it takes as long to load as all else: for these files alone
+  await hdf5.ready;
+  const fs = hdf5.FS!;
   const path = '/network.h5';
   fs.writeFile(path, bytes);
   let file: File | null = null;
   try {
-    file = new File(path, 'r');
+    file = new hdf5.File(path, 'r');
     const { model_config: text } = file.attrs;
     if (text === undefined)
       fail('it has weights alone, no network: save the whole model in Keras, by model.save');
