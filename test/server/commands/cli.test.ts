@@ -152,7 +152,7 @@ describe('unseam segment', () => {
 
   it('leaves no partial file on Ctrl-C', async () => {
     const large = join(folder, 'large');
-    await unseamHere(['samples', '-o', large, '-s', '3000', '-f', 'tiff']);
+    await unseamHere(['samples', '-o', large, '-s', '2000', '-f', 'tiff']);
     const out = join(folder, 'stopped');
     await mkdir(out);
     const input = join(large, 'images', 'shapes-0001.tif');
@@ -261,6 +261,15 @@ describe('bad input exits with its own code and a message that names the cause',
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
     expect(result.stderr.trim().split('\n').length).toBe(1);
     expect(await readdir(folder)).not.toContain('never.png');
+  });
+
+  it('and ends the process, which printed nothing else', async () => {
+    const path = await file('cut.png', (await readFile(shapes)).subarray(0, 9000));
+    const result = await run('segment', path, '-o', out, '-m', 'shapes');
+    expect(result).toMatchObject({
+      code: 6,
+      stderr: expect.stringMatching(/^unseam: [^\n]*decoded[^\n]*\n$/),
+    });
   });
 
   it('an unknown option, and an option that is not a number', async () => {
