@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../loadtest/measure/random.js';
 import { isLevel, type Reading, trendOf } from '../../loadtest/measure/trend.js';
+import { isGrowing } from '../../loadtest/scenarios/soak.js';
 
 const OPTIONS = { confidence: 0.99, blockS: 60, seed: 1 } as const;
 
@@ -46,6 +47,16 @@ describe('a trend', () => {
     expect(trend.noise).toBeGreaterThan(8);
     expect(trend.perHour).toBeGreaterThan(30);
     expect(trend.perHour).toBeLessThan(50);
+  });
+
+  it('is growth to a soak of minutes beyond what heaps do in minutes', () => {
+    const grown = (share: number) =>
+      trendOf(
+        readings((atS, noise) => 300 * (1 + (share * atS) / 1800) + noise),
+        OPTIONS,
+      );
+    expect([grown(0.03), grown(0.1)].map(isLevel)).toEqual([false, false]);
+    expect([grown(0.03), grown(0.1), grown(-0.1)].map(isGrowing)).toEqual([false, true, false]);
   });
 
   it('is not moved by outliers, such as a process that is being replaced', () => {
