@@ -1,7 +1,12 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { baselineSchema } from '../../loadtest/judge.js';
 import { parseOptions, USAGE, UsageError } from '../../loadtest/options.js';
+import { burst } from '../../loadtest/scenarios/burst.js';
+import { interactive } from '../../loadtest/scenarios/interactive.js';
+import { mixed } from '../../loadtest/scenarios/mixed.js';
+import { soak } from '../../loadtest/scenarios/soak.js';
 import { testFolder } from '../support/files.js';
 
 const parse = (text: string, environment = {}) => parseOptions(text.split(' ').filter(Boolean), environment);
@@ -38,6 +43,15 @@ describe('npm run loadtest', () => {
     });
     expect(parse('burst --url http://a:1 --baseline b.json')?.baseline).toBe('b.json');
     expect(parse('burst --baseline none')?.baseline).toBeNull();
+  });
+
+  it('has a committed baseline with every ratio of every scenario that can be compared', async () => {
+    const baseline = baselineSchema.parse(JSON.parse(await readFile(parse('burst')!.baseline!, 'utf8')));
+    for (const [name, { thresholds }] of Object.entries({ interactive, mixed, burst, soak }))
+      expect([name, Object.keys(baseline[name] ?? {})]).toEqual([
+        name,
+        expect.arrayContaining(Object.keys(thresholds)),
+      ]);
   });
 
   it('names every option in its help', () => {
