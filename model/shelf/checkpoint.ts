@@ -90,7 +90,8 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   const mismatch = findMismatch(card, network);
   if (mismatch === null) return { network, card, ranges, digest };
   network.dispose();
-  throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}`);
+  const remedy = card.imported ? '; import it again' : '';
+  throw new CheckpointError(`${folder}/${CARD_FILE} does not match its network: ${mismatch}${remedy}`);
 }
 
 type Loaded = Pick<Checkpoint, 'network' | 'digest'>;

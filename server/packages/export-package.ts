@@ -36,9 +36,9 @@ export interface ExportedPackage extends Pick<ExportedModel, 'shortestSide'> {
   readonly files: readonly string[];
 }
 
-/** Of BioImage.IO's descriptions. */
 /** The weights for TensorFlow.js in a package. */
 export const TENSORFLOW_JS_FILE = 'tensorflow_js.zip';
+/** Of BioImage.IO's descriptions. */
 const FORMAT_VERSION = '0.5.4';
 const TFJS_VERSION = '4.22.0';
 const OPSET = 18;

@@ -27,7 +27,8 @@ describe('an ONNX graph', () => {
     const sizes = g.g.op('Concat', [channels, sides], { axis: 0 });
     const up = g.g.op('Resize', [low, '', '', sizes], { mode: 'linear' });
     const network = importOnnx(g.file(g.g.op('Concat', [first, up], { axis: 1 })));
-    expect(network.geometry).toMatchObject({ halo: even(2), padded: even(1), multiple: 2 });
+    expect(network.geometry).toMatchObject({ halo: even(3), padded: even(2), multiple: 2 });
+    expect(network.reach).toEqual(even(2));
     network.dispose();
   });
 

@@ -40,6 +40,11 @@ it('each axis is aligned where the network pads it', () => {
   expect(found).toMatchObject({ halo: margins(40, 12, 40, 12), padded: margins(40, 0, 40, 0) });
 });
 
+it('what a network cuts beside its padding is mirrored: its tiles begin with that', () => {
+  const both = inPhase(geometryOf(margins(13, 13, 11, 13), margins(12, 12, 10, 12)));
+  expect(both).toMatchObject({ halo: margins(17, 17, 17, 17), padded: margins(16, 16, 16, 16) });
+});
+
 it('tiles of a network that returns fewer px than it reads begin with its halo', () => {
   const valid = geometryOf(margins(44, 44, 44, 44), margins(0, 0, 0, 0));
   expect(inPhase(valid)).toEqual(valid);
