@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { UnsupportedOutputError } from '../errors.js';
 import {
   contentAt,
   entryAt,
@@ -60,8 +61,11 @@ export class ArchiveFiles {
 export async function readArchiveFiles(archive: FileHandle): Promise<ArchiveFiles> {
   const { size } = await archive.stat();
   const { offset, bytes } = readEnd(await read(archive, Math.max(0, size - MAX_END_BYTES), size));
-  if (bytes > MAX_DIRECTORY_BYTES || offset + bytes > size) {
-    throw new Error('the archive of a result is damaged');
+  if (offset + bytes > size) throw new Error('the archive of a result is damaged');
+  if (bytes > MAX_DIRECTORY_BYTES) {
+    throw new UnsupportedOutputError(
+      'the OME-Zarr has too many files to be read one by one: download the archive',
+    );
   }
   return new ArchiveFiles(await read(archive, offset, offset + bytes));
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { ConflictError } from '../../errors.js';
+import { DRAFT_ENDING } from './folders.js';
 
 const RETRY_MS = 50;
 /** A lock that is older was left by a process that was killed: what it is for takes seconds. */
@@ -53,14 +54,14 @@ const contentOf = (path: string): Promise<string | null> => readFile(path, 'utf8
 async function removeStale(path: string): Promise<boolean> {
   const [content, found] = [await contentOf(path), await stat(path).catch(() => null)];
   if (found === null || Date.now() - found.mtimeMs < STALE_MS) return false;
-  const removed = `${path}.${randomUUID()}`;
+  const removed = `${path}.${randomUUID()}${DRAFT_ENDING}`;
   const isRemoved = await rename(path, removed).then(
     () => true,
     () => false, // another process has
   );
   if (!isRemoved) return false;
   // Another process may have removed the stale one before, and taken the lock: it is given back.
-  const isOther = (await contentOf(removed)) !== content;
+  const isOther = (await contentOf(removed)) !== content || (await stat(removed)).mtimeMs !== found.mtimeMs;
   if (isOther) await link(removed, path).catch(() => undefined);
   await rm(removed);
   return !isOther;

@@ -9,7 +9,7 @@ import type { MaskClass } from '../tiff/ome-xml.js';
 import { levelsOf } from './coordinates.js';
 import { groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
 import { withFileLock } from './file-lock.js';
-import { emptyFolder, syncFolder, syncFolders } from './folders.js';
+import { DRAFT_ENDING, emptyFolder, syncFolder, syncFolders } from './folders.js';
 import type { NgffVersion } from './format.js';
 import { addToList, readList } from './label-list.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
@@ -82,7 +82,8 @@ async function targetOf(store: string, version: NgffVersion, name: string): Prom
       await syncFolders(draft);
       const lock = join(store, '.labels.lock');
       const earlier = await withFileLock(lock, () => addTo(store, version, { draft, name }));
-      await rm(earlier, { recursive: true, force: true }); // of many files, it takes longer than others may wait
+      // Of many files, it takes longer than others may wait. Old drafts are removed by later runs.
+      await rm(earlier, { recursive: true, force: true }).catch(() => undefined);
     },
     discard: () => rm(draft, { recursive: true, force: true }),
   };
@@ -131,7 +132,6 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
 
-const DRAFT_ENDING = '.labels.partial';
 /** A draft whose files are all older was left by a run that was killed. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 
@@ -145,11 +145,13 @@ async function removeStaleDrafts(store: string): Promise<void> {
   }
 }
 
-/** When something was last written below a folder, in ms since 1970. */
-async function lastChangeBelow(folder: string): Promise<number> {
-  let last = (await lstat(folder)).mtimeMs;
-  for (const name of await readdir(folder, { recursive: true })) {
-    last = Math.max(last, (await lstat(join(folder, name))).mtimeMs);
+/** When a file, or something below a folder, was last written, in ms since 1970. */
+async function lastChangeBelow(path: string): Promise<number> {
+  const found = await lstat(path);
+  let last = found.mtimeMs;
+  if (!found.isDirectory()) return last;
+  for (const name of await readdir(path, { recursive: true })) {
+    last = Math.max(last, (await lstat(join(path, name))).mtimeMs);
   }
   return last;
 }

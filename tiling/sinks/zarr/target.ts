@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConflictError } from '../../errors.js';
@@ -41,7 +41,8 @@ export async function archiveTarget(path: string): Promise<ZarrTarget> {
  * A Zarr as a folder. It appears whole: the draft is synced, and then renamed.
  * @throws ConflictError where there is something else than an earlier result
  */
-export async function folderTarget(path: string): Promise<ZarrTarget> {
+export async function folderTarget(named: string): Promise<ZarrTarget> {
+  const path = await realpath(named).catch(() => named); // what a link leads to is replaced, and not the link
   await recoverFolder(path);
   await checkReplaceable(path);
   const draft = await emptyFolder(`${path}.partial`);
