@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Server, type ServerOptions } from '@tus/server';
 import { maySee } from '../access/principal.js';
 import { RequestError } from '../contract/errors.js';
+import { METADATA_KEY } from '../contract/operations/uploads.js';
 import { principalOf } from './principal.js';
 import { UPLOAD_ID, type UploadStore } from './upload-store.js';
 
@@ -38,6 +39,7 @@ export class TusServer extends Server {
         if (!isNew && (owner === null || !maySee(callerOf(request), owner))) throw NOT_FOUND;
       },
       onUploadCreate: async (request, upload) => {
+        checkKeys(upload.metadata ?? {});
         datastore.records.setOwner(upload, callerOf(request).id);
         if (hidesNames) upload.metadata = undefined;
         return {};
@@ -53,6 +55,14 @@ export class TusServer extends Server {
     if (status >= 400) throw errorOf(status, body);
     return super.write(...response);
   }
+}
+
+const KEY = new RegExp(`^${METADATA_KEY}$`);
+
+/** Refuses keys of metadata that tus takes although its protocol does not have them, such as with a tab. */
+function checkKeys(metadata: object): void {
+  if (Object.keys(metadata).every((key) => KEY.test(key))) return;
+  throw { status_code: 400, body: 'a key in Upload-Metadata is not of visible ASCII characters' };
 }
 
 /** An error response of tus, as an error; 500 is one that tus did not expect. */

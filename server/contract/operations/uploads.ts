@@ -11,8 +11,10 @@ const CHUNK = { 'application/offset+octet-stream': { schema: 'bytes' } } as cons
 const OF_TUS = ['wrong-protocol', 'not-found', 'conflict'] as const;
 const OF_CHUNKS = ['stalled', 'too-large', 'busy', 'quota-exceeded', 'disk-full', 'cancelled'] as const;
 
+/** A key of `Upload-Metadata`, as an expression: visible characters of ASCII but commas. */
+export const METADATA_KEY = '[!-+\\--~]+';
 /** Keys, each with an optional value in Base64. */
-const PAIR = '[!-+\\--~]+( ([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)?';
+const PAIR = `${METADATA_KEY}( ([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)?`;
 const METADATA = new RegExp(`^${PAIR}(,${PAIR})*$`);
 
 export const UPLOADS = {

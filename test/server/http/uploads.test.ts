@@ -154,6 +154,15 @@ describe('disk space', () => {
   });
 });
 
+it('an upload has metadata whose keys are those of the protocol', async () => {
+  const headers = { ...tus, 'upload-length': '3', 'upload-metadata': 'file\tname' };
+  const { status, body } = await send('POST', '/v1/uploads', headers);
+  expect([status, JSON.parse(body)]).toMatchObject([
+    400,
+    { detail: 'a key in Upload-Metadata is not of visible ASCII characters' },
+  ]);
+});
+
 describe('an upload that is complete', () => {
   it('becomes exactly one job under concurrent requests', async () => {
     const image = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#808080' } })
