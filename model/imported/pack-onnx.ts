@@ -1,4 +1,4 @@
-import { OnnxFileError } from '../errors.js';
+import { ModelChoiceError, OnnxFileError } from '../errors.js';
 import { Model } from '../onnx/proto.js';
 import { decodeModel } from './onnx-file.js';
 import { byteLengthOf, IN_OTHER_FILE, type RawTensor } from './onnx-tensor.js';
@@ -22,20 +22,19 @@ interface Packed {
 
 /**
  * An ONNX model as one file with one output, as it is stored: weights of other files become part of it.
+ * @param output that is kept; null for all of them
  * @throws OnnxFileError for bytes that are not an ONNX model, where a file is missing, and where the weights claim other
- * bytes than their shapes have
+ * bytes than their shapes have; ModelChoiceError for an output that the model does not have
  */
 export function packOnnx(bytes: Uint8Array, output: string | null, readExternal: ReadExternal): Uint8Array {
   const message = decodeModel(bytes) as unknown as Packed;
   const { graph } = message;
   if (!graph) throw new OnnxFileError('it is not an ONNX model: it has no graph');
   const external = (graph.initializer ?? []).filter(({ dataLocation }) => dataLocation === IN_OTHER_FILE);
+  if (output !== null) checkOutput(graph.output, output);
   const isOne = output === null || graph.output.length === 1;
   if (isOne && external.length === 0) return bytes;
-  if (!isOne) {
-    graph.output = graph.output.filter(({ name }) => name === output);
-    if (graph.output.length === 0) graph.output = [{ name: output }];
-  }
+  if (!isOne) graph.output = graph.output.filter(({ name }) => name === output);
   const parts = external.map(partOf);
   const total = parts.reduce((sum, { length }) => sum + length, bytes.length);
   if (total > MAX_BYTES)
@@ -47,6 +46,15 @@ export function packOnnx(bytes: Uint8Array, output: string | null, readExternal:
     tensor.dataLocation = 0;
   }
   return Model.encode(message as never).finish();
+}
+
+/** @throws ModelChoiceError */
+function checkOutput(outputs: readonly { readonly name?: string }[], output: string): void {
+  if (outputs.some(({ name }) => name === output)) return;
+  const names = outputs.map(({ name }) => `"${name}"`).join(', ') || 'none';
+  throw new ModelChoiceError(
+    `--output ${output}: the file has no such output; ${outputs.length === 1 ? 'its only one is' : 'its outputs are'} ${names}`,
+  );
 }
 
 /** Where the values of a tensor are. @throws OnnxFileError for other bytes than its shape has */

@@ -8,6 +8,7 @@ import { packOnnx } from '../imported/pack-onnx.js';
  * Reads an ONNX file as one that needs no others, with one output: weights in files beside it become part of it.
  * @param output of several; null for all of them
  * @throws OnnxFileError where it is missing, or names files that are missing or outside of its folder
+ * @throws ModelChoiceError for an output that it does not have
  */
 export async function readOnnxSource(path: string, output: string | null = null): Promise<Uint8Array> {
   let bytes: Uint8Array;

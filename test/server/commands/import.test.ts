@@ -11,6 +11,13 @@ const dir = await testFolder();
 const models = join(dir, 'models');
 const archive = join(dir, 'small.zip');
 const onnx = join(dir, 'nuclei.onnx');
+const logits = join(dir, 'logits.onnx');
+
+/** One channel to the logits of two classes. */
+function convolved(): Uint8Array {
+  const graphs = new OnnxGraphs(1);
+  return graphs.file(graphs.conv(graphs.relu(graphs.conv('image', 1, 4)), 4, 2));
+}
 
 /** Two channels to two classes, with instance normalisation, and the logits in front of the output as another one. */
 function instanceNormalised(): Uint8Array {
@@ -31,6 +38,7 @@ beforeAll(async () => {
   for (const axis of description.outputs[0]!.axes.slice(2)) Object.assign(axis, { halo: 1 });
   await writeFile(archive, archiveOf({ ...made, description }));
   await writeFile(onnx, instanceNormalised());
+  await writeFile(logits, convolved());
 });
 
 const argsOf = (source: string, args: readonly string[]) =>
@@ -96,6 +104,18 @@ describe('unseam import', () => {
       () => [onnx, '--output', 'scores'],
       7,
       /is accepted .* with --approximate/,
+    ],
+    [
+      'an output that a file of several does not have',
+      () => [onnx, '--output', 'none'],
+      2,
+      /--output none: the file has no such output; its outputs are "[^"]+", "scores"/,
+    ],
+    [
+      'an output that a file of one does not have',
+      () => [logits, '--output', 'none'],
+      2,
+      /--output none: the file has no such output; its only one is "scores"/,
     ],
     ['a text', () => [join(dir, 'notes.txt')], 7, /it is not an ONNX model/],
   ])('refuses %s by its exit code, and leaves no folder', async (_what, args, exitCode, reason) => {
