@@ -116,23 +116,26 @@ export const cardSchema = z
     /** The channels by name, in the order in which the network takes them; none where they are gray or colours. */
     channels: namedChannels.optional(),
     /**
-     * How stored values become the network's input: a list of steps. Forms 1 and 2 had `type-range` alone, by the range of
-     * the type or by the model's own.
+     * How stored values become the network's input: a list of steps, which is empty for values as they are stored. Forms 1
+     * and 2 had `type-range` alone, by the range of the type or by the model's own.
      */
-    normalisation: z.union([
-      z.array(normalisationStep).min(1).max(16),
-      z.literal(NORMALISATION),
-      z
-        .object({
-          /** The stored values of black and white in training. */
-          range: z
-            .tuple([z.number(), z.number()])
-            .refine(([low, high]) => low < high, 'low is not below high'),
-          /** Their type: `uint16`, `float32`, … */
-          type: z.string().min(1),
-        })
-        .strict(),
-    ]),
+    normalisation: z.union(
+      [
+        z.array(normalisationStep).max(16),
+        z.literal(NORMALISATION),
+        z
+          .object({
+            /** The stored values of black and white in training. */
+            range: z
+              .tuple([z.number(), z.number()])
+              .refine(([low, high]) => low < high, 'low is not below high'),
+            /** Their type: `uint16`, `float32`, … */
+            type: z.string().min(1),
+          })
+          .strict(),
+      ],
+      'expected a list of steps',
+    ),
     /** What is left to be done to the network's output, in this order. Default: its own last layer does it. */
     postprocessing: postprocessing.optional(),
     /** By index; a colour of null is transparent in overlays. */
@@ -200,8 +203,10 @@ export const cardSchema = z
   })
   .superRefine(({ inputChannels, normalisation }, context) => {
     if (!Array.isArray(normalisation)) return;
-    const message = problemOfSteps(normalisation, inputChannels);
-    if (message !== null) context.addIssue({ code: 'custom', path: ['normalisation'], message });
+    const problem = problemOfSteps(normalisation, inputChannels);
+    if (problem === null) return;
+    const path = ['normalisation', ...problem.path];
+    context.addIssue({ code: 'custom', path, message: problem.reason });
   });
 
 export type Card = z.infer<typeof cardSchema>;

@@ -121,8 +121,12 @@ async function loadGraph(folder: string, card: Card): Promise<Loaded> {
   };
 }
 
-/** What a card says of an imported network, whose file does not: two models of it may have other results. */
-const meaningOf = ({ head, geometry }: TileModel): string => JSON.stringify([head.kind, geometry.halo]);
+/**
+ * What a card says of an imported network, whose file does not: two models of it may have other results, and one of them
+ * may be served in tiles of one size, so that an outcome of the other one's test is not its own.
+ */
+const meaningOf = ({ head, geometry: { halo, tileable, smallest } }: TileModel): string =>
+  JSON.stringify([head.kind, halo, ...(tileable ? [] : [smallest])]);
 
 async function loadLayers(folder: string, card: Card): Promise<Loaded> {
   const json = modelSchema.safeParse(await readJson(folder, LAYERS_FILE));

@@ -67,7 +67,7 @@ export const receiptSchema = z
       .string()
       .describe(
         '`type-range` where the whole range of the type is black to white; `range` where an interval is; or the steps of ' +
-          'the model, such as `scale_range, clip`',
+          'the model, such as `scale_range, clip`; `none` where it has none, and values are read as they are stored',
       ),
     range: z
       .tuple([z.number(), z.number()])

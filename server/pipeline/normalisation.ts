@@ -107,10 +107,9 @@ export function checkNormalisation(
   const steps = normalisationOf(card);
   if (choice?.range && !readsIntensities(steps)) {
     const own = steps.map(({ step }) => step).join(', ');
-    throw new RequestError(
-      'bad-request',
-      `parameter "range": model ${card.name} normalises stored values by itself (${own}): leave it out`,
-    );
+    const does =
+      own === '' ? 'reads values as they are stored' : `normalises stored values by itself (${own})`;
+    throw new RequestError('bad-request', `parameter "range": model ${card.name} ${does}: leave it out`);
   }
   if (statistics === undefined || needsStatistics(steps)) return;
   throw refusal(`model ${card.name} normalises without statistics of the image: leave it out`);

@@ -52,7 +52,7 @@ export function rangeFacts(
   const steps = normalisationOf(card);
   const range = readsIntensities(steps) ? usedRange(facts) : null;
   if (isTypeRange(steps)) return { normalisation: facts.range ? 'range' : NORMALISATION, range };
-  return { normalisation: steps.map(({ step }) => step).join(', '), range };
+  return { normalisation: steps.map(({ step }) => step).join(', ') || 'none', range };
 }
 
 /**
