@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import type { LaneUse } from '../model/compute-choice.js';
 import { Engine } from '../model/engine/engine.js';
 import type { TileBatch } from '../model/network/frozen.js';
 import type { TileGeometry } from '../model/network/geometry.js';
 import type { Receipt } from '../server/contract/receipt.js';
+import type { Rect, Size } from '../tiling/geometry.js';
 import { planTiles } from '../tiling/plan.js';
 import type { Raster } from '../tiling/raster.js';
 import { readTile } from '../tiling/reader.js';
@@ -17,6 +17,7 @@ import { writeSample } from '../tiling/samples/sample.js';
 import { MemorySink } from '../tiling/sinks/memory.js';
 import { memorySource } from '../tiling/sources/memory.js';
 import { type Bench, medians } from './bench.js';
+import { inLanes } from './plain-loop.js';
 import { BenchServer } from './server.js';
 
 const MODEL = 'em-membrane';
@@ -25,8 +26,8 @@ const CLIENTS = 16;
 const SIDES = { min: 256, max: 512 };
 const RUNS = 3;
 const SLIDE_PX = 3000;
-/** `shareOfBare`: px/s of the clients together, as a share of those of the bare lanes. `differing`: results. */
-const LIMITS = { shareOfBare: 0.85, differing: 0 };
+/** `shareOfPlain`: px/s of the clients together, as a share of those of the plain loop. `differing`: results. */
+const LIMITS = { shareOfPlain: 0.85, differing: 0 };
 
 /** A client's image. */
 interface Sent {
@@ -41,8 +42,9 @@ interface Answer {
 
 /**
  * Measures a server under 16 clients that send small images of different sizes, one after the other each. It is
- * compared, in turns, with the same lanes without a server, which compute the same tiles in a loop, and with one client.
- * The masks must be those of one client, byte for byte.
+ * compared, in turns, with a plain loop, which decodes the images by sharp, computes the same tiles in the same lanes,
+ * and encodes the masks by sharp, all without a server; with these lanes alone; and with one client. The masks must be
+ * those of one client, byte for byte.
  */
 export const bench: Bench = async (log) => {
   const dir = await mkdtemp(join(tmpdir(), 'unseam-bench-'));
@@ -70,7 +72,20 @@ export const bench: Bench = async (log) => {
       images.map(({ raster }, i) => tileOf(raster, serial[i]!.receipt.plan, model.geometry)),
     );
     const times = await medians(RUNS, {
-      bare: () => runBare(engine, model.id, tiles, use),
+      bare: () =>
+        inLanes(use, images.length, async (i, lane) => {
+          const { tile } = tiles[i]!;
+          await engine.predict(model.id, { ...tile, data: tile.data.slice() }, 'labels', lane);
+        }),
+      plain: () =>
+        inLanes(use, images.length, async (i, lane) => {
+          const { tile, crop } = await tileOf(
+            await decode(images[i]!.png),
+            serial[i]!.receipt.plan,
+            model.geometry,
+          );
+          await encode(await engine.predict(model.id, tile, 'labels', lane), tile, model.geometry, crop);
+        }),
       many: () => send(CLIENTS),
       one: () => send(1),
     });
@@ -80,16 +95,21 @@ export const bench: Bench = async (log) => {
 
     const px = images.reduce((sum, { raster }) => sum + raster.width * raster.height, 0);
     const speed = (ms: number) => Number((px / ms / 1000).toFixed(3));
-    const shareOfBare = Number((times.bare / times.many).toFixed(3));
+    const shareOf = (ms: number) => Number((ms / times.many).toFixed(3));
+    const shareOfPlain = shareOf(times.plain);
+    const megapixelsPerSecond = Object.fromEntries(
+      Object.entries(times).map(([name, ms]) => [name, speed(ms)]),
+    );
     return {
       clients: CLIENTS,
       images: IMAGES,
-      megapixelsPerSecond: { bare: speed(times.bare), many: speed(times.many), one: speed(times.one) },
-      shareOfBare,
+      megapixelsPerSecond,
+      shareOfPlain,
+      shareOfBare: shareOf(times.bare),
       ofOneClient: Number((times.one / times.many).toFixed(3)),
       differing,
       limits: LIMITS,
-      holds: shareOfBare >= LIMITS.shareOfBare && differing <= LIMITS.differing,
+      holds: shareOfPlain >= LIMITS.shareOfPlain && differing <= LIMITS.differing,
     };
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -140,29 +160,37 @@ async function inTurns(loops: number, count: number, each: (i: number) => Promis
   await Promise.all(Array.from({ length: loops }, loop));
 }
 
-/** The tile that covers an image, as the server reads it. */
-async function tileOf(raster: Raster, facts: Receipt['plan'], rule: TileGeometry): Promise<TileBatch> {
+/** Decodes a gray PNG, as a program would that has nothing but sharp. */
+async function decode(png: Buffer): Promise<Raster> {
+  const { data, info } = await sharp(png).toColourspace('b-w').raw().toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height, channels: 1 };
+}
+
+/** The tile that covers an image, as the server reads it, and where the image is in its output. */
+async function tileOf(
+  raster: Raster,
+  facts: Receipt['plan'],
+  rule: TileGeometry,
+): Promise<{ readonly tile: TileBatch; readonly crop: Rect }> {
   const [width, height] = facts.tile.split('x').map(Number) as [number, number];
   const plan = planTiles(raster, { tile: { width, height }, rule });
   if (plan.count !== 1)
     throw new Error(`an image of ${raster.width}×${raster.height} px has ${plan.count} tiles`);
-  const [band] = plan.bands();
-  return { ...(await readTile(memorySource(raster), band!.tiles[0]!.read)), count: 1 };
+  const { read, crop } = [...plan.bands()][0]!.tiles[0]!;
+  return { tile: { ...(await readTile(memorySource(raster), read)), count: 1 }, crop };
 }
 
-/** Computes each tile once, in whichever lane is free; one tile is ready in each lane behind the one that runs. */
-async function runBare(
-  engine: Engine,
-  id: number,
-  tiles: readonly TileBatch[],
-  { lanes, threads }: LaneUse,
-): Promise<void> {
-  let next = 0;
-  const loop = async (lane: number) => {
-    while (next < tiles.length) {
-      const tile = tiles[next++]!;
-      await engine.predict(id, { ...tile, data: tile.data.slice() }, 'labels', { lane, threads });
-    }
-  };
-  await Promise.all(Array.from({ length: 2 * lanes }, (_, i) => loop(i % lanes)));
+/** Encodes the labels of a tile as a PNG, as a program would that has nothing but sharp. */
+async function encode(
+  labels: Uint8Array | Float32Array,
+  tile: Size,
+  { halo }: TileGeometry,
+  crop: Rect,
+): Promise<Buffer> {
+  const [width, height] = [tile.width - halo.left - halo.right, tile.height - halo.top - halo.bottom];
+  return sharp(labels, { raw: { width, height, channels: 1 } })
+    .extract({ left: crop.x, top: crop.y, width: crop.width, height: crop.height })
+    .toColourspace('b-w')
+    .png()
+    .toBuffer();
 }
