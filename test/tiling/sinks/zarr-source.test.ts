@@ -1,3 +1,4 @@
+import { watch } from 'node:fs';
 import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -87,6 +88,13 @@ async function contents(): Promise<Record<string, string>> {
     await Promise.all(files.map(async (file) => [file, (await readFile(file)).toString('hex')] as const)),
   );
 }
+/** Makes labels those of a run that was killed before it replaced the list. */
+async function killBeforeListed(): Promise<void> {
+  await rm(join(store, 'labels', 'zarr.json'));
+  const document = await json('labels', 'nuclei', 'zarr.json');
+  document.attributes.unseam.isListed = false;
+  await writeFile(join(store, 'labels', 'nuclei', 'zarr.json'), JSON.stringify(document));
+}
 const readPlane = async (path: string, z: number, t = 0) => {
   const image = await openImage(path, { ...options, z, t });
   const { data } = await image.readRegion(whole);
@@ -163,10 +171,13 @@ describe('labels in the store of an OME-Zarr 0.5', () => {
     await writeStore3(store);
     await write();
     await expect(write()).rejects.toMatchObject({ code: 'conflict' });
-    // Killed before the list was written.
-    await rm(join(store, 'labels', 'zarr.json'));
+    await killBeforeListed();
     await write();
     expect((await json('labels', 'zarr.json')).attributes.ome.labels).toEqual(['nuclei']);
+    expect((await readPlane(join(store, 'labels', 'nuclei'), 1, 1))[1]).toEqual([...labels]);
+    // Complete, and taken off the list by a program that does not know of them.
+    await rm(join(store, 'labels', 'zarr.json'));
+    await expect(write()).rejects.toMatchObject({ code: 'conflict' });
     expect((await readPlane(join(store, 'labels', 'nuclei'), 1, 1))[1]).toEqual([...labels]);
     // Of somebody else, who has not listed them.
     await mkdir(join(store, 'labels', 'others'));
@@ -188,6 +199,19 @@ describe('runs that add labels to one store', () => {
     expect((await readdir(store)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
+  it('have nothing but labels in their group, even if they are killed', async () => {
+    await writeStore3(store);
+    const group = join(store, 'labels');
+    await mkdir(group);
+    const seen = new Set<string | null>();
+    const watcher = watch(group, (_event, name) => seen.add(name));
+    await write();
+    await writeFile(join(group, 'last'), '');
+    await expect.poll(() => seen.has('last')).toBe(true);
+    watcher.close();
+    expect([...seen].sort()).toEqual(['last', 'nuclei', 'zarr.json']);
+  });
+
   it('remove the draft of one that was killed a day ago, and no other', async () => {
     await writeStore3(store);
     const [old, live] = [join(store, '.old.1.labels.partial'), join(store, '.live.1.labels.partial')];
@@ -196,9 +220,26 @@ describe('runs that add labels to one store', () => {
       await mkdir(join(draft, '0'), { recursive: true });
       await writeFile(join(draft, '0', '0'), 'chunk');
     }
-    for (const path of [join(old, '0', '0'), join(old, '0'), old, live]) await utimes(path, dayAgo, dayAgo);
+    const list = join(store, '.zarr.json.1.labels.partial');
+    await writeFile(list, '{}');
+    for (const path of [join(old, '0', '0'), join(old, '0'), old, live, list])
+      await utimes(path, dayAgo, dayAgo);
     await write();
     expect((await readdir(store)).filter((name) => name.startsWith('.'))).toEqual(['.live.1.labels.partial']);
+  });
+
+  it('and were killed a day ago, are not in the way of a later result', async () => {
+    await writeStore3(store);
+    const dayAgo = new Date(Date.now() - 25 * 60 * 60 * 1000);
+    await writeFile(join(store, '.labels.lock'), '');
+    await mkdir(join(store, '.nuclei.1.labels.partial'));
+    await expect(writeStore3(store)).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('has .nuclei.1.labels.partial, which this result would remove'),
+    });
+    await utimes(join(store, '.nuclei.1.labels.partial'), dayAgo, dayAgo);
+    await writeStore3(store);
+    expect((await readdir(store)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
   it('wait for each other, within a limit', async () => {

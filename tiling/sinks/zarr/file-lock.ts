@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ConflictError } from '../../errors.js';
-import { DRAFT_ENDING } from './folders.js';
+import { draftIn } from './drafts.js';
 
 const RETRY_MS = 50;
 /** A lock that is older was left by a process that was killed: what it is for takes seconds. */
@@ -54,7 +55,7 @@ const contentOf = (path: string): Promise<string | null> => readFile(path, 'utf8
 async function removeStale(path: string): Promise<boolean> {
   const [content, found] = [await contentOf(path), await stat(path).catch(() => null)];
   if (found === null || Date.now() - found.mtimeMs < STALE_MS) return false;
-  const removed = `${path}.${randomUUID()}${DRAFT_ENDING}`;
+  const removed = draftIn(dirname(path), 'lock');
   const isRemoved = await rename(path, removed).then(
     () => true,
     () => false, // another process has

@@ -1,9 +1,6 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Of names that a run has left which was killed; such files are removed once they are old. */
-export const DRAFT_ENDING = '.labels.partial';
-
 /** Creates a folder in one that exists, without what a killed process has left of it. */
 export async function emptyFolder(path: string): Promise<string> {
   await rm(path, { recursive: true, force: true });

@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Documents, groupDocuments, ngffAttributes } from './documents.js';
-import { syncFolder } from './folders.js';
 import type { NgffVersion } from './format.js';
 import { readDocument, refusal } from './source-image.js';
+import { replaceDocuments } from './write-documents.js';
 
 const LIST = z.looseObject({ labels: z.array(z.string()).default([]) });
 const GROUP_3 = z.looseObject({
@@ -29,38 +27,22 @@ export async function readList(group: string, version: NgffVersion): Promise<Lab
   return { labels, document: parsed.data };
 }
 
-/** Adds a name to the list of a group of labels, which is replaced atomically. */
-export async function addToList(group: string, version: NgffVersion, name: string): Promise<void> {
+/** Adds a name to the list of the labels of a store, which is replaced atomically. */
+export async function addToList(store: string, version: NgffVersion, name: string): Promise<void> {
+  const group = join(store, 'labels');
   const { labels: earlier, document } = await readList(group, version);
-  const labels = [...earlier, name];
-  if (document === null) {
-    await replace(group, groupDocuments(version, ngffAttributes(version, { labels })));
-  } else if (version === '0.4') {
-    await replace(group, { '.zattrs': { ...document, labels } });
-  } else {
-    const { attributes } = GROUP_3.parse(document);
-    const ome = { version, ...attributes.ome, labels };
-    await replace(group, { 'zarr.json': { ...document, attributes: { ...attributes, ome } } });
-  }
-  await syncFolder(group);
+  await replaceDocuments(store, group, listDocuments(version, [...earlier, name], document));
 }
 
-async function replace(folder: string, documents: Documents): Promise<void> {
-  for (const [name, content] of Object.entries(documents)) {
-    // A new file: one that is there could be a link to anywhere.
-    const draft = join(folder, `${name}.${randomUUID()}.partial`);
-    const file = await open(draft, 'wx');
-    try {
-      try {
-        await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(draft, join(folder, name));
-    } catch (error) {
-      await rm(draft, { force: true });
-      throw error;
-    }
-  }
+/** The documents of a group with another list. */
+function listDocuments(
+  version: NgffVersion,
+  labels: readonly string[],
+  document: LabelList['document'],
+): Documents {
+  if (document === null) return groupDocuments(version, ngffAttributes(version, { labels }));
+  if (version === '0.4') return { '.zattrs': { ...document, labels } };
+  const { attributes } = GROUP_3.parse(document);
+  const ome = { version, ...attributes.ome, labels };
+  return { 'zarr.json': { ...document, attributes: { ...attributes, ome } } };
 }

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ConflictError } from '../../errors.js';
@@ -7,15 +6,16 @@ import type { Size } from '../../geometry.js';
 import type { Plane } from '../../planes.js';
 import type { MaskClass } from '../tiff/ome-xml.js';
 import { levelsOf } from './coordinates.js';
-import { groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
+import { type Documents, groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
+import { draftIn, LABELS_LOCK, staleDrafts } from './drafts.js';
 import { withFileLock } from './file-lock.js';
-import { DRAFT_ENDING, emptyFolder, syncFolder, syncFolders } from './folders.js';
+import { emptyFolder, syncFolder, syncFolders } from './folders.js';
 import type { NgffVersion } from './format.js';
 import { addToList, readList } from './label-list.js';
 import { MultiscaleWriter } from './multiscale-writer.js';
 import { readDocument, readSourceImage, refusal } from './source-image.js';
 import { RESULT_ATTRIBUTE, type ZarrTarget } from './target.js';
-import { writeDocuments } from './write-documents.js';
+import { replaceDocuments, writeDocuments } from './write-documents.js';
 import { ZarrSink } from './zarr.js';
 
 /** Labels in the store of the image that they are of. */
@@ -53,35 +53,45 @@ export async function openSourceLabels(
   const store = await realpath(labels.store);
   const { version, axes, lengths, levels, scale, translation, common } = await readSourceImage(store, level);
   await checkName(store, version, name);
-  const target = await targetOf(store, version, name);
+  for (const stale of await staleDrafts(store))
+    await rm(join(store, stale), { recursive: true, force: true });
+  const draft = await emptyFolder(draftIn(store, name));
   try {
     const format = { name, isLabels: true, channels: 1, dtype: 'uint8', mpp: null, classes } as const;
     const arrays = { version, axes, lengths, levels, isDurable: true };
-    const writer = await MultiscaleWriter.create(target.draft, size, format, arrays);
+    const writer = await MultiscaleWriter.create(draft, size, format, arrays);
     const datasets = levelsOf(axes, scale, translation, '', levels);
     const attributes = ngffAttributes(version, {
       multiscales: multiscales(version, { name, axes, datasets, type: 'majority', common }),
       'image-label': imageLabel(version, classes, '../../'),
     });
-    const marked = { ...attributes, [RESULT_ATTRIBUTE]: { result: name } };
-    await writeDocuments(target.draft, groupDocuments(version, marked), true);
+    const documents = (isListed: boolean) =>
+      groupDocuments(version, { ...attributes, [RESULT_ATTRIBUTE]: { result: name, isListed } });
+    await writeDocuments(draft, documents(false), true);
+    const target = targetOf(store, version, { draft, name, listed: documents(true) });
     return new ZarrSink(target, writer, (plane) => ({ ...planes[plane] }));
   } catch (error) {
-    await target.discard();
+    await rm(draft, { recursive: true, force: true });
     throw error;
   }
 }
 
-async function targetOf(store: string, version: NgffVersion, name: string): Promise<ZarrTarget> {
-  await removeStaleDrafts(store);
-  const draft = await emptyFolder(join(store, `.${name}.${randomUUID()}${DRAFT_ENDING}`));
+/** Labels that are complete, but for their place. */
+interface Draft {
+  readonly draft: string;
+  readonly name: string;
+  /** The documents of their group once they are listed. */
+  readonly listed: Documents;
+}
+
+function targetOf(store: string, version: NgffVersion, labels: Draft): ZarrTarget {
+  const { draft } = labels;
   return {
     draft,
     isDurable: true,
     async publish() {
       await syncFolders(draft);
-      const lock = join(store, '.labels.lock');
-      const earlier = await withFileLock(lock, () => addTo(store, version, { draft, name }));
+      const earlier = await withFileLock(join(store, LABELS_LOCK), () => addTo(store, version, labels));
       // Of many files, it takes longer than others may wait. Old drafts are removed by later runs.
       await rm(earlier, { recursive: true, force: true }).catch(() => undefined);
     },
@@ -93,11 +103,7 @@ async function targetOf(store: string, version: NgffVersion, name: string): Prom
  * Adds a draft to the labels of a store, while no other run does.
  * @returns the folder of what it replaced, if anything, which is to be removed
  */
-async function addTo(
-  store: string,
-  version: NgffVersion,
-  { draft, name }: { readonly draft: string; readonly name: string },
-): Promise<string> {
+async function addTo(store: string, version: NgffVersion, { draft, name, listed }: Draft): Promise<string> {
   await checkName(store, version, name);
   const group = join(store, 'labels');
   const isNew = await mkdir(group).then(
@@ -108,12 +114,12 @@ async function addTo(
     },
   );
   const own = join(group, name);
-  const earlier = join(store, `.${name}.${randomUUID()}${DRAFT_ENDING}`);
+  const earlier = draftIn(store, name);
   try {
     await rename(own, earlier).catch(ignoreMissing); // of a run that was killed before it was listed
     await rename(draft, own);
     await syncFolder(group);
-    await addToList(group, version, name);
+    await addToList(store, version, name);
   } catch (error) {
     // What is listed, or may be, stays: the next run removes what is not.
     const isListed = await readList(group, version).then(
@@ -125,35 +131,13 @@ async function addTo(
     throw error;
   }
   if (isNew) await syncFolder(store);
+  // They are there, and listed: this only protects them where somebody takes them off the list.
+  await replaceDocuments(store, own, listed).catch(() => undefined);
   return earlier;
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
-}
-
-/** A draft whose files are all older was left by a run that was killed. */
-const STALE_MS = 24 * 60 * 60 * 1000;
-
-/** Removes the drafts of runs that were killed. Those of others, which write into them, stay. */
-async function removeStaleDrafts(store: string): Promise<void> {
-  for (const name of await readdir(store)) {
-    if (!name.startsWith('.') || !name.endsWith(DRAFT_ENDING)) continue;
-    const draft = join(store, name);
-    const changed = await lastChangeBelow(draft).catch(() => Date.now()); // another run may have removed it
-    if (Date.now() - changed > STALE_MS) await rm(draft, { recursive: true, force: true });
-  }
-}
-
-/** When a file, or something below a folder, was last written, in ms since 1970. */
-async function lastChangeBelow(path: string): Promise<number> {
-  const found = await lstat(path);
-  let last = found.mtimeMs;
-  if (!found.isDirectory()) return last;
-  for (const name of await readdir(path, { recursive: true })) {
-    last = Math.max(last, (await lstat(join(path, name))).mtimeMs);
-  }
-  return last;
 }
 
 /**
@@ -169,14 +153,13 @@ async function checkName(store: string, version: NgffVersion, name: string): Pro
   const isThere = (await lstat(target).catch(() => null)) !== null;
   if (!labels.includes(name) && !isThere) return;
   const own = await readDocument(join(target, version === '0.5' ? 'zarr.json' : '.zattrs'));
-  const attributes =
-    version === '0.5' ? MARKED_3.safeParse(own).data?.attributes : MARKED_2.safeParse(own).data;
-  if (labels.includes(name) || !attributes) {
+  const unlisted = version === '0.5' ? UNLISTED_3 : UNLISTED_2;
+  if (labels.includes(name) || !unlisted.safeParse(own).success) {
     throw new ConflictError(
       `the image has labels "${name}" already: give these another name, or remove those`,
     );
   }
 }
 
-const MARKED_2 = z.looseObject({ [RESULT_ATTRIBUTE]: z.unknown().refine((value) => value !== undefined) });
-const MARKED_3 = z.looseObject({ attributes: MARKED_2 });
+const UNLISTED_2 = z.looseObject({ [RESULT_ATTRIBUTE]: z.looseObject({ isListed: z.literal(false) }) });
+const UNLISTED_3 = z.looseObject({ attributes: UNLISTED_2 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ConflictError } from '../../errors.js';
 import { archiveFolder } from './archive.js';
+import { LABELS_LOCK, staleDrafts } from './drafts.js';
 import { emptyFolder, recoverFolder, replaceFolder, syncFolders } from './folders.js';
 
 /** Where a Zarr appears when it is complete. Until then it is a draft. */
@@ -75,8 +76,9 @@ async function checkReplaceable(path: string): Promise<void> {
     throw new ConflictError(`${path} exists, and is no result of unseam: remove it, or name another`);
   }
   const labels = await readdir(join(path, 'labels')).catch(() => []);
+  const left = [LABELS_LOCK, ...(await staleDrafts(path))]; // by runs that were killed
   const others = [
-    ...names.filter((name) => !/^(\d+|labels|zarr\.json)$/.test(name)),
+    ...names.filter((name) => !/^(\d+|labels|zarr\.json)$/.test(name) && !left.includes(name)),
     ...labels.filter((name) => name !== result && name !== 'zarr.json').map((name) => join('labels', name)),
   ].filter((name) => !name.endsWith('.DS_Store')); // which macOS writes into folders that are looked at
   if (others.length === 0) return;
