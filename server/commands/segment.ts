@@ -147,6 +147,10 @@ async function segmentAll(
           journal: null,
           scratchDir,
           signal: context.signal,
+          onWait: (reason) => {
+            bar.stop();
+            context.stderr(reason);
+          },
           onProgress: ({ tilesDone, tiles, pixelsDone, statistics }) => {
             if (statistics) return counting.update(statistics.pixelsDone, statistics.pixels);
             counting.stop();

@@ -66,10 +66,13 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
   const { plan, output } = prepared;
   const { card } = prepared.model;
   const { journal, warnings } = await openJournal(job, { ...prepared, statistics });
-  const sink = await openMasks(routes, { source, stack, card }, areas).catch(async (error: unknown) => {
-    await journal?.abort();
-    throw error;
-  });
+  const { signal, onWait } = job;
+  const sink = await openMasks(routes, { source, stack, card, signal, onWait }, areas).catch(
+    async (error: unknown) => {
+      await journal?.abort();
+      throw error;
+    },
+  );
   const values = valuesPerPixel(output, card.classes.length);
   const channels = Math.min(values, card.classes.length);
   const tracker = new ProgressTracker(plan, job.onProgress);
@@ -83,7 +86,7 @@ export async function computeMasks(computation: Computation): Promise<Computed> 
     predict,
     predictOf,
     choice: prepared.choice,
-    signal: job.signal,
+    signal,
     journal,
     skip: tissue && ((tile) => !tissue.touches(tile.write)),
     onStage: (stage, durationMs, endedMs) => stages.add(stage, durationMs, endedMs),

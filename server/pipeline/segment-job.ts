@@ -9,5 +9,7 @@ export interface SegmentJob extends JobSpec {
   /** Wraps the image, and a mask of its tissue, to observe how they are opened and read. */
   readonly watch?: (opening: Promise<ImageSource>) => Promise<ImageSource>;
   readonly onStage?: (stage: Stage, durationMs: number, endedMs: number) => void;
+  /** Called with what a result waits for, such as another run that writes into the same store. */
+  readonly onWait?: (reason: string) => void;
   readonly onProgress?: (progress: JobProgress) => void;
 }

@@ -41,6 +41,9 @@ export interface Subject {
   /** Its planes, where it was segmented as a stack; null where `source` is all of it. */
   readonly stack: ImageStack | null;
   readonly card: Card;
+  readonly signal: AbortSignal;
+  /** Called with what a result waits for. Default: not called. */
+  readonly onWait?: ((reason: string) => void) | undefined;
 }
 
 /** A finished mask, its labels as they are stored, and what it was made from. */
@@ -48,17 +51,16 @@ export interface FinishedMask extends Subject {
   readonly mask: ImageSource;
   /** The planes of the mask, which are as those of the image. */
   readonly masks: ImageStack | null;
-  readonly signal: AbortSignal;
 }
 
 /** How outputs are written while their mask is computed: the sink that takes its bands. */
 const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subject) => Promise<MaskSink>>> = {
-  labels({ format, path, isFolder, intoSource }, { source, stack, card: { classes } }) {
+  labels({ format, path, isFolder, intoSource }, { source, stack, card: { classes }, signal, onWait }) {
     const { size, facts } = source;
     const { mpp } = facts;
     if (intoSource) {
       const planes = stack?.planes ?? [intoSource.plane];
-      return openSourceLabels({ ...intoSource, planes }, size, classes);
+      return openSourceLabels({ ...intoSource, planes }, size, classes, { signal, onWait });
     }
     if (format === 'zarr') {
       const zarr = { ...zarrOf('labels', classes, stack), mpp };
@@ -99,11 +101,11 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     });
   },
 
-  async overlay({ path }, { source, card }) {
+  async overlay({ path }, { source, card, signal }) {
     const { size, facts } = source;
     // values that a model normalises by itself are shown as thumbnails show them
     const isOwn = !isTypeRange(normalisationOf(card)) && facts.dtype !== 'uint8';
-    const contrast = isOwn ? contrastOf((await shrink(source, CONTRAST_PX)).raster) : null;
+    const contrast = isOwn ? contrastOf((await shrink(source, CONTRAST_PX, signal)).raster) : null;
     const png = await PngSink.create(path, size, { channels: 3, mpp: facts.mpp });
     return new OverlaySink(png, source, coloursOf(card), contrast);
   },

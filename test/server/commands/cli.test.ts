@@ -169,6 +169,26 @@ describe('unseam segment', () => {
     await rm(large, { recursive: true });
   });
 
+  it('says that it waits for another run, and ends on Ctrl-C, without labels', async () => {
+    const zarr = join(folder, 'locked.zarr');
+    expect(await run('segment', shapes, '-o', zarr, '-m', 'shapes')).toMatchObject({ code: 0 });
+    const lock = join(zarr, '.labels.lock');
+    await writeFile(lock, 'of another run');
+    const started = (child: ChildProcess) => {
+      child.stderr!.on(
+        'data',
+        (text) => /waiting for another run/.test(String(text)) && child.kill('SIGINT'),
+      );
+    };
+    const args = ['segment', zarr, '--into-source', '-m', 'shapes', '--scratch', scratch];
+    expect(await unseam(args, { started, timeoutMs: 60_000 })).toMatchObject({
+      code: 130,
+      stderr: expect.stringMatching(/waiting for another run.+locked\.zarr.+\n.*stopped by SIGINT/),
+    });
+    expect(await readdir(join(zarr, 'labels'))).toEqual(['classes', 'zarr.json']);
+    expect((await readdir(zarr)).filter((name) => name.startsWith('.'))).toEqual(['.labels.lock']);
+  });
+
   it('leaves nothing in the scratch folder', async () => {
     expect(await readdir(scratch)).toEqual([]);
   });

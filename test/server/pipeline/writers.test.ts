@@ -30,6 +30,7 @@ for (const output of OUTPUTS.filter((name) => !isFinishedOutput(name))) {
           source: memorySource(pattern(width, height, 3)),
           stack: null,
           card,
+          signal: new AbortController().signal,
         }),
       floats: maskOf(output) === 'probabilities' ? card.classes.length : undefined,
       wholeRows: !isStreamed(output, COLUMN_BLOCK_PX + 1),

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { watch } from 'node:fs';
-import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { withFileLock } from '../../../tiling/sinks/zarr/file-lock.js';
 import { openSourceLabels, type SourceLabels } from '../../../tiling/sinks/zarr/source-labels.js';
@@ -245,18 +247,47 @@ describe('runs that add labels to one store', () => {
   it('wait for each other, within a limit', async () => {
     const lock = join(root, 'lock');
     await withFileLock(lock, () =>
-      expect(withFileLock(lock, async () => undefined, 0)).rejects.toMatchObject({
+      expect(withFileLock(lock, async () => undefined, { waitMs: 0 })).rejects.toMatchObject({
         code: 'conflict',
         message: expect.stringContaining(`remove ${lock} if there is none`),
       }),
     );
-    expect(await withFileLock(lock, async () => 'free', 0)).toBe('free');
+    expect(await withFileLock(lock, async () => 'free', { waitMs: 0 })).toBe('free');
     await writeFile(lock, '');
     const elevenMinutesAgo = new Date(Date.now() - 660_000);
     await utimes(lock, elevenMinutesAgo, elevenMinutesAgo); // of a run that was killed
-    expect(await withFileLock(lock, async () => 'free', 0)).toBe('free');
+    expect(await withFileLock(lock, async () => 'free', { waitMs: 0 })).toBe('free');
     expect((await readdir(root)).filter((name) => name.startsWith('lock'))).toEqual([]);
   });
+});
+
+it('a run that waits for another can be stopped', async () => {
+  const lock = join(root, 'held');
+  await withFileLock(lock, async () => {
+    const stop = new AbortController();
+    const reason = new Error('stopped by SIGINT');
+    const waiting = withFileLock(lock, async () => undefined, { signal: stop.signal });
+    stop.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+  });
+});
+
+it('a lock that another run has taken meanwhile is given back', async () => {
+  const [lock, taken] = [join(root, 'fifo'), join(root, 'taken')];
+  const elevenMinutesAgo = new Date(Date.now() - 660_000);
+  await promisify(execFile)('mkfifo', [lock]); // reading it waits for what is written below
+  const attempt = expect(withFileLock(lock, async () => undefined, { waitMs: 0 })).rejects.toMatchObject({
+    code: 'conflict',
+  });
+  const stale = await open(lock, 'w');
+  await writeFile(taken, 'of another run');
+  await utimes(taken, elevenMinutesAgo, elevenMinutesAgo);
+  await rename(taken, lock);
+  await stale.writeFile('of a run that was killed');
+  await stale.close();
+  await attempt;
+  expect(await readFile(lock, 'utf8')).toBe('of another run');
+  await rm(lock);
 });
 
 describe('labels in the store of an OME-Zarr 0.4', () => {

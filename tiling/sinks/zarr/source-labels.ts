@@ -8,7 +8,7 @@ import type { MaskClass } from '../tiff/ome-xml.js';
 import { levelsOf } from './coordinates.js';
 import { type Documents, groupDocuments, imageLabel, multiscales, ngffAttributes } from './documents.js';
 import { draftIn, LABELS_LOCK, staleDrafts } from './drafts.js';
-import { withFileLock } from './file-lock.js';
+import { type Waiting, withFileLock } from './file-lock.js';
 import { emptyFolder, syncFolder, syncFolders } from './folders.js';
 import type { NgffVersion } from './format.js';
 import { addToList, readList } from './label-list.js';
@@ -38,6 +38,7 @@ export interface SourceLabels {
  * Nothing of the store changes until the labels are complete: they are written beside the group `labels`, synced, and
  * renamed; then the group's list is replaced.
  *
+ * @param waiting for other runs that add labels to the store, at the end
  * @throws ConflictError where it has labels of this name
  * @throws UnsupportedOutputError for a store that they cannot be written into
  */
@@ -45,6 +46,7 @@ export async function openSourceLabels(
   labels: SourceLabels,
   size: Size,
   classes: readonly MaskClass[],
+  waiting: Waiting = {},
 ): Promise<ZarrSink> {
   const { name, level, planes } = labels;
   if (!/^\w[\w.-]{0,99}$/.test(name) || name === 'zarr.json') {
@@ -68,7 +70,7 @@ export async function openSourceLabels(
     const documents = (isListed: boolean) =>
       groupDocuments(version, { ...attributes, [RESULT_ATTRIBUTE]: { result: name, isListed } });
     await writeDocuments(draft, documents(false), true);
-    const target = targetOf(store, version, { draft, name, listed: documents(true) });
+    const target = targetOf(store, version, { draft, name, listed: documents(true) }, waiting);
     return new ZarrSink(target, writer, (plane) => ({ ...planes[plane] }));
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
@@ -84,14 +86,18 @@ interface Draft {
   readonly listed: Documents;
 }
 
-function targetOf(store: string, version: NgffVersion, labels: Draft): ZarrTarget {
+function targetOf(store: string, version: NgffVersion, labels: Draft, waiting: Waiting): ZarrTarget {
   const { draft } = labels;
   return {
     draft,
     isDurable: true,
     async publish() {
       await syncFolders(draft);
-      const earlier = await withFileLock(join(store, LABELS_LOCK), () => addTo(store, version, labels));
+      const earlier = await withFileLock(
+        join(store, LABELS_LOCK),
+        () => addTo(store, version, labels),
+        waiting,
+      );
       // Of many files, it takes longer than others may wait. Old drafts are removed by later runs.
       await rm(earlier, { recursive: true, force: true }).catch(() => undefined);
     },
