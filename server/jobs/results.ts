@@ -19,7 +19,9 @@ import type { JobStore } from './store.js';
 /** The results of jobs: those that they wrote, those derived on request, and what viewers see of them. */
 export class JobResults {
   /** Results that are being derived, by their paths. */
-  readonly #pending = new Map<string, Derivation>();
+  readonly #pending = new Map<string, Promise<void>>();
+  /** What reads or writes the files of jobs. */
+  readonly #uses = new Set<Use>();
   /** The ids of jobs that are being removed. */
   readonly #removed = new Set<string>();
 
@@ -48,8 +50,7 @@ export class JobResults {
       throw new RequestError('not-ready', `the job is ${record.state}${reason}`);
     }
     const path = this.path(record.id, output, format);
-    if (this.#removed.has(record.id)) throw noJob(record.id);
-    await (this.#pending.get(path) ?? this.#begin(record, { output, format, path })).ended;
+    await (this.#pending.get(path) ?? this.#begin(record, { output, format, path }));
     return path;
   }
 
@@ -72,10 +73,10 @@ export class JobResults {
     const mask = layer === 'mask' ? await this.get(record, 'labels', 'tiff') : null;
     const card = await this.#cardOf(record);
     const spec = this.#specOf(record);
-    // Its files are about to be removed: nothing opens them again.
-    if (this.#removed.has(record.id)) throw noJob(record.id);
     const viewed = plane ? { ...spec, choice: { ...spec.choice, ...plane.image } } : spec;
-    return this.#unnamed(record, this.readers.tile(viewed, card, mask, tile, { plane, signal }));
+    return this.#untilRemoved(record.id, (removal) =>
+      this.#unnamed(record, this.readers.tile(viewed, card, mask, tile, { plane, signal, removal })),
+    );
   }
 
   /** Returns the finished part of a running job's mask, as a PNG; null when the job does not run. */
@@ -88,13 +89,13 @@ export class JobResults {
     return this.readers.evict(this.store.folder(id));
   }
 
-  /** Removes the files of a job while nothing reads or writes them: what is derived of it is cancelled, and ended. */
+  /** Removes the files of a job while nothing reads or writes them: what uses them is cancelled, and ended. */
   async withdraw(id: string, remove: () => Promise<void>): Promise<void> {
     this.#removed.add(id);
     try {
-      const derivations = [...this.#pending.values()].filter((pending) => pending.id === id);
-      for (const { controller } of derivations) controller.abort();
-      await Promise.allSettled(derivations.map(({ ended }) => ended));
+      const uses = [...this.#uses].filter((use) => use.id === id);
+      for (const { controller } of uses) controller.abort(noJob(id));
+      await Promise.allSettled(uses.map(({ ended }) => ended));
       await this.closeFiles(id);
       await remove();
     } finally {
@@ -108,21 +109,34 @@ export class JobResults {
     return this.store.sync(id, names);
   }
 
-  #begin(record: JobRecord, result: ResultFile): Derivation {
+  #begin(record: JobRecord, result: ResultFile): Promise<void> {
+    const ended = this.#untilRemoved(record.id, (removal) => this.#derive(record, result, removal)).finally(
+      () => this.#pending.delete(result.path),
+    );
+    this.#pending.set(result.path, ended);
+    return ended;
+  }
+
+  /**
+   * Uses the files of a job, until it is removed.
+   * @throws RequestError `not-found` where it is
+   */
+  async #untilRemoved<Value>(id: string, work: (removal: AbortSignal) => Promise<Value>): Promise<Value> {
+    if (this.#removed.has(id)) throw noJob(id);
     const controller = new AbortController();
-    const { id } = record;
-    const ended = this.#derive(record, result, controller.signal)
-      .catch((error: unknown) => {
-        throw controller.signal.aborted ? noJob(id) : error;
-      })
-      .finally(() => this.#pending.delete(result.path));
-    const derivation = { id, controller, ended };
-    this.#pending.set(result.path, derivation);
-    return derivation;
+    const use: Use = { id, controller, ended: work(controller.signal) };
+    this.#uses.add(use);
+    try {
+      return (await use.ended) as Value;
+    } catch (error) {
+      throw controller.signal.aborted ? noJob(id) : error;
+    } finally {
+      this.#uses.delete(use);
+    }
   }
 
   /** Derives a result from the finished mask, unless it exists. It gets its name once it would survive. */
-  async #derive(record: JobRecord, result: ResultFile, signal: AbortSignal): Promise<void> {
+  async #derive(record: JobRecord, result: ResultFile, removal: AbortSignal): Promise<void> {
     const { output, format, path } = result;
     if (await exists(path)) return;
     const mask = this.path(record.id, 'labels', 'tiff');
@@ -137,7 +151,7 @@ export class JobResults {
     const card = await this.#cardOf(record);
     try {
       const job = this.#specOf(record);
-      await this.#unnamed(record, this.readers.derive(job, card, mask, files, { pixels, signal }));
+      await this.#unnamed(record, this.readers.derive(job, card, mask, files, { pixels, removal }));
       await this.store.publish(record, basename(draft), basename(path));
     } catch (error) {
       // A process that was killed leaves them, and what they take is not counted.
@@ -164,12 +178,12 @@ export class JobResults {
   }
 }
 
-/** A result that is being derived. */
-interface Derivation {
-  /** Of its job. */
+/** What reads or writes the files of a job. */
+interface Use {
   readonly id: string;
+  /** Ends it. */
   readonly controller: AbortController;
-  readonly ended: Promise<void>;
+  readonly ended: Promise<unknown>;
 }
 
 const exists = async (path: string): Promise<boolean> => (await stat(path).catch(() => null)) !== null;

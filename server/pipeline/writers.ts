@@ -64,7 +64,7 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     }
     if (format === 'zarr') {
       const zarr = { ...zarrOf('labels', classes, stack), mpp };
-      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive');
+      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive', signal);
     }
     if (format === 'raw') return RawSink.create(path, size, 1);
     if (format === 'png') return PngSink.create(path, size, { channels: 1, mpp, isLabels: true });
@@ -80,13 +80,13 @@ const OPEN: Readonly<Record<StreamedOutput, (result: ResultFile, subject: Subjec
     });
   },
 
-  probabilities({ format, path, isFolder }, { source, stack, card: { classes } }) {
+  probabilities({ format, path, isFolder }, { source, stack, card: { classes }, signal }) {
     const { size, facts } = source;
     const { mpp } = facts;
     const channels = classes.length;
     if (format === 'zarr') {
       const zarr = { ...zarrOf('probabilities', classes, stack), mpp };
-      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive');
+      return ZarrSink.create(path, size, zarr, isFolder ? 'folder' : 'archive', signal);
     }
     if (format === 'raw') return RawSink.create(path, size, channels);
     const overviews = 'mean';

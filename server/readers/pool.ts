@@ -34,6 +34,11 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Rejects the call if it aborts while the call is pending; a dispatched one is cancelled, and settles as it does. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Aborted where the files of the call are about to be removed. It rejects as by `signal`; a dispatched one that does
+   * not settle soon is ended with its process.
+   */
+  readonly removal?: AbortSignal | undefined;
   /** Skips the queue, even if it is full. Default false. */
   readonly isUrgent?: boolean;
 }
@@ -47,6 +52,8 @@ interface Task {
   readonly run: (reader: ReaderProcess) => Promise<unknown>;
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
+  /** Aborted where its result is no longer wanted. */
+  readonly signal: AbortSignal;
   /** When it was called, in ms of the clock. */
   readonly since: number;
   /** Crashes of processes that it was dispatched to. */
@@ -91,25 +98,26 @@ export class ReaderPool {
   async call<Name extends ReadName>(
     name: Name,
     args: ArgsOf<ReaderMethods[Name]>,
-    { timeoutMs = this.options.timeoutMs, signal, isUrgent = false }: CallOptions = {},
+    { timeoutMs = this.options.timeoutMs, signal: cancelled, removal, isUrgent = false }: CallOptions = {},
   ): Promise<ResultOf<ReaderMethods[Name]>> {
-    signal?.throwIfAborted();
+    const signal = AbortSignal.any([cancelled, removal].filter((given) => given !== undefined));
+    signal.throwIfAborted();
     if (this.#isClosed) throw new EngineLostError('the server is stopping');
     const { maxPending, operation } = this.options;
     if (this.#pending.length >= maxPending && !isUrgent)
       throw new RequestError('busy', `${maxPending} requests are already waiting for ${operation}`);
     let cancel = () => {};
     return new Promise<ResultOf<ReaderMethods[Name]>>((resolve, reject) => {
-      const run = (reader: ReaderProcess) => reader.call(name, args, timeoutMs, signal);
-      const task: Task = { run, resolve, reject, since: this.clock.now(), crashes: 0 };
+      const run = (reader: ReaderProcess) => reader.call(name, args, { timeoutMs, signal, removal });
+      const task: Task = { run, resolve, reject, signal, since: this.clock.now(), crashes: 0 };
       cancel = () => {
-        if (remove(this.#pending, task)) reject(signal?.reason);
+        if (remove(this.#pending, task)) reject(signal.reason);
       };
-      signal?.addEventListener('abort', cancel, { once: true });
+      signal.addEventListener('abort', cancel, { once: true });
       if (isUrgent) this.#pending.unshift(task);
       else this.#pending.push(task);
       this.#dispatch();
-    }).finally(() => signal?.removeEventListener('abort', cancel));
+    }).finally(() => signal.removeEventListener('abort', cancel));
   }
 
   /** Stops the processes, even during their calls, which reject. */
@@ -153,9 +161,10 @@ export class ReaderPool {
     this.#dispatch();
   }
 
-  /** Requeues a call whose process has crashed, unless it has to be the reason. */
+  /** Requeues a call whose process has crashed, unless it has to be the reason, or nobody waits for it. */
   #retry(task: Task, { death, message }: ReaderExit): void {
     if (this.#isClosed) task.reject(new EngineLostError('the server is stopping'));
+    else if (task.signal.aborted) task.reject(task.signal.reason);
     else if (death === 'start') task.reject(new EngineLostError(`the reader process ${message}`));
     else if (death === 'crash' && task.crashes++ === 0) this.#pending.unshift(task);
     else task.reject(new ReaderFailedError(`${this.options.operation} ${message}`));

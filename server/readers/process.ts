@@ -23,6 +23,8 @@ export class ReaderExit extends Error {
 const START_MS = 60_000;
 /** Time limit for an orderly exit. */
 const EXIT_MS = 1000;
+/** How long a call may go on whose files are about to be removed. */
+const REMOVAL_MS = 5000;
 
 export interface ReaderProcessOptions {
   /**
@@ -32,6 +34,17 @@ export interface ReaderProcessOptions {
   readonly heapMb: number;
   /** Discards what it prints: libraries may name images there. Default false. */
   readonly isSilent?: boolean;
+  /** How long a call may go on whose files are about to be removed, in ms. Default 5,000. */
+  readonly removalMs?: number;
+}
+
+export interface ReadOptions {
+  /** Time limit of the call in ms: beyond it, the process is terminated. */
+  readonly timeoutMs: number;
+  /** Cancels the call, which settles as its handler does. */
+  readonly signal: AbortSignal;
+  /** Aborted where the files of the call are about to be removed: if it does not settle soon, the process is stopped. */
+  readonly removal: AbortSignal | undefined;
 }
 
 /** The life of one process that reads images, one call at a time. */
@@ -44,15 +57,17 @@ export class ReaderProcess {
   /** Why it was terminated; null if it was not. */
   #timeout: string | null = null;
   #isStopping = false;
+  readonly #removalMs: number;
 
   /**
    * @param onExit called once, before a pending call rejects, with why it was lost; null where it was stopped
    */
   constructor(
-    { heapMb, isSilent = false }: ReaderProcessOptions,
+    { heapMb, isSilent = false, removalMs = REMOVAL_MS }: ReaderProcessOptions,
     limits: ReaderLimits,
     onExit: (cause: ReaderCause | null) => void,
   ) {
+    this.#removalMs = removalMs;
     this.#child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), {
       serialization: 'advanced',
       env: childEnvironment(),
@@ -84,24 +99,26 @@ export class ReaderProcess {
   /**
    * Calls a method of the process once that has started.
    *
-   * @param timeoutMs time limit of the call, from then on: beyond it, the process is terminated
-   * @param signal cancels the call, which settles as its handler does
    * @throws ReaderExit; RemoteError with the code of what the call itself threw
    */
   async call<Name extends ReadName>(
     name: Name,
     args: ArgsOf<ReaderMethods[Name]>,
-    timeoutMs: number,
-    signal?: AbortSignal | undefined,
+    { timeoutMs, signal, removal }: ReadOptions,
   ): Promise<ResultOf<ReaderMethods[Name]>> {
     this.#isBusy = true;
+    let removalTimer: NodeJS.Timeout | undefined;
+    const remove = () => {
+      removalTimer = setTimeout(() => void this.stop(), this.#removalMs);
+    };
+    removal?.addEventListener('abort', remove, { once: true });
     try {
       await this.#started;
       const reason = `took longer than ${timeoutMs / 1000} s`;
-      return await this.#within(timeoutMs, reason, () =>
-        this.#connection.call(name, args, signal ? { signal } : {}),
-      );
+      return await this.#within(timeoutMs, reason, () => this.#connection.call(name, args, { signal }));
     } finally {
+      removal?.removeEventListener('abort', remove);
+      clearTimeout(removalTimer);
       this.#isBusy = false;
     }
   }

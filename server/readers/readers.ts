@@ -103,16 +103,25 @@ export class Readers {
   /**
    * A tile of an image, or of its finished mask in its classes' colours.
    * @param plane of a stack, whose image is that of the spec; null for an image of one plane
+   * @param removal aborted where the files are about to be removed
    */
   tile(
     spec: PlanSpec,
     card: Card,
     mask: string | null,
     tile: ViewTile,
-    { plane, signal }: { readonly plane: ViewPlane | null; readonly signal?: AbortSignal | undefined },
+    {
+      plane,
+      signal,
+      removal,
+    }: {
+      readonly plane: ViewPlane | null;
+      readonly signal?: AbortSignal | undefined;
+      readonly removal: AbortSignal;
+    },
   ): Promise<Buffer> {
     const { scratchDir } = spec;
-    const options = signal ? { signal } : {};
+    const options = { signal, removal };
     return this.#unlessFailing(`${scratchDir}/${mask === null ? 'image' : 'mask'}`, () =>
       mask === null
         ? this.#tiles.call('imageTile', [imageOf(spec, card), tile], options)
@@ -127,18 +136,19 @@ export class Readers {
   /**
    * Derives results from a finished mask.
    * @param pixels of the mask, by which its time is limited
+   * @param removal aborted where the files are about to be removed
    */
   derive(
     spec: PlanSpec,
     card: Card,
     mask: string,
     results: readonly ResultFile[],
-    { pixels, signal }: { readonly pixels: number; readonly signal: AbortSignal },
+    { pixels, removal }: { readonly pixels: number; readonly removal: AbortSignal },
   ): Promise<void> {
     const timeoutMs = DERIVE_MS + pixels / 1000;
     const key = results.map(({ path }) => path).join();
     return this.#unlessFailing(key, () =>
-      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { timeoutMs, signal }),
+      this.#results.call('derive', [imageOf(spec, card), card, mask, results], { timeoutMs, removal }),
     );
   }
 

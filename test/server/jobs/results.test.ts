@@ -10,9 +10,12 @@ import { DiskAccount, NO_LIMITS } from '../../../server/storage/disk-account.js'
 import { testFolder } from '../../support/files.js';
 
 type Derive = Readers['derive'];
+type Tile = Readers['tile'];
+
+const noTile: Tile = () => Promise.reject(new Error('no tile'));
 
 /** A job with a mask, and what derives results of it: in a process of its own, whose faults cannot be caused here. */
-async function jobWith(derive: Derive) {
+async function jobWith(derive: Derive, tile = noTile) {
   const account = new DiskAccount(NO_LIMITS);
   const { store } = await JobStore.open(await testFolder(), account);
   const { id, folder } = await store.create();
@@ -25,7 +28,7 @@ async function jobWith(derive: Derive) {
     image: { width: 1, height: 1 },
     request: { model: 'shapes', outputs: [{ output: 'labels', format: 'tiff' }] },
   } as unknown as JobRecord;
-  const readers = { derive, tile: () => Promise.reject(new Error('no tile')), evict: async () => undefined };
+  const readers = { derive, tile, evict: async () => undefined };
   const shelf = { find: async () => ({ card: {} }) } as unknown as ModelShelf;
   const results = new JobResults(store, { preview: async () => null }, readers, shelf);
   return { results, record, store, account, folder };
@@ -52,10 +55,10 @@ it('a job that is removed ends what is derived of it, and has nothing on the dis
     begin = resolve;
   });
   const { results, record, store, account } = await jobWith(
-    (_spec, _card, _mask, [result], { signal }) =>
+    (_spec, _card, _mask, [result], { removal }) =>
       new Promise((_, reject) => {
-        const fail = () => writeDraft(result!.path).then(() => reject(signal.reason), reject);
-        signal.addEventListener('abort', fail);
+        const fail = () => writeDraft(result!.path).then(() => reject(removal.reason), reject);
+        removal.addEventListener('abort', fail);
         begin();
       }),
   );
@@ -71,6 +74,29 @@ it('a job that is removed ends what is derived of it, and has nothing on the dis
   expect([await derived, later]).toEqual(['not-found', 'not-found']);
   expect(await readdir(join(store.root, 'jobs'))).toEqual([]);
   expect(account.total).toBe(0);
+});
+
+it('a job that is removed ends what viewers wait for, and opens nothing for them again', async () => {
+  let opened = 0;
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const tile: Tile = (_spec, _card, _mask, _tile, { removal }) =>
+    new Promise((_, reject) => {
+      opened++;
+      removal.addEventListener('abort', () => reject(removal.reason));
+      begin();
+    });
+  const { results, record } = await jobWith(async () => undefined, tile);
+  const view = () => results.tile(record, 'image', { level: 0, column: 0, row: 0 }).catch(({ code }) => code);
+  const viewed = view();
+  await begun;
+  let later: unknown;
+  await results.withdraw(record.id, async () => {
+    later = await view();
+  });
+  expect([await viewed, later, opened]).toEqual(['not-found', 'not-found', 1]);
 });
 
 it('what folders hold counts for the disk of their job', async () => {

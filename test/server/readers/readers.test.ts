@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ReaderPool } from '../../../server/readers/pool.js';
 import { testFolder } from '../../support/files.js';
@@ -67,6 +68,28 @@ describe('a reader process', () => {
       message: '2 requests are already waiting for headers',
     });
     await Promise.all(accepted);
+  });
+
+  it('is stopped where it goes on with a call whose files are about to be removed', async () => {
+    const queue = { minProcesses: 1, maxProcesses: 1, maxPending: 9, timeoutMs: 30_000, removalMs: 50 };
+    const deaths: string[] = [];
+    const onDeath = (cause: string) => void deaths.push(cause);
+    pool = new ReaderPool({ operation: 'reading', heapMb: 64, limits, onDeath, ...queue });
+    const removal = new AbortController();
+    const reason = new Error('it is removed');
+    const header = (signal?: AbortSignal) =>
+      pool.call('header', [{ ...picture, input: image }], { removal: signal });
+    await header();
+    const [pid] = pool.pids;
+    process.kill(pid!, 'SIGSTOP'); // as one that unpacks a large picture
+    const calls = [header(removal.signal), header(removal.signal)]; // one runs, one is pending
+    const other = header();
+    await setImmediate(); // the first one is sent
+    removal.abort(reason);
+    expect(await Promise.allSettled(calls)).toEqual(calls.map(() => ({ status: 'rejected', reason })));
+    expect(await other).toMatchObject({ size: { width: 64, height: 32 } });
+    expect(pool.pids).not.toContain(pid);
+    expect(deaths).toEqual([]);
   });
 
   it('that runs out of memory fails only the call that caused it, by name', async () => {

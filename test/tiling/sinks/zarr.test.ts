@@ -191,6 +191,18 @@ describe('an archive', () => {
     await archive.close();
   });
 
+  it('is not made to its end for a job that was cancelled meanwhile, and leaves nothing', async () => {
+    const [own, size] = [join(folder, 'cancelled'), { width: 40, height: 30 }];
+    await mkdir(own);
+    const stop = new AbortController();
+    const sink = await ZarrSink.create(join(own, 'a.ozx'), size, LABELS, 'archive', stop.signal);
+    await sink.writeBand({ x: 0, y: 0, ...size }, labelsOf(size), 0);
+    stop.abort(new Error('cancelled'));
+    await expect(sink.finish()).rejects.toThrow('cancelled');
+    await sink.abort();
+    expect(await readdir(own)).toEqual([]);
+  });
+
   it('that is damaged is no archive', async () => {
     const bytes = await readFile(path);
     const broken = join(folder, 'broken.ozx');

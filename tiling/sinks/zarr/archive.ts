@@ -36,11 +36,17 @@ export function checkArchivable(files: number): void {
  *
  * @param comment of the archive, which says what it is
  */
-export async function archiveFolder(folder: string, path: string, comment: string): Promise<void> {
+export async function archiveFolder(
+  folder: string,
+  path: string,
+  comment: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const archive = await PartialFile.create(path);
   try {
     const entries: ZipEntry[] = [];
     for (const name of (await filesOf(folder)).sort(byDepth)) {
+      signal?.throwIfAborted();
       const file = join(folder, name);
       entries.push(await copyInto(archive, file, name));
       await rm(file);

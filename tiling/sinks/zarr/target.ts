@@ -24,14 +24,14 @@ const COMMENT = JSON.stringify({
 });
 
 /** A Zarr as a ZIP archive, for what results are files. */
-export async function archiveTarget(path: string): Promise<ZarrTarget> {
+export async function archiveTarget(path: string, signal?: AbortSignal): Promise<ZarrTarget> {
   const draft = await emptyFolder(`${path}.files.partial`);
   const discard = () => rm(draft, { recursive: true, force: true });
   return {
     draft,
     isDurable: false,
     async publish() {
-      await archiveFolder(draft, path, COMMENT);
+      await archiveFolder(draft, path, COMMENT, signal);
       await discard();
     },
     discard,

@@ -33,6 +33,7 @@ export class ZarrSink implements MaskSink {
 
   /**
    * @param kind a ZIP archive, or a folder
+   * @param signal ends the making of an archive
    * @throws ConflictError where the folder exists, and is no earlier result
    * @throws UnsupportedOutputError for an archive of too many files
    */
@@ -41,10 +42,11 @@ export class ZarrSink implements MaskSink {
     size: Size,
     format: ZarrFormat,
     kind: 'archive' | 'folder' = 'archive',
+    signal?: AbortSignal,
   ): Promise<ZarrSink> {
     if (kind === 'archive') checkArchivable(mostFiles(size, format));
     const named = join(dirname(path), basename(path)); // without a slash at its end: other names are made of it
-    const target = await (kind === 'archive' ? archiveTarget(named) : folderTarget(named));
+    const target = await (kind === 'archive' ? archiveTarget(named, signal) : folderTarget(named));
     try {
       const { isDurable } = target;
       const folder = format.isLabels ? join(target.draft, 'labels', format.name) : target.draft;
