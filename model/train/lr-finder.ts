@@ -63,13 +63,16 @@ export async function* rangeTest(
 
 /**
  * The rate with the steepest descent, by a line fitted through the losses around each step. The moving average would
- * lag behind, and suggest too high a rate.
+ * lag behind, and suggest too high a rate. It says where to look, though: up to the least loss. Behind it, a rate is so
+ * high that the loss leaps, and what is steepest is its fall from there.
  */
 function steepestDescent(points: readonly RangePoint[]): number | null {
   const first = Math.min(WARM_UP, Math.floor(points.length / 4));
   let suggestion: number | null = null;
   let lowest = 0;
-  for (let i = first + REACH; i + REACH < points.length; i++) {
+  const least = points.reduce((best, { smoothed }, i) => (smoothed < points[best]!.smoothed ? i : best), 0);
+  const last = Math.min(least, points.length - 1 - REACH);
+  for (let i = first + REACH; i <= last; i++) {
     let slope = 0;
     for (let k = -REACH; k <= REACH; k++) slope += k * points[i + k]!.loss;
     if (slope < lowest) [lowest, suggestion] = [slope, points[i]!.learningRate];

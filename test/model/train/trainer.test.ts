@@ -193,6 +193,14 @@ describe('the range test', () => {
     expect(suggestion! / 1e-3).toBeLessThan(1.7);
   });
 
+  it('suggests no rate at which the loss falls from a leap of its own', async () => {
+    const leap = (rate: number) => (rate < 0.02 ? 0 : rate < 0.03 ? 1.5 : 0.3);
+    const { suggestion, points } = await run((rate) => 1 / (1 + (rate / 1e-3) ** 2) + leap(rate));
+    expect(Math.max(...points.map(({ loss }) => loss))).toBeGreaterThan(1.2);
+    expect(suggestion! / 1e-3).toBeGreaterThan(0.6);
+    expect(suggestion! / 1e-3).toBeLessThan(1.7);
+  });
+
   it('stops when the loss diverges or is not a number, and reports the rate', async () => {
     const { diverged, points } = await run((rate) => (rate > 1e-2 ? 1e6 : 1));
     expect(points[diverged!]!.learningRate).toBeGreaterThan(1e-2);
