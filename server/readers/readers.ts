@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Card } from '../../model/shelf/card.js';
 import { SourceUnreachableError } from '../../tiling/errors.js';
 import { coloursOf } from '../contract/colours.js';
@@ -23,6 +24,8 @@ export interface ReadersOptions extends ReaderLimits {
 const TILE_MS = 300_000;
 /** Time limit of results derived from a mask, plus a second for each million px. */
 const DERIVE_MS = 300_000;
+/** How long a removal waits for files to be closed. */
+const EVICT_MS = 1000;
 /** Calls that wait for a reader, at most. */
 export const MAX_PENDING = { headers: 256, tiles: 64, results: 16 } as const;
 /** After this many failures, an image or a result is refused for `REFUSED_MS`. */
@@ -152,11 +155,15 @@ export class Readers {
     );
   }
 
-  /** Closes the open images below a folder: its files are about to be removed. */
+  /**
+   * Closes the open images below a folder: its files are about to be removed. Behind a tile of another image, which may
+   * be unpacked for minutes, that is not waited for: files that are only open can be removed, too.
+   */
   async evict(folder: string): Promise<void> {
     for (const key of this.#failures.keys()) if (key.includes(folder)) this.#failures.delete(key);
     if (!this.#tiles.isRunning) return;
-    await this.#tiles.call('evict', [folder], { isUrgent: true }).catch(() => undefined);
+    const closed = this.#tiles.call('evict', [folder], { isUrgent: true }).catch(() => undefined);
+    await Promise.race([closed, setTimeout(EVICT_MS, undefined, { ref: false })]);
   }
 
   async close(): Promise<void> {

@@ -86,8 +86,14 @@ describe('an open slide', () => {
 });
 
 describe('tiles for viewers', () => {
-  it('wait in a bounded queue', async () => {
-    const server = await testServer(join(folder, 'data'), { allowedHosts: [host] });
+  let server: Awaited<ReturnType<typeof testServer>>;
+  beforeAll(async () => {
+    server = await testServer(join(folder, 'data'), { allowedHosts: [host] });
+  });
+  afterAll(() => server.close());
+
+  /** Runs a job. @returns its address */
+  async function jobOfSlide(): Promise<string> {
     const response = await fetch(`${server.url}/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -95,16 +101,31 @@ describe('tiles for viewers', () => {
     });
     const { links } = (await response.json()) as JobView;
     await (await fetch(`${server.url}${links.events}`)).text(); // the stream ends with the job
+    return `${server.url}${links.self}`;
+  }
+
+  it('wait in a bounded queue', async () => {
+    const job = await jobOfSlide();
     mode = 'held';
     const statuses: number[] = [];
     const asked = Array.from({ length: 70 }, async () => {
-      const { status } = await fetch(`${server.url}${links.self}/image_files/${NEAR}/0_0.jpeg`);
+      const { status } = await fetch(`${job}/image_files/${NEAR}/0_0.jpeg`);
       statuses.push(status);
     });
     await expect.poll(() => statuses, { timeout: 10_000 }).toEqual(Array(5).fill(429));
     release();
     await Promise.all(asked);
     expect(statuses).toEqual([...Array(5).fill(429), ...Array(65).fill(200)]);
-    await server.close();
+  });
+
+  it('that take long do not delay the removal of another job', async () => {
+    const [job, other] = [await jobOfSlide(), await jobOfSlide()];
+    await fetch(`${other}/image_files/${NEAR}/0_0.jpeg`);
+    mode = 'held';
+    const shown = fetch(`${job}/image_files/${NEAR}/0_0.jpeg`);
+    await expect.poll(() => held.length).toBeGreaterThan(0);
+    expect((await fetch(other, { method: 'DELETE' })).status).toBe(204);
+    release();
+    expect((await shown).status).toBe(200);
   });
 });
