@@ -109,6 +109,8 @@ export function parseClasses(text: string): Card['classes'] {
     return { name, colour: colour === undefined ? fallback : colour === 'none' ? null : colour };
   });
   if (classes.length < 2) throw bad('name two classes or more; the background is one');
+  const twice = classes.find(({ name }, i) => classes.findIndex((each) => each.name === name) < i);
+  if (twice) throw bad(`two classes are named "${twice.name}": each needs a name of its own`);
   return classes;
 }
 

@@ -176,7 +176,7 @@ function conversionOf(
     ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
     : '';
   throw new UnsupportedImageError(
-    `the image has ${channels} channels${listed}, and model ${name} takes ${inputChannels}${order}${remedy}`,
+    `the image has ${channels} ${channels === 1 ? 'channel' : 'channels'}${listed}, and model ${name} takes ${inputChannels}${order}${remedy}`,
   );
 }
 
