@@ -25,6 +25,7 @@ import json
 import pickle
 import re
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -104,10 +105,25 @@ def is_package(source: Path) -> bool:
         raise Refusal(6, f"{source}: no such file or folder")
     if source.is_dir() or source.suffix in (".yaml", ".yml"):
         return True
-    # files of PyTorch are archives, too
-    return zipfile.is_zipfile(source) and any(
-        name in ("rdf.yaml", "bioimageio.yaml", "model.yaml") for name in zipfile.ZipFile(source).namelist()
-    )
+    return zipfile.is_zipfile(source) and description_in(source) is not None  # files of PyTorch are archives, too
+
+
+DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
+
+
+def description_in(archive: Path) -> str | None:
+    """The description of a package, as `unseam import` finds it: by its name or its ending, also in the only folder."""
+    with zipfile.ZipFile(archive) as opened:
+        names = [name for name in opened.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    folders = {name.split("/")[0] if "/" in name else "" for name in names}
+    folder = f"{folders.pop()}/" if len(folders) == 1 and "" not in folders else ""
+    for prefix in dict.fromkeys(["", folder]):
+        own = sorted(name for name in names if name.startswith(prefix) and "/" not in name[len(prefix) :])
+        for known in DESCRIPTIONS:
+            for name in own:
+                if name == prefix + known or name.endswith(f".{known}"):
+                    return name
+    return None
 
 
 def confirm(what: str, options: argparse.Namespace) -> None:
@@ -127,13 +143,22 @@ def convert_package(options: argparse.Namespace) -> None:
     from bioimageio.spec import load_model_description
 
     source = options.source
+    unpacked = None
+    if source.is_file() and zipfile.is_zipfile(source):
+        found = description_in(source)
+        if "/" in found:  # an archive of a folder
+            unpacked = tempfile.TemporaryDirectory()
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(unpacked.name)
+            source = Path(unpacked.name) / found
     try:
         description = load_model_description(source, format_version="latest", perform_io_checks=True)
     except ModuleNotFoundError:
         raise
     except Exception as error:
         detail = " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:500]
-        raise Refusal(6, f"{source} cannot be read as a package: {type(error).__name__}: {detail}") from error
+        raise Refusal(6, f"{options.source} cannot be read as a package: {type(error).__name__}: {detail}") from error
+    source = options.source
     weights = description.weights
     if weights.pytorch_state_dict is not None:
         confirm(f"the architecture in {source}", options)
@@ -198,6 +223,7 @@ def convert_file(options: argparse.Namespace) -> None:
     source = options.source
     data = source.read_bytes()
     if options.architecture is None:
+        check_script(data, source)
         confirm(f"the TorchScript in {source}", options)
         network = load_script(data)
     else:
@@ -263,8 +289,8 @@ def compute(network, image):
 WEIGHTS = ("network_weights", "state_dict", "model_state_dict")
 
 
-def load_state(network, data: bytes, source: Path) -> None:
-    """Loads a state dictionary, or that of a checkpoint. Nothing of the file is run: it may have numbers beside tensors."""
+def read_state(data: bytes, source: Path) -> dict:
+    """A state dictionary, or that of a checkpoint. Nothing of the file is run: it may have numbers beside tensors."""
     import numpy as np
     import torch
 
@@ -285,6 +311,11 @@ def load_state(network, data: bytes, source: Path) -> None:
         state = next((state[key] for key in WEIGHTS if isinstance(state.get(key), dict)), state)
     if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
         raise Refusal(6, f"{source} has no weights: expected a state dictionary, or {', '.join(WEIGHTS)} in it")
+    return state
+
+
+def load_state(network, data: bytes, source: Path) -> None:
+    state = read_state(data, source)
     try:
         network.load_state_dict(without_prefix(state, list(network.state_dict())))
     except RuntimeError as error:
@@ -303,14 +334,31 @@ def without_prefix(state: dict, names: list) -> dict:
     return state
 
 
+NAME_CLASS = "name the class of the network by --architecture FILE.py:NAME"
+
+
+def check_script(data: bytes, source: Path) -> None:
+    """Refuses what is not TorchScript, and says what is needed for it. Nothing of the file is run."""
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return
+    try:
+        read_state(data, source)
+    except Refusal as refusal:
+        if refusal.code == 5:
+            raise Refusal(5, f"{refusal}, and {NAME_CLASS}") from refusal
+        raise Refusal(6, f"{source} is neither TorchScript nor a state dictionary") from refusal
+    raise Refusal(6, f"{source} has weights alone: {NAME_CLASS}")
+
+
 def load_script(data: bytes):
     import torch
 
     try:
         return torch.jit.load(io.BytesIO(data), map_location="cpu")
     except RuntimeError as error:
-        hint = "name the class of a state dictionary by --architecture"
-        raise Refusal(6, f"it is not TorchScript ({reason_of(error)}): {hint}") from error
+        raise Refusal(6, f"the TorchScript cannot be loaded: {reason_of(error)}") from error
 
 
 def architecture(options: argparse.Namespace):

@@ -48,9 +48,9 @@ export async function openPackage(path: string): Promise<PackageFiles> {
   return openZip(path, () => openPromise(path, OPTIONS), (await stat(path)).size);
 }
 
-/** A file, and those beside it that it names: its folder may be any, and is not listed. */
+/** A file, which may be a link, and those beside it that it names: its folder may be any, and is not listed. */
 export const openBeside = (path: string): Promise<PackageFiles> =>
-  openFolder(dirname(path), [basename(path)]);
+  openFolder(dirname(path), [basename(path)], basename(path));
 
 /** Opens an archive in a package, such as the weights of TensorFlow.js. */
 export function openArchive(name: string, data: Buffer): Promise<PackageFiles> {
@@ -125,12 +125,17 @@ async function namesIn(folder: string): Promise<string[]> {
   let entries = 0;
   for await (const entry of await opendir(folder)) {
     if (++entries > LIMITS.files) throw new PackageError(`${folder}: it has more than ${LIMITS.files} files`);
-    if (entry.isFile()) names.push(entry.name);
+    if (entry.isFile() || entry.isSymbolicLink()) names.push(entry.name);
   }
   return names.sort();
 }
 
-async function openFolder(folder: string, paths: readonly string[]): Promise<PackageFiles> {
+/** @param named by whoever imports it: it may lead out of the folder, as no file may that a package names */
+async function openFolder(
+  folder: string,
+  paths: readonly string[],
+  named: string | null = null,
+): Promise<PackageFiles> {
   const root = await realpath(folder);
   const inside = root.endsWith(sep) ? root : root + sep;
   return {
@@ -140,9 +145,12 @@ async function openFolder(folder: string, paths: readonly string[]): Promise<Pac
       const fail = (reason: string): never => {
         throw new PackageError(`${folder}: ${reason}`);
       };
-      const file = await realpath(join(root, normalise(path, folder))).catch(() => null);
+      const own = normalise(path, folder);
+      const file = await realpath(join(root, own)).catch(() => null);
       if (file === null) return fail(`it has no file ${path}`);
-      if (!file.startsWith(inside)) return fail(`${path} is outside of the package`);
+      if (own !== named && !file.startsWith(inside)) {
+        return fail(`${path} is a link that leads out of the package: copy its files instead (cp -rL)`);
+      }
       const found = await stat(file);
       if (!found.isFile()) return fail(`${path} is not a file`);
       if (found.size > maxBytes) return fail(`${path} is larger than ${sizeOf(maxBytes)}`);
