@@ -3,6 +3,7 @@ import tfl = require('@tensorflow/tfjs-layers');
 
 import { ModelChoiceError } from '../errors.js';
 import type { TileModel } from '../network/tile-model.js';
+import { WEIGHTS_FILE } from '../shelf/model-files.js';
 import { paddingOf } from './mirrored-graph.js';
 
 /** What plain TensorFlow.js loads: the two files of a `LayersModel`. */
@@ -12,9 +13,6 @@ export interface LayersFiles {
   /** `weights.bin`. */
   readonly weights: Uint8Array;
 }
-
-/** The name of the weights in `model.json`. */
-const WEIGHTS = 'weights.bin';
 
 /** Whether layers of TensorFlow.js compute the probabilities of a network: they have none for a background beside sigmoids. */
 export const hasLayersFor = ({ layers, head, outputChannels }: TileModel): boolean =>
@@ -121,7 +119,7 @@ export async function layersFilesOf(model: tfl.LayersModel): Promise<LayersFiles
   await model.save(
     tf.io.withSaveHandler(async ({ weightData, weightSpecs, modelTopology, format, generatedBy }) => {
       const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData as ArrayBuffer));
-      const weightsManifest = [{ paths: [WEIGHTS], weights: weightSpecs }];
+      const weightsManifest = [{ paths: [WEIGHTS_FILE], weights: weightSpecs }];
       const json = { format, generatedBy, modelTopology, weightsManifest };
       files = { topology: `${JSON.stringify(json)}\n`, weights };
       return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' as const } };

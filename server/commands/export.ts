@@ -108,6 +108,15 @@ async function exportModel(
         tensorflowJs: flags.tensorflowJs,
       });
       await writeWhole(out, parts);
+      const missing = [
+        ...(license === undefined ? ['no licence (--license CC-BY-4.0)'] : []),
+        ...(authors.length === 0 ? ["no author (--author 'A. Nobody')"] : []),
+      ];
+      if (missing.length > 0) {
+        context.stderr(
+          `note: the package has ${missing.join(' and ')}, without which few collections take it`,
+        );
+      }
       Object.assign(facts, { package: out, files, largestDifference, shortestSide });
       if (flags.tensorflowJs && !files.includes(TENSORFLOW_JS_FILE)) {
         context.stderr('no weights for TensorFlow.js are part of it: its layers do not compute this network');

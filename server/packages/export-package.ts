@@ -46,11 +46,13 @@ const OPSET = 18;
 /**
  * Makes a package of BioImage.IO of a model: ONNX, and where its network is one of layers, TensorFlow.js; a test image and
  * what this server computes of it; its card, citation and documentation. Equal models give equal bytes.
- * @throws ModelChoiceError for a quantised version, or one whose normalisation cannot be part of a graph
+ * @throws ModelChoiceError for a quantised version, one whose tiles have one size, and one whose normalisation cannot be part
+ * of a graph
  */
 export async function exportPackage(engine: Engine, request: PackageRequest): Promise<ExportedPackage> {
   const { model, side } = request;
   const { card } = model;
+  checkTiles(card);
   const { type, range } = storedValuesOf(card, request.type);
   const channels = card.inputChannels;
   const image = paintTestImage(type, side, channels, range);
@@ -119,6 +121,16 @@ async function serve(
   }
 }
 
+/** @throws ModelChoiceError for a network whose result depends on its tiles: a package is for images of any size */
+function checkTiles({ name, architecture }: Card): void {
+  if (architecture.tileable) return;
+  const reason =
+    architecture.kind === 'unet' ? 'its network resizes its scores' : 'it was imported with --approximate';
+  throw new ModelChoiceError(
+    `${name} has tiles of ${architecture.smallest} px alone, since ${reason}, and a package is for images of any size: export its network alone, by --onnx FILE`,
+  );
+}
+
 /** What a package's images store. */
 interface StoredValues {
   readonly type: StoredType;
@@ -131,7 +143,7 @@ function storedValuesOf(card: Card, requested: StoredType | undefined): StoredVa
   const [first, ...others] = normalisationOf(card);
   if (first?.step !== 'type-range' || others.length > 0) {
     throw new ModelChoiceError(
-      `${card.name} normalises by more than the range of intensities, which no package can have yet: export it by --onnx`,
+      `${card.name} normalises by more than the range of intensities, which no package can have yet: export its network alone, by --onnx FILE, and keep the normalisation of its card.json with it`,
     );
   }
   const trained = trainingRangeOf(card);
