@@ -78,8 +78,13 @@ export interface OnnxInspection {
 /** The network of an ONNX file, as its card describes it. */
 export interface InspectedOnnx {
   readonly geometry: TileGeometry;
-  /** How far px of the output depend on others: the least halo. That of the geometry may be wider, for its phase. */
+  /**
+   * How far px of the output depend on others: the least halo. That of the geometry may be wider, for its phase, or
+   * narrower, in tiles of one size.
+   */
   readonly reach: Margins;
+  /** Whether its file fixes the size of its images. */
+  readonly isOfOneSize: boolean;
   readonly inputChannels: number;
   readonly outputChannels: number;
   readonly parameters: number;

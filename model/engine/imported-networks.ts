@@ -19,13 +19,17 @@ import type {
 /** Floats of each px, by what `features` of a card stand for: a U-Net has about this many for each. */
 const FLOATS_PER_FEATURE = 5.5;
 
-/** What an ONNX file has. @throws OnnxFileError, UnsupportedNodeError, InexactModelError */
+/** What an ONNX file has. @throws OnnxFileError, UnsupportedNodeError, InexactModelError, ModelChoiceError */
 export async function inspectOnnx(path: string, options: OnnxInspection): Promise<InspectedOnnx> {
-  const network = importOnnx(await readFile(path), options);
+  const { channels } = options;
+  const network = importOnnx(await readFile(path), {
+    ...options,
+    ...(channels !== undefined && { namedChannels: channels }),
+  });
   try {
-    const { geometry, reach, inputChannels, outputChannels, parameters, ending, floatsPerPixel } = network;
-    const features = Math.max(1, Math.ceil(floatsPerPixel / FLOATS_PER_FEATURE));
-    return { geometry, reach, inputChannels, outputChannels, parameters, features, ending };
+    const { geometry, reach, inputChannels, outputChannels, parameters, ending, isOfOneSize } = network;
+    const features = Math.max(1, Math.ceil(network.floatsPerPixel / FLOATS_PER_FEATURE));
+    return { geometry, reach, isOfOneSize, inputChannels, outputChannels, parameters, features, ending };
   } finally {
     network.dispose();
   }
@@ -41,6 +45,7 @@ export async function inspectLayers({ config, weights }: LayersSource): Promise<
     return {
       geometry,
       reach,
+      isOfOneSize: false,
       inputChannels,
       outputChannels,
       parameters,

@@ -26,13 +26,16 @@ export function checkTest(
   expected: Float32Array,
   { relative, absolute, mismatchesPerMillion }: TestTolerance = TEST_TOLERANCE,
 ): TestOutcome {
-  let [mismatches, largestDifference] = [Math.abs(found.length - expected.length), 0];
+  const values = expected.length;
+  if (found.length !== values) {
+    throw new VerificationError(`its test has ${values} values, and the network returns ${found.length}`);
+  }
+  let [mismatches, largestDifference] = [0, 0];
   for (const [i, value] of expected.entries()) {
-    const difference = Math.abs((found[i] ?? Number.NaN) - value);
+    const difference = Math.abs(found[i]! - value);
     if (difference > largestDifference) largestDifference = difference;
     if (!(difference <= absolute + relative * Math.abs(value))) mismatches++;
   }
-  const values = expected.length;
   if (!(mismatches <= (values * mismatchesPerMillion) / 1e6)) {
     throw new VerificationError(
       `${mismatches} of ${values} values of its test are beyond the tolerance, by up to ${largestDifference}`,

@@ -1,4 +1,4 @@
-import { InexactModelError, ModelError, OnnxFileError } from '../errors.js';
+import { InexactModelError, ModelChoiceError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
@@ -6,15 +6,17 @@ import { inPhase, phasedAs } from '../network/phase.js';
 import { PROBED_SIDES } from '../network/probed-sides.js';
 import type { ScoreKind } from '../network/score-kind.js';
 import type { Constant } from './constant.js';
-import { INPUT_ID, type LoweredGraph, type LoweringOptions, lower } from './lower.js';
+import { type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
 import { MisfitError } from './node-context.js';
 import { type OnnxGraph, type OnnxNode, type OnnxValue, readOnnx } from './onnx-file.js';
-import type { Axis, ImportedNode } from './values.js';
+import { type Axis, type ImportedNode, INPUT_ID } from './values.js';
 
 export interface ImportOptions {
   /** Channels of the image, where the file leaves them open. */
   readonly channels?: number;
+  /** Channels that are named for the image: a file of another number is refused at once. Default: not known. */
+  readonly namedChannels?: number;
   /** What the output means, where the graph does not end in a softmax or a sigmoid. Default: logits. */
   readonly scores?: ScoreKind;
   /**
@@ -32,7 +34,7 @@ const NHWC: readonly Axis[] = ['n', 'h', 'w', 'c'];
 
 /**
  * Imports the network of an ONNX file: its shapes are folded, and its geometry derived.
- * @throws OnnxFileError, UnsupportedNodeError, InexactModelError
+ * @throws OnnxFileError, UnsupportedNodeError, InexactModelError; ModelChoiceError for other channels than are named
  */
 export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): ImportedNetwork {
   const graph = readOnnx(bytes);
@@ -50,6 +52,7 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
       inexact.graph,
       inexact.geometry,
       inexact.reach,
+      read.fixed !== null,
       read.channels,
       options.scores ?? null,
       options.classes,
@@ -64,6 +67,7 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Impo
     lowered,
     geometry,
     derived.halo,
+    read.fixed !== null,
     read.channels,
     options.scores ?? null,
     options.classes,
@@ -101,6 +105,12 @@ function ioOf(
   if (channels === null || first === undefined) {
     throw new OnnxFileError(
       `it does not say how many channels its input "${input.name}" has: name them with --image-channels`,
+    );
+  }
+  const { namedChannels = channels } = options;
+  if (namedChannels !== channels) {
+    throw new ModelChoiceError(
+      `the network takes ${channels} ${channels === 1 ? 'channel' : 'channels'}, not the ${namedChannels} that are named`,
     );
   }
   const output = graph.outputs[0]?.name;
@@ -222,7 +232,7 @@ function lowerApproximately(
   return {
     graph: lowered,
     geometry: { ...narrowed(geometry, own), smallest: own, tileable: false },
-    reach: narrowed(derived, own).halo,
+    reach: derived.halo,
   };
 }
 

@@ -6,10 +6,14 @@ import { NodeContext } from './node-context.js';
 import type { OnnxGraph, OnnxNode } from './onnx-file.js';
 import { lowerNode } from './operators/table.js';
 import { shapeOf } from './shapes.js';
-import { type Axis, dimsOf, type GraphValue, type ImageValue, type ImportedNode } from './values.js';
-
-/** The id of the graph's input. */
-export const INPUT_ID = 0;
+import {
+  type Axis,
+  dimsOf,
+  type GraphValue,
+  type ImageValue,
+  type ImportedNode,
+  INPUT_ID,
+} from './values.js';
 
 export interface LoweringOptions {
   /** The output that is the network's. */

@@ -28,7 +28,8 @@ export class ImportedNetwork implements TileModel {
 
   /**
    * @param graph up to what the file returns
-   * @param reach how far px of the output depend on others; the halo of the geometry may be wider, for its phase
+   * @param reach how far px of the output depend on others; see `InspectedOnnx`
+   * @param isOfOneSize whether the file fixes the size of its images
    * @param kind of the scores where the graph does not end in what says so
    * @param classes that a card names; see `haveOwnBackground`
    */
@@ -36,6 +37,7 @@ export class ImportedNetwork implements TileModel {
     private readonly graph: LoweredGraph,
     readonly geometry: TileGeometry,
     readonly reach: Margins,
+    readonly isOfOneSize: boolean,
     readonly inputChannels: number,
     kind: ScoreKind | null,
     classes?: number,

@@ -75,15 +75,18 @@ interface RawModel {
   };
 }
 
+/** Bytes that are no ONNX model, or a damaged one. */
+export class NotOnnxError extends OnnxFileError {}
+
 /**
  * Decodes the messages of an ONNX model.
- * @throws OnnxFileError for bytes that are not one
+ * @throws NotOnnxError
  */
 export function decodeModel(bytes: Uint8Array): ReturnType<typeof Model.decode> {
   try {
     return Model.decode(bytes);
   } catch (cause) {
-    throw new OnnxFileError(`it is not an ONNX model: ${(cause as Error).message}`, { cause });
+    throw new NotOnnxError('it is not an ONNX model, or damaged', { cause }); // whose words are the decoder's
   }
 }
 
@@ -94,7 +97,7 @@ export function decodeModel(bytes: Uint8Array): ReturnType<typeof Model.decode> 
 export function readOnnx(bytes: Uint8Array): OnnxGraph {
   const raw: RawModel = Model.toObject(decodeModel(bytes), { longs: Number, defaults: false });
   const { graph } = raw;
-  if (!graph?.node?.length) throw new OnnxFileError('it is not an ONNX model: it has no nodes');
+  if (!graph?.node?.length) throw new NotOnnxError('it is not an ONNX model: it has no nodes');
   if (graph.node.length > MAX_NODES)
     throw new OnnxFileError(`it has ${graph.node.length} nodes, above ${MAX_NODES}`);
   const opset = raw.opsetImport?.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0;

@@ -1,6 +1,6 @@
 import { ModelChoiceError, OnnxFileError } from '../errors.js';
 import { Model } from '../onnx/proto.js';
-import { decodeModel } from './onnx-file.js';
+import { decodeModel, NotOnnxError } from './onnx-file.js';
 import { byteLengthOf, IN_OTHER_FILE, type RawTensor } from './onnx-tensor.js';
 
 /** Reads a part of a file beside the model, in which weights are stored. @throws OnnxFileError */
@@ -29,7 +29,7 @@ interface Packed {
 export function packOnnx(bytes: Uint8Array, output: string | null, readExternal: ReadExternal): Uint8Array {
   const message = decodeModel(bytes) as unknown as Packed;
   const { graph } = message;
-  if (!graph) throw new OnnxFileError('it is not an ONNX model: it has no graph');
+  if (!graph) throw new NotOnnxError('it is not an ONNX model: it has no graph');
   const external = (graph.initializer ?? []).filter(({ dataLocation }) => dataLocation === IN_OTHER_FILE);
   if (output !== null) checkOutput(graph.output, output);
   const isOne = output === null || graph.output.length === 1;

@@ -2,6 +2,9 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { GeometryNode } from '../network/axis/walk.js';
 import { type Constant, sizeOf } from './constant.js';
 
+/** The id of the map that is the graph's input. */
+export const INPUT_ID = 0;
+
 /** What a dimension of an image is, wherever ONNX has it. */
 export type Axis = 'n' | 'c' | 'h' | 'w';
 

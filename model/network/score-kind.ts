@@ -5,7 +5,7 @@
 export type ScoreKind = 'softmax' | 'sigmoid' | 'probabilities';
 
 /**
- * Whether each of several sigmoids is a class, because as many are named: then one of them is the background, and a pixel
+ * Whether each of several sigmoids is a class, because a card has as many: then one of them is the background, and a pixel
  * has the class of the greatest. Otherwise the background is beside them, and has no channel.
  */
 export const haveOwnBackground = (sigmoids: number, classes: number | undefined): boolean =>

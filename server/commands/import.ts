@@ -1,15 +1,20 @@
-import { basename, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { hasCode } from '../../model/errors.js';
+import { hasCode, RemoteError } from '../../model/errors.js';
+import type { Normalisation } from '../../model/network/normalisation.js';
 import type { ScoreKind } from '../../model/network/score-kind.js';
 import type { Card } from '../../model/shelf/card.js';
 import { RequestError } from '../contract/errors.js';
 import { importNetwork } from '../packages/import-network.js';
 import { readImportSource } from '../packages/import-source.js';
+import type { NetworkSource, WrittenNetwork } from '../packages/network-source.js';
 import { openEngineOf } from '../terminal/engine.js';
 import { integer, modelName, positive } from '../terminal/flag-values.js';
 import { type CommandContext, type EngineFlags, engineOptions } from '../terminal/options.js';
 import type { ImageChannels } from '../training/data/image-channels.js';
+import { summaryOf } from './import-summary.js';
 import { parseClasses, parseImageChannels } from './training-values.js';
 
 interface ImportFlags extends EngineFlags {
@@ -19,6 +24,7 @@ interface ImportFlags extends EngineFlags {
   readonly imageChannels?: ImageChannels;
   readonly classes?: Card['classes'];
   readonly scores?: ScoreKind;
+  readonly normalisation?: keyof typeof NORMALISATIONS;
   readonly micronsPerPixel?: number;
   readonly approximate?: number | true;
   readonly deriveHalo?: boolean;
@@ -27,6 +33,12 @@ interface ImportFlags extends EngineFlags {
 
 /** The side of the tiles of a network that is not exact, in px, where none is requested. */
 const APPROXIMATE_SIDE = 512;
+
+/** What becomes of the stored values of images, where a network comes without a package that states it. */
+const NORMALISATIONS = {
+  'type-range': [{ step: 'type-range' }],
+  none: [],
+} as const satisfies Record<string, Normalisation>;
 
 const MAX_SIDE = 8192;
 const MAX_VERSION = 1_000_000;
@@ -69,6 +81,13 @@ export function importCommand(program: Command, context: CommandContext): void {
           '(default: as its package says; else logits of softmax, or of sigmoid for one channel)',
       ).choices(['softmax', 'sigmoid', 'probabilities']),
     )
+    .addOption(
+      new Option(
+        '--normalisation <kind>',
+        'what becomes of the values of images: 0 to 1, by the range of their type (type-range), or nothing, as they are ' +
+          'stored (none); other steps are for card.json (default: as its package says; else type-range)',
+      ).choices(Object.keys(NORMALISATIONS)),
+    )
     .option('--microns-per-pixel <number>', 'pixel size of the images that it was trained on', positive)
     .option(
       '--approximate [px]',
@@ -82,6 +101,9 @@ export function importCommand(program: Command, context: CommandContext): void {
 
 async function importSource(source: string, flags: ImportFlags, context: CommandContext): Promise<void> {
   const { name, modelVersion: version, models, approximate, imageChannels, classes, micronsPerPixel } = flags;
+  const folder = join(models, name, String(version));
+  await requireNew(folder, `${name}/${version}`);
+  const printNote = (note: string) => context.stderr(`note: ${note}`);
   const {
     notes,
     card: known,
@@ -89,13 +111,16 @@ async function importSource(source: string, flags: ImportFlags, context: Command
   } = await readImportSource(source, {
     output: flags.output ?? null,
     derivesHalo: flags.deriveHalo ?? false,
+    normalisation: flags.normalisation && NORMALISATIONS[flags.normalisation],
   });
-  for (const note of notes) context.stderr(`note: ${note}`);
+  for (const note of notes) printNote(note);
   const engine = await openEngineOf(flags, context.stderr);
+  let network: WrittenNetwork | undefined;
   try {
+    const side = approximate === true ? APPROXIMATE_SIDE : approximate;
     const card = await importNetwork({
       engine,
-      folder: join(models, name, String(version)),
+      folder,
       name,
       version,
       ...read,
@@ -108,36 +133,49 @@ async function importSource(source: string, flags: ImportFlags, context: Command
       },
       ...(imageChannels && { channels: read.channels ?? imageChannels.named.length }),
       ...(flags.scores && { scores: flags.scores }),
-      ...(approximate !== undefined && {
-        approximateSide: approximate === true ? APPROXIMATE_SIDE : approximate,
-      }),
+      ...(side !== undefined && { approximateSide: side }),
       onStep: (step) => context.stderr(`${step} …`),
+      onFound: (found) => (network = found),
+      onNote: printNote,
     });
-    if (flags.json) context.stdout(JSON.stringify(card));
-    else for (const line of summaryOf(card)) context.stdout(line);
-  } catch (error) {
-    if (approximate === undefined && hasCode(error, 'inexact-model'))
-      context.stderr(
-        'note: an ONNX network is accepted all the same with --approximate: in tiles of one size, and not exact',
+    const { smallest, tileable } = card.architecture;
+    if (typeof approximate === 'number' && !tileable && network!.isOfOneSize && smallest !== approximate) {
+      printNote(
+        `--approximate ${approximate} is ignored: the file fixes its images to ${smallest} × ${smallest} px; export it with rows and columns left open (dynamic_axes)`,
       );
-    throw error;
+    }
+    const facts = {
+      card,
+      network: network!,
+      assumesInput: known.normalisation === undefined,
+      assumesScores: network!.ending === null && (flags.scores ?? read.scores) === undefined,
+    };
+    if (flags.json) context.stdout(JSON.stringify(card));
+    else for (const line of summaryOf(facts)) context.stdout(line);
+  } catch (error) {
+    throw approximate === undefined && hasCode(error, 'inexact-model')
+      ? withRemedy(error as Error, read.network.kind)
+      : error;
   } finally {
     await engine.close();
   }
 }
 
-function summaryOf({ name, version, architecture, inputChannels, classes, imported }: Card): string[] {
-  const { halo, multiple, smallest, parameters, tileable } = architecture;
-  const { tiles, outside, test } = imported!.verification;
-  const values = (n: number) => n.toLocaleString('en');
-  const channels = `${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}`;
-  return [
-    `${name}/${version}: ${values(parameters)} parameters, ${channels}, ${classes.length} classes`,
-    tileable
-      ? `exact: a halo of ${halo.top}, ${halo.left}, ${halo.bottom}, ${halo.right} px (top, left, bottom, right), tiles of ${smallest} px and multiples of ${multiple} more`
-      : `not exact: tiles of ${smallest} px alone`,
-    ...(tiles ? [`verified: 0 of ${values(tiles.values)} values of tiles differ from one pass`] : []),
-    ...(outside ? [`verified: px beyond the halo change none of ${values(outside.values)} values`] : []),
-    ...(test ? [`its test: within its tolerance, the largest difference is ${test.largestDifference}`] : []),
-  ];
+/** @throws RequestError for a version that exists: before anything is computed for it */
+async function requireNew(folder: string, model: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  const versions = (await readdir(dirname(folder))).map(Number).filter(Number.isInteger);
+  throw new RequestError(
+    'conflict',
+    `the model ${model} exists already: give another --name, or --model-version ${Math.max(0, ...versions) + 1}`,
+  );
+}
+
+/** The refusal of a network that is not exact, with what can be done. */
+function withRemedy({ message }: Error, kind: NetworkSource['kind']): RemoteError {
+  const remedy =
+    kind === 'onnx'
+      ? 'the network is accepted all the same with --approximate, in tiles of one size, and not exact'
+      : 'convert the network to ONNX, by tf2onnx, and import that';
+  return new RemoteError('inexact-model', `${message}; ${remedy}`);
 }

@@ -22,3 +22,15 @@ export function classesNamed(
   if (names?.length !== channels) return classesOf(['background', ...numbered]);
   return classesOf(count > channels ? ['background', ...names] : names);
 }
+
+/** Whether a name is that of the background. */
+export const isBackground = (name: string | undefined): boolean => name?.toLowerCase() === 'background';
+
+/** Classes beside a background that was not named; the first of them, transparent as the first class is, gets a colour. */
+export function withBackground(classes: Card['classes']): Card['classes'] {
+  const free = COLOURS.find((colour) => classes.every((each) => each.colour !== colour)) ?? COLOURS[0]!;
+  const coloured = classes.map((each, i) =>
+    i === 0 && each.colour === null ? { ...each, colour: free } : each,
+  );
+  return [{ name: 'background', colour: null }, ...coloured];
+}

@@ -1,21 +1,19 @@
 import { rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { deviceFacts } from '../../model/devices/environment.js';
 import type { Engine, EngineModel } from '../../model/engine/engine.js';
 import type { InspectedOnnx, NetworkTensor } from '../../model/engine/engine-methods.js';
-import { VerificationError } from '../../model/errors.js';
+import { hasCode, ModelChoiceError, VerificationError } from '../../model/errors.js';
 import type { TestedNetwork } from '../../model/exactness/self-test.js';
 import { checkTest, type TestTolerance } from '../../model/exactness/verify-test-tensor.js';
 import { verifyTiles } from '../../model/exactness/verify-tiles.js';
 import type { Margins } from '../../model/network/geometry.js';
-import { NORMALISATION } from '../../model/network/pixels.js';
-import { classesOfScores, haveOwnBackground, type ScoreKind } from '../../model/network/score-kind.js';
-import type { Card, Postprocessing, Verification } from '../../model/shelf/card.js';
+import type { Card, Verification } from '../../model/shelf/card.js';
 import { writeCard } from '../../model/shelf/model-files.js';
 import { RequestError } from '../contract/errors.js';
 import { createFolder } from '../storage/draft-folder.js';
-import { classesNamed } from './class-names.js';
+import { type CardFacts, cardOf, checkNames } from './imported-card.js';
 import type { NetworkSource, WrittenNetwork } from './network-source.js';
+import { doubtOfScores } from './score-range.js';
 
 /** The test that a network comes with: an input, and the output that its makers have computed for it. */
 export interface NetworkTest {
@@ -28,21 +26,6 @@ export interface NetworkTest {
   readonly tolerance?: TestTolerance;
 }
 
-/** What is known of a model beside its network; what is left out has a default that says nothing. */
-export type ImportedCard = Partial<
-  Pick<
-    Card,
-    | 'description'
-    | 'classes'
-    | 'channels'
-    | 'normalisation'
-    | 'micronsPerPixel'
-    | 'data'
-    | 'threshold'
-    | 'scores'
-  >
->;
-
 /** What a file or a package says of its network. */
 export interface ImportSource
   extends Pick<
@@ -53,6 +36,7 @@ export interface ImportSource
     | 'halo'
     | 'scores'
     | 'outputNames'
+    | 'ownClasses'
     | 'threshold'
     | 'test'
     | 'check'
@@ -62,26 +46,15 @@ export interface ImportSource
   readonly notes: readonly string[];
 }
 
-export interface ImportRequest {
+export interface ImportRequest extends CardFacts {
   readonly engine: Engine;
   /** The folder of its version, which must not exist. */
   readonly folder: string;
-  readonly name: string;
-  readonly version: number;
   readonly network: NetworkSource;
-  /** As the card states it, such as a file's name. */
-  readonly source: string;
-  readonly card: ImportedCard;
   /** Channels of the image, where the file leaves them open. */
   readonly channels?: number;
   /** The halo of its tiles as they have been served. Default: that with which they begin as a pass over the image alone. */
   readonly halo?: Margins;
-  /** What the output means, where the graph does not end in what says so. Default: logits. */
-  readonly scores?: ScoreKind;
-  /** Names of the output's channels, by which classes are named where the card does not. */
-  readonly outputNames?: readonly string[] | null;
-  /** Of two classes: the probability from which a px has the second. Default: the more probable class. */
-  readonly threshold?: number;
   readonly test?: NetworkTest;
   /** Refuses what is found of the network, where its package says otherwise. */
   readonly check?: (found: InspectedOnnx) => void;
@@ -91,119 +64,61 @@ export interface ImportRequest {
   readonly approximateSide?: number;
   /** Called before each step, with what it is. */
   readonly onStep?: (step: string) => void;
+  /** Called with what is found of the network. */
+  readonly onFound?: (network: WrittenNetwork) => void;
+  /** Called with what a user should know. */
+  readonly onNote?: (note: string) => void;
 }
 
 /**
  * Imports somebody else's network as a model: derives its geometry, verifies it on this device, and writes its folder,
- * whole or not at all.
+ * whole or not at all. One that is exact has tiles of all sizes, also where it would be accepted with one.
  * @throws OnnxFileError, UnsupportedNodeError, InexactModelError (by `code`) naming what cannot be imported
  * @throws VerificationError where it computes other values than its test, or than one pass
- * @throws RequestError where the version exists
+ * @throws RequestError where the version exists; ModelChoiceError for layers in tiles of one size
  */
 export async function importNetwork(request: ImportRequest): Promise<Card> {
-  const { engine, folder, name, version, onStep = () => {} } = request;
+  const { approximateSide, network } = request;
   if (request.channels !== undefined) checkNames(request.card, request.channels);
+  if (approximateSide === undefined) return importAs(request, null);
+  if (network.kind === 'layers') {
+    throw new ModelChoiceError('--approximate is for ONNX: convert the network to that first, by tf2onnx');
+  }
+  try {
+    const card = await importAs(request, null);
+    request.onNote?.('--approximate was not needed: the network is exact, and has tiles of all sizes');
+    return card;
+  } catch (error) {
+    if (!hasCode(error, 'inexact-model', 'verification-failed')) throw error;
+    return importAs(request, approximateSide);
+  }
+}
+
+/** @param approximateSide of its tiles; null for one that has to be exact */
+async function importAs(request: ImportRequest, approximateSide: number | null): Promise<Card> {
+  const { engine, folder, name, version, network, channels, halo } = request;
+  const { onStep = () => {}, onFound, onNote } = request;
   const write = async (draft: string) => {
     onStep('deriving the geometry');
-    const { channels, approximateSide, halo } = request;
-    const found = await request.network.write(draft, engine, {
+    const found = await network.write(draft, engine, {
       ...(channels !== undefined && { channels }),
-      ...(approximateSide !== undefined && { approximateSide }),
+      ...(approximateSide !== null && { approximateSide }),
       ...(halo && { halo }),
     });
     request.check?.(found);
-    const unverified = await cardOf(request, found);
+    const { card: unverified, notes } = await cardOf(request, network.kind, found, engine);
     await writeCard(draft, unverified);
     const verified = await verify(draft, request, unverified, onStep);
     const complete: Card = { ...unverified, imported: { source: request.source, verification: verified } };
     await writeCard(draft, complete);
+    const doubt = found.ending === null ? await doubtOfScores(draft, engine, complete) : null;
+    onFound?.(found);
+    for (const note of doubt === null ? notes : [...notes, doubt]) onNote?.(note);
     return complete;
   };
   const card = await createFolder(folder, write).finally(() => rmdir(dirname(folder)).catch(() => undefined)); // if empty
   if (card === null) throw new RequestError('conflict', `the model ${name}/${version} exists already`);
   return card;
-}
-
-/** @throws RequestError for names of other channels than the network has */
-function checkNames({ channels }: ImportedCard, inputChannels: number): void {
-  if (channels === undefined || channels.length === inputChannels) return;
-  throw new RequestError(
-    'bad-request',
-    `the network takes ${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}, not the ${channels.length} that are named`,
-  );
-}
-
-/** The card of a network that is not verified yet. @throws RequestError for what contradicts the network */
-async function cardOf(request: ImportRequest, found: WrittenNetwork): Promise<Card> {
-  const { engine, name, version, network, card, source } = request;
-  const { geometry, inputChannels, outputChannels, parameters, features } = found;
-  const { outputNames = null } = request;
-  const isFirstBackground = outputNames?.[0]?.toLowerCase() === 'background';
-  const named = card.classes?.length ?? (isFirstBackground ? outputNames!.length : undefined);
-  const ending =
-    found.ending === 'sigmoid' && haveOwnBackground(outputChannels, named) ? 'probabilities' : found.ending;
-  checkNames(card, inputChannels);
-  if (ending !== null && request.scores !== undefined && request.scores !== 'probabilities') {
-    throw new RequestError(
-      'bad-request',
-      `the network ends in ${ending} itself, which ${request.scores} cannot follow`,
-    );
-  }
-  const kind = request.scores ?? (outputChannels === 1 ? 'sigmoid' : 'softmax');
-  const expected = classesOfScores(ending ?? kind, outputChannels);
-  const classes = card.classes ?? classesNamed(outputNames, outputChannels, expected);
-  if (classes.length !== expected) {
-    const background = expected > outputChannels ? ', the background among them,' : '';
-    const remedy =
-      ending === 'sigmoid' && outputChannels > 1
-        ? `; name ${outputChannels} where one of its sigmoids is the background's`
-        : '';
-    throw new RequestError(
-      'bad-request',
-      `the network distinguishes ${expected} classes${background} and ${classes.length} are named${remedy}`,
-    );
-  }
-  return {
-    name,
-    version,
-    description: card.description ?? `Imported from ${source}.`,
-    architecture: { kind: network.kind, parameters, features, ...geometry },
-    inputChannels,
-    ...(card.channels && { channels: card.channels }),
-    normalisation: card.normalisation ?? NORMALISATION,
-    ...postprocessingOf(kind, ending, classes.length === 2 ? request.threshold : undefined),
-    classes,
-    ...(card.threshold !== undefined && { threshold: card.threshold }),
-    micronsPerPixel: card.micronsPerPixel ?? null,
-    data: card.data ?? {
-      description: 'not known',
-      citation: null,
-      terms: 'not known',
-      digest: 'none',
-      split: {},
-    },
-    training: {
-      command: 'unseam import',
-      seed: 0,
-      steps: 0,
-      seconds: 0,
-      ...deviceFacts(await engine.environment(), { lanes: 1, threads: engine.threads }),
-    },
-    scores: card.scores ?? {},
-    weights: found.weights,
-  };
-}
-
-/** What is left to be done to the output; nothing where the graph does it. */
-function postprocessingOf(
-  scores: ScoreKind,
-  ending: ScoreKind | null,
-  threshold: number | undefined,
-): { postprocessing?: Postprocessing } {
-  const postprocessing: Postprocessing = [];
-  if (ending === null && scores !== 'probabilities') postprocessing.push({ step: scores });
-  if (threshold !== undefined) postprocessing.push({ step: 'threshold', value: threshold });
-  return postprocessing.length === 0 ? {} : { postprocessing };
 }
 
 /** Verifies a network in its draft. @throws VerificationError */

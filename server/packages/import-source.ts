@@ -1,6 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
+import { OnnxFileError, PackageError, UnsupportedPackageError } from '../../model/errors.js';
+import { NotOnnxError } from '../../model/imported/onnx-file.js';
+import type { Normalisation } from '../../model/network/normalisation.js';
 import { readOnnxSource } from '../../model/shelf/onnx-source.js';
 import { RequestError } from '../contract/errors.js';
 import { DESCRIPTION_FILES, parseDescription } from './description.js';
@@ -13,6 +15,8 @@ import { filesWithin, openBeside, openPackage, type PackageFiles } from './packa
 import { type PackageOptions, readForeignPackage } from './package-import.js';
 
 export interface SourceOptions extends PackageOptions {
+  /** What becomes of stored values. Default: as a package says; else intensities by the range of their type. */
+  readonly normalisation?: Normalisation | undefined;
   /** The output that is the network's, of an ONNX file that has several. */
   readonly output: string | null;
 }
@@ -47,6 +51,14 @@ export async function readImportSource(path: string, options: SourceOptions): Pr
       `--derive-halo is for packages, which may state a halo; ${basename(path)} is not one`,
     );
   }
+  const { normalisation } = options;
+  if (normalisation && isPackage) {
+    throw new RequestError(
+      'bad-request',
+      `--normalisation is for networks alone; ${basename(path)} is a package, which states it`,
+    );
+  }
+  const card = normalisation ? { normalisation: [...normalisation] } : {};
   switch (kind) {
     case 'package':
       return withFiles(await openPackage(path), (files) => readPackage(files, null, options));
@@ -55,13 +67,28 @@ export async function readImportSource(path: string, options: SourceOptions): Pr
     case 'tensorflow.js':
       return withFiles(await openBeside(path), async (files) => ({
         network: await tensorflowJsSource(files, basename(path)),
-        card: {},
+        card,
         notes: [],
       }));
     case 'keras':
-      return { network: await kerasSource(await readFile(path), basename(path)), card: {}, notes: [] };
+      return { network: await kerasSource(await readFile(path), basename(path)), card, notes: [] };
     case 'onnx':
-      return { network: onnxSource(await readOnnxSource(path, options.output)), card: {}, notes: [] };
+      return { network: onnxSource(await readOnnx(path, options.output)), card, notes: [] };
+  }
+}
+
+/** What else could be meant by a file that is no ONNX model. */
+const EXPECTED =
+  'expected an ONNX file, a package of BioImage.IO (archive, folder or description), HDF5 of Keras, or model.json of TensorFlow.js';
+
+/** Reads an ONNX file. @throws OnnxFileError with its path */
+async function readOnnx(path: string, output: string | null): Promise<Uint8Array> {
+  try {
+    return await readOnnxSource(path, output);
+  } catch (cause) {
+    if (!(cause instanceof OnnxFileError) || cause.message.startsWith(path)) throw cause;
+    const expected = cause instanceof NotOnnxError ? `: ${EXPECTED}` : '';
+    throw new OnnxFileError(`${path}: ${cause.message}${expected}`, { cause });
   }
 }
 

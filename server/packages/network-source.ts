@@ -16,6 +16,7 @@ export interface WrittenNetwork extends InspectedOnnx {
 
 export interface NetworkOptions {
   readonly channels?: number;
+  /** Of ONNX alone. */
   readonly approximateSide?: number;
   readonly halo?: Margins;
 }
@@ -24,7 +25,10 @@ export interface NetworkOptions {
 export interface NetworkSource {
   /** As cards name it. */
   readonly kind: 'onnx' | 'layers';
-  /** Writes its files into a model folder, and derives its geometry. */
+  /**
+   * Writes its files into a model folder, and derives its geometry.
+   * @throws ModelChoiceError for other channels than the network takes
+   */
   write(folder: string, engine: Engine, options: NetworkOptions): Promise<WrittenNetwork>;
 }
 
@@ -55,9 +59,12 @@ export function onnxSource(onnx: Uint8Array): NetworkSource {
 export function layersSource(source: LayersSource): NetworkSource {
   return {
     kind: 'layers',
-    async write(folder, engine, { approximateSide }) {
-      if (approximateSide !== undefined) {
-        throw new ModelChoiceError('--approximate is for ONNX: convert the network to that first');
+    async write(folder, engine, { channels = source.config.channels }) {
+      if (channels !== source.config.channels) {
+        const own = source.config.channels;
+        throw new ModelChoiceError(
+          `the network takes ${own} ${own === 1 ? 'channel' : 'channels'}, not the ${channels} that are named`,
+        );
       }
       const { topology, weights, ...found } = await engine.importLayers(source);
       for (const [name, data] of [

@@ -40,6 +40,7 @@ export async function readOwnPackage(
     network: onnxSource(network),
     channels: card.inputChannels,
     halo: card.architecture.halo,
+    ownClasses: classes,
     scores: 'probabilities',
     ...(labelThreshold !== null && { threshold: labelThreshold }),
     card: {

@@ -1,6 +1,7 @@
+import type { InspectedOnnx } from '../../model/engine/engine-methods.js';
 import { PackageError, UnsupportedPackageError } from '../../model/errors.js';
 import { packOnnx } from '../../model/imported/pack-onnx.js';
-import { classesOfScores } from '../../model/network/score-kind.js';
+import type { Margins } from '../../model/network/geometry.js';
 import type { Card } from '../../model/shelf/card.js';
 import type { PackageDescription } from './description.js';
 import type { ImportSource } from './import-network.js';
@@ -30,11 +31,9 @@ export async function readForeignPackage(
   const ending = postprocessingOf(output);
   const network = await networkOf(description, files);
   const [scores] = ending.postprocessing.flatMap(({ step }) => (step === 'threshold' ? [] : [step]));
-  const outputs = output.channels;
-  const ignored = ending.binarised !== null && classesOfScores(scores ?? 'probabilities', outputs ?? 1) > 2;
   return {
     network,
-    notes: ignored ? [...notes, BINARISED_CLASSES] : notes,
+    notes,
     card: {
       description: description.description || description.name,
       normalisation,
@@ -53,12 +52,9 @@ export async function readForeignPackage(
     outputNames: output.channelNames,
     ...(ending.binarised !== null && { threshold: ending.binarised }),
     ...(await testOf(description, files, normalisation, ending)),
-    check: ({ reach }) => checkHalo(description, reach, options),
+    check: (found) => checkHalo(description, found, options),
   };
 }
-
-const BINARISED_CLASSES =
-  'its step binarize is left out: of more than two classes, each px has the most probable one';
 
 /** Weights that are supported, the preferred ones first. */
 const SUPPORTED = ['onnx', 'keras_hdf5', 'tensorflow_js'] as const;
@@ -158,11 +154,12 @@ function channelsOf({ input }: PackageDescription): Pick<Card, 'channels'> {
 /** @throws PackageError where a package states a smaller halo than its network needs */
 function checkHalo(
   { output }: PackageDescription,
-  derived: Card['architecture']['halo'],
+  { reach, geometry }: InspectedOnnx,
   { derivesHalo }: PackageOptions,
 ): void {
   if (output.halo === null || derivesHalo) return;
-  const [y, x] = [Math.max(derived.top, derived.bottom), Math.max(derived.left, derived.right)];
+  const side = (edge: keyof Margins) => Math.min(reach[edge], geometry.halo[edge]); // less in tiles of one size
+  const [y, x] = [Math.max(side('top'), side('bottom')), Math.max(side('left'), side('right'))];
   if (output.halo.y >= y && output.halo.x >= x) return;
   throw new PackageError(
     `it states a halo of ${output.halo.y} × ${output.halo.x} px, and its network needs ${y} × ${x}: tiles would have seams; import it with --derive-halo, which takes the network's`,

@@ -92,7 +92,7 @@ export function normalisationOf(input: TensorDescription): ReadSteps {
   if (normalisation.length > 0) return { normalisation, notes };
   const [low, high] = input.range ?? [];
   if (low === 0 && high === 1) return { normalisation: [{ step: 'type-range' }], notes };
-  return { normalisation: [{ step: 'scale_linear', gain: [1], offset: [0] }], notes };
+  return { normalisation: [], notes };
 }
 
 const datasetNote = (id: string): string =>

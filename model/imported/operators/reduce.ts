@@ -4,7 +4,7 @@ import { ONE } from '../../network/axis/rational.js';
 import type { AxisStep } from '../../network/axis/steps.js';
 import type { NodeContext } from '../node-context.js';
 import { rawNode } from '../raw-node.js';
-import { dimsOf, type GraphValue, type ImageValue } from '../values.js';
+import { dimsOf, type GraphValue, type ImageValue, INPUT_ID } from '../values.js';
 import { perChannelOf, weightOf } from './weights.js';
 
 type Reduction = (x: tf.Tensor4D, axes: number[]) => tf.Tensor;
@@ -36,7 +36,7 @@ function reduction(compute: Reduction): (c: NodeContext) => ImageValue {
         compute: ([image]) => compute(image!, [3]) as tf.Tensor4D,
       });
     }
-    const inexact = c.inexactUnlessApproximate(OF_TILES);
+    const inexact = c.inexactUnlessApproximate(withRemedy(OF_TILES, x));
     if (!keeps || reduced.toSorted().join() !== 'h,w')
       return c.unsupported(`it reduces [${reduced.join(', ')}]`);
     return mean(c, x, compute, inexact);
@@ -53,15 +53,25 @@ const mean = (c: NodeContext, x: ImageValue, compute: Reduction, inexact: string
 
 const globalPool =
   (compute: Reduction) =>
-  (c: NodeContext): ImageValue =>
-    mean(c, c.nchw(0), compute, c.inexactUnlessApproximate(OF_TILES));
+  (c: NodeContext): ImageValue => {
+    const x = c.nchw(0);
+    return mean(c, x, compute, c.inexactUnlessApproximate(withRemedy(OF_TILES, x)));
+  };
+
+/** What else to do where the network normalises its image, which is what a card is for. */
+const OF_IMAGE =
+  "; if it normalises the image, export the network without it, and have the model's card do it, by its step zero_mean_unit_variance";
+
+const withRemedy = (reason: string, { id }: ImageValue): string =>
+  id === INPUT_ID ? reason + OF_IMAGE : reason;
 
 const OF_STATISTICS =
   'it normalises by the statistics of a tile, which differ from those of the whole image; batch normalisation is exact';
 
 function instanceNormalization(c: NodeContext): GraphValue {
   const value = c.values[0];
-  const inexact = c.inexactUnlessApproximate(OF_STATISTICS);
+  const isImage = value?.kind === 'image';
+  const inexact = c.inexactUnlessApproximate(isImage ? withRemedy(OF_STATISTICS, value) : OF_STATISTICS);
   const image = value?.kind === 'mixed' ? value.image : c.nchw(0);
   const groups = value?.kind === 'mixed' ? value.dims[1]! : image.channels;
   if (value?.kind === 'mixed' && (value.parts || value.dims.length !== 3 || image.channels % groups !== 0))

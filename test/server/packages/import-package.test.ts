@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { File, FS, ready } from 'h5wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +13,7 @@ import { type ImportRequest, importNetwork } from '../../../server/packages/impo
 import { readImportSource } from '../../../server/packages/import-source.js';
 import { zipParts } from '../../../server/packages/zip-writer.js';
 import { testFolder } from '../../support/files.js';
+import { OnnxGraphs } from '../../support/onnx-graphs.js';
 import {
   archiveOf,
   DESCRIPTION_04,
@@ -102,6 +103,31 @@ describe('a package', () => {
     expect(card.threshold).toBeUndefined();
   });
 
+  it('that makes zeros and ones of several sigmoids is imported with a note that it does not', async () => {
+    const notes: string[] = [];
+    const graphs = new OnnxGraphs(1);
+    const path = join(dir, 'several.onnx');
+    await writeFile(path, graphs.file(graphs.g.op('Sigmoid', [graphs.conv('image', 1, 2)])));
+    const { card } = await importFile(path, false, { threshold: 0.4, onNote: (note) => notes.push(note) });
+    expect(card.classes).toHaveLength(3);
+    expect(notes).toEqual([expect.stringContaining('its step binarize is left out')]);
+  });
+
+  it('of ours has the classes that its card has, under other names if requested', async () => {
+    const graphs = new OnnxGraphs(1);
+    const path = join(dir, 'own.onnx');
+    await writeFile(path, graphs.file(graphs.g.op('Sigmoid', [graphs.conv('image', 1, 2)])));
+    const own = classesOf(['nucleus', 'membrane']); // of an earlier version, which took one of the sigmoids for a background
+    const { card, folder } = await importFile(path, false, { ownClasses: own, card: { classes: own } });
+    const { network } = await loadCheckpoint(folder);
+    expect([card.classes.length, network.head.kind]).toEqual([2, 'probabilities']);
+    network.dispose();
+    const other = { ownClasses: classesOf(['a', 'b', 'c']), card: { classes: own } };
+    await expect(importFile(path, false, other)).rejects.toThrow(
+      'the package has 3 classes (a, b, c), and 2 are named',
+    );
+  });
+
   it('may be an archive of its folder, as desktops make them', async () => {
     const files = [...good.files, ['rdf.yaml', Buffer.from(JSON.stringify(good.description))] as const];
     const zipped = files.map(([name, data]) => ({ name: `unet/${name}`, data }));
@@ -182,6 +208,17 @@ describe('a package', () => {
 });
 
 describe('a description that is named', () => {
+  it('may be a link, as caches of downloads have them', async () => {
+    const [folder, blobs] = [join(dir, 'snapshot'), join(dir, 'blobs')];
+    for (const each of [folder, blobs]) await mkdir(each);
+    for (const [name, data] of good.files) await writeFile(join(folder, name), data);
+    await writeFile(join(blobs, '5f3a'), JSON.stringify(good.description));
+    await symlink(join(blobs, '5f3a'), join(folder, 'rdf.yaml'));
+    const { card } = await importFile(join(folder, 'rdf.yaml'));
+    expect(card.imported!.verification.test).toMatchObject({ mismatches: 0 });
+    await expect(importFile(folder)).rejects.toThrow('rdf.yaml is a link that leads out of the package');
+  });
+
   it('is read with the files that it names, whatever else is in its folder', async () => {
     const folder = join(dir, 'downloads');
     await mkdir(folder);
@@ -280,7 +317,7 @@ describe("Keras's file", () => {
     }
     const four = { card: { classes: classesOf(['a', 'b', 'c', 'd']) } };
     await expect(importFile(path, false, four)).rejects.toThrow(
-      "3 classes, the background among them, and 4 are named; name 2 where one of its sigmoids is the background's",
+      "3 classes, the background among them, and 4 are named; name 2, background the first, where one of its sigmoids is the background's",
     );
   });
 
