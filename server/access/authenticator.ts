@@ -53,10 +53,8 @@ export class Authenticator {
     if (presented === null) {
       const principal = await issuer?.check(text);
       if (principal) return principal;
-      throw new RequestError(
-        'unauthorized',
-        'unknown token: expected unseam_ID_SECRET or a token of the configured issuer',
-      );
+      const orIssued = issuer === null ? '' : ' or a token of the configured issuer';
+      throw new RequestError('unauthorized', `unknown token: expected unseam_ID_SECRET${orIssued}`);
     }
     const token = await tokens.check(presented);
     if (token === null) throw new RequestError('unauthorized', 'this server has no such token');
