@@ -146,8 +146,9 @@ const OTHERS = [
 
 /** By its name, or by its ending, such as `unet.bioimageio.yaml`, as bioimageio.spec finds it. */
 function descriptionIn(paths: readonly string[]): string | null {
+  const own = paths.filter((path) => !path.includes('/'));
   for (const name of DESCRIPTION_FILES) {
-    const found = paths.find((path) => path === name) ?? paths.find((path) => path.endsWith(`.${name}`));
+    const found = own.find((path) => path === name) ?? own.find((path) => path.endsWith(`.${name}`));
     if (found !== undefined) return found;
   }
   return null;

@@ -128,10 +128,10 @@ describe('a package', () => {
     );
   });
 
-  it('may be an archive of its folder, as desktops make them', async () => {
-    const files = [...good.files, ['rdf.yaml', Buffer.from(JSON.stringify(good.description))] as const];
+  it.each(['rdf.yaml', 'unet.bioimageio.yaml'])('may be an archive of its folder, with %s', async (named) => {
+    const files = [...good.files, [named, Buffer.from(JSON.stringify(good.description))] as const];
     const zipped = files.map(([name, data]) => ({ name: `unet/${name}`, data }));
-    const path = join(dir, 'folder.zip');
+    const path = join(dir, `folder-${named}.zip`);
     const more = { name: '__MACOSX/unet/._rdf.yaml', data: Buffer.from('more') };
     await writeFile(path, Buffer.concat(zipParts([...zipped, more])));
     const { card } = await importFile(path);
