@@ -143,7 +143,7 @@ function storedValuesOf(card: Card, requested: StoredType | undefined): StoredVa
   const [first, ...others] = normalisationOf(card);
   if (first?.step !== 'type-range' || others.length > 0) {
     throw new ModelChoiceError(
-      `${card.name} normalises by more than the range of intensities, which no package can have yet: export its network alone, by --onnx FILE, and keep the normalisation of its card.json with it`,
+      `${card.name} normalises otherwise than by the range of intensities alone, which no package can have yet: export its network alone, by --onnx FILE, and keep the normalisation of its card.json with it`,
     );
   }
   const trained = trainingRangeOf(card);
