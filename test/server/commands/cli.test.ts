@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { watch } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../../tiling/sources/open.js';
 import { testFolder } from '../../support/files.js';
-import { unseam, unseamHere } from '../../support/product.js';
+import { MODELS, unseam, unseamHere } from '../../support/product.js';
 import { even, firstDifference, pattern } from '../../support/rasters.js';
 import { claimGiantSides, writeTestTiff } from '../../support/tiff.js';
 
@@ -289,6 +289,17 @@ describe('bad input exits with its own code and a message that names the cause',
     expect(result).toMatchObject({
       code: 6,
       stderr: expect.stringMatching(/^unseam: [^\n]*decoded[^\n]*\n$/),
+    });
+  });
+
+  it('and ends the process that has loaded a damaged model', async () => {
+    const models = join(folder, 'damaged-models');
+    await cp(join(MODELS, 'shapes'), join(models, 'shapes'), { recursive: true });
+    await truncate(join(models, 'shapes', '1', 'weights.bin'), 100);
+    const result = await run('segment', shapes, '-o', out, '-m', 'shapes', '--models', models);
+    expect(result).toMatchObject({
+      code: 7,
+      stderr: expect.stringMatching(/^unseam: [^\n]*weights\.bin does not match its card[^\n]*\n$/),
     });
   });
 
