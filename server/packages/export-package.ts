@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import type { Engine } from '../../model/engine/engine.js';
-import { ModelChoiceError } from '../../model/errors.js';
 import type { ExportedModel, StoredPixels } from '../../model/exchange/export-model.js';
 import { encodeNpy } from '../../model/exchange/npy.js';
-import { type Card, normalisationOf, trainingRangeOf } from '../../model/shelf/card.js';
 import type { FoundModel } from '../../model/shelf/shelf.js';
 import { OWN_CARD, OWN_NETWORK } from './description.js';
+import { checkTiles, type StoredValues, storedValuesOf } from './exportable.js';
 import { readmeOf } from './package-readme.js';
-import { paintTestImage, STORED_TYPES, type StoredType } from './test-image.js';
+import { paintTestImage, type StoredType } from './test-image.js';
 import { predictWholeImage } from './whole-image.js';
 import { type ZipFile, zipParts } from './zip-writer.js';
 
@@ -119,48 +118,6 @@ async function serve(
   } finally {
     await engine.unload(model.id);
   }
-}
-
-/** @throws ModelChoiceError for a network whose result depends on its tiles: a package is for images of any size */
-function checkTiles({ name, architecture }: Card): void {
-  if (architecture.tileable) return;
-  const reason =
-    architecture.kind === 'unet' ? 'its network resizes its scores' : 'it was imported with --approximate';
-  throw new ModelChoiceError(
-    `${name} has tiles of ${architecture.smallest} px alone, since ${reason}, and a package is for images of any size: export its network alone, by --onnx FILE`,
-  );
-}
-
-/** What a package's images store. */
-interface StoredValues {
-  readonly type: StoredType;
-  /** The values of black and white. */
-  readonly range: readonly [low: number, high: number];
-}
-
-/** @throws ModelChoiceError for a normalisation that cannot be part of a graph, or is of another type */
-function storedValuesOf(card: Card, requested: StoredType | undefined): StoredValues {
-  const [first, ...others] = normalisationOf(card);
-  if (first?.step !== 'type-range' || others.length > 0) {
-    throw new ModelChoiceError(
-      `${card.name} normalises otherwise than by the range of intensities alone, which no package can have yet: export its network alone, by --onnx FILE, and keep the normalisation of its card.json with it`,
-    );
-  }
-  const trained = trainingRangeOf(card);
-  if (trained === undefined) {
-    const type = requested ?? 'uint8';
-    return { type, range: STORED_TYPES[type] };
-  }
-  const type = requested ?? trained.type;
-  if (type === trained.type && Object.hasOwn(STORED_TYPES, type)) {
-    return { type: type as StoredType, range: trained.range };
-  }
-  if (requested !== undefined) {
-    throw new ModelChoiceError(
-      `--type ${requested}: ${card.name} was trained with values of type ${trained.type}`,
-    );
-  }
-  return { type: 'float32', range: trained.range }; // signed integers: floats have their values
 }
 
 function zipOf({ topology, weights }: NonNullable<ExportedModel['layers']>): Buffer {
