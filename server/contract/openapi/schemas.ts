@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PARAMETER_BOUNDS } from '../parameters.js';
 import { jobRequestSchema } from '../queries.js';
 import { recordedReceiptSchema } from '../receipt.js';
 import {
@@ -82,6 +83,8 @@ function replace(schema: Record<string, unknown>, by: JsonSchema): void {
 /** The named schemas. */
 export function componentSchemas(): Record<string, JsonSchema> {
   const { schemas } = z.toJSONSchema(NAMED, { ...INPUT, uri: refOf, override: asJson });
+  const { properties } = schemas.JobRequest as { readonly properties: Readonly<Record<string, JsonSchema>> };
+  for (const property of Object.values(properties)) boundText(property);
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, plain(schema)]));
 }
 
@@ -92,8 +95,17 @@ export function bodySchema(schema: z.ZodType): JsonSchema {
 }
 
 /** The schema of a parameter in a query, a path or a header. */
-export const parameterSchema = (schema: z.ZodType): JsonSchema =>
-  plain(z.toJSONSchema(schema, { ...INPUT, override: asText }));
+export function parameterSchema(schema: z.ZodType): JsonSchema {
+  const converted = plain(z.toJSONSchema(schema, { ...INPUT, override: asText }));
+  boundText(converted);
+  return converted;
+}
+
+/** Says of the text of a parameter how long it may be, where its own schema does not: longer ones are not looked at. */
+function boundText(schema: Record<string, unknown>): void {
+  if (schema.type === 'string' && !('enum' in schema)) schema.maxLength ??= PARAMETER_BOUNDS.chars;
+  for (const choice of (schema.anyOf ?? []) as Record<string, unknown>[]) boundText(choice);
+}
 
 /** A schema without the keywords of a standalone document. */
 function plain(schema: object): JsonSchema {

@@ -5,6 +5,7 @@ import { EXAMPLE_JOB, EXAMPLE_PLAN } from '../../../server/contract/examples.js'
 import { openApiOf } from '../../../server/contract/openapi/document.js';
 import type { Contents, Operation } from '../../../server/contract/operations/operation.js';
 import { OPERATIONS } from '../../../server/contract/operations.js';
+import { PARAMETER_BOUNDS } from '../../../server/contract/parameters.js';
 import { jobRequestSchema } from '../../../server/contract/queries.js';
 import { jobSchema } from '../../../server/contract/schemas/job.js';
 import { planSchema } from '../../../server/contract/schemas/plan.js';
@@ -17,6 +18,12 @@ async function lint(contract: object): Promise<string[]> {
   const config = await createConfig({ extends: ['recommended-strict'] });
   const problems = await lintFromString({ source: JSON.stringify(contract), config });
   return problems.map(({ ruleId, message, location }) => `${ruleId}: ${message} (${location[0]?.pointer})`);
+}
+
+type Texts = Readonly<Record<string, Record<string, unknown>>>;
+interface Parameter {
+  readonly name: string;
+  readonly schema: Record<string, unknown>;
 }
 
 describe('the contract', () => {
@@ -41,6 +48,24 @@ describe('the contract', () => {
       const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, each]) => each);
       expect([name, Object.keys(parameters.path?.shape ?? {})]).toEqual([name, names]);
     }
+  });
+
+  it('says how long each text of a request may be', () => {
+    const texts: [string, unknown][] = [];
+    const collect = (name: string, { anyOf, type, enum: choices, maxLength }: Record<string, unknown>) => {
+      if (type === 'string' && choices === undefined) texts.push([name, maxLength]);
+      for (const choice of (anyOf ?? []) as Record<string, unknown>[]) collect(name, choice);
+    };
+    const { components, paths } = document as unknown as {
+      readonly components: { readonly schemas: Record<string, { readonly properties: Texts }> };
+      readonly paths: Record<string, { readonly post: { readonly parameters: readonly Parameter[] } }>;
+    };
+    collect('stats of a body', components.schemas.JobRequest!.properties.stats!);
+    const { parameters } = paths['/v1/segment']!.post;
+    for (const { name, schema } of parameters) collect(name, schema);
+    expect(texts).toContainEqual(['stats of a body', PARAMETER_BOUNDS.chars]);
+    expect(texts).toContainEqual(['stats', PARAMETER_BOUNDS.chars]);
+    expect(texts.filter(([, maxLength]) => typeof maxLength !== 'number')).toEqual([]);
   });
 
   it('links to operations that there are, by parameters that they have', () => {
