@@ -83,10 +83,18 @@ function replace(schema: Record<string, unknown>, by: JsonSchema): void {
 /** The named schemas. */
 export function componentSchemas(): Record<string, JsonSchema> {
   const { schemas } = z.toJSONSchema(NAMED, { ...INPUT, uri: refOf, override: asJson });
-  const { properties } = schemas.JobRequest as { readonly properties: Readonly<Record<string, JsonSchema>> };
-  for (const property of Object.values(properties)) boundText(property);
+  const { JobRequest, InferRequest } = schemas as unknown as Readonly<Record<string, ObjectSchema>>;
+  for (const property of propertiesOf(JobRequest!)) boundText(property);
+  for (const property of propertiesOf(InferRequest!.properties.parameters as ObjectSchema))
+    boundText(property);
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, plain(schema)]));
 }
+
+interface ObjectSchema {
+  readonly properties: Readonly<Record<string, object>>;
+}
+
+const propertiesOf = ({ properties }: ObjectSchema) => Object.values(properties) as Record<string, unknown>[];
 
 /** The schema of a body: a reference to a named one, or itself. */
 export function bodySchema(schema: z.ZodType): JsonSchema {

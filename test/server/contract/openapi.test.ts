@@ -20,7 +20,9 @@ async function lint(contract: object): Promise<string[]> {
   return problems.map(({ ruleId, message, location }) => `${ruleId}: ${message} (${location[0]?.pointer})`);
 }
 
-type Texts = Readonly<Record<string, Record<string, unknown>>>;
+interface ObjectSchema extends Record<string, unknown> {
+  readonly properties: Readonly<Record<string, Record<string, unknown>>>;
+}
 interface Parameter {
   readonly name: string;
   readonly schema: Record<string, unknown>;
@@ -57,10 +59,13 @@ describe('the contract', () => {
       for (const choice of (anyOf ?? []) as Record<string, unknown>[]) collect(name, choice);
     };
     const { components, paths } = document as unknown as {
-      readonly components: { readonly schemas: Record<string, { readonly properties: Texts }> };
+      readonly components: { readonly schemas: Record<'JobRequest' | 'InferRequest', ObjectSchema> };
       readonly paths: Record<string, { readonly post: { readonly parameters: readonly Parameter[] } }>;
     };
-    collect('stats of a body', components.schemas.JobRequest!.properties.stats!);
+    const { JobRequest, InferRequest } = components.schemas;
+    for (const { properties } of [JobRequest, InferRequest.properties.parameters as ObjectSchema]) {
+      for (const [name, property] of Object.entries(properties)) collect(`${name} of a body`, property);
+    }
     const { parameters } = paths['/v1/segment']!.post;
     for (const { name, schema } of parameters) collect(name, schema);
     expect(texts).toContainEqual(['stats of a body', PARAMETER_BOUNDS.chars]);
