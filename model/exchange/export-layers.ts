@@ -56,7 +56,10 @@ export async function exportLayers(
     x = cropping2D({ name: 'without_padding', cropping: edges }).apply(x) as tfl.SymbolicTensor;
   }
   if (head.kind !== 'probabilities') {
-    x = activation({ name: 'probabilities', activation: head.kind }).apply(x) as tfl.SymbolicTensor;
+    x = activation({
+      name: 'probabilities',
+      activation: head.kind === 'softmax' ? 'softmax' : 'sigmoid',
+    }).apply(x) as tfl.SymbolicTensor;
   }
   if (outputChannels === 1) {
     const rest = rescaling({ name: 'first_class', scale: -1, offset: 1 }).apply(x) as tfl.SymbolicTensor;

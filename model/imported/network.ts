@@ -3,7 +3,7 @@ import tf = require('@tensorflow/tfjs-core');
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import { Head } from '../network/head.js';
 import type { LayerFacts } from '../network/layers.js';
-import { haveOwnBackground, type ScoreKind } from '../network/score-kind.js';
+import { haveOwnBackground, kindFor, type ScoreKind } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { LoweredGraph } from './lower.js';
 import { type ImportedNode, parametersOf } from './values.js';
@@ -48,7 +48,8 @@ export class ImportedNetwork implements TileModel {
     this.#scores = scores;
     this.outputChannels = nodes.findLast(({ output }) => output === scores)?.channels ?? inputChannels;
     this.ending = found;
-    this.head = new Head(found ?? kind ?? (this.outputChannels === 1 ? 'sigmoid' : 'softmax'));
+    const stated = kind ?? (this.outputChannels === 1 ? 'sigmoid' : 'softmax');
+    this.head = new Head(found ?? kindFor(stated, this.outputChannels, classes));
     const weights: tf.Tensor[] = [];
     for (const node of graph.nodes) {
       this.#places.set(node, weights.length);

@@ -10,7 +10,7 @@ export class Head {
   /** `[n, h, w, classes]`. The background of independent classes has what the most probable of them leaves. */
   probabilities(scores: tf.Tensor4D): tf.Tensor4D {
     if (this.kind === 'softmax') return tf.softmax(scores);
-    const values = this.kind === 'sigmoid' ? tf.sigmoid(scores) : scores;
+    const values = this.kind === 'probabilities' ? scores : tf.sigmoid(scores);
     const channels = values.shape[3];
     if (classesOfScores(this.kind, channels) === channels) return values;
     const largest = channels === 1 ? values : tf.max(values, 3, true);

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Margins, type TileGeometry, tileGeometryOf } from './geometry.js';
 import { Head, headOf } from './head.js';
 import { type LayerFacts, layersOf } from './layers.js';
-import { haveOwnBackground, type ScoreKind } from './score-kind.js';
+import { haveOwnBackground, kindFor, type ScoreKind } from './score-kind.js';
 import type { LayersForm, TileModel } from './tile-model.js';
 
 /** A network of TensorFlow.js's layers. */
@@ -28,12 +28,13 @@ export class LayersNetwork implements TileModel {
     classes?: number,
   ) {
     const ending = headOf(model);
-    const isWhole = ending.head.kind === 'sigmoid' && haveOwnBackground(channelsOf(model.outputs), classes);
+    const channels = channelsOf(model.outputs);
+    const isWhole = ending.head.kind === 'sigmoid' && haveOwnBackground(channels, classes);
     const { network, head } = isWhole ? { network: model, head: new Head('probabilities') } : ending;
     const derived = tileGeometryOf(model);
     this.geometry = phased(derived);
     this.reach = derived.halo;
-    this.head = network === model && !isWhole ? new Head(scores) : head;
+    this.head = network === model && !isWhole ? new Head(kindFor(scores, channels, classes)) : head;
     this.layers = { whole: model, scores: network };
   }
 

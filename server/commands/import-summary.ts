@@ -1,6 +1,6 @@
 import type { Margins } from '../../model/network/geometry.js';
 import { isTypeRange, type Normalisation } from '../../model/network/normalisation.js';
-import type { ScoreKind } from '../../model/network/score-kind.js';
+import { kindFor, type ScoreKind } from '../../model/network/score-kind.js';
 import { type Card, normalisationOf, scoresOf } from '../../model/shelf/card.js';
 import type { WrittenNetwork } from '../packages/network-source.js';
 
@@ -22,7 +22,9 @@ export function summaryOf({ card, network, assumesInput, assumesScores }: Import
   const channels = `${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}`;
   const input = inputText(normalisationOf(card));
   const output =
-    network.ending === null ? OUTPUTS[scoresOf(card)] : `the ${network.ending} in which its graph ends`;
+    network.ending === null
+      ? OUTPUTS[kindFor(scoresOf(card), network.outputChannels, classes.length)]
+      : `the ${network.ending} in which its graph ends`;
   return [
     `${name}/${version}: ${values(architecture.parameters)} parameters, ${channels}, ${classes.length} classes`,
     `input: ${input}${assumesInput ? ' (assumed; if they are as stored: --normalisation none)' : ''}`,
@@ -38,6 +40,7 @@ export function summaryOf({ card, network, assumesInput, assumesScores }: Import
 const OUTPUTS: Readonly<Record<ScoreKind, string>> = {
   softmax: 'logits of a softmax',
   sigmoid: 'logits of a sigmoid',
+  sigmoids: 'logits of sigmoids, the background among them',
   probabilities: 'probabilities',
 };
 

@@ -56,6 +56,7 @@ export async function cardOf(
   checkNames(card, inputChannels);
   const scores = scoresOf(facts, found);
   const classes = classesOf(facts, found, scores);
+  checkClasses(classes);
   const isBinary = classes.length === 2;
   return {
     notes: facts.threshold !== undefined && !isBinary ? [BINARISED_CLASSES] : [],
@@ -122,17 +123,18 @@ function scoresOf(
         : 'the network ends in a softmax of one channel, which is always 1: export it without that',
     );
   }
-  if (ending !== 'sigmoid') return kind;
+  if (kind !== 'sigmoid') return kind;
   const names = card.classes?.map(({ name }) => name) ?? outputNames ?? [];
   const saysSo = isBackground(names[0]) || isBackground(outputNames?.[0]) || ownClasses !== undefined;
   const isOwn = saysSo && haveOwnBackground(outputChannels, ownClasses?.length ?? names.length);
-  return isOwn ? 'probabilities' : kind;
+  if (!isOwn) return kind;
+  return ending === null ? 'sigmoids' : 'probabilities';
 }
 
 /** The classes that a network distinguishes. @throws RequestError where others are named */
 function classesOf(
   { card, ownClasses, outputNames = null }: CardFacts,
-  { ending, outputChannels }: Pick<WrittenNetwork, 'ending' | 'outputChannels'>,
+  { outputChannels }: Pick<WrittenNetwork, 'outputChannels'>,
   scores: ScoreKind,
 ): Card['classes'] {
   const named = card.classes;
@@ -151,12 +153,23 @@ function classesOf(
   if (areChannels && !isBackground(named[0]?.name)) return withBackground(named);
   const background = expected > outputChannels ? ', the background among them,' : '';
   const remedy =
-    ending === 'sigmoid' && outputChannels > 1
+    scores === 'sigmoid' && outputChannels > 1
       ? `; name ${outputChannels}, background the first, where one of its sigmoids is the background's`
       : '';
   return refuse(
     `the network distinguishes ${expected} classes${background} and ${named.length} are named${remedy}`,
   );
+}
+
+/** @throws RequestError for two classes of one name */
+function checkClasses(classes: Card['classes']): void {
+  const names = classes.map(({ name }) => (isBackground(name) ? 'background' : name));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  const remedy = isBackground(twice)
+    ? "where one of several sigmoids is the background's, it has to be the first; else give it another name by --classes"
+    : 'name them by --classes';
+  throw new RequestError('bad-request', `two classes would be named "${twice}": ${remedy}`);
 }
 
 /** What is left to be done to the output; nothing where the graph does it. */
@@ -165,7 +178,8 @@ function postprocessingOf(
   threshold: number | undefined,
 ): { postprocessing?: Postprocessing } {
   const postprocessing: Postprocessing = [];
-  if (scores !== null && scores !== 'probabilities') postprocessing.push({ step: scores });
+  if (scores !== null && scores !== 'probabilities')
+    postprocessing.push({ step: scores === 'sigmoids' ? 'sigmoid' : scores });
   if (threshold !== undefined) postprocessing.push({ step: 'threshold', value: threshold });
   return postprocessing.length === 0 ? {} : { postprocessing };
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadCheckpoint } from '../../../model/shelf/checkpoint.js';
 import { testFolder } from '../../support/files.js';
@@ -113,6 +114,50 @@ describe('unseam import', () => {
     const colours = card.classes.map(({ colour }) => colour);
     expect([colours[0], new Set(colours).size]).toEqual([null, classes.length]);
     network.dispose();
+  });
+
+  it('of two sigmoids is the same, whether the graph computes them or the card says so', async () => {
+    const image = join(dir, 'noise.png');
+    const pixels = Uint8Array.from({ length: 60 * 50 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+    await sharp(pixels, { raw: { width: 60, height: 50, channels: 1 } })
+      .png()
+      .toFile(image);
+    const resultsOf = async (name: string, source: string, ...options: string[]) => {
+      const classes = ['--classes', 'background,nucleus'];
+      await unseamHere(argsOf(source, ['--name', name, ...classes, ...options]));
+      const { network, card, digest } = await loadCheckpoint(join(models, name, '1'));
+      network.dispose();
+      expect(card.classes).toHaveLength(2);
+      const [labels, probabilities] = [join(dir, `${name}.png`), join(dir, `${name}.raw`)];
+      const choice = ['--models', models, '--threads', '1', '--no-cache'];
+      await unseamHere([
+        ...['segment', image, '-m', name, '-o', labels, '--also', `probabilities=${probabilities}`],
+        ...choice,
+      ]);
+      return { digest, labels: await readFile(labels), probabilities: await readFile(probabilities) };
+    };
+    const graph = await resultsOf('in-graph', sigmoids);
+    const step = await resultsOf('by-step', logits, '--scores', 'sigmoid');
+    expect(new Set(await sharp(step.labels).raw().toBuffer()).size).toBe(2);
+    expect(step.labels).toEqual(graph.labels);
+    const values = ({ buffer, byteOffset, length }: Buffer) =>
+      new Float32Array(buffer.slice(byteOffset, byteOffset + length));
+    const [ofGraph, ofStep] = [values(graph.probabilities), values(step.probabilities)];
+    const differences = ofStep.map((value, i) => Math.abs(value - ofGraph[i]!));
+    expect(ofStep).toHaveLength(2 * 60 * 50);
+    expect(Math.max(...differences)).toBeLessThan(1e-6);
+    expect(step.digest).not.toBe(graph.digest);
+  });
+
+  it.each([
+    ['nucleus,background', 'has to be the first'],
+    ['background,nucleus,membrane,border', 'and 4 are named; name 2, background the first'],
+  ])('of two sigmoids named %s is refused', async (named, reason) => {
+    for (const [source, ...options] of [[sigmoids], [logits, '--scores', 'sigmoid']] as const) {
+      const args = argsOf(source, ['--name', 'refused', '--classes', named, ...options]);
+      const { code, stderr } = await unseamHere(args);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(reason)]);
+    }
   });
 
   it('has tiles of all sizes of an exact network, also with --approximate', async () => {
