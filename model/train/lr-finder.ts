@@ -30,6 +30,8 @@ export interface RangeTest {
 const SMOOTHING = 0.9;
 /** The test stops once the smoothed loss is this many times its minimum. */
 const DIVERGENCE = 4;
+/** From a smoothed loss of this many times its minimum on, no rate is suggested. */
+const LEAP = 2;
 /** First steps that are ignored: the optimiser has no moments yet. */
 const WARM_UP = 5;
 /** Steps on either side of one whose losses a line is fitted through. */
@@ -63,19 +65,29 @@ export async function* rangeTest(
 
 /**
  * The rate with the steepest descent, by a line fitted through the losses around each step. The moving average would
- * lag behind, and suggest too high a rate. It says where to look, though: up to the least loss. Behind it, a rate is so
- * high that the loss leaps, and what is steepest is its fall from there.
+ * lag behind, and suggest too high a rate. It says where to look, though: in front of where it leaps. There, a rate is too
+ * high, and what is steepest is the fall from the leap.
  */
 function steepestDescent(points: readonly RangePoint[]): number | null {
   const first = Math.min(WARM_UP, Math.floor(points.length / 4));
   let suggestion: number | null = null;
   let lowest = 0;
-  const least = points.reduce((best, { smoothed }, i) => (smoothed < points[best]!.smoothed ? i : best), 0);
-  const last = Math.min(least, points.length - 1 - REACH);
-  for (let i = first + REACH; i <= last; i++) {
+  const end = leapOf(points, first);
+  for (let i = first + REACH; i + REACH < end; i++) {
     let slope = 0;
     for (let k = -REACH; k <= REACH; k++) slope += k * points[i + k]!.loss;
     if (slope < lowest) [lowest, suggestion] = [slope, points[i]!.learningRate];
   }
   return suggestion;
+}
+
+/** The first step at which the smoothed loss has leapt, or the number of steps. @param first whose loss is smooth enough */
+function leapOf(points: readonly RangePoint[], first: number): number {
+  let minimum = Number.POSITIVE_INFINITY;
+  for (let i = first; i < points.length; i++) {
+    const { smoothed } = points[i]!;
+    if (!(smoothed <= LEAP * minimum)) return i;
+    minimum = Math.min(minimum, smoothed);
+  }
+  return points.length;
 }

@@ -201,6 +201,15 @@ describe('the range test', () => {
     expect(suggestion! / 1e-3).toBeLessThan(1.7);
   });
 
+  it('is not misled by a first batch that is easier than all others', async () => {
+    const { suggestion, points } = await run((rate) =>
+      rate <= 1e-6 ? 0.4 : 0.5 + 1 / (1 + (rate / 1e-3) ** 2),
+    );
+    expect(points[0]!.smoothed).toBe(Math.min(...points.map(({ smoothed }) => smoothed)));
+    expect(suggestion! / 1e-3).toBeGreaterThan(0.6);
+    expect(suggestion! / 1e-3).toBeLessThan(1.7);
+  });
+
   it('stops when the loss diverges or is not a number, and reports the rate', async () => {
     const { diverged, points } = await run((rate) => (rate > 1e-2 ? 1e6 : 1));
     expect(points[diverged!]!.learningRate).toBeGreaterThan(1e-2);
