@@ -12,7 +12,7 @@ import type { Bench } from './bench.js';
 /** Images to send: `images` are segmented, `headers` only planned, and `stored` are jobs by path or URL. */
 const COUNTS = { images: 4400, headers: 1200, stored: 600, requests: 2000 };
 /** Sent first, so that every process and cache of the server exists when memory is first measured. */
-const WARM_UP = { images: 200, headers: 50, stored: 50, requests: 500 };
+const WARM_UP = { images: 1000, headers: 50, stored: 50, requests: 500 };
 const CONNECTIONS = 6;
 const OUTPUT_FOLDER = resolve('out', 'abuse');
 const LIMITS = {
