@@ -74,7 +74,7 @@ export async function derive(
 
 /** What of a job its derived results are written from. */
 export interface DerivedJob {
-  readonly job: Pick<SegmentJob, 'scratchDir' | 'signal'>;
+  readonly job: Pick<SegmentJob, 'scratchDir' | 'signal' | 'onWait'>;
   readonly prepared: Pick<PreparedJob, 'model' | 'scale'>;
   readonly image: ImageSource;
   /** Its planes; null where it is segmented as one. */
@@ -95,12 +95,13 @@ export async function deriveResults(derived: DerivedJob): Promise<void> {
   if (routes.length === 0) return;
   const started = performance.now();
   for (const { kind, derived: results, mask: file, isTemporary } of routes) {
-    const { scratchDir, signal } = job;
+    const { scratchDir, signal, onWait } = job;
     await withMask(file.path, { scratchDir, maxPixels }, stack !== null, async (stored, storedPlanes) => {
       const sized = (mask: ImageSource) => (scale ? inSizeOf(image, mask, kind) : mask);
       const masks = storedPlanes && { ...storedPlanes, source: (i: number) => sized(storedPlanes.source(i)) };
       const observer = kind === 'labels' ? areas : null;
-      await derive(results, { mask: sized(stored), masks, source: image, stack, card, signal }, observer);
+      const finished = { mask: sized(stored), masks, source: image, stack, card, signal, onWait };
+      await derive(results, finished, observer);
     });
     if (isTemporary) await rm(file.path);
   }

@@ -42,8 +42,8 @@ export interface Subject {
   readonly stack: ImageStack | null;
   readonly card: Card;
   readonly signal: AbortSignal;
-  /** Called with what a result waits for. Default: not called. */
-  readonly onWait?: ((reason: string) => void) | undefined;
+  /** Called with what a result waits for; undefined where nobody is told. */
+  readonly onWait: ((reason: string) => void) | undefined;
 }
 
 /** A finished mask, its labels as they are stored, and what it was made from. */

@@ -38,7 +38,7 @@ const methods: ReaderMethods = {
     try {
       const options = { ...limits, scratchDir: dirname(maskPath) };
       await withMask(maskPath, options, stack !== null, (mask, masks) =>
-        derive(results, { mask, masks, source, stack, card, signal }),
+        derive(results, { mask, masks, source, stack, card, signal, onWait: undefined }),
       );
     } finally {
       await stack?.close();

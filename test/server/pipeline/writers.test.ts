@@ -30,6 +30,7 @@ for (const output of OUTPUTS.filter((name) => !isFinishedOutput(name))) {
           source: memorySource(pattern(width, height, 3)),
           stack: null,
           card,
+          onWait: undefined,
           signal: new AbortController().signal,
         }),
       floats: maskOf(output) === 'probabilities' ? card.classes.length : undefined,
@@ -51,7 +52,15 @@ it.each(all.filter(({ output }) => maskOf(output) === 'labels'))(
     const mask = memorySource({ data: labels, width, height, channels: 1 });
     const source = memorySource(pattern(width, height, 3));
     const { signal } = new AbortController();
-    await derive([{ output, format, path }], { mask, masks: null, source, stack: null, card, signal });
+    await derive([{ output, format, path }], {
+      mask,
+      masks: null,
+      source,
+      stack: null,
+      card,
+      signal,
+      onWait: undefined,
+    });
     const { size } = await stat(path);
     expect(size).toBeGreaterThan(20);
     const expected = bytesPerPixel({ output, format }, card.classes.length) * width * height;
