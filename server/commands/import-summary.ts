@@ -1,7 +1,7 @@
 import type { Margins } from '../../model/network/geometry.js';
-import { isTypeRange, type Normalisation } from '../../model/network/normalisation.js';
+import { isTypeRange } from '../../model/network/normalisation.js';
 import { kindFor, type ScoreKind } from '../../model/network/score-kind.js';
-import { type Card, normalisationOf, scoresOf } from '../../model/shelf/card.js';
+import { type Card, normalisationOf, scoresOf, trainingRangeOf } from '../../model/shelf/card.js';
 import type { WrittenNetwork } from '../packages/network-source.js';
 
 /** What `import` prints of a model. */
@@ -20,7 +20,7 @@ export function summaryOf({ card, network, assumesInput, assumesScores }: Import
   const { tiles, outside, test } = imported!.verification;
   const values = (n: number) => n.toLocaleString('en');
   const channels = `${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}`;
-  const input = inputText(normalisationOf(card));
+  const input = inputText(card);
   const output =
     network.ending === null
       ? OUTPUTS[kindFor(scoresOf(card), network.outputChannels, classes.length)]
@@ -44,8 +44,13 @@ const OUTPUTS: Readonly<Record<ScoreKind, string>> = {
   probabilities: 'probabilities',
 };
 
-function inputText(steps: Normalisation): string {
-  if (isTypeRange(steps)) return "values from 0 to 1, by the range of the image's type";
+function inputText(card: Card): string {
+  const steps = normalisationOf(card);
+  const trained = trainingRangeOf(card);
+  const range = trained
+    ? `${trained.range.join(' to ')} in ${trained.type}`
+    : "the range of the image's type";
+  if (isTypeRange(steps)) return `values from 0 to 1, by ${range}`;
   return steps.length === 0 ? 'values as they are stored' : steps.map(({ step }) => step).join(', ');
 }
 

@@ -111,7 +111,8 @@ async function importAs(request: ImportRequest, approximateSide: number | null):
     const verified = await verify(draft, request, unverified, onStep);
     const complete: Card = { ...unverified, imported: { source: request.source, verification: verified } };
     await writeCard(draft, complete);
-    const doubt = found.ending === null ? await doubtOfScores(draft, engine, complete) : null;
+    const doubt =
+      found.ending === null ? await doubtOfScores(draft, engine, complete, found.outputChannels) : null;
     onFound?.(found);
     for (const note of doubt === null ? notes : [...notes, doubt]) onNote?.(note);
     return complete;

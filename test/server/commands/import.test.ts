@@ -23,7 +23,8 @@ const fixed = join(dir, 'fixed.onnx');
 function convolved(outputs: number, ending?: string): Uint8Array {
   const graphs = new OnnxGraphs(1);
   const scores = graphs.conv(graphs.relu(graphs.conv('image', 1, 4)), 4, outputs);
-  return graphs.file(ending === undefined ? scores : graphs.g.op(ending, [scores]));
+  const attributes = ending === 'ArgMax' ? { axis: 1 } : {};
+  return graphs.file(ending === undefined ? scores : graphs.g.op(ending, [scores], attributes));
 }
 
 /** A network that subtracts the mean of its image from it. */
@@ -99,6 +100,16 @@ describe('unseam import', () => {
     expect(stderr).toMatch(/note: it returns values from -\S+ to \S+ for noise, .*: if they are logits/);
     const card = JSON.parse(await readFile(join(models, 'stored', '1', 'card.json'), 'utf8'));
     expect(card.normalisation).toEqual([]);
+  });
+
+  it('notes that labels in which a graph ends do not say what its scores are', async () => {
+    const compared = join(dir, 'compared.onnx');
+    await writeFile(compared, convolved(3, 'ArgMax'));
+    const args = argsOf(compared, ['--name', 'compared', '--scores', 'probabilities']);
+    const { stdout, stderr } = await unseamHere(args);
+    expect(stdout).toContain('\nclasses: background, class 1, class 2\n');
+    expect(stderr).toContain('note: its graph ends in labels');
+    expect(stderr).not.toContain('sigmoid');
   });
 
   it.each([
