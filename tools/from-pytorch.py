@@ -112,18 +112,20 @@ DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
 
 
 def description_in(archive: Path) -> str | None:
-    """The description of a package, as `unseam import` finds it: by its name or its ending, also in the only folder."""
+    """The description of a package, as `unseam import` finds it: by its name or its ending, also in an only folder."""
     with zipfile.ZipFile(archive) as opened:
         names = [name for name in opened.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    folders = {name.split("/")[0] if "/" in name else "" for name in names}
-    folder = f"{folders.pop()}/" if len(folders) == 1 and "" not in folders else ""
-    for prefix in dict.fromkeys(["", folder]):
-        own = sorted(name for name in names if name.startswith(prefix) and "/" not in name[len(prefix) :])
+    folder = ""
+    while True:
+        own = sorted(name[len(folder) :] for name in names if "/" not in name[len(folder) :])
         for known in DESCRIPTIONS:
-            for name in own:
-                if name == prefix + known or name.endswith(f".{known}"):
-                    return name
-    return None
+            for name in sorted(own, key=lambda each: each != known):
+                if name == known or name.endswith(f".{known}"):
+                    return folder + name
+        below = {name[len(folder) :].partition("/")[0] for name in names}
+        if own or len(below) != 1:
+            return None
+        folder += f"{below.pop()}/"
 
 
 def confirm(what: str, options: argparse.Namespace) -> None:
