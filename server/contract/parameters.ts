@@ -7,7 +7,7 @@ import { integer, NOTATION } from './schemas/notation.js';
 import { statisticsText } from './statistics.js';
 
 /** Limits of a request's parameters; the longest value is a file's name. */
-export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 2000 } as const;
+export const PARAMETER_BOUNDS = { parameters: 64, nameChars: 64, chars: 3000 } as const;
 
 const index = integer(0, 999_999);
 /**

@@ -24,7 +24,7 @@ const parse = (given: object) => () => parseParameters(z.strictObject(planShape)
 describe('oversized input is refused before it is parsed', () => {
   it.each(['mpp', 'model', 'channels', 'range', 'tile', 'page'])('parameter %s', (name) => {
     expect(parse({ [name]: '1'.repeat(16_000) })).toThrow(
-      `parameter "${name}": 16000 characters are too long: the limit is 2000`,
+      `parameter "${name}": 16000 characters are too long: the limit is 3000`,
     );
   });
 

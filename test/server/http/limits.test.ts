@@ -95,7 +95,7 @@ const CASES: Record<LimitName, (() => Promise<RawAnswer>) | string> = {
   },
   parameter: async () => {
     await start();
-    return submit(`&page=${'1'.repeat(2001)}`);
+    return submit(`&page=${'1'.repeat(3001)}`);
   },
   pixels: 'tiling/sources/open.test.ts: more pixels than the limit',
   planes: 'tiling/planes.test.ts: are at most those of one job',
