@@ -249,6 +249,19 @@ def randomise(network):
             nn.init.uniform_(module.bias, -0.2, 0.2)
 
 
+# A softmax of greater scores has hardly any values but 0 and 1.
+SATURATED = 50
+
+
+def calibrate(network, images):
+    """Gives a network the statistics of images."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.train()(images)
+    network.eval()
+
+
 def export(folder, name):
     build, side, channels, exact, options = TOPOLOGIES[name]
     torch.manual_seed(sum(map(ord, name)))
@@ -257,6 +270,9 @@ def export(folder, name):
         randomise(network)
         image = torch.rand(1, channels, side, side)
         output = network(image)
+        if output.abs().max() > SATURATED:
+            calibrate(network, torch.rand(2, channels, 4 * side, 4 * side))
+            output = network(image)
     axes = {"image": {0: "n", 2: "h", 3: "w"}, "scores": {0: "n", 2: "h", 3: "w"}} if options.get("open") else None
     torch.onnx.export(network, (image,), folder / f"{name}.onnx", input_names=["image"], output_names=["scores"],
                       dynamic_axes=axes, opset_version=options.get("opset", 17), dynamo=False)
