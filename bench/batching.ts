@@ -17,7 +17,7 @@ import { writeSample } from '../tiling/samples/sample.js';
 import { MemorySink } from '../tiling/sinks/memory.js';
 import { memorySource } from '../tiling/sources/memory.js';
 import { type Bench, medians } from './bench.js';
-import { inLanes } from './plain-loop.js';
+import { inLanes, inLoops } from './plain-loop.js';
 import { BenchServer } from './server.js';
 
 const MODEL = 'em-membrane';
@@ -62,7 +62,7 @@ export const bench: Bench = async (log) => {
 
     let differing = 0;
     const send = (clients: number) =>
-      inTurns(clients, images.length, async (i) => {
+      inLoops(clients, images.length, async (i) => {
         const { mask } = await request(images[i]!);
         if (!mask.equals(serial[i]!.mask)) differing++;
       });
@@ -149,15 +149,6 @@ async function texturedImages(): Promise<Sent[]> {
       return { raster, png: (await image.png().toBuffer()) as Buffer<ArrayBuffer> };
     }),
   );
-}
-
-/** Calls `each` with 0 to `count` - 1, from this many loops at the same time. */
-async function inTurns(loops: number, count: number, each: (i: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const loop = async () => {
-    while (next < count) await each(next++);
-  };
-  await Promise.all(Array.from({ length: loops }, loop));
 }
 
 /** Decodes a gray PNG, as a program would that has nothing but sharp. */

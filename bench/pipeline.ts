@@ -76,9 +76,6 @@ export const bench: Bench = async (log) => {
   }
 };
 
-/** Lanes, and the threads of each. */
-type Division = Pick<LaneUse, 'lanes' | 'threads'>;
-
 interface Case {
   /** What the server calls the model. */
   readonly name: string;
@@ -144,7 +141,7 @@ async function post(server: BenchServer, slide: string, model: string): Promise<
 }
 
 /** How lanes take all threads of a device: one each, all of them, or something between. */
-function divisionsOf(threads: number): Division[] {
+function divisionsOf(threads: number): LaneUse[] {
   const each = [1, 2, Math.floor(threads / 2), threads].filter((n) => n >= 1 && n <= threads);
   return [...new Set(each)].map((n) => ({ lanes: Math.floor(threads / n), threads: n }));
 }
@@ -154,7 +151,7 @@ async function computeBare(
   engine: Engine,
   { id }: EngineModel,
   tiles: readonly TileBatch[],
-  division: Division,
+  division: LaneUse,
 ): Promise<number> {
   const started = performance.now();
   await inLanes(division, tiles.length, async (i, lane) => {
@@ -169,7 +166,7 @@ async function computePlain(
   model: EngineModel,
   slide: string,
   side: string,
-  division: Division,
+  division: LaneUse,
 ): Promise<number> {
   const started = performance.now();
   await onSlide(slide, model, side, (image, rects) =>

@@ -6,15 +6,22 @@ export interface Lane {
   readonly threads: number;
 }
 
-/** Does tasks 0 to `count` - 1 in lanes, as a plain loop does: each lane has one that runs, and one behind it. */
-export async function inLanes(
-  { lanes, threads }: Pick<LaneUse, 'lanes' | 'threads'>,
+/** Does tasks 0 to `count` - 1, one after the other in each of this many loops. */
+export async function inLoops(
+  loops: number,
   count: number,
-  task: (i: number, lane: Lane) => Promise<void>,
+  task: (i: number, loop: number) => Promise<void>,
 ): Promise<void> {
   let next = 0;
-  const loop = async (lane: number) => {
-    while (next < count) await task(next++, { lane, threads });
+  const run = async (loop: number) => {
+    while (next < count) await task(next++, loop);
   };
-  await Promise.all(Array.from({ length: 2 * lanes }, (_, i) => loop(i % lanes)));
+  await Promise.all(Array.from({ length: loops }, (_, loop) => run(loop)));
 }
+
+/** Does tasks 0 to `count` - 1 in lanes, as a plain loop does: each lane has one that runs, and one behind it. */
+export const inLanes = (
+  { lanes, threads }: LaneUse,
+  count: number,
+  task: (i: number, lane: Lane) => Promise<void>,
+): Promise<void> => inLoops(2 * lanes, count, (i, loop) => task(i, { lane: loop % lanes, threads }));
