@@ -1,16 +1,18 @@
 import { InexactModelError, ModelChoiceError, ModelError, OnnxFileError } from '../errors.js';
 import { solveGeometry } from '../network/axis/solve.js';
+import { otherChannels } from '../network/channel-text.js';
 import type { Margins, TileGeometry } from '../network/geometry.js';
 import { MAX_INPUT_CHANNELS } from '../network/normalisation.js';
 import { inPhase, phasedAs } from '../network/phase.js';
 import { PROBED_SIDES } from '../network/probed-sides.js';
 import type { ScoreKind } from '../network/score-kind.js';
+import { geometryBesideInexact, narrowed } from './approximate-geometry.js';
 import type { Constant } from './constant.js';
 import { type LoweredGraph, type LoweringOptions, lower } from './lower.js';
 import { ImportedNetwork } from './network.js';
 import { MisfitError } from './node-context.js';
 import { type OnnxGraph, type OnnxNode, type OnnxValue, readOnnx } from './onnx-file.js';
-import { type Axis, type ImportedNode, INPUT_ID } from './values.js';
+import type { Axis, ImportedNode } from './values.js';
 
 export interface ImportOptions {
   /** Channels of the image, where the file leaves them open. */
@@ -109,9 +111,7 @@ function ioOf(
   }
   const { namedChannels = channels } = options;
   if (namedChannels !== channels) {
-    throw new ModelChoiceError(
-      `the network takes ${channels} ${channels === 1 ? 'channel' : 'channels'}, not the ${namedChannels} that are named`,
-    );
+    throw new ModelChoiceError(otherChannels(channels, namedChannels));
   }
   const output = graph.outputs[0]?.name;
   if (output === undefined || graph.outputs.length > 1) {
@@ -234,34 +234,4 @@ function lowerApproximately(
     geometry: { ...narrowed(geometry, own), smallest: own, tileable: false },
     reach: derived.halo,
   };
-}
-
-/** The share of a tile that its halo may be on each side, where nothing is exact anyway: the rest is what it owns. */
-const HALO_SHARE = 1 / 4;
-
-/** A geometry with less of a halo, as far as the network returns it. */
-function narrowed({ halo, padded, ...geometry }: TileGeometry, side: number): TileGeometry {
-  const share = Math.floor(side * HALO_SHARE);
-  const { multiple } = geometry;
-  const most = share < multiple ? share : share - (share % multiple); // in phase where it can be
-  const less = (edge: keyof Margins) => Math.min(padded[edge], Math.max(0, halo[edge] - most));
-  const shrunk = (margins: Margins): Margins => ({
-    top: margins.top - less('top'),
-    left: margins.left - less('left'),
-    bottom: margins.bottom - less('bottom'),
-    right: margins.right - less('right'),
-  });
-  return { ...geometry, halo: shrunk(halo), padded: shrunk(padded) };
-}
-
-/** The geometry of all that is exact in a graph: what makes one px of a whole tile is left out. */
-function geometryBesideInexact(graph: LoweredGraph): TileGeometry {
-  const isPixel = new Set<number>();
-  for (const { sizes, inputs, output } of graph.nodes) {
-    if (sizes.every((px) => px === 1) || inputs.every((id) => isPixel.has(id))) isPixel.add(output);
-  }
-  const nodes = graph.nodes
-    .filter(({ output }) => !isPixel.has(output))
-    .map((node) => ({ ...node, inputs: node.inputs.filter((id) => !isPixel.has(id)) }));
-  return solveGeometry({ nodes, input: INPUT_ID, output: graph.output });
 }

@@ -1,3 +1,4 @@
+import { channelText } from '../../model/network/channel-text.js';
 import type { Margins } from '../../model/network/geometry.js';
 import { isTypeRange } from '../../model/network/normalisation.js';
 import { kindFor, type ScoreKind } from '../../model/network/score-kind.js';
@@ -19,14 +20,13 @@ export function summaryOf({ card, network, assumesInput, assumesScores }: Import
   const { name, version, architecture, inputChannels, classes, imported } = card;
   const { tiles, outside, test } = imported!.verification;
   const values = (n: number) => n.toLocaleString('en');
-  const channels = `${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}`;
   const input = inputText(card);
   const output =
     network.ending === null
       ? OUTPUTS[kindFor(scoresOf(card), network.outputChannels, classes.length)]
       : `the ${network.ending} in which its graph ends`;
   return [
-    `${name}/${version}: ${values(architecture.parameters)} parameters, ${channels}, ${classes.length} classes`,
+    `${name}/${version}: ${values(architecture.parameters)} parameters, ${channelText(inputChannels)}, ${classes.length} classes`,
     `input: ${input}${assumesInput ? ' (assumed; if they are as stored: --normalisation none)' : ''}`,
     `output: ${output}${assumesScores ? ' (assumed; see --scores)' : ''}`,
     `classes: ${classes.map((each) => each.name).join(', ')}`,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { channelText } from '../../model/network/channel-text.js';
 import { haloText } from '../../tiling/plan.js';
 import { formatBytes } from '../contract/byte-size.js';
 import { workOfFlags } from '../contract/parameters.js';
@@ -62,10 +63,7 @@ function rows(facts: JobFacts, seconds: number): [name: string, text: string][] 
     ? [['stack', `${stack.sizeZ * stack.sizeT} planes: z ${stack.z}, t ${stack.t}`]]
     : [];
   return [
-    [
-      'image',
-      `${width}×${height} px, ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${dtype}${microns}`,
-    ],
+    ['image', `${width}×${height} px, ${channelText(channels)}, ${dtype}${microns}`],
     ...planes,
     ['model', `${model.name}/${model.version}${exactnessText(facts)}`],
     [

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../../model/engine/engine.js';
 import type { InspectedOnnx, LayersSource } from '../../model/engine/engine-methods.js';
 import { ModelChoiceError } from '../../model/errors.js';
+import { otherChannels } from '../../model/network/channel-text.js';
 import type { Margins } from '../../model/network/geometry.js';
 import type { Card } from '../../model/shelf/card.js';
 import { LAYERS_FILE, ONNX_FILE, WEIGHTS_FILE } from '../../model/shelf/model-files.js';
@@ -61,10 +62,7 @@ export function layersSource(source: LayersSource): NetworkSource {
     kind: 'layers',
     async write(folder, engine, { channels = source.config.channels }) {
       if (channels !== source.config.channels) {
-        const own = source.config.channels;
-        throw new ModelChoiceError(
-          `the network takes ${own} ${own === 1 ? 'channel' : 'channels'}, not the ${channels} that are named`,
-        );
+        throw new ModelChoiceError(otherChannels(source.config.channels, channels));
       }
       const { topology, weights, ...found } = await engine.importLayers(source);
       for (const [name, data] of [

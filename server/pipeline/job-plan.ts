@@ -1,5 +1,6 @@
 import { type ComputeChoice, divideThreads } from '../../model/compute-choice.js';
 import type { TestedModel } from '../../model/engine/engine.js';
+import { channelText } from '../../model/network/channel-text.js';
 import type { TileGeometry } from '../../model/network/geometry.js';
 import type { OutputKind } from '../../model/network/output-kind.js';
 import { type ChannelConversion, channelConversion } from '../../model/network/pixels.js';
@@ -176,7 +177,7 @@ function conversionOf(
     ? `: select them with "channels", from 0 to ${names.length - 1}, such as channels=${example}`
     : '';
   throw new UnsupportedImageError(
-    `the image has ${channels} ${channels === 1 ? 'channel' : 'channels'}${listed}, and model ${name} takes ${inputChannels}${order}${remedy}`,
+    `the image has ${channelText(channels)}${listed}, and model ${name} takes ${inputChannels}${order}${remedy}`,
   );
 }
 
