@@ -2,6 +2,7 @@ import tf = require('@tensorflow/tfjs-core');
 import tfl = require('@tensorflow/tfjs-layers');
 
 import { ModelChoiceError } from '../errors.js';
+import { activationOf } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import { WEIGHTS_FILE } from '../shelf/model-files.js';
 import { paddingOf } from './mirrored-graph.js';
@@ -55,11 +56,9 @@ export async function exportLayers(
   if (edges.flat().some((px) => px > 0)) {
     x = cropping2D({ name: 'without_padding', cropping: edges }).apply(x) as tfl.SymbolicTensor;
   }
-  if (head.kind !== 'probabilities') {
-    x = activation({
-      name: 'probabilities',
-      activation: head.kind === 'softmax' ? 'softmax' : 'sigmoid',
-    }).apply(x) as tfl.SymbolicTensor;
+  const ending = activationOf(head.kind);
+  if (ending !== null) {
+    x = activation({ name: 'probabilities', activation: ending }).apply(x) as tfl.SymbolicTensor;
   }
   if (outputChannels === 1) {
     const rest = rescaling({ name: 'first_class', scale: -1, offset: 1 }).apply(x) as tfl.SymbolicTensor;

@@ -1,5 +1,6 @@
 import tf = require('@tensorflow/tfjs-core');
 
+import { activationOf } from '../network/score-kind.js';
 import type { TileModel } from '../network/tile-model.js';
 import type { OnnxBackend } from '../onnx/backend.js';
 import { foldConstants } from '../onnx/fold-constants.js';
@@ -78,15 +79,15 @@ function withChannelsFirst(graph: Graph, { head, inputChannels, outputChannels }
   for (const node of graph.nodes) {
     nodes.push({ ...node, input: node.input.map((name) => (name === 'i0' ? entrance : name)) });
   }
-  const isEnd = head.kind === 'probabilities';
+  const ending = activationOf(head.kind);
   nodes.push({
     opType: 'Transpose',
     input: ['o0'],
-    output: [isEnd ? OUTPUT : 'scores'],
+    output: [ending === null ? OUTPUT : 'scores'],
     attributes: toFirst,
   });
-  if (!isEnd) {
-    const [opType, attributes] = head.kind === 'softmax' ? ['Softmax', { axis: 1 }] : ['Sigmoid', {}];
+  if (ending !== null) {
+    const [opType, attributes] = ending === 'softmax' ? ['Softmax', { axis: 1 }] : ['Sigmoid', {}];
     nodes.push({
       opType: opType as string,
       input: ['scores'],

@@ -15,6 +15,10 @@ export const haveOwnBackground = (sigmoids: number, classes: number | undefined)
 export const kindFor = (stated: ScoreKind, scores: number, classes: number | undefined): ScoreKind =>
   stated === 'sigmoid' && haveOwnBackground(scores, classes) ? 'sigmoids' : stated;
 
+/** The function that makes probabilities of scores; null where they are. */
+export const activationOf = (kind: ScoreKind): 'softmax' | 'sigmoid' | null =>
+  kind === 'probabilities' ? null : kind === 'softmax' ? 'softmax' : 'sigmoid';
+
 /** The classes that a network with as many scores distinguishes, the background among them. */
 export const classesOfScores = (kind: ScoreKind, scores: number): number =>
   kind === 'sigmoid' || scores === 1 ? scores + 1 : scores;

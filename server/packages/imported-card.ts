@@ -1,6 +1,12 @@
 import { deviceFacts } from '../../model/devices/environment.js';
 import type { Engine } from '../../model/engine/engine.js';
-import { classesOfScores, haveOwnBackground, type ScoreKind } from '../../model/network/score-kind.js';
+import { otherChannels } from '../../model/network/channel-text.js';
+import {
+  activationOf,
+  classesOfScores,
+  haveOwnBackground,
+  type ScoreKind,
+} from '../../model/network/score-kind.js';
 import type { Card, Postprocessing } from '../../model/shelf/card.js';
 import { RequestError } from '../contract/errors.js';
 import { classesNamed, isBackground, withBackground } from './class-names.js';
@@ -98,10 +104,7 @@ const BINARISED_CLASSES =
 /** @throws RequestError for names of other channels than the network has */
 export function checkNames({ channels }: ImportedCard, inputChannels: number): void {
   if (channels === undefined || channels.length === inputChannels) return;
-  throw new RequestError(
-    'bad-request',
-    `the network takes ${inputChannels} ${inputChannels === 1 ? 'channel' : 'channels'}, not the ${channels.length} that are named`,
-  );
+  throw new RequestError('bad-request', otherChannels(inputChannels, channels.length));
 }
 
 /** What the output is. @throws RequestError for what it cannot be */
@@ -178,8 +181,8 @@ function postprocessingOf(
   threshold: number | undefined,
 ): { postprocessing?: Postprocessing } {
   const postprocessing: Postprocessing = [];
-  if (scores !== null && scores !== 'probabilities')
-    postprocessing.push({ step: scores === 'sigmoids' ? 'sigmoid' : scores });
+  const step = scores === null ? null : activationOf(scores);
+  if (step !== null) postprocessing.push({ step });
   if (threshold !== undefined) postprocessing.push({ step: 'threshold', value: threshold });
   return postprocessing.length === 0 ? {} : { postprocessing };
 }

@@ -8,8 +8,8 @@ const TOLERANCE = 1e-3;
 
 /**
  * What a user should know where a network returns other values for noise than its probabilities may have, or labels alone;
- * null where it does not. It is no error: labels of several classes are right for logits, too, and a network may have learnt zeros and ones
- * without a last layer that bounds them.
+ * null where it does not. It is no error: labels of several classes are right for logits, too, and a network may have learnt
+ * zeros and ones without a last layer that bounds them.
  *
  * @param outputChannels of its scores, in front of a comparison in which its graph may end
  */
